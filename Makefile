@@ -1,0 +1,105 @@
+# Everything that is done with this repository, by a person or by CI. `make` alone prints the list.
+# Needs Python 3.11 or later, make and a C compiler. What else is needed is set up on first use, in .venv and
+# node_modules, from exact versions with hashes; a second run installs nothing. Node and Go are needed only by what
+# says so below, which is skipped, with the reason, where they are absent.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys, venv; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
+BIN := .venv/bin
+VENV := .venv/.installed
+NODE := $(if $(shell command -v npm),node_modules/.installed)
+GO := $(if $(shell command -v go),.cache/go/.installed)
+# What pytest is given besides: `make test T="tests/unit -k lease"`.
+T ?=
+
+.PHONY: help
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: $(VENV) ## Start everything with simulated providers, connect two mailboxes, and show mail becoming events
+	$(BIN)/mailmesh demo
+
+.PHONY: up
+up: $(VENV) ## Start everything and keep it running until Ctrl-C
+	$(BIN)/mailmesh up
+
+.PHONY: test
+test: $(VENV) $(NODE) $(GO) ## Run all tests, those that must be alone first; T="tests/unit -k lease" runs some
+	$(BIN)/pytest -m serial $(T) || test $$? -eq 5
+	$(BIN)/pytest -m 'not serial' -n 2 --dist loadfile $(T)
+
+.PHONY: check
+check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of what is generated, Envoy's configuration, links, lock files
+	$(BIN)/python -m tools.check
+
+.PHONY: lint
+lint: $(VENV) ## ruff, formatting, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(VENV) ## mypy, strict
+	$(BIN)/mypy
+
+.PHONY: gen
+gen: $(VENV) $(NODE) $(GO) ## Write gen/ and docs/reference anew (Node: TypeScript; Go: Go and OpenAPI)
+	$(BIN)/python -m tools.generate
+	$(BIN)/python -m tools.document
+
+.PHONY: bench
+bench: $(VENV) ## Measure, and write the results to bench/results
+	$(BIN)/python -m bench
+
+.PHONY: torture
+torture: $(VENV) ## Try to break it: RUNS=10 seeds at random, SECONDS=60 each; SEED=7 repeats one
+	$(BIN)/python -m tests.mesh.torture $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),10)) --seconds $(or $(SECONDS),60)
+
+.PHONY: audit
+audit: $(VENV) $(NODE) ## Compare the locked packages with the published advisories (needs the advisory databases)
+	$(BIN)/uvx pip-audit==2.10.1 --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.lock
+	npm audit --omit=optional
+
+.PHONY: format
+format: $(VENV) ## Format the Python code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: $(VENV) ## Resolve the Python packages anew into requirements.lock; UPGRADE=1 takes newer versions
+	$(BIN)/uv pip compile pyproject.toml --extra stack --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
+		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
+
+.PHONY: release
+release: $(NODE) ## Keep today's contract as what later ones are compared with: VERSION=0.2.0
+	@test -n '$(VERSION)' || { echo 'which version? make release VERSION=0.2.0' >&2; exit 1; }
+	node_modules/.bin/buf build proto --exclude-source-info --output releases/$(VERSION).binpb
+
+.PHONY: clean
+clean: ## Delete what was installed or made, but nothing that is committed
+	rm -rf .venv .cache node_modules dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set up, once -----------------------------------------------------------------------------------------------------
+
+$(VENV): requirements.lock
+	@test -n '$(PYTHON)' || { echo 'mailmesh needs Python 3.11 or later with the module venv' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+node_modules/.installed: package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+.cache/go/.installed: tools/go/go.mod tools/go/go.sum
+	cd tools/go && GOBIN=$(CURDIR)/.cache/go/bin GOFLAGS=-mod=readonly go install tool
+	touch $@

@@ -1,0 +1,1 @@
+"""Programs of the workshop: generation and checks. Nothing here runs in production."""

@@ -1,0 +1,1 @@
+"""What `make check` checks beside lint and types; `python -m tools.check`."""

@@ -1,0 +1,187 @@
+"""What the OpenAPI generator cannot know: who may call, what is not JSON, which statuses there are.
+
+Doors and roles come from the contract's options. Only the statuses of what is not JSON are said here, since the
+contract says them in prose.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf import descriptor, descriptor_pool
+
+from mailmesh.access.v1 import access_pb2
+from tools.generate import protos
+
+JSON = Any
+_VERBS = ("get", "put", "post", "patch", "delete")
+_BODY = "google.api.HttpBody"
+_REF = "#/components/schemas/"
+
+# RPCs that answer with bytes of their own: each status, what it means, and the media type when there is a body.
+_RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
+    "OpenAuthorization": {
+        "302": ("On to the provider, with a cookie that binds the flow to this browser.", None),
+        "400": ("A page: the ticket is spent, expired or unknown.", "text/html"),
+    },
+    "CompleteAuthorization": {"302": ("On to the page that says how it went.", None)},
+    "ShowAuthorizationResult": {"200": ("A page that says how it went.", "text/html")},
+    "ReceiveGraphNotifications": {
+        "200": ("The validation token, decoded.", "text/plain"),
+        "202": ("Committed. What was forged or unknown was dropped without a hint.", None),
+    },
+    "ReceiveGraphLifecycle": {
+        "200": ("The validation token, decoded.", "text/plain"),
+        "202": ("Committed. What was forged or unknown was dropped without a hint.", None),
+    },
+    "ReceiveGmailPush": {"204": ("Committed.", None)},
+    "TailEvents": {"200": ("Server-sent events; each `id:` is the cursor to go on from.", "text/event-stream")},
+}
+
+_ABOUT = """\
+Every change in any number of mailboxes, Microsoft 365 and Google Workspace, as one typed event.
+
+Names are lowerCamelCase, 64-bit numbers are strings, times are RFC 3339 in UTC. A failure is a `google.rpc.Status`
+whose details hold a `google.rpc.ErrorInfo`; docs/reference/errors.md lists its reasons."""
+
+
+def finish(document: JSON, pool: descriptor_pool.DescriptorPool) -> JSON:
+    """Returns the document with what only the contract knows.
+
+    Args:
+        document: What the generator made.
+        pool: The contract.
+
+    Raises:
+        protos.GenerationError: An operation that answers with bytes has no statuses here.
+    """
+    methods = {f"{method.containing_service.name}_{method.name}": method for method in _methods(pool)}
+    for operation in _operations(document):
+        _finish_operation(operation, methods[operation["operationId"]])
+    _drop_path_fields(document)
+    _number_operations(document)
+    head = {
+        "openapi": document["openapi"],
+        "info": {"title": "mailmesh", "version": "v1", "description": _ABOUT, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": "/"}],
+        "security": [{"apiKey": []}],
+        "tags": document["tags"],
+        "paths": document["paths"],
+    }
+    _tidy(document)
+    return {**head, "components": _components(document)}
+
+
+def _methods(pool: descriptor_pool.DescriptorPool) -> Iterator[descriptor.MethodDescriptor]:
+    for name in protos.contract_files():
+        for service in pool.FindFileByName(name).services_by_name.values():
+            yield from service.methods
+
+
+def _operations(document: JSON) -> Iterator[JSON]:
+    for verbs in document["paths"].values():
+        yield from (verbs[verb] for verb in _VERBS if verb in verbs)
+
+
+def _finish_operation(operation: JSON, method: descriptor.MethodDescriptor) -> None:
+    door = method.containing_service.GetOptions().Extensions[access_pb2.door]
+    if door == access_pb2.DOOR_OPEN:
+        operation["security"] = []
+    else:
+        role = method.GetOptions().Extensions[access_pb2.minimum_role]
+        operation["x-minimum-role"] = access_pb2.Role.Name(role).removeprefix("ROLE_").lower()
+    if _has_bytes(method.input_type):
+        _take_raw_body(operation)
+    if _has_bytes(method.output_type):
+        operation["responses"] = _raw_responses(method.name)
+    operation["responses"]["default"] = {"$ref": "#/components/responses/Failure"}
+
+
+def _has_bytes(message: descriptor.Descriptor) -> bool:
+    fields = (field.message_type.full_name for field in message.fields if field.message_type)
+    return message.full_name == _BODY or _BODY in fields
+
+
+def _take_raw_body(operation: JSON) -> None:
+    """The body arrives as it is; the generator made query parameters or a string of it."""
+    kept = [item for item in operation.get("parameters", []) if not item["name"].startswith("payload.")]
+    operation["parameters"] = kept
+    if not kept:
+        del operation["parameters"]
+    if "requestBody" in operation:
+        operation["requestBody"]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+
+
+def _raw_responses(method: str) -> JSON:
+    if method not in _RAW_ANSWERS:
+        raise protos.GenerationError(f"{method} answers with bytes: say its statuses in openapi_finish.py")
+    return {status: _raw_response(*answer) for status, answer in _RAW_ANSWERS[method].items()}
+
+
+def _raw_response(description: str, media_type: str | None) -> JSON:
+    content = {"content": {media_type: {"schema": {"type": "string"}}}} if media_type else {}
+    return {"description": description, **content}
+
+
+def _drop_path_fields(document: JSON) -> None:
+    """Takes the fields that the path binds out of the bodies, where the generator lists them as required."""
+    for operation in _operations(document):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        bound = {item["name"] for item in operation.get("parameters", []) if item["in"] == "path"}
+        if body and bound:
+            schema = document["components"]["schemas"][body["schema"]["$ref"].removeprefix(_REF)]
+            schema["properties"] = {name: value for name, value in schema["properties"].items() if name not in bound}
+            schema["required"] = [name for name in schema.get("required", []) if name not in bound]
+            if not schema["required"]:
+                del schema["required"]
+
+
+def _number_operations(document: JSON) -> None:
+    """Gives the further paths of an RPC ids of their own, since ids are unique."""
+    seen: dict[str, int] = {}
+    main_first = sorted(document["paths"].items(), key=lambda item: not item[0].startswith("/v1/"))
+    for _, verbs in main_first:
+        for verb in (verb for verb in _VERBS if verb in verbs):
+            name = verbs[verb]["operationId"]
+            seen[name] = seen.get(name, 0) + 1
+            verbs[verb]["operationId"] = name if seen[name] == 1 else f"{name}_{seen[name]}"
+
+
+def _tidy(node: JSON) -> None:
+    """Takes out the space that the generator leaves at the beginning of each line of a comment."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if key == "description" and isinstance(value, str):
+            node[key] = "\n".join(line.strip() for line in value.splitlines())
+        elif isinstance(value, dict | list):
+            _tidy(value)
+
+
+def _components(document: JSON) -> JSON:
+    schemas = document["components"]["schemas"]
+    failure = {
+        "description": "The call failed. `details` holds a `google.rpc.ErrorInfo` with the reason.",
+        "content": {"application/json": {"schema": {"$ref": f"{_REF}Status"}}},
+    }
+    used = _reachable(schemas, {*_references(document["paths"]), "Status"})
+    return {
+        "securitySchemes": {
+            "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key of this installation."}
+        },
+        "responses": {"Failure": failure},
+        "schemas": {name: schemas[name] for name in sorted(used)},
+    }
+
+
+def _reachable(schemas: JSON, names: set[str]) -> set[str]:
+    found: set[str] = set()
+    while names:
+        found |= names
+        names = {name for known in names for name in _references(schemas[known])} - found
+    return found
+
+
+def _references(node: JSON) -> Iterator[str]:
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if key == "$ref" and value.startswith(_REF):
+            yield value.removeprefix(_REF)
+        elif isinstance(value, dict | list):
+            yield from _references(value)
