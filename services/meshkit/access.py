@@ -1,0 +1,89 @@
+"""Who may call what, as the contract itself says it.
+
+The options are found by their full names in the descriptors that a service passes in, so nothing generated is imported.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, cast
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+
+from services.meshkit.identity.caller import Role
+
+_PACKAGE = "mailmesh.access.v1"
+
+
+class Door(IntEnum):
+    """From where a service can be reached; the numbers are the contract's."""
+
+    CLOSED = 0
+    MESH = 1
+    KEY = 2
+    OPEN = 3
+
+
+@dataclass(frozen=True)
+class Access:
+    """What it takes to call one RPC.
+
+    Args:
+        door: From where.
+        callers: Behind `MESH`, the mesh identities that may. None: every mesh identity, for health and reflection.
+        minimum_role: Behind `KEY`, the least role of the key.
+    """
+
+    door: Door
+    callers: frozenset[str] | None = frozenset()
+    minimum_role: Role = Role.NONE
+
+
+ANY_IDENTITY = Access(Door.MESH, callers=None)
+"""Anyone with a certificate of the mesh."""
+
+
+class ContractError(Exception):
+    """The contract leaves open who may call something. Nothing is served then."""
+
+
+def access_table(service: ServiceDescriptor) -> dict[str, Access]:
+    """Reads the access to each RPC of a service out of the contract's options.
+
+    Args:
+        service: The generated descriptor (`x_pb2.DESCRIPTOR.services_by_name["XService"]`).
+
+    Returns:
+        By the full method name as gRPC spells it, `/package.Service/Method`.
+
+    Raises:
+        ContractError: The service has no door, or an RPC lacks the callers or the role that its door asks for.
+    """
+    door = Door(_option(service.file.pool, service.GetOptions(), "door", 0))
+    if door is Door.CLOSED:
+        msg = f"{service.full_name} has no door"
+        raise ContractError(msg)
+    return {f"/{service.full_name}/{method.name}": _access(door, method) for method in service.methods}
+
+
+def _access(door: Door, method: MethodDescriptor) -> Access:
+    pool = method.containing_service.file.pool
+    callers = frozenset(_option(pool, method.GetOptions(), "callers", ()))
+    role = Role(_option(pool, method.GetOptions(), "minimum_role", 0))
+    if door is Door.MESH and not callers:
+        msg = f"{method.full_name} is behind the mesh door and names no callers"
+        raise ContractError(msg)
+    if door is Door.KEY and role is Role.NONE:
+        msg = f"{method.full_name} is behind the key door and names no minimum_role"
+        raise ContractError(msg)
+    return Access(door, callers, role)
+
+
+def _option(pool: DescriptorPool, options: Message, name: str, default: Any) -> Any:
+    try:
+        extension = pool.FindExtensionByName(f"{_PACKAGE}.{name}")
+    except KeyError:
+        return default
+    # The stubs want the type of the extension, which nobody knows here.
+    return cast("Any", options).Extensions[extension]

@@ -1,0 +1,128 @@
+"""Who makes the call that runs here."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import IntEnum
+
+from services.meshkit.errors import ApiKeyInvalid, CallerUnknown, RoleTooLow
+from services.meshkit.identity.certificates import TRUST_DOMAIN
+
+_SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/"
+KEY_ID_HEADER = "x-mailmesh-key-id"
+ROLE_HEADER = "x-mailmesh-role"
+TENANTS_HEADER = "x-mailmesh-tenants"
+IDENTITY_HEADERS = frozenset({KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER})
+ALL_TENANTS = "*"
+
+
+class Role(IntEnum):
+    """What an API key may do. Each role includes the ones below it; the numbers are the contract's."""
+
+    NONE = 0
+    READER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+    @property
+    def label(self) -> str:
+        """As headers and messages spell it."""
+        return self.name.lower()
+
+
+_ROLES = {role.label: role for role in Role if role is not Role.NONE}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and how much of the world is theirs.
+
+    Args:
+        name: The mesh identity on the other side of the connection.
+        key_id: The API key behind a call through the edge, else empty.
+        role: What that key may do; `NONE` without a key.
+        tenants: The tenants that the caller may see. None means all of them.
+    """
+
+    name: str
+    key_id: str = ""
+    role: Role = Role.NONE
+    tenants: frozenset[str] | None = None
+
+    def may_see(self, tenant_id: str) -> bool:
+        """Tells whether a tenant is in the caller's scope."""
+        return self.tenants is None or tenant_id in self.tenants
+
+    def require(self, minimum: Role) -> None:
+        """Lets the caller through from a role upwards.
+
+        Raises:
+            RoleTooLow: The role is lower.
+        """
+        if self.role < minimum:
+            raise RoleTooLow(metadata={"required_role": minimum.label, "role": self.role.label})
+
+
+_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def current_caller() -> Caller:
+    """The caller of the RPC that runs here.
+
+    Raises:
+        CallerUnknown: No RPC runs here, or it came in without the caller check.
+    """
+    caller = _caller.get()
+    if caller is None:
+        raise CallerUnknown
+    return caller
+
+
+def set_caller(caller: Caller) -> None:
+    """Sets the caller of what runs in this task from here on."""
+    _caller.set(caller)
+
+
+@contextmanager
+def calling_as(caller: Caller) -> Iterator[Caller]:
+    """Runs the block as if that caller had made a call: for commands and tests."""
+    token = _caller.set(caller)
+    try:
+        yield caller
+    finally:
+        _caller.reset(token)
+
+
+def mesh_name(auth_context: Mapping[str, Iterable[bytes]]) -> str:
+    """Reads the mesh identity from the certificate that the other side has proven.
+
+    Args:
+        auth_context: What gRPC knows about the connection.
+
+    Raises:
+        CallerUnknown: There is no certificate, it names nobody of this trust domain, or more than one.
+    """
+    uris = {bytes(uri).decode("ascii", "replace") for uri in auth_context.get("peer_uri", ())}
+    names = {uri.removeprefix(_SPIFFE_PREFIX) for uri in uris if uri.startswith(_SPIFFE_PREFIX)}
+    if len(names) != 1 or len(uris) != 1 or "" in names:
+        raise CallerUnknown
+    return names.pop()
+
+
+def key_caller(name: str, headers: Mapping[str, str]) -> Caller:
+    """Reads who stands behind a call through the edge.
+
+    Args:
+        name: The edge's own mesh identity; it alone is believed.
+        headers: The call's metadata, as the edge wrote it.
+
+    Raises:
+        ApiKeyInvalid: The edge let a call through without saying for whom.
+    """
+    key_id, role = headers.get(KEY_ID_HEADER, ""), _ROLES.get(headers.get(ROLE_HEADER, ""))
+    tenants = headers.get(TENANTS_HEADER, "")
+    if not key_id or role is None or not tenants:
+        raise ApiKeyInvalid
+    scope = frozenset(part.strip() for part in tenants.split(",") if part.strip())
+    return Caller(name, key_id, role, None if tenants == ALL_TENANTS else scope)

@@ -1,0 +1,99 @@
+"""Innermost: refuses requests in which something is missing that the contract calls required, or is no point in time.
+
+`google.api.field_behavior = REQUIRED` is read from the descriptors, in nested messages too. A field without presence
+counts as missing when it is empty or zero; numbers and booleans without presence cannot be missing. A `Timestamp` can
+hold what no calendar has; it is refused here, so that nobody behind has to expect it.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from typing_extensions import override
+
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.interceptors.base import Call, Interceptor
+
+_REQUIRED = field_behavior_pb2.FieldBehavior.REQUIRED
+_TELLS_WHEN_EMPTY = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_ENUM})
+_MAX_VIOLATIONS = 50
+_TIME = Timestamp.DESCRIPTOR.full_name
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_MAX_NANOS = 999_999_999
+
+
+class ValidationInterceptor(Interceptor):
+    """Checks every request message, names every faulty field at once."""
+
+    @override
+    def check_request(self, call: Call, request: Message) -> None:
+        violations: dict[str, str] = {}
+        for path, fault in faults(request):
+            violations[path] = fault
+            if len(violations) == _MAX_VIOLATIONS:
+                break
+        if violations:
+            raise FieldInvalid(violations=violations)
+
+
+def faults(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Gives the paths of faulty fields, like `item.id` or `items[2].id`, and what is wrong with each."""
+    for field in _watched(message.DESCRIPTOR):
+        path = f"{prefix}{field.name}"
+        if _is_required(field) and _is_missing(message, field):
+            yield path, "is required"
+        elif field.message_type is not None:
+            for label, child in _children(message, field):
+                if not isinstance(child, Timestamp):
+                    yield from faults(child, f"{path}{label}.")
+                elif not _is_time(child):
+                    yield f"{path}{label}", "must be a time in the years 1 to 9999"
+
+
+def _is_time(moment: Timestamp) -> bool:
+    return _FIRST_SECOND <= moment.seconds <= _LAST_SECOND and 0 <= moment.nanos <= _MAX_NANOS
+
+
+@lru_cache(maxsize=1024)
+def _watched(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """The fields of a type that are looked at or may hold such."""
+    return tuple(field for field in descriptor.fields if _is_required(field) or _leads_further(field, frozenset()))
+
+
+def _leads_further(field: FieldDescriptor, seen: frozenset[str]) -> bool:
+    inner = field.message_type
+    if inner is None or inner.full_name in seen or inner.full_name.startswith("google."):
+        return inner is not None and inner.full_name == _TIME
+    below = seen | {inner.full_name}
+    return any(_is_required(child) or _leads_further(child, below) for child in inner.fields)
+
+
+@lru_cache(maxsize=4096)
+def _is_required(field: FieldDescriptor) -> bool:
+    return _REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+
+
+def _is_missing(message: Message, field: FieldDescriptor) -> bool:
+    if field.has_presence:
+        # An empty string that was sent on purpose is as little of an answer as one that was left out.
+        return not message.HasField(field.name) or (
+            field.type in _TELLS_WHEN_EMPTY and not getattr(message, field.name)
+        )
+    if field.is_repeated or field.type in _TELLS_WHEN_EMPTY:
+        return not getattr(message, field.name)
+    return False
+
+
+def _children(message: Message, field: FieldDescriptor) -> Iterator[tuple[str, Message]]:
+    value = getattr(message, field.name)
+    inner = field.message_type
+    if inner is not None and inner.GetOptions().map_entry:
+        if inner.fields_by_name["value"].message_type is not None:
+            yield from ((f"[{key}]", child) for key, child in value.items())
+    elif field.is_repeated:
+        yield from ((f"[{index}]", child) for index, child in enumerate(value))
+    elif message.HasField(field.name):
+        yield "", value

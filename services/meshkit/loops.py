@@ -1,0 +1,131 @@
+"""Background work that comes back: what falls due is worked off in rounds, and a failed round is only a later one."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import structlog
+
+from services.meshkit.correlation import correlated
+from services.meshkit.errors import MeshError
+from services.meshkit.ids import new_id
+from services.meshkit.metrics import LOOP_ITEMS, LOOP_RUNS, UNEXPECTED
+
+logger = structlog.get_logger(__name__)
+
+_Item = TypeVar("_Item")
+
+MAX_BACKOFF_SECONDS = 60.0
+
+
+class PeriodicLoop:
+    """Calls `work` again and again until it is cancelled.
+
+    A round that did something is followed by the next at once, so a backlog is worked off without waiting. A round that
+    fails is logged and counted, and the next one waits longer each time, up to a minute.
+
+    Args:
+        name: For logs and metrics.
+        interval_seconds: Between rounds that had nothing to do.
+        work: One round. Returns how much it did; 0 means that nothing is due. Bounded in itself.
+        jitter: The share of the interval by which waits differ, so that processes do not march in step.
+        round_seconds: What one round may take; then it is cancelled and counts as failed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        interval_seconds: float,
+        work: Callable[[], Awaitable[int]],
+        *,
+        jitter: float = 0.2,
+        round_seconds: float = 300.0,
+    ) -> None:
+        self._name = name
+        self._interval_seconds = interval_seconds
+        self._work = work
+        self._jitter = jitter
+        self._round_seconds = round_seconds
+        self._failures = 0
+        self._nudged = asyncio.Event()
+
+    def nudge(self) -> None:
+        """Starts the next round at once. Safe to call again: nudges before it starts count as one."""
+        self._nudged.set()
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled. The round that runs then is cancelled with it."""
+        while True:
+            self._nudged.clear()
+            done = await self._round()
+            if not done:
+                await self._wait()
+
+    async def _round(self) -> int:
+        with correlated():
+            try:
+                async with asyncio.timeout(self._round_seconds):
+                    done = await self._work()
+            except (MeshError, OSError) as exc:  # a TimeoutError is an OSError
+                self._note_failure()
+                logger.warning("round failed", loop=self._name, failures=self._failures, error=_name(exc))
+            except Exception:
+                self._note_failure()
+                UNEXPECTED.labels(self._name).inc()
+                logger.exception("round failed", loop=self._name, failures=self._failures, error_id=new_id())
+            else:
+                self._note_success(done)
+                return done
+        return 0
+
+    async def _wait(self) -> None:
+        seconds = min(
+            self._interval_seconds * 2 ** min(self._failures, 10), max(self._interval_seconds, MAX_BACKOFF_SECONDS)
+        )
+        seconds *= 1 + random.uniform(-self._jitter, self._jitter)  # noqa: S311 - spreads load, guards nothing
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+        except TimeoutError:
+            return
+
+    def _note_success(self, done: int) -> None:
+        self._failures = 0
+        LOOP_RUNS.labels(self._name, "ok").inc()
+        LOOP_ITEMS.labels(self._name).inc(done)
+
+    def _note_failure(self) -> None:
+        self._failures += 1
+        LOOP_RUNS.labels(self._name, "failed").inc()
+
+
+async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]], *, at_once: int) -> None:
+    """Works on all items, a bounded number at the same time. The first failure cancels the rest and is raised.
+
+    Args:
+        items: What to work on; as many workers as `at_once` are made, not as many as there are items.
+        work: What to do with one.
+        at_once: How many at the same time.
+    """
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    await _together([worker() for _ in range(at_once)])
+
+
+async def _together(workers: Iterable[Awaitable[None]]) -> None:
+    tasks = [asyncio.ensure_future(worker) for worker in workers]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _name(exc: Exception) -> str:
+    return getattr(exc, "reason", "") or type(exc).__name__

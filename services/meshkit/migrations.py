@@ -1,0 +1,172 @@
+"""Migrations: one history per service, in the service's own schema, by Alembic.
+
+    migrations = Migrations(settings.database_url, "echo", Path(__file__).parent / "migrations")
+    await migrations.upgrade()
+
+A service's folder `migrations/versions/` holds Alembic revisions and nothing else is needed beside it: no `env.py`, no
+`alembic.ini`. Each revision runs in a transaction of its own, one process at a time, with bounds on statements and
+locks.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from services.meshkit.db import DatabaseLimits, engine_url, store_errors
+from services.meshkit.secret import Secret
+
+logger = structlog.get_logger(__name__)
+
+VERSION_TABLE = "alembic_version"
+_LIMITS = DatabaseLimits(
+    connections=1, wait_seconds=10, statement_seconds=600, lock_seconds=15, idle_transaction_seconds=600
+)
+
+_Steps = Callable[[Any, MigrationContext], Any]
+
+
+class SchemaError(Exception):
+    """The database is not at the revision that this program was written for."""
+
+
+class Migrations:
+    """Moves one schema between revisions.
+
+    Args:
+        url: The database, as a role that may create in the schema.
+        schema: The service's own; made when it is not there.
+        directory: Holds `versions/`.
+    """
+
+    def __init__(self, url: Secret, schema: str, directory: Path) -> None:
+        self._url = url
+        self._schema = schema
+        config = Config()
+        config.set_main_option("script_location", str(directory).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        self._config = config
+        self._scripts = ScriptDirectory.from_config(config)
+
+    @property
+    def head(self) -> str:
+        """The last revision that this program knows; empty without any."""
+        return self._scripts.get_current_head() or ""
+
+    async def upgrade(self, target: str = "head") -> None:
+        """Moves forward to a revision. Safe to call again, and from several processes at once.
+
+        Args:
+            target: A revision, or "head".
+
+        Raises:
+            StoreUnavailable: The database is away.
+            Conflict: A lock was not had in time: another process migrates, or a long transaction stands in the way.
+        """
+        await self._move(target, lambda revision, _context: self._scripts._upgrade_revs(target, revision))  # noqa: SLF001
+
+    async def downgrade(self, target: str) -> None:
+        """Moves back to a revision. Safe to call again.
+
+        Args:
+            target: A revision, "-1", or "base".
+
+        Raises:
+            StoreUnavailable: The database is away.
+            Conflict: A lock was not had in time.
+        """
+        await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
+
+    async def current(self) -> str:
+        """The revision of the database; empty before the first."""
+        async with self._connection() as connection:
+            return await connection.run_sync(self._revision)
+
+    async def check(self) -> None:
+        """Makes sure that the database is where this program expects it: called at start, before anything is served.
+
+        Raises:
+            SchemaError: It is not.
+        """
+        current = await self.current()
+        if current != self.head:
+            msg = f"schema {self._schema} is at {current or 'nothing'}, this program needs {self.head}: run migrate"
+            raise SchemaError(msg)
+
+    def _revision(self, connection: Connection) -> str:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "version_table_schema": self._schema}
+        )
+        return context.get_current_revision() or ""
+
+    async def _move(self, target: str, steps: _Steps) -> None:
+        async with self._connection() as connection, self._alone(connection):
+            await self._make_schema(connection)
+            before = await connection.run_sync(self._revision)
+            await connection.rollback()
+            await connection.run_sync(self._run, steps)
+            after = await connection.run_sync(self._revision)
+            await connection.rollback()
+        logger.info("migrated", schema=self._schema, target=target, before=before, after=after)
+
+    def _run(self, connection: Connection, steps: _Steps) -> None:
+        with EnvironmentContext(self._config, self._scripts, fn=steps) as environment:
+            environment.configure(
+                connection=connection,
+                version_table=VERSION_TABLE,
+                version_table_schema=self._schema,
+                transaction_per_migration=True,
+            )
+            with environment.begin_transaction():
+                environment.run_migrations()
+
+    async def _make_schema(self, connection: AsyncConnection) -> None:
+        """Asks first: a role may be allowed to fill a schema and not to make one."""
+        known = await connection.execute(
+            text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": self._schema}
+        )
+        if known.first() is None:
+            quoted = connection.dialect.identifier_preparer.quote(self._schema)
+            await connection.execute(text(f"CREATE SCHEMA {quoted}"))
+        await connection.commit()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        engine = create_async_engine(
+            engine_url(self._url),
+            poolclass=NullPool,
+            connect_args={
+                "timeout": _LIMITS.wait_seconds,
+                "server_settings": _LIMITS.server_settings(f"{self._schema} migrations"),
+            },
+        )
+        try:
+            with store_errors():
+                async with engine.connect() as connection:
+                    yield connection
+        finally:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def _alone(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        """Holds a lock of the session, so that two processes never migrate one schema at the same time."""
+        digest = hashlib.sha256(f"migrations of {self._schema}".encode()).digest()
+        key = {"key": int.from_bytes(digest[:8], "big", signed=True)}
+        await connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+        await connection.commit()
+        try:
+            yield
+        finally:
+            await connection.rollback()
+            await connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+            await connection.commit()

@@ -1,0 +1,153 @@
+"""Pages of a list: how many, and where the next one begins.
+
+A page token is opaque to callers. It holds the position behind the last row and a digest that binds it to the method
+and to every other field of the request, so that a token from one list cannot be continued in another. With a key the
+digest is a MAC; without one it tells mistakes, not forgers, which is enough where the position reveals and grants
+nothing: the scope of the caller is an argument of every query by itself.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.message import Message
+
+from services.meshkit.errors import FieldInvalid, PageTokenInvalid
+from services.meshkit.ids import is_id
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+_DIGEST_BYTES = 16
+_MAX_TOKEN_CHARACTERS = 2048
+
+Position = list[str | int]
+"""Where a page ended: the values of the columns that the list is sorted by."""
+
+Column = Callable[[str | int], bool]
+"""Tells whether a value can be one of a column."""
+
+
+def is_time(value: str | int) -> bool:
+    """Tells whether a value is a time in ISO form, with its offset."""
+    try:
+        datetime.fromisoformat(str(value)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def is_row_id(value: str | int) -> bool:
+    """Tells whether a value is the id of a row."""
+    return is_id(str(value))
+
+
+def page_size(requested: int) -> int:
+    """Says how many rows to give.
+
+    Args:
+        requested: The request's `page_size`.
+
+    Returns:
+        50 for 0, never more than 1000.
+
+    Raises:
+        FieldInvalid: It is negative.
+    """
+    if requested < 0:
+        raise FieldInvalid.of("page_size", "must not be negative")
+    return min(requested or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+
+
+class PageTokens:
+    """Writes and reads the page tokens of one list.
+
+    Args:
+        key: Authenticates the tokens when given.
+        columns: What a position is made of. Without a key anyone can write a token whose digest fits, so a position
+            that cannot be one is refused like any other token that is none.
+    """
+
+    def __init__(self, key: bytes = b"", columns: Sequence[Column] = ()) -> None:
+        self._key = key
+        self._columns = columns
+
+    def write(self, request: Message, position: Position | None) -> str:
+        """Makes the `next_page_token`.
+
+        Args:
+            request: The request that was answered.
+            position: Where the page ended, or None at the end of the list.
+
+        Returns:
+            The token, empty at the end of the list.
+        """
+        if position is None:
+            return ""
+        payload = json.dumps(position, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._digest(request, payload) + payload).rstrip(b"=").decode()
+
+    def read(self, request: Message) -> Position | None:
+        """Takes the position out of a request's `page_token`.
+
+        Args:
+            request: A generated message with the fields `page_size` and `page_token`.
+
+        Returns:
+            The position to go on behind, or None for the first page.
+
+        Raises:
+            PageTokenInvalid: The token was altered, or belongs to a request with other fields.
+        """
+        token: str = request.page_token  # type: ignore[attr-defined]
+        if not token:
+            return None
+        raw = _decoded(token)
+        digest, payload = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+        if not hmac.compare_digest(digest, self._digest(request, payload)):
+            raise _invalid()
+        position = _parsed(payload)
+        if self._columns and not self._fits(position):
+            raise _invalid()
+        return position
+
+    def _fits(self, position: Position) -> bool:
+        pairs = zip(self._columns, position, strict=False)
+        return len(position) == len(self._columns) and all(is_one(value) for is_one, value in pairs)
+
+    def _digest(self, request: Message, payload: bytes) -> bytes:
+        unpaged = type(request)()
+        unpaged.CopyFrom(request)
+        unpaged.ClearField("page_size")
+        unpaged.ClearField("page_token")
+        content = unpaged.SerializeToString(deterministic=True)
+        digest = hashlib.blake2b(key=self._key, digest_size=_DIGEST_BYTES)
+        for part in (request.DESCRIPTOR.full_name.encode(), content, payload):
+            digest.update(len(part).to_bytes(4, "big") + part)
+        return digest.digest()
+
+
+def _decoded(token: str) -> bytes:
+    if len(token) > _MAX_TOKEN_CHARACTERS:
+        raise _invalid()
+    try:
+        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise _invalid() from exc
+
+
+def _parsed(payload: bytes) -> Position:
+    try:
+        position = json.loads(payload)
+    except (ValueError, RecursionError) as exc:
+        raise _invalid() from exc
+    if not isinstance(position, list) or not all(isinstance(value, str | int) for value in position):
+        raise _invalid()
+    return position
+
+
+def _invalid() -> PageTokenInvalid:
+    return PageTokenInvalid(violations={"page_token": "does not belong to this request"})

@@ -1,0 +1,99 @@
+"""How a process of the mesh starts and ends.
+
+async def serve(stop: asyncio.Event) -> None: ...
+
+if __name__ == "__main__":
+    sys.exit(run(serve))
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+from services.meshkit.access import ContractError
+from services.meshkit.errors import MeshError
+from services.meshkit.logs import configure_logs
+from services.meshkit.metrics import serve_metrics
+from services.meshkit.migrations import SchemaError
+from services.meshkit.settings import MeshSettings, SettingsError
+from services.meshkit.tracing import configure_tracing
+
+logger = structlog.get_logger(__name__)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_MISCONFIGURED = 2
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Runs a program until it ends or is told to by SIGTERM or SIGINT.
+
+    Args:
+        main: Gets the event that is set when it should end.
+
+    Returns:
+        The exit code: 2 when settings, schema or contract are not what the program needs, told on standard error; 1
+        when something it needs at its start is away.
+    """
+    try:
+        asyncio.run(_until_told(main))
+    except (SettingsError, SchemaError, ContractError) as exc:
+        print(exc, file=sys.stderr)  # noqa: T201 - for the person who starts it
+        return EXIT_MISCONFIGURED
+    except MeshError as exc:
+        logger.error("process failed", reason=exc.reason, message=exc.message)  # noqa: TRY400 - it says all
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+@asynccontextmanager
+async def observed(name: str, settings: MeshSettings) -> AsyncIterator[None]:
+    """Sets up logs, metrics and traces around a program, and sends what is left of them at its end.
+
+    Args:
+        name: The process's mesh identity.
+        settings: Where to send what.
+    """
+    configure_logs(name, settings.log_level)
+    provider = configure_tracing(name, settings.otlp_endpoint)
+    with serve_metrics(settings.metrics_listen) as port:
+        logger.info("process started", metrics_port=port)
+        try:
+            yield
+        finally:
+            if provider is not None:
+                await asyncio.to_thread(provider.shutdown)
+
+
+@asynccontextmanager
+async def background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs loops beside the block and cancels them behind it. A loop that ends with an exception ends the block.
+
+    Args:
+        loops: Such as `PeriodicLoop(...).run()`.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop) for loop in loops]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except BaseExceptionGroup as failed:
+        if len(failed.exceptions) == 1:  # as if there had been no group, for whoever handles it by its type
+            raise failed.exceptions[0] from failed
+        raise
+
+
+async def _until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await main(stop)

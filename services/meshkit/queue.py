@@ -1,0 +1,225 @@
+"""The seam to arq: wake-ups by Redis, and nothing that is missed when Redis is gone.
+
+A wake-up says "look at this key". It may be lost, late or doubled; whoever is woken reads PostgreSQL and would have
+found the work by itself a moment later. Jobs are JSON, results are not kept, ids never repeat (arq drops a job silently
+while one of the same id runs).
+"""
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
+
+import structlog
+from arq.connections import ArqRedis
+from arq.typing import WorkerCoroutine
+from arq.worker import Worker, func
+from redis.asyncio import BlockingConnectionPool
+from redis.exceptions import RedisError
+
+from services.meshkit import correlation, tracing
+from services.meshkit.errors import MeshError
+from services.meshkit.metrics import UNEXPECTED, WAKE_UPS, WORKER_RESTARTS
+from services.meshkit.secret import Secret
+
+logger = structlog.get_logger(__name__)
+
+WAKE = "wake"
+_POLL_SECONDS = 0.02
+_SEND_SECONDS = 0.5
+_PAUSE_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
+_GRACE_SECONDS = 10.0
+_EXPIRES_SECONDS = 600
+_MAX_PENDING = 10_000
+
+Wake = Callable[[str], Awaitable[None]]
+"""What a worker does when it is woken: gets the key, reads the truth, returns. Safe to call again."""
+
+
+def dumps(job: dict[str, Any]) -> bytes:
+    """Writes a job as JSON; an exception among it becomes the name of its type."""
+    return json.dumps(job, default=lambda foreign: type(foreign).__name__, separators=(",", ":")).encode()
+
+
+def loads(raw: bytes) -> dict[str, Any]:
+    """Reads a job."""
+    job: dict[str, Any] = json.loads(raw)
+    return job
+
+
+class WakeQueue:
+    """Sends wake-ups in the background. Never blocks and never fails the caller.
+
+    Keys that wait to be sent count once. While Redis is away at most 10,000 wait; what comes beyond is dropped and
+    counted, as is what could not be sent.
+
+    Args:
+        redis: A client for the queue; `WakeQueue.open` makes it.
+        queue: The queue's name.
+    """
+
+    def __init__(self, redis: ArqRedis, queue: str) -> None:
+        self._redis = redis
+        self._queue = queue
+        self._pending: dict[str, tuple[float, str, str]] = {}
+        self._something = asyncio.Event()
+        self._prefix = secrets.token_hex(4)
+        self._counter = itertools.count()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: Secret | None, queue: str) -> AsyncIterator["WakeQueue"]:
+        """Opens the queue and closes it behind the block. Redis need not be there.
+
+        Args:
+            url: `redis://...`, or None for a queue that drops everything.
+            queue: Its name, the same for sender and worker.
+        """
+        redis = redis_client(url or Secret("redis://127.0.0.1:0"), queue)
+        wake_queue = cls(redis, queue)
+        sender = asyncio.create_task(wake_queue.run() if url else wake_queue.discard(), name=f"{queue} wake-ups")
+        try:
+            yield wake_queue
+        finally:
+            sender.cancel()
+            with suppress(asyncio.CancelledError):
+                await sender
+            await redis.aclose(close_connection_pool=True)
+
+    def wake(self, key: str, after_seconds: float = 0.0) -> None:
+        """Asks for someone to look at a key. Safe to call again.
+
+        Args:
+            key: An id. It is all that Redis learns.
+            after_seconds: Not before that.
+        """
+        if len(self._pending) >= _MAX_PENDING and key not in self._pending:
+            WAKE_UPS.labels(self._queue, "dropped").inc()
+            return
+        self._pending[key] = (after_seconds, correlation.correlation_id(), tracing.traceparent())
+        self._something.set()
+
+    async def ping(self) -> None:
+        """Asks Redis for an answer.
+
+        Raises:
+            OSError: There is none.
+        """
+        try:
+            await self._redis.ping()
+        except RedisError as exc:
+            raise ConnectionError(type(exc).__name__) from exc
+
+    async def run(self) -> None:
+        """Sends what is pending until it is cancelled."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._pending:
+                key = next(iter(self._pending))
+                if not await self._send(key, *self._pending.pop(key)):
+                    await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def discard(self) -> None:
+        """Drops what is pending, for a mesh without Redis."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            self._pending.clear()
+
+    async def _send(self, key: str, after_seconds: float, correlation_id: str, parent: str) -> bool:
+        job_id = f"{WAKE}:{key}:{self._prefix}-{next(self._counter)}"
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._redis.enqueue_job(
+                    WAKE, key, correlation_id, parent, _job_id=job_id, _queue_name=self._queue,
+                    _defer_by=after_seconds, _expires=_EXPIRES_SECONDS + after_seconds,
+                )  # fmt: skip
+        except (RedisError, OSError) as exc:  # a TimeoutError is an OSError
+            WAKE_UPS.labels(self._queue, "failed").inc()
+            logger.warning("wake-up not sent", queue=self._queue, error=type(exc).__name__)
+            return False
+        WAKE_UPS.labels(self._queue, "sent").inc()
+        return True
+
+
+async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_seconds: float = 300.0) -> None:
+    """Runs an arq worker until it is cancelled; it starts again whenever Redis comes back.
+
+    Args:
+        url: `redis://...`.
+        queue: The queue's name.
+        wake: What to do with a key. What it raises is logged and counted; the wake-up is over in any case.
+        at_once: Jobs at the same time.
+        job_seconds: What one job may take.
+    """
+    while True:
+        worker = _worker(url, queue, wake, at_once, job_seconds)
+        try:
+            await worker.async_run()
+        except (RedisError, OSError) as exc:
+            WORKER_RESTARTS.labels(queue).inc()
+            logger.warning("worker lost redis", queue=queue, error=type(exc).__name__)
+        finally:
+            await _close(worker)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def redis_client(url: Secret, queue: str) -> ArqRedis:
+    """Makes a bounded client that connects when it is used."""
+    pool = BlockingConnectionPool.from_url(
+        url.reveal(), max_connections=4, timeout=_SEND_SECONDS,
+        socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_SEND_SECONDS,
+    )  # fmt: skip
+    return ArqRedis(pool, job_serializer=dumps, job_deserializer=loads, default_queue_name=queue)
+
+
+def _worker(url: Secret, queue: str, wake: Wake, at_once: int, job_seconds: float) -> Worker:
+    async def woken(_context: dict[str, Any], key: str, correlation_id: str, parent: str) -> None:
+        with correlation.correlated(correlation_id), tracing.span("wake", parent=parent):
+            await _run(wake, key, queue)
+
+    return Worker(
+        [func(cast("WorkerCoroutine", woken), name=WAKE, max_tries=1)],
+        redis_pool=redis_client(url, queue),
+        queue_name=queue,
+        poll_delay=_POLL_SECONDS,
+        keep_result=0,
+        max_jobs=at_once,
+        job_timeout=job_seconds,
+        handle_signals=False,
+        log_results=False,
+        job_serializer=dumps,
+        job_deserializer=loads,
+    )
+
+
+async def _run(wake: Wake, key: str, queue: str) -> None:
+    try:
+        await wake(key)
+    except (MeshError, OSError) as exc:
+        WAKE_UPS.labels(queue, "work_failed").inc()
+        logger.warning("woken work failed", queue=queue, error=getattr(exc, "reason", "") or type(exc).__name__)
+    except Exception:
+        UNEXPECTED.labels(queue).inc()
+        logger.exception("woken work failed", queue=queue)
+    else:
+        WAKE_UPS.labels(queue, "worked").inc()
+
+
+async def _close(worker: Worker) -> None:
+    """Takes no more jobs, gives the running ones some time, cancels the rest. arq's own `close` cancels at once."""
+    worker.allow_pick_jobs = False
+    if worker.main_task is not None:
+        worker.main_task.cancel()
+    running = [*worker.tasks.values()]
+    if running:
+        _, late = await asyncio.wait(running, timeout=_GRACE_SECONDS)
+        for task in [*late, *worker.job_tasks.values()]:
+            task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await worker.pool.aclose(close_connection_pool=True)

@@ -1,0 +1,203 @@
+"""A gRPC server of the mesh: mutual TLS, the interceptors in their order, health, reflection, a graceful end.
+
+server = MeshServer("echo", settings.listen, TlsFiles.of(settings))
+server.add(add_EchoServiceServicer_to_server, EchoServicer(...), echo_pb2.DESCRIPTOR.services_by_name["EchoService"])
+server.depends_on(Dependency("postgres", database.ping))
+await server.serve(stop)
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from services.meshkit.access import ANY_IDENTITY, Access, Door, access_table
+from services.meshkit.health import Dependency, Health
+from services.meshkit.identity.certificates import TlsFiles, server_credentials
+from services.meshkit.interceptors.access_log import AccessLogInterceptor
+from services.meshkit.interceptors.admission import AdmissionInterceptor
+from services.meshkit.interceptors.caller import CallerInterceptor
+from services.meshkit.interceptors.context import ContextInterceptor
+from services.meshkit.interceptors.error_status import ErrorStatusInterceptor
+from services.meshkit.interceptors.validation import ValidationInterceptor
+from services.meshkit.settings import SettingsError
+
+logger = structlog.get_logger(__name__)
+
+AddToServer = Callable[[Any, Any], None]
+"""What the generator writes: `add_XServicer_to_server(servicer, server)`."""
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """What the server lets happen at most.
+
+    Args:
+        concurrent_rpcs: Calls that run at the same time, open streams included; past it OVERLOADED at once.
+        message_bytes: Largest message in either direction.
+        grace_seconds: What running calls are given when the server stops.
+        drain_seconds: Between NOT_SERVING and the last new call, for balancers to notice.
+    """
+
+    concurrent_rpcs: int = 1000
+    message_bytes: int = 16 * 1024 * 1024
+    grace_seconds: float = 10.0
+    drain_seconds: float = 0.0
+
+
+class MeshServer:
+    """Collects services, then serves them until told to stop.
+
+    Args:
+        name: Our own mesh identity, for logs.
+        listen: `host:port` or `unix:/path`; port 0 takes a free one.
+        tls: Our certificate, its key, and the authority that clients' certificates must come from.
+        limits: Bounds.
+        health: Only to ping at another pace.
+        quiet: Full names of methods (`/package.Service/Method`) whose calls are logged only when they fail.
+
+    Raises:
+        SettingsError: Nothing can be bound to `listen`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        listen: str,
+        tls: TlsFiles,
+        limits: ServerLimits | None = None,
+        health: Health | None = None,
+        quiet: Collection[str] = (),
+    ) -> None:
+        self.name = name
+        self.stopping = asyncio.Event()
+        """Set when the server begins to stop: long streams end by themselves with a position to resume from."""
+        self.port = 0
+        self._listen = listen
+        self._limits = limits or ServerLimits()
+        self._quiet = quiet
+        self._health = health or Health()
+        self._table: dict[str, Access] = {}
+        self._server = grpc.aio.server(
+            interceptors=self._interceptors(),
+            options=_options(self._limits),
+            # The core's own refusal has no reason in it; it only stands behind ours.
+            maximum_concurrent_rpcs=self._limits.concurrent_rpcs * 2,
+        )
+        self._bind(server_credentials(tls))
+        self._add_health()
+
+    def add(
+        self,
+        add_to_server: AddToServer,
+        servicer: object,
+        service: ServiceDescriptor,
+        callers: Iterable[str] | None = None,
+    ) -> None:
+        """Adds a service.
+
+        Args:
+            add_to_server: The generated function.
+            servicer: What answers.
+            service: The service's descriptor; its options say who may call.
+            callers: For a foreign contract without such options: the mesh identities that may call it.
+
+        Raises:
+            ContractError: The contract leaves open who may call.
+        """
+        if callers is None:
+            self._table.update(access_table(service))
+        else:
+            self._open_to(service, Access(Door.MESH, frozenset(callers)))
+        add_to_server(servicer, self._server)
+        self._health.announce([service.full_name])
+
+    def reflect(self, services: Iterable[str], pool: DescriptorPool | None = None) -> None:
+        """Serves reflection, as grpcurl asks for it.
+
+        Args:
+            services: Full names to list.
+            pool: What may be looked up; by default all that this process knows.
+        """
+        self._open_to(reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"], ANY_IDENTITY)
+        reflection.enable_server_reflection(list(services), self._server, pool or descriptor_pool.Default())
+
+    def depends_on(self, dependency: Dependency) -> None:
+        """Adds something whose ping decides whether the server says SERVING."""
+        self._health.watch(dependency)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves while the block runs, then stops gracefully: NOT_SERVING, no new calls, grace for the running ones."""
+        await self._server.start()
+        await self._health.check()
+        pings = asyncio.create_task(self._health.run(), name=f"{self.name} health")
+        logger.info("serving", name=self.name, listen=self._listen, port=self.port)
+        try:
+            yield
+        finally:
+            pings.cancel()
+            with suppress(asyncio.CancelledError):
+                await pings
+            await self._stop()
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serves until the event is set, then stops gracefully."""
+        async with self.running():
+            await stop.wait()
+
+    async def _stop(self) -> None:
+        logger.info("stopping", name=self.name)
+        self.stopping.set()
+        await self._health.stop()
+        if self._limits.drain_seconds:
+            await asyncio.sleep(self._limits.drain_seconds)
+        await self._server.stop(self._limits.grace_seconds)
+        logger.info("stopped", name=self.name)
+
+    def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
+        return [
+            ContextInterceptor(),
+            AccessLogInterceptor(self._quiet),
+            ErrorStatusInterceptor(),
+            AdmissionInterceptor(self._limits.concurrent_rpcs),
+            CallerInterceptor(self._table),
+            ValidationInterceptor(),
+        ]
+
+    def _bind(self, credentials: grpc.ServerCredentials) -> None:
+        try:
+            self.port = self._server.add_secure_port(self._listen, credentials)
+        except RuntimeError as exc:
+            raise SettingsError([f"MAILMESH_LISTEN cannot be used: nothing can be bound to {self._listen}"]) from exc
+
+    def _add_health(self) -> None:
+        self._open_to(health_pb2.DESCRIPTOR.services_by_name["Health"], ANY_IDENTITY)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
+
+    def _open_to(self, service: Any, access: Access) -> None:
+        self._table.update({f"/{service.full_name}/{method.name}": access for method in service.methods})
+
+
+def _options(limits: ServerLimits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.so_reuseport", 0),
+        # Dead peers are noticed within half a minute, and clients and the edge may ping us as often as every 5 s.
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]
