@@ -1,0 +1,122 @@
+"""`python -m services.token_vault serve | migrate | create-admin-key | rotate | settings`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from services.meshkit.clock import SystemClock
+from services.meshkit.db import Database
+from services.meshkit.errors import MeshError
+from services.meshkit.ids import new_id
+from services.meshkit.logs import configure_logs
+from services.meshkit.process import observed, run
+from services.meshkit.settings import StoreSettings, load, reference
+from services.token_vault import server
+from services.token_vault.api_keys import ApiKeys
+from services.token_vault.audit import COMMAND
+from services.token_vault.issuers.http import hush_libraries
+from services.token_vault.keyring import read_keys
+from services.token_vault.rotate import KeyKeeper, Rotation
+from services.token_vault.settings import RotateSettings, VaultSettings
+
+EXIT_REFUSED = 1
+
+
+class CommandRefused(Exception):  # noqa: N818 - it is told, not handled
+    """A command was not done; the message says why."""
+
+
+async def serve(_arguments: argparse.Namespace, stop: asyncio.Event) -> None:
+    """Serves until told to stop."""
+    settings = load(VaultSettings)
+    async with observed(server.NAME, settings):
+        hush_libraries()
+        await server.serve(settings, stop)
+
+
+async def migrate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
+    """Moves the schema: forward to the last revision unless another one is named."""
+    settings = _store_settings()
+    moves = server.migrations(settings.database_url)
+    await (moves.downgrade(arguments.down_to) if arguments.down_to else moves.upgrade())
+
+
+async def create_admin_key(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
+    """Makes an admin key and prints it, this once."""
+    settings = _store_settings()
+    async with Database.open(settings.database_url, server.NAME) as database:
+        row, secret = await ApiKeys(database, SystemClock()).create_admin(arguments.name, COMMAND)
+    print(f"API key {row.api_key_id}, role admin. It is shown this once:", file=sys.stderr)  # noqa: T201
+    print(secret.reveal())  # noqa: T201 - this is what the command is for
+
+
+async def rotate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
+    """Wraps everything by one key while the service serves."""
+    settings = load(RotateSettings)
+    configure_logs(server.NAME, settings.log_level)
+    ring = read_keys(settings.keys, settings.keys_file)
+    async with Database.open(settings.database_url, server.NAME) as database:
+        keeper = KeyKeeper(database, ring, SystemClock(), new_id(), lambda: ring)
+        _report(await keeper.rotate(arguments.to))
+
+
+async def settings(_arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
+    """Prints the reference of settings as a Markdown table."""
+    print(reference(VaultSettings), end="")  # noqa: T201
+
+
+def _store_settings() -> StoreSettings:
+    found = load(StoreSettings)
+    configure_logs(server.NAME, found.log_level)
+    return found
+
+
+def _report(rotation: Rotation) -> None:
+    lines = [f"{rotation.rewrapped} data keys were wrapped anew by {rotation.key_id}."]
+    lines += [f"Tenant {tenant}: not opened, {reason}." for tenant, reason in sorted(rotation.unopened.items())]
+    lines += [f"Key {key_id} wraps {count} data keys." for key_id, count in sorted(rotation.wrapped_by.items())]
+    lines += [f"Key {key_id} is not needed any more: take it out of the settings." for key_id in rotation.retired]
+    print("\n".join(lines))  # noqa: T201
+    if rotation.unopened:
+        raise CommandRefused("Some data keys could not be wrapped anew; their old keys are still needed.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.token_vault", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _command(commands, "serve", serve)
+    _command(commands, "migrate", migrate).add_argument(
+        "--down-to", metavar="REVISION", default="", help="move back instead: a revision, -1 or base"
+    )
+    _command(commands, "create-admin-key", create_admin_key).add_argument("--name", default="first admin key")
+    _command(commands, "rotate", rotate).add_argument(
+        "--to", metavar="KEY_ID", default="", help="the key to wrap by; the first of the settings by default"
+    )
+    _command(commands, "settings", settings)
+    return parser
+
+
+def _command(
+    commands: Any, name: str, work: Callable[[argparse.Namespace, asyncio.Event], Coroutine[Any, Any, None]]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=work.__doc__)
+    parser.set_defaults(work=work)
+    return parser
+
+
+def main() -> int:
+    """Runs a command and returns its exit code: 0 done, 1 refused, 2 settings or schema are wrong."""
+    arguments = _parser().parse_args()
+    try:
+        return run(lambda stop: arguments.work(arguments, stop))
+    except MeshError as exc:
+        print(f"{exc.reason}: {exc.message}", file=sys.stderr)  # noqa: T201
+    except CommandRefused as exc:
+        print(exc, file=sys.stderr)  # noqa: T201
+    return EXIT_REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

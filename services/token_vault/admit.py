@@ -1,0 +1,143 @@
+"""Making a tenant of an account that was verified, or bringing back the one that it was before."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.meshkit.ids import new_id
+from services.token_vault.custody import Custody
+from services.token_vault.errors import AccountMismatch, RefreshTokenMissing, SealBroken, TenantDisconnected
+from services.token_vault.issuers.issuer import Account, Grant
+from services.token_vault.sealing import DataKey, new_data_key, unwrap
+from services.token_vault.store import audit, encryption_keys, flows, tokens
+from services.token_vault.store.flows import FlowRow
+from services.token_vault.store.tenants import (
+    ACTIVE,
+    DISCONNECTING,
+    TenantRow,
+    change_tenant,
+    changed,
+    find_account,
+    insert_tenant,
+)
+
+_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A tenant whose account was connected."""
+
+    tenant: TenantRow
+    is_reconnect: bool
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Stores tenants with their credentials: all of it or nothing.
+
+    Args:
+        database: Where.
+        custody: Seals.
+        clock: The time.
+    """
+
+    database: Database
+    custody: Custody
+    clock: Clock
+
+    async def admit(self, flow: FlowRow, grant: Grant, account: Account) -> Admitted:
+        """Creates or updates the tenant of an account.
+
+        Raises:
+            AccountMismatch: The flow is a reconnect of a tenant with another account.
+            TenantDisconnected: The tenant is being disconnected right now.
+            IntegrityError: Another flow has created the tenant at the same time; calling again updates it.
+        """
+        now = self.clock.now()
+        async with self.database.transaction() as connection:
+            found = await find_account(connection, flow.provider, grant.identity.external_account)
+            _require_same_account(flow, found)
+            tenant_id = found.tenant_id if found else new_id()
+            if found is None:
+                await insert_tenant(connection, _columns(flow, grant, account, now) | {"tenant_id": tenant_id})
+            await self._put_tokens(connection, tenant_id, grant, now)
+            if found is None:
+                tenant = await changed(connection, tenant_id, "", now)
+            else:
+                tenant = await change_tenant(
+                    connection, found, now, _renewed(flow, account, found, now), is_reconnected=True
+                )
+            await _write_down(connection, flow, tenant, now, is_reconnect=found is not None)
+        return Admitted(tenant, found is not None)
+
+    async def _put_tokens(self, connection: AsyncConnection, tenant_id: str, grant: Grant, now: datetime) -> None:
+        refresh_token = grant.tokens.refresh_token
+        if refresh_token is None:
+            raise RefreshTokenMissing
+        key = await self._data_key(connection, tenant_id)
+        await tokens.put_tokens(connection, tenant_id, self.custody.sealed(key, grant.tokens, refresh_token, now))
+
+    async def _data_key(self, connection: AsyncConnection, tenant_id: str) -> DataKey:
+        """The tenant's key; a new one where there is none or where it does not open any more."""
+        wrapped = await tokens.get_key(connection, tenant_id)
+        if wrapped is not None:
+            try:
+                return unwrap(self.custody.ring, wrapped)
+            except SealBroken:
+                await tokens.destroy(connection, tenant_id)
+        key_id = await encryption_keys.writing_key_id(connection, lock=True)
+        key, wrapped = new_data_key(self.custody.ring, tenant_id, key_id)
+        await tokens.insert_key(connection, wrapped)
+        return key
+
+
+def _require_same_account(flow: FlowRow, found: TenantRow | None) -> None:
+    if flow.tenant_id and (found is None or found.tenant_id != flow.tenant_id):
+        raise AccountMismatch(subject=flow.tenant_id, metadata={"tenant_id": flow.tenant_id})
+    if found is not None and found.status == DISCONNECTING:
+        raise TenantDisconnected(subject=found.tenant_id, metadata={"tenant_id": found.tenant_id})
+
+
+def _columns(flow: FlowRow, grant: Grant, account: Account, now: datetime) -> dict[str, object]:
+    return {
+        "provider": flow.provider,
+        "external_account": grant.identity.external_account,
+        "external_tenant_id": grant.identity.external_tenant_id,
+        "user_id": grant.identity.user_id,
+        "address": account.address,
+        "display_name": (flow.display_name or account.display_name or account.address)[:_NAME_CHARACTERS],
+        "status": ACTIVE,
+        "status_changed_at": now,
+        "connected_at": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -> dict[str, object]:
+    return {
+        "status": ACTIVE,
+        "status_reason": "",
+        "status_detail": "",
+        "grant_fault": "",
+        "probe_at": None,
+        "probe_failures": 0,
+        "released_at": None,
+        "address": account.address or found.address,
+        "display_name": flow.display_name or found.display_name,
+        "connected_at": now,
+    }
+
+
+async def _write_down(
+    connection: AsyncConnection, flow: FlowRow, tenant: TenantRow, now: datetime, *, is_reconnect: bool
+) -> None:
+    await flows.end_flow(connection, flow.flow_id, step=flows.CONNECTED, tenant_id=tenant.tenant_id)
+    action = "tenant.reconnect" if is_reconnect else "tenant.connect"
+    facts = {"flow_id": flow.flow_id, "started_by": flow.started_by, "scopes": " ".join(tenant.scopes or ())}
+    entry = audit.Entry(f"browser:{flow.flow_id}", action, now, tenant_id=tenant.tenant_id, detail=facts)
+    await audit.append(connection, entry)

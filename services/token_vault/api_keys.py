@@ -1,0 +1,275 @@
+"""API keys: `mm_<prefix>_<secret>`, shown once, kept as a digest, never wider than the key that made them."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.meshkit.errors import ApiKeyInvalid, FieldInvalid
+from services.meshkit.identity.caller import Caller, Role
+from services.meshkit.ids import new_id
+from services.meshkit.secret import Secret
+from services.token_vault.errors import (
+    ApiKeyNotFound,
+    KeyRevoked,
+    RequestIdReused,
+    ScopeTooWide,
+    TenantNotFound,
+)
+from services.token_vault.store import api_keys, audit
+from services.token_vault.store.api_keys import ApiKeyRow
+from services.token_vault.store.tenants import Scope
+
+_ALPHABET = string.ascii_letters + string.digits
+_PREFIX_CHARACTERS, _SECRET_CHARACTERS = 10, 43  # 43 characters out of 62 are more than 256 bits
+_SHAPE = re.compile(rf"mm_([A-Za-z0-9]{{{_PREFIX_CHARACTERS}}})_[A-Za-z0-9]{{{_SECRET_CHARACTERS}}}")
+_NAME_CHARACTERS = 200
+_TENANTS = 1000
+_CACHED = 10_000
+_NOTED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """What a new key is to be.
+
+    Args:
+        display_name: What people call it.
+        role: What it may do.
+        tenant_ids: What it is limited to; empty means all.
+        expires_at: When it ends; None for never, or when the key that asks ends.
+        request_id: Makes repeating safe; empty for none.
+        content: Digest of the request, to know a repetition.
+    """
+
+    display_name: str
+    role: Role
+    tenant_ids: frozenset[str]
+    expires_at: datetime | None
+    request_id: str = ""
+    content: bytes = b""
+
+
+class ApiKeys:
+    """Makes, lists and revokes keys.
+
+    Args:
+        database: Where.
+        clock: The time.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(self, caller: Caller, wanted: NewKey) -> tuple[ApiKeyRow, Secret | None]:
+        """Makes a key.
+
+        Returns:
+            The key and its secret; no secret when the request id was seen before.
+
+        Raises:
+            FieldInvalid: The name or the end is not possible.
+            ScopeTooWide: The caller has less than that.
+            TenantNotFound: A tenant is not there, or not for the caller.
+            RequestIdReused: The request id was used for another request.
+        """
+        now = self._clock.now()
+        _check(wanted, now)
+        limits = await self._limits(caller)
+        wanted = _narrowed(caller, limits, wanted)
+        row, secret = _made(wanted, caller.key_id, now)
+        async with self._database.transaction() as connection:
+            if wanted.request_id:
+                before = await api_keys.remember_request(
+                    connection, caller.key_id, wanted.request_id, wanted.content, row.api_key_id, now
+                )
+                if before is not None:
+                    return await self._repeated(before, wanted), None
+            known = await api_keys.known_tenants(connection, wanted.tenant_ids)
+            for unknown in sorted(wanted.tenant_ids - known):
+                raise TenantNotFound.of(unknown)
+            await api_keys.insert_api_key(connection, row)
+            await audit.append(connection, _entry(f"key:{caller.key_id}", "api_key.create", row, now))
+        return row, secret
+
+    async def create_admin(self, display_name: str, actor: str) -> tuple[ApiKeyRow, Secret]:
+        """Makes an unlimited admin key: for the command line, where no key can ask for it yet."""
+        now = self._clock.now()
+        row, secret = _made(NewKey(display_name, Role.ADMIN, frozenset(), None), actor, now)
+        async with self._database.transaction() as connection:
+            await api_keys.insert_api_key(connection, row)
+            await audit.append(connection, _entry(actor, "api_key.create", row, now))
+        return row, secret
+
+    async def page(
+        self, scope: Scope, after: tuple[str, str] | None, limit: int, *, include_revoked: bool
+    ) -> list[ApiKeyRow]:
+        """Lists keys in order, `limit` at most."""
+        only_good_at = None if include_revoked else self._clock.now()
+        async with self._database.reading() as connection:
+            return await api_keys.list_api_keys(connection, scope, after, limit, only_good_at)
+
+    async def revoke(self, caller: Caller, api_key_id: str) -> ApiKeyRow:
+        """Ends a key. Safe to call again: yes.
+
+        Raises:
+            ApiKeyNotFound: There is none, or it is wider than the caller.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            row = await api_keys.get_api_key(connection, api_key_id)
+            if row is None or not _is_within(row.scope, caller.tenants):
+                raise ApiKeyNotFound(resource=api_key_id, metadata={"api_key_id": api_key_id})
+            if await api_keys.revoke_api_key(connection, api_key_id, now):
+                await audit.append(connection, _entry(f"key:{caller.key_id}", "api_key.revoke", row, now))
+                row = replace(row, revoked_at=now)
+        return row
+
+    async def check(self, api_key_id: str) -> ApiKeyRow:
+        """Looks whether a key that opened a stream is still good.
+
+        Raises:
+            KeyRevoked: It is not.
+        """
+        async with self._database.reading() as connection:
+            row = await api_keys.get_api_key(connection, api_key_id)
+        if row is None or not row.is_good(self._clock.now()):
+            raise KeyRevoked
+        return row
+
+    async def _limits(self, caller: Caller) -> ApiKeyRow:
+        """The key that asks, as it is now."""
+        async with self._database.reading() as connection:
+            row = await api_keys.get_api_key(connection, caller.key_id)
+        if row is None or not row.is_good(self._clock.now()):
+            raise ApiKeyInvalid
+        return row
+
+    async def _repeated(self, before: tuple[bytes, str], wanted: NewKey) -> ApiKeyRow:
+        digest, api_key_id = before
+        async with self._database.reading() as connection:
+            row = await api_keys.get_api_key(connection, api_key_id)
+        if row is None or not hmac.compare_digest(digest, wanted.content):
+            raise RequestIdReused(
+                violations={"request_id": "was used for another request"}, metadata={"request_id": wanted.request_id}
+            )
+        return row
+
+
+class KeyChecker:
+    """Tells whose key it is, many times a second. Answers are kept for seconds, in a bounded memory.
+
+    Args:
+        database: Where.
+        clock: The time.
+        keep: How long an answer may be reused.
+    """
+
+    def __init__(self, database: Database, clock: Clock, keep: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._keep = keep
+        self._cache: OrderedDict[str, tuple[datetime, ApiKeyRow | None]] = OrderedDict()
+        self._used: dict[str, datetime] = {}
+
+    async def authenticate(self, key: str) -> ApiKeyRow:
+        """Finds the key.
+
+        Raises:
+            ApiKeyInvalid: It is malformed, unknown, expired or revoked; which one is not told.
+            StoreUnavailable: It could not be found out.
+        """
+        shape = _SHAPE.fullmatch(key)
+        row = await self._found(shape[1]) if shape else None
+        is_same = hmac.compare_digest(hashlib.sha256(key.encode()).digest(), row.digest if row else b"")
+        now = self._clock.now()
+        if row is None or not is_same or not row.is_good(now):
+            raise ApiKeyInvalid
+        self._used[row.api_key_id] = now
+        return row
+
+    async def note_used(self) -> int:
+        """Writes down when keys were last used since the last time.
+
+        Returns:
+            How many keys.
+        """
+        noted = {key_id: self._used[key_id] for key_id in list(self._used)[:_NOTED_AT_ONCE]}
+        if noted:
+            async with self._database.transaction() as connection:
+                await api_keys.note_used(connection, noted)
+        self._used = {key_id: at for key_id, at in self._used.items() if noted.get(key_id) != at}
+        return 0
+
+    async def _found(self, prefix: str) -> ApiKeyRow | None:
+        now = self._clock.now()
+        until, row = self._cache.get(prefix, (now, None))
+        if until > now:
+            return row
+        async with self._database.reading() as connection:
+            row = await api_keys.find_prefix(connection, prefix)
+        self._cache[prefix] = (now + self._keep, row)
+        self._cache.move_to_end(prefix)
+        while len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return row
+
+
+def _check(wanted: NewKey, now: datetime) -> None:
+    faults = {}
+    if not 1 <= len(wanted.display_name) <= _NAME_CHARACTERS:
+        faults["display_name"] = f"must have 1 to {_NAME_CHARACTERS} characters"
+    if wanted.role is Role.NONE:
+        faults["role"] = "must be reader, operator or admin"
+    if len(wanted.tenant_ids) > _TENANTS:
+        faults["tenant_ids"] = f"must be {_TENANTS} at most"
+    if wanted.expires_at is not None and wanted.expires_at <= now:
+        faults["expires_at"] = "must be in the future"
+    if faults:
+        raise FieldInvalid(violations=faults)
+
+
+def _narrowed(caller: Caller, limits: ApiKeyRow, wanted: NewKey) -> NewKey:
+    """Refuses what is wider than the key that asks; an end that is left open becomes its own."""
+    if wanted.role > caller.role:
+        raise ScopeTooWide(metadata={"field": "role"})
+    if not _is_within(wanted.tenant_ids or None, caller.tenants):
+        raise ScopeTooWide(metadata={"field": "tenant_ids"})
+    if limits.expires_at is not None and wanted.expires_at is not None and wanted.expires_at > limits.expires_at:
+        raise ScopeTooWide(metadata={"field": "expires_at"})
+    return replace(wanted, expires_at=wanted.expires_at or limits.expires_at)
+
+
+def _is_within(inner: Scope, outer: Scope) -> bool:
+    return outer is None or (inner is not None and inner <= outer)
+
+
+def _made(wanted: NewKey, created_by: str, now: datetime) -> tuple[ApiKeyRow, Secret]:
+    prefix = "".join(secrets.choice(_ALPHABET) for _ in range(_PREFIX_CHARACTERS))
+    key = f"mm_{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARACTERS))
+    row = ApiKeyRow(
+        api_key_id=new_id(),
+        display_name=wanted.display_name,
+        prefix=prefix,
+        digest=hashlib.sha256(key.encode()).digest(),
+        role=wanted.role.label,
+        tenant_ids=tuple(sorted(wanted.tenant_ids)),
+        created_at=now,
+        expires_at=wanted.expires_at,
+        last_used_at=None,
+        revoked_at=None,
+        created_by=created_by,
+    )
+    return row, Secret(key)
+
+
+def _entry(actor: str, action: str, row: ApiKeyRow, now: datetime) -> audit.Entry:
+    facts = {"api_key_id": row.api_key_id, "role": row.role, "tenants": str(len(row.tenant_ids) or "all")}
+    return audit.Entry(actor, action, now, detail=facts)

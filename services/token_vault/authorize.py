@@ -1,0 +1,72 @@
+"""Whether the edge may let a request through: who holds the key, and whether its role suffices for the RPC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.meshkit.errors import ApiKeyInvalid, MeshError, RoleTooLow
+from services.meshkit.identity.caller import ALL_TENANTS, Role
+from services.token_vault.api_keys import KeyChecker
+from services.token_vault.errors import RouteNotFound
+from services.token_vault.metrics import API_KEY_CHECKS
+
+_SCHEME = "bearer "
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Who stands behind a request.
+
+    Args:
+        key_id: The key.
+        role: Its role, as headers spell it.
+        tenants: Its tenants, separated by commas, or `*`.
+    """
+
+    key_id: str
+    role: str
+    tenants: str
+
+
+class Authorizer:
+    """Decides about requests at the edge.
+
+    Args:
+        checker: Knows the keys.
+        roles: The least role by full method name. What is not in it is refused.
+    """
+
+    def __init__(self, checker: KeyChecker, roles: Mapping[str, Role]) -> None:
+        self._checker = checker
+        self._roles = roles
+
+    async def authorize(self, method: str, authorization: str) -> Allowed:
+        """Decides.
+
+        Args:
+            method: `/package.Service/Method`.
+            authorization: The header, empty when there is none.
+
+        Raises:
+            ApiKeyInvalid: No key, or one that is no good.
+            RoleTooLow: The key's role does not suffice.
+            RouteNotFound: There is no such RPC behind the key door.
+            StoreUnavailable: It could not be found out.
+        """
+        try:
+            allowed = await self._decided(method, authorization)
+        except MeshError as exc:
+            API_KEY_CHECKS.labels(exc.reason.lower()).inc()
+            raise
+        API_KEY_CHECKS.labels("ok").inc()
+        return allowed
+
+    async def _decided(self, method: str, authorization: str) -> Allowed:
+        if authorization[: len(_SCHEME)].lower() != _SCHEME:
+            raise ApiKeyInvalid
+        row = await self._checker.authenticate(authorization[len(_SCHEME) :].strip())
+        minimum = self._roles.get(method)
+        if minimum is None:
+            raise RouteNotFound(metadata={"path": method[:200]})
+        if Role[row.role.upper()] < minimum:
+            raise RoleTooLow(metadata={"required_role": minimum.label, "role": row.role})
+        return Allowed(row.api_key_id, row.role, ",".join(row.tenant_ids) or ALL_TENANTS)

@@ -1,0 +1,329 @@
+"""Connecting an account: a ticket from someone who may, a browser, a provider, and a tenant at the end.
+
+    start     a key gets our own address with a ticket: single use, ten minutes
+    open      the ticket is spent: the browser gets a secret in a cookie and is sent to the provider with state and PKCE
+    complete  the browser comes back with cookie, state and code: all is checked, exchanged, verified, stored
+
+What the exchange needs, the PKCE verifier above all, is sealed with a key that only the browser's cookie gives.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+import structlog
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy.exc import IntegrityError
+
+from services.meshkit.clock import Clock
+from services.meshkit.correlation import correlation_id
+from services.meshkit.db import Database
+from services.meshkit.errors import MeshError
+from services.meshkit.identity.caller import Caller
+from services.meshkit.ids import new_id
+from services.meshkit.secret import Secret
+from services.token_vault.admit import Admission, Admitted
+from services.token_vault.errors import (
+    AccountMismatch,
+    AdminConsentNeeded,
+    FlowStateInvalid,
+    IdentityUnproven,
+    ProviderUnknown,
+    PublicUrlUnset,
+    ScopeNotGranted,
+    ScopeTooWide,
+    TenantDisconnected,
+)
+from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Grant, GrantError, Issuer
+from services.token_vault.metrics import FLOWS
+from services.token_vault.sealing import bound_to, open_with, seal_with
+from services.token_vault.store import audit, flows
+from services.token_vault.store.flows import FlowRow
+from services.token_vault.store.tenants import DISCONNECTING, get_tenant
+
+logger = structlog.get_logger(__name__)
+
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Started:
+    """A flow that waits for a browser."""
+
+    flow_id: str
+    url: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A browser that is to be sent on.
+
+    Args:
+        url: The provider's page.
+        cookie_name: The name of the cookie that binds the flow to the browser.
+        cookie: Its value.
+    """
+
+    url: str = field(repr=False)
+    cookie_name: str
+    cookie: Secret
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a browser came back with.
+
+    Args:
+        provider: From the address.
+        state: Empty when there is none.
+        code: Empty when there is none.
+        refusal: The failure that the provider's error word stands for, or None.
+        cookies: All that the browser sent for this path.
+    """
+
+    provider: str
+    state: str = field(repr=False)
+    code: str = field(repr=False)
+    refusal: MeshError | None
+    cookies: Mapping[str, str] = field(repr=False)
+
+
+class Connector:
+    """Connects accounts.
+
+    Args:
+        database: Where flows are kept.
+        admission: Makes tenants of accounts.
+        issuers: By provider.
+        clock: The time.
+        public_url: Where browsers reach us; empty when they cannot.
+        flow_life: How long a ticket lives, and then a state.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        admission: Admission,
+        issuers: dict[str, Issuer],
+        clock: Clock,
+        public_url: str,
+        flow_life: timedelta,
+    ) -> None:
+        self._database = database
+        self._admission = admission
+        self._issuers = issuers
+        self._clock = clock
+        self._public_url = public_url
+        self._flow_life = flow_life
+
+    async def start(self, caller: Caller, provider: str, tenant_id: str, login_hint: str, display_name: str) -> Started:
+        """Begins a flow.
+
+        Raises:
+            ProviderUnknown: There are no settings for the provider.
+            TenantNotFound, TenantDisconnected: The tenant of a reconnect is not there, or is being disconnected.
+            ScopeTooWide: A key that is limited to tenants would connect a new one.
+            PublicUrlUnset: No browser could come back.
+        """
+        if not self._public_url:
+            raise PublicUrlUnset(metadata={"setting": "MAILMESH_PUBLIC_URL"})
+        provider = await self._checked_provider(caller, provider, tenant_id)
+        ticket, now, flow_id = secrets.token_urlsafe(_SECRET_BYTES), self._clock.now(), new_id()
+        flow = FlowRow(
+            flow_id=flow_id,
+            provider=provider,
+            tenant_id=tenant_id or None,
+            login_hint=login_hint,
+            display_name=display_name,
+            started_by=f"key:{caller.key_id}",
+            step=flows.STARTED,
+            ticket_digest=digest(ticket),
+            browser_digest=None,
+            state_digest=None,
+            kept=None,
+            reason="",
+            detail="",
+            created_at=now,
+            expires_at=now + self._flow_life,
+            correlation_id=correlation_id(),
+        )
+        facts = {"flow_id": flow_id, "provider": provider}
+        async with self._database.transaction() as connection:
+            await flows.insert_flow(connection, flow)
+            entry = audit.Entry(flow.started_by, "authorization.start", now, tenant_id=tenant_id, detail=facts)
+            await audit.append(connection, entry)
+        url = f"{self._public_url}/auth/oauth/{provider}/authorize?ticket={quote(ticket)}"
+        return Started(flow_id, url, flow.expires_at)
+
+    async def open(self, provider: str, ticket: str) -> Opened:
+        """Spends a ticket.
+
+        Raises:
+            FlowStateInvalid: The ticket is no good; nothing is started.
+            ProviderUnavailable, InstallationMisconfigured: The provider could not be asked; the ticket stays good.
+        """
+        now = self._clock.now()
+        async with self._database.reading() as connection:
+            flow = await flows.flow_of_ticket(connection, digest(ticket))
+        if flow is None or flow.provider != provider:
+            raise invalid("unknown")
+        if flow.step != flows.STARTED or flow.expires_at <= now:
+            raise invalid("used" if flow.step != flows.STARTED else "expired")
+        state, browser = Secret(secrets.token_urlsafe(_SECRET_BYTES)), Secret(secrets.token_urlsafe(_SECRET_BYTES))
+        begun = await self._issuer(provider).begin(state, flow.login_hint)
+        async with self._database.transaction() as connection:
+            is_ours = await flows.open_flow(
+                connection,
+                flow.flow_id,
+                now,
+                now + self._flow_life,
+                browser_digest=digest(browser.reveal()),
+                state_digest=digest(state.reveal()),
+                kept=seal_with(_flow_key(browser), begun.kept.reveal().encode(), bound_to("flow", flow.flow_id)),
+            )
+        if not is_ours:
+            raise invalid("used")
+        return Opened(begun.url, cookie_name(state.reveal()), browser)
+
+    async def complete(self, returned: Returned) -> str:
+        """Checks, exchanges, verifies, stores.
+
+        Returns:
+            The id of the flow, whose result page says how it went. Empty when there is no such flow.
+        """
+        async with self._database.reading() as connection:
+            flow = await flows.flow_of_state(connection, digest(returned.state)) if returned.state else None
+        if flow is None or flow.provider != returned.provider:
+            FLOWS.labels(self._known(returned.provider), "unknown").inc()
+            return ""
+        browser = returned.cookies.get(cookie_name(returned.state), "")
+        if not hmac.compare_digest(digest(browser), flow.browser_digest or b""):
+            # Somebody else's browser: the flow stays as it is for its own.
+            FLOWS.labels(flow.provider, "other_browser").inc()
+            return ""
+        if flow.step != flows.OPENED:
+            await self._note_failure(flow, invalid("used"))
+            return ""
+        await self._finish(flow, returned, browser)
+        return flow.flow_id
+
+    async def result(self, flow_id: str) -> FlowRow | None:
+        """Reads how a flow went."""
+        async with self._database.reading() as connection:
+            return await flows.get_flow(connection, flow_id)
+
+    async def _finish(self, flow: FlowRow, returned: Returned, browser: str) -> None:
+        try:
+            admitted = await self._admitted(flow, returned, browser)
+        except MeshError as exc:
+            await self._note_failure(flow, exc)
+            return
+        outcome = "reconnected" if admitted.is_reconnect else "connected"
+        FLOWS.labels(flow.provider, outcome).inc()
+        logger.info("account connected", tenant_id=admitted.tenant.tenant_id, flow_id=flow.flow_id, outcome=outcome)
+
+    async def _admitted(self, flow: FlowRow, returned: Returned, browser: str) -> Admitted:
+        now = self._clock.now()
+        if flow.expires_at <= now:
+            raise invalid("expired")
+        async with self._database.transaction() as connection:
+            if not await flows.begin_exchange(connection, flow.flow_id, now):
+                raise invalid("used")
+        if returned.refusal is not None:
+            raise returned.refusal
+        if not returned.code:
+            raise invalid("no code")
+        grant, account = await self._verified(flow, returned, browser)
+        try:
+            return await self._admission.admit(flow, grant, account)
+        except IntegrityError:
+            # Two flows connected the same new account at the same time: the other one was first, this is a reconnect.
+            return await self._admission.admit(flow, grant, account)
+
+    async def _verified(self, flow: FlowRow, returned: Returned, browser: str) -> tuple[Grant, Account]:
+        issuer = self._issuer(flow.provider)
+        kept = open_with(_flow_key(Secret(browser)), flow.kept or b"", bound_to("flow", flow.flow_id)).decode()
+        try:
+            grant = await issuer.exchange(Secret(kept), Secret(returned.state), Secret(returned.code))
+            missing = issuer.missing_scopes(grant.tokens.scopes)
+            if missing:
+                raise ScopeNotGranted(metadata={"scopes": " ".join(missing)})
+            account = await issuer.who_is(grant.tokens.access_token)
+        except GrantError as exc:
+            if exc.cause == ADMIN_CONSENT:
+                raise AdminConsentNeeded(metadata={"provider": flow.provider}) from exc
+            raise invalid(exc.cause) from exc
+        if account.user_id.lower() != grant.identity.user_id.lower():
+            raise IdentityUnproven(metadata={"provider": flow.provider})
+        return grant, account
+
+    async def _note_failure(self, flow: FlowRow, error: MeshError) -> None:
+        FLOWS.labels(flow.provider, error.reason.lower()).inc()
+        logger.info("account not connected", flow_id=flow.flow_id, reason=error.reason, detail=_detail(error))
+        now, facts = self._clock.now(), {"flow_id": flow.flow_id, "detail": _detail(error)}
+        entry = audit.Entry(f"browser:{flow.flow_id}", "tenant.connect", now, error.reason, flow.tenant_id or "", facts)
+        async with self._database.transaction() as connection:
+            if flow.step == flows.OPENED:
+                await flows.end_flow(
+                    connection, flow.flow_id, step=flows.FAILED, reason=error.reason, detail=_detail(error)
+                )
+            await audit.append(connection, entry)
+
+    async def _checked_provider(self, caller: Caller, provider: str, tenant_id: str) -> str:
+        if tenant_id:
+            async with self._database.reading() as connection:
+                tenant = await get_tenant(connection, tenant_id, caller.tenants)
+            if tenant.status == DISCONNECTING:
+                raise TenantDisconnected(
+                    "The tenant is being disconnected; it can be connected again when that is done.",
+                    subject=tenant_id,
+                    metadata={"tenant_id": tenant_id},
+                )
+            if provider and provider != tenant.provider:
+                raise AccountMismatch(subject=tenant_id, metadata={"tenant_id": tenant_id})
+            provider = tenant.provider
+        elif caller.tenants is not None:
+            raise ScopeTooWide(metadata={"field": "tenant_id"})
+        self._issuer(provider)
+        return provider
+
+    def _issuer(self, provider: str) -> Issuer:
+        issuer = self._issuers.get(provider)
+        if issuer is None:
+            raise ProviderUnknown(
+                violations={"provider": "is not one that this installation has settings for"},
+                metadata={"provider": provider[:50], "known": ",".join(self._issuers)},
+            )
+        return issuer
+
+    def _known(self, provider: str) -> str:
+        return provider if provider in self._issuers else "unknown"
+
+
+def digest(secret: str) -> bytes:
+    """SHA-256 of a secret that is random enough to be found by nobody."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def cookie_name(state: str) -> str:
+    """The cookie of a flow: a browser may have several under way."""
+    return f"mailmesh_flow_{digest('cookie ' + state).hex()[:12]}"
+
+
+def invalid(detail: str) -> FlowStateInvalid:
+    """Makes the failure of a ticket, a state or a code that is no good."""
+    return FlowStateInvalid(metadata={"detail": detail[:60]})
+
+
+def _flow_key(browser: Secret) -> bytes:
+    return HKDF(SHA256(), 32, None, b"mailmesh authorization flow").derive(browser.reveal().encode())
+
+
+def _detail(error: MeshError) -> str:
+    return (error.metadata.get("scopes") or error.metadata.get("detail") or "")[:300]

@@ -1,0 +1,190 @@
+"""Disconnecting: subscriptions gone, grant revoked, tokens and data key destroyed. A crash resumes where it was."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.meshkit.errors import MeshError
+from services.meshkit.loops import for_each
+from services.token_vault.audit import ITSELF, actor
+from services.token_vault.custody import Custody
+from services.token_vault.errors import KeyUnavailable, SealBroken
+from services.token_vault.issue import CredentialReader
+from services.token_vault.issuers.issuer import Issuer
+from services.token_vault.metrics import DISCONNECTS
+from services.token_vault.store import audit, tokens
+from services.token_vault.store.tenants import (
+    DISCONNECTED,
+    DISCONNECTING,
+    Scope,
+    TenantRow,
+    change_tenant,
+    get_tenant,
+)
+from services.token_vault.store.tokens import Credential
+from services.token_vault.store.upkeep import disconnecting
+
+logger = structlog.get_logger(__name__)
+
+_AT_ONCE = 4
+_BATCH = 20
+_PAUSE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class DisconnectBounds:
+    """How long things may take.
+
+    Args:
+        release: How long the subscriptions have to be deleted before the grant is revoked anyway.
+        revoke: How long it is tried to revoke the grant before it is destroyed anyway; both since the beginning.
+        lease: How long one process holds one tenant.
+    """
+
+    release: timedelta
+    revoke: timedelta
+    lease: timedelta
+
+
+class Disconnector:
+    """Disconnects tenants.
+
+    Args:
+        database: Where.
+        reader: Reads credentials.
+        custody: Opens the refresh token for the provider.
+        issuers: By provider.
+        clock: The time.
+        process_id: Who claims.
+        bounds: Time limits.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        reader: CredentialReader,
+        custody: Custody,
+        issuers: dict[str, Issuer],
+        clock: Clock,
+        process_id: str,
+        bounds: DisconnectBounds,
+    ) -> None:
+        self._database = database
+        self._reader = reader
+        self._custody = custody
+        self._issuers = issuers
+        self._clock = clock
+        self._process_id = process_id
+        self._bounds = bounds
+
+    async def start(self, tenant_id: str, scope: Scope) -> TenantRow:
+        """Begins. Safe to call again: yes.
+
+        Raises:
+            TenantNotFound: There is none, or it is outside of the scope.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            tenant = await get_tenant(connection, tenant_id, scope, lock=True)
+            if tenant.status in {DISCONNECTING, DISCONNECTED}:
+                return tenant
+            told = {"status": DISCONNECTING, "status_reason": "", "status_detail": "Subscriptions are being deleted."}
+            await audit.append(connection, audit.Entry(actor(), "tenant.disconnect", now, tenant_id=tenant_id))
+            return await change_tenant(connection, tenant, now, {**told, "released_at": None, "probe_at": None})
+
+    async def release(self, tenant_id: str) -> None:
+        """Notes that the subscriptions are gone. Safe to call again: yes.
+
+        Raises:
+            TenantNotFound: There is no such tenant.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            tenant = await get_tenant(connection, tenant_id, None, lock=True)
+            if tenant.status == DISCONNECTING and tenant.released_at is None:
+                told = {"released_at": now, "status_detail": "The grant is being revoked."}
+                await change_tenant(connection, tenant, now, told)
+
+    async def round(self) -> int:
+        """Goes on with tenants that are ready for it.
+
+        Returns:
+            How many were worked on.
+        """
+        now = self._clock.now()
+        async with self._database.reading() as connection:
+            ready = await disconnecting(connection, now, now - self._bounds.release, _BATCH)
+        await for_each(ready, self._go_on, at_once=_AT_ONCE)
+        return len(ready)
+
+    async def _go_on(self, tenant_id: str) -> None:
+        credential = await self._reader.read(tenant_id)
+        if credential.tenant.status != DISCONNECTING:
+            return
+        revoked = "no"
+        if credential.tokens is not None:
+            if not await self._claim(credential):
+                return
+            answer = await self._revoke(credential)
+            if answer is None:
+                return
+            revoked = answer
+        await self._destroy(tenant_id, revoked)
+
+    async def _claim(self, credential: Credential) -> bool:
+        """Takes the claim of a refresh, so that nobody refreshes what is being revoked."""
+        assert credential.tokens is not None  # noqa: S101 - the caller has looked
+        version, now = credential.tokens.version, self._clock.now()
+        async with self._database.transaction() as connection:
+            return await tokens.claim(
+                connection, credential.tenant.tenant_id, version, self._process_id, now, self._bounds.lease
+            )
+
+    async def _revoke(self, credential: Credential) -> str | None:
+        """Says what became of the grant; None to come again later."""
+        tenant = credential.tenant
+        issuer = self._issuers.get(tenant.provider)
+        if tenant.grant_fault or issuer is None:
+            return "no" if issuer is None else "before"
+        try:
+            return "yes" if await issuer.revoke(self._custody.refresh_token(credential)) else "not_offered"
+        except (SealBroken, KeyUnavailable):
+            return "not_readable"
+        except MeshError as exc:
+            if self._clock.now() - tenant.status_changed_at > self._bounds.revoke:
+                return "gave_up"
+            await self._put_off(credential, exc)
+            return None
+
+    async def _put_off(self, credential: Credential, error: MeshError) -> None:
+        assert credential.tokens is not None  # noqa: S101 - the caller has looked
+        tenant_id, now = credential.tenant.tenant_id, self._clock.now()
+        logger.warning("revocation is put off", tenant_id=tenant_id, reason=error.reason)
+        async with self._database.transaction() as connection:
+            await tokens.end_claim(
+                connection,
+                tenant_id,
+                credential.tokens.version,
+                self._process_id,
+                refresh_not_before=now + max(error.retry_after or timedelta(), _PAUSE),
+                last_refresh_error=error.reason,
+            )
+
+    async def _destroy(self, tenant_id: str, revoked: str) -> None:
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            tenant = await get_tenant(connection, tenant_id, None, lock=True)
+            if tenant.status != DISCONNECTING:
+                return
+            await tokens.destroy(connection, tenant_id)
+            told = {"status": DISCONNECTED, "status_detail": "The credentials are destroyed."}
+            await change_tenant(connection, tenant, now, {**told, "grant_fault": ""})
+            facts = {"revoked": revoked, "destroyed": "true", "released": str(tenant.released_at is not None).lower()}
+            await audit.append(
+                connection, audit.Entry(ITSELF, "tenant.disconnect", now, tenant_id=tenant_id, detail=facts)
+            )
+        DISCONNECTS.labels(revoked).inc()
+        logger.info("tenant disconnected", tenant_id=tenant_id, revoked=revoked)

@@ -1,0 +1,131 @@
+"""Asking a provider about an account: who it is, whether the mailbox can be read, and what to make of the answer."""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.meshkit.clock import Clock
+from services.meshkit.errors import MeshError
+from services.meshkit.secret import Secret
+from services.token_vault.errors import (
+    MailboxMismatch,
+    MailboxUnavailable,
+    ProviderUnknown,
+    ScopeNotGranted,
+    TenantNeedsReauthorization,
+)
+from services.token_vault.issue import Lender
+from services.token_vault.issuers.issuer import Account, GrantError, Issuer
+from services.token_vault.reauthorization import sentence
+from services.token_vault.store.tenants import ACTIVE, ERROR, TenantRow
+
+_MINIMUM_SECONDS = 60
+_CODES = {"FAILED_PRECONDITION", "DATA_LOSS"}
+"""What is said of the tenant and not of the moment: it goes into the answer instead of being raised."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found.
+
+    Args:
+        reason: The first trouble as the catalogue names it; empty when all is well.
+        detail: A sentence that a person can act on; empty when all is well.
+        address: What the provider tells; empty when it told nothing.
+        missing_scopes: Needed scopes that were not granted.
+        tested_at: When.
+        latency_milliseconds: How long the provider took to say who it is.
+        is_same_account: The provider answered, and for the account on record.
+    """
+
+    reason: str
+    detail: str
+    address: str
+    missing_scopes: tuple[str, ...]
+    tested_at: datetime
+    latency_milliseconds: int = 0
+    is_same_account: bool = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether all is well."""
+        return not self.reason
+
+
+class Examiner:
+    """Examines tenants. It changes nothing by itself.
+
+    Args:
+        lender: Where the token comes from.
+        issuers: By provider.
+        clock: The time.
+    """
+
+    def __init__(self, lender: Lender, issuers: dict[str, Issuer], clock: Clock) -> None:
+        self._lender = lender
+        self._issuers = issuers
+        self._clock = clock
+
+    async def examine(self, tenant: TenantRow) -> Finding:
+        """Examines a tenant.
+
+        Raises:
+            ProviderUnavailable, ProviderThrottled: It could not be found out.
+            StoreUnavailable: The database is away.
+        """
+        issuer = self._issuers.get(tenant.provider)
+        if issuer is None:
+            raise ProviderUnknown(metadata={"provider": tenant.provider})
+        missing = issuer.missing_scopes(tenant.scopes or ())
+        try:
+            loan = await self._lender.borrow(tenant.tenant_id, frozenset({ACTIVE, ERROR}), _MINIMUM_SECONDS)
+            begun = time.monotonic()
+            account = await issuer.who_is(loan.access_token)
+            milliseconds = round((time.monotonic() - begun) * 1000)
+            error = _difference(tenant, account) or _lack(missing) or await _mailbox(issuer, loan.access_token)
+        except GrantError as exc:
+            error = TenantNeedsReauthorization(sentence(exc.cause), metadata={"detail": exc.cause})
+            return self._found(error, "", missing)
+        except MeshError as exc:
+            if exc.code not in _CODES:
+                raise
+            return self._found(exc, "", missing)
+        found = self._found(error, account.address, missing, milliseconds)
+        return replace(found, is_same_account=account.user_id.lower() == tenant.user_id.lower())
+
+    def _found(self, error: MeshError | None, address: str, missing: tuple[str, ...], milliseconds: int = 0) -> Finding:
+        reason, detail = (error.reason, error.message) if error else ("", "")
+        return Finding(reason, detail, address, missing, self._clock.now(), milliseconds)
+
+
+def _difference(tenant: TenantRow, account: Account) -> MeshError | None:
+    if account.user_id.lower() != tenant.user_id.lower():
+        return MailboxMismatch("The provider answers for another account. Connect the tenant's own account again.")
+    if account.address and account.address != tenant.address:
+        return MailboxMismatch(
+            f"On record is {tenant.address or 'no address'}, the provider says {account.address}."
+            " It is the same account under another address; the record is brought up to date."
+        )
+    return None
+
+
+def _lack(missing: tuple[str, ...]) -> MeshError | None:
+    if not missing:
+        return None
+    named = " ".join(missing)
+    return ScopeNotGranted(
+        f"Not granted: {named}. Connect again and leave every box ticked.", metadata={"scopes": named}
+    )
+
+
+async def _mailbox(issuer: Issuer, token: Secret) -> MeshError | None:
+    try:
+        await issuer.check_mailbox(token)
+    except MailboxUnavailable as exc:
+        return MailboxUnavailable(
+            "The provider's API reaches no mailbox of this account. Give it a licence with a mailbox.",
+            metadata=exc.metadata,
+        )
+    except ScopeNotGranted as exc:
+        return ScopeNotGranted("The provider does not let the app read this mailbox.", metadata=exc.metadata)
+    return None

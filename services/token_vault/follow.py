@@ -1,0 +1,137 @@
+"""The log of tenants' changes, for the services that follow it."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailmesh.vault.v1 import token_vault_service_pb2 as pb
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.meshkit.ids import is_id
+from services.token_vault.errors import CursorInvalid
+from services.token_vault.store import changes
+from services.token_vault.store.changes import ChangeRow
+from services.token_vault.store.tenants import TenantRow, status_number, tenant_message, tenants_after
+
+_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a reader of the log is.
+
+    Args:
+        position: Behind the change with this position.
+        snapshot_after: While all tenants are read at first: behind the tenant with this id. None: done with that.
+    """
+
+    position: int
+    snapshot_after: str | None = None
+
+    def text(self) -> str:
+        """As it is given out."""
+        return base64.urlsafe_b64encode(json.dumps([self.position, self.snapshot_after]).encode()).rstrip(b"=").decode()
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor":
+        """Reads one that was given out.
+
+        Raises:
+            CursorInvalid: It is none of ours.
+        """
+        try:
+            position, after = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+            is_ours = type(position) is int and position >= 0 and (after is None or after == "" or is_id(after))
+        except (binascii.Error, ValueError, TypeError, AttributeError) as exc:
+            raise CursorInvalid(violations={"cursor": "is not one that was given out"}) from exc
+        if not is_ours:
+            raise CursorInvalid(violations={"cursor": "is not one that was given out"})
+        return cls(position, after)
+
+
+class ChangeFeed:
+    """The log of tenants' changes for those who follow it.
+
+    Args:
+        database: Where.
+        clock: The time.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def read(self, cursor: str, limit: int, wait_seconds: float) -> pb.ListTenantChangesResponse:
+        """Reads changes behind a cursor.
+
+        Args:
+            cursor: Empty starts with every tenant as it is now.
+            limit: The most to return.
+            wait_seconds: How long to wait for a change when there is none.
+
+        Raises:
+            CursorInvalid: The cursor is none of ours.
+        """
+        deadline = self._clock.monotonic() + wait_seconds
+        place = Cursor.read(cursor) if cursor else await self._beginning()
+        while True:
+            answer = await self._answer(place, limit)
+            if answer.changes or place.snapshot_after is not None or self._clock.monotonic() >= deadline:
+                return answer
+            await asyncio.sleep(_POLL)
+
+    async def _beginning(self) -> Cursor:
+        """All tenants as they are now, then what changed since this moment: nothing in between is missed."""
+        async with self._database.reading() as connection:
+            return Cursor(await changes.current_position(connection), "")
+
+    async def _answer(self, place: Cursor, limit: int) -> pb.ListTenantChangesResponse:
+        if place.snapshot_after is None and await self._is_lost(place):
+            place = await self._beginning()
+        if place.snapshot_after is not None:
+            return await self._snapshot(place, place.snapshot_after, limit)
+        async with self._database.reading() as connection:
+            found = await changes.changes_after(connection, place.position, limit + 1)
+        given = found[:limit]
+        behind = given[-1].position if given else place.position
+        return pb.ListTenantChangesResponse(
+            changes=[_message(change) for change in given],
+            next_cursor=Cursor(behind).text(),
+            has_more=len(found) > limit,
+        )
+
+    async def _is_lost(self, place: Cursor) -> bool:
+        """Tells whether changes behind the place are pruned, or the log is another one than the place is from."""
+        async with self._database.reading() as connection:
+            current = await changes.current_position(connection)
+            oldest = await changes.oldest_position(connection)
+        if place.position > current:
+            return True
+        return place.position < current and (oldest is None or place.position < oldest - 1)
+
+    async def _snapshot(self, place: Cursor, after: str, limit: int) -> pb.ListTenantChangesResponse:
+        async with self._database.reading() as connection:
+            rows: Sequence[TenantRow] = await tenants_after(connection, after, limit + 1)
+        given, is_last = rows[:limit], len(rows) <= limit
+        following = Cursor(place.position) if is_last else Cursor(place.position, given[-1].tenant_id)
+        now = self._clock.now()
+        answer = pb.ListTenantChangesResponse(next_cursor=following.text(), has_more=not is_last)
+        for row in given:
+            change = answer.changes.add(change_id=row.tenant_id, tenant=tenant_message(row, now))
+            change.changed_at.FromDatetime(row.updated_at)
+        return answer
+
+
+def _message(change: ChangeRow) -> pb.TenantChange:
+    message = pb.TenantChange(
+        change_id=change.change_id,
+        tenant=change.tenant,
+        previous_status=status_number(change.previous_status),
+        correlation_id=change.correlation_id,
+        is_reconnected=change.is_reconnected,
+    )
+    message.changed_at.FromDatetime(change.changed_at)
+    return message

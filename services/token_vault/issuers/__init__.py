@@ -1,0 +1,1 @@
+"""The providers as issuers of tokens: one module each, behind one protocol."""

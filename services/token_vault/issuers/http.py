@@ -1,0 +1,229 @@
+"""HTTP to the providers: `requests` inside of msal's and Google's libraries, httpx for everything else.
+
+Both trust the system's authorities and the one of the settings, both have time limits, and both turn what a provider's
+servers answer in trouble into the same failures, before a library can hide or repeat it.
+"""
+
+import json
+import logging
+import ssl
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import requests
+import requests.adapters
+
+from services.meshkit.errors import MeshError
+from services.meshkit.secret import Secret
+from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
+
+THROTTLED = 429
+FAULTY = 500
+_MAX_RETRY_AFTER = timedelta(hours=1)
+_DISCOVERY_SECONDS = 3600.0
+_DISCOVERY_MAX = 64
+_DISCOVERY = "/.well-known/"
+# They write whole requests and answers into the log, tokens included: some for those who look closely, one as an error.
+_TELLTALES = ("msal", "oauthlib", "requests_oauthlib", "google.auth", "google_auth_oauthlib", "requests", "urllib3")
+
+
+def hush_libraries() -> None:
+    """Keeps the providers' libraries from logging, at any level: what they learn is told by us. Safe to call again."""
+    for name in _TELLTALES:
+        # Whatever is below it in the tree, now or later, ends here.
+        telltale = logging.getLogger(name)
+        telltale.handlers[:] = [logging.NullHandler()]
+        telltale.propagate = False
+
+
+def trust(extra_authority: Path | None) -> ssl.SSLContext:
+    """Makes the TLS settings for calls to providers."""
+    context = ssl.create_default_context()
+    if extra_authority is not None:
+        context.load_verify_locations(extra_authority)
+    return context
+
+
+def trouble(provider: str, status: int, headers: Mapping[str, str]) -> MeshError | None:
+    """Says whether an answer is passing trouble of the provider's servers, and when to come again."""
+    if status == THROTTLED:
+        return ProviderThrottled(metadata={"provider": provider}, retry_after=retry_after(headers))
+    if status >= FAULTY:
+        return ProviderUnavailable(metadata={"provider": provider}, retry_after=retry_after(headers))
+    return None
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Reads `Retry-After`, seconds or a date, at most an hour."""
+    text = headers.get("Retry-After") or headers.get("retry-after") or ""
+    try:
+        span = (
+            timedelta(seconds=float(text))
+            if text.strip().isdigit()
+            else parsedate_to_datetime(text) - datetime.now(UTC)
+        )
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(max(span, timedelta()), _MAX_RETRY_AFTER)
+
+
+class LibraryHttp:
+    """The transport that is put under msal and Google's libraries. Safe for threads: each has its own session.
+
+    Args:
+        provider: For errors.
+        context: What to trust.
+        timeout_seconds: For connecting, and for each wait for bytes.
+    """
+
+    def __init__(self, provider: str, context: ssl.SSLContext, timeout_seconds: float) -> None:
+        self._provider = provider
+        self._context = context
+        self._timeout_seconds = timeout_seconds
+        self._local = threading.local()
+        self._discovery: OrderedDict[str, tuple[float, requests.Response]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, url: str, **options: Any) -> requests.Response:
+        """GETs. Discovery documents are kept for an hour, since msal asks for one each time that it is set up."""
+        if _DISCOVERY not in url:
+            return self._send("GET", url, **options)
+        with self._lock:
+            until, kept = self._discovery.get(url, (0.0, None))
+        if kept is not None and time.monotonic() < until:
+            return kept
+        response = self._send("GET", url, **options)
+        if response.ok:
+            self._keep(url, response)
+        return response
+
+    def post(self, url: str, **options: Any) -> requests.Response:
+        """POSTs. Nothing is kept."""
+        return self._send("POST", url, **options)
+
+    def close(self) -> None:
+        """Sessions end with their threads."""
+
+    def checked(self, response: requests.Response) -> requests.Response:
+        """Lets an answer through unless it is passing trouble.
+
+        Raises:
+            ProviderUnavailable, ProviderThrottled: It is.
+        """
+        error = trouble(self._provider, response.status_code, response.headers)
+        if error is not None:
+            raise error
+        return response
+
+    def session(self) -> requests.Session:
+        """This thread's session."""
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self.prepared(requests.Session())
+        return session
+
+    def prepared(self, session: requests.Session) -> requests.Session:
+        """Gives a session our trust and our time limits, and no cookies."""
+        session.mount("https://", _Adapter(self._context, self._timeout_seconds))
+        session.trust_env = False
+        return session
+
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
+        known = {name: options[name] for name in ("params", "data", "headers") if name in options}
+        try:
+            response = self.session().request(method, url, allow_redirects=False, **known)
+        except requests.RequestException as exc:
+            raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
+        self.session().cookies.clear()
+        return self.checked(response)
+
+    def _keep(self, url: str, response: requests.Response) -> None:
+        with self._lock:
+            self._discovery[url] = (time.monotonic() + _DISCOVERY_SECONDS, response)
+            while len(self._discovery) > _DISCOVERY_MAX:
+                self._discovery.popitem(last=False)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """TLS by our own context, and a time limit on what does not name one."""
+
+    def __init__(self, context: ssl.SSLContext, timeout_seconds: float) -> None:
+        self._context = context
+        self._timeout_seconds = timeout_seconds
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or self._timeout_seconds
+        return super().send(request, *args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an API answered: a status below 500 that is not 429, and its JSON object; {} when the body is none."""
+
+    status: int
+    document: dict[str, Any]
+
+
+class ProviderApi:
+    """The provider's own API, for asking who an account is.
+
+    Args:
+        provider: For errors.
+        context: What to trust.
+        timeout_seconds: For a whole call.
+    """
+
+    def __init__(self, provider: str, context: ssl.SSLContext, timeout_seconds: float) -> None:
+        self._provider = provider
+        self._client = httpx.AsyncClient(verify=context, timeout=timeout_seconds, trust_env=False)
+
+    async def get(self, url: str, token: Secret | None = None) -> Answer:
+        """GETs a JSON document.
+
+        Raises:
+            ProviderUnavailable, ProviderThrottled: Passing trouble.
+        """
+        headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
+        return await self._send(self._client.build_request("GET", url, headers=headers))
+
+    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
+        """POSTs a form and reads a JSON document.
+
+        Raises:
+            ProviderUnavailable, ProviderThrottled: Passing trouble.
+        """
+        return await self._send(self._client.build_request("POST", url, data=dict(form)))
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def _send(self, request: httpx.Request) -> Answer:
+        try:
+            response = await self._client.send(request)
+        except httpx.HTTPError as exc:
+            raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
+        error = trouble(self._provider, response.status_code, response.headers)
+        if error is not None:
+            raise error
+        return Answer(response.status_code, _document(response.content))
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,265 @@
+"""Microsoft's identity platform, through msal, and Graph's `/me`."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msal
+
+from services.meshkit.secret import Secret
+from services.token_vault.errors import (
+    IdentityUnproven,
+    InstallationMisconfigured,
+    MailboxUnavailable,
+    ProviderUnavailable,
+    RefreshTokenMissing,
+    ScopeNotGranted,
+)
+from services.token_vault.issuers.http import LibraryHttp, ProviderApi
+from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
+from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Begun, Grant, GrantError, Identity, Tokens
+from services.token_vault.issuers.pool import BlockingPool
+
+PROVIDER = "ms365"
+_RESERVED = frozenset({"openid", "profile", "offline_access"})
+_NOT_LISTED = _RESERVED | {"email"}
+_OURS = frozenset({"invalid_client", "invalid_request", "unsupported_grant_type", "invalid_scope", "invalid_resource"})
+_PASSING = frozenset({"temporarily_unavailable", "server_error"})
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_OK = 200
+
+# For the reason that people read; what is done depends on `error` alone.
+_CAUSES = {
+    50173: "grant_revoked",
+    70008: "grant_expired",
+    700082: "grant_expired",
+    50076: "mfa_needed",
+    50079: "mfa_needed",
+    53003: "conditional_access",
+    65001: "consent_missing",
+    90093: ADMIN_CONSENT,
+    90094: ADMIN_CONSENT,
+    90095: ADMIN_CONSENT,
+    50057: "account_disabled",
+    50034: "account_unknown",
+    700016: "app_not_in_directory",
+    54005: "code_already_used",
+}
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class MicrosoftSettings:
+    """The app registration and where its cloud is.
+
+    Args:
+        authority: `https://<login host>/<organizations or a directory id>`.
+        graph_url: Graph with its version.
+        client_id: Application id.
+        client_secret: Its secret.
+        scopes: What to ask for, `openid`, `profile` and `offline_access` included.
+        redirect_uri: Where the browser comes back to.
+    """
+
+    authority: str
+    graph_url: str
+    client_id: str
+    client_secret: Secret
+    scopes: tuple[str, ...]
+    redirect_uri: str
+
+
+class MicrosoftIssuer:
+    """Microsoft 365.
+
+    A fresh msal application is made for each call: the one kept would answer a repeated request from its memory of a
+    failure for a minute, and it keeps tokens, which only the store may do.
+
+    Args:
+        settings: The app registration.
+        pool: Threads for msal.
+        http: What msal sends by.
+        api: For Graph and the public keys.
+    """
+
+    provider = PROVIDER
+
+    def __init__(self, settings: MicrosoftSettings, pool: BlockingPool, http: LibraryHttp, api: ProviderApi) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._http = http
+        self._api = api
+        self._discovered: dict[str, Any] = {}
+        self._keys = PublishedKeys(api, self._keys_url)
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        """What every tenant must have granted. The protocol's own scopes are not listed in answers."""
+        return tuple(scope for scope in self._settings.scopes if scope not in _NOT_LISTED)
+
+    def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Names what was not granted. Graph's scopes are spelled with and without its address."""
+        have = {_plain(scope) for scope in granted}
+        wanted = self.needed_scopes if needed is None else tuple(needed)
+        return tuple(scope for scope in wanted if scope not in _NOT_LISTED and _plain(scope) not in have)
+
+    async def begin(self, state: Secret, login_hint: str) -> Begun:
+        """Prepares the request: state, PKCE and nonce by msal."""
+        flow = await self._with_app(
+            lambda app: app.initiate_auth_code_flow(
+                self._asked_scopes(),
+                redirect_uri=self._settings.redirect_uri,
+                state=state.reveal(),
+                prompt="select_account",
+                login_hint=login_hint or None,
+            )
+        )
+        url = flow.pop("auth_uri")
+        return Begun(url, Secret(json.dumps(flow)))
+
+    async def exchange(self, kept: Secret, state: Secret, code: Secret) -> Grant:
+        """Exchanges a code and verifies the id token."""
+        flow: dict[str, Any] = json.loads(kept.reveal())
+        nonce = hashlib.sha256(flow["nonce"].encode("ascii")).hexdigest()
+        answer = {"code": code.reveal(), "state": state.reveal()}
+        result = await self._with_app(lambda app: app.acquire_token_by_auth_code_flow(flow, answer))
+        tokens = self._tokens(result)
+        if tokens.refresh_token is None:
+            raise RefreshTokenMissing(metadata={"provider": PROVIDER})
+        return Grant(tokens, await self._identity(result, nonce))
+
+    async def refresh(self, refresh_token: Secret) -> Tokens:
+        """Gets a new access token, and a new refresh token with it."""
+        scopes = self._asked_scopes()
+        return self._tokens(
+            await self._with_app(lambda app: app.acquire_token_by_refresh_token(refresh_token.reveal(), scopes))
+        )
+
+    async def who_is(self, access_token: Secret) -> Account:
+        """Asks Graph: `mail`, else `userPrincipalName`."""
+        url = f"{self._settings.graph_url}/me?$select=id,displayName,mail,userPrincipalName"
+        answer = await self._api.get(url, access_token)
+        _raise_for(answer.status, answer.document)
+        me = answer.document
+        if not isinstance(me.get("id"), str):
+            raise ProviderUnavailable(metadata={"provider": PROVIDER})
+        address = str(me.get("mail") or me.get("userPrincipalName") or "").lower()
+        return Account(me["id"], address, str(me.get("displayName") or ""))
+
+    async def check_mailbox(self, access_token: Secret) -> None:
+        """Reads the inbox's folder."""
+        answer = await self._api.get(f"{self._settings.graph_url}/me/mailFolders/inbox?$select=id", access_token)
+        if answer.status == _NOT_FOUND:
+            raise MailboxUnavailable(metadata={"detail": _graph_code(answer.document)[:100]})
+        _raise_for(answer.status, answer.document)
+
+    async def revoke(self, refresh_token: Secret) -> bool:
+        """An app cannot revoke its own delegated grant here: the user or an administrator removes it."""
+        del refresh_token
+        return False
+
+    async def close(self) -> None:
+        """Ends connections and threads."""
+        self._pool.close()
+        await self._api.close()
+
+    def _asked_scopes(self) -> list[str]:
+        # msal adds these by itself and refuses to be given them.
+        return [scope for scope in self._settings.scopes if scope not in _RESERVED]
+
+    async def _with_app(self, use: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        result = await self._pool.run(lambda: _guarded(lambda: use(self._app())))
+        if "error" in result:
+            raise _failure(result)
+        return result
+
+    def _app(self) -> Any:
+        return msal.ConfidentialClientApplication(
+            self._settings.client_id,
+            client_credential=self._settings.client_secret.reveal(),
+            authority=self._settings.authority,
+            instance_discovery=False,
+            http_client=self._http,
+            http_cache={},
+        )
+
+    def _tokens(self, result: Mapping[str, Any]) -> Tokens:
+        access, refresh = result.get("access_token"), result.get("refresh_token")
+        if not isinstance(access, str) or not access:
+            raise ProviderUnavailable("The provider's answer holds no token.", metadata={"provider": PROVIDER})
+        return Tokens(
+            Secret(access),
+            Secret(refresh) if isinstance(refresh, str) and refresh else None,
+            tuple(sorted(str(result.get("scope") or "").split())),
+            datetime.now(UTC) + timedelta(seconds=int(result.get("expires_in") or 0)),
+        )
+
+    async def _identity(self, result: Mapping[str, Any], nonce: str) -> Identity:
+        discovered = await self._discovery()
+        template = str(discovered.get("issuer", ""))
+        expected = Expected(
+            self._settings.client_id,
+            lambda claims: claims.get("iss") == template.replace("{tenantid}", str(claims.get("tid"))),
+            nonce,
+            ("tid", "oid"),
+        )
+        claims = await verified_claims(self._keys, str(result.get("id_token", "")), expected, PROVIDER)
+        tid, oid = str(claims["tid"]).lower(), str(claims["oid"]).lower()
+        return Identity(f"{tid}.{oid}", tid, oid)
+
+    async def _keys_url(self) -> str:
+        return str((await self._discovery()).get("jwks_uri", ""))
+
+    async def _discovery(self) -> dict[str, Any]:
+        url = f"{self._settings.authority}/v2.0/.well-known/openid-configuration"
+        response = await self._pool.run(lambda: self._http.get(url))
+        found: dict[str, Any] = _guarded(response.json)
+        return found
+
+
+def _guarded(use: Callable[[], Result]) -> Result:
+    """Turns what msal raises into our failures. Its messages may quote the answer, so none is passed on."""
+    try:
+        return use()
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ProviderUnavailable("The provider's answer could not be read.", metadata={"provider": PROVIDER}) from exc
+    except RuntimeError as exc:  # the nonce is not ours
+        raise IdentityUnproven(metadata={"provider": PROVIDER}) from exc
+
+
+def _failure(result: Mapping[str, Any]) -> Exception:
+    error = str(result.get("error"))
+    codes = [code for code in result.get("error_codes") or () if isinstance(code, int)]
+    number = f" {codes[0]}" if codes else ""
+    if error in _PASSING:
+        return ProviderUnavailable(metadata={"provider": PROVIDER})
+    if error in _OURS:
+        return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": f"{error}{number}"})
+    default = "grant_revoked" if error == "invalid_grant" else error[:60]
+    return GrantError(next((_CAUSES[code] for code in codes if code in _CAUSES), default), f"{error}{number}")
+
+
+def _raise_for(status: int, document: Mapping[str, Any]) -> None:
+    if status == _OK:
+        return
+    code = _graph_code(document)
+    if "MailboxNotEnabled" in code or "MailboxNotSupported" in code:
+        raise MailboxUnavailable(metadata={"detail": code[:100]})
+    if status == _UNAUTHORIZED:
+        raise GrantError("token_rejected", code or "401")
+    if status == _FORBIDDEN:
+        raise ScopeNotGranted(metadata={"detail": code[:100]})
+    raise ProviderUnavailable(f"The provider answered {status}.", metadata={"provider": PROVIDER})
+
+
+def _graph_code(document: Mapping[str, Any]) -> str:
+    error = document.get("error")
+    return str(error.get("code", "")) if isinstance(error, dict) else ""
+
+
+def _plain(scope: str) -> str:
+    return scope.rpartition("/")[2].lower()

@@ -1,0 +1,73 @@
+"""The providers that an installation offers, by its settings."""
+
+from services.meshkit.secret import Secret
+from services.meshkit.settings import SettingsError
+from services.token_vault.issuers.google import PROVIDER as GOOGLE
+from services.token_vault.issuers.google import GoogleIssuer, GoogleSettings
+from services.token_vault.issuers.http import LibraryHttp, ProviderApi, trust
+from services.token_vault.issuers.issuer import Issuer
+from services.token_vault.issuers.microsoft import PROVIDER as MICROSOFT
+from services.token_vault.issuers.microsoft import MicrosoftIssuer, MicrosoftSettings
+from services.token_vault.issuers.pool import BlockingPool
+from services.token_vault.settings import VaultSettings
+
+
+def offered_issuers(settings: VaultSettings) -> dict[str, Issuer]:
+    """Makes the issuers of the providers that there are settings for.
+
+    Raises:
+        SettingsError: A client id without its secret, or the other way round.
+    """
+    issuers: dict[str, Issuer] = {}
+    if _is_offered("MS365", settings.ms365_client_id, settings.ms365_client_secret):
+        issuers[MICROSOFT] = MicrosoftIssuer(_microsoft(settings), *_means(settings, MICROSOFT))
+    if _is_offered("GOOGLEWS", settings.google_client_id, settings.google_client_secret):
+        issuers[GOOGLE] = GoogleIssuer(_google(settings), *_means(settings, GOOGLE))
+    return issuers
+
+
+def _is_offered(name: str, client_id: str, client_secret: Secret | None) -> bool:
+    if bool(client_id) != (client_secret is not None):
+        raise SettingsError(
+            [f"MAILMESH_{name}_CLIENT_ID and MAILMESH_{name}_CLIENT_SECRET go together; one is not set."]
+        )
+    return bool(client_id)
+
+
+def _means(settings: VaultSettings, provider: str) -> tuple[BlockingPool, LibraryHttp, ProviderApi]:
+    context, seconds = trust(settings.provider_ca), settings.provider_timeout_seconds
+    return (
+        # Longer than one request: setting up and exchanging are two.
+        BlockingPool(provider, settings.provider_threads, seconds * 2),
+        LibraryHttp(provider, context, seconds),
+        ProviderApi(provider, context, seconds),
+    )
+
+
+def _microsoft(settings: VaultSettings) -> MicrosoftSettings:
+    assert settings.ms365_client_secret is not None  # noqa: S101 - it is offered
+    return MicrosoftSettings(
+        authority=settings.ms365_authority,
+        graph_url=settings.ms365_graph_url,
+        client_id=settings.ms365_client_id,
+        client_secret=settings.ms365_client_secret,
+        scopes=settings.ms365_scopes,
+        redirect_uri=settings.ms365_redirect_uri or f"{settings.public_url}/auth/oauth/{MICROSOFT}/callback",
+    )
+
+
+def _google(settings: VaultSettings) -> GoogleSettings:
+    assert settings.google_client_secret is not None  # noqa: S101 - it is offered
+    return GoogleSettings(
+        auth_url=settings.google_auth_url,
+        token_url=settings.google_token_url,
+        revoke_url=settings.google_revoke_url,
+        certs_url=settings.google_certs_url,
+        userinfo_url=settings.google_userinfo_url,
+        gmail_url=settings.google_gmail_url,
+        issuer=settings.google_issuer,
+        client_id=settings.google_client_id,
+        client_secret=settings.google_client_secret,
+        scopes=settings.google_scopes,
+        redirect_uri=settings.google_redirect_uri or f"{settings.public_url}/auth/oauth/{GOOGLE}/callback",
+    )

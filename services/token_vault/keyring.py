@@ -1,0 +1,112 @@
+"""The key-encryption keys of this process: read once at start, from the environment or from a file, never stored.
+
+    MAILMESH_VAULT_KEYS=2026-11:3q2-7w...,2026-05:AAAB...
+
+Each entry is `id:key`, the key being 32 random bytes in base64. In a file they stand one a line. The first one is the
+one to rotate to; the others are for opening what was wrapped before.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.meshkit.secret import Secret
+from services.meshkit.settings import SettingsError
+from services.token_vault.errors import KeyUnavailable
+
+KEY_BYTES = 32
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class KeyRing:
+    """Key-encryption keys by id.
+
+    Args:
+        keys: In the order of the settings: the first is the one to rotate to. Not empty.
+    """
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise SettingsError(["MAILMESH_VAULT_KEYS is not set, nor MAILMESH_VAULT_KEYS_FILE: one key is needed."])
+        self._keys = dict(keys)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the keys that are loaded, in the order of the settings."""
+        return tuple(self._keys)
+
+    @property
+    def first_id(self) -> str:
+        """The id of the key to rotate to."""
+        return self.ids[0]
+
+    def key(self, key_id: str) -> bytes:
+        """The key itself.
+
+        Raises:
+            KeyUnavailable: It is not loaded.
+        """
+        try:
+            return self._keys[key_id]
+        except KeyError as exc:
+            raise KeyUnavailable(metadata={"key_id": key_id}) from exc
+
+    def adopt(self, other: "KeyRing") -> bool:
+        """Takes over the keys of another ring, as when the file of keys was changed while serving.
+
+        Returns:
+            False when they are the same.
+        """
+        keys = {key_id: other.key(key_id) for key_id in other.ids}
+        is_changed = list(keys.items()) != list(self._keys.items())
+        self._keys = keys
+        return is_changed
+
+    def __contains__(self, key_id: str) -> bool:
+        return key_id in self._keys
+
+    def __repr__(self) -> str:
+        return f"KeyRing(ids={self.ids})"
+
+
+def read_keys(keys: Secret | None, keys_file: Path | None) -> KeyRing:
+    """Reads the keys.
+
+    Args:
+        keys: What the environment holds.
+        keys_file: A file with one entry a line; empty lines and lines that begin with # are passed over.
+
+    Raises:
+        SettingsError: There is no key, or one cannot be read. No key is repeated in the message.
+    """
+    entries = keys.reveal().split(",") if keys else []
+    if keys_file is not None:
+        try:
+            entries += keys_file.read_text("utf-8").splitlines()
+        except OSError as exc:
+            raise SettingsError([f"MAILMESH_VAULT_KEYS_FILE cannot be read: {exc.strerror}."]) from exc
+    wanted = [entry.strip() for entry in entries if entry.strip() and not entry.strip().startswith("#")]
+    return KeyRing(dict(_parsed(wanted)))
+
+
+def _parsed(entries: list[str]) -> Iterator[tuple[str, bytes]]:
+    seen: set[str] = set()
+    for number, entry in enumerate(entries, start=1):
+        key_id, colon, encoded = entry.partition(":")
+        if not colon or not _KEY_ID.fullmatch(key_id) or key_id in seen:
+            raise SettingsError([f"MAILMESH_VAULT_KEYS: entry {number} needs an id of its own before a colon."])
+        seen.add(key_id)
+        yield key_id, _decoded(key_id, encoded)
+
+
+def _decoded(key_id: str, encoded: str) -> bytes:
+    text = encoded.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error as exc:
+        raise SettingsError([f"MAILMESH_VAULT_KEYS: key {key_id} is not base64."]) from exc
+    if len(key) != KEY_BYTES:
+        raise SettingsError([f"MAILMESH_VAULT_KEYS: key {key_id} has {len(key)} bytes and needs {KEY_BYTES}."])
+    return key

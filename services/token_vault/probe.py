@@ -1,0 +1,192 @@
+"""Looking after accounts: the connection test, what other services learned, asking again until a fault is mended."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.meshkit.errors import MeshError
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.loops import for_each
+from services.token_vault.audit import ITSELF, actor
+from services.token_vault.examine import Examiner, Finding
+from services.token_vault.metrics import PROBES
+from services.token_vault.store import audit
+from services.token_vault.store.tenants import ACTIVE, ERROR, Scope, TenantRow, change_tenant, get_tenant
+from services.token_vault.store.upkeep import claim_probes, schedule_probe, schedule_probes_of
+
+logger = structlog.get_logger(__name__)
+
+_AT_ONCE = 4
+_BATCH = 16
+_LEASE = timedelta(minutes=2)
+_FIRST_PAUSE = timedelta(minutes=5)
+_LONGEST_PAUSE = timedelta(hours=6)
+_ADDRESSES_EVERY = timedelta(minutes=10)
+_DETAIL_CHARACTERS = 500
+
+FAULTS = {
+    "token_rejected": "The provider refuses fresh tokens of this account. If it does not pass, connect it again.",
+    "permission_missing": "The provider does not permit the app to do this: check its permissions and access policies.",
+    "mailbox_not_enabled": "The provider's API reaches no mailbox of this account. Give it a licence with a mailbox.",
+}
+"""What other services can learn, as status reasons, and what is told about it unless they know better."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What another service learned.
+
+    Args:
+        reason: One of `FAULTS`.
+        provider_code: The provider's own code.
+        detail: A sentence that a person can act on; empty takes ours.
+    """
+
+    reason: str
+    provider_code: str
+    detail: str
+
+
+class Prober:
+    """Finds out how tenants are and keeps their status true.
+
+    Args:
+        database: Where.
+        examiner: Asks the provider.
+        clock: The time.
+    """
+
+    def __init__(self, database: Database, examiner: Examiner, clock: Clock) -> None:
+        self._database = database
+        self._examiner = examiner
+        self._clock = clock
+
+    async def test(self, tenant_id: str, scope: Scope) -> Finding:
+        """Tests a connection because someone asks. An error that is mended is cleared, a new address taken over.
+
+        Raises:
+            TenantNotFound: There is none, or it is outside of the scope.
+            ProviderUnavailable, ProviderThrottled: It could not be found out.
+        """
+        async with self._database.reading() as connection:
+            tenant = await get_tenant(connection, tenant_id, scope)
+        try:
+            finding = await self._examiner.examine(tenant)
+        except MeshError as exc:
+            await self._note(actor(), tenant_id, exc.reason)
+            raise
+        await self._note(actor(), tenant_id, finding.reason or audit.OK)
+        await self._learn(tenant_id, finding)
+        return finding
+
+    async def report(self, tenant_id: str, fault: Fault) -> TenantRow:
+        """Takes what another service learned. Only an active tenant's status changes; asking goes on by itself.
+
+        Raises:
+            TenantNotFound: There is no such tenant.
+        """
+        now = self._clock.now()
+        facts = {"fault": fault.reason, "provider_code": fault.provider_code[:200]}
+        async with self._database.transaction() as connection:
+            tenant = await get_tenant(connection, tenant_id, None, lock=True)
+            await audit.append(connection, audit.Entry(actor(), "tenant.fault", now, tenant_id=tenant_id, detail=facts))
+            if tenant.status != ACTIVE:
+                return tenant
+            logger.warning("tenant has a fault", tenant_id=tenant_id, fault=fault.reason, by=current_caller().name)
+            told = {"status_reason": fault.reason, "status_detail": _sentence(fault), "status": ERROR}
+            return await change_tenant(
+                connection, tenant, now, {**told, "probe_at": now + _FIRST_PAUSE, "probe_failures": 0}
+            )
+
+    async def clear(self, tenant_id: str) -> TenantRow:
+        """Takes it that the trouble reported before is over. Safe to call again: yes.
+
+        Raises:
+            TenantNotFound: There is no such tenant.
+        """
+        now, facts = self._clock.now(), {"fault": "cleared"}
+        async with self._database.transaction() as connection:
+            tenant = await get_tenant(connection, tenant_id, None, lock=True)
+            if tenant.status != ERROR or tenant.status_reason not in FAULTS:
+                return tenant
+            await audit.append(connection, audit.Entry(actor(), "tenant.fault", now, tenant_id=tenant_id, detail=facts))
+            return await change_tenant(connection, tenant, now, healthy())
+
+    async def look_at_addresses(self, provider: str) -> int:
+        """Has all accounts of a provider asked for their address, at most every ten minutes.
+
+        Returns:
+            How many are going to be asked.
+        """
+        async with self._database.transaction() as connection:
+            return await schedule_probes_of(connection, provider, self._clock.now(), _ADDRESSES_EVERY)
+
+    async def round(self) -> int:
+        """Asks about the accounts that are due.
+
+        Returns:
+            How many were asked about.
+        """
+        async with self._database.transaction() as connection:
+            due = await claim_probes(connection, self._clock.now(), _LEASE, _BATCH)
+        await for_each(due, self._probe, at_once=_AT_ONCE)
+        return len(due)
+
+    async def _probe(self, tenant_id: str) -> None:
+        async with self._database.reading() as connection:
+            tenant = await get_tenant(connection, tenant_id, None)
+        try:
+            finding = await self._examiner.examine(tenant)
+        except MeshError as exc:
+            PROBES.labels(exc.reason.lower()).inc()
+            logger.info("account could not be looked at", tenant_id=tenant_id, reason=exc.reason)
+            await self._again(tenant)
+            return
+        PROBES.labels(finding.reason.lower() or audit.OK).inc()
+        after = await self._learn(tenant_id, finding)
+        if after.status == ERROR:
+            await self._again(tenant)
+        else:
+            await self._schedule(tenant_id, None, 0)
+
+    async def _learn(self, tenant_id: str, finding: Finding) -> TenantRow:
+        """Takes over a new address, and clears an error that is mended."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            tenant = await get_tenant(connection, tenant_id, None, lock=True)
+            values: dict[str, object] = {}
+            if finding.is_same_account and finding.address and finding.address != tenant.address:
+                values["address"] = finding.address
+            if finding.is_healthy and tenant.status == ERROR:
+                values |= healthy()
+                await audit.append(connection, audit.Entry(ITSELF, "tenant.enable", now, tenant_id=tenant_id))
+            return await change_tenant(connection, tenant, now, values) if values else tenant
+
+    async def _again(self, tenant: TenantRow) -> None:
+        """Asks later about a tenant with an error, less and less often; about others when there is cause again."""
+        if tenant.status != ERROR:
+            await self._schedule(tenant.tenant_id, None, 0)
+            return
+        pause = min(_FIRST_PAUSE * 2 ** min(tenant.probe_failures, 10), _LONGEST_PAUSE)
+        await self._schedule(tenant.tenant_id, self._clock.now() + pause, tenant.probe_failures + 1)
+
+    async def _schedule(self, tenant_id: str, at: datetime | None, failures: int) -> None:
+        async with self._database.transaction() as connection:
+            await schedule_probe(connection, tenant_id, at, failures)
+
+    async def _note(self, who: str, tenant_id: str, outcome: str) -> None:
+        async with self._database.transaction() as connection:
+            entry = audit.Entry(who, "tenant.test", self._clock.now(), outcome, tenant_id)
+            await audit.append(connection, entry)
+
+
+def healthy() -> dict[str, object]:
+    """The columns of a tenant that is active again."""
+    return {"status": ACTIVE, "status_reason": "", "status_detail": "", "probe_at": None, "probe_failures": 0}
+
+
+def _sentence(fault: Fault) -> str:
+    return (fault.detail or FAULTS[fault.reason])[:_DETAIL_CHARACTERS]

@@ -1,0 +1,162 @@
+"""Sealing: AES-256-GCM around fields, with a data key per tenant that is itself wrapped by a key-encryption key.
+
+What a ciphertext belongs to is part of what it was sealed with, so that a row cannot be moved to another tenant, a
+field to another column, or a wrapped key to another key-encryption key without its seal breaking.
+
+    field:     seal(data key, text, ("field", tenant, field name, data key id))
+    data key:  seal(key-encryption key, data key, ("data-key", tenant, key-encryption key id))
+"""
+
+import os
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from services.meshkit.ids import new_id
+from services.meshkit.secret import Secret
+from services.token_vault.errors import SealBroken
+from services.token_vault.keyring import KeyRing
+
+KEY_BYTES = 32
+_VERSION = b"\x01"
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True)
+class WrappedKey:
+    """A tenant's data key as it is stored.
+
+    Args:
+        tenant_id: Whose it is.
+        data_key_id: Its own id, a UUID.
+        key_encryption_key_id: What it is wrapped by.
+        wrapped: The ciphertext.
+    """
+
+    tenant_id: str
+    data_key_id: str
+    key_encryption_key_id: str
+    wrapped: bytes = field(repr=False)
+
+
+class DataKey:
+    """A tenant's data key, unwrapped: seals and opens the tenant's fields. It lives in memory only."""
+
+    __slots__ = ("_cipher", "data_key_id", "tenant_id")
+
+    def __init__(self, tenant_id: str, data_key_id: str, key: bytes) -> None:
+        self.tenant_id = tenant_id
+        self.data_key_id = data_key_id
+        self._cipher = AESGCM(key)
+
+    def seal(self, name: str, value: Secret) -> bytes:
+        """Seals a field.
+
+        Args:
+            name: The name of the field; opening under another one fails.
+            value: What to seal.
+        """
+        return _seal(self._cipher, value.reveal().encode(), self._bound(name))
+
+    def open(self, name: str, sealed: bytes) -> Secret:
+        """Opens a field.
+
+        Raises:
+            SealBroken: It was altered, or sealed for another tenant, field or data key.
+        """
+        try:
+            return Secret(_open(self._cipher, sealed, self._bound(name)).decode())
+        except (InvalidTag, ValueError) as exc:
+            raise SealBroken(metadata={"tenant_id": self.tenant_id}) from exc
+
+    def _bound(self, name: str) -> bytes:
+        return bound_to("field", self.tenant_id, name, self.data_key_id)
+
+
+def new_data_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> tuple[DataKey, WrappedKey]:
+    """Makes a tenant's data key.
+
+    Raises:
+        KeyUnavailable: The key-encryption key is not loaded.
+    """
+    data_key_id, key = new_id(), AESGCM.generate_key(KEY_BYTES * 8)
+    wrapped = _wrap(ring, tenant_id, key_encryption_key_id, key)
+    return (
+        DataKey(tenant_id, data_key_id, key),
+        WrappedKey(tenant_id, data_key_id, key_encryption_key_id, wrapped),
+    )
+
+
+def unwrap(ring: KeyRing, wrapped: WrappedKey) -> DataKey:
+    """Opens a tenant's data key.
+
+    Raises:
+        KeyUnavailable: The key-encryption key is not loaded.
+        SealBroken: The wrapped key was altered or belongs to another tenant.
+    """
+    return DataKey(wrapped.tenant_id, wrapped.data_key_id, _unwrapped(ring, wrapped))
+
+
+def rewrap(ring: KeyRing, wrapped: WrappedKey, key_encryption_key_id: str) -> WrappedKey:
+    """Wraps the same data key by another key-encryption key. What is sealed with the data key stays as it is.
+
+    Raises:
+        KeyUnavailable: One of the two key-encryption keys is not loaded.
+        SealBroken: The wrapped key was altered.
+    """
+    key = _unwrapped(ring, wrapped)
+    return WrappedKey(
+        wrapped.tenant_id,
+        wrapped.data_key_id,
+        key_encryption_key_id,
+        _wrap(ring, wrapped.tenant_id, key_encryption_key_id, key),
+    )
+
+
+def seal_with(key: bytes, value: bytes, bound: bytes) -> bytes:
+    """Seals with a key that is at hand: check values, and what a browser holds the key of."""
+    return _seal(AESGCM(key), value, bound)
+
+
+def open_with(key: bytes, sealed: bytes, bound: bytes) -> bytes:
+    """Opens what `seal_with` sealed.
+
+    Raises:
+        SealBroken: It was altered, or another key or binding is given.
+    """
+    try:
+        return _open(AESGCM(key), sealed, bound)
+    except (InvalidTag, ValueError) as exc:
+        raise SealBroken from exc
+
+
+def bound_to(*parts: str) -> bytes:
+    """Writes associated data so that no two lists of parts look alike."""
+    encoded = (part.encode() for part in ("mailmesh.vault", *parts))
+    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
+def _wrap(ring: KeyRing, tenant_id: str, key_id: str, key: bytes) -> bytes:
+    return seal_with(ring.key(key_id), key, bound_to("data-key", tenant_id, key_id))
+
+
+def _unwrapped(ring: KeyRing, wrapped: WrappedKey) -> bytes:
+    key_id = wrapped.key_encryption_key_id
+    bound = bound_to("data-key", wrapped.tenant_id, key_id)
+    try:
+        return open_with(ring.key(key_id), wrapped.wrapped, bound)
+    except SealBroken as exc:
+        raise SealBroken(metadata={"tenant_id": wrapped.tenant_id}) from exc
+
+
+def _seal(cipher: AESGCM, value: bytes, bound: bytes) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return _VERSION + nonce + cipher.encrypt(nonce, value, bound)
+
+
+def _open(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:
+    if sealed[:1] != _VERSION:
+        raise ValueError("sealed by an unknown version")
+    start = 1 + _NONCE_BYTES
+    return cipher.decrypt(sealed[1:start], sealed[start:], bound)

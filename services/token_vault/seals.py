@@ -1,0 +1,27 @@
+"""What happens when a credential does not open: it is said where people look, and nothing else stops."""
+
+import structlog
+
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.token_vault.metrics import SEALS_BROKEN
+from services.token_vault.standing import SEAL_BROKEN
+from services.token_vault.store.tenants import ACTIVE, ERROR, change_tenant, get_tenant
+
+logger = structlog.get_logger(__name__)
+
+_DETAIL = (
+    "The stored credential does not open: it was altered or its key is gone. Connect the account again;"
+    " if several tenants say so, look at the database."
+)
+
+
+async def report_broken_seal(database: Database, clock: Clock, tenant_id: str) -> None:
+    """Puts a tenant that is active into error. The log names the tenant and nothing else. Safe to call again."""
+    SEALS_BROKEN.inc()
+    logger.error("seal is broken", tenant_id=tenant_id)
+    async with database.transaction() as connection:
+        tenant = await get_tenant(connection, tenant_id, None, lock=True)
+        if tenant.status == ACTIVE:
+            told = {"status_reason": SEAL_BROKEN, "status_detail": _DETAIL}
+            await change_tenant(connection, tenant, clock.now(), {"status": ERROR, **told})

@@ -1,0 +1,1 @@
+"""Protobuf in, protobuf out: each method calls one use case."""

@@ -1,0 +1,88 @@
+"""Envoy's question about a request at the edge (`envoy.service.auth.v3.Authorization`). Only the edge may ask.
+
+What is refused is answered in the shape of the door that it came by: a `google.rpc.Status` as JSON for REST, and as
+`grpc-status-details-bin` for gRPC.
+"""
+
+import base64
+from typing import Any
+
+import grpc
+from envoy.config.core.v3 import base_pb2
+from envoy.service.auth.v3 import external_auth_pb2 as pb
+from envoy.service.auth.v3.external_auth_pb2_grpc import AuthorizationServicer
+from envoy.type.v3 import http_status_pb2
+from google.protobuf import json_format
+from google.rpc import code_pb2, status_pb2
+from typing_extensions import override
+
+from services.meshkit.errors import MeshError
+from services.meshkit.identity.caller import KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER
+from services.meshkit.status import to_status
+from services.token_vault.authorize import Allowed, Authorizer
+
+_Context = grpc.aio.ServicerContext
+_REST_MARK = "x-envoy-original-path"
+_HTTP_STATUS = {
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "DEADLINE_EXCEEDED": 504,
+    "RESOURCE_EXHAUSTED": 429,
+}
+_UNAVAILABLE = 503
+
+
+class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
+    """Answers the edge.
+
+    Args:
+        authorizer: Decides.
+    """
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    @override
+    async def Check(self, request: pb.CheckRequest, context: "_Context[Any, Any]") -> pb.CheckResponse:
+        http = request.attributes.request.http
+        method = http.path.partition("?")[0]
+        try:
+            allowed = await self._authorizer.authorize(method, http.headers.get("authorization", ""))
+        except MeshError as exc:
+            return _denied(exc, is_rest=_REST_MARK in http.headers)
+        return _allowed(allowed)
+
+
+def _allowed(allowed: Allowed) -> pb.CheckResponse:
+    response = pb.CheckResponse(status=status_pb2.Status(code=code_pb2.OK))
+    for name, value in (
+        (KEY_ID_HEADER, allowed.key_id),
+        (ROLE_HEADER, allowed.role),
+        (TENANTS_HEADER, allowed.tenants),
+    ):
+        response.ok_response.headers.append(_header(name, value))
+    return response
+
+
+def _denied(error: MeshError, *, is_rest: bool) -> pb.CheckResponse:
+    status = to_status(error)
+    http_status = _HTTP_STATUS.get(error.code, _UNAVAILABLE)
+    response = pb.CheckResponse(status=status_pb2.Status(code=status.code, message=error.message))
+    denied = response.denied_response
+    denied.status.code = http_status_pb2.StatusCode.ValueType(http_status)
+    if is_rest:
+        denied.headers.append(_header("content-type", "application/json"))
+        denied.body = json_format.MessageToJson(status, indent=None)
+    else:
+        packed = base64.b64encode(status.SerializeToString()).rstrip(b"=").decode()
+        denied.headers.append(_header("grpc-status-details-bin", packed))
+        denied.body = error.message
+    return response
+
+
+def _header(name: str, value: str) -> base_pb2.HeaderValueOption:
+    return base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=name, value=value),
+        append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )

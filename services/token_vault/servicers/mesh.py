@@ -1,0 +1,147 @@
+"""TokenVaultService: what the other services of the mesh ask for."""
+
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.vault.v1 import token_vault_service_pb2 as pb
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceServicer
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.meshkit.deadlines import remaining
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import page_size
+from services.token_vault.api_keys import ApiKeys
+from services.token_vault.disconnect import Disconnector
+from services.token_vault.follow import ChangeFeed
+from services.token_vault.issue import DEFAULT_SECONDS, Lender, Wanted
+from services.token_vault.issuers.google import PROVIDER as GOOGLE
+from services.token_vault.probe import Fault, Prober
+from services.token_vault.store import audit, tenants, tokens
+from services.token_vault.store.tenants import tenant_message
+
+_Context = grpc.aio.ServicerContext
+_MAX_WAIT_SECONDS = 30
+_MAX_SCOPES = 50
+_DIGEST_CHARACTERS = 64
+_REASONS = {
+    pb.TENANT_FAULT_TOKEN_REJECTED: "token_rejected",
+    pb.TENANT_FAULT_PERMISSION_MISSING: "permission_missing",
+    pb.TENANT_FAULT_MAILBOX_UNAVAILABLE: "mailbox_not_enabled",
+}
+
+
+class TokenVaultServicer(TokenVaultServiceServicer):
+    """Answers the mesh."""
+
+    def __init__(
+        self,
+        lender: Lender,
+        feed: ChangeFeed,
+        prober: Prober,
+        disconnector: Disconnector,
+        api_keys: ApiKeys,
+        database: Database,
+        clock: Clock,
+    ) -> None:
+        self._lender = lender
+        self._feed = feed
+        self._prober = prober
+        self._disconnector = disconnector
+        self._api_keys = api_keys
+        self._database = database
+        self._clock = clock
+
+    @override
+    async def IssueToken(self, request: pb.IssueTokenRequest, context: "_Context[Any, Any]") -> pb.IssueTokenResponse:
+        loan = await self._lender.issue(_wanted(request))
+        response = pb.IssueTokenResponse(
+            access_token=loan.access_token.reveal(),
+            scopes=loan.scopes,
+            tenant=tenant_message(loan.tenant, self._clock.now()),
+        )
+        response.expires_at.FromDatetime(loan.expires_at)
+        return response
+
+    @override
+    async def ListTenantChanges(
+        self, request: pb.ListTenantChangesRequest, context: "_Context[Any, Any]"
+    ) -> pb.ListTenantChangesResponse:
+        if not 0 <= request.wait_seconds <= _MAX_WAIT_SECONDS:
+            raise FieldInvalid.of("wait_seconds", f"must be 0 to {_MAX_WAIT_SECONDS}")
+        left = remaining()
+        # An empty answer is given while there is still time to send it.
+        wait = request.wait_seconds if left is None else min(request.wait_seconds, max(0.0, left - 0.5))
+        return await self._feed.read(request.cursor, page_size(request.page_size), wait)
+
+    @override
+    async def ReportTenantFault(
+        self, request: pb.ReportTenantFaultRequest, context: "_Context[Any, Any]"
+    ) -> pb.ReportTenantFaultResponse:
+        if request.fault == pb.TENANT_FAULT_ADDRESS_UNKNOWN:
+            await self._prober.look_at_addresses(GOOGLE)
+            return pb.ReportTenantFaultResponse()
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if request.fault == pb.TENANT_FAULT_CLEARED:
+            tenant = await self._prober.clear(tenant_id)
+        elif request.fault in _REASONS:
+            fault = Fault(_REASONS[request.fault], request.provider_code, request.detail)
+            tenant = await self._prober.report(tenant_id, fault)
+        else:
+            raise FieldInvalid.of("fault", "must name a fault")
+        return pb.ReportTenantFaultResponse(tenant=tenant_message(tenant, self._clock.now()))
+
+    @override
+    async def ConfirmTenantRelease(
+        self, request: pb.ConfirmTenantReleaseRequest, context: "_Context[Any, Any]"
+    ) -> pb.ConfirmTenantReleaseResponse:
+        await self._disconnector.release(check_id("tenant_id", request.tenant_id))
+        return pb.ConfirmTenantReleaseResponse()
+
+    @override
+    async def CheckApiKey(
+        self, request: pb.CheckApiKeyRequest, context: "_Context[Any, Any]"
+    ) -> pb.CheckApiKeyResponse:
+        key = await self._api_keys.check(check_id("api_key_id", request.api_key_id))
+        response = pb.CheckApiKeyResponse()
+        if key.expires_at is not None:
+            response.expires_at.FromDatetime(key.expires_at)
+        return response
+
+    @override
+    async def GetVaultStatus(
+        self, request: pb.GetVaultStatusRequest, context: "_Context[Any, Any]"
+    ) -> pb.GetVaultStatusResponse:
+        now = self._clock.now()
+        async with self._database.reading() as connection:
+            counts = await tenants.count_by_status(connection, now)
+            _, failures = await audit.count_outcomes(connection, "token.refresh", now - timedelta(hours=1))
+            since = await tokens.oldest_due(connection, now)
+        waited = int((now - since).total_seconds()) if since else 0
+        return pb.GetVaultStatusResponse(
+            tenants_by_status=counts, refresh_failures_last_hour=failures, oldest_due_refresh_seconds=waited
+        )
+
+
+def _wanted(request: pb.IssueTokenRequest) -> Wanted:
+    seconds = request.minimum_seconds if request.HasField("minimum_seconds") else DEFAULT_SECONDS
+    faults = {}
+    if seconds < 0:
+        faults["minimum_seconds"] = "must not be negative"
+    if len(request.scopes) > _MAX_SCOPES:
+        faults["scopes"] = f"must be {_MAX_SCOPES} at most"
+    if len(request.rejected_token_digest) not in {0, _DIGEST_CHARACTERS}:
+        faults["rejected_token_digest"] = "must be a SHA-256 in hexadecimal"  # noqa: S105 - a sentence
+    if faults:
+        raise FieldInvalid(violations=faults)
+    return Wanted(
+        check_id("tenant_id", request.tenant_id),
+        current_caller().name,
+        seconds,
+        tuple(request.scopes),
+        request.rejected_token_digest,
+    )

@@ -1,0 +1,143 @@
+"""TenantService: connecting accounts and managing tenants, in the scope of a key."""
+
+from typing import Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.vault.v1 import tenant_pb2
+from mailmesh.vault.v1 import tenant_service_pb2 as pb
+from mailmesh.vault.v1.tenant_service_pb2_grpc import TenantServiceServicer
+from services.meshkit.clock import Clock
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
+from services.token_vault.connect import Connector
+from services.token_vault.disconnect import Disconnector
+from services.token_vault.probe import Prober
+from services.token_vault.store.tenants import Scope, TenantFilter, status_name, tenant_message
+from services.token_vault.tenants import NAME_CHARACTERS, Tenants
+
+_Context = grpc.aio.ServicerContext
+_NOTE_CHARACTERS = 500
+_HINT_CHARACTERS = 320
+
+
+class TenantServicer(TenantServiceServicer):
+    """Answers keys about tenants."""
+
+    def __init__(
+        self, tenants: Tenants, connector: Connector, disconnector: Disconnector, prober: Prober, clock: Clock
+    ) -> None:
+        self._tenants = tenants
+        self._connector = connector
+        self._disconnector = disconnector
+        self._prober = prober
+        self._clock = clock
+        self._pages = PageTokens(columns=(is_time, is_row_id))
+
+    @override
+    async def StartAuthorization(
+        self, request: pb.StartAuthorizationRequest, context: "_Context[Any, Any]"
+    ) -> pb.StartAuthorizationResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id) if request.tenant_id else ""
+        _check_length("login_hint", request.login_hint, _HINT_CHARACTERS)
+        _check_length("display_name", request.display_name, NAME_CHARACTERS)
+        started = await self._connector.start(
+            current_caller(), request.provider, tenant_id, request.login_hint, request.display_name
+        )
+        response = pb.StartAuthorizationResponse(authorization_url=started.url, flow_id=started.flow_id)
+        response.expires_at.FromDatetime(started.expires_at)
+        return response
+
+    @override
+    async def ListTenants(
+        self, request: pb.ListTenantsRequest, context: "_Context[Any, Any]"
+    ) -> pb.ListTenantsResponse:
+        size, position = page_size(request.page_size), self._pages.read(request)
+        after = (str(position[0]), str(position[1])) if position else None
+        statuses = frozenset(_status(status) for status in request.statuses)
+        wanted = TenantFilter(request.provider, statuses, request.address)
+        rows = await self._tenants.page(wanted, _scope(), after, size + 1)
+        given, now = rows[:size], self._clock.now()
+        behind: Position | None = [given[-1].created_at.isoformat(), given[-1].tenant_id] if len(rows) > size else None
+        return pb.ListTenantsResponse(
+            tenants=[tenant_message(row, now) for row in given], next_page_token=self._pages.write(request, behind)
+        )
+
+    @override
+    async def GetTenant(self, request: pb.GetTenantRequest, context: "_Context[Any, Any]") -> pb.GetTenantResponse:
+        row = await self._tenants.get(check_id("tenant_id", request.tenant_id), _scope())
+        return pb.GetTenantResponse(tenant=tenant_message(row, self._clock.now()))
+
+    @override
+    async def UpdateTenant(
+        self, request: pb.UpdateTenantRequest, context: "_Context[Any, Any]"
+    ) -> pb.UpdateTenantResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if _is_renamed(request):
+            row = await self._tenants.rename(tenant_id, _scope(), request.display_name)
+        else:
+            row = await self._tenants.get(tenant_id, _scope())
+        return pb.UpdateTenantResponse(tenant=tenant_message(row, self._clock.now()))
+
+    @override
+    async def DisableTenant(
+        self, request: pb.DisableTenantRequest, context: "_Context[Any, Any]"
+    ) -> pb.DisableTenantResponse:
+        _check_length("note", request.note, _NOTE_CHARACTERS)
+        row = await self._tenants.disable(check_id("tenant_id", request.tenant_id), _scope(), request.note)
+        return pb.DisableTenantResponse(tenant=tenant_message(row, self._clock.now()))
+
+    @override
+    async def EnableTenant(
+        self, request: pb.EnableTenantRequest, context: "_Context[Any, Any]"
+    ) -> pb.EnableTenantResponse:
+        row = await self._tenants.enable(check_id("tenant_id", request.tenant_id), _scope())
+        return pb.EnableTenantResponse(tenant=tenant_message(row, self._clock.now()))
+
+    @override
+    async def DisconnectTenant(
+        self, request: pb.DisconnectTenantRequest, context: "_Context[Any, Any]"
+    ) -> pb.DisconnectTenantResponse:
+        row = await self._disconnector.start(check_id("tenant_id", request.tenant_id), _scope())
+        return pb.DisconnectTenantResponse(tenant=tenant_message(row, self._clock.now()))
+
+    @override
+    async def TestConnection(
+        self, request: pb.TestConnectionRequest, context: "_Context[Any, Any]"
+    ) -> pb.TestConnectionResponse:
+        found = await self._prober.test(check_id("tenant_id", request.tenant_id), _scope())
+        response = pb.TestConnectionResponse(
+            is_healthy=found.is_healthy,
+            reason=found.reason,
+            detail=found.detail,
+            provider_address=found.address,
+            missing_scopes=found.missing_scopes,
+            latency_milliseconds=found.latency_milliseconds,
+        )
+        response.tested_at.FromDatetime(found.tested_at)
+        return response
+
+
+def _scope() -> Scope:
+    return current_caller().tenants
+
+
+def _check_length(field: str, value: str, most: int) -> None:
+    if len(value) > most:
+        raise FieldInvalid.of(field, f"must have at most {most} characters")
+
+
+def _is_renamed(request: pb.UpdateTenantRequest) -> bool:
+    paths = set(request.update_mask.paths)
+    if paths - {"display_name", "*"}:
+        raise FieldInvalid.of("update_mask", "only display_name can be changed")
+    return bool(paths) or bool(request.display_name)
+
+
+def _status(number: int) -> str:
+    if number not in tenant_pb2.TenantStatus.values():
+        raise FieldInvalid.of("statuses", "are statuses of tenants")
+    return status_name(number)

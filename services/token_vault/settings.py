@@ -1,0 +1,145 @@
+"""What the environment may say to TokenVault."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.meshkit.secret import Secret
+from services.meshkit.settings import CommaSeparated, EnvironmentSettings, MeshSettings, StoreSettings, env
+
+MICROSOFT_SCOPES = ("openid", "profile", "email", "offline_access", "User.Read", "Mail.Read")
+GOOGLE_SCOPES = ("openid", "email", "https://www.googleapis.com/auth/gmail.readonly")
+
+
+class KeySettings(EnvironmentSettings):
+    """Where the key-encryption keys are."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
+
+    keys: Secret | None = Field(
+        None, description="Key-encryption keys, `id:base64` separated by commas, the one to write with first."
+    )
+    keys_file: Path | None = Field(
+        None, description="A file with key-encryption keys, one `id:base64` a line. Read beside MAILMESH_VAULT_KEYS."
+    )
+
+
+class RotateSettings(KeySettings, StoreSettings):
+    """What rotating is told."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
+
+
+class VaultSettings(KeySettings, MeshSettings):
+    """Settings of TokenVault. A provider is offered when its client id and secret are set."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
+
+    ms365_authority: str = env(
+        "MAILMESH_MS365_AUTHORITY",
+        "https://login.microsoftonline.com/organizations",
+        description="Microsoft's authority; another host for national clouds.",
+        pattern=r"^https://[^/]+/[^/]+$",
+    )
+    ms365_graph_url: str = env(
+        "MAILMESH_MS365_GRAPH_URL",
+        "https://graph.microsoft.com/v1.0",
+        description="Microsoft Graph with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    ms365_client_id: str = env(
+        "MAILMESH_MS365_CLIENT_ID",
+        "",
+        description="Application (client) id of the app registration. Empty: Microsoft 365 is not offered.",
+    )
+    ms365_client_secret: Secret | None = env(
+        "MAILMESH_MS365_CLIENT_SECRET", None, description="Client secret of the app registration."
+    )
+    ms365_scopes: CommaSeparated = env(
+        "MAILMESH_MS365_SCOPES", MICROSOFT_SCOPES, description="Scopes to ask for, separated by commas."
+    )
+    ms365_redirect_uri: str = env(
+        "MAILMESH_MS365_REDIRECT_URI",
+        "",
+        description="Redirect URI of the app registration. Empty: the public URL with /auth/oauth/ms365/callback.",
+    )
+
+    google_auth_url: str = env(
+        "MAILMESH_GOOGLEWS_AUTH_URL",
+        "https://accounts.google.com/o/oauth2/v2/auth",
+        description="Google's consent page.",
+    )
+    google_token_url: str = env(
+        "MAILMESH_GOOGLEWS_TOKEN_URL",
+        "https://oauth2.googleapis.com/token",
+        description="Google's token endpoint.",
+        pattern=r"^https://.+",
+    )
+    google_revoke_url: str = env(
+        "MAILMESH_GOOGLEWS_REVOKE_URL",
+        "https://oauth2.googleapis.com/revoke",
+        description="Google's revocation endpoint.",
+        pattern=r"^https://.+",
+    )
+    google_certs_url: str = env(
+        "MAILMESH_GOOGLEWS_CERTS_URL",
+        "https://www.googleapis.com/oauth2/v3/certs",
+        description="Google's public keys (JWKS).",
+        pattern=r"^https://.+",
+    )
+    google_userinfo_url: str = env(
+        "MAILMESH_GOOGLEWS_USERINFO_URL",
+        "https://openidconnect.googleapis.com/v1/userinfo",
+        description="Where Google says who an account is.",
+        pattern=r"^https://.+",
+    )
+    google_gmail_url: str = env(
+        "MAILMESH_GOOGLEWS_GMAIL_URL",
+        "https://gmail.googleapis.com/gmail/v1",
+        description="The Gmail API with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    google_issuer: str = env(
+        "MAILMESH_GOOGLEWS_ISSUER", "https://accounts.google.com", description="The issuer of Google's id tokens."
+    )
+    google_client_id: str = env(
+        "MAILMESH_GOOGLEWS_CLIENT_ID", "", description="OAuth client id. Empty: Google Workspace is not offered."
+    )
+    google_client_secret: Secret | None = env(
+        "MAILMESH_GOOGLEWS_CLIENT_SECRET", None, description="OAuth client secret."
+    )
+    google_scopes: CommaSeparated = env(
+        "MAILMESH_GOOGLEWS_SCOPES", GOOGLE_SCOPES, description="Scopes to ask for, separated by commas."
+    )
+    google_redirect_uri: str = env(
+        "MAILMESH_GOOGLEWS_REDIRECT_URI",
+        "",
+        description="Redirect URI of the OAuth client. Empty: the public URL with /auth/oauth/googlews/callback.",
+    )
+
+    provider_threads: int = Field(
+        16, ge=1, le=256, description="Calls to providers' token endpoints at once, in threads."
+    )
+    provider_timeout_seconds: float = Field(
+        10.0, gt=0, le=60, description="How long a provider may take to answer one request."
+    )
+    flow_seconds: int = Field(600, ge=30, le=600, description="How long a ticket lives, and then a state.")
+    refresh_ahead_seconds: int = Field(
+        900, ge=60, description="How long before its end a token is refreshed in the background."
+    )
+    refresh_concurrency: int = Field(8, ge=1, le=256, description="Background refreshes at once in this process.")
+    refresh_interval_seconds: float = Field(5.0, gt=0, description="How often a process looks for what falls due.")
+    disconnect_wait_seconds: int = Field(
+        120, ge=0, description="How long disconnecting waits for the subscriptions to be deleted."
+    )
+    revoke_wait_seconds: int = Field(
+        3600,
+        ge=0,
+        description="How long disconnecting tries to revoke the grant before it destroys the credentials anyway.",
+    )
+    audit_retention_days: int = Field(90, ge=90, description="How long the audit log is kept; whole months go.")
+    change_retention_days: int = Field(90, ge=7, description="How long the log of tenants' changes is kept.")
+    api_key_cache_seconds: float = Field(
+        3.0, ge=0, le=10, description="How long the answer about an API key may be reused."
+    )

@@ -1,0 +1,1 @@
+"""What TokenVault keeps in PostgreSQL: one module per noun. Rows do not leave this package."""

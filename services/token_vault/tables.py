@@ -1,0 +1,189 @@
+"""The tables of schema `vault`, as the migrations leave them. What is sealed or digested says so in its comment."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+SCHEMA = "vault"
+metadata = sa.MetaData(schema=SCHEMA)
+
+_Time = sa.DateTime(timezone=True)
+_Id = pg.UUID(as_uuid=False)
+
+
+def _text(name: str) -> "sa.Column[str]":
+    return sa.Column(name, sa.Text, nullable=False, server_default="")
+
+
+tenants = sa.Table(
+    "tenants",
+    metadata,
+    sa.Column("tenant_id", _Id, primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("external_account", sa.Text, nullable=False),
+    _text("external_tenant_id"),
+    _text("user_id"),
+    _text("address"),
+    _text("display_name"),
+    sa.Column("status", sa.Text, nullable=False),
+    _text("status_reason"),
+    _text("status_detail"),
+    sa.Column("status_changed_at", _Time, nullable=False),
+    _text("grant_fault"),  # why the provider does not honour the grant, whatever the status says
+    sa.Column("probe_at", _Time),  # when the provider is to be asked about the account
+    sa.Column("probe_failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("address_checked_at", _Time),  # when the address was last asked for because a push named an unknown one
+    sa.Column("released_at", _Time),  # while disconnecting: the subscriptions are gone
+    sa.Column("connected_at", _Time, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("updated_at", _Time, nullable=False),
+    sa.UniqueConstraint("provider", "external_account", name="tenants_account"),
+    sa.Index("tenants_order", "created_at", "tenant_id"),
+    sa.Index("tenants_address", "address"),
+    sa.Index("tenants_probe", "probe_at", postgresql_where=sa.text("probe_at IS NOT NULL")),
+    sa.Index("tenants_disconnecting", "status_changed_at", postgresql_where=sa.text("status = 'disconnecting'")),
+)
+
+tenant_keys = sa.Table(
+    "tenant_keys",
+    metadata,
+    sa.Column("tenant_id", _Id, sa.ForeignKey("vault.tenants.tenant_id"), primary_key=True),
+    sa.Column("data_key_id", _Id, nullable=False),
+    sa.Column("key_encryption_key_id", sa.Text, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),  # the data key, sealed by the key-encryption key
+    sa.Index("tenant_keys_wrapped_by", "key_encryption_key_id"),
+)
+
+tenant_tokens = sa.Table(
+    "tenant_tokens",
+    metadata,
+    sa.Column("tenant_id", _Id, sa.ForeignKey("vault.tenants.tenant_id"), primary_key=True),
+    sa.Column("token_type", sa.Text, nullable=False),
+    sa.Column("scopes", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("data_key_id", _Id, nullable=False),
+    sa.Column("access_token", sa.LargeBinary, nullable=False),  # sealed by the data key
+    sa.Column("refresh_token", sa.LargeBinary, nullable=False),  # sealed by the data key
+    sa.Column("expires_at", _Time, nullable=False),
+    sa.Column("refresh_expires_at", _Time),
+    sa.Column("last_refreshed_at", _Time, nullable=False),
+    sa.Column("next_refresh_at", _Time, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("refresh_owner", _Id),
+    sa.Column("refresh_until", _Time),
+    sa.Column("refresh_failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("refresh_not_before", _Time),
+    _text("last_refresh_error"),
+    sa.Index("tenant_tokens_due", "next_refresh_at"),
+)
+
+key_encryption_keys = sa.Table(
+    "key_encryption_keys",
+    metadata,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("check_value", sa.LargeBinary, nullable=False),  # a known text, sealed by the key
+    sa.Column("first_seen_at", _Time, nullable=False),
+)
+
+writing_key = sa.Table(
+    "writing_key",
+    metadata,
+    sa.Column("is_only", sa.Boolean, primary_key=True, server_default=sa.true()),
+    sa.Column("key_id", sa.Text, sa.ForeignKey("vault.key_encryption_keys.key_id"), nullable=False),
+)
+
+processes = sa.Table(
+    "processes",
+    metadata,
+    sa.Column("process_id", _Id, primary_key=True),
+    sa.Column("key_ids", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("started_at", _Time, nullable=False),
+    sa.Column("seen_at", _Time, nullable=False),
+)
+
+authorization_flows = sa.Table(
+    "authorization_flows",
+    metadata,
+    sa.Column("flow_id", _Id, primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("tenant_id", _Id),  # of a reconnect, and of the tenant once it is connected
+    _text("login_hint"),
+    _text("display_name"),
+    sa.Column("started_by", sa.Text, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("ticket_digest", sa.LargeBinary, nullable=False),
+    sa.Column("browser_digest", sa.LargeBinary),
+    sa.Column("state_digest", sa.LargeBinary),
+    sa.Column("kept", sa.LargeBinary),  # verifier and nonce, sealed with a key that only the browser's cookie gives
+    _text("reason"),
+    _text("detail"),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("expires_at", _Time, nullable=False),
+    _text("correlation_id"),
+    sa.UniqueConstraint("ticket_digest", name="authorization_flows_ticket"),
+    sa.UniqueConstraint("state_digest", name="authorization_flows_state"),
+    sa.Index("authorization_flows_age", "created_at"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("api_key_id", _Id, primary_key=True),
+    sa.Column("display_name", sa.Text, nullable=False),
+    sa.Column("prefix", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),  # SHA-256 of the whole key
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("tenant_ids", pg.ARRAY(_Id), nullable=False),  # none means all
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("expires_at", _Time),
+    sa.Column("last_used_at", _Time),
+    sa.Column("revoked_at", _Time),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.UniqueConstraint("prefix", name="api_keys_prefix"),
+    sa.Index("api_keys_order", "created_at", "api_key_id"),
+)
+
+request_ids = sa.Table(
+    "request_ids",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("request_id", _Id, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("result_id", _Id, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Index("request_ids_age", "created_at"),
+)
+
+change_position = sa.Table(
+    "change_position",
+    metadata,
+    sa.Column("is_only", sa.Boolean, primary_key=True, server_default=sa.true()),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+tenant_changes = sa.Table(
+    "tenant_changes",
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("change_id", _Id, nullable=False),
+    sa.Column("tenant_id", _Id, nullable=False),
+    sa.Column("tenant", sa.LargeBinary, nullable=False),  # mailmesh.vault.v1.Tenant after the change
+    _text("previous_status"),
+    sa.Column("changed_at", _Time, nullable=False),
+    _text("correlation_id"),
+    sa.Column("is_reconnected", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Index("tenant_changes_age", "changed_at"),
+)
+
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("occurred_at", _Time, primary_key=True),
+    sa.Column("audit_entry_id", _Id, primary_key=True),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("tenant_id", _Id),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("detail", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    _text("correlation_id"),
+    sa.Index("audit_entries_tenant", "tenant_id", "occurred_at", "audit_entry_id"),
+    postgresql_partition_by="RANGE (occurred_at)",
+)

@@ -1,0 +1,63 @@
+"""What is done once in a while: pruning, partitions, gauges."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from services.meshkit.clock import Clock
+from services.meshkit.db import Database
+from services.token_vault.metrics import AUDIT_PRUNED, REFRESH_LAG, TENANTS
+from services.token_vault.standing import STATUSES
+from services.token_vault.store import api_keys, audit, changes, flows, tenants, tokens
+
+logger = structlog.get_logger(__name__)
+
+FLOWS_KEPT = timedelta(days=1)
+REQUEST_IDS_KEPT = timedelta(days=1)
+MONTHS_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """Keeps tables small and gauges true.
+
+    Args:
+        database: Where.
+        clock: The time.
+        audit_days: How long the audit log is kept.
+        changes_kept: How long the log of tenants' changes is kept.
+    """
+
+    database: Database
+    clock: Clock
+    audit_days: int
+    changes_kept: timedelta
+
+    async def prune(self) -> int:
+        """Deletes what is past its time and makes the audit log's next months. For a loop."""
+        now = self.clock.now()
+        async with self.database.transaction() as connection:
+            pruned = {
+                "flows": await flows.prune_flows(connection, now, FLOWS_KEPT),
+                "request_ids": await api_keys.prune_requests(connection, now, REQUEST_IDS_KEPT),
+                "changes": await changes.prune_changes(connection, now, self.changes_kept),
+            }
+        async with self.database.transaction() as connection:
+            await audit.extend(connection, MONTHS_AHEAD)
+            dropped = await audit.prune(connection, self.audit_days)
+        AUDIT_PRUNED.inc(dropped)
+        if dropped or any(pruned.values()):
+            logger.info("pruned", audit_months=dropped, **pruned)
+        return 0
+
+    async def measure(self) -> int:
+        """Sets the gauges. For a loop."""
+        now = self.clock.now()
+        async with self.database.reading() as connection:
+            counts = await tenants.count_by_status(connection, now)
+            since = await tokens.oldest_due(connection, now)
+        for status in STATUSES | counts.keys():
+            TENANTS.labels(status).set(counts.get(status, 0))
+        REFRESH_LAG.set((now - since).total_seconds() if since else 0)
+        return 0
