@@ -1,0 +1,41 @@
+"""Starts Ingest: `python -m services.ingest serve`, or brings its schema up to date: `... migrate`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from services.ingest import server
+from services.ingest.settings import IngestSettings
+from services.meshkit.logs import configure_logs
+from services.meshkit.process import observed, run
+from services.meshkit.settings import StoreSettings, load
+
+
+async def serve(stop: asyncio.Event) -> None:
+    """Serves until it is told to stop."""
+    settings = load(IngestSettings)
+    async with observed("ingest", settings):
+        await server.serve(settings, stop)
+
+
+async def migrate(_stop: asyncio.Event) -> None:
+    """Moves the schema forward to what this program needs. Safe to call again."""
+    settings = load(StoreSettings)
+    configure_logs("ingest", settings.log_level)
+    await server.migrations(settings.database_url).upgrade()
+
+
+COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {"serve": serve, "migrate": migrate}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command that the arguments name and returns the exit code."""
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+        print("usage: python -m services.ingest serve|migrate", file=sys.stderr)  # noqa: T201 - for the person who starts it
+        return 2
+    return run(COMMANDS[arguments[0]])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

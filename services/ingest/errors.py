@@ -1,0 +1,148 @@
+"""Failures of Ingest that a caller can act on.
+
+MeshError
+├── NotFound
+│   ├── TenantNotFound         TENANT_NOT_FOUND
+│   ├── SubscriptionNotFound   SUBSCRIPTION_NOT_FOUND
+│   └── DeadLetterNotFound     DEAD_LETTER_NOT_FOUND
+├── FailedPrecondition
+│   ├── TenantDisconnected     TENANT_DISCONNECTED
+│   ├── MailboxHeld            MAILBOX_HELD
+│   ├── SubscriptionRefused    SUBSCRIPTION_REFUSED
+│   │   └── PermissionMissing
+│   ├── MailboxUnavailable     MAILBOX_UNAVAILABLE
+│   ├── TokenRejected          TENANT_NEEDS_REAUTHORIZATION
+│   ├── PublicUrlUnset         PUBLIC_URL_UNSET
+│   └── InstallationMisconfigured  INSTALLATION_MISCONFIGURED
+├── ResourceExhausted
+│   └── ProviderThrottled      PROVIDER_THROTTLED
+├── Unavailable
+│   ├── ProviderUnavailable    PROVIDER_UNAVAILABLE
+│   └── EdgeUnavailable        SERVICE_UNAVAILABLE
+└── Unauthenticated
+    └── PushTokenInvalid       PUSH_TOKEN_INVALID
+"""
+
+from services.meshkit.errors import (
+    FailedPrecondition,
+    NotFound,
+    ResourceExhausted,
+    ServiceUnavailable,
+    Unauthenticated,
+    Unavailable,
+)
+
+
+class TenantNotFound(NotFound):
+    """There is no such tenant."""
+
+    reason = "TENANT_NOT_FOUND"
+    resource_type = "tenant"
+
+    @classmethod
+    def of(cls, tenant_id: str) -> "TenantNotFound":
+        """Makes the error for a tenant."""
+        return cls(resource=tenant_id, metadata={"tenant_id": tenant_id})
+
+
+class SubscriptionNotFound(NotFound):
+    """There is no such subscription."""
+
+    reason = "SUBSCRIPTION_NOT_FOUND"
+    resource_type = "subscription"
+
+    @classmethod
+    def of(cls, subscription_id: str) -> "SubscriptionNotFound":
+        """Makes the error for a subscription."""
+        return cls(resource=subscription_id, metadata={"subscription_id": subscription_id})
+
+
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter."""
+
+    reason = "DEAD_LETTER_NOT_FOUND"
+    resource_type = "dead_letter"
+
+    @classmethod
+    def of(cls, dead_letter_id: str) -> "DeadLetterNotFound":
+        """Makes the error for a dead letter."""
+        return cls(resource=dead_letter_id, metadata={"dead_letter_id": dead_letter_id})
+
+
+class TenantDisconnected(FailedPrecondition):
+    """The tenant is disconnected or being disconnected: connect the account again."""
+
+    reason = "TENANT_DISCONNECTED"
+
+    @classmethod
+    def of(cls, tenant_id: str) -> "TenantDisconnected":
+        """Makes the error for a tenant."""
+        return cls(subject=tenant_id, metadata={"tenant_id": tenant_id})
+
+
+class MailboxHeld(FailedPrecondition):
+    """The fence is stale: the lease has ended or another worker holds the mailbox. Drop the work."""
+
+    reason = "MAILBOX_HELD"
+
+    @classmethod
+    def of(cls, tenant_id: str, fence: int, current_fence: int) -> "MailboxHeld":
+        """Makes the error for a lease that is over."""
+        numbers = {"fence": str(fence), "current_fence": str(current_fence)}
+        return cls(subject=tenant_id, metadata={"tenant_id": tenant_id, **numbers})
+
+
+class PushTokenInvalid(Unauthenticated):
+    """The push has no token that verifies."""
+
+    reason = "PUSH_TOKEN_INVALID"
+
+
+class SubscriptionRefused(FailedPrecondition):
+    """The provider refuses the subscription for a reason that repeating does not change."""
+
+    reason = "SUBSCRIPTION_REFUSED"
+
+
+class PermissionMissing(SubscriptionRefused):
+    """The provider does not permit the app to do this: check its permissions and the organisation's policies."""
+
+
+class MailboxUnavailable(FailedPrecondition):
+    """The account has no mailbox that the API reaches: an administrator gives it one."""
+
+    reason = "MAILBOX_UNAVAILABLE"
+
+
+class TokenRejected(FailedPrecondition):
+    """The provider refuses even a fresh token: connect the account again."""
+
+    reason = "TENANT_NEEDS_REAUTHORIZATION"
+
+
+class PublicUrlUnset(FailedPrecondition):
+    """The installation has no public address for pushes: set MAILMESH_PUBLIC_URL, or subscribe by polling."""
+
+    reason = "PUBLIC_URL_UNSET"
+
+
+class InstallationMisconfigured(FailedPrecondition):
+    """A setting of this installation is missing or wrong; no tenant is at fault."""
+
+    reason = "INSTALLATION_MISCONFIGURED"
+
+
+class ProviderThrottled(ResourceExhausted):
+    """The provider asks to slow down."""
+
+    reason = "PROVIDER_THROTTLED"
+
+
+class ProviderUnavailable(Unavailable):
+    """The provider did not answer, or answered with a passing fault."""
+
+    reason = "PROVIDER_UNAVAILABLE"
+
+
+class EdgeUnavailable(ServiceUnavailable):
+    """The edge's admin interface does not answer."""

@@ -1,0 +1,1 @@
+"""The RPCs of Ingest: protobuf in, one use case, protobuf out."""

@@ -1,0 +1,177 @@
+"""InboxService: work for Processor's workers."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from typing_extensions import override
+
+from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
+from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
+from services.ingest.store.claims import ClaimStore, WantedWork
+from services.ingest.store.graves import Burial
+from services.ingest.store.leases import GivenBack, LeaseStore
+from services.ingest.store.reconciles import WantedReconcile
+from services.ingest.store.status import StatusStore
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.ids import check_id
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_ITEMS: Final = 500
+_DEFAULT_ITEMS: Final = 100
+_MAX_TENANTS: Final = 50
+_MIN_LEASE: Final = 5.0
+_MAX_LEASE: Final = 600.0
+_DEFAULT_LEASE: Final = 60.0
+_MAX_DETAIL: Final = 500
+_MAX_REASON: Final = 100
+_MAX_WORKER: Final = 200
+_MAX_LISTED: Final = 1000
+_DEFAULT_LISTED: Final = 50
+
+
+class InboxServicer(InboxServiceServicer):
+    """Gives out, takes back, settles.
+
+    Args:
+        claims: Gives out.
+        leases: Settles.
+        status: Counts.
+        on_due: Called with a tenant that has something due and that nobody holds.
+    """
+
+    def __init__(
+        self, claims: ClaimStore, leases: LeaseStore, status: StatusStore, on_due: Callable[[str], None]
+    ) -> None:
+        self._claims = claims
+        self._leases = leases
+        self._status = status
+        self._on_due = on_due
+
+    @override
+    async def ClaimItems(self, request: pb2.ClaimItemsRequest, context: Context) -> pb2.ClaimItemsResponse:
+        wanted = WantedWork(
+            worker_id=_short("worker_id", request.worker_id, _MAX_WORKER),
+            max_items=_in_range("max_items", request.max_items, MAX_ITEMS, _DEFAULT_ITEMS),
+            max_tenants=_in_range("max_tenants", request.max_tenants, _MAX_TENANTS, 1),
+            lease_seconds=_lease_seconds(request),
+            tenant_id=check_id("tenant_id", request.tenant_id) if request.tenant_id else "",
+            is_idle_held=request.hold_idle,
+        )
+        if wanted.is_idle_held and not wanted.tenant_id:
+            raise FieldInvalid.of("hold_idle", "needs a tenant_id")
+        return pb2.ClaimItemsResponse(leases=await self._claims.claim(wanted))
+
+    @override
+    async def ExtendLease(self, request: pb2.ExtendLeaseRequest, context: Context) -> pb2.ExtendLeaseResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        until = await self._leases.extend(tenant_id, request.fence, _lease_seconds(request))
+        response = pb2.ExtendLeaseResponse()
+        response.lease_expires_at.FromDatetime(until)
+        return response
+
+    @override
+    async def AckItems(self, request: pb2.AckItemsRequest, context: Context) -> pb2.AckItemsResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        item_ids = _ids("item_ids", request.item_ids)
+        is_due = await self._leases.ack(tenant_id, request.fence, item_ids, is_kept=request.keep_lease)
+        self._wake(tenant_id, is_due=is_due)
+        return pb2.AckItemsResponse()
+
+    @override
+    async def ReleaseItems(self, request: pb2.ReleaseItemsRequest, context: Context) -> pb2.ReleaseItemsResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        is_due = await self._leases.release(tenant_id, request.fence, _given_back(request.items))
+        self._wake(tenant_id, is_due=is_due)
+        return pb2.ReleaseItemsResponse()
+
+    @override
+    async def BuryItems(self, request: pb2.BuryItemsRequest, context: Context) -> pb2.BuryItemsResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        burials = [
+            Burial(item.item_id, item.reason or "UNEXPECTED", item.detail) for item in _given_back(request.items)
+        ]
+        ids, is_due = await self._leases.bury(tenant_id, request.fence, burials)
+        self._wake(tenant_id, is_due=is_due)
+        return pb2.BuryItemsResponse(dead_letter_ids=ids)
+
+    @override
+    async def EnqueueReconcile(
+        self, request: pb2.EnqueueReconcileRequest, context: Context
+    ) -> pb2.EnqueueReconcileResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if request.reason not in ReconcileReason.values():
+            raise FieldInvalid.of("reason", "is not known")
+        wanted = WantedReconcile(
+            request.reason,
+            since=_time("since", request.since) if request.HasField("since") else None,
+            not_before=_time("not_before", request.not_before) if request.HasField("not_before") else None,
+        )
+        enqueued = await self._leases.enqueue_reconcile(tenant_id, wanted)
+        self._wake(tenant_id, is_due=enqueued.is_due)
+        return pb2.EnqueueReconcileResponse(item_id=enqueued.item_id, was_waiting=enqueued.was_waiting)
+
+    @override
+    async def GetInboxStatus(self, request: pb2.GetInboxStatusRequest, context: Context) -> pb2.GetInboxStatusResponse:
+        tenant_ids = [check_id(f"tenant_ids[{index}]", tenant_id) for index, tenant_id in enumerate(request.tenant_ids)]
+        listed = _in_range("max_tenants", request.max_tenants, _MAX_LISTED, _DEFAULT_LISTED)
+        return await self._status.read(tenant_ids, listed)
+
+    def _wake(self, tenant_id: str, *, is_due: bool) -> None:
+        if is_due:
+            self._on_due(tenant_id)
+
+
+def _given_back(items: Sequence[pb2.ReleasedItem]) -> list[GivenBack]:
+    ids = _ids("items", (item.item_id for item in items))
+    return [
+        GivenBack(
+            item_id=item_id,
+            not_before=_time("items.not_before", item.not_before) if item.HasField("not_before") else None,
+            reason=_short("items.reason", item.reason, _MAX_REASON),
+            detail=item.detail[:_MAX_DETAIL],
+            is_forgiven=item.is_attempt_forgiven,
+        )
+        for item_id, item in zip(ids, items, strict=True)
+    ]
+
+
+def _ids(field: str, values: Iterable[str]) -> list[str]:
+    ids = [check_id(f"{field}[{index}]", value) for index, value in enumerate(values)]
+    if len(ids) > MAX_ITEMS:
+        raise FieldInvalid.of(field, f"must not be more than {MAX_ITEMS}")
+    return ids
+
+
+def _in_range(field: str, value: int, most: int, default: int) -> int:
+    if not 0 <= value <= most:
+        raise FieldInvalid.of(field, f"must be from 1 to {most}, or 0 for {default}")
+    return value or default
+
+
+def _lease_seconds(request: pb2.ClaimItemsRequest | pb2.ExtendLeaseRequest) -> float:
+    if not request.HasField("lease"):
+        return _DEFAULT_LEASE
+    lease: Duration = request.lease
+    seconds = lease.seconds + lease.nanos / 1e9
+    if not _MIN_LEASE <= seconds <= _MAX_LEASE:
+        raise FieldInvalid.of("lease", f"must be from {_MIN_LEASE:g} to {_MAX_LEASE:g} seconds")
+    return seconds
+
+
+def _time(field: str, value: Timestamp) -> datetime:
+    try:
+        return value.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as exc:
+        raise FieldInvalid.of(field, "is not a time") from exc
+
+
+def _short(field: str, value: str, most: int) -> str:
+    if len(value) > most:
+        raise FieldInvalid.of(field, f"must not be longer than {most} characters")
+    return value

@@ -1,0 +1,79 @@
+"""What the environment may say to Ingest."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.meshkit.settings import CommaSeparated, MeshSettings, env
+
+
+class IngestSettings(MeshSettings):
+    """Settings of Ingest."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_INGEST_")
+
+    google_pubsub_service_account: str = env(
+        "MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT",
+        "",
+        description="E-mail address of the service account that signs Pub/Sub pushes. Empty: every push is refused.",
+    )
+
+    commit_seconds: float = Field(
+        2.0, gt=0, le=10, description="How long a webhook may wait for its commit; then it is answered 503."
+    )
+    buffer_notifications: int = Field(
+        5_000, ge=1, le=1_000_000, description="Notifications that wait for a commit at most; past it, 503 at once."
+    )
+    group_notifications: int = Field(1_000, ge=1, le=10_000, description="Notifications that one commit takes at most.")
+    concurrent_rpcs: int = Field(2_000, ge=10, description="RPCs that run at the same time at most, webhooks included.")
+    match_cache_entries: int = Field(
+        50_000, ge=1, description="Subscriptions and addresses that are remembered for matching."
+    )
+    match_cache_seconds: float = Field(
+        15.0, ge=0, le=300, description="How long a remembered subscription is believed without looking again."
+    )
+    lease_deaths: int = Field(
+        5, ge=3, le=100, description="Leases that may expire over an item before it is buried as poisoned."
+    )
+    database_connections: int = Field(10, ge=2, le=100, description="Connections to PostgreSQL at most.")
+    inbox_retention_days: int = Field(
+        30, ge=1, description="How long worked items and retried dead letters are kept. What waits is kept always."
+    )
+    key_retention_days: int = Field(
+        32, ge=31, description="How long a notification is known again; longer than any provider repeats one."
+    )
+    upkeep_seconds: float = Field(60.0, gt=0, description="How often partitions and retention are looked after.")
+    refusals_to_reconcile: int = Field(
+        50, ge=1, description="Notifications refused with 503 within a minute after which all mailboxes are compared."
+    )
+    edge_admin_urls: CommaSeparated = Field(
+        (),
+        description="Envoy's admin interfaces, http://host:port, ...: what the edge itself refuses is counted from"
+        " there. Empty: only our own refusals count.",
+    )
+    reconcile_spread_seconds: int = Field(
+        900, ge=0, description="The span over which the comparisons of many mailboxes are spread."
+    )
+    graph_url: str = env(
+        "MAILMESH_MS365_GRAPH_URL",
+        "https://graph.microsoft.com/v1.0",
+        description="Microsoft Graph's base address with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    gmail_url: str = env(
+        "MAILMESH_GOOGLEWS_GMAIL_URL",
+        "https://gmail.googleapis.com/gmail/v1",
+        description="The Gmail API's base address with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    pubsub_topic: str = env(
+        "MAILMESH_GOOGLEWS_PUBSUB_TOPIC",
+        "",
+        description="The Pub/Sub topic of Gmail's watches: projects/.../topics/... Empty: Google tenants are polled.",
+        pattern=r"^(|projects/[^/]+/topics/[^/]+)$",
+    )
+    silence_minutes: int = Field(
+        240, ge=1, description="How long a subscription may be quiet before its mailbox is compared with the provider."
+    )
+    subscription_seconds: float = Field(
+        1.0, gt=0, description="How often due subscriptions and lifecycle notifications are looked for."
+    )

@@ -1,0 +1,1 @@
+"""Everything that Ingest says to PostgreSQL. Rows never leave this package."""

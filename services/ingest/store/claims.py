@@ -1,0 +1,203 @@
+"""Giving out items: whose turn it is, which of his items, under which fence.
+
+In a claim nothing is written to the items themselves: the mailbox's row says what was given out, and an attempt is
+written down when it ends, by whoever settles it or finds that its lease has run out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import asyncpg
+
+from mailmesh.ingest.v1.inbox_item_pb2 import Watch
+from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
+from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode, SubscriptionState
+from services.ingest.metrics import CLAIMED
+from services.ingest.store import mailboxes
+from services.ingest.store.connections import Connection, Pool, transaction
+from services.ingest.store.graves import Burial, bury
+from services.ingest.store.rows import item_of
+
+ALONE_AFTER_EXPIRIES: Final = 2
+
+_LOCK_DUE = """
+SELECT tenant_id::text, fence, out_item_ids::text[] AS out_item_ids, leased_at, holder, is_waiting, now() AS now
+FROM ingest.mailboxes
+WHERE next_due_at <= now() AND NOT is_waiting AND (lease_until IS NULL OR lease_until <= now())
+ORDER BY next_due_at
+LIMIT $1
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+_LOCK_ONE = """
+SELECT tenant_id::text, fence, out_item_ids::text[] AS out_item_ids, leased_at, holder, is_waiting, now() AS now
+FROM ingest.mailboxes
+WHERE tenant_id = $1 AND NOT is_waiting AND (lease_until IS NULL OR lease_until <= now())
+    AND ($2 OR next_due_at <= now())
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+_COLUMNS = "tenant_id, item_id, kind, received_at, content, correlation_id, traceparent, attempts, expiries"
+_OLDEST = f"""
+SELECT item.*, tenant.provider, tenant.external_tenant_id, tenant.user_id
+FROM unnest($1::uuid[]) AS turn (tenant_id)
+JOIN ingest.tenants AS tenant USING (tenant_id)
+CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM (
+        (SELECT {_COLUMNS} FROM ingest.items
+            WHERE tenant_id = turn.tenant_id AND due_at IS NULL ORDER BY item_id LIMIT $2)
+        UNION ALL
+        (SELECT {_COLUMNS} FROM ingest.items
+            WHERE tenant_id = turn.tenant_id AND due_at <= now() ORDER BY due_at LIMIT $2)
+    ) AS due
+    ORDER BY item_id LIMIT $2
+) AS item
+ORDER BY item.tenant_id, item.item_id
+"""  # noqa: S608 - constants of this module
+_WATCHES = """
+SELECT tenant_id::text, subscription_id::text, folder_id, label_ids, change_types, covered_from, delivery_mode
+FROM ingest.subscriptions WHERE tenant_id = ANY($1::uuid[]) AND state <> ALL($2::smallint[])
+ORDER BY created_at, subscription_id
+"""
+_ENDED_STATES = (SubscriptionState.SUBSCRIPTION_STATE_DELETING, SubscriptionState.SUBSCRIPTION_STATE_DELETED)
+_DEAD = """
+SELECT item_id::text FROM ingest.items WHERE tenant_id = $1 AND item_id = ANY($2::uuid[]) AND expiries >= $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedWork:
+    """What a worker asks for.
+
+    Args:
+        worker_id: Who.
+        max_items: Over all tenants.
+        max_tenants: Leased at once.
+        lease_seconds: How long.
+        tenant_id: Of this one only; empty means any.
+        is_idle_held: Lease that tenant also when nothing of it is due.
+    """
+
+    worker_id: str
+    max_items: int
+    max_tenants: int
+    lease_seconds: float
+    tenant_id: str = ""
+    is_idle_held: bool = False
+
+
+class ClaimStore:
+    """Gives out items.
+
+    Args:
+        pool: Bounded connections.
+        lease_deaths: Leases that may expire over an item before it is buried.
+    """
+
+    def __init__(self, pool: Pool, lease_deaths: int) -> None:
+        self._pool = pool
+        self._lease_deaths = lease_deaths
+
+    async def claim(self, wanted: WantedWork) -> list[TenantLease]:
+        """Leases mailboxes with due items, those first that have been due the longest.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow; what was leased nevertheless returns by itself.
+        """
+        async with transaction(self._pool) as connection:
+            holds, now = await _lock_due(connection, wanted)
+            if not holds:
+                return []
+            for hold in holds.values():
+                if hold.out_item_ids:
+                    await self._note_expiry(connection, hold)
+            return await _give_out(connection, wanted, holds, now)
+
+    async def _note_expiry(self, connection: Connection, hold: mailboxes.Hold) -> None:
+        """Counts the attempts of a lease that nobody ended, and buries what has ended too many."""
+        await mailboxes.count_attempts(connection, hold, hold.out_item_ids, is_expired=True)
+        dead = await connection.fetch(_DEAD, hold.tenant_id, list(hold.out_item_ids), self._lease_deaths)
+        if dead:
+            detail = "The worker was not heard of again, each time that it had this item."
+            await bury(
+                connection,
+                hold.tenant_id,
+                [Burial(row["item_id"], "ITEM_POISONED", detail) for row in dead],
+                attempt=None,
+            )
+
+
+async def _lock_due(connection: Connection, wanted: WantedWork) -> tuple[dict[str, mailboxes.Hold], datetime | None]:
+    if wanted.tenant_id:
+        rows = await connection.fetch(_LOCK_ONE, wanted.tenant_id, wanted.is_idle_held)
+    else:
+        rows = await connection.fetch(_LOCK_DUE, min(wanted.max_tenants, wanted.max_items))
+    holds = {
+        row["tenant_id"]: mailboxes.Hold(
+            row["tenant_id"],
+            row["fence"],
+            frozenset(row["out_item_ids"]),
+            row["leased_at"],
+            row["holder"],
+            row["is_waiting"],
+        )
+        for row in rows
+    }
+    return holds, rows[0]["now"] if rows else None
+
+
+async def _give_out(
+    connection: Connection, wanted: WantedWork, holds: Mapping[str, mailboxes.Hold], now: datetime | None
+) -> list[TenantLease]:
+    assert now is not None  # noqa: S101 - there are holds
+    share = max(1, wanted.max_items // len(holds))
+    due = await _due_items(connection, list(holds), share + 1)
+    until = now + timedelta(seconds=wanted.lease_seconds)
+    leases = []
+    for tenant_id, hold in holds.items():
+        rows = due.get(tenant_id, [])
+        if not rows and not wanted.is_idle_held:
+            await mailboxes.end_unless_written(connection, hold)
+            continue
+        given = _together(rows[:share])
+        await mailboxes.lease(connection, tenant_id, wanted.worker_id, until, [str(row["item_id"]) for row in given])
+        leases.append(_lease(hold, given, until, has_more=len(given) < len(rows)))
+    await _add_watches(connection, leases)
+    CLAIMED.inc(sum(len(lease.items) for lease in leases))
+    return leases
+
+
+async def _due_items(connection: Connection, tenant_ids: Sequence[str], limit: int) -> dict[str, list[asyncpg.Record]]:
+    found: dict[str, list[asyncpg.Record]] = {}
+    for row in await connection.fetch(_OLDEST, tenant_ids, limit):
+        found.setdefault(str(row["tenant_id"]), []).append(row)
+    return found
+
+
+def _together(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
+    """What may be given out at once: an item whose lease expired twice goes alone, so that it is found out."""
+    for index, row in enumerate(rows):
+        if row["expiries"] >= ALONE_AFTER_EXPIRIES:
+            return rows[: max(index, 1)]
+    return rows
+
+
+def _lease(hold: mailboxes.Hold, rows: Sequence[asyncpg.Record], until: datetime, *, has_more: bool) -> TenantLease:
+    lease = TenantLease(tenant_id=hold.tenant_id, fence=hold.fence + 1, has_more=has_more)
+    lease.lease_expires_at.FromDatetime(until)
+    lease.items.extend(item_of(row, row["attempts"] + 1) for row in rows)
+    return lease
+
+
+async def _add_watches(connection: Connection, leases: Sequence[TenantLease]) -> None:
+    by_tenant = {lease.tenant_id: lease for lease in leases}
+    for row in await connection.fetch(_WATCHES, list(by_tenant), _ENDED_STATES):
+        watch = Watch(
+            subscription_id=row["subscription_id"],
+            folder_id=row["folder_id"],
+            label_ids=row["label_ids"],
+            change_types=row["change_types"],
+            is_polled=row["delivery_mode"] == DeliveryMode.DELIVERY_MODE_POLL,
+        )
+        watch.covered_from.FromDatetime(row["covered_from"])
+        by_tenant[row["tenant_id"]].watches.append(watch)

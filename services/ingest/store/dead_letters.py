@@ -1,0 +1,208 @@
+"""Dead letters: shown, and put back into the inbox. Every query takes the scope of whoever asks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from mailmesh.ingest.v1.dead_letter_service_pb2 import DeadLetter
+from mailmesh.vault.v1.tenant_pb2 import TenantStatus
+from services.ingest.errors import DeadLetterNotFound
+from services.ingest.store.connections import Connection, Pool, reading, transaction
+from services.ingest.store.rows import attempts_of, item_of
+from services.meshkit.ids import new_id
+
+_CHUNK: Final = 500
+_NEVER_RETRIED: Final = (TenantStatus.TENANT_STATUS_DISCONNECTING, TenantStatus.TENANT_STATUS_DISCONNECTED)
+
+_CHOSEN = """
+    ($1::uuid[] IS NULL OR letter.tenant_id = ANY($1::uuid[]))
+    AND ($2::uuid IS NULL OR letter.tenant_id = $2::uuid)
+    AND ($3::text = '' OR letter.reason = $3)
+    AND ($4::timestamptz IS NULL OR letter.buried_at >= $4)
+    AND ($5::timestamptz IS NULL OR letter.buried_at < $5)
+"""
+_LIST = f"""
+SELECT letter.*, tenant.provider, tenant.external_tenant_id, tenant.user_id
+FROM ingest.dead_letters AS letter JOIN ingest.tenants AS tenant USING (tenant_id)
+WHERE {_CHOSEN} AND ($6 OR letter.retried_at IS NULL) AND ($7::uuid IS NULL OR letter.dead_letter_id < $7::uuid)
+ORDER BY letter.dead_letter_id DESC
+LIMIT $8
+"""  # noqa: S608 - constants of this module
+_COUNT = f"SELECT count(*) FROM ingest.dead_letters AS letter WHERE {_CHOSEN} AND letter.retried_at IS NULL"  # noqa: S608
+_CHOOSE = f"""
+SELECT letter.dead_letter_id::text FROM ingest.dead_letters AS letter JOIN ingest.tenants AS tenant USING (tenant_id)
+WHERE {_CHOSEN} AND letter.retried_at IS NULL AND tenant.status <> ALL($6::smallint[])
+ORDER BY letter.dead_letter_id LIMIT $7
+FOR UPDATE OF letter SKIP LOCKED
+"""  # noqa: S608 - constants of this module
+_FIND = """
+SELECT dead_letter_id::text FROM ingest.dead_letters
+WHERE ($1::uuid[] IS NULL OR tenant_id = ANY($1::uuid[])) AND dead_letter_id = ANY($2::uuid[])
+"""
+_CHOOSE_NAMED = """
+SELECT letter.dead_letter_id::text FROM ingest.dead_letters AS letter JOIN ingest.tenants AS tenant USING (tenant_id)
+WHERE letter.dead_letter_id = ANY($1::uuid[]) AND letter.retried_at IS NULL AND tenant.status <> ALL($2::smallint[])
+ORDER BY letter.dead_letter_id
+FOR UPDATE OF letter
+"""
+# A new item id: the old one is the dead letter's, and what is tried again by hand is never taken for a repeat.
+_PUT_BACK = """
+WITH chosen AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS chosen (dead_letter_id, item_id)
+), retried AS (
+    UPDATE ingest.dead_letters AS letter SET retried_at = now()
+    FROM chosen WHERE letter.dead_letter_id = chosen.dead_letter_id
+    RETURNING chosen.item_id, letter.tenant_id, letter.kind, letter.received_at, letter.content, letter.correlation_id,
+        letter.traceparent
+), back AS (
+    INSERT INTO ingest.items (tenant_id, item_id, kind, received_at, content, correlation_id, traceparent)
+    SELECT tenant_id, item_id, kind, received_at, content, correlation_id, traceparent FROM retried
+    RETURNING tenant_id
+), held AS MATERIALIZED (
+    SELECT tenant_id, next_due_at, lease_until FROM ingest.mailboxes
+    WHERE tenant_id IN (SELECT tenant_id FROM ingest.dead_letters WHERE dead_letter_id = ANY($1::uuid[]))
+    ORDER BY tenant_id FOR KEY SHARE
+), woken AS (
+    UPDATE ingest.mailboxes AS mailbox SET next_due_at = now()
+    FROM held
+    WHERE mailbox.tenant_id = held.tenant_id AND held.tenant_id IN (SELECT tenant_id FROM back)
+        AND (held.next_due_at IS NULL OR (held.next_due_at > now() AND held.lease_until IS NULL))
+    RETURNING mailbox.tenant_id
+)
+SELECT (SELECT count(*) FROM back) AS items, ARRAY(SELECT tenant_id::text FROM woken) AS tenant_ids
+"""
+
+Scope = frozenset[str] | None
+"""The tenants that the caller may see; None means all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters.
+
+    Args:
+        tenant_id: Of one tenant; empty means all in scope.
+        reason: With one reason; empty means all.
+        buried_from: Buried at or after it; None means from the beginning.
+        buried_before: Buried before it; None means up to now.
+    """
+
+    tenant_id: str = ""
+    reason: str = ""
+    buried_from: datetime | None = None
+    buried_before: datetime | None = None
+
+    def values(self, scope: Scope) -> tuple[object, ...]:
+        """As the statements' first five parameters."""
+        scoped = None if scope is None else list(scope)
+        return scoped, self.tenant_id or None, self.reason, self.buried_from, self.buried_before
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What retrying did.
+
+    Args:
+        count: Dead letters put back.
+        due_tenant_ids: Tenants that had nothing due before.
+    """
+
+    count: int
+    due_tenant_ids: Sequence[str]
+
+
+class DeadLetterStore:
+    """Reads dead letters and puts them back.
+
+    Args:
+        pool: Bounded connections.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def list(
+        self, scope: Scope, choice: Choice, *, is_retried_too: bool, before_id: str, limit: int
+    ) -> list[DeadLetter]:
+        """Reads dead letters, newest first.
+
+        Args:
+            scope: Of the caller.
+            choice: Which.
+            is_retried_too: Also those that were put back.
+            before_id: Older than this one; empty starts at the newest.
+            limit: How many at most.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with reading(self._pool) as connection:
+            rows = await connection.fetch(_LIST, *choice.values(scope), is_retried_too, before_id or None, limit)
+        return [_dead_letter(row) for row in rows]
+
+    async def count(self, scope: Scope, choice: Choice) -> int:
+        """Counts those that were not put back.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with reading(self._pool) as connection:
+            return int(await connection.fetchval(_COUNT, *choice.values(scope)))
+
+    async def check(self, scope: Scope, dead_letter_ids: Collection[str]) -> None:
+        """Makes sure that the caller may see all of them.
+
+        Raises:
+            DeadLetterNotFound: One is not there, or not in scope.
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with reading(self._pool) as connection:
+            rows = await connection.fetch(_FIND, None if scope is None else list(scope), list(dead_letter_ids))
+        missing = set(dead_letter_ids).difference(row["dead_letter_id"] for row in rows)
+        if missing:
+            raise DeadLetterNotFound.of(min(missing))
+
+    async def retry_named(self, dead_letter_ids: Collection[str]) -> Retried:
+        """Puts dead letters back that the caller may see; not those that are back already or whose tenant is gone.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(_CHOOSE_NAMED, list(dead_letter_ids), list(_NEVER_RETRIED))
+            return await _put_back(connection, [row["dead_letter_id"] for row in rows])
+
+    async def retry_chunk(self, scope: Scope, choice: Choice) -> Retried:
+        """Puts back up to 500, oldest first. Nothing put back means that none is left.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(_CHOOSE, *choice.values(scope), list(_NEVER_RETRIED), _CHUNK)
+            return await _put_back(connection, [row["dead_letter_id"] for row in rows])
+
+
+async def _put_back(connection: Connection, dead_letter_ids: Sequence[str]) -> Retried:
+    if not dead_letter_ids:
+        return Retried(0, ())
+    row = await connection.fetchrow(_PUT_BACK, dead_letter_ids, [new_id() for _ in dead_letter_ids])
+    assert row is not None  # noqa: S101 - the statement gives exactly one row
+    return Retried(row["items"], row["tenant_ids"])
+
+
+def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+    letter = DeadLetter(
+        dead_letter_id=str(row["dead_letter_id"]),
+        item=item_of(row, row["attempts"]),
+        reason=row["reason"],
+        detail=row["detail"],
+        attempts=attempts_of(row["history"]),
+    )
+    letter.buried_at.FromDatetime(row["buried_at"])
+    if row["retried_at"] is not None:
+        letter.retried_at.FromDatetime(row["retried_at"])
+    return letter

@@ -1,0 +1,25 @@
+"""The history of an item's attempts: appended in SQL, the last 20 kept."""
+
+MAX_ATTEMPTS = 20
+_TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'
+
+LEASE_EXPIRED = "LEASE_EXPIRED"
+
+
+def appended(history: str, started_at: str, worker_id: str, reason: str, detail: str) -> str:
+    """Writes the SQL of a history with one attempt more.
+
+    Args:
+        history: SQL of the history so far, jsonb.
+        started_at: SQL of when the attempt began, timestamptz.
+        worker_id: SQL of who had it, text.
+        reason: SQL of what came of it, text.
+        detail: SQL of a sentence, text.
+    """
+    entry = (
+        f"jsonb_build_object('started_at', to_char({started_at} AT TIME ZONE 'UTC', '{_TIME_FORMAT}'),"
+        f" 'worker_id', {worker_id}, 'reason', {reason}, 'detail', {detail})"
+    )
+    return (
+        f"(CASE WHEN jsonb_array_length({history}) >= {MAX_ATTEMPTS} THEN {history} - 0 ELSE {history} END) || {entry}"
+    )

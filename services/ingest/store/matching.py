@@ -1,0 +1,135 @@
+"""What a notification is matched against: subscriptions, and the addresses of tenants."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
+from mailmesh.vault.v1.tenant_pb2 import TenantStatus
+from services.ingest.store.connections import Pool, reading
+
+# Webhooks of these are kept; those of a disabled or disconnected tenant are acknowledged and dropped.
+KEPT_STATUSES = frozenset({
+    TenantStatus.TENANT_STATUS_ACTIVE,
+    TenantStatus.TENANT_STATUS_TOKEN_EXPIRED,
+    TenantStatus.TENANT_STATUS_NEEDS_REAUTHORIZATION,
+    TenantStatus.TENANT_STATUS_ERROR,
+})  # fmt: skip
+_LIVING_STATES = (
+    SubscriptionState.SUBSCRIPTION_STATE_PENDING,
+    SubscriptionState.SUBSCRIPTION_STATE_ACTIVE,
+    SubscriptionState.SUBSCRIPTION_STATE_FAILING,
+    SubscriptionState.SUBSCRIPTION_STATE_SUSPENDED,
+)
+
+_FIND_SUBSCRIPTIONS = """
+SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
+    s.previous_client_state_digest, s.state, t.status
+FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
+WHERE s.provider = 'ms365' AND s.provider_subscription_id = ANY($1::text[])
+UNION ALL
+SELECT s.subscription_id::text, s.tenant_id::text, s.provider_subscription_id, s.client_state_digest,
+    s.previous_client_state_digest, s.state, t.status
+FROM ingest.subscriptions s LEFT JOIN ingest.tenants t USING (tenant_id)
+WHERE s.provider = 'ms365' AND s.subscription_id = ANY($2::uuid[])
+"""
+
+_FIND_ADDRESS = """
+SELECT t.tenant_id::text, t.status,
+    ARRAY(
+        SELECT s.subscription_id::text FROM ingest.subscriptions s
+        WHERE s.tenant_id = t.tenant_id AND s.state = ANY($2::smallint[])
+    ) AS subscription_ids
+FROM ingest.tenants t
+WHERE t.provider = 'googlews' AND t.address = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubscription:
+    """A Graph subscription as matching sees it.
+
+    Args:
+        subscription_id: Our id.
+        tenant_id: Whose it is.
+        provider_subscription_id: Graph's id; empty while it is being made.
+        digests: SHA-256 of the `clientState`, and of the one before while a replaced subscription still speaks.
+        is_wanted: Whether its notifications are kept, by its own state and the tenant's.
+    """
+
+    subscription_id: str
+    tenant_id: str
+    provider_subscription_id: str
+    digests: tuple[bytes, ...]
+    is_wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMailbox:
+    """A Gmail mailbox as matching sees it.
+
+    Args:
+        tenant_id: Whose it is.
+        subscription_ids: Our ids of what is watched of it.
+        is_wanted: Whether its pushes are kept: it is watched, and the tenant's state allows it.
+    """
+
+    tenant_id: str
+    subscription_ids: tuple[str, ...]
+    is_wanted: bool
+
+
+class MatchingStore:
+    """Finds what notifications belong to.
+
+    Args:
+        pool: Bounded connections.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def subscriptions(
+        self, provider_ids: Collection[str], subscription_ids: Collection[str]
+    ) -> Sequence[KnownSubscription]:
+        """Finds Graph subscriptions by either id.
+
+        Args:
+            provider_ids: Graph's ids.
+            subscription_ids: Our ids, UUIDs.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with reading(self._pool) as connection:
+            rows = await connection.fetch(_FIND_SUBSCRIPTIONS, list(provider_ids), list(subscription_ids))
+        return [
+            KnownSubscription(
+                subscription_id=row["subscription_id"],
+                tenant_id=row["tenant_id"],
+                provider_subscription_id=row["provider_subscription_id"] or "",
+                digests=tuple(filter(None, (row["client_state_digest"], row["previous_client_state_digest"]))),
+                # A subscription can be older here than what we follow of its tenant, by some milliseconds.
+                is_wanted=row["state"] in _LIVING_STATES and (row["status"] is None or row["status"] in KEPT_STATUSES),
+            )
+            for row in rows
+        ]
+
+    async def mailboxes(self, address: str) -> Sequence[KnownMailbox]:
+        """Finds Gmail mailboxes by their current address. An address that went to another person can be had twice.
+
+        Args:
+            address: In lower case.
+
+        Raises:
+            StoreUnavailable: PostgreSQL is away or too slow.
+        """
+        async with reading(self._pool) as connection:
+            rows = await connection.fetch(_FIND_ADDRESS, address, list(_LIVING_STATES))
+        return [
+            KnownMailbox(
+                tenant_id=row["tenant_id"],
+                subscription_ids=tuple(row["subscription_ids"]),
+                is_wanted=bool(row["subscription_ids"]) and row["status"] in KEPT_STATUSES,
+            )
+            for row in rows
+        ]

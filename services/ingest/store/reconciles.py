@@ -1,0 +1,119 @@
+"""Putting a comparison of a mailbox into the inbox. One that waits already is not doubled."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from mailmesh.ingest.v1.inbox_item_pb2 import Reconcile, ReconcileReason
+from services.ingest.items import Kind
+from services.ingest.store.connections import Connection
+from services.meshkit.correlation import correlation_id
+from services.meshkit.ids import new_id
+from services.meshkit.tracing import traceparent
+
+_WAITING = """
+SELECT item_id::text, content, due_at FROM ingest.items
+WHERE tenant_id = $1 AND kind = 10
+    AND item_id <> ALL (SELECT unnest(out_item_ids) FROM ingest.mailboxes WHERE tenant_id = $1)
+"""
+_MERGE = """
+UPDATE ingest.items
+SET content = $3, due_at = CASE WHEN $4::timestamptz > now() AND due_at > now() THEN least(due_at, $4) END
+WHERE tenant_id = $1 AND item_id = $2
+"""
+_INSERT = """
+INSERT INTO ingest.items (tenant_id, item_id, kind, received_at, due_at, content, correlation_id, traceparent)
+VALUES ($1, $2, $3, now(), CASE WHEN $4::timestamptz > now() THEN $4 END, $5, $6, $7)
+"""
+_WAKE = """
+UPDATE ingest.mailboxes SET next_due_at = greatest(now(), $2)
+WHERE tenant_id = $1 AND lease_until IS NULL AND (next_due_at IS NULL OR next_due_at > greatest(now(), $2))
+RETURNING next_due_at <= now() AND NOT is_waiting
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedReconcile:
+    """A comparison that is wanted.
+
+    Args:
+        reason: Why.
+        since: From when; None leaves it to the mailbox's own coverage.
+        not_before: When it is due; None means at once.
+        delay: The same as a span from now; used when `not_before` is None.
+    """
+
+    reason: ReconcileReason.ValueType
+    since: datetime | None = None
+    not_before: datetime | None = None
+    delay: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueuedReconcile:
+    """The item that will do it.
+
+    Args:
+        item_id: Which.
+        was_waiting: It waited already.
+        is_due: The mailbox has something due that had nothing before: somebody is to be woken.
+    """
+
+    item_id: str
+    was_waiting: bool
+    is_due: bool
+
+
+async def enqueue(connection: Connection, tenant_id: str, wanted: WantedReconcile) -> EnqueuedReconcile:
+    """Puts a comparison of a locked mailbox into the inbox.
+
+    A waiting one is widened and made due earlier where needed. One that a worker holds does not count: what is wanted
+    now may have happened after it looked. One that leaves its bound to the mailbox and one with a bound are two things.
+
+    Args:
+        connection: In a transaction that holds the mailbox's lock.
+        tenant_id: Whose.
+        wanted: What.
+    """
+    due_at = wanted.not_before or await connection.fetchval("SELECT now() + $1::interval", wanted.delay)
+    waiting = _same_bound(await connection.fetch(_WAITING, tenant_id), wanted)
+    if waiting is None:
+        item_id = await _insert(connection, tenant_id, wanted, due_at)
+    else:
+        item_id = waiting["item_id"]
+        await connection.execute(_MERGE, tenant_id, item_id, _widened(waiting["content"], wanted), due_at)
+    is_due = bool(await connection.fetchval(_WAKE, tenant_id, due_at))
+    return EnqueuedReconcile(item_id, waiting is not None, is_due)
+
+
+async def _insert(connection: Connection, tenant_id: str, wanted: WantedReconcile, due_at: datetime) -> str:
+    item_id = new_id()
+    content = Reconcile(reason=wanted.reason, reconcile_id=item_id)
+    if wanted.since is not None:
+        content.since.FromDatetime(wanted.since)
+    await connection.execute(
+        _INSERT,
+        tenant_id,
+        item_id,
+        Kind.RECONCILE,
+        due_at,
+        content.SerializeToString(),
+        correlation_id() or new_id(),
+        traceparent(),
+    )
+    return item_id
+
+
+def _same_bound(rows: list[asyncpg.Record], wanted: WantedReconcile) -> asyncpg.Record | None:
+    for row in rows:
+        if Reconcile.FromString(row["content"]).HasField("since") is (wanted.since is not None):
+            return row
+    return None
+
+
+def _widened(content: bytes, wanted: WantedReconcile) -> bytes:
+    reconcile = Reconcile.FromString(content)
+    if wanted.since is not None and wanted.since < reconcile.since.ToDatetime(tzinfo=wanted.since.tzinfo):
+        reconcile.since.FromDatetime(wanted.since)
+    return reconcile.SerializeToString()

@@ -1,0 +1,1 @@
+"""Subscriptions: what the providers push to us, made, renewed, made anew, and ended."""

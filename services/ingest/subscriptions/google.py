@@ -1,0 +1,77 @@
+"""Gmail's watch: one for a mailbox, the union of what our subscriptions of it want (Gmail API, `users.watch`)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from services.ingest.errors import InstallationMisconfigured
+from services.ingest.subscriptions.failures import GoneError, unreachable
+from services.ingest.subscriptions.provider import ProviderCalls
+from services.ingest.subscriptions.row import Made
+
+PROVIDER = "googlews"
+
+
+class GmailWatches:
+    """Watches at Google.
+
+    Args:
+        calls: Calls in tenants' names.
+        gmail_url: Base address with the version, such as "https://gmail.googleapis.com/gmail/v1".
+        topic: The Pub/Sub topic that Gmail publishes to: "projects/.../topics/...". Empty: none is set.
+    """
+
+    def __init__(self, calls: ProviderCalls, gmail_url: str, topic: str) -> None:
+        self._calls = calls
+        self._url = f"{gmail_url}/users/me"
+        self._topic = topic
+
+    async def watch(self, tenant_id: str, label_ids: Sequence[str]) -> Made:
+        """Watches the mailbox; a watch that is there is replaced. Safe to call again.
+
+        Args:
+            tenant_id: In whose name.
+            label_ids: The labels of all subscriptions together; empty means all mail.
+
+        Returns:
+            The watch with the mailbox's history id.
+
+        Raises:
+            InstallationMisconfigured: No topic is set, or Google cannot use it.
+            MeshError: What the provider's answer means.
+        """
+        if not self._topic:
+            raise InstallationMisconfigured(
+                "No Pub/Sub topic is set: set MAILMESH_GOOGLEWS_PUBSUB_TOPIC, or subscribe by polling.",
+                subject=PROVIDER,
+                metadata={"provider": PROVIDER, "detail": "MAILMESH_GOOGLEWS_PUBSUB_TOPIC"},
+            )
+        document: dict[str, Any] = {"topicName": self._topic}
+        if label_ids:
+            document |= {"labelIds": sorted(label_ids), "labelFilterBehavior": "include"}
+        response = await self._calls.send(tenant_id, "POST", f"{self._url}/watch", json=document)
+        try:
+            answer = response.json()
+            # 64-bit numbers come as strings; the guide prints them bare.
+            ends_at = datetime.fromtimestamp(int(answer["expiration"]) / 1000, UTC)
+            return Made("", ends_at, int(answer["historyId"]))
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            raise unreachable(PROVIDER) from exc
+
+    async def stop(self, tenant_id: str) -> None:
+        """Ends the watch; that there is none is a success.
+
+        Raises:
+            MeshError: What the provider's answer means.
+        """
+        try:
+            await self._calls.send(tenant_id, "POST", f"{self._url}/stop")
+        except GoneError:
+            return
+
+
+def union(watched: Sequence[Sequence[str]]) -> list[str]:
+    """The labels that cover all of what is watched; empty, meaning all mail, when one of them is all mail."""
+    if any(not labels for labels in watched):
+        return []
+    return sorted({label for labels in watched for label in labels})

@@ -1,0 +1,107 @@
+"""Gmail's pushes by Pub/Sub, wrapped or unwrapped, and the proof that Google sent them."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from services.ingest.webhooks.json_bytes import UnreadableError, parse_object
+
+MESSAGE_ID_HEADER: Final = "x-goog-pubsub-message-id"
+CLAIMS_HEADER: Final = "x-mailmesh-push-claims"
+_MAX_HISTORY_ID: Final = 2**64 - 1
+_MAX_ADDRESS: Final = 320
+_MAX_MESSAGE_ID: Final = 256
+_MAX_DIGITS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class GmailPush:
+    """A mailbox changed.
+
+    Args:
+        address: The mailbox's address, in lower case.
+        history_id: Up to where.
+        message_id: Pub/Sub's id of the push; empty when it gave none.
+    """
+
+    address: str
+    history_id: int
+    message_id: str
+
+
+def parse_push(body: bytes, header_message_id: str = "") -> GmailPush:
+    """Reads a push.
+
+    Args:
+        body: Untrusted bytes.
+        header_message_id: Pub/Sub's id from the header, for unwrapped pushes.
+
+    Raises:
+        UnreadableError: It is not understood.
+    """
+    document = parse_object(body)
+    message = document.get("message")
+    if isinstance(message, dict):
+        data, message_id = _unwrap(message.get("data")), message.get("messageId") or message.get("message_id")
+    else:
+        data, message_id = document, header_message_id
+    return GmailPush(_address(data), _history_id(data), _message_id(message_id))
+
+
+def is_signed_by(claims_header: str, service_account: str) -> bool:
+    """Says whether the edge has verified a token of the service account with this push.
+
+    The edge checks signature, issuer, audience and expiry; who it was issued to is checked here.
+
+    Args:
+        claims_header: The verified claims, base64url of JSON, as only the edge can set them.
+        service_account: The expected e-mail address. Empty: nobody is believed.
+    """
+    if not claims_header or not service_account:
+        return False
+    try:
+        claims = orjson.loads(_decoded(claims_header))
+    except (ValueError, binascii.Error):
+        return False
+    if not isinstance(claims, dict):
+        return False
+    return claims.get("email") == service_account and claims.get("email_verified") is True
+
+
+def _unwrap(data: Any) -> dict[str, Any]:
+    if not isinstance(data, str):
+        raise UnreadableError("no_data")
+    try:
+        return parse_object(_decoded(data))
+    except (ValueError, binascii.Error) as exc:
+        raise UnreadableError("not_base64") from exc
+
+
+def _decoded(text: str) -> bytes:
+    """Decodes base64 in either alphabet, with or without padding."""
+    plain = "".join(text.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
+    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+
+
+def _address(data: dict[str, Any]) -> str:
+    address = data.get("emailAddress")
+    if not isinstance(address, str) or not 0 < len(address) <= _MAX_ADDRESS or not address.isprintable():
+        raise UnreadableError("no_address")
+    return address.strip().lower()
+
+
+def _history_id(data: dict[str, Any]) -> int:
+    """Google writes 64-bit numbers as strings in one place and as numbers in another."""
+    value = data.get("historyId")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MAX_HISTORY_ID:
+        raise UnreadableError("no_history_id")
+    return value
+
+
+def _message_id(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= _MAX_MESSAGE_ID and value.isprintable() else ""

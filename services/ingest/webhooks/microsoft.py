@@ -1,0 +1,161 @@
+"""Graph's change and lifecycle notifications: what a POST holds, item by item.
+
+Spellings vary (paths, `@odata.type`, time forms), so an item is routed by its subscription id and its message id is
+taken from the resource data; the path is only looked at when that is missing.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from services.ingest.webhooks.json_bytes import UnreadableError, parse_object
+
+CHANGE_TYPES: Final = frozenset({"created", "updated", "deleted"})
+LIFECYCLE_EVENTS: Final = frozenset({"reauthorizationRequired", "subscriptionRemoved", "missed"})
+_SECRETS: Final = ("clientState", "validationTokens", "encryptedContent")
+_MAX_ID: Final = 1024
+_MAX_TOKEN: Final = 4096
+_MAIL_TYPE: Final = "#microsoft.graph.message"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChange:
+    """A message was created, updated or deleted.
+
+    Args:
+        provider_subscription_id: Graph's id of the subscription.
+        client_state_digest: SHA-256 of the `clientState`; empty when there was none.
+        change_type: "created", "updated" or "deleted".
+        message_id: Graph's id, case-sensitive.
+        etag: The version of the message; empty when Graph gave none.
+        content: The notification as JSON, without what is secret.
+    """
+
+    provider_subscription_id: str
+    client_state_digest: bytes
+    change_type: str
+    message_id: str
+    etag: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GraphLifecycle:
+    """Something happened to a subscription.
+
+    Args:
+        provider_subscription_id: Graph's id of the subscription.
+        client_state_digest: SHA-256 of the `clientState`; empty when there was none.
+        event: "reauthorizationRequired", "subscriptionRemoved" or "missed".
+    """
+
+    provider_subscription_id: str
+    client_state_digest: bytes
+    event: str
+
+
+def parse_notifications(body: bytes) -> Iterator[GraphChange | GraphLifecycle | UnreadableError]:
+    """Reads a POST of Graph.
+
+    Args:
+        body: Untrusted bytes.
+
+    Yields:
+        For each notification what it says, or why it is not understood.
+
+    Raises:
+        UnreadableError: The body as a whole is not understood.
+    """
+    value = parse_object(body).get("value")
+    if not isinstance(value, list):
+        raise UnreadableError("no_value")
+    return map(_parse_item, value)
+
+
+def is_echo_safe(validation_token: str) -> bool:
+    """Says whether a validation token may be given back: Graph never sends markup, nor control characters."""
+    return (
+        0 < len(validation_token) <= _MAX_TOKEN
+        and validation_token.isprintable()
+        and "<" not in validation_token
+        and ">" not in validation_token
+    )
+
+
+def _parse_item(item: Any) -> GraphChange | GraphLifecycle | UnreadableError:
+    if not isinstance(item, dict):
+        return UnreadableError("item_no_object")
+    subscription_id = item.get("subscriptionId")
+    if not isinstance(subscription_id, str) or not _is_id(subscription_id):
+        return UnreadableError("no_subscription_id")
+    try:
+        digest = _digest(item.get("clientState"))
+        if "lifecycleEvent" in item:
+            return _lifecycle(item, subscription_id, digest)
+        return _change(item, subscription_id, digest)
+    except (UnicodeEncodeError, orjson.JSONEncodeError):
+        return UnreadableError("not_unicode")
+
+
+def _lifecycle(item: dict[str, Any], subscription_id: str, digest: bytes) -> GraphLifecycle | UnreadableError:
+    event = item["lifecycleEvent"]
+    if not isinstance(event, str) or event not in LIFECYCLE_EVENTS:
+        return UnreadableError("lifecycle_unknown")
+    return GraphLifecycle(subscription_id, digest, event)
+
+
+def _change(item: dict[str, Any], subscription_id: str, digest: bytes) -> GraphChange | UnreadableError:
+    change_type = item.get("changeType")
+    if not isinstance(change_type, str) or (change_type := change_type.lower()) not in CHANGE_TYPES:
+        return UnreadableError("change_type_unknown")
+    data = item.get("resourceData")
+    data = data if isinstance(data, dict) else {}
+    if not _is_mail(data, item.get("resource")):
+        return UnreadableError("not_mail")
+    message_id = data.get("id") or _id_of_path(item.get("resource"))
+    if not _is_id(message_id):
+        return UnreadableError("no_message_id")
+    message_id.encode()
+    etag = data.get("@odata.etag")
+    return GraphChange(
+        provider_subscription_id=subscription_id,
+        client_state_digest=digest,
+        change_type=change_type,
+        message_id=message_id,
+        etag=etag if isinstance(etag, str) else "",
+        content=_content(item, data),
+    )
+
+
+def _content(item: dict[str, Any], data: dict[str, Any]) -> bytes:
+    """The notification without its secrets. They are taken out of our own copy, which nobody else has."""
+    for name in _SECRETS:
+        item.pop(name, None)
+        data.pop(name, None)
+    return orjson.dumps(item)
+
+
+def _digest(client_state: Any) -> bytes:
+    return hashlib.sha256(client_state.encode()).digest() if isinstance(client_state, str) and client_state else b""
+
+
+def _is_mail(data: dict[str, Any], resource: Any) -> bool:
+    kind = data.get("@odata.type")
+    if isinstance(kind, str):
+        return kind.lower() == _MAIL_TYPE
+    return isinstance(resource, str) and "/messages" in resource.lower()
+
+
+def _id_of_path(resource: Any) -> str:
+    """The message id in `users/{u}/messages/{id}` or `Users('{u}')/Messages('{id}')`."""
+    if not isinstance(resource, str):
+        return ""
+    last = resource.rpartition("/")[2]
+    return last.split("('", 1)[1][:-2] if "('" in last and last.endswith("')") else last
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _MAX_ID
