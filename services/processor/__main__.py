@@ -1,0 +1,63 @@
+"""Starts Processor: `python -m services.processor serve|work|migrate|new-epoch`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from services.meshkit.db import open_pool
+from services.meshkit.process import run
+from services.meshkit.secret import Secret
+from services.meshkit.settings import EnvironmentSettings, env, load
+from services.processor.epoch import begin_epoch
+from services.processor.migrate import migrations
+
+
+class MigrateSettings(EnvironmentSettings):
+    """What migrating needs and nothing more."""
+
+    database_url: Secret = env("MAILMESH_DATABASE_URL", description="PostgreSQL, as the role that owns the schema.")
+
+
+async def serve(stop: asyncio.Event) -> None:
+    """Serves events and follows tenants until told to stop."""
+    from services.processor.server import serve as serve_until  # noqa: PLC0415 - a worker needs none of the server
+
+    await serve_until(stop)
+
+
+async def work(stop: asyncio.Event) -> None:
+    """Works mailboxes until told to stop."""
+    from services.processor.worker import work as work_until  # noqa: PLC0415 - a server needs none of the worker
+
+    await work_until(stop)
+
+
+async def migrate(_stop: asyncio.Event) -> None:
+    """Brings the schema to this program's revision."""
+    await migrations(load(MigrateSettings).database_url).upgrade()
+
+
+async def new_epoch(_stop: asyncio.Event) -> None:
+    """Refuses every cursor given out so far, so that every consumer starts over."""
+    async with open_pool(load(MigrateSettings).database_url, "processor new-epoch") as pool:
+        await begin_epoch(pool)
+
+
+COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
+    "serve": serve,
+    "work": work,
+    "migrate": migrate,
+    "new-epoch": new_epoch,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command that the arguments name."""
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+        print(f"usage: python -m services.processor {'|'.join(COMMANDS)}", file=sys.stderr)  # noqa: T201
+        return 2
+    return run(COMMANDS[arguments[0]])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

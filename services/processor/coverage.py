@@ -1,0 +1,89 @@
+"""What a tenant's subscriptions cover: which folders or labels, which kinds of change, since when."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.failures import GOOGLEWS
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The watches of one tenant, ready to be asked.
+
+    Args:
+        provider: "ms365" or "googlews".
+        watches: What the subscriptions cover. Without any, what was told is taken as covered: it was accepted.
+        folders: Ids of folders by the names that watches use for them; an id stands for itself.
+        listed: Ids of folders whose first listing is complete: what they hold and we do not know is new.
+    """
+
+    provider: str
+    watches: Sequence[item_pb2.Watch] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
+    listed: Collection[str] = ()
+
+    @property
+    def is_all_mail(self) -> bool:
+        """Some subscription covers every folder or label, or there is none that says less."""
+        return not self.watches or any(self._is_all(watch) for watch in self.watches)
+
+    @property
+    def label_ids(self) -> frozenset[str]:
+        """The labels that are watched; of use only when not all mail is."""
+        return frozenset(label for watch in self.watches for label in watch.label_ids)
+
+    def covers(self, folder_id: str, label_ids: Iterable[str]) -> bool:
+        """Tells whether a message there is watched. A folder that is not known counts as watched."""
+        return not self.watches or any(True for _ in self._covering(folder_id, label_ids))
+
+    def covering(self, folder_id: str, label_ids: Iterable[str]) -> tuple[str, ...]:
+        """Our ids of the subscriptions that cover a message there."""
+        return tuple(sorted(watch.subscription_id for watch in self._covering(folder_id, label_ids)))
+
+    def allows(self, event_type: str) -> bool:
+        """Tells whether some subscription wants this kind of change."""
+        kind = event_type.removeprefix("mail.")
+        return (
+            kind == "enriched"
+            or not self.watches
+            or any(kind in watch.change_types or not watch.change_types for watch in self.watches)
+        )
+
+    def is_older(self, folder_id: str, mail_received_at: datetime | None) -> bool:
+        """Tells whether a message that nothing is known of was there before coverage began.
+
+        Providers cut times to the second, so the beginning is too.
+        """
+        if folder_id in self.listed or mail_received_at is None:
+            return False
+        return mail_received_at < self.begins_at(folder_id).replace(microsecond=0)
+
+    def begins_at(self, folder_id: str = "") -> datetime:
+        """When coverage of a folder began, or of the mailbox."""
+        known = [watch for watch in self.watches if watch.HasField("covered_from")]
+        own = [watch for watch in known if self._is_all(watch) or self._folder(watch) == folder_id]
+        times = [watch.covered_from.ToDatetime(UTC) for watch in own or known]
+        return min(times, default=_BEGINNING)
+
+    def _covering(self, folder_id: str, label_ids: Iterable[str]) -> Iterable[item_pb2.Watch]:
+        labels = frozenset(label_ids)
+        for watch in self.watches:
+            is_there = (
+                labels & frozenset(watch.label_ids) if self.provider == GOOGLEWS else self._holds(watch, folder_id)
+            )
+            if self._is_all(watch) or is_there:
+                yield watch
+
+    def _holds(self, watch: item_pb2.Watch, folder_id: str) -> bool:
+        return not folder_id or self._folder(watch) == folder_id
+
+    def _folder(self, watch: item_pb2.Watch) -> str:
+        return self.folders.get(watch.folder_id, watch.folder_id)
+
+    @staticmethod
+    def _is_all(watch: item_pb2.Watch) -> bool:
+        return not watch.folder_id and not watch.label_ids

@@ -1,0 +1,87 @@
+"""Cursors: where a reader stands, as an opaque string.
+
+A cursor names the event that it stands behind, not only a number. A store that was restored from a backup does not
+have the events that came after the backup, so it does not find a cursor's event and says so, instead of going on as if
+nothing had happened. No bookkeeping outside of the store is needed for that.
+"""
+
+import base64
+import binascii
+import hashlib
+import struct
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.processor.errors import CursorInvalid
+
+EPOCH_BYTES = 6
+TAG_BYTES = 6
+NO_TAG = bytes(TAG_BYTES)
+_FORMAT = struct.Struct(f">B{EPOCH_BYTES}sq{TAG_BYTES}s")
+_VERSION = 1
+_CHECK_BYTES = 3
+_CHARACTERS = 32
+"""A whole number of base64 groups, so that there is no padding and each cursor has one spelling."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in the stream.
+
+    Args:
+        epoch: The life of the store that the position belongs to.
+        position: Of the event that the reader stands behind; 0 before all.
+        tag: The end of that event's id.
+    """
+
+    epoch: bytes
+    position: int
+    tag: bytes = NO_TAG
+
+    def write(self) -> str:
+        """Makes the string that is given out."""
+        packed = _FORMAT.pack(_VERSION, self.epoch, self.position, self.tag)
+        return base64.urlsafe_b64encode(packed + _check(packed)).decode().rstrip("=")
+
+
+def tag_of(event_id: UUID | str | None) -> bytes:
+    """The end of an event's id, which is random."""
+    return NO_TAG if event_id is None else UUID(str(event_id)).bytes[-TAG_BYTES:]
+
+
+def read_cursor(value: str, field: str = "cursor") -> Cursor:
+    """Takes a cursor apart.
+
+    Args:
+        value: What a reader gave back.
+        field: The request's field, for the error.
+
+    Raises:
+        CursorInvalid: It was altered, or is not one of ours.
+    """
+    packed, check = _decoded(value, field)
+    version, epoch, position, tag = _FORMAT.unpack(packed)
+    if version != _VERSION or check != _check(packed) or position < 0:
+        raise _invalid(field)
+    return Cursor(epoch, position, tag)
+
+
+def _decoded(value: str, field: str) -> tuple[bytes, bytes]:
+    if len(value) > _CHARACTERS:
+        raise _invalid(field)
+    try:
+        raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise _invalid(field) from exc
+    if len(raw) != _FORMAT.size + _CHECK_BYTES:
+        raise _invalid(field)
+    return raw[: _FORMAT.size], raw[_FORMAT.size :]
+
+
+def _check(packed: bytes) -> bytes:
+    """Tells mistakes from cursors; it keeps nobody from making one, since a cursor grants nothing."""
+    return hashlib.blake2b(packed, digest_size=_CHECK_BYTES).digest()
+
+
+def _invalid(field: str) -> CursorInvalid:
+    return CursorInvalid(violations={field: "is not a cursor that was given out"})

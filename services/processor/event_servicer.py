@@ -1,0 +1,102 @@
+"""EventService: what consumers read."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.processor.v1 import event_service_pb2 as pb2
+from mailmesh.processor.v1.event_service_pb2_grpc import EventServiceServicer as Base
+from services.meshkit.errors import MeshError
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import page_size
+from services.processor import sse
+from services.processor.following import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
+from services.processor.reading import EARLIEST, LATEST, EventReader
+from services.processor.selection import scope_of, select
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+LAST_EVENT_ID = "last-event-id"
+_ENDING_SECONDS = 5.0
+
+
+class EventServicer(Base):
+    """Answers EventService.
+
+    Args:
+        events: Reads pages.
+        following: Serves streams.
+    """
+
+    def __init__(self, events: EventReader, following: Following) -> None:
+        self._events = events
+        self._following = following
+
+    @override
+    async def ListEvents(self, request: pb2.ListEventsRequest, context: "Context") -> pb2.ListEventsResponse:
+        """Reads a page."""
+        count, selection = page_size(request.page_size), select(request.filter, current_caller())
+        start = await self._events.start(request.cursor, EARLIEST)
+        page = await self._events.page(start, selection, basic_by_default(request.view), count)
+        return pb2.ListEventsResponse(events=page.events, next_cursor=page.next.write(), has_more=page.has_more)
+
+    @override
+    async def GetEvent(self, request: pb2.GetEventRequest, context: "Context") -> pb2.GetEventResponse:
+        """Reads one event."""
+        event_id = check_id("event_id", request.event_id)
+        event = await self._events.event(event_id, scope_of(current_caller()), full_by_default(request.view))
+        return pb2.GetEventResponse(event=event)
+
+    # Steps are written to the context and not yielded: only so can a reader who does not take them be noticed.
+    @override
+    async def StreamEvents(  # type: ignore[override]
+        self, request: pb2.StreamEventsRequest, context: "Context"
+    ) -> None:
+        """Sends events until the stream has to end."""
+        start = await self._events.start(request.cursor, LATEST)
+        await self._following.follow(start, _reader(request, context.write))
+
+    @override
+    async def TailEvents(self, request: pb2.TailEventsRequest, context: "Context") -> None:  # type: ignore[override]
+        """Sends events as server-sent events. Once it has begun, what ends it is the last event."""
+
+        async def write(step: Step) -> None:
+            await context.write(sse.frame(step))
+
+        cursor = _last_event_id(context) or request.cursor
+        start = await self._events.start(cursor, LATEST)
+        reader = _reader(request, write)
+        await context.write(sse.opening())
+        try:
+            await self._following.follow(start, reader)
+        except MeshError as exc:
+            with suppress(TimeoutError):  # a reader that was too slow may be too slow for this as well
+                async with asyncio.timeout(_ENDING_SECONDS):
+                    await context.write(sse.ending(exc))
+
+
+def _reader(
+    request: pb2.StreamEventsRequest | pb2.TailEventsRequest, write: Callable[[Step], Awaitable[None]]
+) -> Reader:
+    caller = current_caller()
+    return Reader(
+        selection=select(request.filter, caller),
+        view=basic_by_default(request.view),
+        heartbeat_seconds=heartbeat_seconds(request.heartbeat_seconds),
+        key_id=caller.key_id,
+        write=write,
+    )
+
+
+def _last_event_id(context: "Context") -> str:
+    """Where a browser that connects again says it is."""
+    for name, value in context.invocation_metadata() or ():
+        if name == LAST_EVENT_ID:
+            return value if isinstance(value, str) else ""
+    return ""

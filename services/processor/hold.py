@@ -1,0 +1,129 @@
+"""A hold on one mailbox: kept alive while work goes on, acknowledged piece by piece, given back at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
+from services.meshkit.errors import MeshError
+from services.processor.inbox import GivenBack, Inbox
+
+logger = structlog.get_logger(__name__)
+
+_LOST = "MAILBOX_HELD"
+
+
+class HoldLostError(Exception):
+    """The lease is over: another worker holds the mailbox, or will."""
+
+
+class Hold:
+    """One lease of one tenant.
+
+    Args:
+        inbox: Where it came from.
+        lease: The lease.
+    """
+
+    def __init__(self, inbox: Inbox, lease: inbox_pb2.TenantLease) -> None:
+        self.tenant_id = lease.tenant_id
+        self.fence = lease.fence
+        self.watches: Sequence[item_pb2.Watch] = list(lease.watches)
+        self.items: dict[str, item_pb2.InboxItem] = {item.item_id: item for item in lease.items}
+        self.has_more = lease.has_more
+        self.is_over = False
+        self._inbox = inbox
+        self._last: list[str] = []
+
+    @property
+    def waiting(self) -> list[item_pb2.InboxItem]:
+        """Items that are neither done nor given back, oldest first."""
+        return [item for item in self.items.values() if item.item_id not in self._last]
+
+    async def done(self, item_ids: Iterable[str]) -> None:
+        """Acknowledges items whose effects are committed; the hold goes on. The very last ones wait for `end`."""
+        ids = [item_id for item_id in item_ids if item_id in self.items]
+        if not ids or len(ids) == len(self.items):
+            self._last = ids
+            return
+        with _losing():
+            await self._inbox.ack(self.tenant_id, self.fence, ids, keep=True)
+        self._forget(ids)
+
+    async def give_back(self, items: Sequence[GivenBack]) -> None:
+        """Gives items back, to be given out again."""
+        if items:
+            with _losing():
+                await self._inbox.release(self.tenant_id, self.fence, items)
+            self._forget(item.item_id for item in items)
+
+    async def bury(self, items: Sequence[GivenBack]) -> None:
+        """Makes dead letters of items."""
+        if items:
+            with _losing():
+                await self._inbox.bury(self.tenant_id, self.fence, items)
+            self._forget(item.item_id for item in items)
+
+    async def end(self) -> None:
+        """Acknowledges the last items and ends the hold. Safe to call again."""
+        if self.is_over:
+            return
+        with _losing():
+            await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False)
+        self._forget(self._last)
+        self.is_over = True
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Extends the lease while the block runs; cancels the block when the lease is lost.
+
+        Raises:
+            HoldLostError: It was lost.
+        """
+        worker = asyncio.current_task()
+        assert worker is not None  # noqa: S101 - coroutines run in tasks
+        lost = asyncio.Event()
+        keeper = asyncio.create_task(self._keep(worker, lost), name="lease keeper")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not lost.is_set():
+                raise
+            worker.uncancel()
+            raise HoldLostError from None
+        finally:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+
+    async def _keep(self, worker: "asyncio.Task[object]", lost: asyncio.Event) -> None:
+        """Three tries fit into one lease; one that is refused ends it."""
+        while True:
+            await asyncio.sleep(self._inbox.lease_seconds / 3)
+            try:
+                await self._inbox.extend(self.tenant_id, self.fence)
+            except MeshError as exc:
+                if exc.reason != _LOST:  # Ingest is away: the fence still keeps us honest
+                    logger.warning("lease not extended", tenant_id=self.tenant_id, error=exc.reason)
+                    continue
+                lost.set()
+                worker.cancel()
+                return
+
+    def _forget(self, item_ids: Iterable[str]) -> None:
+        for item_id in item_ids:
+            self.items.pop(item_id, None)
+
+
+class _losing:  # noqa: N801 - reads as the statement that it is
+    """Turns MAILBOX_HELD into `HoldLostError`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
+        if isinstance(exc, MeshError) and exc.reason == _LOST:
+            raise HoldLostError from exc

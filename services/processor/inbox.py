@@ -1,0 +1,124 @@
+"""The inbox as a worker sees it: claim, extend, acknowledge, give back, bury."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
+
+_CALL_SECONDS = 10.0
+_DETAIL_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """An item that is given back, or buried.
+
+    Args:
+        item_id: Which.
+        reason: A name from the catalogue.
+        detail: A sentence for people, without content or secret.
+        not_before: When it is due again; None means at once.
+        is_forgiven: The attempt is not counted: the item was not at fault.
+    """
+
+    item_id: str
+    reason: str = ""
+    detail: str = ""
+    not_before: datetime | None = None
+    is_forgiven: bool = False
+
+    def message(self) -> inbox_pb2.ReleasedItem:
+        """As it travels."""
+        shown = inbox_pb2.ReleasedItem(
+            item_id=self.item_id,
+            reason=self.reason,
+            detail=self.detail[:_DETAIL_CHARACTERS],
+            is_attempt_forgiven=self.is_forgiven,
+        )
+        if self.not_before is not None:
+            shown.not_before.FromDatetime(self.not_before)
+        return shown
+
+
+class Inbox:
+    """InboxService for one worker process.
+
+    Args:
+        stub: Ingest.
+        worker_id: Names the process.
+        lease_seconds: How long a hold lasts.
+    """
+
+    def __init__(self, stub: InboxServiceAsyncStub, worker_id: str, lease_seconds: int) -> None:
+        self._stub = stub
+        self.worker_id = worker_id
+        self.lease_seconds = lease_seconds
+        self._lease = Duration(seconds=lease_seconds)
+
+    async def claim(
+        self, max_items: int, max_tenants: int, tenant_id: str = "", *, hold_idle: bool = False
+    ) -> Sequence[inbox_pb2.TenantLease]:
+        """Takes due items.
+
+        Args:
+            max_items: Over all tenants.
+            max_tenants: Leased at once.
+            tenant_id: Only of this one; empty means any.
+            hold_idle: Also hold that tenant when nothing of it is due.
+
+        Raises:
+            MeshError: Ingest or its store is away.
+        """
+        request = inbox_pb2.ClaimItemsRequest(
+            worker_id=self.worker_id,
+            max_items=max_items,
+            max_tenants=max_tenants,
+            lease=self._lease,
+            tenant_id=tenant_id,
+            hold_idle=hold_idle,
+        )
+        answer = await self._stub.ClaimItems(request, timeout=_CALL_SECONDS)
+        return list(answer.leases)
+
+    async def extend(self, tenant_id: str, fence: int) -> None:
+        """Makes a hold last longer. Raises `MeshError` with MAILBOX_HELD when it is lost. Safe to call again."""
+        request = inbox_pb2.ExtendLeaseRequest(tenant_id=tenant_id, fence=fence, lease=self._lease)
+        await self._stub.ExtendLease(request, timeout=_CALL_SECONDS)
+
+    async def ack(self, tenant_id: str, fence: int, item_ids: Iterable[str], *, keep: bool) -> None:
+        """Says that items are done. Without `keep` the hold ends. Safe to call again."""
+        request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
+        await self._stub.AckItems(request, timeout=_CALL_SECONDS)
+
+    async def release(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
+        """Gives items back. Safe to call again."""
+        request = inbox_pb2.ReleaseItemsRequest(
+            tenant_id=tenant_id, fence=fence, items=[item.message() for item in items]
+        )
+        await self._stub.ReleaseItems(request, timeout=_CALL_SECONDS)
+
+    async def bury(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
+        """Makes dead letters of items. Safe to call again."""
+        request = inbox_pb2.BuryItemsRequest(tenant_id=tenant_id, fence=fence, items=[item.message() for item in items])
+        await self._stub.BuryItems(request, timeout=_CALL_SECONDS)
+
+    async def enqueue_reconcile(
+        self,
+        tenant_id: str,
+        reason: "item_pb2.ReconcileReason.ValueType",
+        delay: timedelta = timedelta(),
+        now: datetime | None = None,
+    ) -> None:
+        """Puts a comparison of a mailbox into the inbox. One that waits is not doubled."""
+        request = inbox_pb2.EnqueueReconcileRequest(tenant_id=tenant_id, reason=reason)
+        if delay and now is not None:
+            due = Timestamp()
+            due.FromDatetime(now + delay)
+            request.not_before.CopyFrom(due)
+        await self._stub.EnqueueReconcile(request, timeout=_CALL_SECONDS)

@@ -1,0 +1,82 @@
+"""Whether the API key behind a stream is still good."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit.errors import MeshError, ServiceUnavailable
+from services.processor.errors import KeyRevoked
+
+CHECK_SECONDS = 20.0
+"""How old an answer may be."""
+TRUST_SECONDS = 50.0
+"""How long a stream goes on while TokenVault does not answer."""
+_CALL_SECONDS = 5.0
+_MAX_KEYS = 10_000
+
+
+@dataclass
+class _Known:
+    checked_at: float
+    expires_at: datetime | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class KeyChecks:
+    """Asks TokenVault about keys, once for all streams of a key.
+
+    Args:
+        vault: TokenVault.
+        monotonic: Seconds that only grow.
+    """
+
+    def __init__(self, vault: TokenVaultServiceAsyncStub, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._vault = vault
+        self._monotonic = monotonic
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def check(self, key_id: str) -> None:
+        """Makes sure that a key was good within the last minute.
+
+        Args:
+            key_id: Of a key that has opened a stream; the edge has checked it then.
+
+        Raises:
+            KeyRevoked: It was revoked, or it has expired.
+            ServiceUnavailable: TokenVault has not answered for longer than a key is trusted without it.
+        """
+        known = self._of(key_id)
+        async with known.lock:
+            if self._monotonic() - known.checked_at >= CHECK_SECONDS:
+                await self._ask(key_id, known)
+        if known.expires_at is not None and known.expires_at <= datetime.now(UTC):
+            raise KeyRevoked
+
+    async def _ask(self, key_id: str, known: _Known) -> None:
+        try:
+            answer = await self._vault.CheckApiKey(
+                vault_pb2.CheckApiKeyRequest(api_key_id=key_id), timeout=_CALL_SECONDS
+            )
+        except MeshError as exc:
+            if exc.reason == KeyRevoked.reason:
+                self._known.pop(key_id, None)
+                raise KeyRevoked from exc
+            if self._monotonic() - known.checked_at < TRUST_SECONDS:
+                return
+            raise ServiceUnavailable(metadata={"service": "token-vault"}) from exc
+        known.checked_at = self._monotonic()
+        known.expires_at = answer.expires_at.ToDatetime(UTC) if answer.HasField("expires_at") else None
+
+    def _of(self, key_id: str) -> _Known:
+        """What is known of a key. A key that opens its first stream was checked by the edge just now."""
+        if key_id not in self._known:
+            self._known[key_id] = _Known(self._monotonic())
+        self._known.move_to_end(key_id)
+        while len(self._known) > _MAX_KEYS:
+            self._known.popitem(last=False)
+        return self._known[key_id]

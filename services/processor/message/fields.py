@@ -1,0 +1,94 @@
+"""Reading JSON that may be anything: each reader gives its type or that type's empty value."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_MAX_INT64 = 2**63 - 1
+_DECIMAL_DIGITS = 19
+
+
+def text(owner: Any, key: str) -> str:
+    """The member as a clean string; empty when it is something else."""
+    value = owner.get(key) if isinstance(owner, Mapping) else None
+    return clean(value) if isinstance(value, str) else ""
+
+
+def members(owner: Any, key: str) -> Mapping[str, Any]:
+    """The member as an object; empty when it is something else."""
+    value = owner.get(key) if isinstance(owner, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(owner: Any, key: str) -> list[Any]:
+    """The member as a list; empty when it is something else."""
+    value = owner.get(key) if isinstance(owner, Mapping) else None
+    return value if isinstance(value, list) else []
+
+
+def texts(owner: Any, key: str) -> Iterator[str]:
+    """The strings of a list, clean, in order; what is no string is passed over."""
+    for value in items(owner, key):
+        if isinstance(value, str):
+            yield clean(value)
+
+
+def number(owner: Any, key: str) -> int:
+    """The member as a whole number from 0 to 2^63-1, from a number or from decimal digits; 0 when it is neither."""
+    value = owner.get(key) if isinstance(owner, Mapping) else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DECIMAL_DIGITS:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INT64:
+        return value
+    return 0
+
+
+def flag(owner: Any, key: str) -> bool:
+    """Tells whether the member is there and true."""
+    return isinstance(owner, Mapping) and owner.get(key) is True
+
+
+def clean(value: str) -> str:
+    """Makes a string fit for messages and for columns: no half surrogates, no NUL."""
+    if "\0" in value:
+        value = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """The moment as a message; None when there is none, or when it lies outside of what a Timestamp holds."""
+    if moment is None:
+        return None
+    made = Timestamp()
+    try:
+        made.FromDatetime(moment.astimezone(UTC))
+    except (ValueError, OverflowError):
+        return None
+    return made
+
+
+def iso_time(value: str) -> datetime | None:
+    """Reads an ISO 8601 time of any precision and offset; None when it is none, or the provider's "never" (year 1)."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    if moment.year <= 1:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def epoch_milliseconds(value: int) -> datetime | None:
+    """Reads milliseconds since 1970; None for 0 and for what no calendar has."""
+    if not value:
+        return None
+    try:
+        return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

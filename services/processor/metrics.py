@@ -1,0 +1,27 @@
+"""What Processor counts. Labels are bounded: providers, operations, reasons; never an id of anything."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+PROVIDER_REQUESTS = Counter(
+    "mailmesh_processor_provider_requests_total", "Requests to providers.", ["provider", "operation", "status"]
+)
+PROVIDER_SECONDS = Histogram(
+    "mailmesh_processor_provider_seconds", "Time of requests to providers.", ["provider", "operation"], buckets=_SECONDS
+)
+EVENTS = Counter("mailmesh_processor_events_total", "Events committed.", ["provider", "event_type", "enriched"])
+LAG_SECONDS = Histogram(
+    "mailmesh_processor_lag_seconds", "From the acceptance of a change to its event.", ["provider"], buckets=_SECONDS
+)
+ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by what became of them.", ["provider", "outcome"])
+FAILURES = Counter(
+    "mailmesh_processor_failures_total", "Failures by what was done about them.", ["provider", "remedy", "reason"]
+)
+LOOKUPS = Counter(
+    "mailmesh_processor_lookups_total", "Messages looked up again, by what became of it.", ["provider", "outcome"]
+)
+HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
+FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the hold was lost.")
+RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])
+TOKENS = Counter("mailmesh_processor_tokens_total", "Tokens by where they came from.", ["source"])

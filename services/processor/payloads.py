@@ -1,0 +1,94 @@
+"""How an event lies in the store: in three parts, so that a view reads no more than it gives.
+
+Serialized messages that are put one behind the other are read as one message, so the parts of an event are simply
+joined. What differs between an event and its replay (ids, position) is in columns of its own and put in at reading.
+"""
+
+import copy
+import zlib
+from dataclasses import dataclass
+from uuid import UUID
+
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_pb2
+
+KIND_MAIL = 1
+KIND_TENANT = 2
+_COMPRESSION = 1
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The parts of an event, and their sizes in bytes before they were compressed."""
+
+    basic: bytes
+    body: bytes = b""
+    raw: bytes = b""
+    body_size: int = 0
+    raw_size: int = 0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is an event's own and not its content's."""
+
+    event_id: UUID
+    replay_id: UUID | None
+    original_event_id: UUID | None
+    position: str
+
+
+def split(event: mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent) -> Payload:
+    """Takes an event apart for the store."""
+    basic = copy.deepcopy(event)
+    for name in ("event_id", "position", "is_replay", "replay_id", "original_event_id"):
+        basic.ClearField(name)
+    if isinstance(basic, event_pb2.TenantEvent):
+        return Payload(basic.SerializeToString(deterministic=True))
+    body, raw = _take_body(basic), _take_raw(basic)
+    return Payload(
+        basic.SerializeToString(deterministic=True), _compressed(body), _compressed(raw), len(body), len(raw)
+    )
+
+
+def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
+    """Puts an event together.
+
+    Args:
+        kind: `KIND_MAIL` or `KIND_TENANT`.
+        parts: The basic part, and what else the view gives, compressed as it was stored.
+        identity: What is put in.
+    """
+    event = event_pb2.Event(position=identity.position)
+    content = event.mail if kind == KIND_MAIL else event.tenant
+    content.MergeFromString(parts[0] + b"".join(zlib.decompress(part) for part in parts[1:] if part))
+    content.event_id = str(identity.event_id)
+    content.position = identity.position
+    if identity.replay_id is not None:
+        content.is_replay = True
+        content.replay_id = str(identity.replay_id)
+        content.original_event_id = str(identity.original_event_id)
+    return event
+
+
+def _take_body(event: mail_pb2.NormalizedMailEvent) -> bytes:
+    part = mail_pb2.NormalizedMailEvent()
+    if event.message.HasField("body"):
+        part.message.body.CopyFrom(event.message.body)
+        event.message.ClearField("body")
+    if event.message.headers:
+        part.message.headers.extend(event.message.headers)
+        event.message.ClearField("headers")
+    return part.SerializeToString(deterministic=True)
+
+
+def _take_raw(event: mail_pb2.NormalizedMailEvent) -> bytes:
+    part = mail_pb2.NormalizedMailEvent()
+    if event.HasField("raw"):
+        part.raw.CopyFrom(event.raw)
+        event.ClearField("raw")
+    return part.SerializeToString(deterministic=True)
+
+
+def _compressed(part: bytes) -> bytes:
+    return zlib.compress(part, _COMPRESSION) if part else b""

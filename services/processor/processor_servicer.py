@@ -1,0 +1,66 @@
+"""ProcessorService: what operators do with the pipeline."""
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.ingest.v1 import inbox_item_pb2, inbox_service_pb2
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
+from mailmesh.processor.v1 import processor_service_pb2 as pb2
+from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceServicer as Base
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.processor.errors import TenantNotFound
+from services.processor.pipeline import MAX_TENANTS, Pipeline
+from services.processor.replaying import Replaying
+from services.processor.selection import scope_of
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ProcessorServicer(Base):
+    """Answers ProcessorService.
+
+    Args:
+        replaying: Replays events.
+        pipeline: Makes the view.
+        ingest: Takes reconciliations.
+    """
+
+    def __init__(self, replaying: Replaying, pipeline: Pipeline, ingest: InboxServiceAsyncStub) -> None:
+        self._replaying = replaying
+        self._pipeline = pipeline
+        self._ingest = ingest
+
+    @override
+    async def ReplayEvents(self, request: pb2.ReplayEventsRequest, context: "Context") -> pb2.ReplayEventsResponse:
+        """Appends events of a range again."""
+        return await self._replaying.replay(request, current_caller())
+
+    @override
+    async def ReconcileMailbox(
+        self, request: pb2.ReconcileMailboxRequest, context: "Context"
+    ) -> pb2.ReconcileMailboxResponse:
+        """Puts a comparison into the inbox."""
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if not current_caller().may_see(tenant_id):
+            raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+        asked = inbox_service_pb2.EnqueueReconcileRequest(
+            tenant_id=tenant_id, reason=inbox_item_pb2.RECONCILE_REASON_MANUAL
+        )
+        if request.HasField("since"):
+            asked.since.CopyFrom(request.since)
+        answer = await self._ingest.EnqueueReconcile(asked)
+        return pb2.ReconcileMailboxResponse(item_id=answer.item_id, was_waiting=answer.was_waiting)
+
+    @override
+    async def GetPipelineStatus(
+        self, request: pb2.GetPipelineStatusRequest, context: "Context"
+    ) -> pb2.GetPipelineStatusResponse:
+        """Tells how it stands."""
+        if not 0 <= request.max_tenants <= MAX_TENANTS:
+            raise FieldInvalid.of("max_tenants", f"must be 0 to {MAX_TENANTS}")
+        return await self._pipeline.status(request.max_tenants, scope_of(current_caller()))

@@ -1,0 +1,42 @@
+"""The slow schedule: every watched mailbox is compared now and then, one without pushes often."""
+
+from datetime import timedelta
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.commit import Commits
+from services.processor.inbox import Inbox
+from services.processor.settings import ProcessorSettings
+from services.processor.store import mailboxes
+
+_AT_ONCE = 50
+
+
+class Schedule:
+    """Puts due comparisons into the inbox. Any number of processes may do so at the same time.
+
+    Args:
+        commits: Where the due times are.
+        inbox: Where the work goes.
+        settings: How often.
+    """
+
+    def __init__(self, commits: Commits, inbox: Inbox, settings: ProcessorSettings) -> None:
+        self._commits = commits
+        self._inbox = inbox
+        self._poll = timedelta(seconds=settings.poll_seconds)
+        self._other = timedelta(seconds=settings.reconcile_seconds)
+
+    async def round(self) -> int:
+        """Takes what is due and enqueues it. A crash in between costs one turn, the next one comes by itself.
+
+        Returns:
+            How many were due.
+
+        Raises:
+            MeshError: The store or Ingest is away.
+        """
+        async with self._commits.reading() as connection:
+            due = await mailboxes.take_due(connection, self._poll, self._other, _AT_ONCE)
+        for tenant_id, _ in due:
+            await self._inbox.enqueue_reconcile(tenant_id, item_pb2.RECONCILE_REASON_SCHEDULE)
+        return len(due)

@@ -1,0 +1,109 @@
+"""What the environment may say to Processor, to its server and to its workers."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.meshkit.settings import MeshSettings, env
+
+
+class ProcessorSettings(MeshSettings):
+    """Settings of Processor. Server and workers read the same ones."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_PROCESSOR_")
+
+    ms365_graph_url: str = env(
+        "MAILMESH_MS365_GRAPH_URL",
+        "https://graph.microsoft.com/v1.0",
+        description="Microsoft Graph with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+    google_gmail_url: str = env(
+        "MAILMESH_GOOGLEWS_GMAIL_URL",
+        "https://gmail.googleapis.com/gmail/v1",
+        description="The Gmail API with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+
+    connections: int = Field(16, ge=2, le=200, description="Connections to PostgreSQL that one process holds at most.")
+
+    tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker process works at a time.")
+    claim_items: int = Field(200, ge=1, le=500, description="Items taken at most in one claim, over all its mailboxes.")
+    lease_seconds: int = Field(
+        60, ge=5, le=600, description="How long a hold on a mailbox lasts; it is extended while work goes on."
+    )
+    sweep_seconds: float = Field(
+        1.0, gt=0, le=60, description="How often a worker looks for work that nobody told it about."
+    )
+    grace_seconds: float = Field(
+        20.0,
+        ge=0,
+        le=600,
+        description="What running work is given at the end of a worker before it gives back what it holds.",
+    )
+    commit_messages: int = Field(20, ge=1, le=200, description="Messages that are fetched and committed together.")
+
+    fetch_attempts: int = Field(
+        5, ge=1, le=100, description="Failed fetches after which an event goes out without its message."
+    )
+    announce_after_seconds: int = Field(
+        900,
+        ge=1,
+        description=(
+            "Age at which an event goes out without its message however few the attempts were, "
+            "as when a mailbox is throttled."
+        ),
+    )
+    retry_base_seconds: float = Field(
+        2.0, gt=0, le=600, description="First wait after a failure; it doubles each time and has jitter."
+    )
+    retry_max_seconds: float = Field(900.0, gt=0, le=86400, description="Longest wait between two tries.")
+    bury_attempts: int = Field(
+        20, ge=1, le=1000, description="Failed attempts after which work on a whole mailbox becomes a dead letter."
+    )
+    missing_seconds: float = Field(
+        180.0,
+        ge=0,
+        le=3600,
+        description=(
+            "How long a message must be gone before it counts as deleted, and how long a new one may take to show up."
+        ),
+    )
+    give_up_seconds: int = Field(
+        86400, ge=60, description="How long content is tried for after an event went out without it."
+    )
+
+    provider_timeout_seconds: float = Field(
+        30.0, gt=0, le=300, description="How long a provider may take to answer one request."
+    )
+    provider_connections: int = Field(
+        64, ge=1, le=1000, description="Connections to providers that one process holds at most."
+    )
+    provider_answer_bytes: int = Field(
+        96 * 1024 * 1024, ge=1024 * 1024, description="Largest answer of a provider that is read."
+    )
+    token_seconds: float = Field(300.0, gt=0, le=300, description="How long a lent token is kept in memory.")
+    gmail_requests_at_once: int = Field(8, ge=1, le=50, description="Requests at once for one Gmail mailbox.")
+    gmail_units_per_minute: int = Field(
+        6000,
+        ge=60,
+        description=(
+            "Quota units that one Gmail mailbox is given in a minute: 6000, or 15000 for projects from before May 2026."
+        ),
+    )
+
+    page_size: int = Field(500, ge=1, le=500, description="Entries in a page of history or delta.")
+    slice_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=60,
+        description="How long a reconciliation goes on before new mail of the same mailbox gets its turn.",
+    )
+    overlap_seconds: int = Field(600, ge=0, description="How far before the last event a comparison by time begins.")
+    poll_seconds: int = Field(60, ge=1, description="How often a mailbox without pushes is reconciled.")
+    reconcile_seconds: int = Field(6 * 3600, ge=60, description="How often every other mailbox is reconciled.")
+
+    retention_days: int = Field(30, ge=1, le=3650, description="How long events are kept and served.")
+    streams: int = Field(500, ge=1, le=10_000, description="Streams of events that one process serves at a time.")
+    slow_reader_seconds: float = Field(
+        30.0, gt=0, le=600, description="How long the reader of a stream may take to accept one event."
+    )

@@ -1,0 +1,161 @@
+"""HTTP to the providers: bounded in time, size and number, with every failure as a line of the table of failures."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.meshkit.secret import Secret
+from services.processor.failures import SourceError, classify
+from services.processor.metrics import PROVIDER_REQUESTS, PROVIDER_SECONDS
+
+JSON = dict[str, Any]
+_CONNECT_SECONDS = 5.0
+_MAX_RETRY_AFTER = timedelta(hours=1)
+
+
+class ProviderHttp:
+    """One connection pool for all mailboxes of a process.
+
+    Args:
+        client: Made by `ProviderHttp.open`.
+        max_bytes: Largest answer that is read.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, max_bytes: int) -> None:
+        self._client = client
+        self._max_bytes = max_bytes
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, *, authority: Path | None, connections: int, timeout_seconds: float, max_bytes: int
+    ) -> AsyncIterator["ProviderHttp"]:
+        """Opens the pool and closes it behind the block.
+
+        Args:
+            authority: A certificate authority to trust beside the system's.
+            connections: At most at once, over all providers.
+            timeout_seconds: For connecting, for each read and for each write; twice that for a whole answer.
+            max_bytes: Largest answer that is read.
+        """
+        trust = ssl.create_default_context()
+        if authority is not None:
+            trust.load_verify_locations(authority)
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60)
+        timeout = httpx.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds))
+        async with httpx.AsyncClient(verify=trust, limits=limits, timeout=timeout, trust_env=False) as client:
+            yield cls(client, max_bytes)
+
+    async def call(
+        self,
+        provider: str,
+        operation: str,
+        method: str,
+        url: str,
+        token: Secret,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: JSON | None = None,
+    ) -> JSON:
+        """Makes one request.
+
+        Args:
+            provider: "ms365" or "googlews".
+            operation: A name for metrics, without ids.
+            method: GET or POST.
+            url: Whole.
+            token: The mailbox's access token.
+            params: Query, beside what the URL has.
+            headers: Beside Authorization and Accept.
+            body: Sent as JSON.
+
+        Returns:
+            The JSON object of a 2xx.
+
+        Raises:
+            SourceError: Anything else, classified.
+        """
+        sent = {"authorization": f"Bearer {token.reveal()}", "accept": "application/json", **(headers or {})}
+        request = self._client.build_request(method, url, params=params, headers=sent, json=body)
+        with PROVIDER_SECONDS.labels(provider, operation).time():
+            status, answered, raw = await self._exchange(provider, operation, request)
+        PROVIDER_REQUESTS.labels(provider, operation, str(status)).inc()
+        if not 200 <= status < 300:  # noqa: PLR2004 - the range of success
+            raise failure(provider, status, answered, parse(raw))
+        if (shown := parse(raw)) is None:
+            raise classify(provider, 0, ["answer_is_no_json"])
+        return shown
+
+    async def _exchange(
+        self, provider: str, operation: str, request: httpx.Request
+    ) -> tuple[int, httpx.Headers, bytes]:
+        try:
+            answer = await self._client.send(request, stream=True)
+            try:
+                return answer.status_code, answer.headers, await self._read(provider, answer)
+            finally:
+                await answer.aclose()
+        except httpx.HTTPError as exc:
+            PROVIDER_REQUESTS.labels(provider, operation, "none").inc()
+            raise classify(provider, 0, [type(exc).__name__]) from exc
+
+    async def _read(self, provider: str, answer: httpx.Response) -> bytes:
+        received = bytearray()
+        async for part in answer.aiter_bytes():
+            received += part
+            if len(received) > self._max_bytes:
+                raise classify(provider, 413, ["answer_too_large"])
+        return bytes(received)
+
+
+def parse(raw: bytes) -> JSON | None:
+    """Reads a JSON object; None when it is something else."""
+    try:
+        shown = json.loads(raw)
+    except ValueError:  # UnicodeDecodeError is one too
+        return None
+    except RecursionError:
+        return None
+    return shown if isinstance(shown, dict) else None
+
+
+def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:
+    """Classifies an answer that is no success."""
+    return classify(provider, status, error_codes(body), retry_after(headers))
+
+
+def error_codes(body: JSON | None) -> list[str]:
+    """The machine words in a provider's error object, the outermost first, each provider's own nesting walked."""
+    error = body.get("error") if body else None
+    found: list[str] = []
+    seen = 0
+    while isinstance(error, dict) and seen < 10:  # noqa: PLR2004 - nobody nests deeper
+        found += [str(item.get("reason")) for item in error.get("errors") or () if isinstance(item, dict)]
+        found += [str(error[name]) for name in ("code", "status") if isinstance(error.get(name), str)]
+        error, seen = error.get("innerError") or error.get("innererror"), seen + 1
+    return found
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Reads Retry-After, in seconds or as a date; an hour at most."""
+    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if not said:
+        return None
+    try:
+        wait = timedelta(seconds=float(said)) if said.replace(".", "", 1).isdigit() else _until(said)
+    except (ValueError, OverflowError):
+        return None
+    return max(timedelta(), min(wait, _MAX_RETRY_AFTER))
+
+
+def _until(date: str) -> timedelta:
+    then = parsedate_to_datetime(date)
+    return (then if then.tzinfo else then.replace(tzinfo=UTC)) - datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""What Processor keeps in PostgreSQL: SQL stands here and nowhere else."""

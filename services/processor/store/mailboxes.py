@@ -1,0 +1,181 @@
+"""Mailboxes: the fence, the Gmail cursor, how long the provider asked to be left alone, when to reconcile next."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from services.processor.store.connection import Connection
+
+
+class FencedError(Exception):
+    """Another worker holds the mailbox now: nothing of this one may be committed any more."""
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A mailbox's row.
+
+    Args:
+        tenant_id: Whose.
+        fence: The highest that was seen.
+        history_id: The Gmail cursor: everything up to it is committed. None before the first.
+        covered_from: When coverage began.
+        throttled_until: The provider wants no requests before.
+        last_event_at: When its newest event was committed.
+        caught_up_at: When the Gmail cursor was last at the mailbox's end: nothing older is owed.
+        last_reconciled_at: When it was last compared in full.
+        resync: Where a comparison by time stands; None when none is under way.
+    """
+
+    tenant_id: str
+    fence: int
+    history_id: int | None
+    covered_from: datetime | None
+    throttled_until: datetime | None
+    last_event_at: datetime | None
+    caught_up_at: datetime | None
+    last_reconciled_at: datetime | None
+    resync: dict[str, Any] | None
+
+
+_COLUMNS = (
+    "tenant_id, fence, history_id, covered_from, throttled_until, last_event_at, caught_up_at, last_reconciled_at,"
+    " resync"
+)
+
+_OPEN = f"""
+    INSERT INTO processor.mailboxes AS m (tenant_id, fence, covered_from, is_polled, is_watched, reconcile_due_at)
+    VALUES ($1, $2, $3, $4, $5, now() + $6)
+    ON CONFLICT (tenant_id) DO UPDATE SET
+        fence = excluded.fence,
+        covered_from = LEAST(m.covered_from, excluded.covered_from),
+        is_polled = excluded.is_polled,
+        is_watched = excluded.is_watched,
+        reconcile_due_at = LEAST(m.reconcile_due_at, excluded.reconcile_due_at)
+    WHERE m.fence <= excluded.fence
+    RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
+
+
+async def open_mailbox(
+    connection: Connection,
+    tenant_id: str,
+    fence: int,
+    covered_from: datetime | None,
+    *,
+    is_polled: bool,
+    is_watched: bool,
+    reconcile_within: Any,
+) -> Mailbox:
+    """Raises the fence: from here on, no holder of a lower one commits anything. Safe to call again.
+
+    Raises:
+        FencedError: A higher one was seen.
+    """
+    row = await connection.fetchrow(_OPEN, tenant_id, fence, covered_from, is_polled, is_watched, reconcile_within)
+    return _mailbox(row)
+
+
+async def hold(connection: Connection, tenant_id: str, fence: int) -> Mailbox:
+    """Locks the mailbox's row for the transaction: the first statement of every commit.
+
+    Raises:
+        FencedError: The fence is not ours any more.
+    """
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.mailboxes WHERE tenant_id = $1 AND fence = $2 FOR NO KEY UPDATE",  # noqa: S608
+        tenant_id,
+        fence,
+    )
+    return _mailbox(row)
+
+
+async def set_history(connection: Connection, tenant_id: str, history_id: int) -> None:
+    """Moves the Gmail cursor; never back."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET history_id = GREATEST(coalesce(history_id, 0), $2) WHERE tenant_id = $1",
+        tenant_id,
+        history_id,
+    )
+
+
+async def begin_history(connection: Connection, tenant_id: str, history_id: int) -> None:
+    """Sets the first Gmail cursor; one that is there stays."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET history_id = $2 WHERE tenant_id = $1 AND history_id IS NULL",
+        tenant_id,
+        history_id,
+    )
+
+
+async def set_caught_up(connection: Connection, tenant_id: str, at: datetime) -> None:
+    """Notes that the Gmail cursor was at the mailbox's end at a time."""
+    await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
+
+
+async def set_resync(connection: Connection, tenant_id: str, resync: dict[str, Any] | None) -> None:
+    """Notes where a comparison by time stands."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET resync = $2 WHERE tenant_id = $1",
+        tenant_id,
+        None if resync is None else json.dumps(resync),
+    )
+
+
+async def set_throttled(connection: Connection, tenant_id: str, until: datetime) -> None:
+    """Notes until when the provider wants to be left alone."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET throttled_until = $2 WHERE tenant_id = $1", tenant_id, until
+    )
+
+
+async def set_reconciled(connection: Connection, tenant_id: str) -> None:
+    """Notes that the mailbox was compared in full, now."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET last_reconciled_at = now() WHERE tenant_id = $1", tenant_id
+    )
+
+
+async def touch(connection: Connection, tenant_id: str, at: datetime) -> None:
+    """Notes that an event was committed."""
+    await connection.execute("UPDATE processor.mailboxes SET last_event_at = $2 WHERE tenant_id = $1", tenant_id, at)
+
+
+async def take_due(connection: Connection, poll: Any, other: Any, limit: int) -> list[tuple[str, bool]]:
+    """Takes mailboxes whose reconciliation is due, and sets when it is due next. Only of tenants that are worked.
+
+    Returns:
+        Tenants, each with whether it is polled.
+    """
+    rows = await connection.fetch(
+        """
+        WITH due AS (
+            SELECT m.tenant_id FROM processor.mailboxes m
+            JOIN processor.tenants t USING (tenant_id)
+            WHERE m.is_watched AND m.reconcile_due_at <= now() AND t.status IN ('active', 'token_expired')
+            ORDER BY m.reconcile_due_at LIMIT $3 FOR UPDATE OF m SKIP LOCKED
+        )
+        UPDATE processor.mailboxes m
+        SET reconcile_due_at =
+            now() + CASE WHEN m.is_polled THEN $1::interval ELSE $2::interval END * (0.9 + random() * 0.2)
+        FROM due WHERE m.tenant_id = due.tenant_id
+        RETURNING m.tenant_id, m.is_polled
+        """,
+        poll,
+        other,
+        limit,
+    )
+    return [(str(row["tenant_id"]), row["is_polled"]) for row in rows]
+
+
+def _mailbox(row: asyncpg.Record | None) -> Mailbox:
+    if row is None:
+        raise FencedError
+    values = dict(row)
+    resync = values.pop("resync")
+    return Mailbox(
+        **{**values, "tenant_id": str(values["tenant_id"])}, resync=None if resync is None else json.loads(resync)
+    )

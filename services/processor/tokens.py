@@ -1,0 +1,112 @@
+"""Tokens, lent by TokenVault and kept in memory for some minutes."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from mailmesh.vault.v1 import tenant_pb2
+from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit.errors import MeshError
+from services.meshkit.secret import Secret
+from services.processor.failures import SourceError, token_refused
+from services.processor.metrics import TOKENS
+
+logger = structlog.get_logger(__name__)
+
+_MAX_KEPT = 10_000
+_CALL_SECONDS = 15.0
+_MINIMUM_SECONDS = 300
+_DETAIL_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class LentToken:
+    """A token and whose it is.
+
+    Args:
+        token: The bearer token.
+        tenant: The tenant as TokenVault told it with the token.
+        drop_at: On the monotonic clock: when it is forgotten.
+    """
+
+    token: Secret
+    tenant: tenant_pb2.Tenant
+    drop_at: float
+
+
+class Tokens:
+    """Lends tokens to the workers of this process.
+
+    Args:
+        stub: TokenVault.
+        keep_seconds: How long a token is kept, 300 at most.
+    """
+
+    def __init__(self, stub: TokenVaultServiceAsyncStub, keep_seconds: float) -> None:
+        self._stub = stub
+        self._keep_seconds = keep_seconds
+        self._kept: dict[str, LentToken] = {}
+
+    async def of(self, tenant_id: str) -> LentToken:
+        """Gives a token that lasts for five minutes more.
+
+        Raises:
+            SourceError: TokenVault lends none.
+        """
+        kept = self._kept.get(tenant_id)
+        if kept is not None and kept.drop_at > time.monotonic():
+            TOKENS.labels("kept").inc()
+            return kept
+        return await self._ask(vault_pb2.IssueTokenRequest(tenant_id=tenant_id, minimum_seconds=_MINIMUM_SECONDS))
+
+    async def another(self, tenant_id: str, rejected: Secret) -> LentToken:
+        """Gives another token than one that the provider refused.
+
+        Raises:
+            SourceError: TokenVault lends none.
+        """
+        self.drop(tenant_id)
+        digest = hashlib.sha256(rejected.reveal().encode()).hexdigest()
+        return await self._ask(
+            vault_pb2.IssueTokenRequest(
+                tenant_id=tenant_id, minimum_seconds=_MINIMUM_SECONDS, rejected_token_digest=digest
+            )
+        )
+
+    def drop(self, tenant_id: str) -> None:
+        """Forgets a tenant's token. Safe to call again."""
+        self._kept.pop(tenant_id, None)
+
+    async def report(self, tenant_id: str, error: SourceError) -> None:
+        """Tells TokenVault what was learned about a tenant, if the failure is one of a tenant's. Safe to call again."""
+        if error.rule.fault == vault_pb2.TENANT_FAULT_UNSPECIFIED:
+            return
+        self.drop(tenant_id)
+        try:
+            await self._stub.ReportTenantFault(
+                vault_pb2.ReportTenantFaultRequest(
+                    tenant_id=tenant_id,
+                    fault=error.rule.fault,
+                    provider_code=error.code[:200],
+                    detail=error.detail[:_DETAIL_CHARACTERS],
+                ),
+                timeout=_CALL_SECONDS,
+            )
+        except MeshError as exc:  # the next try of the same work finds and tells it again
+            logger.warning("fault not reported", tenant_id=tenant_id, error=exc.reason)
+
+    async def _ask(self, request: vault_pb2.IssueTokenRequest) -> LentToken:
+        try:
+            lent = await self._stub.IssueToken(request, timeout=_CALL_SECONDS)
+        except MeshError as exc:
+            TOKENS.labels("refused").inc()
+            raise token_refused(exc.reason) from exc
+        TOKENS.labels("lent").inc()
+        token = LentToken(Secret(lent.access_token), lent.tenant, time.monotonic() + self._keep_seconds)
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[request.tenant_id] = token
+        return token

@@ -1,0 +1,136 @@
+"""Composition of a worker process: `python -m services.processor work`."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+
+import structlog
+
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit import queue
+from services.meshkit.channel import mesh_channel
+from services.meshkit.clock import SystemClock
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.errors import MeshError
+from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.ids import new_id
+from services.meshkit.loops import PeriodicLoop
+from services.meshkit.process import background, observed
+from services.meshkit.settings import load
+from services.processor.commit import Commits
+from services.processor.desk import Desk
+from services.processor.follow import TokenDropper
+from services.processor.inbox import Inbox
+from services.processor.mailbox_worker import MailboxWorker
+from services.processor.migrate import migrations
+from services.processor.provider_work import ProviderWork
+from services.processor.schedule import Schedule
+from services.processor.settings import ProcessorSettings
+from services.processor.sources.http import ProviderHttp
+from services.processor.store import workers
+from services.processor.tokens import Tokens
+
+logger = structlog.get_logger(__name__)
+
+NAME = "processor"
+QUEUE = "processor"
+"""The name under which Ingest wakes workers."""
+_INBOX = "/mailmesh.ingest.v1.InboxService"
+_RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
+_VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
+_SHOW_SECONDS = 5.0
+
+
+async def work(stop: asyncio.Event) -> None:
+    """Works mailboxes until told to stop, then lets what runs come to its end or gives it back."""
+    settings = load(ProcessorSettings)
+    async with observed(NAME, settings):
+        await migrations(settings.database_url).check()
+        async with running(settings):
+            await stop.wait()
+
+
+@asynccontextmanager
+async def running(settings: ProcessorSettings) -> AsyncIterator[Desk]:
+    """Runs a worker while the block runs.
+
+    Args:
+        settings: What the environment says.
+
+    Yields:
+        The desk, for tests.
+    """
+    tls = TlsFiles.of(settings)
+    async with (
+        open_pool(settings.database_url, "processor worker", DatabaseLimits(settings.connections)) as pool,
+        mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_RETRY_SAFE) as ingest,
+        mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
+        ProviderHttp.open(
+            authority=settings.provider_ca,
+            connections=settings.provider_connections,
+            timeout_seconds=settings.provider_timeout_seconds,
+            max_bytes=settings.provider_answer_bytes,
+        ) as http,
+    ):
+        clock = SystemClock()
+        inbox = Inbox(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
+        tokens = Tokens(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
+        commits = Commits(pool, settings, clock)
+        provider_work = ProviderWork(http, tokens, settings)
+        mailbox_worker = MailboxWorker(inbox, commits, tokens, provider_work, settings, clock)
+        desk = Desk(inbox, commits, mailbox_worker.work, settings)
+        show = _Shown(commits, inbox.worker_id, clock.now(), desk)
+        loops = [
+            PeriodicLoop("lookups", settings.sweep_seconds, desk.sweep).run(),
+            PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
+            PeriodicLoop("schedule", settings.sweep_seconds, Schedule(commits, inbox, settings).round).run(),
+            PeriodicLoop("worker", _SHOW_SECONDS, show.round).run(),
+        ]
+        if settings.redis_url is not None:
+            loops.append(queue.work(settings.redis_url, QUEUE, desk.wake, at_once=100, job_seconds=10))
+        async with _desk_running(desk), background(*loops):
+            yield desk
+        await show.leave()
+
+
+def worker_id() -> str:
+    """Names this process: host, process id, and something that a restart changes."""
+    return f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
+
+
+@asynccontextmanager
+async def _desk_running(desk: Desk) -> AsyncIterator[None]:
+    """Runs the desk; behind the block it takes nothing more and ends what it has, while all else still stands."""
+    task = asyncio.create_task(desk.run(), name="desk")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class _Shown:
+    """Lets the pipeline's view see this worker."""
+
+    def __init__(self, commits: Commits, worker: str, started_at: datetime, desk: Desk) -> None:
+        self._commits = commits
+        self._worker = worker
+        self._started_at = started_at
+        self._desk = desk
+
+    async def round(self) -> int:
+        async with self._commits.reading() as connection:
+            await workers.show(connection, self._worker, self._started_at, self._desk.held)
+        return 0
+
+    async def leave(self) -> None:
+        try:
+            async with self._commits.reading() as connection:
+                await workers.leave(connection, self._worker)
+        except MeshError:
+            logger.info("worker could not sign off")
