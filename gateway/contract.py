@@ -1,0 +1,72 @@
+"""What the contract says of each service, read from the descriptor set: its door, its methods, its package."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceDescriptorProto
+
+from mailmesh.access.v1 import access_pb2
+
+DESCRIPTOR_NAME = "mailmesh.binpb"
+
+
+@dataclass(frozen=True)
+class ContractService:
+    """A service of the contract.
+
+    Attributes:
+        name: Full name, such as "mailmesh.vault.v1.TenantService".
+        door: The one door it has, a value of access_pb2.Door.
+        methods: Names of its RPCs, in the contract's order.
+        streams: Those of them that answer with a stream.
+    """
+
+    name: str
+    door: int
+    methods: tuple[str, ...]
+    streams: tuple[str, ...]
+
+    @property
+    def package(self) -> str:
+        """The part of the contract that it belongs to, such as "vault"."""
+        return self.name.split(".")[1]
+
+
+def descriptor_path() -> Path:
+    """Returns the descriptor set's file: from the repository, or as it was installed.
+
+    Raises:
+        FileNotFoundError: It is in neither place.
+    """
+    repository = Path(__file__).resolve().parent.parent / "gen" / DESCRIPTOR_NAME
+    installed = Path(access_pb2.__file__).parent.parent.parent / DESCRIPTOR_NAME
+    for path in (repository, installed):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"the contract's descriptor set is missing: neither {repository} nor {installed} exists")
+
+
+def edge_services(path: Path) -> list[ContractService]:
+    """Returns the services that the edge serves: those whose door is a key's or open."""
+    served = (access_pb2.DOOR_KEY, access_pb2.DOOR_OPEN)
+    return [service for service in services(path) if service.door in served]
+
+
+def services(path: Path) -> list[ContractService]:
+    """Reads all services of the contract from a descriptor set."""
+    descriptors = FileDescriptorSet.FromString(path.read_bytes())
+    return [
+        _service(file.package, service)
+        for file in descriptors.file
+        if file.package.startswith("mailmesh.")
+        for service in file.service
+    ]
+
+
+def _service(package: str, service: ServiceDescriptorProto) -> ContractService:
+    return ContractService(
+        name=f"{package}.{service.name}",
+        door=service.options.Extensions[access_pb2.door],
+        methods=tuple(method.name for method in service.method),
+        streams=tuple(method.name for method in service.method if method.server_streaming),
+    )

@@ -1,0 +1,137 @@
+"""Fills in the edge's configuration: settings and contract in, Envoy's YAML out."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jinja2
+
+from gateway.contract import ContractService, descriptor_path, edge_services
+from gateway.replies import LOCAL_REPLIES, PUSH_REFUSED
+from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
+from mailmesh.access.v1 import access_pb2
+
+TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
+CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor"}
+WEBHOOKS = "mailmesh.ingest.v1.IngestService"
+# Graph gives up after 3 seconds; a commit that is not had in 2 is refused by Ingest itself.
+WEBHOOK_TIMEOUT_SECONDS = 3
+# A batch of a thousand subscriptions is a thousand calls to a provider.
+TIMEOUT_SECONDS = {"mailmesh.ingest.v1.SubscriptionService": 300, "mailmesh.processor.v1.ProcessorService": 120}
+USUAL_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class EdgeService:
+    """A service as the template sees it."""
+
+    name: str
+    cluster: str
+    methods: tuple[str, ...]
+    streams: tuple[str, ...]
+    is_open: bool
+    is_webhook: bool
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+
+def render(settings: EdgeSettings) -> str:
+    """Renders the configuration.
+
+    Args:
+        settings: What differs between installations.
+
+    Returns:
+        YAML for `envoy --config-path`.
+    """
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - YAML, quoted by tojson
+    template = environment.from_string(TEMPLATE_PATH.read_text())
+    path = descriptor_path()
+    return template.render(
+        descriptor_path=str(path),
+        services=[_edge_service(service) for service in edge_services(path)],
+        listen=_address(settings.listen),
+        admin=_address(settings.admin_listen),
+        tls=_certificate(settings.tls_certificate, settings.tls_key),
+        mesh=_certificate(settings.mesh_certificate, settings.mesh_key)
+        | {"authority": str(settings.mesh_authority.resolve())},
+        upstreams={
+            "token_vault": [_address(text) for text in settings.token_vault],
+            "ingest": [_address(text) for text in settings.ingest],
+            "processor": [_address(text) for text in settings.processor],
+        },
+        pushes=_pushes(settings),
+        otlp=_otlp(settings),
+        allowed_origins=[{"exact": origin} for origin in settings.allowed_origins],
+        limits=settings,
+        local_replies=LOCAL_REPLIES,
+        push_refused=PUSH_REFUSED,
+    )
+
+
+def _edge_service(service: ContractService) -> EdgeService:
+    is_webhook = service.name == WEBHOOKS
+    usual = WEBHOOK_TIMEOUT_SECONDS if is_webhook else USUAL_TIMEOUT_SECONDS
+    return EdgeService(
+        name=service.name,
+        cluster=CLUSTERS[service.package],
+        methods=service.methods,
+        streams=service.streams,
+        is_open=service.door == access_pb2.DOOR_OPEN,
+        is_webhook=is_webhook,
+        timeout_seconds=TIMEOUT_SECONDS.get(service.name, usual),
+    )
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
+
+
+def _certificate(certificate: Path | None, key: Path | None) -> dict[str, str]:
+    if certificate is None or key is None:
+        return {}
+    # Envoy watches the folder: a renewed certificate is used without a restart.
+    return {
+        "certificate": str(certificate.resolve()),
+        "key": str(key.resolve()),
+        "directory": str(certificate.resolve().parent),
+    }
+
+
+def _pushes(settings: EdgeSettings) -> dict[str, object]:
+    if not settings.push_audiences:
+        return {}
+    is_private = settings.provider_ca is not None and settings.push_certs_url != DEFAULT_CERTS_URL
+    return {
+        "issuer": settings.push_issuer,
+        "audiences": settings.push_audiences,
+        "certs_url": settings.push_certs_url,
+        "certs_host": settings.push_certs_host,
+        "certs_port": settings.push_certs_port,
+        "is_address": _is_address(settings.push_certs_host),
+        "authorities": str(settings.provider_ca if is_private else settings.system_ca),
+    }
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _otlp(settings: EdgeSettings) -> dict[str, object]:
+    if not settings.otlp_endpoint:
+        return {}
+    url = urlsplit(settings.otlp_endpoint)
+    return {"host": url.hostname, "port": url.port or 4317, "sampling_percent": settings.trace_percent}

@@ -1,0 +1,63 @@
+"""The errors that Envoy makes itself, in the shape of every other error: `google.rpc.Status` as JSON."""
+
+import json
+from dataclasses import dataclass
+
+from google.rpc import code_pb2
+
+DOMAIN = "mailmesh"
+ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+
+
+@dataclass(frozen=True)
+class LocalReply:
+    """What Envoy answers for one HTTP status.
+
+    Attributes:
+        status: The HTTP status.
+        code: The gRPC code of the body.
+        reason: A name of the catalogue.
+        message: A sentence for people.
+    """
+
+    status: int
+    code: int
+    reason: str
+    message: str
+
+    @property
+    def body_format(self) -> dict[str, object]:
+        """Envoy's formatter of the body. It is fixed text: what the peer sent is not sent back."""
+        body = {
+            "code": self.code,
+            "message": self.message,
+            "details": [{"@type": ERROR_INFO, "reason": self.reason, "domain": DOMAIN, "metadata": {}}],
+        }
+        text = json.dumps(body).replace("%", "%%")
+        return {"text_format_source": {"inline_string": text}, "content_type": "application/json"}
+
+
+PUSH_REFUSED = LocalReply(401, code_pb2.UNAUTHENTICATED, "PUSH_TOKEN_INVALID", "The push has no token that verifies.")
+LOCAL_REPLIES = (
+    LocalReply(
+        400,
+        code_pb2.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        "The request is not one that the API takes: see its body, query and path.",
+    ),
+    LocalReply(404, code_pb2.NOT_FOUND, "ROUTE_NOT_FOUND", "There is nothing at this path. See the OpenAPI document."),
+    LocalReply(405, code_pb2.UNIMPLEMENTED, "ROUTE_NOT_FOUND", "This path does not take this method."),
+    LocalReply(408, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT", "The request did not arrive in time."),
+    LocalReply(413, code_pb2.RESOURCE_EXHAUSTED, "BODY_TOO_LARGE", "The body is larger than this path takes."),
+    LocalReply(
+        415, code_pb2.INVALID_ARGUMENT, "FIELD_INVALID", "The body's media type is not one that this path takes."
+    ),
+    LocalReply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "Too many requests. Slow down and try again."),
+    LocalReply(431, code_pb2.INVALID_ARGUMENT, "FIELD_INVALID", "The header fields are too large or too many."),
+    LocalReply(500, code_pb2.INTERNAL, "UNEXPECTED", "The edge failed. The header x-request-id finds it in the logs."),
+    LocalReply(
+        502, code_pb2.UNAVAILABLE, "SERVICE_UNAVAILABLE", "A service behind the edge did not answer. Try again."
+    ),
+    LocalReply(503, code_pb2.UNAVAILABLE, "SERVICE_UNAVAILABLE", "The service cannot take this now. Try again."),
+    LocalReply(504, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT", "The service did not answer in time. Try again."),
+)

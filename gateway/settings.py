@@ -1,0 +1,116 @@
+"""What the edge is told by its environment."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from services.meshkit.settings import CommaSeparated, EnvironmentSettings, env
+
+DEFAULT_CERTS_URL = "https://www.googleapis.com/oauth2/v3/certs"
+HOST_AND_PORT = r"^.+:\d{1,5}$"
+
+
+class EdgeSettings(EnvironmentSettings):
+    """Addresses, certificates and limits of the edge."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILMESH_EDGE_")
+
+    listen: str = Field("127.0.0.1:8080", description="Where the edge listens: host:port.", pattern=HOST_AND_PORT)
+    admin_listen: str = Field(
+        "127.0.0.1:9901",
+        description="Envoy's own admin interface: host:port. Keep it on loopback.",
+        pattern=HOST_AND_PORT,
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="The public certificate with its chain, PEM. Empty: plain HTTP, for loopback or behind a proxy.",
+    )
+    tls_key: Path | None = Field(None, description="The key of the public certificate, PEM.")
+    allowed_origins: CommaSeparated = Field(
+        (), description="Origins whose pages may call the edge from a browser (CORS)."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="How many proxies before the edge append to X-Forwarded-For."
+    )
+
+    mesh_certificate: Path = env("MAILMESH_TLS_CERT", description="The mesh certificate of identity `envoy`, PEM.")
+    mesh_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
+    mesh_authority: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
+    token_vault: CommaSeparated = env(
+        "MAILMESH_TOKEN_VAULT_ADDRESS", ("127.0.0.1:7101",), description="TokenVault's mesh ports: host:port, ..."
+    )
+    ingest: CommaSeparated = env(
+        "MAILMESH_INGEST_ADDRESS", ("127.0.0.1:7102",), description="Ingest's mesh ports: host:port, ..."
+    )
+    processor: CommaSeparated = env(
+        "MAILMESH_PROCESSOR_ADDRESS", ("127.0.0.1:7103",), description="Processor's mesh ports: host:port, ..."
+    )
+
+    public_url: str = env(
+        "MAILMESH_PUBLIC_URL", "", description="The address under which the outside reaches the edge."
+    )
+    push_audience: str = env(
+        "MAILMESH_GOOGLEWS_PUBSUB_AUDIENCE",
+        "",
+        description="The audience of Google's push tokens. Empty: the address of the push route under the public URL.",
+    )
+    push_issuer: str = env(
+        "MAILMESH_GOOGLEWS_ISSUER", "https://accounts.google.com", description="Who signs Google's push tokens."
+    )
+    push_certs_url: str = env(
+        "MAILMESH_GOOGLEWS_CERTS_URL",
+        DEFAULT_CERTS_URL,
+        description="Where Google's public keys are.",
+        pattern="^https://",
+    )
+    push_keys_seconds: int = Field(300, ge=1, description="How long Google's public keys are kept, seconds.")
+    provider_ca: Path | None = env(
+        "MAILMESH_PROVIDER_CA", None, description="The certificate authority of the address of Google's keys, PEM."
+    )
+    system_ca: Path = Field(
+        Path("/etc/ssl/certs/ca-certificates.crt"), description="The certificate authorities of this machine, PEM."
+    )
+    otlp_endpoint: str = env("MAILMESH_OTLP_ENDPOINT", "", description="Where traces are sent: http://host:4317.")
+    trace_percent: float = Field(100.0, ge=0, le=100, description="How many of a hundred requests are traced.")
+
+    webhook_body_bytes: int = Field(4 * 1024 * 1024, ge=4096, description="The largest body of a webhook, bytes.")
+    api_body_bytes: int = Field(1024 * 1024, ge=4096, description="The largest body of an API request, bytes.")
+    webhooks_per_second: int = Field(
+        2000, ge=1, description="Webhooks taken from one source address in a second; twenty times as many from all."
+    )
+    webhooks_burst: int = Field(10000, ge=1, description="Webhooks taken at once from one source address.")
+    api_per_second: int = Field(200, ge=1, description="API requests of one source address in a second.")
+    api_burst: int = Field(1000, ge=1, description="API requests of one source address at once.")
+    oauth_per_second: int = Field(20, ge=1, description="Requests without a key of one source address in a second.")
+    oauth_burst: int = Field(100, ge=1, description="Requests without a key of one source address at once.")
+    headers_seconds: int = Field(10, ge=1, description="How long a request's headers may take to arrive, seconds.")
+    request_seconds: int = Field(30, ge=1, description="How long a whole request may take to arrive, seconds.")
+    concurrent_requests: int = Field(
+        1024, ge=1, description="Requests under way to one service; beyond it, 503 at once."
+    )
+    connections: int = Field(10000, ge=1, description="Connections from outside; further ones are not accepted.")
+
+    @model_validator(mode="after")
+    def _certificate_and_key_go_together(self) -> "EdgeSettings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("MAILMESH_EDGE_TLS_CERTIFICATE and MAILMESH_EDGE_TLS_KEY are given together or not at all")
+        return self
+
+    @property
+    def push_audiences(self) -> list[str]:
+        """The audiences that a push token may have; empty when no push is expected."""
+        if self.push_audience:
+            return [self.push_audience]
+        return [f"{self.public_url}/api/googlews/webhook"] if self.public_url else []
+
+    @property
+    def push_certs_host(self) -> str:
+        """The host of the address of Google's keys."""
+        return urlsplit(self.push_certs_url).hostname or ""
+
+    @property
+    def push_certs_port(self) -> int:
+        """The port of the address of Google's keys."""
+        return urlsplit(self.push_certs_url).port or 443
