@@ -1,0 +1,312 @@
+"""Putting the simulator together and running its three servers in one loop."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from simulator.control.actions import Actions
+from simulator.control.app import control_app
+from simulator.control.mail import MailControl
+from simulator.control.scenario import Scenarios, read_file
+from simulator.control.world import WorldControl
+from simulator.directory import Directory
+from simulator.edge import TRANSPORT, Edge
+from simulator.files import write_private
+from simulator.google.accounts import ISSUER, GoogleAccounts
+from simulator.google.batch import Batch as GmailBatch
+from simulator.google.gmail import Gmail, GmailRules
+from simulator.google.history import History
+from simulator.google.pubsub import PubSub
+from simulator.google.token import TokenEndpoint as GoogleTokens
+from simulator.google.watch import Watches
+from simulator.http import JSON, Operations
+from simulator.keys import SigningKeys
+from simulator.knobs import Knobs
+from simulator.memory import Memory
+from simulator.microsoft.batch import Batch as GraphBatch
+from simulator.microsoft.delta import Delta
+from simulator.microsoft.graph import BASE, GraphRules, People
+from simulator.microsoft.login import Login
+from simulator.microsoft.messages import Messages
+from simulator.microsoft.notify import Notifier
+from simulator.microsoft.subscriptions import Subscriptions
+from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
+from simulator.postman import Postman
+from simulator.state import Client, Provider, World
+
+_HOST = "127.0.0.1"
+_GRACE_SECONDS = 3
+_SAVE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    cert: Path
+    key: Path
+    ca: Path | None = None
+    microsoft_port: int = 0
+    google_port: int = 0
+    control_port: int = 0
+    ready_file: Path | None = None
+    push_endpoint: str = ""
+    seed: int = 1
+    scenario: Path | None = None
+    state: Path | None = None
+    accounts: tuple[tuple[str, str], ...] = (("ms365", "anna@contoso.test"), ("googlews", "carla@fabrikam.test"))
+    mail: Path | None = None
+    old_mails: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    microsoft_client_id: str = "6731de76-14a6-49ae-97bc-6eba6914391e"
+    google_client_id: str = "418590-simulated.apps.googleusercontent.com"
+    microsoft_secret: str = field(default="simulated-ms365-secret", repr=False)
+    google_secret: str = field(default="GOCSPX-simulated-googlews-secret", repr=False)
+    topic: str = "projects/mailmesh-simulator/topics/gmail"
+    audience: str = "mailmesh-simulator"
+    service_account: str = "mailmesh-push@mailmesh-simulator.iam.gserviceaccount.com"
+
+    def clients(self) -> dict[Provider, Client]:
+        """Return the application that is registered at each provider."""
+        return {
+            "ms365": Client(self.microsoft_client_id, self.microsoft_secret),
+            "googlews": Client(self.google_client_id, self.google_secret),
+        }
+
+
+class Simulator:
+    """Both providers and the control API, wired."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        tls = ssl.create_default_context(cafile=str(options.ca)) if options.ca else None
+        self.world = world = World(knobs=Knobs(**options.settings), seed=options.seed, tls=tls)
+        for provider, client in options.clients().items():
+            world.clients[provider][client.client_id] = client
+        self._keys = {"ms365": SigningKeys("ms"), "googlews": SigningKeys("google")}
+        self._notifier = Notifier(world)
+        self._pubsub = PubSub(
+            world,
+            self._keys["googlews"],
+            endpoint=options.push_endpoint,
+            audience=options.audience or options.push_endpoint,
+            service_account=options.service_account,
+            subscription="projects/mailmesh-simulator/subscriptions/gmail-push",
+        )
+        self.directory = Directory(world, self._notifier)
+        self.postman = Postman(world)
+        self.microsoft, graph_rules, ms_tokens = self._build_microsoft()
+        self.google, google_tokens = self._build_google()
+        actions = Actions()
+        MailControl(world, self.directory, self.postman, ms_tokens, google_tokens).register(actions)
+        WorldControl(world, self._pubsub, self._keys, graph_rules).register(actions)
+        self.scenarios = Scenarios(actions)
+        self.scenarios.register()
+        actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
+        actions.add("info", "GET", "/control/info", lambda _body: self.info)
+        self.info: JSON = {}
+        self.control = control_app(actions)
+
+    def _build_microsoft(self) -> tuple[Edge, GraphRules, MicrosoftTokens]:
+        world, operations = self.world, Operations()
+        rules, tokens = GraphRules(world), MicrosoftTokens(world, self._keys["ms365"])
+        edge = Edge(world, "ms365", operations, rules)
+        world.subscriptions = Subscriptions(world, self._notifier)
+        # Delta before messages: "delta" would else be taken for a message's id.
+        for part in (Delta(world), Messages(world), People(world), world.subscriptions, GraphBatch(edge.serve), tokens):
+            part.register(operations)
+        Login(world, self._keys["ms365"]).register(operations)
+        return edge, rules, tokens
+
+    def _build_google(self) -> tuple[Edge, GoogleTokens]:
+        world, operations = self.world, Operations()
+        tokens = GoogleTokens(world, self._keys["googlews"])
+        edge = Edge(world, "googlews", operations, GmailRules(world))
+        world.watches = Watches(world, self._pubsub, self._options.topic)
+        for part in (Gmail(world), History(world), world.watches, GmailBatch(edge.serve), tokens):
+            part.register(operations)
+        GoogleAccounts(world, self._keys["googlews"]).register(operations)
+        return edge, tokens
+
+    def populate(self) -> None:
+        """Make the accounts of the command line, with their old mail, unless they are there already."""
+        options = self._options
+        for provider, address in options.accounts:
+            if self.world.account(address, provider):
+                continue
+            account = self.directory.add("ms365" if provider == "ms365" else "googlews", address)
+            if options.old_mails:
+                self.postman.load(account, {"count": options.old_mails})
+            if options.mail:
+                own = options.mail / address
+                self.postman.feed(account, own if own.is_dir() else options.mail)
+
+    def describe(self, control_url: str) -> JSON:
+        """Return the ready file's content: addresses, clients, accounts, and the settings that point services here."""
+        world, options = self.world, self._options
+        microsoft, google = world.microsoft_url, world.google_url
+        self.info = {
+            "pid": os.getpid(),
+            "microsoftUrl": microsoft,
+            "googleUrl": google,
+            "controlUrl": control_url,
+            "accounts": [
+                {
+                    "provider": account.provider,
+                    "address": account.address,
+                    "id": account.id,
+                    "directory": account.directory,
+                }
+                for accounts in world.accounts.values()
+                for account in accounts
+            ],
+            "env": {
+                "MAILMESH_MS365_AUTHORITY": f"{microsoft}/organizations",
+                "MAILMESH_MS365_GRAPH_URL": f"{microsoft}{BASE}",
+                "MAILMESH_MS365_CLIENT_ID": options.microsoft_client_id,
+                "MAILMESH_MS365_CLIENT_SECRET": options.microsoft_secret,
+                "MAILMESH_GOOGLEWS_AUTH_URL": f"{google}/o/oauth2/v2/auth",
+                "MAILMESH_GOOGLEWS_TOKEN_URL": f"{google}/token",
+                "MAILMESH_GOOGLEWS_REVOKE_URL": f"{google}/revoke",
+                "MAILMESH_GOOGLEWS_CERTS_URL": f"{google}/oauth2/v3/certs",
+                "MAILMESH_GOOGLEWS_USERINFO_URL": f"{google}/v1/userinfo",
+                "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
+                "MAILMESH_GOOGLEWS_CLIENT_ID": options.google_client_id,
+                "MAILMESH_GOOGLEWS_CLIENT_SECRET": options.google_secret,
+                "MAILMESH_GOOGLEWS_ISSUER": ISSUER,
+                "MAILMESH_GOOGLEWS_PUBSUB_TOPIC": options.topic,
+                "MAILMESH_GOOGLEWS_PUBSUB_AUDIENCE": self._pubsub.audience,
+                "MAILMESH_GOOGLEWS_PUBSUB_SERVICE_ACCOUNT": options.service_account,
+                **({"MAILMESH_PROVIDER_CA": str(options.ca.resolve())} if options.ca else {}),
+            },
+        }
+        return self.info
+
+
+class _Protocol(HttpToolsProtocol):
+    """Shows the application its connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: Any, options: Options | None) -> _Server:
+    tls = {"ssl_certfile": str(options.cert), "ssl_keyfile": str(options.key)} if options else {}
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        limit_concurrency=4096,
+        backlog=2048,
+        **tls,  # type: ignore[arg-type]
+    )
+    return _Server(config)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((_HOST, port))
+    listener.listen(2048)
+    return listener
+
+
+async def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    simulator = Simulator(options)
+    sockets = [_listen(port) for port in (options.microsoft_port, options.google_port, options.control_port)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    simulator.world.microsoft_url = f"https://{_HOST}:{ports[0]}"
+    simulator.world.google_url = f"https://{_HOST}:{ports[1]}"
+    memory = Memory(options.state, simulator.world, simulator.directory) if options.state else None
+    if memory:
+        memory.recall()
+    simulator.populate()
+    if options.scenario:
+        await simulator.scenarios.run_now(read_file(options.scenario))
+    servers = [
+        _server(simulator.microsoft, options),
+        _server(simulator.google, options),
+        _server(simulator.control, None),
+    ]
+    serving = [asyncio.create_task(server.serve([listener])) for server, listener in zip(servers, sockets, strict=True)]
+    stop = _stop_event(serving)
+    await _started(servers, serving)
+    ready = simulator.describe(f"http://{_HOST}:{ports[2]}")
+    if options.ready_file:
+        write_private(options.ready_file, json.dumps(ready, indent=2))
+    print(  # noqa: T201 - says where it is
+        f"simulator: microsoft {ready['microsoftUrl']} google {ready['googleUrl']} control {ready['controlUrl']}",
+        flush=True,
+    )
+    await _remember(memory, stop)
+    await _stop(simulator, servers, serving)
+    if memory:
+        memory.save()
+
+
+async def _remember(memory: Memory | None, stop: asyncio.Event) -> None:
+    """Save now and then, until it is time to stop; the longer a save takes, the rarer it is."""
+    pause = _SAVE_SECONDS
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            began = time.monotonic()
+            if memory:
+                memory.save()
+            pause = max(_SAVE_SECONDS, 100 * (time.monotonic() - began))
+
+
+def _stop_event(serving: "list[asyncio.Task[None]]") -> asyncio.Event:
+    """Return an event that a signal sets, or a server that ends by itself."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    for task in serving:
+        task.add_done_callback(lambda _task: stop.set())
+    return stop
+
+
+async def _started(servers: list[_Server], serving: "list[asyncio.Task[None]]") -> None:
+    while not all(server.started for server in servers):
+        if any(task.done() for task in serving):
+            msg = "a server did not start"
+            raise RuntimeError(msg)
+        await asyncio.sleep(0.01)
+
+
+async def _stop(simulator: Simulator, servers: list[_Server], serving: "list[asyncio.Task[None]]") -> None:
+    await simulator.scenarios.close()
+    await simulator.world.pushes.close()
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*serving, return_exceptions=True)

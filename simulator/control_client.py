@@ -1,0 +1,307 @@
+"""A client of the control API, for tests and for the shell.
+
+``python -m simulator.control_client URL METHOD PATH [name=value ...]``.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import yaml
+
+from simulator.http import JSON
+
+_TIMEOUT_SECONDS = 60.0
+Result = TypeVar("Result")
+
+
+class ControlRefusedError(Exception):
+    """The control API said no, and why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+
+class SimulatorControl:
+    """What a test may make happen; every method is one request and returns the answer's JSON.
+
+    Args:
+        url: Address of the control API, ``controlUrl`` of the ready file.
+
+    Use it in ``async with``, or close it with :meth:`close`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.AsyncClient(base_url=self.url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def request(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """Do any request below ``/control``.
+
+        Raises:
+            ControlRefusedError: The answer was an error.
+        """
+        answer = await self._client.request(method, f"/control{path}", json=body, params=query)
+        if answer.is_error:
+            raise ControlRefusedError(answer.status_code, answer.text)
+        return answer.json()
+
+    # Accounts and grants
+
+    async def create_account(self, provider: str, address: str, **facts: Any) -> JSON:
+        """Add an account; ``count`` with ``{n}`` in the address adds many."""
+        return _object(await self.request("POST", "/accounts", {"provider": provider, "address": address, **facts}))
+
+    async def accounts(self, provider: str = "") -> list[JSON]:
+        """Return the accounts."""
+        return _list(await self.request("GET", "/accounts", provider=provider))
+
+    async def update_account(self, account: str, **facts: Any) -> JSON:
+        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``."""
+        return _object(await self.request("PATCH", _account(account), facts))
+
+    async def remove_account(self, account: str) -> JSON:
+        """Remove an account."""
+        return _object(await self.request("DELETE", _account(account)))
+
+    async def issue_tokens(self, account: str, **facts: Any) -> JSON:
+        """Return a token response without a browser: ``scopes``, ``clientId``."""
+        return _object(await self.request("POST", f"{_account(account)}/grants", facts))
+
+    async def revoke(self, account: str, **facts: Any) -> JSON:
+        """Revoke an account's grants: ``reason``, ``access``, ``subscriptions``."""
+        return _object(await self.request("POST", f"{_account(account)}/revoke", facts))
+
+    async def expire_access_tokens(self, account: str = "") -> JSON:
+        """Expire access tokens at once, of one account or of all."""
+        return _object(await self.request("POST", "/expire-access-tokens", {"account": account}))
+
+    # Mail
+
+    async def deliver(self, account: str, **mail: Any) -> JSON:
+        """Deliver one mail: ``eml``, ``emlBase64`` or fields, and ``folder``, ``labels``, ``isRead``, ``silent``."""
+        return _object(await self.request("POST", f"{_account(account)}/messages", mail))
+
+    async def generate(self, account: str, count: int, **facts: Any) -> JSON:
+        """Deliver generated mails: ``seed``, ``first``, ``show``."""
+        return _object(await self.request("POST", f"{_account(account)}/generate", {"count": count, **facts}))
+
+    async def load_old(self, account: str, count: int, **facts: Any) -> JSON:
+        """Put old generated mails into a mailbox, silently: ``seed``, ``days``, ``folder``, ``labels``."""
+        return _object(await self.request("POST", f"{_account(account)}/load", {"count": count, **facts}))
+
+    async def deliver_to_many(self, accounts: Sequence[str], count: int, **facts: Any) -> JSON:
+        """Deliver generated mails to each of some accounts, turn by turn: ``seed``, ``first``."""
+        return _object(await self.request("POST", "/deliver", {"accounts": list(accounts), "count": count, **facts}))
+
+    async def churn(self, account: str, count: int, seed: int = 1) -> JSON:
+        """Do random things to a mailbox."""
+        return _object(await self.request("POST", f"{_account(account)}/churn", {"count": count, "seed": seed}))
+
+    async def update(self, account: str, mail_id: str, **changes: Any) -> JSON:
+        """Change ``isRead``, ``isFlagged``, ``categories``, ``importance``, or ``addLabels``, ``removeLabels``."""
+        return _object(await self.request("PATCH", _mail(account, mail_id), changes))
+
+    async def move(self, account: str, mail_id: str, folder: str) -> JSON:
+        """Move a mail to a folder, or out of the inbox to a label."""
+        return _object(await self.request("POST", f"{_mail(account, mail_id)}/move", {"folder": folder}))
+
+    async def trash(self, account: str, mail_id: str) -> JSON:
+        """Put a mail into the trash."""
+        return _object(await self.request("POST", f"{_mail(account, mail_id)}/trash"))
+
+    async def restore(self, account: str, mail_id: str) -> JSON:
+        """Take a mail out of the trash."""
+        return _object(await self.request("POST", f"{_mail(account, mail_id)}/restore"))
+
+    async def delete(self, account: str, mail_id: str) -> JSON:
+        """Delete a mail for good."""
+        return _object(await self.request("DELETE", _mail(account, mail_id)))
+
+    async def create_draft(self, account: str, **fields: Any) -> JSON:
+        """Keep a draft."""
+        return _object(await self.request("POST", f"{_account(account)}/drafts", fields))
+
+    async def update_draft(self, account: str, mail_id: str, **fields: Any) -> JSON:
+        """Change what a draft says; at Gmail the answer has its new id."""
+        return _object(await self.request("PATCH", f"{_account(account)}/drafts/{quote(mail_id, safe='')}", fields))
+
+    async def send_draft(self, account: str, mail_id: str) -> JSON:
+        """Send a draft; at Gmail the answer has its new id."""
+        return _object(await self.request("POST", f"{_account(account)}/drafts/{quote(mail_id, safe='')}/send"))
+
+    async def truth(self, account: str) -> JSON:
+        """Return ``messages`` and ``deleted`` of a mailbox with their state."""
+        return _object(await self.request("GET", f"{_account(account)}/truth"))
+
+    async def add_folder(self, account: str, name: str, **facts: Any) -> JSON:
+        """Add a folder or label."""
+        return _object(await self.request("POST", f"{_account(account)}/folders", {"name": name, **facts}))
+
+    async def expire_history(self, account: str, **facts: Any) -> JSON:
+        """Make history ids or delta tokens too old: for Graph ``status`` and ``code``."""
+        return _object(await self.request("POST", f"{_account(account)}/expire-history", facts))
+
+    # Faults, calls, clock, settings
+
+    async def add_fault(self, kind: str, **facts: Any) -> JSON:
+        """Put a fault in force; see :class:`simulator.faults.Fault`."""
+        return _object(await self.request("POST", "/faults", {"kind": kind, **facts}))
+
+    async def clear_faults(self) -> JSON:
+        """End all faults."""
+        return _object(await self.request("DELETE", "/faults"))
+
+    async def calls(self, **filters: Any) -> list[JSON]:
+        """Return the newest calls: ``endpoint``, ``account``, ``status``, ``after``, ``limit``."""
+        return _list(await self.request("GET", "/calls", **filters))
+
+    async def call_count(self, endpoint: str = "*", account: str = "*", status: int = 0) -> int:
+        """Return how many calls match."""
+        counts = await self.request("GET", "/calls/counts", endpoint=endpoint, account=account, status=status)
+        return int(counts["total"])
+
+    async def call_counts(self, **filters: Any) -> JSON:
+        """Return counts by endpoint and status, and the most Graph requests at once per mailbox."""
+        return _object(await self.request("GET", "/calls/counts", **filters))
+
+    async def reset_calls(self) -> JSON:
+        """Forget all calls."""
+        return _object(await self.request("DELETE", "/calls"))
+
+    async def advance_clock(self, seconds: float) -> JSON:
+        """Move the clock forward."""
+        return _object(await self.request("POST", "/clock", {"advanceSeconds": seconds}))
+
+    async def set(self, **settings: Any) -> JSON:
+        """Change settings; see :class:`simulator.knobs.Knobs`."""
+        return _object(await self.request("PATCH", "/settings", settings))
+
+    async def reset(self) -> JSON:
+        """End faults, forget calls and pushes, put clock and settings back; accounts and mail stay."""
+        return _object(await self.request("POST", "/reset"))
+
+    # Subscriptions, watches, pushes
+
+    async def subscriptions(self, account: str = "") -> list[JSON]:
+        """Return Graph's living subscriptions."""
+        return _list(await self.request("GET", "/subscriptions", account=account))
+
+    async def silence_subscription(self, subscription_id: str, *, silent: bool = True) -> JSON:
+        """Make a subscription dead without a word, or alive again."""
+        return _object(await self.request("POST", f"/subscriptions/{subscription_id}/silence", {"silent": silent}))
+
+    async def remove_subscription(self, subscription_id: str) -> JSON:
+        """Forget a subscription without a word."""
+        return _object(await self.request("DELETE", f"/subscriptions/{subscription_id}"))
+
+    async def send_lifecycle(self, subscription_id: str, event: str) -> JSON:
+        """Send ``reauthorizationRequired``, ``subscriptionRemoved`` or ``missed``."""
+        return _object(await self.request("POST", f"/subscriptions/{subscription_id}/lifecycle", {"event": event}))
+
+    async def watches(self) -> list[JSON]:
+        """Return Gmail's living watches."""
+        return _list(await self.request("GET", "/watches"))
+
+    async def silence_watch(self, account: str, *, silent: bool = True) -> JSON:
+        """Make a watch dead without a word, or alive again."""
+        return _object(await self.request("POST", f"{_account(account)}/watch/silence", {"silent": silent}))
+
+    async def remove_watch(self, account: str) -> JSON:
+        """Forget a watch without a word."""
+        return _object(await self.request("DELETE", f"{_account(account)}/watch"))
+
+    async def pushes(self, limit: int = 1000) -> JSON:
+        """Return ``log``, ``counts`` and ``pending`` of the POSTs to notification URLs."""
+        return _object(await self.request("GET", "/pushes", limit=limit))
+
+    async def wait_until_pushed(self, seconds: float = 10.0) -> bool:
+        """Wait until no notification is on its way; return whether that came to pass."""
+        return bool((await self.request("GET", "/pushes/idle", seconds=seconds))["idle"])
+
+    async def set_pubsub(self, **facts: Any) -> JSON:
+        """Change ``endpoint``, ``audience``, ``serviceAccount`` of the pushes."""
+        return _object(await self.request("PATCH", "/pubsub", facts))
+
+    async def forge_push(self, **facts: Any) -> JSON:
+        """Return ``token`` and ``body`` of a push: ``claims`` overrides, ``wrongKey``, ``address``, ``historyId``."""
+        return _object(await self.request("POST", "/pubsub/forge", facts))
+
+    async def rotate_keys(self, provider: str) -> JSON:
+        """Give a provider a new signing key."""
+        return _object(await self.request("POST", "/keys/rotate", {"provider": provider}))
+
+    async def run_scenario(self, scenario: JSON) -> JSON:
+        """Start a scenario: what a file would say, as JSON."""
+        return _object(await self.request("POST", "/scenario", scenario))
+
+    async def start_load(self, accounts: Sequence[str], per_second: float, seconds: float, seed: int = 1) -> JSON:
+        """Deliver generated mail at a steady rate, in the background."""
+        body = {"accounts": list(accounts), "perSecond": per_second, "seconds": seconds, "seed": seed}
+        return _object(await self.request("POST", "/load", body))
+
+
+def blocking(url: str, work: Callable[[SimulatorControl], Awaitable[Result]]) -> Result:
+    """Do some work where there is no event loop, e.g. ``blocking(url, lambda c: c.truth("a@b.test"))``."""
+
+    async def do() -> Result:
+        async with SimulatorControl(url) as control:
+            return await work(control)
+
+    return asyncio.run(do())
+
+
+def _account(account: str) -> str:
+    return f"/accounts/{quote(account, safe='@')}"
+
+
+def _mail(account: str, mail_id: str) -> str:
+    return f"{_account(account)}/messages/{quote(mail_id, safe='')}"
+
+
+def _object(answer: Any) -> JSON:
+    if not isinstance(answer, dict):
+        msg = f"not an object: {answer!r}"
+        raise TypeError(msg)
+    return answer
+
+
+def _list(answer: Any) -> list[JSON]:
+    if not isinstance(answer, list):
+        msg = f"not a list: {answer!r}"
+        raise TypeError(msg)
+    return answer
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do one request from the shell and print the answer."""
+    if len(arguments) < 3:
+        print("usage: python -m simulator.control_client URL METHOD PATH [name=value ...]", file=sys.stderr)  # noqa: T201
+        return 2
+    url, method, path, *pairs = arguments
+    body = {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+    answer = blocking(url, lambda control: control.request(method.upper(), path.removeprefix("/control"), body or None))
+    print(json.dumps(answer, indent=2))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,218 @@
+"""The ASGI side of a provider: reads a call, lets faults strike, runs the operation, logs, answers."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from simulator.faults import Fault
+from simulator.http import ApiError, Call, Operation, Operations, Reply
+from simulator.state import Provider, World
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[MutableMapping[str, Any]], Any]
+
+TRANSPORT = "simulator.transport"  # where the server leaves the connection, for faults that cut it
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+_WIRE_FAULTS = frozenset({"truncate", "hang", "close", "garbage"})
+
+
+class Rules(Protocol):
+    """What a provider adds to the common path of a call."""
+
+    def normalize(self, path: str) -> str:
+        """Return the path in the spelling of the operations' table."""
+        ...
+
+    def identify(self, operation: Operation, call: Call) -> None:
+        """Find out whose call it is; an API call without a good token raises :class:`ApiError`."""
+        ...
+
+    def slot(self, operation: Operation, call: Call) -> AbstractContextManager[None]:
+        """Account for the call while it runs; throttling raises :class:`ApiError`."""
+        ...
+
+    def failure(self, operation: str, status: int, code: str, retry_after: int | None) -> Reply:
+        """Return an error in the provider's manner."""
+        ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """An answer and what is to be done to it on the wire."""
+
+    reply: Reply
+    wire_fault: Fault | None = None
+
+
+class Edge:
+    """One provider as an ASGI application."""
+
+    def __init__(self, world: World, provider: Provider, operations: Operations, rules: Rules) -> None:
+        self._world = world
+        self._provider = provider
+        self._operations = operations
+        self._rules = rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        call = _call(scope, await _body(receive))
+        try:
+            outcome = await self.serve(call)
+        except Exception:
+            # Nothing below is expected to fail: what does is a fault of the simulator, and must be seen.
+            logger.exception("%s %s failed", call.method, call.path)
+            outcome = Outcome(self._rules.failure("unknown", 500, "", None))
+        fault = outcome.wire_fault
+        if fault is None:
+            await _send(send, outcome.reply, outcome.reply.content())
+        else:
+            await _mangle(fault, outcome.reply, scope, receive, send)
+
+    async def serve(self, call: Call) -> Outcome:
+        """Run one call, log it, and return what to answer; batches come here again for each of their parts."""
+        started = time.perf_counter()
+        call.path = self._rules.normalize(call.path)
+        found = self._operations.find(call.method, call.path)
+        if found is None:
+            outcome, name, struck = Outcome(self._unknown(call)), "unknown", ""
+        else:
+            operation, call.params = found
+            name = operation.name
+            outcome, struck = await self._run(operation, call)
+        self._world.calls.add(
+            at=self._world.clock.seconds(),
+            provider=self._provider,
+            method=call.method,
+            path=call.path,
+            endpoint=name,
+            account=call.account.address if call.account else "",
+            status=outcome.reply.status,
+            milliseconds=round((time.perf_counter() - started) * 1000, 3),
+            fault=struck,
+            inside_batch=call.inside_batch,
+        )
+        return outcome
+
+    def _unknown(self, call: Call) -> Reply:
+        status = 405 if self._operations.knows(call.path) else 404
+        return self._rules.failure("unknown", status, "", None)
+
+    async def _run(self, operation: Operation, call: Call) -> tuple[Outcome, str]:
+        refusal: ApiError | None = None
+        try:
+            self._rules.identify(operation, call)
+        except ApiError as error:
+            refusal = error
+        faults = self._world.faults.strike(operation.name, call.account.address if call.account else "")
+        struck = ",".join(fault.kind for fault in faults)
+        try:
+            if refusal:
+                raise refusal
+            with self._rules.slot(operation, call):
+                reply = await self._attempt(operation, call, faults)
+        except ApiError as error:
+            reply = error.reply
+        except (ValueError, KeyError, TypeError) as error:
+            # The body is not what the operation takes.
+            logger.warning("%s %s: %r", call.method, call.path, error)
+            reply = self._rules.failure(operation.name, 400, "", None)
+        wire = next((fault for fault in faults if fault.kind in _WIRE_FAULTS), None)
+        if wire and call.inside_batch:
+            return Outcome(self._rules.failure(operation.name, 503, "", None)), struck
+        return Outcome(reply, wire), struck
+
+    async def _attempt(self, operation: Operation, call: Call, faults: list[Fault]) -> Reply:
+        # A batch takes as long as what is in it.
+        if self._world.knobs.latency_seconds and not operation.name.endswith(".batch"):
+            await asyncio.sleep(self._world.knobs.latency_seconds)
+        if spoiled := await self._strike(operation, faults, "before"):
+            return spoiled
+        reply = operation.handler(call)
+        done = await reply if isawaitable(reply) else reply
+        return await self._strike(operation, faults, "after") or done
+
+    async def _strike(self, operation: Operation, faults: list[Fault], phase: str) -> Reply | None:
+        """Apply the faults of a phase; a hang before the call means that it never takes effect."""
+        for fault in faults:
+            if fault.phase != phase:
+                continue
+            if fault.kind == "latency":
+                await asyncio.sleep(fault.seconds)
+            elif fault.kind in {"status", "invalid_grant"}:
+                status = 400 if fault.kind == "invalid_grant" else fault.status
+                code = fault.code or ("invalid_grant" if fault.kind == "invalid_grant" else "")
+                return self._rules.failure(operation.name, status, code, fault.retry_after)
+            elif fault.kind in {"hang", "close"}:
+                return Reply(503)
+        return None
+
+
+def _call(scope: Scope, body: bytes) -> Call:
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return Call(scope["method"], raw_path.decode("latin-1").partition("?")[0], query, headers, body)
+
+
+async def _body(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if not message.get("more_body") or size > _MAX_BODY_BYTES:
+            return b"".join(chunks)
+
+
+def _head(reply: Reply, length: int) -> dict[str, Any]:
+    headers = {"content-type": reply.content_type(), **{name.lower(): value for name, value in reply.headers.items()}}
+    if reply.status != 204:
+        headers["content-length"] = str(length)
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": reply.status, "headers": pairs}
+
+
+async def _send(send: Send, reply: Reply, content: bytes) -> None:
+    await send(_head(reply, len(content)))
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _mangle(fault: Fault, reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+    """Spoil an answer on the wire. Returning in the middle of an answer makes the server close the connection."""
+    content = reply.content()
+    if fault.kind == "garbage":
+        reply = Reply(
+            reply.status,
+            content[: len(content) // 2] + b"\x00<html>",
+            {**reply.headers, "content-type": reply.content_type()},
+        )
+        await _send(send, reply, reply.content())
+    elif fault.kind == "truncate":
+        await send(_head(reply, len(content) + 1))
+        await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
+    elif fault.kind == "hang":
+        await _wait_for_disconnect(receive, fault.seconds)
+        scope[TRANSPORT].abort()
+    else:
+        scope[TRANSPORT].abort()
+
+
+async def _wait_for_disconnect(receive: Receive, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""Google accounts, Gmail, and the pushing side of Pub/Sub."""

@@ -1,0 +1,114 @@
+"""A mail as Gmail shows it: ids and labels, headers, a tree of parts, or the bytes."""
+
+import base64
+import html
+import itertools
+import re
+from functools import lru_cache
+
+from simulator.eml import MailSource, Part, parsed
+from simulator.google.mailbox import GmailMail, GmailMailbox
+from simulator.http import JSON
+
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_fetches = itertools.count(1)
+
+
+def b64url(content: bytes) -> str:
+    """Return bytes in the URL-safe alphabet, padded."""
+    return base64.urlsafe_b64encode(content).decode()
+
+
+class View:
+    """Shows messages of one mailbox in one format."""
+
+    def __init__(
+        self, mailbox: GmailMailbox, *, body_charset: str = "utf-8", metadata_headers: tuple[str, ...] = ()
+    ) -> None:
+        self._mailbox = mailbox
+        self._body_charset = body_charset
+        self._metadata_headers = frozenset(name.lower() for name in metadata_headers)
+
+    def message(self, mail: GmailMail, form: str) -> JSON:
+        """Return a message as ``minimal``, ``metadata``, ``full`` or ``raw``."""
+        shown: JSON = {
+            "id": self._mailbox.id_of(mail.serial),
+            "threadId": self._mailbox.id_of(mail.thread),
+            "labelIds": sorted(mail.labels),
+            "snippet": snippet(mail.source),
+            "sizeEstimate": size(mail.source),
+            "historyId": str(mail.history_id),
+            "internalDate": str(mail.received_ms),
+        }
+        if form == "raw":
+            shown["raw"] = b64url(mail.source.raw())
+        elif form == "metadata":
+            root = parsed(mail.source)
+            shown["payload"] = {"mimeType": root.content_type, "headers": _headers(root, self._metadata_headers)}
+        elif form == "full":
+            shown["payload"] = self._part(mail, parsed(mail.source), "")
+        return shown
+
+    def _part(self, mail: GmailMail, part: Part, part_id: str) -> JSON:
+        shown: JSON = {
+            "partId": part_id,
+            "mimeType": part.content_type,
+            "filename": part.filename or ("noname.eml" if part.content_type == "message/rfc822" else ""),
+            "headers": _headers(part),
+        }
+        if part.content_type.startswith("multipart/"):
+            shown["body"] = {"size": 0}
+        elif part.is_attachment():
+            shown["body"] = {"attachmentId": attachment_id(mail.serial, part_id), "size": len(part.content)}
+        else:
+            content = self._text(part)
+            shown["body"] = {"size": len(content), "data": b64url(content)} if content else {"size": 0}
+        if part.children:
+            prefix = f"{part_id}." if part_id else ""
+            shown["parts"] = [self._part(mail, child, f"{prefix}{index}") for index, child in enumerate(part.children)]
+        return shown
+
+    def _text(self, part: Part) -> bytes:
+        if self._body_charset == "utf-8" and part.charset.lower() not in {"", "utf-8", "us-ascii"}:
+            return part.text().encode()
+        return part.content
+
+
+def _headers(part: Part, only: frozenset[str] = frozenset()) -> list[JSON]:
+    return [{"name": name, "value": value} for name, value in part.headers if not only or name.lower() in only]
+
+
+def attachment_id(serial: int, part_id: str) -> str:
+    """Return an id for an attachment: another one at each fetch, all of them good."""
+    return "ANGjdJ" + b64url(f"{serial}/{part_id}/{next(_fetches)}/".encode().ljust(60, b"."))
+
+
+def find_attachment(mail: GmailMail, given: str) -> Part | None:
+    """Return the part that an attachment's id names."""
+    try:
+        serial, part_id, _ = base64.urlsafe_b64decode(given[6:]).decode().split("/", 2)
+    except ValueError:
+        return None
+    part = parsed(mail.source) if serial == str(mail.serial) else None
+    for index in part_id.split(".") if part_id else []:
+        if part is None or not index.isdecimal() or int(index) >= len(part.children):
+            return None
+        part = part.children[int(index)]
+    return part
+
+
+@lru_cache(maxsize=4096)
+def snippet(source: MailSource) -> str:
+    """Return the beginning of a mail's text, HTML-escaped as Gmail does."""
+    for wanted in ("text/plain", "text/html"):
+        for part in parsed(source).walk():
+            if part.content_type == wanted and not part.is_attachment():
+                text = part.text() if wanted == "text/plain" else html.unescape(_TAGS.sub(" ", part.text()))
+                return html.escape(" ".join(text.split())[:200])
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def size(source: MailSource) -> int:
+    """Return how many bytes a mail has."""
+    return len(source.raw())

@@ -1,0 +1,89 @@
+"""What may be turned while the simulator runs, with the real providers' rules as defaults."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Knobs(BaseModel):
+    """Settings that the command line (``--set``), a scenario or ``PATCH /control/settings`` may change."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    access_token_seconds: int = Field(default=3599, description="life of an access token at both providers")
+    code_seconds: int = Field(default=600, description="life of an authorization code")
+    ms_refresh_token_seconds: int = Field(
+        default=90 * 86400, description="a Microsoft refresh token dies when unused for so long"
+    )
+    ms_max_app_tokens: int = Field(
+        default=50, description="refresh tokens kept per Microsoft account and client; the oldest is forgotten"
+    )
+    google_max_refresh_tokens: int = Field(
+        default=100, description="refresh tokens per Google account and client; the oldest dies silently"
+    )
+
+    latency_seconds: float = Field(default=0.0, ge=0, description="added to every provider call")
+    graph_concurrency: int = Field(
+        default=4, ge=0, description="requests at once per app and mailbox before 429; 0 = no limit"
+    )
+    graph_requests_per_10_minutes: int = Field(
+        default=0, ge=0, description="per app and mailbox; real value 10000; 0 = no limit"
+    )
+    graph_retry_after_seconds: int = Field(default=1, ge=0, description="Retry-After of Graph's own throttling")
+    gmail_units_per_minute: int = Field(
+        default=0, ge=0, description="quota units per user and minute; real value 6000; 0 = no limit"
+    )
+
+    subscription_max_minutes: int = Field(default=10080, description="longest life of a Graph subscription")
+    subscription_min_minutes: int = Field(default=45, description="shorter requests are raised to this without a word")
+    subscription_over_max: Literal["reject", "cap"] = Field(default="reject", description="what a longer request gets")
+    subscriptions_per_mailbox: int = Field(default=1000, description="403 beyond it")
+    validation_timeout_seconds: float = Field(
+        default=10.0, description="how long a notification URL may take to echo the token"
+    )
+    allow_http_loopback: bool = Field(
+        default=True, description="accept http:// notification URLs on loopback addresses"
+    )
+
+    notification_batch_max: int = Field(default=20, ge=1, description="items in one Graph notification POST")
+    notification_batch_wait_seconds: float = Field(default=0.0, ge=0, description="how long an item waits for company")
+    push_concurrency: int = Field(default=16, ge=1, description="POSTs at once per notification URL")
+    push_timeout_seconds: float = Field(
+        default=3.0, description="Graph's patience with the first try (10 for the others); Pub/Sub's is below"
+    )
+    push_retry_timeout_seconds: float = Field(default=10.0, description="Graph's patience with a repetition")
+    pubsub_ack_deadline_seconds: float = Field(default=10.0, description="Pub/Sub's patience")
+    push_retry_first_seconds: float = Field(
+        default=1.0, description="first wait before a push is repeated; doubles each time"
+    )
+    push_retry_max_seconds: float = Field(default=60.0, description="longest wait between repetitions")
+    push_retry_for_seconds: float = Field(default=4 * 3600.0, description="Graph gives a notification up after this")
+    pubsub_retention_seconds: float = Field(default=7 * 86400.0, description="Pub/Sub gives a message up after this")
+    push_pending_max: int = Field(
+        default=200_000, description="notifications waiting per URL; those beyond are dropped and counted"
+    )
+
+    gmail_max_events_per_second: float = Field(
+        default=0.0, ge=0, description="per user, surplus dropped; real value 1; 0 = no limit"
+    )
+    watch_seconds: int = Field(default=7 * 86400, description="life of a Gmail watch")
+    history_seconds: int = Field(default=7 * 86400, description="how long history records are kept")
+    history_records_max: int = Field(default=200_000, description="history records kept per mailbox")
+    pubsub_history_id: Literal["number", "string"] = Field(
+        default="number", description="spelling of historyId in a push"
+    )
+    pubsub_base64: Literal["standard", "url"] = Field(default="standard", description="alphabet of data in a push")
+    gmail_body_charset: Literal["utf-8", "original"] = Field(
+        default="utf-8", description="charset of text bodies served by Gmail"
+    )
+
+    graph_resource_spelling: Literal["plain", "lower", "quoted", "mixed"] = Field(
+        default="mixed", description="how notifications spell the resource path"
+    )
+    graph_deleted_etag: bool = Field(default=True, description="deleted notifications carry an etag")
+    graph_echo_updates: int = Field(
+        default=0, ge=0, description="spurious updated notifications after each created one"
+    )
+    delta_page_size: int = Field(
+        default=10, ge=1, description="default page of a delta query; odata.maxpagesize overrides"
+    )

@@ -1,0 +1,1 @@
+"""The Microsoft identity platform and Microsoft Graph."""

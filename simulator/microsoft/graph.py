@@ -1,0 +1,258 @@
+"""Graph's common rules (tokens, users, throttling) and the resources about people and folders."""
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from simulator.http import JSON, ApiError, Call, Operation, Operations, Reply
+from simulator.mailbox import MailboxError
+from simulator.microsoft.errors import aadsts, graph_error, graph_reply
+from simulator.microsoft.folders import Folder
+from simulator.microsoft.mailbox import GraphMailbox
+from simulator.microsoft.odata import number, seal, unseal
+from simulator.pages import joined
+from simulator.state import Account, World
+
+BASE = "/graph/v1.0"
+USER = f"{BASE}/users/{{user}}"
+READ = ("Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite")
+WRITE = ("Mail.ReadWrite",)
+_QUOTED = re.compile(r"\((?:'|%27)(.*?)(?:'|%27)\)")
+_TEN_MINUTES = 600.0
+
+
+class GraphRules:
+    """Who calls, whether they may, and whether they call too much."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._running: Counter[tuple[str, str]] = Counter()
+        self._recent: dict[tuple[str, str], deque[float]] = {}
+        self.most_at_once: Counter[str] = Counter()
+
+    def normalize(self, path: str) -> str:
+        """Bring ``/me`` and ``folder('x')`` into the table's spelling."""
+        if not path.startswith(BASE):
+            return path
+        path = _QUOTED.sub(r"/\1", path).replace("()", "")
+        return (
+            f"{BASE}/users/me{path[len(BASE) + 3 :]}"
+            if path == f"{BASE}/me" or path.startswith(f"{BASE}/me/")
+            else path
+        )
+
+    def identify(self, operation: Operation, call: Call) -> None:
+        """Check the bearer token and find the mailbox; at the token endpoint only find out whose grant it is."""
+        if not operation.is_api:
+            if operation.name == "ms.token":
+                form = call.form()
+                call.account = self._world.tokens["ms365"].account_of(form.get("refresh_token") or form.get("code", ""))
+            return
+        scheme, _, token = call.headers.get("authorization", "").partition(" ")
+        call.grant = self._world.tokens["ms365"].grant(token) if scheme.lower() == "bearer" else None
+        if call.grant is None:
+            raise _unauthenticated(token)
+        call.account = self._user(call) if "user" in call.params else call.grant.account
+        if operation.scopes and not operation.scopes & call.grant.scopes:
+            raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+        if "user" in call.params and operation.scopes and call.account and not call.account.has_mailbox:
+            raise graph_error(
+                404,
+                "MailboxNotEnabledForRESTAPI",
+                "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
+            )
+
+    def _user(self, call: Call) -> Account:
+        grant = call.grant
+        assert grant is not None  # noqa: S101  identify has just set it
+        name = (
+            call.params["user"].partition("@")[0]
+            if call.params["user"].count("@") == 1 and "." not in call.params["user"]
+            else call.params["user"]
+        )
+        if name == "me":
+            if grant.account is None:
+                raise graph_error(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
+            return grant.account
+        account = self._world.accounts["ms365"].find(name)
+        if account is None or account.directory != grant.directory:
+            raise graph_error(404, "Request_ResourceNotFound", f"Resource '{name}' does not exist.")
+        if grant.account not in (None, account):
+            raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+        return account
+
+    @contextmanager
+    def slot(self, operation: Operation, call: Call) -> Iterator[None]:
+        """Hold one of the mailbox's few places while the call runs."""
+        if not operation.scopes or call.account is None or call.grant is None or operation.name == "graph.batch":
+            yield
+            return
+        key = (call.grant.client_id, call.account.id)
+        self._count(key)
+        limit = self._world.knobs.graph_concurrency
+        if limit and self._running[key] >= limit:
+            raise ApiError(self._throttled("MailboxConcurrency"))
+        self._running[key] += 1
+        self.most_at_once[call.account.address] = max(self.most_at_once[call.account.address], self._running[key])
+        try:
+            yield
+        finally:
+            self._running[key] -= 1
+            if not self._running[key]:
+                del self._running[key]
+
+    def _count(self, key: tuple[str, str]) -> None:
+        limit = self._world.knobs.graph_requests_per_10_minutes
+        if not limit:
+            return
+        now = self._world.clock.seconds()
+        recent = self._recent.setdefault(key, deque(maxlen=limit))
+        while recent and recent[0] <= now - _TEN_MINUTES:
+            recent.popleft()
+        if len(recent) >= limit:
+            raise ApiError(self._throttled("RequestRate"))
+        recent.append(now)
+
+    def _throttled(self, which: str) -> Reply:
+        message = f"Application is over its {which} limit."
+        return graph_reply(
+            429, "ApplicationThrottled", message, retry_after=self._world.knobs.graph_retry_after_seconds
+        )
+
+    def failure(self, operation: str, status: int, code: str, retry_after: int | None) -> Reply:
+        """Return a fault's answer: an AADSTS body at the token endpoint, Graph's error elsewhere."""
+        if not operation.startswith("ms."):
+            return graph_reply(status, code, retry_after=retry_after)
+        usual = {400: ("invalid_grant", 50173), 401: ("invalid_client", 7000215)}
+        error, aad = usual.get(status, ("temporarily_unavailable", 90033))
+        name, _, digits = code.partition(":")
+        reply = aadsts(name or error, int(digits or aad), self._world.clock.now(), status=status).reply
+        if retry_after is not None:
+            reply.headers["retry-after"] = str(retry_after)
+        return reply
+
+
+def _unauthenticated(token: str) -> ApiError:
+    message = "Lifetime validation failed, the token is expired." if token else "Access token is empty."
+    reply = graph_reply(401, "InvalidAuthenticationToken", message)
+    reply.headers["www-authenticate"] = (
+        'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
+    )
+    return ApiError(reply)
+
+
+def mailbox_of(call: Call) -> GraphMailbox:
+    """Return the mailbox that the call is about."""
+    assert call.account is not None  # noqa: S101  every mailbox operation names its user
+    return cast("GraphMailbox", call.account.mailbox)
+
+
+def folder_of(call: Call, name: str = "folder") -> Folder:
+    """Return the folder that the call names.
+
+    Raises:
+        ApiError: 404, there is none.
+    """
+    try:
+        return mailbox_of(call).folder(call.params[name])
+    except MailboxError as error:
+        raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+
+
+class People:
+    """``/me``, ``/users/{id}`` and mail folders."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def register(self, operations: Operations) -> None:
+        """Add the resources to the provider's table."""
+        operations.add(
+            "graph.users.get", "GET", USER, self.user, scopes=("User.Read", "User.Read.All", "User.ReadBasic.All")
+        )
+        operations.add("graph.userinfo", "GET", "/graph/oidc/userinfo", self.userinfo)
+        for path in (f"{USER}/mailFolders", f"{USER}/mailFolders/{{parent}}/childFolders"):
+            operations.add("graph.folders.list", "GET", path, self.folders, scopes=READ)
+            operations.add("graph.folders.create", "POST", path, self.create_folder, scopes=WRITE)
+        operations.add("graph.folders.get", "GET", f"{USER}/mailFolders/{{folder}}", self.folder, scopes=READ)
+
+    def user(self, call: Call) -> Reply:
+        """Return a person, with the properties Graph gives without being asked."""
+        account = call.account
+        assert account is not None  # noqa: S101  the path names a user
+        whole: JSON = {
+            "businessPhones": [],
+            "displayName": account.name,
+            "givenName": account.name.partition(" ")[0],
+            "jobTitle": None,
+            "mail": account.address,
+            "mobilePhone": None,
+            "officeLocation": None,
+            "preferredLanguage": None,
+            "surname": account.name.partition(" ")[2] or None,
+            "userPrincipalName": account.principal,
+            "id": account.id,
+        }
+        names = [name.strip() for name in call.first("$select").split(",") if name.strip()]
+        shown = {key: value for key, value in whole.items() if not names or key in names}
+        return Reply(200, {"@odata.context": f"{self._world.microsoft_url}{BASE}/$metadata#users/$entity", **shown})
+
+    def userinfo(self, call: Call) -> Reply:
+        """Return OpenID's view of the signed-in person."""
+        account = call.account
+        if account is None:
+            raise graph_error(403)
+        return Reply(200, {"sub": account.id, "name": account.name, "email": account.address})
+
+    def folders(self, call: Call) -> Reply:
+        """Return a page of the folders below one, by default below the top."""
+        mailbox = mailbox_of(call)
+        parent = folder_of(call, "parent") if "parent" in call.params else mailbox.folder("msgfolderroot")
+        children = mailbox.children(parent.id)
+        top = number(call, "$top", 10, 1000)
+        start = (
+            int(unseal(call.first("$skiptoken")).get("n", 0))
+            if call.first("$skiptoken")
+            else int(call.first("$skip", "0") or 0)
+        )
+        body: JSON = {"value": [show_folder(mailbox, folder) for folder in children[start : start + top]]}
+        if start + top < len(children):
+            body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + top}))
+        return Reply(200, body)
+
+    def folder(self, call: Call) -> Reply:
+        """Return one folder, by id or well-known name."""
+        return Reply(200, show_folder(mailbox_of(call), folder_of(call)))
+
+    def create_folder(self, call: Call) -> Reply:
+        """Make a folder."""
+        body = call.json_object()
+        parent = folder_of(call, "parent").id if "parent" in call.params else "msgfolderroot"
+        if not body.get("displayName"):
+            raise graph_error(400, "ErrorInvalidRequest", "displayName is required.")
+        mailbox = mailbox_of(call)
+        return Reply(201, show_folder(mailbox, mailbox.add_folder(str(body["displayName"]), parent)))
+
+
+def show_folder(mailbox: GraphMailbox, folder: Folder) -> JSON:
+    """Return a folder as Graph shows it."""
+    return {
+        "id": folder.id,
+        "displayName": folder.name,
+        "parentFolderId": folder.parent,
+        "childFolderCount": len(mailbox.children(folder.id)),
+        "unreadItemCount": mailbox.unread(folder),
+        "totalItemCount": len(folder.timeline),
+        "sizeInBytes": 0,
+        "isHidden": False,
+    }
+
+
+def next_link(
+    world: World, call: Call, token: str, name: str = "$skiptoken", drop: frozenset[str] = frozenset()
+) -> str:
+    """Return the URL of the next page: the same query with a token."""
+    kept = {key: value for key, value in call.query if key not in {"$skiptoken", "$deltatoken", *drop}}
+    return joined(world.microsoft_url + call.path, {**kept, name: token})

@@ -1,0 +1,121 @@
+"""Graph's notifications: written for each subscription that a change concerns, and sent through the lanes."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from simulator.http import JSON
+from simulator.microsoft.mailbox import Change, GraphMailbox
+from simulator.push import Rules
+from simulator.spoil import spoiled
+from simulator.state import Account, World
+
+if TYPE_CHECKING:
+    from simulator.microsoft.subscriptions import Subscription
+
+_ACCEPTED = range(200, 300)
+_SPELLINGS = {
+    "plain": "Users/{user}/Messages/{id}",
+    "lower": "users/{user}@{tenant}/messages/{id}",
+    "quoted": "Users('{user}')/messages('{id}')",
+}
+
+
+class Notifier:
+    """Turns changes into notifications."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._sent = 0
+
+    def changed(self, account: Account, change: Change) -> None:
+        """Tell every subscription that a change concerns."""
+        for subscription in self._world.subscriptions.of(account):
+            if subscription.is_silenced or subscription.folder not in ("", change.folder):
+                continue
+            self._tell(account, change, subscription)
+
+    def _tell(self, account: Account, change: Change, subscription: "Subscription") -> None:
+        if change.kind in subscription.kinds:
+            self.push("notify.graph", subscription.notification_url, account, self._item(account, change, subscription))
+        if change.kind == "created" and "updated" in subscription.kinds:
+            for _ in range(self._world.knobs.graph_echo_updates):
+                item = {**self._item(account, change, subscription), "changeType": "updated"}
+                self.push("notify.graph", subscription.notification_url, account, item)
+
+    def lifecycle(self, subscription: "Subscription", event: str) -> None:
+        """Send a lifecycle notification."""
+        item = {
+            "subscriptionId": subscription.id,
+            "subscriptionExpirationDateTime": _moment(subscription.expires_at),
+            "tenantId": subscription.account.directory,
+            "clientState": subscription.client_state or None,
+            "lifecycleEvent": event,
+        }
+        self.push("notify.lifecycle", subscription.lifecycle_url, subscription.account, item)
+
+    def push(self, kind: str, url: str, account: Account, item: JSON) -> None:
+        """Queue an item, unless a fault drops, doubles or delays it."""
+        for wait in spoiled(self._world, kind, account):
+            if wait:
+                self._world.pushes.put_later(wait, kind, url, item, self._rules)
+            else:
+                self._world.pushes.put(kind, url, item, self._rules)
+
+    def _item(self, account: Account, change: Change, subscription: "Subscription") -> JSON:
+        mailbox = account.mailbox
+        assert isinstance(mailbox, GraphMailbox)  # noqa: S101  the account is Microsoft's
+        mail_id = mailbox.id_of(change.mail.serial, change.moves, is_immutable=subscription.is_immutable)
+        path = self._path(account, mail_id)
+        data: dict[str, Any] = {"@odata.type": self._type(), "@odata.id": path, "id": mail_id}
+        if change.kind != "deleted" or self._world.knobs.graph_deleted_etag:
+            data["@odata.etag"] = mailbox.etag(change.mail, change.version)
+        return {
+            "id": str(uuid.uuid4()),
+            "subscriptionId": subscription.id,
+            "subscriptionExpirationDateTime": _moment(subscription.expires_at),
+            "clientState": subscription.client_state or None,
+            "changeType": change.kind,
+            "tenantId": account.directory,
+            "resource": path,
+            "resourceData": data,
+        }
+
+    def _path(self, account: Account, mail_id: str) -> str:
+        spelling = self._world.knobs.graph_resource_spelling
+        self._sent += 1
+        names = tuple(_SPELLINGS)
+        pattern = _SPELLINGS[names[self._sent % len(names)] if spelling == "mixed" else spelling]
+        return pattern.format(user=account.id, tenant=account.directory, id=mail_id)
+
+    def _type(self) -> str:
+        is_capital = self._world.knobs.graph_resource_spelling == "plain" or self._sent % 2
+        return "#Microsoft.Graph.Message" if is_capital else "#microsoft.graph.message"
+
+    def _rules(self) -> Rules:
+        knobs = self._world.knobs
+        return Rules(
+            compose=_composed,
+            accepted=_ACCEPTED,
+            batch_max=knobs.notification_batch_max,
+            wait_seconds=knobs.notification_batch_wait_seconds,
+            timeout_seconds=lambda attempts: (
+                knobs.push_retry_timeout_seconds if attempts else knobs.push_timeout_seconds
+            ),
+            concurrency=knobs.push_concurrency,
+            retry_first_seconds=knobs.push_retry_first_seconds,
+            retry_max_seconds=knobs.push_retry_max_seconds,
+            give_up_seconds=knobs.push_retry_for_seconds,
+            pending_max=knobs.push_pending_max,
+        )
+
+
+def _composed(items: Sequence[Any]) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps({"value": list(items)}, separators=(",", ":")).encode()
+    return body, {"content-type": "application/json; charset=utf-8", "user-agent": "Microsoft-Graph-ChangeTracking"}
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0+00:00"

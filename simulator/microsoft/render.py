@@ -1,0 +1,236 @@
+"""A mail as Graph shows it."""
+
+import base64
+import html
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any
+
+from simulator.eml import MailSource, Part, addresses, date_ms, parsed
+from simulator.http import JSON
+from simulator.microsoft.mailbox import GraphMail, GraphMailbox
+
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+
+
+def stamp(milliseconds: int) -> str:
+    """Return a time as Graph writes those of messages."""
+    try:
+        return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return "1970-01-01T00:00:00Z"
+
+
+def text_of(markup: str) -> str:
+    """Return the text in HTML."""
+    return html.unescape(_TAGS.sub(" ", markup))
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attachment and its place in the mail."""
+
+    index: int
+    part: Part
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether it belongs into the HTML body."""
+        return self.part.disposition == "inline" or (
+            bool(self.part.content_id) and self.part.disposition != "attachment"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a mail's bytes say: the same as long as the bytes are."""
+
+    facts: JSON
+    body_type: str
+    body: str
+    attachments: tuple[Attachment, ...]
+
+
+@lru_cache(maxsize=4096)
+def rendered(source: MailSource) -> Rendered:
+    """Return the unchanging half of a message."""
+    root = parsed(source)
+    body_type, body = _body(root)
+    attachments = tuple(Attachment(index, part) for index, part in enumerate(_attachments(root, body)))
+    preview = " ".join((text_of(body) if body_type == "html" else body).split())[:255]
+    people: JSON = {key: _people(root, name) for key, name in _PEOPLE.items()}
+    author = people["from"][0] if people["from"] else None
+    sender = _people(root, "Sender")
+    facts = {
+        "subject": source.subject,
+        "bodyPreview": preview,
+        "internetMessageId": source.message_id or None,
+        "hasAttachments": any(not attachment.is_inline for attachment in attachments),
+        "sender": sender[0] if sender else author,
+        **people,
+        "from": author,
+        "internetMessageHeaders": [{"name": name, "value": value} for name, value in root.headers],
+        "sentMs": date_ms(root),
+    }
+    return Rendered(facts, body_type, body, attachments)
+
+
+_PEOPLE = {"from": "From", "toRecipients": "To", "ccRecipients": "Cc", "bccRecipients": "Bcc", "replyTo": "Reply-To"}
+
+
+def _people(root: Part, name: str) -> list[JSON]:
+    return [
+        {"emailAddress": {"name": shown or address, "address": address}} for shown, address in addresses(root, name)
+    ]
+
+
+def _body(root: Part) -> tuple[str, str]:
+    texts = [
+        part for part in root.walk() if part.content_type in {"text/plain", "text/html"} and not part.is_attachment()
+    ]
+    for kind, subtype in (("html", "text/html"), ("text", "text/plain")):
+        for part in texts:
+            if part.content_type == subtype:
+                return kind, part.text()
+    return "text", ""
+
+
+def _attachments(root: Part, body: str) -> list[Part]:
+    parts = [part for part in root.walk() if part.is_attachment()]
+    return parts if root not in parts or body == "" else [part for part in parts if part is not root]
+
+
+class View:
+    """Shows messages of one mailbox in the way one request asked for."""
+
+    def __init__(
+        self, mailbox: GraphMailbox, *, is_immutable: bool, body_type: str = "", select: tuple[str, ...] = ()
+    ) -> None:
+        self._mailbox = mailbox
+        self._is_immutable = is_immutable
+        self._body_type = body_type
+        self._select = frozenset(select)
+
+    def message(self, mail: GraphMail, *, expand: "Callable[[GraphMail], list[JSON]] | None" = None) -> JSON:
+        """Return a message; ``expand`` adds its attachments."""
+        whole = self._whole(mail)
+        shown: JSON = {"@odata.etag": self._mailbox.etag(mail), "id": self.id(mail)}
+        names = (self._select - {"id"}) if self._select else _DEFAULT
+        shown |= {name: whole[name]() for name in whole if name in names}
+        if expand:
+            shown["attachments"] = expand(mail)
+        return shown
+
+    def id(self, mail: GraphMail) -> str:
+        """Return a mail's id in the asked-for kind."""
+        return self.id_at(mail.serial, mail.moves)
+
+    def id_at(self, serial: int, moves: int) -> str:
+        """Return the id that a mail had after so many moves, in the asked-for kind."""
+        return self._mailbox.id_of(serial, moves, is_immutable=self._is_immutable)
+
+    def attachment(self, mail: GraphMail, attachment: Attachment, select: frozenset[str] = frozenset()) -> JSON:
+        """Return one attachment with its content, or only the selected fields."""
+        part = attachment.part
+        is_item = part.content_type == "message/rfc822"
+        shown: JSON = {
+            "@odata.type": "#microsoft.graph.itemAttachment" if is_item else "#microsoft.graph.fileAttachment",
+            "@odata.mediaContentType": part.content_type,
+            "id": f"{self.id(mail)[:-1]}-att{attachment.index}=",
+            "lastModifiedDateTime": stamp(mail.modified_ms),
+            "name": part.filename
+            or (part.children[0].header("Subject") if is_item and part.children else f"ATT{attachment.index:05}"),
+            "contentType": None if is_item else part.content_type,
+            "size": len(part.content) + 140,
+            "isInline": attachment.is_inline,
+        }
+        if not is_item:
+            shown |= {"contentId": part.content_id or None, "contentLocation": part.header("Content-Location") or None}
+            if not select or "contentBytes" in select:
+                shown["contentBytes"] = base64.b64encode(part.content).decode()
+        if select:
+            shown = {key: value for key, value in shown.items() if key.startswith("@") or key == "id" or key in select}
+        return shown
+
+    def _whole(self, mail: GraphMail) -> dict[str, Callable[[], Any]]:
+        same = rendered(mail.source)
+        facts = same.facts
+        box = self._mailbox
+        return {
+            "createdDateTime": lambda: stamp(mail.received_ms),
+            "lastModifiedDateTime": lambda: stamp(mail.modified_ms),
+            "changeKey": lambda: box.change_key(mail),
+            "categories": lambda: list(mail.categories),
+            "receivedDateTime": lambda: stamp(mail.received_ms),
+            "sentDateTime": lambda: stamp(mail.received_ms if facts["sentMs"] is None else facts["sentMs"]),
+            "hasAttachments": lambda: facts["hasAttachments"],
+            "internetMessageId": lambda: facts["internetMessageId"],
+            "subject": lambda: facts["subject"],
+            "bodyPreview": lambda: facts["bodyPreview"],
+            "importance": lambda: mail.importance,
+            "parentFolderId": lambda: mail.folder,
+            "conversationId": lambda: box.conversation_id(mail),
+            "conversationIndex": lambda: base64.b64encode(
+                b"\x01\x01" + box.token + mail.thread.to_bytes(6, "big")
+            ).decode(),
+            "isDeliveryReceiptRequested": lambda: None,
+            "isReadReceiptRequested": lambda: False,
+            "isRead": lambda: mail.is_read,
+            "isDraft": lambda: mail.is_draft,
+            "webLink": lambda: (
+                f"https://outlook.office365.com/owa/?ItemID={self.id(mail)}&exvsurl=1&viewmodel=ReadMessageItem"
+            ),
+            "inferenceClassification": lambda: "focused",
+            "body": lambda: self._body(same),
+            "uniqueBody": lambda: self._body(same),
+            **{name: partial(facts.__getitem__, name) for name in ("sender", *_PEOPLE)},
+            "flag": lambda: {"flagStatus": "flagged" if mail.is_flagged else "notFlagged"},
+            "internetMessageHeaders": lambda: facts["internetMessageHeaders"],
+        }
+
+    def _body(self, same: Rendered) -> JSON:
+        wanted = self._body_type or same.body_type
+        if wanted == same.body_type:
+            content = same.body
+        elif wanted == "text":
+            content = text_of(same.body)
+        else:
+            content = f"<html><head></head><body><div>{html.escape(same.body)}</div></body></html>"
+        return {"contentType": wanted, "content": content}
+
+
+_DEFAULT = frozenset(
+    [
+        "createdDateTime",
+        "lastModifiedDateTime",
+        "changeKey",
+        "categories",
+        "receivedDateTime",
+        "sentDateTime",
+        "hasAttachments",
+        "internetMessageId",
+        "subject",
+        "bodyPreview",
+        "importance",
+        "parentFolderId",
+        "conversationId",
+        "conversationIndex",
+        "isDeliveryReceiptRequested",
+        "isReadReceiptRequested",
+        "isRead",
+        "isDraft",
+        "webLink",
+        "inferenceClassification",
+        "body",
+        "sender",
+        "from",
+        "toRecipients",
+        "ccRecipients",
+        "bccRecipients",
+        "replyTo",
+        "flag",
+    ]
+)

@@ -1,0 +1,334 @@
+"""Graph subscriptions: made with the real handshake, renewed, listed, ended by the clock."""
+
+import asyncio
+import secrets
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from simulator.http import JSON, ApiError, Call, Operations, Reply
+from simulator.mailbox import MailboxError
+from simulator.microsoft.errors import graph_error
+from simulator.microsoft.graph import BASE, READ
+from simulator.microsoft.mailbox import GraphMailbox
+from simulator.microsoft.notify import Notifier
+from simulator.microsoft.odata import parse_time, wants_immutable
+from simulator.state import Account, World
+
+_KINDS = frozenset({"created", "updated", "deleted"})
+_MAX_CLIENT_STATE = 128
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One subscription; ``folder`` empty is the whole mailbox. A silenced one lives on and says nothing."""
+
+    id: str
+    account: Account
+    client_id: str
+    resource: str
+    folder: str
+    kinds: frozenset[str]
+    change_type: str
+    notification_url: str
+    lifecycle_url: str
+    client_state: str
+    expires_at: datetime
+    is_immutable: bool
+    is_silenced: bool = False
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Subscriptions:
+    """All subscriptions, by id and by account."""
+
+    def __init__(self, world: World, notifier: Notifier) -> None:
+        self._world = world
+        self._notifier = notifier
+        self._by_id: dict[str, Subscription] = {}
+        self._by_account: dict[str, dict[str, Subscription]] = {}
+
+    def register(self, operations: Operations) -> None:
+        """Add the resource to the provider's table."""
+        one = f"{BASE}/subscriptions/{{id}}"
+        operations.add("graph.subscriptions.create", "POST", f"{BASE}/subscriptions", self.create, scopes=READ)
+        operations.add("graph.subscriptions.list", "GET", f"{BASE}/subscriptions", self.list, scopes=READ)
+        operations.add(
+            "graph.subscriptions.get", "GET", one, lambda call: Reply(200, _shown(self._mine(call))), scopes=READ
+        )
+        operations.add("graph.subscriptions.renew", "PATCH", one, self.renew, scopes=READ)
+        operations.add("graph.subscriptions.delete", "DELETE", one, self.delete, scopes=READ)
+        operations.add("graph.subscriptions.reauthorize", "POST", f"{one}/reauthorize", self.reauthorize, scopes=READ)
+
+    def of(self, account: Account) -> list[Subscription]:
+        """Return the living subscriptions on an account's mailbox."""
+        held = self._by_account.get(account.id)
+        if not held:
+            return []
+        now = self._world.clock.now()
+        for gone in [subscription for subscription in held.values() if subscription.expires_at <= now]:
+            self.remove(gone)
+        return list(held.values())
+
+    def every(self) -> list[Subscription]:
+        """Return all living subscriptions."""
+        now = self._world.clock.now()
+        return [subscription for subscription in self._by_id.values() if subscription.expires_at > now]
+
+    def find(self, subscription_id: str) -> Subscription | None:
+        """Return a living subscription."""
+        found = self._by_id.get(subscription_id)
+        return found if found and found.expires_at > self._world.clock.now() else None
+
+    def put(self, subscription: Subscription) -> None:
+        """Keep a subscription."""
+        self._by_id[subscription.id] = subscription
+        self._by_account.setdefault(subscription.account.id, {})[subscription.id] = subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        """Forget a subscription without telling anyone."""
+        self._by_id.pop(subscription.id, None)
+        self._by_account.get(subscription.account.id, {}).pop(subscription.id, None)
+
+    async def create(self, call: Call) -> Reply:
+        """Make a subscription; the handshake happens before the answer."""
+        body = _body(call)
+        wanted = self._read(call, body)
+        await self._validate(wanted)
+        self._refuse_duplicates(wanted)
+        self.put(wanted)
+        return Reply(
+            201,
+            {"@odata.context": f"{self._world.microsoft_url}{BASE}/$metadata#subscriptions/$entity", **_shown(wanted)},
+        )
+
+    def list(self, call: Call) -> Reply:
+        """Return the caller's subscriptions."""
+        return Reply(
+            200, {"value": [_shown(subscription) for subscription in self.every() if self._is_mine(call, subscription)]}
+        )
+
+    async def renew(self, call: Call) -> Reply:
+        """Change the expiry, or the URL, which is then validated again."""
+        subscription, body = self._mine(call), _body(call)
+        if url := body.get("notificationUrl"):
+            self._check_url(url)
+            await self._handshake(url)
+            subscription.notification_url = url
+        if body.get("expirationDateTime"):
+            subscription.expires_at = self._expiry(body)
+        return Reply(200, _shown(subscription))
+
+    def delete(self, call: Call) -> Reply:
+        """End a subscription."""
+        self.remove(self._mine(call))
+        return Reply(204)
+
+    def reauthorize(self, call: Call) -> Reply:
+        """Accept a new authorization without a new expiry."""
+        self._mine(call)
+        return Reply(204)
+
+    def _mine(self, call: Call) -> Subscription:
+        found = self.find(call.params["id"])
+        if found is None or not self._is_mine(call, found):
+            raise graph_error(404, "ResourceNotFound", "The object was not found.")
+        return found
+
+    def _is_mine(self, call: Call, subscription: Subscription) -> bool:
+        grant = call.grant
+        if (
+            grant is None
+            or grant.client_id != subscription.client_id
+            or grant.directory != subscription.account.directory
+        ):
+            return False
+        return grant.account in (None, subscription.account)
+
+    def _read(self, call: Call, body: JSON) -> Subscription:
+        account, folder = self._resource(call, str(body.get("resource") or ""))
+        if body.get("includeResourceData") or "$filter" in str(body["resource"]):
+            raise graph_error(400, "InvalidRequest", "The simulator knows neither resource data nor filters here.")
+        change_type = str(body.get("changeType") or "")
+        kinds = frozenset(kind.strip().lower() for kind in change_type.split(","))
+        if not kinds <= _KINDS:
+            raise graph_error(400, "InvalidRequest", "changeType is missing or invalid.")
+        for name in ("notificationUrl", "lifecycleNotificationUrl"):
+            if name == "notificationUrl" or body.get(name):
+                self._check_url(str(body.get(name) or ""))
+        if len(str(body.get("clientState") or "")) > _MAX_CLIENT_STATE:
+            raise graph_error(400, "InvalidRequest", f"clientState is longer than {_MAX_CLIENT_STATE} characters.")
+        return Subscription(
+            id=str(uuid.uuid4()),
+            account=account,
+            client_id=call.grant.client_id if call.grant else "",
+            resource=str(body["resource"]).lstrip("/"),
+            folder=folder,
+            kinds=kinds,
+            change_type=change_type,
+            notification_url=str(body["notificationUrl"]),
+            lifecycle_url=str(body.get("lifecycleNotificationUrl") or ""),
+            client_state=str(body.get("clientState") or ""),
+            expires_at=self._expiry(body),
+            is_immutable=wants_immutable(call),
+        )
+
+    def _resource(self, call: Call, resource: str) -> tuple[Account, str]:
+        """Return whose mailbox and which folder (its id, or empty) a resource names."""
+        parts = [
+            part for part in unquote(resource).replace("('", "/").replace("')", "").partition("?")[0].split("/") if part
+        ]
+        if parts and parts[0].lower() == "me":
+            parts = ["users", "me", *parts[1:]]
+        if len(parts) not in {3, 5} or parts[0].lower() != "users" or parts[-1].lower() != "messages":
+            raise graph_error(400, "InvalidRequest", f"The resource '{resource}' is not supported.")
+        grant = call.grant
+        account = grant.account if grant and parts[1] == "me" else self._world.accounts["ms365"].find(parts[1])
+        if (
+            account is None
+            or grant is None
+            or grant.account not in (None, account)
+            or account.directory != grant.directory
+        ):
+            raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+        call.account = account
+        if not account.has_mailbox:
+            raise graph_error(
+                404,
+                "MailboxNotEnabledForRESTAPI",
+                "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
+            )
+        return account, self._folder(account, parts[3]) if len(parts) == 5 else ""
+
+    def _folder(self, account: Account, name: str) -> str:
+        mailbox = account.mailbox
+        assert isinstance(mailbox, GraphMailbox)  # noqa: S101  the account is Microsoft's
+        try:
+            return mailbox.folder(name).id
+        except MailboxError as error:
+            raise graph_error(404, "ErrorItemNotFound", "The specified folder was not found.") from error
+
+    def _expiry(self, body: JSON) -> datetime:
+        try:
+            wanted = parse_time(str(body.get("expirationDateTime") or ""))
+        except ValueError as error:
+            raise graph_error(400, "InvalidRequest", "expirationDateTime is missing or invalid.") from error
+        now, knobs = self._world.clock.now(), self._world.knobs
+        latest = now + timedelta(minutes=knobs.subscription_max_minutes)
+        if wanted <= now:
+            raise graph_error(400, "InvalidRequest", "Subscription expiration can only be in the future.")
+        if wanted > latest + timedelta(seconds=60) and knobs.subscription_over_max == "reject":
+            raise graph_error(
+                400,
+                "InvalidRequest",
+                f"Subscription expiration can only be {knobs.subscription_max_minutes} minutes in the future.",
+            )
+        return min(max(wanted, now + timedelta(minutes=knobs.subscription_min_minutes)), latest)
+
+    def _check_url(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname:
+            return
+        if parts.scheme == "http" and self._world.knobs.allow_http_loopback and _is_loopback(parts.hostname or ""):
+            return
+        raise graph_error(400, "InvalidRequest", "The notification URL must be a valid HTTPS address.")
+
+    def _refuse_duplicates(self, wanted: Subscription) -> None:
+        held = self.of(wanted.account)
+        same = (wanted.client_id, wanted.kinds, wanted.folder)
+        if any((other.client_id, other.kinds, other.folder) == same for other in held):
+            raise graph_error(409, "Conflict", "A subscription for this resource and change type exists already.")
+        if len(held) >= self._world.knobs.subscriptions_per_mailbox:
+            raise graph_error(403, "ErrorAccessDenied", "The mailbox has reached its limit of subscriptions.")
+
+    async def _validate(self, wanted: Subscription) -> None:
+        urls = [wanted.notification_url, *([wanted.lifecycle_url] if wanted.lifecycle_url else [])]
+        await asyncio.gather(*(self._handshake(url) for url in urls))
+
+    async def _handshake(self, url: str) -> None:
+        """Ask a URL to repeat an opaque token in its decoded form.
+
+        Raises:
+            ApiError: 400, it did not.
+        """
+        token = f"Validation: Testing client application reachability. Request-Id: {secrets.token_urlsafe(12)}+/=&%"
+        target = f"{url}{'&' if '?' in url else '?'}validationToken={quote(token, safe='')}"
+        timeout = aiohttp.ClientTimeout(total=self._world.knobs.validation_timeout_seconds)
+        headers = {"content-type": "text/plain; charset=utf-8"}
+        try:
+            session = self._world.pushes.session()
+            async with session.post(
+                URL(target, encoded=True), data=b"", headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                echoed, status, kind = await answer.text(), answer.status, answer.content_type
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
+            raise _invalid(f"The request failed: {type(error).__name__}.") from error
+        if status != 200 or kind != "text/plain" or echoed != token:
+            raise _invalid(f"HTTP status code is '{status}', content type '{kind}'.")
+
+    def notify_lifecycle(self, subscription: Subscription, event: str) -> bool:
+        """Send a lifecycle notification; return whether there is a URL for it. A removed subscription is gone first."""
+        if event == "subscriptionRemoved":
+            self.remove(subscription)
+        if not subscription.lifecycle_url:
+            return False
+        self._notifier.lifecycle(replace(subscription), event)
+        return True
+
+
+def _invalid(reason: str) -> ApiError:
+    return graph_error(
+        400,
+        "ValidationError",
+        "Subscription validation request failed. Notification endpoint must respond with 200 OK to validation "
+        f"request. {reason}",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _body(call: Call) -> JSON:
+    try:
+        body = call.json()
+    except ValueError as error:
+        raise graph_error(400, "BadRequest", "Unable to read JSON request payload.") from error
+    if not isinstance(body, dict):
+        raise graph_error(400, "BadRequest", "Empty payload.")
+    return body
+
+
+def expiry_text(moment: datetime) -> str:
+    """Return an expiry with seven fractional digits, as Graph writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+
+
+def _shown(subscription: Subscription) -> JSON:
+    return {
+        "id": subscription.id,
+        "resource": subscription.resource,
+        "applicationId": subscription.client_id,
+        "changeType": subscription.change_type,
+        "clientState": subscription.client_state or None,
+        "notificationUrl": subscription.notification_url,
+        "notificationQueryOptions": None,
+        "lifecycleNotificationUrl": subscription.lifecycle_url or None,
+        "expirationDateTime": expiry_text(subscription.expires_at),
+        "creatorId": subscription.account.id,
+        "includeResourceData": None,
+        "latestSupportedTlsVersion": "v1_2",
+        "encryptionCertificate": None,
+        "encryptionCertificateId": None,
+        "notificationUrlAppId": None,
+    }
