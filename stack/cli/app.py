@@ -1,0 +1,68 @@
+"""Puts the commands together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.cli import events, exits, keys, pipeline, subscriptions, tenants, vault
+from stack.cli.connect import connect
+from stack.cli.connection import Target
+from stack.cli.doctor import doctor
+from stack.cli.simulate import demo, simulate
+from stack.cli.up import up
+from stack.data_directory import DEFAULT_FOLDER
+
+RUN, USE, WATCH = "Run", "Use", "Look and mend"
+
+app = typer.Typer(
+    name="mailmesh",
+    epilog=exits.HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    *,
+    data: Annotated[
+        Path, typer.Option("--data", envvar="MAILMESH_DATA", metavar="DIR", help="Data directory of a local mesh.")
+    ] = DEFAULT_FOLDER,
+    server: Annotated[
+        str, typer.Option(envvar="MAILMESH_SERVER", metavar="HOST:PORT", help="The edge of another mesh.")
+    ] = "",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the API key. [default: MAILMESH_API_KEY, or --data's]"),
+    ] = None,
+    ca_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Authority of an edge that speaks TLS.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="The edge speaks TLS, by a public authority.")] = False,
+) -> None:
+    """Every change in any number of mailboxes, Microsoft 365 and Google Workspace, as one typed event."""
+    context.obj = Target(data, server, key_file, ca_file, tls)
+
+
+app.command(rich_help_panel=RUN)(up)
+app.command(rich_help_panel=RUN)(demo)
+app.command(rich_help_panel=RUN, context_settings={"allow_extra_args": True})(simulate)
+app.command(rich_help_panel=USE)(connect)
+app.add_typer(tenants.app, name="tenants", rich_help_panel=USE)
+app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
+app.add_typer(events.app, name="events", rich_help_panel=USE)
+app.add_typer(keys.app, name="keys", rich_help_panel=USE)
+app.add_typer(vault.app, name="vault", rich_help_panel=USE)
+app.command(rich_help_panel=WATCH)(pipeline.status)
+app.add_typer(pipeline.dead_letters, name="dead-letters", rich_help_panel=WATCH)
+app.command(rich_help_panel=WATCH)(pipeline.replay)
+app.command(rich_help_panel=WATCH)(pipeline.reconcile)
+app.command(rich_help_panel=WATCH)(keys.audit)
+app.command(rich_help_panel=WATCH)(doctor)
+
+
+def main() -> None:
+    """Runs the command line."""
+    exits.run(app)

@@ -1,0 +1,160 @@
+"""The way of the command line to the mesh: through the edge, with an API key, by the generated client."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import typer
+
+from stack.cli.exits import CommandError, Exit
+from stack.data_directory import DEFAULT_FOLDER, DataDirectory
+from stack.ready import Ready
+
+CALL_SECONDS = 30.0
+# A subscription is made by a call to the provider, many of them by many.
+LONG_CALL_SECONDS = 300.0
+MESSAGE_BYTES = 16 * 1024 * 1024
+RETRIES = {
+    "methodConfig": [
+        {
+            # Only what the mesh refused before doing anything: an edge or a service that is coming back.
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which mesh is meant, and by which key.
+
+    Attributes:
+        data: Data directory of a stack on this machine.
+        server: `host:port` of the edge; empty takes the data directory's.
+        key_file: File with the API key.
+        ca_file: Authority of an edge that speaks TLS.
+        is_tls: Whether the edge speaks TLS.
+    """
+
+    data: Path = DEFAULT_FOLDER
+    server: str = ""
+    key_file: Path | None = None
+    ca_file: Path | None = None
+    is_tls: bool = False
+
+    def ready(self) -> Ready:
+        """Returns what the stack in the data directory tells about itself.
+
+        Raises:
+            CommandError: No stack is ready there.
+        """
+        try:
+            return Ready.read(DataDirectory(self.data).ready_file)
+        except FileNotFoundError:
+            message = f"no mesh is ready in {self.data}: start one with `mailmesh up`, or name it with --server"
+            raise CommandError(message, Exit.UNAVAILABLE) from None
+
+    def key(self) -> str:
+        """Returns the API key: of --key-file, of MAILMESH_API_KEY, or the stack's own.
+
+        Raises:
+            CommandError: There is none.
+        """
+        if self.key_file is not None:
+            return _read_key(self.key_file)
+        if given := os.environ.get("MAILMESH_API_KEY", "").strip():
+            return given
+        if self.server:
+            raise CommandError("an API key is needed: --key-file FILE or MAILMESH_API_KEY", Exit.DENIED)
+        return _read_key(self.ready().admin_key_file)
+
+    def address(self) -> str:
+        """Returns `host:port` of the edge."""
+        return self.server or self.ready().grpc
+
+
+def target(context: typer.Context) -> Target:
+    """Returns the target that the root command was given."""
+    found = context.find_object(Target)
+    return found if found is not None else Target()
+
+
+@contextmanager
+def channel(context: typer.Context) -> Iterator[grpc.Channel]:
+    """Opens a channel to the edge that shows the API key on each call.
+
+    Raises:
+        CommandError: It is not known where, or there is no key.
+    """
+    wanted = target(context)
+    options = [
+        ("grpc.service_config", json.dumps(RETRIES)),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    with _open(wanted, options) as opened:
+        yield with_key(opened, wanted.key())
+
+
+def with_key(opened: grpc.Channel, key: str) -> grpc.Channel:
+    """Returns a channel that shows an API key on each call."""
+    return grpc.intercept_channel(opened, _KeyInterceptor(key))
+
+
+def _open(wanted: Target, options: list[tuple[str, Any]]) -> grpc.Channel:
+    if not (wanted.is_tls or wanted.ca_file):
+        return grpc.insecure_channel(wanted.address(), options)
+    authorities = wanted.ca_file.read_bytes() if wanted.ca_file is not None else None
+    return grpc.secure_channel(wanted.address(), grpc.ssl_channel_credentials(authorities), options)
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as fault:
+        raise CommandError(f"the API key cannot be read from {path}: {fault.strerror}", Exit.DENIED) from fault
+
+
+@dataclass(frozen=True)
+class _CallDetails(grpc.ClientCallDetails):
+    method: str
+    timeout: float | None
+    metadata: tuple[tuple[str, str | bytes], ...] | None
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _KeyInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    """Puts the key on each call. Call credentials would do it too, but gRPC sends those over TLS only."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return continuation(self._with_key(details, CALL_SECONDS), request)
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return continuation(self._with_key(details, None), request)
+
+    def _with_key(self, details: Any, timeout: float | None) -> _CallDetails:
+        return _CallDetails(
+            method=details.method,
+            timeout=details.timeout if details.timeout is not None else timeout,
+            metadata=(*(details.metadata or ()), ("authorization", f"Bearer {self._key}")),
+            credentials=details.credentials,
+            wait_for_ready=details.wait_for_ready,
+            compression=details.compression,
+        )

@@ -1,0 +1,82 @@
+"""`mailmesh doctor`: looks for what would keep mail from flowing, and says what to do about it."""
+
+import json as json_module
+import os
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from stack.cli.connection import Target, target
+from stack.cli.exits import CommandError, Exit
+from stack.cli.output import JsonOption, console, print_json
+from stack.data_directory import DataDirectory
+from stack.diagnosis.finding import Finding, Grade
+from stack.ready import Ready
+
+MARKS = {Grade.GOOD: "[green]✓[/]", Grade.WARNING: "[yellow]![/]", Grade.BAD: "[red]✗[/]"}
+
+
+def doctor(
+    context: typer.Context,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Look at this machine only.")] = False,
+    json: JsonOption = False,
+) -> None:
+    r"""Check settings, keys, certificates, the providers, the redirect addresses and the topic; say what to do.
+
+    It looks at the mesh that runs in the data directory, or, where none runs, at what `mailmesh up` would be told by
+    the environment. Ends with 6 when something is wrong.
+
+    \b
+    Examples:
+      mailmesh doctor
+      PUBLIC_URL=https://mesh.example.com MAILMESH_MS365_CLIENT_ID=... mailmesh doctor
+    """
+    found: list[Finding] = []
+    for finding in _findings(target(context), offline=offline):
+        found.append(finding)
+        if not json:
+            _show(finding)
+    if json:
+        print_json([finding.as_dict() for finding in found])
+    bad = sum(finding.grade is Grade.BAD for finding in found)
+    if bad:
+        raise CommandError(f"{bad} of {len(found)} checks need attention", Exit.REFUSED)
+
+
+def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
+    # Other commands start faster without these.
+    from stack.diagnosis.local import local_findings  # noqa: PLC0415
+    from stack.diagnosis.providers import provider_findings  # noqa: PLC0415
+    from stack.diagnosis.reach import reach_findings  # noqa: PLC0415
+
+    data = DataDirectory(wanted.data)
+    ready = Ready.read(data.ready_file) if data.ready_file.exists() else None
+    settings = _settings(data, is_running=ready is not None)
+    yield from local_findings(data, ready)
+    with console.status("Asking around"):
+        yield from provider_findings(settings, is_simulated=_is_simulated(ready), offline=offline)
+        if not offline:
+            yield from reach_findings(settings, ready)
+
+
+def _settings(data: DataDirectory, *, is_running: bool) -> dict[str, str]:
+    """Returns what the services are told: by the stack that runs, else by our own environment."""
+    told = data.environments / "token-vault.json"
+    if is_running and told.exists():
+        known: dict[str, str] = json_module.loads(told.read_text(encoding="utf-8"))
+        return known
+    public = os.environ.get("PUBLIC_URL") or os.environ.get("MAILMESH_PUBLIC_URL", "")
+    return {**os.environ, "MAILMESH_PUBLIC_URL": public.rstrip("/")}
+
+
+def _is_simulated(ready: Ready | None) -> bool:
+    return ready is not None and ready.simulator is not None
+
+
+def _show(finding: Finding) -> None:
+    console.print(f"{MARKS[finding.grade]} [bold]{finding.name}[/]  {escape(finding.fact)}", soft_wrap=True)
+    if finding.remedy:
+        console.print(f"  → {escape(finding.remedy)}", soft_wrap=True)

@@ -1,0 +1,245 @@
+"""`mailmesh events`: what consumers read."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import typer
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from mailmesh.processor.v1 import event_pb2
+from mailmesh.processor.v1 import event_service_pb2 as messages
+from mailmesh.processor.v1 import event_service_pb2_grpc as services
+from stack.cli.connection import channel
+from stack.cli.exits import code_of, reason_of
+from stack.cli.output import JsonOption, console, print_json, print_json_line, print_table, when
+from stack.files import write_private
+
+app = typer.Typer(no_args_is_help=True, help="The events that consumers read.")
+TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only of this tenant; repeatable.")]
+TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Such as mail.created or mail.*; repeatable.")]
+ProviderOption = Annotated[list[str] | None, typer.Option("--provider", help="ms365 or googlews; repeatable.")]
+ReplaysOption = Annotated[bool, typer.Option("--replays", help="Replayed events too.")]
+ViewOption = Annotated[str, typer.Option(help="How much of each: basic, body or full.")]
+
+COLUMNS = ("RECEIVED", "TYPE", "PROVIDER", "FROM", "SUBJECT", "EVENT")
+LIVE_ROWS = 25
+# From here on there is room for the events' ids.
+WIDE_COLUMNS = 130
+PAGE_SIZE = 200
+HEARTBEAT_SECONDS = 15
+# What ends a stream that can be taken up again where it was.
+RESUMABLE = ("SHUTTING_DOWN", "READER_TOO_SLOW", "SERVICE_UNAVAILABLE", "STORE_UNAVAILABLE")
+RECONNECT_SECONDS = 1.0
+RECONNECT_FOR_SECONDS = 120.0
+
+
+def event_filter(
+    tenant: list[str] | None, kinds: list[str] | None, provider: list[str] | None, *, replays: bool
+) -> messages.EventFilter:
+    """Returns the filter that the options mean."""
+    return messages.EventFilter(
+        tenant_ids=tenant or (), event_types=kinds or (), providers=provider or (), include_replays=replays
+    )
+
+
+def row_of(event: event_pb2.Event) -> tuple[str, ...]:
+    """Returns an event's cells for a table."""
+    if event.HasField("mail"):
+        mail = event.mail
+        sender = mail.message.from_address.address if mail.HasField("message") else ""
+        subject = mail.message.subject if mail.HasField("message") else _why_not(event)
+        return (when(mail.received_at), mail.event_type, mail.provider, sender, subject, mail.event_id)
+    if event.HasField("tenant"):
+        change = event.tenant
+        detail = change.status_detail or change.tenant_id
+        return (when(change.received_at), change.event_type, change.provider, "", detail, change.event_id)
+    return ("", "(unknown kind)", "", "", "", "")
+
+
+@app.command("list")
+def list_events(
+    context: typer.Context,
+    *,
+    cursor: Annotated[str, typer.Option(help="Where to begin: earliest, latest, or a position.")] = "earliest",
+    tenant: TenantOption = None,
+    kind: TypeOption = None,
+    provider: ProviderOption = None,
+    replays: ReplaysOption = False,
+    view: ViewOption = "basic",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Most to show; 0 shows all.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    r"""List events in the order of the stream. With --json each is one line.
+
+    \b
+    Examples:
+      mailmesh events list --type 'mail.*' --limit 20
+      mailmesh events list --limit 0 --view full --json > events.jsonl
+    """
+    wanted = messages.ListEventsRequest(
+        cursor=cursor, filter=event_filter(tenant, kind, provider, replays=replays), view=_view(view)
+    )
+    with channel(context) as opened:
+        found = _listed(services.EventServiceStub(opened), wanted, limit)
+        if json:
+            for event in found:
+                print_json_line(event)
+        else:
+            print_table(COLUMNS, map(row_of, found), "There is no event.")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")],
+    *,
+    view: ViewOption = "full",
+) -> None:
+    """Show one event as JSON."""
+    with channel(context) as opened:
+        request = messages.GetEventRequest(event_id=event_id, view=_view(view))
+        print_json(services.EventServiceStub(opened).GetEvent(request).event)
+
+
+@app.command()
+def tail(
+    context: typer.Context,
+    *,
+    cursor: Annotated[str, typer.Option(help="Where to begin: earliest, latest, or a position.")] = "latest",
+    save: Annotated[
+        Path | None, typer.Option(help="File that keeps the position: the next tail goes on there.")
+    ] = None,
+    tenant: TenantOption = None,
+    kind: TypeOption = None,
+    provider: ProviderOption = None,
+    replays: ReplaysOption = False,
+    view: ViewOption = "basic",
+    count: Annotated[int, typer.Option("--count", "-n", min=0, help="End after so many events; 0 never ends.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    r"""Follow the events as they come, until Ctrl-C. A broken stream is taken up again where it was.
+
+    \b
+    Examples:
+      mailmesh events tail
+      mailmesh events tail --json --save position.txt | my-consumer
+      mailmesh events tail --cursor earliest --count 10 --json
+    """
+    request = messages.StreamEventsRequest(
+        cursor=save.read_text(encoding="utf-8").strip() if save is not None and save.exists() else cursor,
+        filter=event_filter(tenant, kind, provider, replays=replays),
+        view=_view(view),
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+    )
+    with channel(context) as opened:
+        events = _counted(follow(services.EventServiceStub(opened), request), count)
+        for event in _shown(events, json=json):
+            if save is not None:
+                write_private(save, event.position)
+
+
+def follow(stub: services.EventServiceStub, request: messages.StreamEventsRequest) -> Iterator[event_pb2.Event]:
+    """Gives events as they come; takes a stream that broke up again behind the last event.
+
+    Args:
+        stub: The service.
+        request: Where to begin; its cursor moves.
+
+    Raises:
+        grpc.RpcError: The stream cannot be had for two minutes, or not at all.
+    """
+    broken_since: float | None = None
+    while True:
+        try:
+            for step in stub.StreamEvents(request):
+                broken_since = None
+                request.cursor = step.event.position if step.HasField("event") else step.heartbeat.position
+                if step.HasField("event"):
+                    yield step.event
+        except grpc.RpcError as fault:
+            now = time.monotonic()
+            broken_since = broken_since if broken_since is not None else now
+            if not _is_passing(fault) or now - broken_since > RECONNECT_FOR_SECONDS:
+                raise
+        time.sleep(RECONNECT_SECONDS)
+
+
+def _is_passing(fault: grpc.RpcError) -> bool:
+    reason = reason_of(fault)
+    return reason in RESUMABLE or (not reason and code_of(fault) is grpc.StatusCode.UNAVAILABLE)
+
+
+def _listed(
+    stub: services.EventServiceStub, request: messages.ListEventsRequest, limit: int
+) -> Iterator[event_pb2.Event]:
+    given = 0
+    while True:
+        request.page_size = PAGE_SIZE if limit == 0 else min(PAGE_SIZE, limit - given)
+        answer = stub.ListEvents(request)
+        yield from answer.events
+        given += len(answer.events)
+        if not answer.has_more or (limit and given >= limit):
+            return
+        request.cursor = answer.next_cursor
+
+
+def _counted(events: Iterator[event_pb2.Event], count: int) -> Iterator[event_pb2.Event]:
+    for number, event in enumerate(events, start=1):
+        yield event
+        if number == count:
+            return
+
+
+def _shown(events: Iterator[event_pb2.Event], *, json: bool) -> Iterator[event_pb2.Event]:
+    if json:
+        return _print_lines(events)
+    return _show_live(events) if console.is_terminal else _show_lines(events)
+
+
+def _print_lines(events: Iterator[event_pb2.Event]) -> Iterator[event_pb2.Event]:
+    for event in events:
+        print_json_line(event)
+        yield event
+
+
+def _show_lines(events: Iterator[event_pb2.Event]) -> Iterator[event_pb2.Event]:
+    for event in events:
+        console.print("\t".join(row_of(event)), markup=False, soft_wrap=True)
+        yield event
+
+
+def _show_live(events: Iterator[event_pb2.Event]) -> Iterator[event_pb2.Event]:
+    rows: list[tuple[str, ...]] = []
+    with Live(live_table(rows), console=console, refresh_per_second=8) as live:
+        for event in events:
+            rows.append(row_of(event))
+            live.update(live_table(rows))
+            yield event
+
+
+def live_table(rows: list[tuple[str, ...]]) -> Table:
+    """Returns the newest rows as a table, with the count of all."""
+    table = Table(box=None, header_style="bold", pad_edge=False, caption=f"{len(rows)} events; Ctrl-C ends")
+    is_wide = console.width >= WIDE_COLUMNS
+    for column in COLUMNS if is_wide else COLUMNS[:-1]:
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column == "SUBJECT" else None)
+    for row in rows[-LIVE_ROWS:]:
+        cells = (row[0].rpartition(" ")[2], *row[1 : len(table.columns)])
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _why_not(event: event_pb2.Event) -> str:
+    return f"({event.mail.not_enriched.reason})" if event.mail.HasField("not_enriched") else ""
+
+
+def _view(name: str) -> event_pb2.EventView.ValueType:
+    try:
+        return event_pb2.EventView.Value(f"EVENT_VIEW_{name.upper()}")
+    except ValueError:
+        raise typer.BadParameter(f"{name!r} is no view: basic, body or full") from None

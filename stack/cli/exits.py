@@ -1,0 +1,119 @@
+"""Exit codes that scripts can rely on, and the one place where failures become them."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from rich.console import Console
+from rich.markup import escape
+
+from stack.errors import StackError
+
+errors = Console(stderr=True, highlight=False)
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    DENIED = 4
+    UNAVAILABLE = 5
+    REFUSED = 6
+    INTERRUPTED = 130
+
+
+HELP = (
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 key missing or not allowed; "
+    "5 the mesh or the provider cannot be reached now; 6 refused until a person mends something; 130 interrupted."
+)
+
+_BY_CODE = {
+    grpc.StatusCode.NOT_FOUND: Exit.NOT_FOUND,
+    grpc.StatusCode.UNAUTHENTICATED: Exit.DENIED,
+    grpc.StatusCode.PERMISSION_DENIED: Exit.DENIED,
+    grpc.StatusCode.UNAVAILABLE: Exit.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Exit.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Exit.UNAVAILABLE,
+    grpc.StatusCode.FAILED_PRECONDITION: Exit.REFUSED,
+    grpc.StatusCode.INVALID_ARGUMENT: Exit.USAGE,
+}
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked.
+
+    Args:
+        message: A sentence for the person at the terminal.
+        code: What the command line ends with.
+    """
+
+    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InterruptedByPerson(BaseException):
+    """Ctrl-C. Not `KeyboardInterrupt`, which would end the command line with another code."""
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise InterruptedByPerson
+
+
+def fail(message: str, code: Exit) -> NoReturn:
+    """Says what went wrong on standard error and ends."""
+    errors.print(f"[red]mailmesh:[/] {message}", soft_wrap=True)
+    sys.exit(code)
+
+
+def run(application: Callable[..., object]) -> None:
+    """Runs the command line and turns failures into one clear line and an exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        application()
+    except InterruptedByPerson:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has had enough: nothing is wrong, and nothing more can be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.OK)
+    except CommandError as fault:
+        fail(str(fault), fault.code)
+    except StackError as fault:
+        fail(str(fault), Exit.FAILED)
+    except grpc.RpcError as fault:
+        fail(explain(fault), _BY_CODE.get(code_of(fault), Exit.FAILED))
+
+
+def explain(fault: grpc.RpcError) -> str:
+    """Returns a sentence for a failed call: the reason's name first, if the mesh gave one."""
+    call: Any = fault
+    word = reason_of(fault) or code_of(fault).name.lower()
+    return f"{word}: {escape(call.details() or 'the call failed')}"
+
+
+def reason_of(fault: grpc.RpcError) -> str:
+    """Returns the `ErrorReason` that came with a failed call, without prefix; empty without one."""
+    call: Any = fault
+    status = rpc_status.from_call(call)
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return info.reason
+    return ""
+
+
+def code_of(fault: grpc.RpcError) -> grpc.StatusCode:
+    """Returns the gRPC code of a failed call."""
+    call: Any = fault
+    code: grpc.StatusCode = call.code()
+    return code

@@ -1,0 +1,227 @@
+"""What operators do with the pipeline: dead letters, replays, reconciliation, and how it stands."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from mailmesh.ingest.v1 import dead_letter_service_pb2 as letters
+from mailmesh.ingest.v1 import dead_letter_service_pb2_grpc as letter_services
+from mailmesh.processor.v1 import processor_service_pb2 as messages
+from mailmesh.processor.v1 import processor_service_pb2_grpc as services
+from stack.cli.connection import LONG_CALL_SECONDS, channel
+from stack.cli.events import ProviderOption, TenantOption, TypeOption, event_filter
+from stack.cli.output import (
+    JsonOption,
+    LimitOption,
+    YesOption,
+    confirm,
+    console,
+    pages,
+    parse_time,
+    print_json,
+    print_table,
+    when,
+)
+
+dead_letters = typer.Typer(no_args_is_help=True, help="What could not be worked.")
+TIME_HELP = "2026-11-21T12:00:00Z, or 15m, 12h, 7d before now."
+WATCH_SECONDS = 2.0
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    context: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
+    reason: Annotated[str, typer.Option(help="Only with this reason.")] = "",
+    retried: Annotated[bool, typer.Option("--retried", help="Also those that were put back.")] = False,
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    """List what could not be worked, newest first."""
+    chosen = letters.DeadLetterFilter(tenant_id=tenant, reason=reason)
+    with channel(context) as opened:
+        stub = letter_services.DeadLetterServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[letters.DeadLetter], str]:
+            request = letters.ListDeadLettersRequest(
+                page_size=size, page_token=token, filter=chosen, include_retried=retried
+            )
+            answer = stub.ListDeadLetters(request)
+            return list(answer.dead_letters), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("DEAD LETTER", "TENANT", "WHAT", "REASON", "TRIES", "BURIED", "DETAIL"),
+        [
+            (
+                *(letter.dead_letter_id, letter.item.tenant_id, letter.item.WhichOneof("content") or "", letter.reason),
+                *(str(letter.item.attempts), when(letter.buried_at), letter.detail),
+            )
+            for letter in found
+        ],
+        "There is no dead letter.",
+    )
+
+
+@dead_letters.command()
+def retry(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[DEAD_LETTER]...", help="Ids of dead letters.")] = None,
+    *,
+    tenant: Annotated[str, typer.Option(help="All of this tenant.")] = "",
+    reason: Annotated[str, typer.Option(help="All with this reason.")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    r"""Put dead letters back into the inbox.
+
+    \b
+    Examples:
+      mailmesh dead-letters retry 019a9f0e-7c1e-7000-8000-000000000009
+      mailmesh dead-letters retry --reason MESSAGE_FORBIDDEN --dry-run
+    """
+    if not (ids or tenant or reason or all_):
+        raise typer.BadParameter("name dead letters, or choose them by --tenant, --reason or --all")
+    chosen = None if ids else letters.DeadLetterFilter(tenant_id=tenant, reason=reason)
+    if all_ and not dry_run:
+        confirm("Put all dead letters back?", yes=yes)
+    request = letters.RetryDeadLettersRequest(dead_letter_ids=ids or (), filter=chosen, dry_run=dry_run)
+    with channel(context) as opened:
+        done = letter_services.DeadLetterServiceStub(opened).RetryDeadLetters(request, timeout=LONG_CALL_SECONDS)
+    if json:
+        print_json(done)
+    else:
+        console.print(f"{done.matched} chosen, {done.retried} put back")
+
+
+def replay(
+    context: typer.Context,
+    *,
+    from_cursor: Annotated[str, typer.Option("--from", help="Position to begin at, or earliest.")] = "",
+    to_cursor: Annotated[str, typer.Option("--to", help="Position to end at. [default: the newest event]")] = "",
+    since: Annotated[str | None, typer.Option(help=f"Received at or after: {TIME_HELP}")] = None,
+    before: Annotated[str | None, typer.Option(help=f"Received before: {TIME_HELP}")] = None,
+    tenant: TenantOption = None,
+    kind: TypeOption = None,
+    provider: ProviderOption = None,
+    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+    json: JsonOption = False,
+) -> None:
+    r"""Append events again, marked as replays; readers get them who ask for replays.
+
+    \b
+    Examples:
+      mailmesh replay --since 2h --dry-run
+      mailmesh replay --from earliest --tenant 019a9f0e-7c1e-7000-8000-000000000002
+    """
+    if not (from_cursor or since):
+        raise typer.BadParameter("say where to begin: --from or --since")
+    request = messages.ReplayEventsRequest(
+        from_cursor=from_cursor,
+        to_cursor=to_cursor,
+        received_from=parse_time(since),
+        received_before=parse_time(before),
+        filter=event_filter(tenant, kind, provider, replays=False),
+        dry_run=dry_run,
+        request_id=str(uuid.uuid4()),
+    )
+    with channel(context) as opened, console.status("Replaying"):
+        done = services.ProcessorServiceStub(opened).ReplayEvents(request, timeout=LONG_CALL_SECONDS)
+    if json:
+        print_json(done)
+    elif dry_run:
+        console.print(f"{done.matched} events would be replayed")
+    else:
+        console.print(f"{done.appended} events appended as replay {done.replay_id}")
+        console.print(f"read them: mailmesh events list --replays --cursor {done.start_cursor}", soft_wrap=True)
+
+
+def reconcile(
+    context: typer.Context,
+    tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    *,
+    since: Annotated[str | None, typer.Option(help=f"Compare from: {TIME_HELP}")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare a mailbox with the provider: what was never announced becomes an event, once."""
+    request = messages.ReconcileMailboxRequest(tenant_id=tenant_id, since=parse_time(since))
+    with channel(context) as opened:
+        done = services.ProcessorServiceStub(opened).ReconcileMailbox(request)
+    if json:
+        print_json(done)
+    else:
+        console.print("a comparison waits already" if done.was_waiting else f"comparison {done.item_id} is under way")
+
+
+def status(
+    context: typer.Context,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds.")] = False,
+    tenants: Annotated[int, typer.Option(min=1, max=1000, help="How many tenants to list, worst first.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """Show how it stands with everything between a push and an event."""
+    request = messages.GetPipelineStatusRequest(max_tenants=tenants)
+    with channel(context) as opened:
+        stub = services.ProcessorServiceStub(opened)
+        found = stub.GetPipelineStatus(request)
+        if json:
+            print_json(found)
+        elif not watch:
+            console.print(_overview(found))
+        else:
+            with Live(_overview(found), console=console, auto_refresh=False) as live:
+                while True:
+                    time.sleep(WATCH_SECONDS)
+                    live.update(_overview(stub.GetPipelineStatus(request)), refresh=True)
+
+
+def _overview(found: messages.GetPipelineStatusResponse) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    oldest = f", oldest {found.inbox_oldest_seconds:.0f} s" if found.inbox_pending else ""
+    rows = [
+        ("inbox", f"{found.inbox_pending} waiting{oldest}"),
+        ("events in the last hour", str(found.events_last_hour)),
+        ("tenants", _counts(found.tenants_by_status)),
+        ("subscriptions", _counts(found.subscriptions_by_state)),
+        ("dead letters", str(found.dead_letters)),
+        ("still without content", str(found.unenriched_pending)),
+        ("refused in the last hour", str(found.refused_last_hour)),
+        ("failed refreshes, last hour", str(found.refresh_failures_last_hour)),
+        ("workers", str(len(found.workers))),
+    ]
+    if found.unavailable:
+        rows.append(("do not answer", ", ".join(found.unavailable)))
+    for name, value in rows:
+        facts.add_row(f"[bold]{name}[/]", escape(value))
+    return Group(facts, *([_lags(found)] if found.tenants else []))
+
+
+def _lags(found: messages.GetPipelineStatusResponse) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("TENANT", "PROVIDER", "LAG", "WAITING", "LAST EVENT", "LAST PUSH", "COMPARED", ""):
+        table.add_column(column, overflow="fold")
+    for lag in found.tenants:
+        note = "waits for a person" if lag.is_waiting_for_person else ""
+        table.add_row(
+            *(lag.tenant_id, lag.provider, f"{lag.lag_seconds:.0f} s", str(lag.inbox_pending)),
+            *(when(lag.last_event_at), when(lag.last_notification_at), when(lag.last_reconciled_at), note),
+        )
+    return table
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "none"

@@ -1,0 +1,197 @@
+"""`mailmesh tenants`: the connected accounts."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
+from stack.cli.connection import channel
+from stack.cli.exits import CommandError, Exit
+from stack.cli.output import (
+    JsonOption,
+    LimitOption,
+    YesOption,
+    confirm,
+    console,
+    pages,
+    print_json,
+    print_record,
+    print_table,
+    when,
+    word,
+)
+
+app = typer.Typer(no_args_is_help=True, help="The connected accounts.")
+TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
+DISCONNECT_SECONDS = 180.0
+POLL_SECONDS = 1.0
+
+
+def status_word(tenant: tenant_pb2.Tenant) -> str:
+    """Returns a tenant's status for people."""
+    return word(tenant_pb2.TenantStatus.Name(tenant.status), "TENANT_STATUS_")
+
+
+@app.command("list")
+def list_tenants(
+    context: typer.Context,
+    *,
+    provider: Annotated[str, typer.Option(help="ms365 or googlews.")] = "",
+    status: Annotated[
+        list[str] | None, typer.Option(help="Such as active or needs_reauthorization; repeatable.")
+    ] = None,
+    address: Annotated[str, typer.Option(help="The account's mail address.")] = "",
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    r"""List the connected accounts, oldest first.
+
+    \b
+    Examples:
+      mailmesh tenants list
+      mailmesh tenants list --status needs_reauthorization --json
+    """
+    statuses = [_status(name) for name in status or ()]
+    with channel(context) as opened:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[tenant_pb2.Tenant], str]:
+            request = tenant_service_pb2.ListTenantsRequest(
+                page_size=size, page_token=token, provider=provider, statuses=statuses, address=address
+            )
+            answer = stub.ListTenants(request)
+            return list(answer.tenants), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("TENANT", "PROVIDER", "ADDRESS", "STATUS", "LAST REFRESH", "NAME"),
+        [
+            (
+                *(tenant.tenant_id, tenant.provider, tenant.address, status_word(tenant)),
+                *(when(tenant.last_refreshed_at), tenant.display_name),
+            )
+            for tenant in found
+        ],
+        "No account is connected. `mailmesh connect ms365` or `mailmesh connect googlews` connects one.",
+    )
+
+
+@app.command()
+def show(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
+    """Show one account with everything that is known about it."""
+    with channel(context) as opened:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
+        _show(stub.GetTenant(tenant_service_pb2.GetTenantRequest(tenant_id=tenant_id)).tenant, json=json)
+
+
+@app.command("test")
+def check_connection(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
+    """Ask the provider who the account is, with a fresh token. Ends with 6 when something is wrong."""
+    with channel(context) as opened:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
+        with console.status("Asking the provider"):
+            found = stub.TestConnection(tenant_service_pb2.TestConnectionRequest(tenant_id=tenant_id))
+    if json:
+        print_json(found)
+    elif found.is_healthy:
+        console.print(f"[green]healthy[/]: {found.provider_address}, {found.latency_milliseconds} ms")
+    if not found.is_healthy:
+        raise CommandError(f"{found.reason}: {found.detail} {' '.join(found.missing_scopes)}".strip(), Exit.REFUSED)
+
+
+@app.command()
+def rename(context: typer.Context, tenant_id: TenantArgument, name: str, *, json: JsonOption = False) -> None:
+    """Give an account another name."""
+    request = tenant_service_pb2.UpdateTenantRequest(tenant_id=tenant_id, display_name=name)
+    with channel(context) as opened:
+        _show(tenant_service_pb2_grpc.TenantServiceStub(opened).UpdateTenant(request).tenant, json=json)
+
+
+@app.command()
+def disable(
+    context: typer.Context,
+    tenant_id: TenantArgument,
+    *,
+    note: Annotated[str, typer.Option(help="For the audit log.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Switch an account off: no token is lent, pushes are dropped."""
+    request = tenant_service_pb2.DisableTenantRequest(tenant_id=tenant_id, note=note)
+    with channel(context) as opened:
+        _show(tenant_service_pb2_grpc.TenantServiceStub(opened).DisableTenant(request).tenant, json=json)
+
+
+@app.command()
+def enable(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
+    """Switch an account on again; what came meanwhile is found by reconciliation."""
+    request = tenant_service_pb2.EnableTenantRequest(tenant_id=tenant_id)
+    with channel(context) as opened:
+        _show(tenant_service_pb2_grpc.TenantServiceStub(opened).EnableTenant(request).tenant, json=json)
+
+
+@app.command()
+def disconnect(
+    context: typer.Context,
+    tenant_id: TenantArgument,
+    *,
+    yes: YesOption = False,
+    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Delete an account's subscriptions, revoke its grant and destroy its credentials for good."""
+    confirm(f"Disconnect {tenant_id} and destroy its credentials?", yes=yes)
+    request = tenant_service_pb2.DisconnectTenantRequest(tenant_id=tenant_id)
+    with channel(context) as opened:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
+        tenant = stub.DisconnectTenant(request).tenant
+        if wait:
+            with console.status("Disconnecting"):
+                tenant = _until_disconnected(stub, tenant)
+    _show(tenant, json=json)
+
+
+def _until_disconnected(
+    stub: tenant_service_pb2_grpc.TenantServiceStub, tenant: tenant_pb2.Tenant
+) -> tenant_pb2.Tenant:
+    deadline = time.monotonic() + DISCONNECT_SECONDS
+    while tenant.status != tenant_pb2.TENANT_STATUS_DISCONNECTED:
+        if time.monotonic() > deadline:
+            raise CommandError("it is still disconnecting; it goes on by itself", Exit.UNAVAILABLE)
+        time.sleep(POLL_SECONDS)
+        tenant = stub.GetTenant(tenant_service_pb2.GetTenantRequest(tenant_id=tenant.tenant_id)).tenant
+    return tenant
+
+
+def _status(name: str) -> tenant_pb2.TenantStatus.ValueType:
+    try:
+        return tenant_pb2.TenantStatus.Value(f"TENANT_STATUS_{name.upper()}")
+    except ValueError:
+        known = ", ".join(word(name, "TENANT_STATUS_") for name in tenant_pb2.TenantStatus.keys()[1:])
+        raise typer.BadParameter(f"{name!r} is no status: {known}") from None
+
+
+def _show(tenant: tenant_pb2.Tenant, *, json: bool) -> None:
+    if json:
+        print_json(tenant)
+        return
+    print_record(
+        (
+            ("tenant", tenant.tenant_id),
+            ("provider", tenant.provider),
+            ("address", tenant.address),
+            ("name", tenant.display_name),
+            ("status", f"{status_word(tenant)} {tenant.status_reason}".strip()),
+            ("what to do", tenant.status_detail),
+            ("organisation", tenant.external_tenant_id),
+            ("user", tenant.user_id),
+            ("connected", when(tenant.connected_at)),
+            ("last refresh", when(tenant.last_refreshed_at)),
+            ("next refresh", when(tenant.next_refresh_at)),
+            ("refresh trouble", tenant.last_refresh_error),
+            ("scopes", " ".join(tenant.granted_scopes)),
+        )
+    )

@@ -1,0 +1,144 @@
+"""The data directory of one installation: what is kept between runs, and where."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from stack.certificates import MeshCertificates
+from stack.errors import DirectoryLockedError
+from stack.files import private_folder
+
+DEFAULT_FOLDER = Path(".mailmesh")
+LOCK_POLL_SECONDS = 0.2
+LOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """Paths in a data directory.
+
+    Attributes:
+        root: The directory itself. It is made by `prepare`.
+    """
+
+    root: Path
+
+    def prepare(self) -> None:
+        """Makes the folders. Safe to call again: yes."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        # Passage only: PostgreSQL may have to run as another user, and all that is private has its own mode.
+        self.root.chmod(0o711)
+        for folder in (self.logs, self.environments):
+            private_folder(folder)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[int]:
+        """Keeps other processes from using the directory during a block, and beyond it while a child has the lock open.
+
+        Yields:
+            The lock's file descriptor. Who inherits it keeps the lock too.
+
+        Raises:
+            DirectoryLockedError: Another process has it.
+        """
+        with (self.root / "lock").open("a+") as file:
+            deadline = time.monotonic() + LOCK_SECONDS
+            while not _try_to_lock(file):
+                file.seek(0)
+                owner = file.read().strip()
+                is_stopping = owner.isdigit() and not psutil.pid_exists(int(owner))
+                if is_stopping and time.monotonic() < deadline:
+                    # It was killed, and what it ran is stopping: a matter of seconds.
+                    time.sleep(LOCK_POLL_SECONDS)
+                    continue
+                message = f"{self.root} is in use by process {owner}: stop it, or name another directory with --data"
+                raise DirectoryLockedError(message)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield file.fileno()
+
+    @property
+    def ready_file(self) -> Path:
+        """Present while the stack is ready: addresses, files, process ids."""
+        return self.root / "ready.json"
+
+    @property
+    def admin_key(self) -> Path:
+        """The first admin key."""
+        return self.root / "admin.key"
+
+    @property
+    def certificates(self) -> MeshCertificates:
+        """The mesh's authority and certificates."""
+        return MeshCertificates(self.root / "certificates")
+
+    @property
+    def vault_keys(self) -> Path:
+        """TokenVault's key-encryption keys."""
+        return self.root / "vault.keys"
+
+    @property
+    def ports(self) -> Path:
+        """The ports of the last run, so that addresses stay the same."""
+        return self.root / "ports.json"
+
+    @property
+    def postgres(self) -> Path:
+        """PostgreSQL's cluster."""
+        return self.root / "postgres"
+
+    @property
+    def postgres_password(self) -> Path:
+        """The superuser's password."""
+        return self.root / "postgres.password"
+
+    @property
+    def database_passwords(self) -> Path:
+        """The services' database passwords."""
+        return self.root / "database-passwords.json"
+
+    @property
+    def redis(self) -> Path:
+        """Redis' folder; nothing in it matters."""
+        return self.root / "redis"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, if the path is short enough for them."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        """A log file for each program."""
+        return self.root / "logs"
+
+    @property
+    def simulator(self) -> Path:
+        """What the simulated providers know, tokens included."""
+        return self.root / "simulator.json"
+
+    @property
+    def environments(self) -> Path:
+        """The variables of each program, secrets included."""
+        return self.root / "environments"
+
+    @property
+    def envoy_configuration(self) -> Path:
+        """Envoy's rendered configuration."""
+        return self.root / "envoy.yaml"
+
+
+def _try_to_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

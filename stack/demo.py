@@ -1,0 +1,231 @@
+"""The demo: two mailboxes, forty mails, duplicates, an outage; and a proof that every mail became one event."""
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from mailmesh.ingest.v1 import subscription_service_pb2, subscription_service_pb2_grpc
+from mailmesh.processor.v1 import event_pb2
+from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
+from stack.browser import Browser
+from stack.cli.connection import with_key
+from stack.cli.events import live_table, row_of
+from stack.errors import StackError
+from stack.programs.running import wait_until
+from stack.ready import Ready
+from stack.report import Report
+from stack.simulated import SimulatorControl
+from stack.stream import Deadline, StreamReader
+
+MAILS_EACH = 20
+ACCOUNTS = (("ms365", "anna@contoso.test"), ("googlews", "carla@fabrikam.test"))
+KILLED = ("ingest-1", "worker-1")
+READY_SECONDS = 90.0
+STOP_SECONDS = 60.0
+ARRIVAL_SECONDS = 60.0
+CALL_SECONDS = 30.0
+# Long enough for a repeated notification to become a second event, if it could.
+QUIET_SECONDS = 1.5
+REST_PAGE = 15
+
+
+class DemoError(StackError):
+    """The demo did not show what it promises."""
+
+
+@dataclass
+class Seen:
+    """What the stream has brought.
+
+    Attributes:
+        events: In the order of arrival.
+    """
+
+    events: list[event_pb2.Event] = field(default_factory=list)
+
+    @property
+    def created(self) -> list[event_pb2.Event]:
+        """The events that announce new mail."""
+        return [event for event in self.events if event.mail.event_type == "mail.created"]
+
+
+def demo(console: Console) -> None:
+    """Runs the demo.
+
+    Args:
+        console: Where to tell about it.
+
+    Raises:
+        StackError: The mesh did not start, or did not keep its promise.
+    """
+    report = Report(console)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mm-demo-") as folder, _mesh(Path(folder) / "data", report) as ready:
+        control = SimulatorControl(_simulator(ready))
+        with grpc.insecure_channel(ready.grpc, [("grpc.enable_http_proxy", 0)]) as plain:
+            channel = with_key(plain, ready.admin_key_file.read_text().strip())
+            tenants = [_connect(channel, ready, report, *account) for account in ACCOUNTS]
+            for tenant in tenants:
+                _subscribe(channel, report, tenant)
+            delivered, seen = _deliver_and_watch(channel, ready, control, report)
+            _prove_stream(report, delivered, seen)
+            _prove_rest(ready, report, seen)
+    console.print(
+        f"[bold green]Every one of the {len(delivered)} mails became exactly one event.[/] "
+        f"[dim]{time.monotonic() - started:.0f} s[/]"
+    )
+
+
+@contextlib.contextmanager
+def _mesh(data: Path, report: Report) -> Iterator[Ready]:
+    """Runs `mailmesh up` in a temporary place."""
+    data.parent.chmod(0o711)
+    log = data.with_suffix(".log")
+    command = (sys.executable, "-m", "stack", "up", "--data", str(data), "--http-port", "0", "--simulator")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        with report.step(
+            "Starting PostgreSQL, Redis, Envoy, three services, a worker, two providers", "the mesh is up"
+        ):
+            wait_until(lambda: (data / "ready.json").exists() or process.poll() is not None, READY_SECONDS)
+        if not (data / "ready.json").exists():
+            raise DemoError(f"the mesh did not start:\n{log.read_text(errors='replace')}")
+        yield Ready.read(data / "ready.json")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _simulator(ready: Ready) -> str:
+    if ready.simulator is None:
+        raise DemoError("the demo needs the simulated providers")
+    return ready.simulator.control
+
+
+def _connect(channel: grpc.Channel, ready: Ready, report: Report, provider: str, address: str) -> tenant_pb2.Tenant:
+    """Connects an account through the provider's own consent page."""
+    stub = tenant_service_pb2_grpc.TenantServiceStub(channel)
+    with report.step(f"Connecting {address}", f"{address} is connected through {provider}'s consent page"):
+        request = tenant_service_pb2.StartAuthorizationRequest(provider=provider, login_hint=address)
+        url = stub.StartAuthorization(request, timeout=CALL_SECONDS).authorization_url
+        with Browser(ready.ca_file) as browser:
+            page = browser.consent(url, address)
+        found = stub.ListTenants(tenant_service_pb2.ListTenantsRequest(address=address), timeout=CALL_SECONDS).tenants
+    if not found:
+        raise DemoError(f"{address} was not connected: {page.status} {page.text}")
+    return found[0]
+
+
+def _subscribe(channel: grpc.Channel, report: Report, tenant: tenant_pb2.Tenant) -> None:
+    stub = subscription_service_pb2_grpc.SubscriptionServiceStub(channel)
+    request = subscription_service_pb2.CreateSubscriptionRequest(tenant_id=tenant.tenant_id)
+    with report.step(f"Subscribing to {tenant.address}", f"{tenant.provider} pushes changes of {tenant.address}"):
+        stub.CreateSubscription(request, timeout=CALL_SECONDS)
+
+
+def _deliver_and_watch(
+    channel: grpc.Channel, ready: Ready, control: SimulatorControl, report: Report
+) -> tuple[list[str], Seen]:
+    """Delivers the mails while a stream is read; returns the mails' ids and what the stream brought."""
+    delivered: list[str] = []
+    seen = Seen()
+    reader = StreamReader(channel, "earliest")
+    postman = ThreadPoolExecutor(max_workers=1).submit(_deliver, control, ready, report, delivered)
+    wanted = MAILS_EACH * len(ACCOUNTS)
+    deadline = Deadline(ARRIVAL_SECONDS, lambda: postman.done() and len(seen.created) >= wanted, QUIET_SECONDS)
+    with _table(report.console) as show:
+        for event in reader.until(deadline):
+            seen.events.append(event)
+            show(event)
+    postman.result(CALL_SECONDS)
+    return delivered, seen
+
+
+def _deliver(control: SimulatorControl, ready: Ready, report: Report, delivered: list[str]) -> None:
+    """Delivers half, kills what takes and fetches the mail, delivers the rest; a third is told twice."""
+    control.fault(kind="double", endpoint="notify.*", probability=0.35)
+    for half in range(2):
+        for number in range(MAILS_EACH // 2):
+            for _, address in ACCOUNTS:
+                first = half * (MAILS_EACH // 2) + number
+                delivered.extend(mail["id"] for mail in control.generate(address, 1, first=first))
+        if half == 0:
+            _outage(ready, report)
+
+
+def _outage(ready: Ready, report: Report) -> None:
+    for name in KILLED:
+        os.kill(ready.processes[name], signal.SIGKILL)
+    report.warn(f"outage: {' and '.join(KILLED)} were killed; mail goes on arriving")
+
+
+@contextlib.contextmanager
+def _table(console: Console) -> Iterator[Any]:
+    """Gives a function that shows an event: in a live table, or as lines in a pipe."""
+    rows: list[tuple[str, ...]] = []
+    if not console.is_terminal:
+        yield lambda event: console.print("  ".join(row_of(event)[:-1]), markup=False, soft_wrap=True)
+        return
+    with Live(live_table(rows), console=console, refresh_per_second=10) as live:
+
+        def show(event: event_pb2.Event) -> None:
+            rows.append(row_of(event))
+            live.update(live_table(rows))
+
+        yield show
+
+
+def _prove_stream(report: Report, delivered: Sequence[str], seen: Seen) -> None:
+    """Compares what was delivered with what the stream brought."""
+    announced = collections.Counter(event.mail.message_id for event in seen.created)
+    missing = [mail for mail in delivered if mail not in announced]
+    doubled = [mail for mail, times in announced.items() if times > 1]
+    strange = [mail for mail in announced if mail not in delivered]
+    bare = [event.mail.event_id for event in seen.created if not event.mail.is_enriched]
+    if missing or doubled or strange:
+        raise DemoError(
+            f"of {len(delivered)} mails {len(missing)} are missing and {len(doubled)} came twice; "
+            f"{len(strange)} were never delivered"
+        )
+    if bare:
+        raise DemoError(f"{len(bare)} events came without their mail")
+    report.note(f"stream: {len(seen.created)} new mails, each announced once, none missing")
+
+
+def _prove_rest(ready: Ready, report: Report, seen: Seen) -> None:
+    """Reads the same events over REST, page by page, and compares the ids."""
+    key = ready.admin_key_file.read_text().strip()
+    over_rest: list[str] = []
+    cursor = "earliest"
+    with httpx.Client(headers={"authorization": f"Bearer {key}"}, timeout=CALL_SECONDS, trust_env=False) as client:
+        while True:
+            query = {"cursor": cursor, "pageSize": str(REST_PAGE), "filter.eventTypes": "mail.created"}
+            page = client.get(f"{ready.http}/v1/events", params=query).raise_for_status().json()
+            over_rest += [event["mail"]["eventId"] for event in page.get("events", ())]
+            cursor = page["nextCursor"]
+            if not page.get("hasMore"):
+                break
+    if over_rest != [event.mail.event_id for event in seen.created]:
+        raise DemoError(f"REST tells {len(over_rest)} events and the stream {len(seen.created)}, or in another order")
+    report.note(f"REST: GET /v1/events tells the same {len(over_rest)} events in the same order")

@@ -1,0 +1,49 @@
+"""Checks of the way from the outside to the edge, by doing what the providers do."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+
+import httpx
+
+from stack.diagnosis.finding import Finding, bad, good, warning
+from stack.ready import Ready
+
+TIMEOUT_SECONDS = 10.0
+OK, UNAUTHORIZED = 200, 401
+
+
+def reach_findings(settings: Mapping[str, str], ready: Ready | None) -> Iterator[Finding]:
+    """Checks the public address: Graph's handshake, and that a push without proof is refused."""
+    public = settings.get("MAILMESH_PUBLIC_URL", "")
+    if not public:
+        yield warning("public address", "there is none: mailboxes are polled", "Set PUBLIC_URL to be pushed to.")
+        return
+    if ready is None:
+        return
+    yield _handshake(public)
+    yield _refusal(public)
+
+
+def _handshake(public: str) -> Finding:
+    token = f"doctor {secrets.token_hex(8)}"
+    name, url = "Graph handshake", f"{public}/api/ms365/webhook"
+    try:
+        answer = httpx.post(url, params={"validationToken": token}, timeout=TIMEOUT_SECONDS)
+    except httpx.HTTPError as fault:
+        return bad(name, f"{url} cannot be reached: {fault}", "Let the public address lead to the edge.")
+    is_plain = answer.headers.get("content-type", "").startswith("text/plain")
+    if answer.status_code != OK or answer.text != token or not is_plain:
+        remedy = "Something between the public address and the edge answers or changes what it passes on."
+        return bad(name, f"{url} answers {answer.status_code} and not the token", remedy)
+    return good(name, f"answered in {answer.elapsed.total_seconds() * 1000:.0f} ms")
+
+
+def _refusal(public: str) -> Finding:
+    name, url = "Gmail push without proof", f"{public}/api/googlews/webhook"
+    try:
+        answer = httpx.post(url, json={}, timeout=TIMEOUT_SECONDS)
+    except httpx.HTTPError as fault:
+        return bad(name, f"{url} cannot be reached: {fault}", "Let the public address lead to the edge.")
+    if answer.status_code != UNAUTHORIZED:
+        return bad(name, f"{url} answers {answer.status_code}, not 401", "Look at the edge's log and configuration.")
+    return good(name, "is refused")

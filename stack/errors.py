@@ -1,0 +1,21 @@
+"""What can keep the stack from starting: each is one clear line for the person at the terminal."""
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked. The message is one line that says why and what to do."""
+
+
+class DirectoryLockedError(StackError):
+    """Another process uses the data directory."""
+
+
+class PortInUseError(StackError):
+    """A port that was asked for is taken."""
+
+
+class StartError(StackError):
+    """A program of the stack did not become ready."""
+
+
+class StoppedError(Exception):
+    """A person or a signal asked the stack to stop while it was starting."""

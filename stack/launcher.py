@@ -1,0 +1,249 @@
+"""Runs the stack: prepares it, starts it stage by stage, watches it, stops it."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.addresses import Ports, choose_ports
+from stack.admin_key import ensure_admin_key
+from stack.data_directory import DataDirectory
+from stack.environment import Servers
+from stack.errors import StartError, StoppedError
+from stack.options import UpOptions
+from stack.plan import Plan, Planner, edge_url, port_names
+from stack.prepare import (
+    EdgeRendering,
+    admin_url_of,
+    database_urls,
+    migrate,
+    prepare_databases,
+    remove_socket_folder,
+    socket_folder,
+)
+from stack.programs.postgres import PostgresServer
+from stack.programs.program import Program
+from stack.programs.redis import RedisServer
+from stack.programs.remains import outlast
+from stack.programs.roles import load_passwords
+from stack.ready import Ready, SimulatorAddresses
+from stack.report import Report
+from stack.supervision.configuration import write_configuration
+from stack.supervision.supervisor import Supervisor
+from stack.vault_keys import ensure_vault_keys
+from stack.watch import Watch
+
+POLL_SECONDS = 0.05
+STOP_SLACK_SECONDS = 10.0
+# After the supervisor died; before the first success there is no second try.
+RESTART_ATTEMPTS = 5
+REMAINS_SECONDS = 40.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before the first program starts."""
+
+    plan: Plan
+    planner: Planner
+    admin_url: str
+    passwords: dict[str, str]
+    sockets: Path
+
+
+class Launcher:
+    """One run of the stack.
+
+    Args:
+        options: How to run it.
+        report: Whom to tell.
+        environment: Our own environment.
+        stop: Set by whoever wants the stack to stop.
+    """
+
+    def __init__(
+        self, options: UpOptions, report: Report, environment: Mapping[str, str], stop: threading.Event
+    ) -> None:
+        self._options = options
+        self._report = report
+        self._environment = environment
+        self._stop = stop
+        self._data = DataDirectory(options.data.resolve())
+
+    def run(self) -> None:
+        """Runs the stack until it is told to stop.
+
+        Raises:
+            StackError: It cannot start; the message says why.
+        """
+        self._data.root.mkdir(parents=True, exist_ok=True)
+        with self._data.locked() as lock, contextlib.suppress(StoppedError):
+            self._data.ready_file.unlink(missing_ok=True)
+            with self._prepared() as prepared:
+                self._keep_running(prepared, lock)
+
+    def _keep_running(self, prepared: Prepared, lock: int) -> None:
+        """Runs everything; when the supervisor was killed, which takes its programs along, everything starts again."""
+        attempts_left = 0
+        while not self._stop.is_set():
+            supervisor = self._supervisor(prepared, lock)
+            try:
+                ready = self._start(prepared, supervisor)
+                attempts_left = RESTART_ATTEMPTS
+                watch = Watch(supervisor, self._data, ready, self._report)
+                watch.run(self._stop)
+                if not supervisor.is_running:
+                    self._data.ready_file.unlink(missing_ok=True)
+                    outlast(watch.processes, REMAINS_SECONDS)
+            except StartError as fault:
+                if attempts_left == 0:
+                    raise
+                attempts_left -= 1
+                self._report.warn(f"{fault}; trying again")
+            finally:
+                self._end(supervisor)
+
+    def _start(self, prepared: Prepared, supervisor: Supervisor) -> Ready:
+        started = time.monotonic()
+        supervisor.start()
+        plan, planner = prepared.plan, prepared.planner
+        rendering = EdgeRendering(planner.edge_environment())
+        self._start_stage(supervisor, plan.servers, "Starting servers")
+        with self._report.step("Bringing databases up to date", "databases are up to date"):
+            prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
+            migrate(prepared.admin_url, plan, self._data)
+            rendering.write(self._data.envoy_configuration)
+        self._start_stage(supervisor, plan.services, "Starting services")
+        self._start_stage(supervisor, plan.edge, "Opening the edge")
+        ensure_admin_key(self._data.admin_key, planner.vault_environment(), edge_url(planner.ports))
+        ready = self._ready(planner, supervisor)
+        ready.write(self._data.ready_file)
+        self._report.ready(ready, time.monotonic() - started)
+        return ready
+
+    def _start_stage(self, supervisor: Supervisor, programs: Sequence[Program], doing: str) -> None:
+        if not programs:
+            return
+        names = ", ".join(program.name for program in programs)
+        with self._report.step(f"{doing}: {names}", f"{names}"):
+            for program in programs:
+                supervisor.start_program(program.name)
+            for program in programs:
+                self._wait_for(supervisor, program)
+
+    def _wait_for(self, supervisor: Supervisor, program: Program) -> None:
+        deadline = time.monotonic() + program.ready_seconds
+        while not program.is_ready():
+            if self._stop.wait(POLL_SECONDS):
+                raise StoppedError
+            state = supervisor.states().get(program.name)
+            log = self._data.logs / f"{program.name}.log"
+            if state is not None and (state.is_given_up or state.state == "BACKOFF"):
+                raise StartError(
+                    f"{program.name} does not start ({state.description}); the end of {log}:\n{_tail(log)}"
+                )
+            if time.monotonic() > deadline:
+                raise StartError(f"{program.name} is not ready in time; the end of {log}:\n{_tail(log)}")
+
+    def _end(self, supervisor: Supervisor) -> None:
+        self._data.ready_file.unlink(missing_ok=True)
+        with self._report.step("Stopping", "stopped"):
+            supervisor.stop()
+
+    @contextlib.contextmanager
+    def _prepared(self) -> Iterator[Prepared]:
+        self._data.prepare()
+        self._data.certificates.ensure()
+        ensure_vault_keys(self._data.vault_keys, time.strftime("%Y-%m-%d"))
+        ports = choose_ports(port_names(self._options), self._options.http_port, self._data.ports)
+        sockets = socket_folder(self._data)
+        try:
+            yield self._plan(ports, sockets)
+        finally:
+            remove_socket_folder(sockets, self._data)
+
+    def _plan(self, ports: Ports, sockets: Path) -> Prepared:
+        postgres, redis = self._postgres(sockets), self._redis(ports)
+        passwords = load_passwords(self._data.database_passwords)
+        admin_url = admin_url_of(postgres) if postgres is not None else self._environment["DATABASE_URL"]
+        servers = Servers(
+            database_urls=database_urls(admin_url, passwords),
+            redis_url=redis.url() if redis is not None else self._environment["REDIS_URL"],
+            public_url=self._public_url(ports),
+        )
+        planner = Planner(self._options, self._data, ports, servers, self._environment, postgres, redis)
+        return Prepared(planner.plan(), planner, admin_url, passwords, sockets)
+
+    def _public_url(self, ports: Ports) -> str:
+        given = self._environment.get("PUBLIC_URL") or self._environment.get("MAILMESH_PUBLIC_URL")
+        if given:
+            return given.rstrip("/")
+        # The simulated providers reach this machine; real ones do not, and mailboxes are polled then.
+        return edge_url(ports) if self._options.wants_simulator(self._environment) else ""
+
+    def _postgres(self, sockets: Path) -> PostgresServer | None:
+        if self._environment.get("DATABASE_URL"):
+            return None
+        server = PostgresServer(self._data.postgres, sockets, self._data.postgres_password)
+        if not (self._data.postgres / "PG_VERSION").exists():
+            with self._report.step("Making the database cluster", "database cluster is made"):
+                server.initialize()
+        else:
+            server.initialize()
+        return server
+
+    def _redis(self, ports: Ports) -> RedisServer | None:
+        return None if self._environment.get("REDIS_URL") else RedisServer.prepare(self._data.redis, ports["redis"])
+
+    def _supervisor(self, prepared: Prepared, lock: int) -> Supervisor:
+        configuration, door = self._data.root / "supervisor.conf", prepared.sockets / "supervisor.sock"
+        stages = prepared.plan.stages
+        write_configuration(configuration, door, stages, self._data.logs, self._data.environments)
+        stop_seconds = sum(max((program.stop_seconds for program in stage), default=0.0) for stage in stages)
+        return Supervisor(
+            configuration,
+            door,
+            self._data.logs / "supervisor-start.log",
+            stop_seconds + STOP_SLACK_SECONDS,
+            inherited=(lock,),
+        )
+
+    def _ready(self, planner: Planner, supervisor: Supervisor) -> Ready:
+        ports = planner.ports
+        simulated = self._options.wants_simulator(self._environment)
+        metrics = [name for name in ports.numbers if name.endswith("-metrics")]
+        return Ready(
+            http=edge_url(ports),
+            grpc=ports.address("edge"),
+            public_url=planner.servers.public_url,
+            ca_file=self._data.certificates.authority,
+            admin_key_file=self._data.admin_key,
+            simulator=_simulator_addresses(ports) if simulated else None,
+            metrics={name.removesuffix("-metrics"): f"http://{ports.address(name)}/metrics" for name in metrics},
+            processes=process_ids(supervisor),
+            log_folder=self._data.logs,
+            supervisor=supervisor.door,
+        )
+
+
+def process_ids(supervisor: Supervisor) -> dict[str, int]:
+    """Returns the id of each process of the stack that runs."""
+    running = {name: state.pid for name, state in supervisor.states().items() if state.pid}
+    return {"up": os.getpid(), "supervisor": supervisor.pid, **running}
+
+
+def _simulator_addresses(ports: Ports) -> SimulatorAddresses:
+    return SimulatorAddresses(
+        microsoft=f"https://{ports.address('simulator-microsoft')}",
+        google=f"https://{ports.address('simulator-google')}",
+        control=f"http://{ports.address('simulator-control')}",
+    )
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    if not log.exists():
+        return "(empty)"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,188 @@
+"""What runs in a stack: every program with its variables, in stages that start one after the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stack.addresses import EDGE, Ports
+from stack.certificates import Identity
+from stack.data_directory import DataDirectory
+from stack.environment import ONE_MACHINE, Servers, inherited, listening, mesh_environment, simulated_providers
+from stack.options import UpOptions
+from stack.ports import LOOPBACK
+from stack.programs.envoy import EnvoyServer
+from stack.programs.postgres import PostgresServer
+from stack.programs.program import Program
+from stack.programs.redis import RedisServer
+from stack.programs.services import migration_program, service_program, worker_program
+from stack.programs.simulator import simulator_program
+
+# What the edge has no business to know.
+STORES = ("MAILMESH_DATABASE_URL", "MAILMESH_REDIS_URL")
+SIMULATOR_PORTS = ("simulator-microsoft", "simulator-google", "simulator-control")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The programs of a stack.
+
+    Attributes:
+        servers: First stage: what everything else needs.
+        migrations: Programs that end, run once the database is there.
+        services: Second stage: the services of the mesh.
+        edge: Last stage: the workers, and the door.
+    """
+
+    servers: tuple[Program, ...]
+    migrations: tuple[Program, ...]
+    services: tuple[Program, ...]
+    edge: tuple[Program, ...]
+
+    @property
+    def stages(self) -> tuple[tuple[Program, ...], ...]:
+        """The programs that keep running, in the order of their start."""
+        return (self.servers, self.services, self.edge)
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """The programs that keep running, by name."""
+        return {program.name: program for stage in self.stages for program in stage}
+
+
+def ingest_names(options: UpOptions) -> list[str]:
+    """Returns the names of Ingest's processes."""
+    return [f"ingest-{number}" for number in range(1, options.ingest_processes + 1)]
+
+
+def worker_names(options: UpOptions) -> list[str]:
+    """Returns the names of the workers."""
+    return [f"worker-{number}" for number in range(1, options.workers + 1)]
+
+
+def port_names(options: UpOptions) -> list[str]:
+    """Returns what needs a port, the edge excluded."""
+    serving = ["token-vault", *ingest_names(options), "processor"]
+    with_metrics = [*serving, *worker_names(options)]
+    return [*serving, *(f"{name}-metrics" for name in with_metrics), "redis", "envoy-admin", *SIMULATOR_PORTS]
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes the plan.
+
+    Args:
+        options: What was asked for.
+        data: The data directory, prepared.
+        ports: A port for each of `port_names`.
+        servers: Where PostgreSQL, Redis and the edge are found.
+        environment: Our own environment.
+        postgres: PostgreSQL, unless an existing server is used.
+        redis: Redis, unless an existing server is used.
+    """
+
+    options: UpOptions
+    data: DataDirectory
+    ports: Ports
+    servers: Servers
+    environment: Mapping[str, str]
+    postgres: PostgresServer | None
+    redis: RedisServer | None
+
+    def plan(self) -> Plan:
+        """Returns everything that runs."""
+        return Plan(
+            servers=tuple(self._servers()),
+            migrations=tuple(
+                migration_program(service, self._mesh(service, mesh_name))
+                for service, mesh_name in (
+                    ("token_vault", "token-vault"),
+                    ("ingest", "ingest"),
+                    ("processor", "processor"),
+                )
+            ),
+            services=tuple(self._services()),
+            edge=(*self._workers(), self._envoy()),
+        )
+
+    def vault_environment(self) -> dict[str, str]:
+        """Returns what TokenVault is told, for its commands."""
+        return self._mesh("token_vault", "token-vault")
+
+    def edge_environment(self) -> dict[str, str]:
+        """Returns what the edge's configuration is rendered from."""
+        identity = self.data.certificates.identity("envoy")
+        mesh = self._told("ingest", identity)
+        return {
+            **inherited(self.environment),
+            **{name: value for name, value in mesh.items() if name not in STORES},
+            **inherited(self._providers()),
+            "MAILMESH_INGEST_ADDRESS": ",".join(self.ports.address(name) for name in ingest_names(self.options)),
+            "MAILMESH_EDGE_LISTEN": self.ports.address(EDGE),
+            "MAILMESH_EDGE_ADMIN_LISTEN": self.ports.address("envoy-admin"),
+        }
+
+    def _servers(self) -> Sequence[Program]:
+        programs = [server.program() for server in (self.postgres, self.redis) if server is not None]
+        if self.options.wants_simulator(self.environment):
+            programs.append(self._simulator())
+        return programs
+
+    def _services(self) -> Sequence[Program]:
+        serving = [("token-vault", "token_vault", "token-vault")]
+        serving += [(name, "ingest", "ingest") for name in ingest_names(self.options)]
+        serving += [("processor", "processor", "processor")]
+        operator = self.data.certificates.identity("operator")
+        return [
+            service_program(
+                name,
+                service=service,
+                mesh_name=mesh_name,
+                port=self.ports[name],
+                environment=self._process(name, service, mesh_name),
+                operator=operator,
+            )
+            for name, service, mesh_name in serving
+        ]
+
+    def _workers(self) -> Sequence[Program]:
+        return [
+            worker_program(name, self.ports[f"{name}-metrics"], self._process(name, "processor", "processor"))
+            for name in worker_names(self.options)
+        ]
+
+    def _envoy(self) -> Program:
+        return EnvoyServer(self.data.envoy_configuration, self.ports["envoy-admin"]).program()
+
+    def _simulator(self) -> Program:
+        ports = {name.removeprefix("simulator-"): self.ports[name] for name in SIMULATOR_PORTS}
+        identity = self.data.certificates.identity("simulator")
+        pushes = ("--push-endpoint", f"{edge_url(self.ports)}/api/googlews/webhook")
+        kept = ("--state", str(self.data.simulator))
+        return simulator_program(ports, identity, (*pushes, *kept, *self.options.simulator_options))
+
+    def _process(self, name: str, service: str, mesh_name: str) -> dict[str, str]:
+        return self._mesh(service, mesh_name) | listening(self.ports, name)
+
+    def _mesh(self, service: str, mesh_name: str) -> dict[str, str]:
+        identity = self.data.certificates.identity(mesh_name)
+        return {
+            **ONE_MACHINE,
+            **inherited(self.environment, service),
+            **self._told(service, identity),
+            **inherited(self._providers(), service),
+        }
+
+    def _told(self, service: str, identity: Identity) -> dict[str, str]:
+        names = ingest_names(self.options)
+        return mesh_environment(
+            service, identity, ports=self.ports, servers=self.servers, data=self.data, ingest_names=names
+        )
+
+    def _providers(self) -> dict[str, str]:
+        if not self.options.wants_simulator(self.environment):
+            return {}
+        return simulated_providers(self.ports, self.data.certificates.identity("simulator"))
+
+
+def edge_url(ports: Ports) -> str:
+    """Returns the edge's address on this machine."""
+    return f"http://{LOOPBACK}:{ports[EDGE]}"

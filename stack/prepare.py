@@ -1,0 +1,140 @@
+"""What is made before anything starts, and between the stages: folders, secrets, databases, configuration."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+
+from stack.blocking import run_blocking
+from stack.data_directory import DataDirectory
+from stack.errors import StartError
+from stack.files import MAX_SOCKET_FOLDER_BYTES, write_private
+from stack.plan import Plan
+from stack.programs.postgres import PostgresServer
+from stack.programs.roles import (
+    create_database,
+    prepare_database,
+    prepare_roles,
+    roles_for,
+    with_database,
+    with_role,
+)
+from stack.programs.running import RunningProgram, wait_until
+from stack.programs.tether import machine_environment
+from stack.schema_mark import is_migrated, mark_migrated
+
+DATABASE = "mailmesh"
+MIGRATION_SECONDS = 300.0
+RENDER_SECONDS = 30.0
+
+
+def socket_folder(data: DataDirectory) -> Path:
+    """Returns a folder for unix sockets: in the data directory if its path is short enough, else a temporary one."""
+    preferred = data.run.resolve()
+    if len(os.fsencode(preferred)) <= MAX_SOCKET_FOLDER_BYTES:
+        preferred.mkdir(exist_ok=True)
+        preferred.chmod(0o711)
+        return preferred
+    temporary = Path(tempfile.mkdtemp(prefix="mailmesh-"))
+    temporary.chmod(0o711)
+    return temporary
+
+
+def remove_socket_folder(folder: Path, data: DataDirectory) -> None:
+    """Removes the folder if it was a temporary one. Safe to call again: yes."""
+    if folder != data.run.resolve():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def database_urls(admin_url: str, passwords: Mapping[str, str]) -> dict[str, str]:
+    """Returns the database's address for each service's own role."""
+    roles = roles_for(admin_url)
+    return {service: with_role(admin_url, role.role, passwords[service]) for service, role in roles.items()}
+
+
+def prepare_databases(admin_url: str, passwords: dict[str, str], server: PostgresServer | None) -> None:
+    """Makes the database, the services' roles and their schemas. Safe to call again: yes.
+
+    Args:
+        admin_url: The database, as a role that may create roles and schemas.
+        passwords: Password by service.
+        server: Our own server, in which the database is made first.
+
+    Raises:
+        StartError: The server refuses; with its reason.
+    """
+    try:
+        run_blocking(_prepare(admin_url, passwords, server))
+    except (asyncpg.PostgresError, OSError) as fault:
+        sentence = str(fault).partition("\n")[0]
+        raise StartError(f"PostgreSQL does not let us make roles and schemas: {sentence}") from fault
+
+
+async def _prepare(admin_url: str, passwords: dict[str, str], server: PostgresServer | None) -> None:
+    if server is not None:
+        await create_database(server.url(), DATABASE)
+    roles = roles_for(admin_url)
+    await prepare_roles(admin_url, passwords, roles)
+    await prepare_database(admin_url, list(roles), roles, is_ours=server is not None)
+
+
+def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
+    """Runs the migrations of all services side by side, unless all have run. Safe to call again: yes.
+
+    Raises:
+        StartError: One failed; with the end of what it said.
+    """
+    if run_blocking(is_migrated(admin_url)):
+        return
+    # Logs are shown to others; what the programs are told is not.
+    started = [
+        RunningProgram(program, data.logs / f"{program.name}.log", data.environments / f"{program.name}.json")
+        for program in plan.migrations
+    ]
+    in_time = wait_until(lambda: not any(run.is_running for run in started), MIGRATION_SECONDS)
+    for run in started:
+        if not in_time:
+            run.kill()
+        if run.exit_code != 0:
+            raise StartError(f"{run.program.name} failed:\n{run.log_tail()}")
+    run_blocking(mark_migrated(admin_url))
+
+
+class EdgeRendering:
+    """Envoy's configuration, being rendered while other things start.
+
+    Args:
+        environment: What it is rendered from.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        command = (sys.executable, "-m", "gateway", "render")
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, env={**machine_environment(), **environment}, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def write(self, path: Path) -> None:
+        """Waits for the configuration and writes it.
+
+        Raises:
+            StartError: A setting is wrong; with the reason.
+        """
+        try:
+            configuration, complaint = self._process.communicate(timeout=RENDER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise StartError("the edge's configuration is not made in time") from None
+        if self._process.returncode != 0:
+            raise StartError(f"the edge's configuration cannot be made:\n{complaint.strip()}")
+        write_private(path, configuration)
+
+
+def admin_url_of(server: PostgresServer) -> str:
+    """Returns the address of our own database for its superuser."""
+    return with_database(server.url(), DATABASE)

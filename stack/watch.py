@@ -1,0 +1,89 @@
+"""Watches a running stack: tells what died and came back, keeps ready.json true, renews certificates in time."""
+
+import os
+import threading
+import time
+
+from stack.data_directory import DataDirectory
+from stack.ready import Ready
+from stack.report import Report
+from stack.supervision.supervisor import ProcessState, Supervisor
+
+POLL_SECONDS = 0.5
+# supervisord gave up after about half a minute of tries; from then on it is tried once in this time.
+REVIVE_SECONDS = 15.0
+CERTIFICATE_SECONDS = 3600.0
+
+
+class Watch:
+    """Watches until told to stop, or until supervisord itself is gone.
+
+    Args:
+        supervisor: supervisord, with everything started.
+        data: The data directory.
+        ready: What ready.json says.
+        report: Whom to tell.
+    """
+
+    def __init__(self, supervisor: Supervisor, data: DataDirectory, ready: Ready, report: Report) -> None:
+        self._supervisor = supervisor
+        self._data = data
+        self._ready = ready
+        self._report = report
+        self._ill: set[str] = set()
+        self._next_revival: dict[str, float] = {}
+        self._next_certificates = time.monotonic() + CERTIFICATE_SECONDS
+
+    @property
+    def processes(self) -> list[int]:
+        """The processes that were seen last, our own excluded."""
+        return [pid for pid in self._ready.processes.values() if pid != os.getpid()]
+
+    def run(self, stop: threading.Event) -> None:
+        """Watches; returns when it is time to stop or to start everything again."""
+        while not stop.wait(POLL_SECONDS):
+            if not self._supervisor.is_running:
+                self._report.warn("the supervisor died and took its programs along: starting again")
+                return
+            states = self._supervisor.states()
+            for state in states.values():
+                self._look_at(state)
+            self._refresh(states)
+            self._renew_certificates()
+
+    def _look_at(self, state: ProcessState) -> None:
+        known = self._ready.processes.get(state.name, 0)
+        if state.is_given_up:
+            self._revive(state)
+        elif state.state == "BACKOFF" and state.name not in self._ill:
+            self._ill.add(state.name)
+            self._report.warn(f"{state.name} does not stay up: {state.description}; trying again")
+        elif state.pid and known and state.pid != known:
+            self._report.warn(f"{state.name} (process {known}) died and was restarted as process {state.pid}")
+        elif state.state == "RUNNING" and state.name in self._ill:
+            self._ill.discard(state.name)
+            self._report.note(f"{state.name} is up again")
+
+    def _revive(self, state: ProcessState) -> None:
+        now = time.monotonic()
+        if now < self._next_revival.get(state.name, 0.0):
+            return
+        self._next_revival[state.name] = now + REVIVE_SECONDS
+        self._ill.add(state.name)
+        self._report.warn(f"{state.name} is down ({state.description}); starting it again")
+        self._supervisor.start_program(state.name)
+
+    def _refresh(self, states: dict[str, ProcessState]) -> None:
+        running = {name: state.pid for name, state in states.items() if state.pid}
+        processes = {"up": os.getpid(), "supervisor": self._supervisor.pid, **running}
+        if states and processes != self._ready.processes:
+            self._ready = self._ready.model_copy(update={"processes": processes})
+            self._ready.write(self._data.ready_file)
+
+    def _renew_certificates(self) -> None:
+        if time.monotonic() < self._next_certificates:
+            return
+        self._next_certificates = time.monotonic() + CERTIFICATE_SECONDS
+        renewed = self._data.certificates.ensure()
+        if renewed:
+            self._report.note(f"renewed certificates: {', '.join(renewed)}")
