@@ -1,0 +1,134 @@
+"""How many notifications a second are on disk before they are answered, and what happens when more come than that."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import psutil
+
+from bench import measure
+from bench.ingest_machine import Machine, machine
+from bench.load import Outcome
+from bench.measure import Figure, Options, median, percentile
+
+SIZES = (1, 20)
+TARGETS = {1: ">= 1.5", 20: ">= 4"}
+SECONDS, WARM_SECONDS = 5.0, 2.0
+OVERLOAD, OVERLOAD_CONNECTIONS = 3.0, 1500
+SAMPLE_SECONDS = 0.1
+
+
+@dataclass
+class Memory:
+    """How much memory a process held, MiB."""
+
+    samples: list[float] = field(default_factory=list)
+
+    @property
+    def growth(self) -> float:
+        """From the first to the largest."""
+        return max(self.samples) - self.samples[0]
+
+
+async def program(options: Options) -> Sequence[Figure]:
+    """Measures Ingest behind the edge and the plain design in turn, then Ingest at half and at three times its most."""
+    seconds = 0.3 if options.is_quick else SECONDS
+    targets = {} if options.is_quick else TARGETS
+    async with machine() as made:
+        figures, most = [], 0.0
+        for size in SIZES:
+            ours, plain = await _in_turn(made, size, seconds, options.repeats)
+            figures += [
+                Figure(f"accepts a second, {size} in a POST", ours, "1/s", note="behind the edge"),
+                Figure(f"the same by the plain design, {size} in a POST", plain, "1/s", note="without an edge"),
+                Figure(f"times the plain design, {size} in a POST", ours / plain, "ratio", targets.get(size, "")),
+            ]
+            most = most or ours
+        figures += await _at_half(made, most / 2, seconds, options)
+        figures += await _overloaded(made, most * OVERLOAD, seconds, options)
+    return figures
+
+
+async def _in_turn(made: Machine, size: int, seconds: float, repeats: int) -> tuple[float, float]:
+    """The median rates of both, each measured in rounds that take turns."""
+    rates: dict[int, list[float]] = {made.edge_port: [], made.plain_port: []}
+    for port in rates:
+        await made.send(port, size, min(seconds, WARM_SECONDS))
+    for _ in range(repeats):
+        for port, found in rates.items():
+            outcome = await made.send(port, size, seconds)
+            found.append(outcome.statuses.get("202", 0) * size / outcome.seconds)
+    return median(rates[made.edge_port]), median(rates[made.plain_port])
+
+
+async def _at_half(made: Machine, per_second: float, seconds: float, options: Options) -> list[Figure]:
+    outcome = await made.send(made.edge_port, 1, seconds, per_second=per_second)
+    return [
+        Figure("median at half of the most", median(outcome.milliseconds), "ms"),
+        Figure("p99 at half of the most", percentile(outcome.milliseconds, 99), "ms", _unless_quick(options, "<= 50")),
+    ]
+
+
+async def _overloaded(made: Machine, per_second: float, seconds: float, options: Options) -> list[Figure]:
+    """Three times the most that is taken: what is accepted is there, what is refused is refused soon, memory stays."""
+    before = await made.query("SELECT count(*) FROM ingest.items")
+    async with _watching(made) as memory:
+        outcome = await made.send(
+            made.edge_port, 1, seconds * 2, per_second=per_second, connections=OVERLOAD_CONNECTIONS
+        )
+    on_disk = await made.query("SELECT count(*) FROM ingest.items") - before
+    accepted = outcome.statuses.get("202", 0)
+    return [
+        Figure("accepts a second at three times the most", accepted / outcome.seconds, "1/s"),
+        Figure("refused at three times the most", _refused(outcome), "ratio", note="answered 503"),
+        Figure("p99 of a refusal", percentile(outcome.refusal_milliseconds or [0.0], 99), "ms", "<= 1000"),
+        Figure("answers other than 202 and 503", _others(outcome), "", "<= 0"),
+        Figure("accepted and not on disk", max(0, accepted - on_disk), "", "<= 0"),
+        Figure("growth of Ingest's memory", memory.growth, "MiB", _unless_quick(options, "<= 64")),
+    ]
+
+
+@asynccontextmanager
+async def _watching(made: Machine) -> AsyncIterator[Memory]:
+    memory, process = Memory(), psutil.Process(made.ingest.pid)
+    # The program itself is the child of the one that ties its life to ours.
+    process = next(iter(process.children()), process)
+
+    async def watch() -> None:
+        while True:
+            memory.samples.append(process.memory_info().rss / 2**20)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    try:
+        yield memory
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def _refused(outcome: Outcome) -> float:
+    return outcome.statuses.get("503", 0) / max(1, sum(outcome.statuses.values()))
+
+
+def _others(outcome: Outcome) -> int:
+    return sum(count for status, count in outcome.statuses.items() if status not in ("202", "503"))
+
+
+def _unless_quick(options: Options, target: str) -> str:
+    return "" if options.is_quick else target
+
+
+if __name__ == "__main__":
+    measure.main(
+        "accept_webhooks",
+        "How many notifications a second are committed before they are answered?",
+        "Load by HTTP/1.1 from a process of its own, 64 connections, 100 tenants. Ours: Envoy with the edge's"
+        " configuration, one Ingest process, PostgreSQL that waits for its disk. The plain design"
+        " (bench/plain_ingest.py): FastAPI on uvicorn with uvloop, one insert and one arq enqueue for each"
+        " notification, nothing in front. All on one machine with the load.",
+        program,
+    )

@@ -1,0 +1,213 @@
+"""Real programs for measuring Ingest: PostgreSQL, Redis, Ingest, Envoy before it, and the plain design."""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import asyncpg
+
+from bench.load import Outcome, Plan
+from gateway.render import render
+from gateway.settings import EdgeSettings
+from services.meshkit.settings import load
+from stack.certificates import MeshCertificates
+from stack.ports import free_ports
+from stack.programs.envoy import EnvoyServer
+from stack.programs.postgres import PostgresServer
+from stack.programs.program import Program
+from stack.programs.redis import RedisServer
+from stack.programs.roles import create_database, prepare_database, prepare_roles, with_database, with_role
+from stack.programs.running import RunningProgram, run_to_end
+from tests.factories.ingest import Watched, add_watched, graph_body, graph_item
+
+PATH = "/api/ms365/webhook"
+MESSAGE_ID = "@MESSAGE-ID-GOES-HERE-32-LETTERS"
+RATE_WITHOUT_BOUND = 10_000_000
+
+
+@dataclass
+class Machine:
+    """What runs.
+
+    Attributes:
+        edge_port: Envoy, before Ingest.
+        plain_port: The plain design.
+        database_url: For Ingest's role.
+        watched: The subscriptions that notifications name.
+        ingest: The process.
+        redis_url: The queue.
+    """
+
+    edge_port: int
+    plain_port: int
+    database_url: str
+    watched: Sequence[Watched]
+    ingest: RunningProgram
+    redis_url: str
+    folder: Path
+
+    def bodies(self, per_post: int) -> list[str]:
+        """Bodies with so many notifications, of as many tenants, for the load to send in turn."""
+        made = []
+        for start in range(0, len(self.watched), per_post):
+            some = [*self.watched[start:], *self.watched[:start]][:per_post]
+            made.append(graph_body(*(graph_item(one, MESSAGE_ID) for one in some)).decode())
+        return made
+
+    async def send(
+        self, port: int, per_post: int, seconds: float, *, connections: int = 64, per_second: float = 0.0
+    ) -> Outcome:
+        """Sends load from a process of its own and gives what came back."""
+        bodies = self.bodies(per_post)
+        plan = Plan(port, PATH, bodies, connections, seconds, per_second, secrets.token_hex(3)[:5])
+        file = self.folder / f"plan-{secrets.token_hex(4)}.json"
+        file.write_text(json.dumps(asdict(plan)))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.load", str(file), stdout=asyncio.subprocess.PIPE
+        )
+        answer, _ = await process.communicate()
+        return Outcome(**json.loads(answer))
+
+    async def query(self, statement: str) -> int:
+        """Asks the database for a number."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return int(await connection.fetchval(statement))
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def machine(tenants: int = 100, *, is_plain: bool = True) -> AsyncIterator[Machine]:
+    """Starts everything; ends it behind the block.
+
+    Args:
+        tenants: How many, each with one subscription.
+        is_plain: Start the plain design too.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
+    folder.chmod(0o711)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        url, admin_url = await _postgres(stack, folder)
+        redis = RedisServer.prepare(folder / "redis", free_ports(1)[0])
+        _start(stack, folder, redis.program())
+        run_to_end(_ingest_program("migrate", {"MAILMESH_DATABASE_URL": url}, 0), folder / "migrate.log", 60)
+        watched = await _watched(url, tenants)
+        made = await _serving(stack, folder, url, redis.url(), watched)
+        if is_plain:
+            _start(stack, folder, _plain_program(admin_url, redis.url(), made.plain_port))
+        yield made
+
+
+async def _serving(
+    stack: ExitStack,
+    folder: Path,
+    url: str,
+    redis_url: str,
+    watched: Sequence[Watched],
+) -> Machine:
+    ingest_port, edge_port, admin_port, plain_port, *absent = free_ports(6)
+    certificates = MeshCertificates(folder / "certificates")
+    certificates.ensure()
+    identity = certificates.identity("ingest")
+    environment = {
+        "MAILMESH_DATABASE_URL": url,
+        "MAILMESH_REDIS_URL": redis_url,
+        "MAILMESH_LISTEN": f"127.0.0.1:{ingest_port}",
+        "MAILMESH_TLS_CERT": str(identity.certificate),
+        "MAILMESH_TLS_KEY": str(identity.key),
+        "MAILMESH_TLS_CA": str(identity.authority),
+        "MAILMESH_TOKEN_VAULT_ADDRESS": f"127.0.0.1:{absent[0]}",
+    }
+    ingest = _start(stack, folder, _ingest_program("serve", environment, ingest_port))
+    envoy = certificates.identity("envoy")
+    edge = load(
+        EdgeSettings,
+        listen=f"127.0.0.1:{edge_port}",
+        admin_listen=f"127.0.0.1:{admin_port}",
+        mesh_certificate=envoy.certificate,
+        mesh_key=envoy.key,
+        mesh_authority=envoy.authority,
+        ingest=(f"127.0.0.1:{ingest_port}",),
+        token_vault=(f"127.0.0.1:{absent[0]}",),
+        processor=(f"127.0.0.1:{absent[1]}",),
+        webhooks_per_second=RATE_WITHOUT_BOUND,
+        webhooks_burst=RATE_WITHOUT_BOUND,
+    )
+    path = folder / "envoy.yaml"
+    path.write_text(render(edge))
+    _start(stack, folder, EnvoyServer(path, admin_port).program())
+    made = Machine(edge_port, plain_port, url, watched, ingest, redis_url, folder)
+    await _until_open(made)
+    return made
+
+
+async def _until_open(made: Machine) -> None:
+    """Waits until Envoy has found Ingest healthy."""
+    async with asyncio.timeout(30):
+        while (await made.send(made.edge_port, 1, 0.05, connections=1)).statuses.keys().isdisjoint({"200", "202"}):
+            await asyncio.sleep(0.2)
+
+
+async def _postgres(stack: ExitStack, folder: Path) -> tuple[str, str]:
+    server = PostgresServer(folder / "pg", folder, folder / "password")
+    server.initialize()
+    _start(stack, folder, server.program())
+    password = secrets.token_urlsafe(16)
+    await prepare_roles(server.url(), {"ingest": password})
+    await create_database(server.url(), "mailmesh")
+    admin_url = with_database(server.url(), "mailmesh")
+    await prepare_database(admin_url, ["ingest"])
+    return with_role(admin_url, "mailmesh_ingest", password), admin_url
+
+
+async def _watched(url: str, tenants: int) -> list[Watched]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [await add_watched(connection) for _ in range(tenants)]
+    finally:
+        await connection.close()
+
+
+def _ingest_program(command: str, environment: dict[str, str], port: int) -> Program:
+    return Program(
+        name=f"ingest-{command}",
+        command=(sys.executable, "-m", "services.ingest", command),
+        is_ready=lambda: _listens(port),
+        environment={"MAILMESH_LOG_LEVEL": os.environ.get("BENCH_LOG_LEVEL", "info")} | environment,
+    )
+
+
+def _plain_program(url: str, redis_url: str, port: int) -> Program:
+    return Program(
+        name="plain",
+        command=(
+            sys.executable, "-m", "uvicorn", "bench.plain_ingest:app", "--port", str(port),
+            "--loop", "uvloop", "--log-level", "warning",
+        ),
+        is_ready=lambda: _listens(port),
+        environment={"DATABASE_URL": url, "REDIS_URL": redis_url},
+    )  # fmt: skip
+
+
+def _start(stack: ExitStack, folder: Path, program: Program) -> RunningProgram:
+    running = RunningProgram(program, folder / f"{program.name}.log")
+    stack.callback(running.stop)
+    running.wait_until_ready()
+    return running
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

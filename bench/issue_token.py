@@ -1,0 +1,63 @@
+"""How fast is a valid token lent, beside an RPC that does nothing?"""
+
+from collections.abc import Sequence
+
+from bench import measure
+from bench.measure import Figure, Options, median, percentile
+from bench.vault_machine import VaultMachine, vault_machine
+
+QUESTION = "How fast is a valid token lent, beside an empty RPC on the same server, and how long does one loan take?"
+METHOD = """One TokenVault, PostgreSQL that keeps what it commits, mutual TLS, and a client in a process of its own. A
+loan makes sure that the tenant is as it was, opens the token, and commits an entry in the audit log before the token
+leaves. The empty RPC is served by the same process through the same interceptors. The two are measured in turn, in the
+same run, with the same number of calls at the same time; the ratio is that of the medians. The steady load begins 200
+calls a second whether or not the ones before are answered, and times count from when a call was due; it comes first,
+and for the empty RPC too, which tells what the machine itself lets wait."""
+
+TENANTS = 200
+AT_ONCE = 128
+SECONDS = 5.0
+STEADY_PER_SECOND = 200.0
+STEADY_SECONDS = 20.0
+
+
+async def program(options: Options) -> Sequence[Figure]:
+    """Measures."""
+    seconds, tenants = (1.0, 4) if options.is_quick else (SECONDS, TENANTS)
+    async with vault_machine() as machine:
+        await machine.ground.start(module="bench.vault_server")
+        known = await machine.add_tenants("ms365", tenants, due=False)
+        await machine.load("issue", known, at_once=AT_ONCE, seconds=min(2.0, seconds))
+        steady = await _steady(machine, known, 1.0 if options.is_quick else STEADY_SECONDS)
+        rates: dict[str, list[float]] = {"issue": [], "empty": []}
+        for _ in range(options.repeats):
+            for kind, found in rates.items():
+                outcome = await machine.load(kind, known, at_once=AT_ONCE, seconds=seconds)
+                found.append(outcome.calls / outcome.seconds)
+        return [*_rates(rates), *steady]
+
+
+def _rates(rates: dict[str, list[float]]) -> list[Figure]:
+    issue, empty = median(rates["issue"]), median(rates["empty"])
+    return [
+        Figure("loans a second, one process", issue, "1/s"),
+        Figure("empty RPCs a second, the same process", empty, "1/s"),
+        Figure("loans beside empty RPCs", issue / empty, "ratio", ">= 0.5"),
+    ]
+
+
+async def _steady(machine: VaultMachine, tenants: Sequence[str], seconds: float) -> list[Figure]:
+    took = {}
+    for kind in ("empty", "issue"):
+        outcome = await machine.load(kind, tenants, at_once=AT_ONCE, seconds=seconds, per_second=STEADY_PER_SECOND)
+        took[kind] = outcome.milliseconds
+    note = "what the machine itself lets wait"
+    return [
+        Figure("loan at 200 a second, half of them", percentile(took["issue"], 50), "ms"),
+        Figure("loan at 200 a second, 99 of 100", percentile(took["issue"], 99), "ms", "<= 20"),
+        Figure("empty RPC at 200 a second, 99 of 100", percentile(took["empty"], 99), "ms", "", note),
+    ]
+
+
+if __name__ == "__main__":
+    measure.main("issue_token", QUESTION, METHOD, program)

@@ -1,0 +1,155 @@
+"""What every measurement has in common: its options, its figures, and the file that it writes."""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number.
+
+    Args:
+        name: What was measured.
+        value: The number.
+        unit: Its unit, such as "1/s", "ms", "ratio", "MiB".
+        target: What it is to be, such as ">= 1.5"; empty when nothing is promised.
+        note: How to read it.
+    """
+
+    name: str
+    value: float
+    unit: str
+    target: str = ""
+    note: str = ""
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether the target is reached; None when there is none."""
+        if not self.target:
+            return None
+        sign, bound = self.target.split()
+        return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much to do.
+
+    Args:
+        is_quick: Only show that it runs: a handful of everything.
+        repeats: How often what is compared is measured in turn.
+    """
+
+    is_quick: bool = False
+    repeats: int = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of a program found."""
+
+    name: str
+    question: str
+    method: str
+    figures: Sequence[Figure]
+    is_quick: bool
+    commit: str
+    measured_at: str
+    machine: dict[str, Any] = field(default_factory=dict)
+
+
+Program = Callable[[Options], Awaitable[Sequence[Figure]]]
+
+
+def main(name: str, question: str, method: str, program: Program) -> None:
+    """Runs a program from the command line, prints its figures and writes them.
+
+    Args:
+        name: Of the program and of its file.
+        question: What it answers.
+        method: How.
+        program: Measures.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=question, epilog=method)
+    parser.add_argument("--quick", action="store_true", help="only show that it runs; nothing is written")
+    parser.add_argument("--repeats", type=int, default=3, help="how often what is compared is measured in turn")
+    found = parser.parse_args()
+    options = Options(is_quick=found.quick, repeats=1 if found.quick else found.repeats)
+    figures = asyncio.run(_run(program, options))
+    result = Result(name, question, method, figures, options.is_quick, commit(), _now(), machine())
+    show(result)
+    if not options.is_quick:
+        write(result)
+
+
+async def _run(program: Program, options: Options) -> Sequence[Figure]:
+    return await program(options)
+
+
+def show(result: Result) -> None:
+    """Prints the figures for a person."""
+    print(f"{result.name}: {result.question}")
+    for figure in result.figures:
+        verdict = {None: "", True: "reached", False: "MISSED"}[figure.is_reached]
+        target = f"target {figure.target}: {verdict}" if figure.target else ""
+        print(f"  {figure.name:<58} {figure.value:>12,.3f} {figure.unit:<8} {target} {figure.note}".rstrip())
+    sys.stdout.flush()
+
+
+def write(result: Result) -> Path:
+    """Writes the figures as JSON. Returns the file."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{result.name}.json"
+    path.write_text(json.dumps(asdict(result), indent=2) + "\n")
+    return path
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """The value below which so many of a hundred samples lie (nearest rank). The samples need not be sorted."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def median(samples: Sequence[float]) -> float:
+    """The middle one of the samples."""
+    return percentile(samples, 50)
+
+
+def commit() -> str:
+    """The commit that is measured, with "+" when the tree has changes."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were had on."""
+    pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processors": os.cpu_count(),
+        "memory_gib": round(pages * page_bytes / 2**30, 1),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def _git(*arguments: str) -> str:
+    found = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout.strip() or "unknown"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

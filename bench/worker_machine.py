@@ -1,0 +1,124 @@
+"""Real programs for measuring the worker: a PostgreSQL that keeps its commits, Redis, inbox, simulated providers."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import psutil
+
+from mailmesh.vault.v1 import tenant_pb2
+from services.ingest.items import Kind, NewItem
+from services.ingest.store.arrivals import accept_in
+from services.meshkit.ids import new_id
+from stack.certificates import MeshCertificates
+from tests.programs.postgres import PostgresProgram, start_postgres
+from tests.programs.redis import RedisProgram, start_redis
+from tests.programs.simulator import RunningSimulator, running_simulator
+from tests.store.processor.ground import Ground, standing
+
+_ITEMS_AT_ONCE = 500
+
+
+class WorkerMachine:
+    """What runs.
+
+    Args:
+        ground: Inbox, tokens, providers, databases.
+        postgres: The server.
+        redis: The queue.
+        simulator: The providers.
+        folder: For logs.
+    """
+
+    def __init__(
+        self, ground: Ground, postgres: PostgresProgram, redis: RedisProgram, simulator: RunningSimulator, folder: Path
+    ) -> None:
+        self.ground = ground
+        self.postgres = postgres
+        self.redis = redis
+        self.simulator = simulator
+        self.folder = folder
+
+    async def tenants(self, count: int) -> list[tenant_pb2.Tenant]:
+        """Adds Microsoft tenants, each with a subscription to its inbox."""
+        return [await self.ground.tenant("ms365") for _ in range(count)]
+
+    async def mails(self, tenants: Sequence[tenant_pb2.Tenant], each: int) -> list[tuple[tenant_pb2.Tenant, str]]:
+        """Delivers mails to each and returns whose they are and their ids, tenant by turn."""
+        await self.ground.control.deliver_to_many([tenant.address for tenant in tenants], each)
+        found = []
+        for tenant in tenants:
+            truth = await self.ground.control.truth(tenant.address)
+            found.append([(tenant, mail["id"], mail["etag"]) for mail in truth["messages"]])
+        self._etags = {mail_id: etag for mails in found for _, mail_id, etag in mails}
+        return [(mails[number][0], mails[number][1]) for number in range(each) for mails in found]
+
+    async def backlog(self, mails: Sequence[tuple[tenant_pb2.Tenant, str]]) -> None:
+        """Puts a notification for each mail into the inbox, and holds all of it back until `release`."""
+        await self.ground.ingest.execute("UPDATE ingest.mailboxes SET is_waiting = true")
+        items = [_item(self.ground, tenant, mail_id, self._etags[mail_id]) for tenant, mail_id in mails]
+        for begin in range(0, len(items), _ITEMS_AT_ONCE):
+            async with self.ground.ingest.acquire() as connection, connection.transaction():
+                await accept_in(connection, items[begin : begin + _ITEMS_AT_ONCE])
+
+    async def release(self) -> None:
+        """Lets the backlog be worked."""
+        await self.ground.ingest.execute("UPDATE ingest.mailboxes SET is_waiting = false, next_due_at = now()")
+
+    @contextmanager
+    def worker(self, *command: str, **environment: str) -> Iterator[psutil.Process]:
+        """Runs a worker process, by default Processor's own, for the length of a block."""
+        log = self.folder / "worker.log"
+        variables = {**os.environ, **self.ground.worker_environment(lease_seconds=60), **environment}
+        with log.open("ab") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own programs
+                command or (sys.executable, "-m", "services.processor", "work"),
+                env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    async def is_up(self) -> None:
+        """Waits until a worker has shown itself."""
+
+        async def shown() -> bool:
+            return bool(await self.ground.processor.fetchval("SELECT count(*) FROM processor.workers"))
+
+        await self.ground.until(shown)
+
+
+@asynccontextmanager
+async def worker_machine() -> AsyncIterator[WorkerMachine]:
+    """Starts everything but the worker, and stops it behind the block."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mm-bench-", dir="/tmp")))
+        folder.chmod(0o711)
+        certificates = MeshCertificates(folder / "certificates")
+        certificates.ensure()
+        postgres = await asyncio.to_thread(lambda: start_postgres(folder / "pg", is_careless=False))
+        stack.callback(postgres.running.stop)
+        redis = await asyncio.to_thread(start_redis, folder / "redis")
+        stack.callback(redis.running.stop)
+        simulator = stack.enter_context(running_simulator(certificates.identity("simulator")))
+        ingest = await asyncio.to_thread(postgres.migrated_database, "ingest")
+        processor = await asyncio.to_thread(postgres.migrated_database, "processor")
+        async with standing(simulator, certificates, ingest, processor, redis.url()) as ground:
+            yield WorkerMachine(ground, postgres, redis, simulator, folder)
+
+
+def _item(ground: Ground, tenant: tenant_pb2.Tenant, mail_id: str, etag: str) -> NewItem:
+    content = ground.notification("created", {"id": mail_id, "etag": etag})
+    return NewItem(new_id(), tenant.tenant_id, Kind.MAIL, content, ground.now(), new_id(), correlation_id=new_id())
