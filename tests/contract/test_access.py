@@ -1,0 +1,104 @@
+"""Who may call what is said once for every RPC, and the HTTP surface agrees with it."""
+
+import pytest
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from mailmesh.access.v1 import access_pb2
+from tests.contract.reading import door_of, methods, services
+
+IDENTITIES = {"envoy", "ingest", "operator", "processor", "token-vault"}
+# Server-sent events and gRPC are two ways to read the same stream; the latter has no HTTP form.
+WITHOUT_HTTP = {"mailmesh.processor.v1.EventService.StreamEvents"}
+
+
+def named(thing: ServiceDescriptor | MethodDescriptor) -> str:
+    return thing.full_name
+
+
+@pytest.mark.parametrize("service", services(), ids=named)
+def test_every_service_has_one_door(service: ServiceDescriptor) -> None:
+    assert door_of(service) != access_pb2.DOOR_UNSPECIFIED
+
+
+@pytest.mark.parametrize("method", methods(access_pb2.DOOR_KEY), ids=named)
+def test_behind_the_key_door_an_rpc_says_its_least_role_and_has_a_route(method: MethodDescriptor) -> None:
+    options = method.GetOptions()
+
+    assert options.Extensions[access_pb2.minimum_role] != access_pb2.ROLE_UNSPECIFIED
+    assert list(options.Extensions[access_pb2.callers]) == []
+    assert options.HasExtension(annotations_pb2.http) == (method.full_name not in WITHOUT_HTTP)
+
+
+@pytest.mark.parametrize("method", methods(access_pb2.DOOR_OPEN), ids=named)
+def test_behind_the_open_door_an_rpc_has_a_route_and_no_role(method: MethodDescriptor) -> None:
+    options = method.GetOptions()
+
+    assert options.HasExtension(annotations_pb2.http)
+    assert options.Extensions[access_pb2.minimum_role] == access_pb2.ROLE_UNSPECIFIED
+    assert list(options.Extensions[access_pb2.callers]) == []
+
+
+@pytest.mark.parametrize("method", methods(access_pb2.DOOR_MESH), ids=named)
+def test_behind_the_mesh_door_an_rpc_names_its_callers_and_has_no_route(method: MethodDescriptor) -> None:
+    options = method.GetOptions()
+    callers = list(options.Extensions[access_pb2.callers])
+
+    assert callers
+    assert set(callers) <= IDENTITIES
+    assert not options.HasExtension(annotations_pb2.http)
+    assert options.Extensions[access_pb2.minimum_role] == access_pb2.ROLE_UNSPECIFIED
+
+
+def test_what_only_reads_is_open_to_readers() -> None:
+    """But the key management and the audit log, which are the administrator's."""
+    reading = [method for method in methods(access_pb2.DOOR_KEY) if method.name.startswith(("Get", "List", "Tail"))]
+    roles = {method.name: method.GetOptions().Extensions[access_pb2.minimum_role] for method in reading}
+    for_admins = {name for name, role in roles.items() if role != access_pb2.ROLE_READER}
+
+    assert for_admins == {"ListApiKeys", "ListAuditEntries"}
+
+
+def test_no_two_rpcs_share_a_route() -> None:
+    routes = [route for method in methods() for route in routes_of(method)]
+
+    assert sorted(set(routes)) == sorted(routes)
+
+
+def routes_of(method: MethodDescriptor) -> list[tuple[str, str]]:
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    rules = [rule, *rule.additional_bindings]
+    return [(verb, getattr(one, verb)) for one in rules if (verb := one.WhichOneof("pattern"))]
+
+
+PROMISED_ROUTES = [
+    ("get", "/api/ms365/webhook"),
+    ("post", "/api/ms365/webhook"),
+    ("post", "/api/ms365/lifecycle"),
+    ("post", "/api/googlews/webhook"),
+    ("get", "/auth/oauth/{provider}/authorize"),
+    ("get", "/auth/oauth/{provider}/callback"),
+    ("get", "/auth/tenants"),
+    ("delete", "/auth/tenants/{tenant_id}"),
+    ("post", "/api/ms365/subscriptions"),
+    ("post", "/api/googlews/gmail/watch"),
+    ("get", "/v1/tenants"),
+    ("post", "/v1/tenants/{tenant_id}:disconnect"),
+    ("post", "/v1/tenants/{tenant_id}:test"),
+    ("get", "/v1/subscriptions"),
+    ("post", "/v1/subscriptions:batchCreate"),
+    ("get", "/v1/events"),
+    ("get", "/v1/events/{event_id}"),
+    ("get", "/v1/events:stream"),
+    ("post", "/v1/events:replay"),
+    ("get", "/v1/dead-letters"),
+    ("post", "/v1/dead-letters:retry"),
+    ("get", "/v1/api-keys"),
+    ("get", "/v1/audit"),
+    ("get", "/v1/pipeline"),
+]
+
+
+@pytest.mark.parametrize("route", PROMISED_ROUTES, ids=" ".join)
+def test_a_promised_route_is_there(route: tuple[str, str]) -> None:
+    assert route in [known for method in methods() for known in routes_of(method)]

@@ -1,0 +1,257 @@
+"""The edge under hands that mean harm: trickles, halves, floods, bombs, borrowed names."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+import grpc
+import httpx
+import pytest
+
+from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
+from stack.certificates import MeshCertificates
+from tests.gateway.conftest import ADMIN_KEY, HOLD, Edge, StartEdge, error_of
+
+KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
+HEAD = b"POST /api/ms365/webhook HTTP/1.1\r\nhost: edge\r\ncontent-type: application/json\r\n"
+CUT_SECONDS = 8.0
+Write = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+async def talk(edge: Edge, write: Write) -> tuple[bytes, float]:
+    """Says something over a bare connection; gives what came back, and after how long the edge hung up."""
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    talking = asyncio.create_task(write(writer))
+    answer = b""
+    try:
+        async with asyncio.timeout(CUT_SECONDS):
+            with contextlib.suppress(ConnectionResetError):
+                answer = await reader.read(65_536)
+    finally:
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
+        writer.close()
+    return answer, time.monotonic() - began
+
+
+async def trickle(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Sends a byte now and then, without end."""
+    for _ in range(1000):
+        writer.write(data)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def trickled_headers(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"x-long: ")
+    await trickle(writer, b"a")
+
+
+async def trickled_body(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"content-length: 100000\r\n\r\n")
+    await trickle(writer, b"a")
+
+
+async def half_a_request(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b'content-length: 1000\r\n\r\n{"value":')
+    await writer.drain()
+
+
+@pytest.mark.parametrize("write", [trickled_headers, trickled_body, half_a_request], ids=lambda write: write.__name__)
+async def test_what_does_not_arrive_in_time_is_cut_off(start_edge: StartEdge, write: Write) -> None:
+    edge = await start_edge(headers_seconds=1, request_seconds=2)
+
+    answer, seconds = await talk(edge, write)
+
+    assert b"" == answer or b"HTTP/1.1 408" == answer[:12]
+    assert 0.8 < seconds < CUT_SECONDS
+    assert [] == edge.seen.calls
+    assert 202 == (await edge.client.post("/api/ms365/webhook", content=b"{}")).status_code
+
+
+async def test_garbage_and_smuggling_reach_nobody(edge: Edge) -> None:
+    said = {
+        "garbage": b"\x16\x03\x01\x02\x00\x01\x00garbage\r\n\r\n",
+        "two lengths": HEAD + b"content-length: 2\r\ncontent-length: 5\r\n\r\n{}xyz",
+        "length and chunks": HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "no host": b"GET /v1/tenants HTTP/1.1\r\n\r\n",
+        "negative length": HEAD + b"content-length: -1\r\n\r\n",
+        "bad chunk": HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        "null in a header": HEAD + b"x-a: \x00\r\ncontent-length: 0\r\n\r\n",
+        "escaped slash": b"GET /v1%2ftenants HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n",
+    }
+    for name, data in said.items():
+
+        async def write(writer: asyncio.StreamWriter, data: bytes = data) -> None:
+            writer.write(data)
+            await writer.drain()
+
+        answer, _ = await talk(edge, write)
+        assert answer[9:12] in (b"400", b"404", b""), (name, answer)
+        assert [] == edge.seen.calls, name
+
+
+async def test_too_many_under_way_are_refused_at_once_and_the_others_answered(start_edge: StartEdge) -> None:
+    edge = await start_edge(concurrent_requests=4)
+    held = [asyncio.create_task(edge.client.post("/api/ms365/webhook", content=HOLD)) for _ in range(4)]
+    async with asyncio.timeout(5):
+        while edge.seen.held < 4:
+            await asyncio.sleep(0.02)
+
+    began = time.monotonic()
+    refused = await asyncio.gather(*(edge.client.post("/api/ms365/webhook", content=b"{}") for _ in range(20)))
+    seconds = time.monotonic() - began
+    others = await edge.client.get("/v1/tenants", headers=KEY)
+    edge.seen.released.set()
+
+    assert {(503, 14, "SERVICE_UNAVAILABLE")} == {(answer.status_code, *error_of(answer)) for answer in refused}
+    assert seconds < 2
+    # Another service's requests are counted apart.
+    assert 200 == others.status_code
+    assert [202] * 4 == [answer.status_code for answer in await asyncio.gather(*held)]
+    assert 202 == (await edge.client.post("/api/ms365/webhook", content=b"{}")).status_code
+
+
+@pytest.mark.parametrize("is_http2", [False, True], ids=["http/1.1", "http/2"])
+async def test_bombs_of_headers_are_refused_over_both_versions(edge: Edge, *, is_http2: bool) -> None:
+    bombs = {
+        "many": {f"x-bomb-{number}": "1" for number in range(300)},
+        "large": {"x-bomb": "a" * 100_000},
+        "underscore": {"x_mailmesh_role": "admin"},
+    }
+    for name, bomb in bombs.items():
+        async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=5, trust_env=False) as client:
+            try:
+                answer = await client.get(f"http://{edge.address}/v1/tenants", headers=KEY | bomb)
+            except httpx.TransportError:
+                continue  # hung up on, which is an answer too
+        assert answer.status_code in (400, 431), name
+    assert [] == edge.seen.calls
+    assert 200 == (await edge.client.get("/v1/tenants", headers=KEY)).status_code
+
+
+async def test_rest_is_served_alike_over_both_versions(edge: Edge) -> None:
+    for is_http2 in (False, True):
+        async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=5, trust_env=False) as client:
+            answer = await client.get(f"http://{edge.address}/v1/tenants", headers=KEY)
+            pushed = await client.post(f"http://{edge.address}/api/ms365/webhook?s=x", content=b"{}")
+
+        assert ("HTTP/2" if is_http2 else "HTTP/1.1", 200) == (answer.http_version, answer.status_code)
+        assert (202, b"") == (pushed.status_code, pushed.content)
+
+
+async def test_a_forged_forwarding_does_not_escape_the_rate(start_edge: StartEdge) -> None:
+    edge = await start_edge(webhooks_per_second=1, webhooks_burst=3)
+
+    answers = [
+        await edge.client.post(
+            "/api/ms365/webhook",
+            content=b"{}",
+            headers={"x-forwarded-for": f"203.0.113.{number}", "x-real-ip": "::1"},
+        )
+        for number in range(10)
+    ]
+
+    assert 503 in {answer.status_code for answer in answers}
+
+
+async def test_behind_a_proxy_of_the_operators_the_address_that_it_gives_counts(start_edge: StartEdge) -> None:
+    edge = await start_edge(webhooks_per_second=1, webhooks_burst=3, trusted_proxies=1)
+
+    def forwarded(text: str) -> dict[str, str]:
+        return {"x-forwarded-for": text}
+
+    spread = [
+        await edge.client.post("/api/ms365/webhook", content=b"{}", headers=forwarded(f"203.0.113.{number}"))
+        for number in range(10)
+    ]
+    # What stands before the proxy's own word was written by the client.
+    forged = [
+        await edge.client.post(
+            "/api/ms365/webhook", content=b"{}", headers=forwarded(f"198.51.100.{number}, 192.0.2.7")
+        )
+        for number in range(10)
+    ]
+
+    assert {202} == {answer.status_code for answer in spread}
+    assert 503 in {answer.status_code for answer in forged}
+
+
+async def test_a_client_that_hangs_up_harms_nobody(edge: Edge) -> None:
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(HEAD + b"content-length: 6\r\n\r\n" + HOLD)
+        await writer.drain()
+        writer.close()
+    edge.seen.released.set()
+
+    assert 202 == (await edge.client.post("/api/ms365/webhook", content=b"{}")).status_code
+
+
+@pytest.mark.parametrize("stand_in", ["processor", "ingest"])
+async def test_a_server_with_anothers_certificate_is_not_spoken_to(
+    start_edge: StartEdge, certificates: MeshCertificates, tmp_path_factory: pytest.TempPathFactory, stand_in: str
+) -> None:
+    foreign = MeshCertificates(tmp_path_factory.mktemp("foreign"))
+    foreign.ensure()
+    # Another identity of this mesh; the right name from another authority.
+    shown = certificates.identity("processor") if stand_in == "processor" else foreign.identity("ingest")
+    edge = await start_edge(impostors={"ingest": shown})
+
+    answer = await edge.client.post("/api/ms365/webhook", content=b'{"value": []}')
+
+    assert (503, 14, "SERVICE_UNAVAILABLE") == (answer.status_code, *error_of(answer))
+    assert [] == edge.seen.calls
+    assert 200 == (await edge.client.get("/v1/tenants", headers=KEY)).status_code
+
+
+async def test_a_token_vault_that_is_not_it_lets_nobody_in(
+    start_edge: StartEdge, certificates: MeshCertificates
+) -> None:
+    edge = await start_edge(impostors={"token-vault": certificates.identity("ingest")})
+
+    answers = [await edge.client.get(path, headers=KEY) for path in ("/v1/events:stream", "/v1/tenants")]
+
+    assert {503} == {answer.status_code for answer in answers}
+    assert [] == edge.seen.calls
+
+
+async def test_grpc_web_unary_is_answered_in_its_own_framing(edge: Edge) -> None:
+    request = tenant_service_pb2.ListTenantsRequest(page_size=7).SerializeToString()
+    frame = b"\x00" + len(request).to_bytes(4, "big") + request
+
+    def call(headers: dict[str, str]) -> Awaitable[httpx.Response]:
+        return edge.client.post(
+            "/mailmesh.vault.v1.TenantService/ListTenants",
+            content=frame,
+            headers={"content-type": "application/grpc-web+proto", "x-grpc-web": "1"} | headers,
+        )
+
+    good, refused = await call(KEY), await call({})
+
+    message, trailers = _frames(good.content)
+    assert "more" == tenant_service_pb2.ListTenantsResponse.FromString(message).next_page_token
+    assert b"grpc-status:0" in trailers.replace(b" ", b"")
+    assert ("ListTenants", 7) == (edge.seen.calls[1][0], edge.seen.calls[1][1].page_size)
+    assert (200, "16") == (refused.status_code, refused.headers["grpc-status"])
+
+
+async def test_a_grpc_client_with_a_bomb_of_metadata_is_refused(edge: Edge) -> None:
+    async with grpc.aio.insecure_channel(edge.address) as channel:
+        tenants = tenant_service_pb2_grpc.TenantServiceStub(channel)
+        bomb = tuple((f"x-bomb-{number}", "1") for number in range(300))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await tenants.ListTenants(
+                tenant_service_pb2.ListTenantsRequest(), metadata=(*KEY.items(), *bomb), timeout=5
+            )
+
+    assert [] == edge.seen.calls
+
+
+def _frames(body: bytes) -> tuple[bytes, bytes]:
+    """The message and the trailers of a gRPC-Web answer."""
+    size = int.from_bytes(body[1:5], "big")
+    assert (0, 0x80) == (body[0], body[5 + size])
+    return body[5 : 5 + size], body[10 + size :]

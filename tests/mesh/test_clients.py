@@ -1,0 +1,72 @@
+"""The example programs in each language against the whole mesh: real services, a real account, real mail."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clients.programs import Program, build
+from tests.mesh.accounts import connect, created_events, new_address, subscribe
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Someone who may see one tenant, and three mails of it."""
+
+    key: str
+    tenant: str
+    address: str
+    subjects: list[str]
+
+
+@pytest.fixture(scope="module")
+def consumer(mesh: Mesh) -> Consumer:
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address)
+    subscribe(mesh, tenant)
+    subjects = [f"{number}: {uuid.uuid4()}" for number in range(3)]
+    for subject in subjects:
+        mesh.simulator.deliver(address, subject=subject, text="Hello", **{"from": "ada@example.test"})
+    eventually(lambda: len(created_events(mesh, tenant)) >= len(subjects))
+    made = mesh.run("keys", "create", "consumer", "--role", "reader", "--tenant", tenant)
+    assert made.returncode == 0, made.stderr
+    return Consumer(made.stdout.strip(), tenant, address, subjects)
+
+
+@pytest.fixture(scope="module", params=["python", "typescript", "typescript-web", "go"])
+def program(request: pytest.FixtureRequest) -> Program:
+    return build(request.param)
+
+
+def run(program: Program, mesh: Mesh, key: str, *arguments: str) -> tuple[int, list[str], str]:
+    return asyncio.run(program.run(mesh.ready.http, key, *arguments))
+
+
+def test_a_key_sees_its_own_tenant_only(program: Program, mesh: Mesh, consumer: Consumer) -> None:
+    line = f"{consumer.tenant}\tms365\tactive\t{consumer.address}"
+
+    assert run(program, mesh, consumer.key, "tenants") == (0, [line], "")
+
+
+def test_mail_arrives_as_events(program: Program, mesh: Mesh, consumer: Consumer, tmp_path: Path) -> None:
+    cursor = tmp_path / "cursor"
+    told: list[str] = []
+    while not set(consumer.subjects) <= {line.rpartition("\t")[2] for line in told}:
+        status, lines, complaint = run(program, mesh, consumer.key, "tail", str(cursor), "1")
+        assert (status, len(lines)) == (0, 1), complaint
+        told += lines
+
+    created = [line for line in told if line.startswith("mail.created\t")]
+    assert sorted(created) == sorted(f"mail.created\t{consumer.tenant}\t{subject}" for subject in consumer.subjects)
+
+
+def test_failures_are_told_by_their_reason(program: Program, mesh: Mesh, consumer: Consumer) -> None:
+    nobody = str(uuid.uuid4())
+
+    assert run(program, mesh, consumer.key, "tenant", nobody) == (1, [], f"there is no tenant {nobody}\n")
+    assert run(program, mesh, "mm_wrong", "tenants") == (1, [], "the API key is not good (any more)\n")

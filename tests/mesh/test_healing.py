@@ -1,0 +1,64 @@
+"""Any one process is killed; the mesh heals by itself, and no mail is lost or told twice."""
+
+from functools import partial
+
+import psutil
+import pytest
+
+from mailmesh.processor.v1.processor_service_pb2 import GetPipelineStatusRequest
+from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
+from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.serial]
+PROCESSES = ("ingest-1", "worker-1", "processor", "token-vault", "envoy", "redis", "postgres")
+HEAL_SECONDS = 90.0
+
+
+@pytest.mark.parametrize("victim", PROCESSES)
+def test_a_killed_process_heals_and_no_mail_is_lost(mesh: Mesh, victim: str) -> None:
+    eventually(partial(_is_whole, mesh), HEAL_SECONDS, what="the mesh is well before it is hurt")
+    accounts = {provider: new_address(mesh, provider) for provider in PROVIDERS}
+    tenants = {provider: connect(mesh, provider, address) for provider, address in accounts.items()}
+    for tenant in tenants.values():
+        subscribe(mesh, tenant)
+    before = {provider: mesh.simulator.generate(address, 5) for provider, address in accounts.items()}
+    killed = mesh.kill(victim)
+    after = {provider: mesh.simulator.generate(address, 5, first=5) for provider, address in accounts.items()}
+
+    eventually(lambda: _is_back(mesh, victim, killed), HEAL_SECONDS, what=f"{victim} is back")
+    for provider, tenant in tenants.items():
+        wanted = sorted(mail["id"] for mail in (*before[provider], *after[provider]))
+        told = eventually(
+            partial(told_when_all_are, mesh, tenant, len(wanted)), HEAL_SECONDS, what=f"all mails of {provider}"
+        )
+        assert told == wanted
+
+
+def test_everything_starts_again_when_the_supervisor_is_killed(mesh: Mesh) -> None:
+    eventually(partial(_is_whole, mesh), HEAL_SECONDS, what="the mesh is well before it is hurt")
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address)
+    subscribe(mesh, tenant)
+    before = mesh.simulator.generate(address, 2)
+    eventually(partial(told_when_all_are, mesh, tenant, 2))
+    killed = mesh.kill("supervisor")
+
+    eventually(lambda: _is_back(mesh, "supervisor", killed), HEAL_SECONDS, what="the supervisor is back")
+    eventually(partial(_is_whole, mesh), HEAL_SECONDS, what="the mesh is whole again")
+    after = mesh.simulator.generate(address, 2, first=2)
+    wanted = sorted(mail["id"] for mail in (*before, *after))
+    assert eventually(partial(told_when_all_are, mesh, tenant, len(wanted)), HEAL_SECONDS) == wanted
+
+
+def _is_whole(mesh: Mesh) -> bool:
+    """Whether every service answers, and someone works."""
+    status = ProcessorServiceStub(mesh.channel).GetPipelineStatus(GetPipelineStatusRequest())
+    return not status.unavailable and len(status.workers) > 0
+
+
+def _is_back(mesh: Mesh, victim: str, killed: int) -> bool:
+    if not (mesh.data / "ready.json").exists():
+        return False
+    pid = mesh.ready.processes.get(victim, 0)
+    return pid not in (0, killed) and psutil.pid_exists(pid)

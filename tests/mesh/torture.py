@@ -1,0 +1,389 @@
+"""`python -m tests.mesh.torture --seed N --seconds S`: tries to make the whole mesh lose a mail or tell one twice.
+
+Mail arrives and changes at a steady rate while processes are killed, frozen and restarted at random, Redis is wiped,
+PostgreSQL is killed, and the simulated providers throttle, fail, hang, drop, double, delay and reorder. At the end
+every mail in the simulated mailboxes must be exactly one created event, the last event of each must say what the
+mailbox says, nothing may be stuck, and a consumer that was cut off again and again must have seen every event in order.
+
+The seed decides what happens; when it happens relative to the processes is decided by the machine.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import redis
+
+from mailmesh.ingest.v1 import dead_letter_service_pb2, dead_letter_service_pb2_grpc
+from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
+from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
+from mailmesh.processor.v1 import (
+    event_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    processor_service_pb2,
+    processor_service_pb2_grpc,
+)
+from tests.mesh.accounts import PROVIDERS, all_events, connect, new_address
+from tests.programs.mesh import Mesh, eventually, running_mesh
+
+ACCOUNTS_PER_PROVIDER = 2
+OPERATIONS_PER_SECOND = 5.0
+VICTIMS = ("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "envoy", "redis", "postgres")
+SETTLE_SECONDS = 180.0
+AGREE_SECONDS = 60.0
+# A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
+ENVIRONMENT = {"MAILMESH_PROCESSOR_MISSING_SECONDS": "5"}
+CALL_FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.5},
+    {"kind": "status", "status": 500, "probability": 0.5},
+    {"kind": "status", "status": 503, "retry_after": 1, "probability": 0.5},
+    {"kind": "latency", "seconds": 0.7, "probability": 0.5},
+    {"kind": "truncate", "probability": 0.3},
+    {"kind": "hang", "seconds": 3.0, "probability": 0.1},
+    {"kind": "close", "probability": 0.3},
+    {"kind": "garbage", "probability": 0.2},
+    {"kind": "status", "status": 401, "probability": 0.1},
+)
+PUSH_FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "drop", "probability": 0.3},
+    {"kind": "double", "probability": 0.5},
+    {"kind": "late", "seconds": 2.0, "probability": 0.5},
+    {"kind": "reorder", "seconds": 1.5, "probability": 0.7},
+)
+
+
+@dataclass
+class Account:
+    """A simulated mailbox and its tenant."""
+
+    provider: str
+    address: str
+    tenant_id: str
+    mails: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Torture:
+    """One run.
+
+    Args:
+        mesh: What is tortured.
+        seed: Of everything random.
+        accounts: The mailboxes.
+    """
+
+    mesh: Mesh
+    seed: int
+    accounts: list[Account]
+    done: Counter[str] = field(default_factory=Counter)
+    stop: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+    frozen: set[int] = field(default_factory=set)
+    seen: list[event_pb2.Event] = field(default_factory=list)
+
+    def run(self, seconds: float) -> None:
+        """Loads and torments for a time, then lets the mesh heal."""
+        workers = [threading.Thread(target=work, daemon=True) for work in (self._load, self._torment)]
+        for worker in workers:
+            worker.start()
+        self.stop.wait(seconds)
+        self.stop.set()
+        for worker in workers:
+            worker.join()
+        self._relent()
+
+    def _load(self) -> None:
+        chance = random.Random(f"load:{self.seed}")
+        number = 0
+        while not self.stop.wait(chance.expovariate(OPERATIONS_PER_SECOND)):
+            number += 1
+            self._operate(chance, chance.choice(self.accounts), number)
+
+    def _operate(self, chance: random.Random, account: Account, number: int) -> None:
+        base = f"accounts/{account.address}"
+        verb = chance.choices(("deliver", "read", "move", "trash", "restore", "delete"), (60, 20, 6, 6, 4, 4))[0]
+        if verb == "deliver" or not account.mails:
+            account.mails += [mail["id"] for mail in self.mesh.simulator.generate(account.address, 1, first=number)]
+            self.done["deliver"] += 1
+            return
+        one = f"{base}/messages/{chance.choice(account.mails)}"
+        calls: dict[str, tuple[str, str, dict[str, Any]]] = {
+            "read": ("PATCH", one, {"isRead": chance.random() < 0.7}),
+            "move": ("POST", f"{one}/move", {"folder": "archive"}),
+            "trash": ("POST", f"{one}/trash", {}),
+            "restore": ("POST", f"{one}/restore", {}),
+            "delete": ("DELETE", one, {}),
+        }
+        method, path, body = calls[verb]
+        with suppress(httpx.HTTPStatusError):  # the mail is deleted already, or is where it should go
+            self.mesh.simulator.call(method, path, **body)
+            self.done[verb] += 1
+
+    def _torment(self) -> None:
+        chance = random.Random(f"torment:{self.seed}")
+        while not self.stop.wait(chance.uniform(1.0, 3.0)):
+            verb = chance.choices((self._kill, self._freeze, self._wipe, self._fault, self._forgive), (4, 3, 1, 4, 3))[
+                0
+            ]
+            # A process that is just being restarted is not there to be killed; that is part of the run.
+            with suppress(ProcessLookupError, KeyError, FileNotFoundError, subprocess.TimeoutExpired):
+                verb(chance)
+
+    def _kill(self, chance: random.Random) -> None:
+        victim = chance.choice([name for name in VICTIMS if name in self.mesh.ready.processes])
+        self.mesh.kill(victim)
+        self._note(f"kill {victim}")
+
+    def _freeze(self, chance: random.Random) -> None:
+        victim = chance.choice(
+            [name for name in ("worker-1", "worker-2", "ingest-1") if name in self.mesh.ready.processes]
+        )
+        pid = self.mesh.ready.processes[victim]
+        os.kill(pid, signal.SIGSTOP)
+        self.frozen.add(pid)
+        self._note(f"freeze {victim}")
+        self.stop.wait(chance.uniform(1.0, 8.0))
+        self._thaw(pid)
+
+    def _wipe(self, _chance: random.Random) -> None:
+        with redis.Redis.from_url(self._redis_url()) as client:
+            client.flushall()
+        self._note("wipe redis")
+
+    def _fault(self, chance: random.Random) -> None:
+        if chance.random() < 0.5:
+            fault = {**chance.choice(PUSH_FAULTS), "endpoint": "notify.*"}
+        else:
+            fault = {**chance.choice(CALL_FAULTS), "endpoint": chance.choice(("graph.*", "gmail.*"))}
+        self.mesh.simulator.fault(**fault)
+        self._note(f"fault {fault['kind']}")
+
+    def _forgive(self, _chance: random.Random) -> None:
+        self.mesh.simulator.clear_faults()
+        self._note("forgive")
+
+    def _relent(self) -> None:
+        for pid in list(self.frozen):
+            self._thaw(pid)
+        self.mesh.simulator.clear_faults()
+        eventually((self.mesh.data / "ready.json").exists, SETTLE_SECONDS, what="the mesh is back")
+
+    def _thaw(self, pid: int) -> None:
+        self.frozen.discard(pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    def _note(self, what: str) -> None:
+        self.done[what.split(maxsplit=1)[0]] += 1
+        print(f"    {time.strftime('%H:%M:%S')} {what}", flush=True)
+
+    def _redis_url(self) -> str:
+        folder = self.mesh.data / "redis"
+        settings = dict(
+            line.split(maxsplit=1) for line in (folder / "redis.conf").read_text().splitlines() if " " in line
+        )
+        return f"redis://:{settings['requirepass']}@127.0.0.1:{settings['port']}/0"
+
+    @contextmanager
+    def consuming(self) -> Iterator[None]:
+        """Reads the stream beside the block."""
+        consumer = threading.Thread(target=self._consume, daemon=True)
+        consumer.start()
+        try:
+            yield
+        finally:
+            self.over.set()
+            consumer.join(30.0)
+
+    def _consume(self) -> None:
+        """Reads the stream like a consumer with a bad line: cut off at random, it goes on from its last position."""
+        chance = random.Random(f"consume:{self.seed}")
+        cursor = "earliest"
+        while not self.over.is_set():
+            request = event_service_pb2.StreamEventsRequest(cursor=cursor, heartbeat_seconds=1)
+            stub = event_service_pb2_grpc.EventServiceStub(self.mesh.channel)
+            stream = stub.StreamEvents(request, timeout=chance.uniform(2.0, 10.0))
+            with suppress(grpc.RpcError, FileNotFoundError):
+                for answer in stream:
+                    if answer.HasField("event"):
+                        self.seen.append(answer.event)
+                        cursor = answer.event.position
+                    else:
+                        cursor = answer.heartbeat.position
+                    if self.over.is_set():
+                        break
+
+
+def settle(mesh: Mesh, accounts: list[Account]) -> dict[str, Any]:
+    """Waits until everything is worked: compares each mailbox once, and asks until nothing is open.
+
+    Raises:
+        AssertionError: Something stays stuck.
+    """
+    assert mesh.simulator.wait_until_idle(60.0)
+    processor = processor_service_pb2_grpc.ProcessorServiceStub(mesh.channel)
+    for account in accounts:
+        processor.ReconcileMailbox(
+            processor_service_pb2.ReconcileMailboxRequest(tenant_id=account.tenant_id), wait_for_ready=True, timeout=60
+        )
+    found = eventually(lambda: _worked(processor), SETTLE_SECONDS, what="everything is worked")
+    letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(mesh.channel)
+    dead = letters.ListDeadLetters(dead_letter_service_pb2.ListDeadLettersRequest())
+    assert not dead.dead_letters, f"dead letters: {dead}"
+    return {"workers": len(found.workers)}
+
+
+def _worked(processor: Any) -> Any:
+    with suppress(grpc.RpcError):
+        status = processor.GetPipelineStatus(processor_service_pb2.GetPipelineStatusRequest(), timeout=10)
+        if not status.unavailable and status.inbox_pending == 0 and status.unenriched_pending == 0:
+            return status
+    return None
+
+
+def all_faults(torture: Torture) -> list[str]:
+    """Compares all mailboxes with their events."""
+    return [sentence for account in torture.accounts for sentence in faults_of(torture.mesh, account)]
+
+
+def faults_of(mesh: Mesh, account: Account) -> list[str]:
+    """Compares one mailbox with its events. Returns sentences about what does not agree."""
+    truth = mesh.simulator.truth(account.address)
+    events = all_events(mesh, account.tenant_id)
+    told: dict[str, list[Any]] = defaultdict(list)
+    for event in events:
+        told[event.mail.message_id].append(event.mail)
+    found = [sentence for message_id, mails in told.items() for sentence in _order_faults(message_id, mails)]
+    for mail in truth["messages"]:
+        if mail["isDraft"]:
+            continue
+        found += _state_faults(account, mail, told.get(mail["id"], []))
+    found += [
+        f"{mail['id']} is deleted, and its last event is {told[mail['id']][-1].event_type}"
+        for mail in truth["deleted"]
+        if mail["id"] in told and told[mail["id"]][-1].event_type != "mail.deleted"
+    ]
+    ids = Counter(event.mail.event_id for event in events)
+    return found + [f"event {event_id} is stored {count} times" for event_id, count in ids.items() if count > 1]
+
+
+def _order_faults(message_id: str, mails: list[Any]) -> list[str]:
+    created = Counter(mail.generation for mail in mails if mail.event_type == "mail.created")
+    found = [f"{message_id} was created {count} times in life {life}" for life, count in created.items() if count > 1]
+    for life in {mail.generation for mail in mails}:
+        types = [mail.event_type for mail in mails if mail.generation == life]
+        if types[0] != "mail.created":
+            found.append(f"{message_id} begins life {life} with {types[0]}")
+        if "mail.deleted" in types[:-1]:
+            found.append(f"{message_id} goes on after its deletion in life {life}: {types}")
+    return found
+
+
+def _state_faults(account: Account, mail: dict[str, Any], told: list[Any]) -> list[str]:
+    if not told:
+        return [f"{mail['id']} ({mail['subject']}) of {account.address} was never told"]
+    enriched = [event for event in told if event.is_enriched]
+    if not enriched:
+        return [f"{mail['id']} was never enriched"]
+    last = enriched[-1].message
+    found = []
+    if last.is_read != mail["isRead"]:
+        found.append(f"{mail['id']} is read: {mail['isRead']}, told: {last.is_read}")
+    if account.provider == "ms365" and last.folder_id != mail["folderId"]:
+        found.append(f"{mail['id']} is in {mail['folder']}, told: {last.folder_id}")
+    if account.provider == "googlews" and sorted(last.label_ids) != mail["labelIds"]:
+        found.append(f"{mail['id']} has {mail['labelIds']}, told: {sorted(last.label_ids)}")
+    return found
+
+
+def consumer_faults(mesh: Mesh, torture: Torture) -> list[str]:
+    """Compares what the cut-off consumer saw with what is stored: nothing missing, in order per message."""
+    stored = [event for account in torture.accounts for event in all_events(mesh, account.tenant_id)]
+    wanted = {event.mail.event_id for event in stored}
+
+    def unseen() -> set[str]:
+        return wanted - {event.mail.event_id for event in torture.seen if event.HasField("mail")}
+
+    with suppress(AssertionError):
+        eventually(lambda: not unseen(), 30.0)
+    found = [f"the consumer never saw {event_id}" for event_id in unseen()]
+    first_seen = {}
+    for number, event in enumerate(torture.seen):
+        if event.HasField("mail"):
+            first_seen.setdefault(event.mail.event_id, number)
+    before: dict[str, int] = {}
+    for event in stored:
+        key = f"{event.mail.tenant_id}/{event.mail.message_id}"
+        number = first_seen.get(event.mail.event_id, -1)
+        if 0 <= number < before.get(key, -1):
+            found.append(f"the consumer saw {event.mail.event_id} before an earlier event of its message")
+        before[key] = max(number, before.get(key, -1))
+    return found
+
+
+@contextmanager
+def tortured(folder: Path, seed: int) -> Iterator[Torture]:
+    """Starts a mesh with two workers and connected, subscribed mailboxes."""
+    with running_mesh(folder / "t", "--workers", "2", environment=ENVIRONMENT) as mesh:
+        accounts = []
+        for provider in PROVIDERS:
+            for _ in range(ACCOUNTS_PER_PROVIDER):
+                address = new_address(mesh, provider)
+                tenant_id = connect(mesh, provider, address)
+                stub = subscription_services.SubscriptionServiceStub(mesh.channel)
+                stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant_id, all_mail=True))
+                accounts.append(Account(provider, address, tenant_id))
+        yield Torture(mesh, seed, accounts)
+
+
+def run(folder: Path, seed: int, seconds: float) -> list[str]:
+    """Tortures a mesh and returns what was found wrong: sentences, none when all is well."""
+    print(f"  seed {seed}, {seconds:.0f} s", flush=True)
+    with tortured(folder, seed) as torture, torture.consuming():
+        torture.run(seconds)
+        began = time.monotonic()
+        settle(torture.mesh, torture.accounts)
+        print(f"  settled in {time.monotonic() - began:.0f} s", flush=True)
+        with suppress(AssertionError):
+            eventually(lambda: not all_faults(torture), AGREE_SECONDS)
+        found = all_faults(torture) + consumer_faults(torture.mesh, torture)
+        print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
+        return found
+
+
+def main() -> int:
+    """Runs the seeds and returns the exit code: 0 when nothing was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mesh.torture", description=__doc__)
+    parser.add_argument("--seed", type=int, action="append", help="which; may be repeated; default: one at random")
+    parser.add_argument("--runs", type=int, default=1, help="how many seeds at random")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long each run torments")
+    found = parser.parse_args()
+    seeds = found.seed or [random.SystemRandom().randrange(1_000_000) for _ in range(found.runs)]
+    wrong: dict[int, list[str]] = {}
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix="mm-", ignore_cleanup_errors=True) as folder:
+            wrong[seed] = run(Path(folder), seed, found.seconds)
+        for sentence in wrong[seed]:
+            print(f"  WRONG: {sentence}")
+    failed = [seed for seed, sentences in wrong.items() if sentences]
+    print(f"{len(seeds) - len(failed)} of {len(seeds)} seeds passed" + (f"; failed: {failed}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The whole mesh for tests: `mailmesh up` as a process of its own, with simulated providers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+import pytest
+
+from stack.browser import Browser, LastPage
+from stack.cli.connection import RETRIES, with_key
+from stack.cli.exits import code_of
+from stack.ready import Ready
+from stack.simulated import SimulatorControl
+from tests.programs.collector import Collector
+
+Result = TypeVar("Result")
+READY_SECONDS = 90.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+class Mesh:
+    """A running mesh.
+
+    Args:
+        process: `mailmesh up`.
+        data: Its data directory.
+        log: What it prints.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", data: Path, log: Path) -> None:
+        self.process = process
+        self.data = data
+        self.log = log
+        self.provider_authority: Path | None = None
+        self.control: SimulatorControl | None = None
+        self._channel: grpc.Channel | None = None
+
+    @property
+    def ready(self) -> Ready:
+        """What ready.json says now."""
+        return Ready.read(self.data / "ready.json")
+
+    @property
+    def key(self) -> str:
+        """The admin key."""
+        return self.ready.admin_key_file.read_text().strip()
+
+    @property
+    def channel(self) -> grpc.Channel:
+        """A channel to the edge that shows the admin key."""
+        if self._channel is None:
+            options = [("grpc.service_config", json.dumps(RETRIES)), ("grpc.enable_http_proxy", 0)]
+            self._channel = grpc.insecure_channel(self.ready.grpc, options)
+        return with_key(self._channel, self.key)
+
+    @property
+    def simulator(self) -> SimulatorControl:
+        """The simulated providers' control: the mesh's own, unless the test runs them apart."""
+        if self.control is not None:
+            return self.control
+        simulated = self.ready.simulator
+        assert simulated is not None
+        return SimulatorControl(simulated.control)
+
+    def consent(self, url: str, account: str, *, accept: bool = True) -> LastPage:
+        """Goes through the consent pages like a person."""
+        with Browser(self.provider_authority or self.ready.ca_file) as browser:
+            return browser.consent(url, account, accept=accept)
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs the command line against this mesh."""
+        command = (sys.executable, "-m", "stack", "--data", str(self.data), *arguments)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def kill(self, name: str) -> int:
+        """Kills one process of the mesh and returns its id."""
+        pid = self.ready.processes[name]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def stop(self) -> int:
+        """Stops the mesh as Ctrl-C would, and returns its exit code."""
+        if self._channel is not None:
+            self._channel.close()
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def running_mesh(data: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Mesh]:
+    """Runs a mesh for the length of a block.
+
+    Args:
+        data: Data directory; its path should be short.
+        options: More options of `mailmesh up`.
+        environment: More variables.
+    """
+    data.parent.mkdir(parents=True, exist_ok=True)
+    log = data.parent / f"{data.name}-up.log"
+    command = (sys.executable, "-m", "stack", "up", "--data", str(data), *options)
+    if "--http-port" not in options:
+        command = (*command, "--http-port", "0")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
+        )
+    mesh = Mesh(process, data, log)
+    try:
+        eventually(lambda: (data / "ready.json").exists() or process.poll() is not None, READY_SECONDS, what="ready")
+        assert process.poll() is None, log.read_text()
+        yield mesh
+    finally:
+        if process.poll() is None:
+            mesh.stop()
+
+
+def eventually(ask: Callable[[], Result], timeout_seconds: float = 30.0, *, what: str = "") -> Result:
+    """Asks again and again until the answer is true, and returns it. A mesh that is not there counts as a no.
+
+    Raises:
+        AssertionError: It did not come true in time.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while not (answer := _asked(ask)):
+        assert time.monotonic() < deadline, f"not in {timeout_seconds:g} s: {what or ask}; last answer {answer!r}"
+        time.sleep(POLL_SECONDS)
+    return answer
+
+
+def _asked(ask: Callable[[], Result]) -> Result | None:
+    try:
+        return ask()
+    except grpc.RpcError as fault:
+        if code_of(fault) is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return None
+
+
+@pytest.fixture(scope="session")
+def mesh(short_folder: Path, collector: Collector) -> Iterator[Mesh]:
+    """One mesh for all tests of this process that do not break it; it sends its traces to `collector`."""
+    environment = {"MAILMESH_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    with running_mesh(short_folder / "mesh", environment=environment) as started:
+        yield started

@@ -1,0 +1,127 @@
+"""Requests of any content: made from the contract's messages for gRPC, and from the OpenAPI document for REST."""
+
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import strategies as st
+
+NOBODY = "019a9f0e-7c1e-7000-8000-000000000000"
+HOSTILE_TEXTS = [
+    "", " ", "0", "-1", "null", "earliest", "latest", "*", "..", "%00", "%2e%2e%2f", "\x00", "\n", "\u202e", "é" * 300,
+    "x" * 5000, "' OR 1=1 --", "{}", "[]", "ms365", "googlews", "mail.*", "mail.created", "AAAA", "=" * 32, "A" * 32,
+    NOBODY, NOBODY.upper(), "<script>", "${jndi:ldap://x}", "\U0001f4e7", "2026-01-01T00:00:00Z", "9999-99-99",
+]  # fmt: skip
+INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: [0, 1, -1, 1000, 2**31 - 1, -(2**31)],
+    FieldDescriptor.CPPTYPE_INT64: [0, 1, -1, 253402300800, -62135596801, 2**63 - 1, -(2**63)],
+}
+MAX_DEPTH = 3
+
+
+def texts(known: list[str]) -> st.SearchStrategy[str]:
+    """Texts: ids that exist, what is known to hurt, and anything else."""
+    return st.sampled_from(known) | st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=40)
+
+
+def messages(descriptor: Descriptor, known: list[str], depth: int = 0) -> st.SearchStrategy[Message]:
+    """Messages of a type, with any fields of any content.
+
+    Args:
+        descriptor: The type.
+        known: Ids that exist, so that what is behind them is reached.
+        depth: How deep in another message.
+    """
+    fields = [field for field in descriptor.fields if depth < MAX_DEPTH or field.message_type is None]
+    optional = {field.name: _values(field, known, depth) for field in fields}
+    return st.fixed_dictionaries({}, optional=optional).map(lambda given: _filled(descriptor, given))
+
+
+def _values(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStrategy[Any]:
+    one = _value(field, known, depth)
+    return st.lists(one, max_size=3) if field.is_repeated else one
+
+
+def _value(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStrategy[Any]:
+    kind = field.cpp_type
+    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
+        return messages(field.message_type, known, depth + 1)
+    if kind == FieldDescriptor.CPPTYPE_STRING:
+        return st.binary(max_size=60) if field.type == FieldDescriptor.TYPE_BYTES else texts(known)
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return st.booleans()
+    if kind == FieldDescriptor.CPPTYPE_ENUM:
+        return st.sampled_from([-1, 0, 1, 2, 3, 99, 2**31 - 1])
+    return st.sampled_from(INTEGERS[kind])
+
+
+def _filled(descriptor: Descriptor, given: dict[str, Any]) -> Message:
+    message = GetMessageClass(descriptor)()
+    for name, value in given.items():
+        target = getattr(message, name)
+        if isinstance(value, Message):
+            target.CopyFrom(value)
+        elif isinstance(value, list):
+            target.extend(value)
+        else:
+            setattr(message, name, value)
+    return message
+
+
+class Document:
+    """The OpenAPI document, as a source of requests.
+
+    Args:
+        content: As it was read.
+        known: Ids that exist.
+    """
+
+    def __init__(self, content: dict[str, Any], known: list[str]) -> None:
+        self._content = content
+        self._known = known
+
+    def operations(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Verb, path and description of every operation."""
+        return [(verb, path, what) for path, verbs in self._content["paths"].items() for verb, what in verbs.items()]
+
+    def requests(self, what: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+        """Path variables, query and body of one operation: as the document says, or nearly, or not at all."""
+        parts: dict[str, dict[str, st.SearchStrategy[Any]]] = {"path": {}, "query": {}}
+        for parameter in what.get("parameters", []):
+            parts[parameter["in"]][parameter["name"]] = self._schema(parameter["schema"])
+        body = what.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        return st.fixed_dictionaries({
+            "path": st.fixed_dictionaries(parts["path"]),
+            "query": st.fixed_dictionaries({}, optional=parts["query"]),
+            "body": self._schema(body) | ANY_JSON if body else st.none() if "requestBody" not in what else ANY_JSON,
+        })  # fmt: skip
+
+    def _schema(self, schema: dict[str, Any], depth: int = 0) -> st.SearchStrategy[Any]:
+        schema = self._resolved(schema)
+        if "enum" in schema:
+            return st.sampled_from([*schema["enum"], "NO_SUCH_VALUE", 0, 99])
+        if "properties" in schema:
+            inner = schema["properties"] if depth < MAX_DEPTH else {}
+            return st.fixed_dictionaries(
+                {}, optional={name: self._schema(one, depth + 1) | ANY_JSON for name, one in inner.items()}
+            )
+        if schema.get("type") == "array":
+            return st.lists(self._schema(schema["items"], depth + 1), max_size=3)
+        return _OF_TYPE.get(schema.get("type", ""), texts(self._known))
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while found := schema.get("$ref") or next((one.get("$ref") for one in schema.get("allOf", [])), ""):
+            schema = self._content["components"]["schemas"][found.rpartition("/")[2]]
+        return schema
+
+
+_NUMBERS = st.sampled_from([0, 1, -1, 2**31 - 1, 2**31, -(2**31), 2**63, 1.5])
+_OF_TYPE = {"boolean": st.booleans(), "integer": _NUMBERS, "number": _NUMBERS}
+_LEAF = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+_KEYS = st.sampled_from(["tenantId", "filter", "x", ""])
+ANY_JSON = st.recursive(
+    _LEAF | st.sampled_from(HOSTILE_TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
+    max_leaves=6,
+)

@@ -1,0 +1,193 @@
+"""Whatever a caller with a key sends, by gRPC or by REST, is answered or refused, and never an accident of ours.
+
+MAILMESH_TEST_EXAMPLES says how many requests each RPC and each route gets.
+"""
+
+import os
+from dataclasses import dataclass
+
+import grpc
+import httpx
+import pytest
+import yaml
+from google.protobuf.descriptor import MethodDescriptor
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from mailmesh.access.v1 import access_pb2
+from mailmesh.ingest.v1 import dead_letter_service_pb2, subscription_service_pb2
+from mailmesh.vault.v1 import api_key_service_pb2, api_key_service_pb2_grpc, audit_service_pb2, tenant_service_pb2
+from services.meshkit.pages import PageTokens
+from tests.contract.reading import methods
+from tests.mesh.accounts import connect, new_address, subscribe
+from tests.programs.mesh import Mesh
+from tests.security.doors import rest
+from tests.security.shapes import Document, messages
+from tools.generate.protos import ROOT
+
+pytestmark = pytest.mark.timeout(240)
+EXAMPLES = int(os.environ.get("MAILMESH_TEST_EXAMPLES", "8"))
+ANY = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+CALL_SECONDS = 20.0
+STREAM_SECONDS = 0.3
+ACCIDENTS = {
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.DATA_LOSS,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.UNAVAILABLE,
+}
+STREAM_PATH = "/v1/events:stream"
+DOCUMENT = yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
+ROUTES = [(verb, path) for path, verbs in DOCUMENT["paths"].items() for verb in verbs]
+
+
+@dataclass(frozen=True)
+class Insider:
+    """A caller with an admin's key to one tenant, so that whatever it hits, it hits only that.
+
+    Args:
+        key: The key.
+        known: Ids of its own.
+    """
+
+    key: str
+    known: list[str]
+
+
+@pytest.fixture(scope="module")
+def insider(mesh: Mesh) -> Insider:
+    tenant = connect(mesh, "googlews", new_address(mesh, "googlews"))
+    made = subscribe(mesh, tenant)
+    stub = api_key_service_pb2_grpc.ApiKeyServiceStub(mesh.channel)
+    key = stub.CreateApiKey(
+        api_key_service_pb2.CreateApiKeyRequest(display_name="insider", role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant])
+    )
+    return Insider(key.secret, [tenant, made.subscription_id])
+
+
+@pytest.fixture(scope="module")
+def edge(mesh: Mesh) -> grpc.Channel:
+    with grpc.insecure_channel(mesh.ready.grpc) as channel:
+        yield channel
+
+
+def outside() -> list[MethodDescriptor]:
+    return [*methods(access_pb2.DOOR_KEY), *methods(access_pb2.DOOR_OPEN)]
+
+
+def call(channel: grpc.Channel, method: MethodDescriptor, body: bytes, key: str) -> tuple[grpc.StatusCode, str]:
+    """Calls and returns how it was answered; a stream that is quiet for a while is answered well."""
+    name = f"/{method.containing_service.full_name}/{method.name}"
+    metadata = (("authorization", f"Bearer {key}"),)
+    try:
+        if method.server_streaming:
+            for _ in channel.unary_stream(name)(body, metadata=metadata, timeout=STREAM_SECONDS):
+                break
+        else:
+            channel.unary_unary(name)(body, metadata=metadata, timeout=CALL_SECONDS)
+    except grpc.RpcError as error:
+        is_quiet = method.server_streaming and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        return (grpc.StatusCode.OK, "") if is_quiet else (error.code(), error.details() or "")
+    return grpc.StatusCode.OK, ""
+
+
+@pytest.mark.parametrize("method", outside(), ids=lambda method: method.full_name.removeprefix("mailmesh."))
+def test_any_message_is_answered_or_refused(edge: grpc.Channel, insider: Insider, method: MethodDescriptor) -> None:
+    @ANY
+    @given(messages(method.input_type, insider.known))
+    def ask(message: object) -> None:
+        code, details = call(edge, method, message.SerializeToString(), insider.key)
+        assert code not in ACCIDENTS, (code, details, message)
+
+    ask()
+
+
+def test_bytes_that_are_no_message_are_refused(edge: grpc.Channel, insider: Insider) -> None:
+    """gRPC itself refuses them, before there is a handler; the proof of a push is asked for before anything is read."""
+    answers = {call(edge, method, b"\xff\xff\xff\xff\x07\x08", insider.key)[0] for method in outside()}
+
+    assert answers <= {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAUTHENTICATED}
+
+
+FORGED = st.lists(
+    st.integers(-(2**63), 2**64) | st.sampled_from(["", "x", "0", "\x00", "2026-01-01", "9999-12-31T23:59:59+14:00"]),
+    max_size=3,
+)
+LISTS = [
+    ("/mailmesh.vault.v1.TenantService/ListTenants", tenant_service_pb2.ListTenantsRequest()),
+    ("/mailmesh.vault.v1.ApiKeyService/ListApiKeys", api_key_service_pb2.ListApiKeysRequest()),
+    ("/mailmesh.vault.v1.AuditService/ListAuditEntries", audit_service_pb2.ListAuditEntriesRequest()),
+    (
+        "/mailmesh.ingest.v1.SubscriptionService/ListSubscriptions",
+        subscription_service_pb2.ListSubscriptionsRequest(),
+    ),
+    ("/mailmesh.ingest.v1.DeadLetterService/ListDeadLetters", dead_letter_service_pb2.ListDeadLettersRequest()),
+]
+
+
+@pytest.mark.parametrize(("name", "request_of_list"), LISTS, ids=[name.rpartition("/")[2] for name, _ in LISTS])
+def test_a_page_token_that_was_made_up_is_refused(
+    edge: grpc.Channel, insider: Insider, name: str, request_of_list: object
+) -> None:
+    """Its digest holds no secret, so anyone can write one that fits."""
+
+    @settings(ANY, max_examples=EXAMPLES * 3)
+    @given(FORGED)
+    def ask(position: list[int | str]) -> None:
+        asked = type(request_of_list)()
+        asked.page_token = PageTokens().write(asked, position)
+        try:
+            edge.unary_unary(name)(
+                asked.SerializeToString(),
+                metadata=(("authorization", f"Bearer {insider.key}"),),
+                timeout=CALL_SECONDS,
+            )
+        except grpc.RpcError as error:
+            assert grpc.StatusCode.INVALID_ARGUMENT == error.code(), (position, error.details())  # noqa: PT017
+
+    ask()
+
+
+@pytest.mark.parametrize(("verb", "path"), ROUTES)
+def test_any_rest_request_is_answered_or_refused(mesh: Mesh, insider: Insider, verb: str, path: str) -> None:
+    document = Document(DOCUMENT, insider.known)
+    with rest(mesh, insider.key) as client:
+
+        @ANY
+        @given(document.requests(DOCUMENT["paths"][path][verb]))
+        def ask(request: dict[str, object]) -> None:
+            answer = send(client, verb, path, request)
+            assert answer.status_code < 500, (answer.status_code, answer.text, answer.url)
+            if answer.status_code >= 400 and path.startswith("/v1/"):
+                assert {"code", "message", "details"} <= set(answer.json())
+
+        ask()
+
+
+def send(client: httpx.Client, verb: str, path: str, request: dict[str, object]) -> httpx.Response:
+    """Sends a request; of a stream only the head is read."""
+    for name, value in request["path"].items():
+        path = path.replace(f"{{{name}}}", quoted(value))
+    query = [
+        (name, one)
+        for name, value in request["query"].items()
+        for one in ([value] if not isinstance(value, list) else value)
+    ]
+    body = {} if request["body"] is None else {"json": request["body"]}
+    if path == STREAM_PATH:
+        with client.stream(verb, path, params=query) as answer:
+            if answer.is_error:
+                answer.read()
+            return answer
+    return client.request(verb, path, params=query, **body)
+
+
+def quoted(value: object) -> str:
+    return "".join(f"%{byte:02X}" for byte in str(value).encode())

@@ -1,0 +1,322 @@
+"""A key of one tenant sees nothing of another: over every RPC, stream and route, with real mail in both mailboxes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import grpc
+import httpx
+import pytest
+from google.protobuf.message import Message
+
+from mailmesh.access.v1 import access_pb2
+from mailmesh.ingest.v1 import dead_letter_service_pb2 as letters
+from mailmesh.ingest.v1 import dead_letter_service_pb2_grpc as letter_services
+from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
+from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
+from mailmesh.processor.v1 import event_service_pb2 as events
+from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.processor.v1 import processor_service_pb2 as pipeline
+from mailmesh.processor.v1 import processor_service_pb2_grpc as pipeline_services
+from mailmesh.vault.v1 import api_key_service_pb2 as keys
+from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
+from mailmesh.vault.v1 import audit_service_pb2 as audit
+from mailmesh.vault.v1 import audit_service_pb2_grpc as audit_services
+from mailmesh.vault.v1 import tenant_service_pb2 as tenants
+from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from stack.cli.connection import with_key
+from tests.mesh.accounts import connect, created_events, new_address, subscribe
+from tests.programs.mesh import Mesh, eventually
+from tests.security.doors import rest
+
+pytestmark = pytest.mark.timeout(180)
+CALL_SECONDS = 20.0
+STREAM_SECONDS = 2.5
+
+
+@dataclass(frozen=True)
+class Side:
+    """One tenant and what is its own.
+
+    Args:
+        tenant: Its id.
+        subscription: Of its subscription.
+        event: Of its mail's event.
+        message: The provider's id of its mail.
+        address: Its mail address.
+        key: An admin's key that is limited to it.
+        key_id: The id of that key.
+        channel: The edge, with that key.
+    """
+
+    tenant: str
+    subscription: str
+    event: str
+    message: str
+    address: str
+    key: str
+    key_id: str
+    channel: grpc.Channel
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What nobody else may be told."""
+        return (self.tenant, self.subscription, self.event, self.message, self.address, self.key_id)
+
+    def seen_in(self, answer: object) -> list[str]:
+        """Its marks in an answer."""
+        return [mark for mark in self.marks if mark in str(answer)]
+
+
+@pytest.fixture(scope="module")
+def sides(mesh: Mesh) -> Iterator[tuple[Side, Side]]:
+    """Two tenants that know nothing of each other: mine, and the other one."""
+    with grpc.insecure_channel(mesh.ready.grpc) as channel:
+        yield side(mesh, channel, "ms365"), side(mesh, channel, "googlews")
+
+
+def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
+    address = new_address(mesh, provider)
+    tenant = connect(mesh, provider, address)
+    made = subscribe(mesh, tenant)
+    mail = mesh.simulator.deliver(address, subject="Confidential", text="Nobody else's")
+    event = eventually(lambda: created_events(mesh, tenant))[0]
+    request = keys.CreateApiKeyRequest(display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant])
+    key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
+    return Side(
+        tenant,
+        made.subscription_id,
+        event.mail.event_id,
+        mail["id"],
+        address,
+        key.secret,
+        key.api_key.api_key_id,
+        with_key(channel, key.secret),
+    )
+
+
+def lists(mine: Side, asked: str) -> dict[str, object]:
+    """What every list gives to my key: all of it, or what is asked for of one tenant."""
+    chosen = events.EventFilter(tenant_ids=[asked] if asked else [], include_replays=True)
+    one = {"tenant_id": asked} if asked else {}
+    pages = {
+        "events": lambda: event_services.EventServiceStub(mine.channel).ListEvents(
+            events.ListEventsRequest(cursor="earliest", page_size=1000, filter=chosen), timeout=CALL_SECONDS
+        ),
+        "subscriptions": lambda: subscription_services.SubscriptionServiceStub(mine.channel).ListSubscriptions(
+            subscriptions.ListSubscriptionsRequest(page_size=1000, **one), timeout=CALL_SECONDS
+        ),
+        "dead letters": lambda: letter_services.DeadLetterServiceStub(mine.channel).ListDeadLetters(
+            letters.ListDeadLettersRequest(filter=letters.DeadLetterFilter(**one)), timeout=CALL_SECONDS
+        ),
+        "audit": lambda: audit_services.AuditServiceStub(mine.channel).ListAuditEntries(
+            audit.ListAuditEntriesRequest(page_size=1000, **one), timeout=CALL_SECONDS
+        ),
+        "tenants": lambda: tenant_services.TenantServiceStub(mine.channel).ListTenants(
+            tenants.ListTenantsRequest(page_size=1000), timeout=CALL_SECONDS
+        ),
+        "keys": lambda: key_services.ApiKeyServiceStub(mine.channel).ListApiKeys(
+            keys.ListApiKeysRequest(page_size=1000, include_revoked=True), timeout=CALL_SECONDS
+        ),
+        "pipeline": lambda: pipeline_services.ProcessorServiceStub(mine.channel).GetPipelineStatus(
+            pipeline.GetPipelineStatusRequest(max_tenants=1000), timeout=CALL_SECONDS
+        ),
+    }
+    return {name: answered(page) for name, page in pages.items()}
+
+
+def answered(ask: object) -> object:
+    """The answer, or the code by which it was refused."""
+    try:
+        return ask()
+    except grpc.RpcError as error:
+        return f"{error.code().name} {error.details()}"
+
+
+def test_lists_hold_what_is_mine(sides: tuple[Side, Side]) -> None:
+    mine, _ = sides
+    found = lists(mine, "")
+
+    assert mine.event in str(found["events"])
+    assert mine.subscription in str(found["subscriptions"])
+    assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
+    assert mine.tenant in str(found["audit"])
+    assert {mine.tenant} == {lag.tenant_id for lag in found["pipeline"].tenants}
+
+
+@pytest.mark.parametrize("asks", ["for everything", "for the other's"])
+def test_no_list_holds_anything_of_another_tenant(sides: tuple[Side, Side], asks: str) -> None:
+    mine, other = sides
+    found = lists(mine, other.tenant if asks == "for the other's" else "")
+    if asks == "for the other's":
+        # The answer may name what was asked for, as for an id that does not exist.
+        found = {name: str(page).replace(other.tenant, "") for name, page in found.items()}
+
+    assert {} == {name: seen for name, page in found.items() if (seen := other.seen_in(page))}
+
+
+def single(other: Side) -> dict[str, Message]:
+    """Every RPC that takes an id, with one of another tenant."""
+    return {
+        "vault.v1.TenantService/GetTenant": tenants.GetTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/UpdateTenant": tenants.UpdateTenantRequest(tenant_id=other.tenant, display_name="x"),
+        "vault.v1.TenantService/DisableTenant": tenants.DisableTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/EnableTenant": tenants.EnableTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
+        "vault.v1.ApiKeyService/RevokeApiKey": keys.RevokeApiKeyRequest(api_key_id=other.key_id),
+        "ingest.v1.SubscriptionService/CreateSubscription": subscriptions.CreateSubscriptionRequest(
+            tenant_id=other.tenant
+        ),
+        "ingest.v1.SubscriptionService/GetSubscription": subscriptions.GetSubscriptionRequest(
+            subscription_id=other.subscription
+        ),
+        "ingest.v1.SubscriptionService/RenewSubscription": subscriptions.RenewSubscriptionRequest(
+            subscription_id=other.subscription
+        ),
+        "ingest.v1.SubscriptionService/DeleteSubscription": subscriptions.DeleteSubscriptionRequest(
+            subscription_id=other.subscription
+        ),
+        "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
+        "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
+    }
+
+
+def test_an_id_of_another_tenant_does_not_exist(sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    found = {}
+    for name, request in single(other).items():
+        call = mine.channel.unary_unary(
+            f"/mailmesh.{name}", request_serializer=lambda message: message.SerializeToString()
+        )
+        with pytest.raises(grpc.RpcError) as refused:
+            call(request, timeout=CALL_SECONDS)
+        found[name] = refused.value.code()
+
+    assert dict.fromkeys(single(other), grpc.StatusCode.NOT_FOUND) == found
+
+
+def test_an_id_of_another_tenant_is_answered_like_one_of_nobody(sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    nobody = "019a9f0e-7c1e-7000-8000-000000000000"
+    told = {}
+    for tenant in (other.tenant, nobody):
+        with pytest.raises(grpc.RpcError) as refused:
+            tenant_services.TenantServiceStub(mine.channel).GetTenant(tenants.GetTenantRequest(tenant_id=tenant))
+        details = b"".join(
+            value for key, value in refused.value.trailing_metadata() if key == "grpc-status-details-bin"
+        )
+        told[tenant] = (refused.value.details(), details.replace(tenant.encode(), b""))
+
+    assert told[other.tenant] == told[nobody]
+
+
+def test_a_batch_makes_nothing_for_another_tenant(sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    wanted = subscriptions.CreateSubscriptionRequest(tenant_id=other.tenant)
+    answer = subscription_services.SubscriptionServiceStub(mine.channel).BatchCreateSubscriptions(
+        subscriptions.BatchCreateSubscriptionsRequest(requests=[wanted]), timeout=CALL_SECONDS
+    )
+
+    assert [grpc.StatusCode.NOT_FOUND.value[0]] == [result.error.code for result in answer.results]
+
+
+def test_a_replay_and_a_retry_touch_nothing_of_another_tenant(sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    chosen = events.EventFilter(tenant_ids=[other.tenant])
+    replay = pipeline_services.ProcessorServiceStub(mine.channel).ReplayEvents(
+        pipeline.ReplayEventsRequest(from_cursor="earliest", filter=chosen, dry_run=True), timeout=CALL_SECONDS
+    )
+    retry = answered(
+        lambda: letter_services.DeadLetterServiceStub(mine.channel).RetryDeadLetters(
+            letters.RetryDeadLettersRequest(filter=letters.DeadLetterFilter(tenant_id=other.tenant), dry_run=True),
+            timeout=CALL_SECONDS,
+        )
+    )
+
+    assert 0 == replay.matched
+    assert str(retry).startswith("NOT_FOUND") or 0 == retry.matched
+
+
+def test_a_key_makes_no_key_to_another_tenant_and_none_without_limits(sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    stub = key_services.ApiKeyServiceStub(mine.channel)
+    for wider in ([other.tenant], [mine.tenant, other.tenant], []):
+        request = keys.CreateApiKeyRequest(display_name="wider", role=access_pb2.ROLE_READER, tenant_ids=wider)
+        made = answered(lambda request=request: stub.CreateApiKey(request, timeout=CALL_SECONDS))
+        if not isinstance(made, str):
+            assert [mine.tenant] == list(made.api_key.tenant_ids)
+
+
+@pytest.mark.parametrize("asks", ["for everything", "for the other's"])
+def test_no_stream_carries_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side, Side], asks: str) -> None:
+    mine, other = sides
+    chosen = events.EventFilter(tenant_ids=[other.tenant] if asks == "for the other's" else [], include_replays=True)
+    request = events.StreamEventsRequest(cursor="earliest", filter=chosen, heartbeat_seconds=1)
+    mesh.simulator.deliver(other.address, subject="While it runs")
+    told = []
+    with pytest.raises(grpc.RpcError) as ended:
+        told += event_services.EventServiceStub(mine.channel).StreamEvents(request, timeout=STREAM_SECONDS)
+        pytest.fail("a stream goes on")
+
+    assert grpc.StatusCode.DEADLINE_EXCEEDED == ended.value.code()
+    assert [] == other.seen_in(told)
+
+
+@pytest.mark.parametrize("path", [
+    "/v1/events?cursor=earliest&pageSize=1000", "/v1/tenants?pageSize=1000", "/auth/tenants",
+    "/v1/subscriptions?pageSize=1000", "/v1/dead-letters",
+    "/v1/audit?pageSize=1000", "/v1/api-keys", "/v1/pipeline?maxTenants=1000",
+])  # fmt: skip
+def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side, Side], path: str) -> None:
+    mine, other = sides
+    with rest(mesh, mine.key) as client:
+        answer = client.get(path)
+
+    assert 200 == answer.status_code
+    assert [] == other.seen_in(answer.text)
+
+
+@pytest.mark.parametrize(("verb", "path"), [
+    ("GET", "/v1/tenants/{tenant}"), ("PATCH", "/v1/tenants/{tenant}"), ("POST", "/v1/tenants/{tenant}:disable"),
+    ("POST", "/v1/tenants/{tenant}:enable"), ("POST", "/v1/tenants/{tenant}:disconnect"),
+    ("DELETE", "/auth/tenants/{tenant}"), ("POST", "/v1/tenants/{tenant}:test"),
+    ("POST", "/v1/tenants/{tenant}:reconcile"), ("GET", "/v1/events/{event}"),
+    ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
+    ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
+])  # fmt: skip
+def test_no_route_touches_anything_of_another_tenant(
+    mesh: Mesh, sides: tuple[Side, Side], verb: str, path: str
+) -> None:
+    mine, other = sides
+    with rest(mesh, mine.key) as client:
+        body = {} if verb in ("GET", "DELETE") else {"json": {}}
+        answer = client.request(verb, path.format(**vars(other)), **body)
+
+    assert 404 == answer.status_code
+
+
+def test_server_sent_events_carry_nothing_of_another_tenant(mesh: Mesh, sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    told = []
+    query = {"cursor": "earliest", "heartbeatSeconds": "1", "filter.includeReplays": "true"}
+    with rest(mesh, mine.key) as client, client.stream("GET", "/v1/events:stream", params=query) as answer:
+        for line in answer.iter_lines():
+            told.append(line)
+            if len(told) > 3 and ("heartbeat" in line or line.startswith(":")):
+                break
+
+    assert mine.event in "".join(told)
+    assert [] == other.seen_in(told)
+
+
+def test_a_cursor_of_another_reader_widens_nothing(mesh: Mesh, sides: tuple[Side, Side]) -> None:
+    """Cursors grant nothing: one from a key that sees all leads to what is mine only."""
+    mine, other = sides
+    with rest(mesh, mesh.key) as everyone, rest(mesh, mine.key) as client:
+        cursor = json.loads(everyone.get("/v1/events?cursor=earliest&pageSize=1").content)["nextCursor"]
+        answer: httpx.Response = client.get("/v1/events", params={"cursor": cursor, "pageSize": 1000})
+
+    assert 200 == answer.status_code
+    assert [] == other.seen_in(answer.text)

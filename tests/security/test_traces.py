@@ -1,0 +1,33 @@
+"""One trace goes from the edge to the event, by the correlation id that the event carries."""
+
+import pytest
+
+from tests.mesh.accounts import PROVIDERS, connect, created_events, new_address, subscribe
+from tests.programs.collector import Collector
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(120)
+EXPORT_SECONDS = 30.0
+WAY = {"edge", "ingest", "processor"}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_one_trace_goes_from_the_edge_to_the_event(mesh: Mesh, collector: Collector, provider: str) -> None:
+    address = new_address(mesh, provider)
+    tenant = connect(mesh, provider, address)
+    subscribe(mesh, tenant)
+    # What creation itself reconciles must not find the mail before the push tells of it.
+    mesh.simulator.deliver(address, subject="First")
+    eventually(lambda: created_events(mesh, tenant))
+    mesh.simulator.wait_until_idle()
+    mesh.simulator.deliver(address, subject="Second")
+    event = eventually(lambda: created_events(mesh, tenant)[1:])[0]
+
+    correlation_id = event.mail.correlation_id
+    eventually(lambda: WAY <= _services(collector, correlation_id), EXPORT_SECONDS, what="the spans of the whole way")
+
+
+def _services(collector: Collector, correlation_id: str) -> set[str]:
+    """The processes that have told of the request which brought an event."""
+    edge = [span for span in collector.spans if span.attributes.get("guid:x-request-id") == correlation_id]
+    return {span.service for one in edge[:1] for span in collector.trace(one.trace_id)}

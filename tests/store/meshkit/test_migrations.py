@@ -1,0 +1,149 @@
+"""The migrations runner against a real PostgreSQL."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.meshkit.db import DatabaseLimits
+from services.meshkit.errors import Conflict, StoreUnavailable
+from services.meshkit.migrations import Migrations, SchemaError
+from services.meshkit.secret import Secret
+from tests.programs.postgres import PostgresProgram
+
+SCHEMA = "things"
+FIRST = """
+revision = "0001"
+down_revision = None
+
+from alembic import op
+
+def upgrade():
+    op.execute("CREATE TABLE things.one (id int PRIMARY KEY)")
+
+def downgrade():
+    op.execute("DROP TABLE things.one")
+"""
+SECOND = """
+revision = "0002"
+down_revision = "0001"
+
+from alembic import op
+
+def upgrade():
+    op.execute("CREATE TABLE things.two (id int PRIMARY KEY)")
+    {more}
+
+def downgrade():
+    op.execute("DROP TABLE things.two")
+"""
+
+
+def history(folder: Path, *, more: str = "") -> Path:
+    """A folder of two migrations."""
+    versions = folder / "versions"
+    versions.mkdir(parents=True)
+    (versions / "0001_one.py").write_text(FIRST)
+    (versions / "0002_two.py").write_text(SECOND.format(more=more))
+    return folder
+
+
+@pytest.fixture
+def url(postgres: PostgresProgram) -> Secret:
+    return Secret(postgres.empty_database("ingest").admin_url)
+
+
+@pytest.fixture
+def migrations(url: Secret, tmp_path: Path) -> Migrations:
+    return Migrations(url, SCHEMA, history(tmp_path))
+
+
+async def tables(url: Secret) -> set[str]:
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", SCHEMA)
+    finally:
+        await connection.close()
+    return {row["tablename"] for row in rows}
+
+
+async def test_an_empty_database_is_brought_to_the_head(migrations, url):
+    await migrations.upgrade()
+
+    assert {"one", "two", "alembic_version"} == await tables(url)
+    assert ("0002", "0002") == (await migrations.current(), migrations.head)
+
+
+async def test_migrations_go_down_and_up_again(migrations, url):
+    await migrations.upgrade()
+    await migrations.downgrade("0001")
+    down = await tables(url)
+    await migrations.downgrade("base")
+    bottom = await tables(url), await migrations.current()
+    await migrations.upgrade()
+
+    assert {"one", "alembic_version"} == down
+    assert ({"alembic_version"}, "") == bottom
+    assert "0002" == await migrations.current()
+
+
+async def test_migrating_again_changes_nothing(migrations):
+    await migrations.upgrade()
+    await migrations.upgrade()
+
+    assert "0002" == await migrations.current()
+
+
+async def test_several_processes_may_migrate_at_the_same_time(migrations):
+    await asyncio.gather(*(migrations.upgrade() for _ in range(5)))
+
+    assert "0002" == await migrations.current()
+
+
+async def test_a_failed_migration_leaves_the_ones_before_it_and_nothing_of_itself(url, tmp_path):
+    migrations = Migrations(url, SCHEMA, history(tmp_path, more='op.execute("SELECT 1/0")'))
+
+    with pytest.raises(Exception, match="division by zero"):
+        await migrations.upgrade()
+
+    assert {"one", "alembic_version"} == await tables(url)
+    assert "0001" == await migrations.current()
+
+
+async def test_a_program_does_not_start_on_another_revision(migrations):
+    with pytest.raises(SchemaError, match="is at nothing, this program needs 0002"):
+        await migrations.check()
+    await migrations.upgrade("0001")
+    with pytest.raises(SchemaError, match="is at 0001"):
+        await migrations.check()
+    await migrations.upgrade()
+    await migrations.check()
+
+
+async def test_a_role_that_owns_only_its_schema_can_migrate(postgres: PostgresProgram, tmp_path):
+    own = postgres.empty_database("ingest")
+    for file in (history(tmp_path) / "versions").iterdir():
+        file.write_text(file.read_text().replace("things.", "ingest."))
+    migrations = Migrations(Secret(own.url), "ingest", tmp_path)
+
+    await migrations.upgrade()
+
+    assert "0002" == await migrations.current()
+
+
+async def test_a_lock_that_another_process_holds_is_a_conflict_in_time(migrations, monkeypatch):
+    monkeypatch.setattr(
+        "services.meshkit.migrations._LIMITS",
+        DatabaseLimits(lock_seconds=0.2),
+    )
+    async with migrations._connection() as connection, migrations._alone(connection):
+        with pytest.raises(Conflict):
+            await migrations.upgrade()
+
+
+async def test_a_database_that_is_away_is_unavailable(tmp_path):
+    migrations = Migrations(Secret("postgresql://nobody@127.0.0.1:1/x"), SCHEMA, history(tmp_path))
+
+    with pytest.raises(StoreUnavailable):
+        await migrations.check()

@@ -1,0 +1,223 @@
+"""Wake-ups through a real Redis: lost, late and doubled at worst, never in the way."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import redis.asyncio
+
+from services.meshkit import correlation
+from services.meshkit.errors import Conflict
+from services.meshkit.metrics import UNEXPECTED, WAKE_UPS, WORKER_RESTARTS
+from services.meshkit.queue import WakeQueue, loads, work
+from services.meshkit.secret import Secret
+from tests.programs.redis import RedisProgram
+
+REQUEST_ID = "019a9f0e-7c1e-7000-8000-000000000007"
+
+
+class Woken:
+    """Remembers who was woken."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.correlation_ids: list[str] = []
+        self._changed = asyncio.Condition()
+
+    async def wake(self, key: str) -> None:
+        async with self._changed:
+            self.keys.append(key)
+            self.correlation_ids.append(correlation.correlation_id())
+            self._changed.notify_all()
+
+    async def count(self, number: int) -> None:
+        async with asyncio.timeout(15), self._changed:
+            await self._changed.wait_for(lambda: len(self.keys) >= number)
+
+
+@pytest.fixture
+def woken() -> Woken:
+    return Woken()
+
+
+@asynccontextmanager
+async def worker(url: str, wake, **options):
+    task = asyncio.create_task(work(Secret(url), "test", wake, **options))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def eventually(condition) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_whoever_waits_is_woken_with_the_key_and_the_correlation_id(redis_url, woken):
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
+        with correlation.correlated(REQUEST_ID):
+            queue.wake("a")
+        await woken.count(1)
+
+    assert (["a"], [REQUEST_ID]) == (woken.keys, woken.correlation_ids)
+
+
+async def test_a_key_is_woken_again_while_its_work_runs(redis_url, woken):
+    release = asyncio.Event()
+
+    async def wake(key: str) -> None:
+        await woken.wake(key)
+        await release.wait()
+
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, wake):
+        queue.wake("a")
+        await woken.count(1)
+        queue.wake("a")
+        await woken.count(2)
+        release.set()
+
+    assert ["a", "a"] == woken.keys
+
+
+async def test_a_key_that_waits_to_be_sent_counts_once(redis_url, woken):
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
+        for _ in range(100):
+            queue.wake("a")
+        queue.wake("b")
+        await woken.count(2)
+
+    assert ["a", "b"] == sorted(woken.keys)
+
+
+async def test_a_wake_up_may_wait(redis_url, woken):
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
+        queue.wake("late", after_seconds=0.5)
+        queue.wake("soon")
+        await woken.count(2)
+
+    assert ["soon", "late"] == woken.keys
+
+
+async def test_redis_holds_ids_as_json_and_nothing_when_the_work_is_done(redis_url, woken):
+    client = redis.asyncio.Redis.from_url(redis_url)
+    async with WakeQueue.open(Secret(redis_url), "test") as queue:
+        queue.wake("a")
+        await eventually(lambda: not queue._pending)
+        await queue.ping()
+        async with asyncio.timeout(5):
+            while not (jobs := await client.keys("arq:job:*")):
+                await asyncio.sleep(0.01)
+        job = loads(await client.get(jobs[0]))
+        async with worker(redis_url, woken.wake):
+            await woken.count(1)
+            async with asyncio.timeout(5):
+                while [name for name in await client.keys("*") if b"health-check" not in name]:
+                    await asyncio.sleep(0.01)
+    await client.aclose()
+
+    assert ["a", "", ""] == list(job["a"])
+    assert "wake" == job["f"]
+
+
+async def test_failed_work_is_counted_and_the_worker_goes_on(redis_url, woken):
+    async def wake(key: str) -> None:
+        if key == "known":
+            raise Conflict
+        if key == "unknown":
+            raise ZeroDivisionError
+        await woken.wake(key)
+
+    failed, unexpected = WAKE_UPS.labels("test", "work_failed"), UNEXPECTED.labels("test")
+    before = failed._value.get(), unexpected._value.get()
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, wake, at_once=1):
+        for key in ("known", "unknown", "good"):
+            queue.wake(key)
+        await woken.count(1)
+        await eventually(lambda: unexpected._value.get() > before[1])
+
+    assert (1, 1) == (failed._value.get() - before[0], unexpected._value.get() - before[1])
+
+
+async def test_a_worker_survives_a_restart_of_redis(redis_program: RedisProgram, woken):
+    url = redis_program.url()
+    restarts = WORKER_RESTARTS.labels("test")
+    before = restarts._value.get()
+    async with WakeQueue.open(Secret(url), "test") as queue, worker(url, woken.wake):
+        queue.wake("before")
+        await woken.count(1)
+        redis_program.running.kill()
+        await eventually(lambda: restarts._value.get() > before)
+        redis_program.running.restart()
+        queue.wake("after")
+        await woken.count(2)
+
+    assert ["before", "after"] == woken.keys
+
+
+async def test_without_redis_waking_neither_fails_nor_blocks(woken):
+    failed = WAKE_UPS.labels("test", "failed")
+    before = failed._value.get()
+    async with WakeQueue.open(Secret("redis://127.0.0.1:1/0"), "test") as queue:
+        for number in range(20_000):
+            queue.wake(str(number))
+        await eventually(lambda: failed._value.get() > before)
+        with pytest.raises(OSError, match="ConnectionError"):
+            await queue.ping()
+
+        assert len(queue._pending) <= 10_000
+
+
+async def test_a_mesh_without_redis_drops_wake_ups():
+    async with WakeQueue.open(None, "test") as queue:
+        queue.wake("a")
+        await eventually(lambda: not queue._pending)
+
+
+async def test_running_work_ends_before_the_worker_does(redis_url, woken):
+    ended = []
+
+    async def wake(key: str) -> None:
+        await woken.wake(key)
+        await asyncio.sleep(0.2)
+        ended.append(key)
+
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, wake):
+        queue.wake("a")
+        await woken.count(1)
+
+    assert ["a"] == ended
+
+
+async def test_work_that_does_not_end_is_cancelled(redis_url, woken, monkeypatch):
+    monkeypatch.setattr("services.meshkit.queue._GRACE_SECONDS", 0.05)
+    cancelled = []
+
+    async def wake(key: str) -> None:
+        await woken.wake(key)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(key)
+            raise
+
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, wake):
+        queue.wake("a")
+        await woken.count(1)
+
+    assert ["a"] == cancelled
+
+
+async def test_a_job_that_is_not_ours_does_not_stop_the_worker(redis_url, woken):
+    client = redis.asyncio.Redis.from_url(redis_url)
+    await client.set("arq:job:bad", b"\x80\x04not json")
+    await client.zadd("test", {"bad": 1})
+    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
+        queue.wake("good")
+        await woken.count(1)
+    await client.aclose()
+
+    assert ["good"] == woken.keys

@@ -1,0 +1,25 @@
+"""Reads the store of events whole, by its own parts."""
+
+from typing import TYPE_CHECKING
+
+from mailmesh.processor.v1 import event_pb2
+from services.processor.payloads import Identity, join
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+async def all_events(pool: "asyncpg.Pool[asyncpg.Record]") -> list[event_pb2.Event]:
+    """Reads all events in the order of their positions."""
+    rows = await pool.fetch(
+        """
+        SELECT position, kind, event_id, replay_id, original_event_id, basic, body, raw
+        FROM processor.events ORDER BY position
+        """
+    )
+    found = []
+    for row in rows:
+        identity = Identity(row["event_id"], row["replay_id"], row["original_event_id"], str(row["position"]))
+        parts = [part for part in (row["basic"], row["body"], row["raw"]) if part is not None]
+        found.append(join(row["kind"], parts, identity))
+    return found

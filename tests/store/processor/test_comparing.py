@@ -1,0 +1,166 @@
+"""Comparing mailboxes: first rounds, lost cursors, folders, polling, and work that is interrupted.
+
+MAILMESH_TEST_OLD_MAILS sets how many old mails a first comparison has to pass over, MAILMESH_TEST_CATCH_UP how many are
+caught up with.
+"""
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from services.processor.worker import running
+from tests.store.processor.ground import Ground
+from tests.store.processor.workers import worker_process
+
+OLD_MAILS = int(os.environ.get("MAILMESH_TEST_OLD_MAILS", "100000"))
+CATCH_UP = int(os.environ.get("MAILMESH_TEST_CATCH_UP", "600"))
+CREATED, UPDATED, DELETED = "mail.created", "mail.updated", "mail.deleted"
+
+
+@pytest.mark.timeout(300)
+async def test_a_first_comparison_announces_none_of_many_old_mails(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    await ground.control.load_old(tenant.address, OLD_MAILS, days=3000)
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    async with running(ground.worker_settings(slice_seconds=1.0)):
+        await ground.reconcile(tenant)
+        new = await ground.control.deliver(tenant.address, subject="New")
+        await ground.notify(tenant, "created", new)
+
+        async def is_told() -> bool:
+            return bool(await ground.events(tenant))
+
+        await ground.until(is_told, 10, "new mail waits behind the comparison")
+        await ground.settled(240)
+    taken = time.monotonic() - began
+
+    known = await ground.processor.fetchval("SELECT count(*) FROM processor.messages WHERE state = 1")
+    assert [new["id"]] == [event.message_id for event in await ground.events(tenant)]
+    assert known == OLD_MAILS, f"{taken:.0f} s"
+
+
+async def test_a_forgotten_delta_cursor_makes_no_second_event_and_finds_what_is_gone(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    async with running(ground.worker_settings(page_size=4)):
+        mails = (await ground.control.generate(tenant.address, 12))["messages"]
+        await ground.reconcile(tenant)
+        await ground.settled()
+        await ground.control.expire_history(tenant.address, status=410, code="syncStateNotFound")
+        await ground.control.delete(tenant.address, mails[0]["id"])
+        await ground.control.move(tenant.address, mails[1]["id"], "archive")
+        missed = await ground.control.deliver(tenant.address, subject="Missed")
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    events = await ground.events(tenant)
+    assert {mail["id"] for mail in mails} | {missed["id"]} == {e.message_id for e in events if e.event_type == CREATED}
+    assert 13 == len([e for e in events if e.event_type == CREATED])
+    assert [mails[0]["id"]] == [e.message_id for e in events if e.event_type == DELETED]
+    assert [mails[1]["id"]] == [e.message_id for e in events if e.event_type == UPDATED]
+
+
+@pytest.mark.parametrize(("status", "code"), [(410, "syncStateNotFound"), (400, "resyncRequired")])
+async def test_every_spelling_of_a_forgotten_cursor_begins_anew(ground: Ground, status: int, code: str) -> None:
+    tenant = await ground.tenant("ms365")
+    async with running(ground.worker_settings()):
+        await ground.control.generate(tenant.address, 3)
+        await ground.reconcile(tenant)
+        await ground.settled()
+        await ground.control.expire_history(tenant.address, status=status, code=code)
+        await ground.control.generate(tenant.address, 2, first=3)
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    assert [CREATED] * 5 == await ground.types(tenant)
+
+
+async def test_all_mail_compares_every_folder_children_included(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365", folder="")
+    await ground.control.add_folder(tenant.address, "Projects", parent="inbox")
+    await ground.control.deliver(tenant.address, subject="In", folder="inbox")
+    await ground.control.deliver(tenant.address, subject="Below", folder="Inbox/Projects")
+    await ground.control.deliver(tenant.address, subject="Archived", folder="archive")
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    assert ["Archived", "Below", "In"] == sorted(event.mail.message.subject for event in await ground.events(tenant))
+
+
+async def test_a_comparison_and_a_notification_of_the_same_change_are_one_event(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    async with running(ground.worker_settings()):
+        mails = (await ground.control.generate(tenant.address, 6))["messages"]
+        await ground.reconcile(tenant)
+        for mail in mails:
+            await ground.notify(tenant, "created", mail)
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    assert sorted(mail["id"] for mail in mails) == sorted(event.message_id for event in await ground.events(tenant))
+
+
+async def test_a_polled_mailbox_lives_on_the_schedule_alone(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365", is_polled=True)
+    async with running(ground.worker_settings(poll_seconds=1)):
+        await ground.reconcile(tenant)
+        await ground.settled()
+        mail = await ground.control.deliver(tenant.address, subject="Polled")
+
+        async def is_told() -> bool:
+            return [mail["id"]] == [event.message_id for event in await ground.events(tenant)]
+
+        await ground.until(is_told)
+
+
+@pytest.mark.timeout(240)
+async def test_a_long_catch_up_survives_any_number_of_interruptions(ground: Ground, tmp_path: Path) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    async with running(ground.worker_settings()):
+        await ground.settled()
+    await ground.control.generate(tenant.address, CATCH_UP)
+    expected = {mail["id"] for mail in (await ground.control.truth(tenant.address))["messages"]}
+    await ground.push_present(tenant)
+    told, kills = 0, 0
+    while told < CATCH_UP and kills < 6:
+        with worker_process(ground, tmp_path, page_size=100), suppress(TimeoutError):
+            async with asyncio.timeout(20):
+                while await _told(ground) < told + CATCH_UP // 8:
+                    await asyncio.sleep(0.02)
+        told, kills = await _told(ground), kills + 1
+    async with running(ground.worker_settings()):
+        await ground.settled(60)
+
+    ids = [event.message_id for event in await ground.events(tenant)]
+    assert (CATCH_UP, expected) == (len(ids), set(ids))
+    assert kills >= 3
+
+
+async def test_an_interrupted_comparison_goes_on_where_it_was(ground: Ground, tmp_path: Path) -> None:
+    tenant = await ground.tenant("ms365")
+    await ground.control.load_old(tenant.address, 3000, days=300)
+    await ground.reconcile(tenant)
+    with worker_process(ground, tmp_path, page_size=100):
+
+        async def is_under_way() -> bool:
+            return bool(await ground.processor.fetchval("SELECT count(*) >= 300 FROM processor.messages"))
+
+        await ground.until(is_under_way)
+    pages = await ground.control.call_count(endpoint="graph.messages.delta", account=tenant.address)
+    async with running(ground.worker_settings(page_size=100)):
+        await ground.settled()
+
+    assert 3000 == await ground.processor.fetchval("SELECT count(*) FROM processor.messages")
+    again = await ground.control.call_count(endpoint="graph.messages.delta", account=tenant.address)
+    assert again <= 32
+    assert pages >= 3
+
+
+async def _told(ground: Ground) -> int:
+    return int(await ground.processor.fetchval("SELECT count(*) FROM processor.messages WHERE state = 2"))

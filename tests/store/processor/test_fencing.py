@@ -1,0 +1,69 @@
+"""A worker is frozen past its lease, another takes over, the first one thaws: nothing that it writes is taken."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from services.processor.worker import running
+from tests.store.processor.ground import Ground
+from tests.store.processor.test_killing import gate, hanging
+from tests.store.processor.workers import log_of, worker_process
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def test_the_late_writes_of_a_frozen_worker_are_refused(ground: Ground, tmp_path: Path) -> None:
+    tenant = await ground.tenant("ms365")
+    mail = await ground.control.deliver(tenant.address, subject="Frozen")
+    await ground.notify(tenant, "created", mail)
+    with worker_process(ground, tmp_path) as frozen:
+        async with hanging(ground, "graph.messages.get", tenant.address) as reached:
+            await reached.wait()
+            frozen.send_signal(signal.SIGSTOP)
+        fence = await _fence(ground, tenant.tenant_id)
+        async with running(ground.worker_settings()):
+            await ground.settled()
+        assert await _fence(ground, tenant.tenant_id) > fence
+        before = await ground.events(tenant)
+        frozen.send_signal(signal.SIGCONT)
+
+        async def is_refused() -> bool:
+            return "hold lost" in log_of(tmp_path)
+
+        await ground.until(is_refused)
+    assert [mail["id"]] == [event.message_id for event in before]
+    assert [event.event_id for event in before] == [event.event_id for event in await ground.events(tenant)]
+
+
+async def test_an_acknowledgement_with_an_old_fence_is_refused(ground: Ground, tmp_path: Path) -> None:
+    tenant = await ground.tenant("ms365")
+    await ground.notify(tenant, "created", await ground.control.deliver(tenant.address, subject="One"))
+    with worker_process(ground, tmp_path) as frozen:
+        async with gate(ground, "token") as reached:
+            await asyncio.wait_for(reached.wait(), 20)
+            frozen.send_signal(signal.SIGSTOP)
+        async with running(ground.worker_settings()):
+            await ground.settled()
+            later = await ground.control.deliver(tenant.address, subject="Two")
+            frozen.send_signal(signal.SIGCONT)
+            await ground.notify(tenant, "created", later)
+            await ground.settled()
+
+    assert 2 == len(await ground.events(tenant))
+
+
+async def test_long_work_keeps_its_hold(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    await ground.notify(tenant, "created", await ground.control.deliver(tenant.address, subject="Long"))
+    await ground.control.add_fault("latency", endpoint="graph.messages.get", account=tenant.address, seconds=7, count=1)
+    async with running(ground.worker_settings()), running(ground.worker_settings()):
+        await ground.settled()
+
+    assert 1 == len(await ground.control.calls(endpoint="graph.messages.get", account=tenant.address))
+    assert 1 == len(await ground.events(tenant))
+
+
+async def _fence(ground: Ground, tenant_id: str) -> int:
+    return int(await ground.processor.fetchval("SELECT fence FROM processor.mailboxes WHERE tenant_id = $1", tenant_id))

@@ -1,0 +1,36 @@
+"""Workers as processes of their own, to be killed, frozen and thawed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.store.processor.ground import Ground
+
+
+@contextmanager
+def worker_process(ground: Ground, folder: Path, **changed: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs `python -m services.processor work` for the length of a block."""
+    log = folder / "worker.log"
+    environment = {**os.environ, **ground.worker_environment(**changed), "MAILMESH_LOG_LEVEL": "info"}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "services.processor", "work"),
+            env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        process.wait()
+
+
+def log_of(folder: Path) -> str:
+    """What the workers of a test have logged."""
+    return (folder / "worker.log").read_text()

@@ -1,0 +1,90 @@
+"""Programs under supervision, run for real."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.ports import accepts, free_ports
+from stack.programs.redis import RedisServer
+from stack.programs.running import wait_until
+from stack.supervision.configuration import write_configuration
+from stack.supervision.supervisor import Supervisor
+
+WAIT_SECONDS = 10.0
+
+
+@dataclass
+class Supervised:
+    """A supervisor with two stages of one Redis each."""
+
+    supervisor: Supervisor
+    servers: dict[str, RedisServer]
+
+    def start(self) -> None:
+        for name, server in self.servers.items():
+            self.supervisor.start_program(name)
+            assert wait_until(server.is_ready, WAIT_SECONDS)
+
+    def pid(self, name: str) -> int:
+        return self.supervisor.states()[name].pid
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[Supervised]:
+    first, second = free_ports(2)
+    servers = {
+        "first": RedisServer.prepare(tmp_path / "first", first),
+        "second": RedisServer.prepare(tmp_path / "second", second),
+    }
+    configuration, door = tmp_path / "supervisor.conf", tmp_path / "door"
+    stages = [[server.program(name)] for name, server in servers.items()]
+    (tmp_path / "environments").mkdir()
+    write_configuration(configuration, door, stages, tmp_path, tmp_path / "environments")
+    supervisor = Supervisor(configuration, door, tmp_path / "start.log", stop_seconds=20.0)
+    supervisor.start()
+    yield Supervised(supervisor, servers)
+    supervisor.stop()
+
+
+def test_a_killed_program_is_started_again(supervised: Supervised) -> None:
+    supervised.start()
+    killed = supervised.pid("first")
+    os.kill(killed, signal.SIGKILL)
+
+    assert wait_until(lambda: supervised.pid("first") not in (0, killed), WAIT_SECONDS)
+    assert wait_until(supervised.servers["first"].is_ready, WAIT_SECONDS)
+
+
+def test_nothing_is_left_after_a_stop(supervised: Supervised) -> None:
+    supervised.start()
+    pids = [supervised.pid(name) for name in supervised.servers]
+    supervised.supervisor.stop()
+
+    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+
+
+def test_no_program_outlives_a_killed_supervisor(supervised: Supervised) -> None:
+    supervised.start()
+    os.kill(supervised.supervisor.pid, signal.SIGKILL)
+
+    ports = [server.port for server in supervised.servers.values()]
+    assert wait_until(lambda: not any(map(accepts, ports)), WAIT_SECONDS)
+
+
+def test_no_secret_is_among_the_arguments(supervised: Supervised) -> None:
+    supervised.start()
+    password = supervised.servers["first"].password
+    arguments = psutil.Process(supervised.pid("first")).cmdline()
+
+    assert [argument for argument in arguments if password in argument] == []
+
+
+def test_settings_reach_the_program_through_a_private_file(supervised: Supervised, tmp_path: Path) -> None:
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "environments").iterdir()}
+
+    assert modes == {0o600}

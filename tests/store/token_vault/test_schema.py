@@ -1,0 +1,145 @@
+"""Migrations: up, down and up again, to what the tables say; and an audit log that only grows."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+
+from services.meshkit.db import Database
+from services.meshkit.secret import Secret
+from services.token_vault.server import migrations
+from services.token_vault.store import audit
+from services.token_vault.tables import SCHEMA, metadata
+from tests.programs.postgres import PostgresProgram, TestDatabase
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+async def database(token_vault_database: TestDatabase) -> AsyncIterator[Database]:
+    async with Database.open(Secret(token_vault_database.url), "tests") as opened:
+        yield opened
+
+
+def _differences(connection: Connection) -> list[object]:
+    def is_ours(name: str | None, kind: str, parents: object) -> bool:
+        del parents
+        if kind == "schema":
+            return name == SCHEMA
+        return not (kind == "table" and (name or "").startswith(("audit_entries_", "alembic_version")))
+
+    context = MigrationContext.configure(
+        connection, opts={"include_schemas": True, "include_name": is_ours, "version_table_schema": SCHEMA}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def _objects(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT relkind::text || ' ' || relname AS what FROM pg_class WHERE relnamespace = 'vault'::regnamespace"
+            " UNION ALL SELECT 'f ' || proname FROM pg_proc WHERE pronamespace = 'vault'::regnamespace ORDER BY 1"
+        )
+    finally:
+        await connection.close()
+    return [row["what"] for row in rows]
+
+
+async def test_migrations_go_up_down_and_up_again(postgres: PostgresProgram) -> None:
+    database = postgres.empty_database("token_vault")
+    moves = migrations(Secret(database.url))
+
+    await moves.upgrade()
+    first = await _objects(database.admin_url)
+    await moves.downgrade("base")
+    empty = await _objects(database.admin_url)
+    await moves.upgrade()
+    await moves.upgrade()
+
+    assert first == await _objects(database.admin_url)
+    assert [what for what in empty if "alembic" not in what] == []
+
+
+async def test_the_migrated_schema_is_what_the_tables_say(token_vault_database: TestDatabase) -> None:
+    # Not as the service: with our schema on the search path it would be taken for the nameless default.
+    url = Secret(token_vault_database.admin_url)
+    async with Database.open(url, "tests") as database, database.engine.connect() as connection:
+        assert [] == await connection.run_sync(_differences)
+
+
+async def _append(database: Database, occurred_at: datetime) -> None:
+    async with database.transaction() as connection:
+        await audit.append(connection, audit.Entry("command", "test", occurred_at))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE vault.audit_entries SET outcome = 'forged'",
+        "DELETE FROM vault.audit_entries",
+        "TRUNCATE vault.audit_entries",
+        "UPDATE vault.{partition} SET outcome = 'forged'",
+        "DELETE FROM vault.{partition}",
+        "TRUNCATE vault.{partition}",
+        "DELETE FROM vault.audit_entries_other",
+    ],
+)
+async def test_the_services_role_can_only_append_to_the_audit_log(
+    database: Database, token_vault_database: TestDatabase, statement: str
+) -> None:
+    await _append(database, NOW)
+    partition = f"audit_entries_{NOW:%Y%m}"
+    connection = await asyncpg.connect(token_vault_database.url)
+
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement.format(partition=partition))
+        assert 1 == await connection.fetchval("SELECT count(*) FROM vault.audit_entries")
+    finally:
+        await connection.close()
+
+
+async def test_not_even_with_rights_are_entries_changed(token_vault_database: TestDatabase, database: Database) -> None:
+    """A trigger stands behind the rights that the role lacks."""
+    await _append(database, NOW)
+    connection = await asyncpg.connect(token_vault_database.admin_url)
+
+    try:
+        for statement in ("UPDATE vault.audit_entries SET outcome = 'forged'", "DELETE FROM vault.audit_entries"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only ever appended"):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_whole_months_past_the_retention_are_dropped_and_never_the_last_ninety_days(
+    database: Database, token_vault_database: TestDatabase
+) -> None:
+    admin = await asyncpg.connect(token_vault_database.admin_url)
+    try:
+        for age in (100, 200, 300):
+            month = (NOW - timedelta(days=age)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+            following = (month + timedelta(days=32)).replace(day=1)
+            await admin.execute(
+                f"CREATE TABLE vault.audit_entries_{month:%Y%m} PARTITION OF vault.audit_entries"
+                f" FOR VALUES FROM ('{month.isoformat()}') TO ('{following.isoformat()}');"
+                f" ALTER TABLE vault.audit_entries_{month:%Y%m} OWNER TO mailmesh_vault"
+            )
+    finally:
+        await admin.close()
+    for age in (0, 80, 200, 300):
+        await _append(database, NOW - timedelta(days=age))
+
+    async with database.transaction() as connection:
+        assert 1 == await audit.extend(connection, 3)
+        dropped = await audit.prune(connection, 1)
+    async with database.reading() as connection:
+        left = await audit.list_entries(connection, audit.EntryFilter(), None, None, 10)
+
+    assert dropped >= 2
+    assert [NOW, NOW - timedelta(days=80)] == [entry.occurred_at for entry in left]

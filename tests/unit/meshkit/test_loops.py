@@ -1,0 +1,187 @@
+"""Loops come back, whatever their rounds do."""
+
+import asyncio
+
+import pytest
+
+from services.meshkit import correlation
+from services.meshkit.errors import StoreUnavailable
+from services.meshkit.loops import PeriodicLoop, for_each
+from services.meshkit.metrics import LOOP_RUNS
+from services.meshkit.process import background
+
+
+async def rounds(loop: PeriodicLoop, until: asyncio.Event) -> None:
+    task = asyncio.create_task(loop.run())
+    async with asyncio.timeout(5):
+        await until.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_backlog_is_worked_off_without_waiting():
+    left, done = [3, 2, 1, 0], asyncio.Event()
+
+    async def work() -> int:
+        count = left.pop(0)
+        if not left:
+            done.set()
+        return count
+
+    await rounds(PeriodicLoop("backlog", 3600, work), done)
+
+    assert [] == left
+
+
+async def test_a_failed_round_is_followed_by_another():
+    outcomes, done = [StoreUnavailable(), ZeroDivisionError(), OSError()], asyncio.Event()
+    failed = LOOP_RUNS.labels("failing", "failed")
+    before = failed._value.get()
+
+    async def work() -> int:
+        if outcomes:
+            raise outcomes.pop(0)
+        done.set()
+        return 0
+
+    await rounds(PeriodicLoop("failing", 0.001, work), done)
+
+    assert 3 == failed._value.get() - before
+
+
+async def test_a_round_that_hangs_is_ended():
+    tries, done = 0, asyncio.Event()
+
+    async def work() -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            done.set()
+        await asyncio.Event().wait()
+        return 0
+
+    await rounds(PeriodicLoop("hanging", 0.001, work, round_seconds=0.01), done)
+
+    assert tries >= 2
+
+
+async def test_waits_grow_with_failures_up_to_a_minute(monkeypatch):
+    waits, done = [], asyncio.Event()
+
+    def note(seconds: float):
+        waits.append(seconds)
+        if len(waits) == 12:
+            done.set()
+        return real(0.0)
+
+    async def work() -> int:
+        raise StoreUnavailable
+
+    real = asyncio.timeout
+    loop = PeriodicLoop("growing", 1.0, work, jitter=0)
+    monkeypatch.setattr(
+        "services.meshkit.loops.asyncio.timeout", lambda seconds: note(seconds) if seconds != 300 else real(seconds)
+    )
+    task = asyncio.create_task(loop.run())
+    while not done.is_set():
+        await asyncio.sleep(0)
+    task.cancel()
+
+    assert [2, 4, 8, 16, 32, 60, 60] == waits[:7]
+
+
+async def test_a_nudge_starts_the_next_round_at_once():
+    count, done = 0, asyncio.Event()
+
+    async def work() -> int:
+        nonlocal count
+        count += 1
+        if count == 2:
+            done.set()
+        else:
+            loop.nudge()
+        return 0
+
+    loop = PeriodicLoop("nudged", 3600, work)
+    await rounds(loop, done)
+
+    assert 2 == count
+
+
+async def test_every_round_has_an_id_of_its_own():
+    ids, done = [], asyncio.Event()
+
+    async def work() -> int:
+        ids.append(correlation.correlation_id())
+        if len(ids) == 2:
+            done.set()
+        return len(ids) % 2
+
+    await rounds(PeriodicLoop("ids", 3600, work), done)
+
+    assert 2 == len(set(ids))
+
+
+async def test_items_are_worked_on_a_bounded_number_at_a_time():
+    running, most, done = 0, 0, []
+
+    async def work(item: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        done.append(item)
+
+    await for_each(range(20), work, at_once=3)
+
+    assert (3, list(range(20))) == (most, sorted(done))
+
+
+async def test_the_first_failure_ends_the_rest():
+    cancelled = []
+
+    async def work(item: int) -> None:
+        if item == 0:
+            raise ZeroDivisionError
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+
+    with pytest.raises(ZeroDivisionError):
+        await for_each([1, 2, 0], work, at_once=3)
+
+    assert [1, 2] == sorted(cancelled)
+
+
+async def test_loops_beside_a_block_end_with_it():
+    ended = []
+
+    async def loop() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async with background(loop(), loop()):
+        await asyncio.sleep(0)
+
+    assert [True, True] == ended
+
+
+async def test_a_loop_that_breaks_ends_the_block_beside_it():
+    async def loop() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        async with background(loop()):
+            await asyncio.Event().wait()
+
+
+async def test_a_block_that_breaks_is_told_by_its_own_exception():
+    with pytest.raises(StoreUnavailable):
+        async with background(asyncio.Event().wait()):
+            raise StoreUnavailable

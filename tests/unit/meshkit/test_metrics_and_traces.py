@@ -1,0 +1,58 @@
+"""Metrics are read over HTTP on this machine; traces go on across calls and rows."""
+
+import urllib.request
+
+import pytest
+from opentelemetry import trace
+
+from services.meshkit import tracing
+from services.meshkit.channel import service_config
+from services.meshkit.metrics import WAKE_UPS, serve_metrics
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_metrics_are_read_over_http():
+    WAKE_UPS.labels("metrics-test", "sent").inc()
+    with serve_metrics("127.0.0.1:0") as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text = answer.read().decode()
+
+    assert 'mailmesh_wake_ups_total{outcome="sent",queue="metrics-test"} 1.0' in text
+
+
+def test_without_an_address_nothing_is_served():
+    with serve_metrics("") as port:
+        assert 0 == port
+
+
+def test_a_stored_trace_is_gone_on_with():
+    with tracing.span("work", parent=TRACEPARENT):
+        assert TRACEPARENT.split("-")[1] == tracing.trace_id()
+        assert TRACEPARENT.split("-")[1] == tracing.traceparent().split("-")[1]
+
+
+@pytest.mark.parametrize("nonsense", ["", "00-zz-zz-00", "x" * 1000])
+def test_nonsense_is_no_parent(nonsense):
+    with tracing.span("work", parent=nonsense):
+        assert "" == tracing.trace_id()
+
+
+def test_without_an_endpoint_nothing_is_set_up():
+    assert tracing.configure_tracing("ingest", "") is None
+
+
+def test_a_stored_parent_does_not_hide_behind_a_current_span():
+    with trace.use_span(trace.get_current_span(tracing.context_of(TRACEPARENT))), tracing.span("child"):
+        assert TRACEPARENT.split("-")[1] == tracing.trace_id()
+
+
+def test_only_named_methods_are_repeated():
+    config = service_config(["/a.v1.B/Read", "/a.v1.B/List"])
+
+    assert [{"service": "a.v1.B", "method": "List"}, {"service": "a.v1.B", "method": "Read"}] == config["methodConfig"][
+        0
+    ]["name"]
+    assert ["UNAVAILABLE"] == config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"]
+    assert {} == service_config([])

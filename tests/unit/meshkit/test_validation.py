@@ -1,0 +1,24 @@
+"""What no calendar has is refused before anyone has to expect it."""
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mailmesh.processor.v1 import processor_service_pb2
+from mailmesh.vault.v1 import audit_service_pb2
+from services.meshkit.interceptors.validation import faults
+
+FIRST, LAST = -62_135_596_800, 253_402_300_799
+
+
+@pytest.mark.parametrize(("seconds", "nanos", "is_time"), [
+    (0, 0, True), (FIRST, 0, True), (LAST, 999_999_999, True), (FIRST - 1, 0, False), (LAST + 1, 0, False),
+    (2**63 - 1, 0, False), (-(2**63), 0, False), (0, -1, False), (0, 10**9, False),
+])  # fmt: skip
+def test_a_timestamp_is_a_time(seconds: int, nanos: int, is_time: bool) -> None:
+    request = audit_service_pb2.ListAuditEntriesRequest(occurred_from=Timestamp(seconds=seconds, nanos=nanos))
+
+    assert ([] if is_time else ["occurred_from"]) == [path for path, _ in faults(request)]
+
+
+def test_a_time_that_is_not_said_is_no_fault() -> None:
+    assert [] == list(faults(processor_service_pb2.ReplayEventsRequest()))

@@ -1,0 +1,61 @@
+"""Makers of what the pure parts of Processor decide about, with defaults."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from mailmesh.mail.v1 import message_pb2
+from services.processor.decide import Patience
+from services.processor.known import Hint, Known, State
+from services.processor.sources.mapped import MappedMessage
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def make_patience(**changed: Any) -> Patience:
+    """Waits of whole minutes."""
+    values: dict[str, Any] = {
+        "now": NOW,
+        "missing": timedelta(minutes=3),
+        "attempts": 3,
+        "announce_after": timedelta(minutes=15),
+        "give_up_after": timedelta(days=1),
+        "retry_base": timedelta(seconds=2),
+        "retry_max": timedelta(minutes=15),
+    }
+    return Patience(**{**values, **changed})
+
+
+def make_hint(*kinds: str, **changed: Any) -> Hint:
+    """What was told of message "m"."""
+    values: dict[str, Any] = {"received_at": NOW - timedelta(seconds=1), "correlation_id": "c"}
+    return Hint("m", frozenset(kinds or ("created",)), **{**values, **changed})
+
+
+def make_known(**changed: Any) -> Known:
+    """A message that consumers know of."""
+    return Known(**{"message_id": "m", "state": State.ANNOUNCED, "version": "1", "folder_id": "inbox-id", **changed})
+
+
+def make_mapped(**changed: Any) -> MappedMessage:
+    """A message as a provider gives it."""
+    values: dict[str, Any] = {
+        "message": message_pb2.MailMessage(subject="Offer"),
+        "version": "1",
+        "folder_id": "inbox-id",
+        "label_ids": (),
+        "is_draft": False,
+        "received_at": NOW,
+        "truncation": None,
+    }
+    return MappedMessage(**{**values, **changed})
+
+
+def make_watch(folder_id: str = "", label_ids: Sequence[str] = (), **changed: Any) -> item_pb2.Watch:
+    """A subscription that began an hour ago."""
+    watch = item_pb2.Watch(
+        subscription_id="s", folder_id=folder_id, label_ids=label_ids, change_types=changed.pop("kinds", ())
+    )
+    watch.covered_from.FromDatetime(changed.pop("covered_from", NOW - timedelta(hours=1)))
+    return watch

@@ -1,0 +1,87 @@
+"""The table of failures, and how the providers' answers are read into it."""
+
+from datetime import timedelta
+
+import pytest
+
+from mailmesh.errors.v1 import error_reason_pb2
+from services.processor.failures import TABLE, TOKEN_REFUSALS, Remedy, classify, token_refused
+from services.processor.sources.http import error_codes, parse, retry_after
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "codes", "remedy"),
+    [
+        ("ms365", 401, ["InvalidAuthenticationToken"], Remedy.NEW_TOKEN),
+        ("ms365", 403, ["ErrorAccessDenied"], Remedy.PERSON),
+        ("ms365", 404, ["ErrorItemNotFound"], Remedy.MISSING),
+        ("ms365", 404, ["MailboxNotEnabledForRESTAPI"], Remedy.PERSON),
+        ("ms365", 403, ["MailboxNotEnabledForRESTAPI"], Remedy.PERSON),
+        ("ms365", 410, [], Remedy.CURSOR_LOST),
+        ("ms365", 400, ["SyncStateNotFound"], Remedy.CURSOR_LOST),
+        ("ms365", 404, ["BadRequest", "resyncRequired"], Remedy.CURSOR_LOST),
+        ("ms365", 429, ["ApplicationThrottled"], Remedy.THROTTLED),
+        ("ms365", 503, [], Remedy.LATER),
+        ("ms365", 504, [], Remedy.LATER),
+        ("ms365", 0, ["ConnectError"], Remedy.LATER),
+        ("ms365", 400, ["ErrorInvalidRequest"], Remedy.PERMANENT),
+        ("googlews", 403, ["rateLimitExceeded"], Remedy.THROTTLED),
+        ("googlews", 403, ["userRateLimitExceeded"], Remedy.THROTTLED),
+        ("googlews", 403, ["domainPolicy"], Remedy.PERSON),
+        ("googlews", 403, ["insufficientPermissions"], Remedy.PERSON),
+        ("googlews", 400, ["failedPrecondition"], Remedy.PERSON),
+        ("googlews", 429, [], Remedy.THROTTLED),
+        ("googlews", 500, ["backendError"], Remedy.LATER),
+    ],
+)
+def test_every_answer_has_its_remedy(provider: str, status: int, codes: list[str], remedy: Remedy) -> None:
+    assert remedy is classify(provider, status, codes).remedy
+
+
+def test_an_overloaded_provider_that_names_a_time_is_left_alone_until_then() -> None:
+    error = classify("ms365", 503, [], timedelta(seconds=7))
+
+    assert (Remedy.THROTTLED, timedelta(seconds=7)) == (error.remedy, error.retry_after)
+
+
+def test_every_reason_is_in_the_catalogue() -> None:
+    known = set(error_reason_pb2.ErrorReason.keys())
+
+    assert all(f"ERROR_REASON_{reason}" in known for reason in {rule.reason for rule in TABLE} | TOKEN_REFUSALS)
+
+
+def test_a_token_that_a_person_has_to_mend_waits_for_one_and_any_other_comes_later() -> None:
+    assert Remedy.PERSON is token_refused("TENANT_NEEDS_REAUTHORIZATION").remedy
+    assert Remedy.LATER is token_refused("PROVIDER_UNAVAILABLE").remedy
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"error": {"code": "A", "innerError": {"code": "B", "innererror": {"code": "C"}}}}, ["A", "B", "C"]),
+        (
+            {"error": {"code": 403, "status": "PERMISSION_DENIED", "errors": [{"reason": "domainPolicy"}]}},
+            ["domainPolicy", "PERMISSION_DENIED"],
+        ),
+        ({"error": "invalid_grant"}, []),
+        ({}, []),
+        (None, []),
+    ],
+)
+def test_the_codes_of_both_providers_are_found(body: dict[str, object] | None, expected: list[str]) -> None:
+    assert expected == error_codes(body)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("7", 7.0), ("0.5", 0.5), ("", None), ("soon", None), ("999999", 3600.0), ("Sat, 01 Jan 2000 00:00:00 GMT", 0.0)],
+)
+def test_retry_after_is_read_in_every_spelling_and_bounded(said: str, expected: float | None) -> None:
+    wait = retry_after({"Retry-After": said})
+
+    assert expected == (None if wait is None else wait.total_seconds())
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html>", b"[1]", b"\xff\xfe", b"[" * 200_000, b'"text"', b"null"])
+def test_what_is_no_json_object_is_none(raw: bytes) -> None:
+    assert None is parse(raw)

@@ -1,0 +1,36 @@
+"""The ports of a run."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from stack.addresses import EDGE, choose_ports
+from stack.errors import PortInUseError
+
+
+def test_ports_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
+    first = choose_ports(["redis"], 0, tmp_path / "ports.json")
+    second = choose_ports(["redis"], 0, tmp_path / "ports.json")
+
+    assert first == second
+
+
+def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
+    first = choose_ports(["redis"], 0, tmp_path / "ports.json")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", first["redis"]))
+        other.listen()
+        second = choose_ports(["redis"], 0, tmp_path / "ports.json")
+
+    assert second["redis"] != first["redis"]
+    assert second[EDGE] == first[EDGE]
+
+
+def test_a_port_in_use_that_was_asked_for_is_told(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"port {taken} is in use"):
+            choose_ports([], taken, tmp_path / "ports.json")

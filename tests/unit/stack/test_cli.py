@@ -1,0 +1,93 @@
+"""The command line, without a mesh."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stack.cli.app import app
+from stack.cli.output import parse_time
+
+COMMANDS = (
+    ("up",),
+    ("demo",),
+    ("simulate",),
+    ("connect",),
+    ("status",),
+    ("replay",),
+    ("reconcile",),
+    ("doctor",),
+    ("audit",),
+    ("tenants", "list"),
+    ("tenants", "show"),
+    ("tenants", "test"),
+    ("tenants", "disable"),
+    ("tenants", "enable"),
+    ("tenants", "disconnect"),
+    ("subscriptions", "create"),
+    ("subscriptions", "list"),
+    ("subscriptions", "renew"),
+    ("subscriptions", "delete"),
+    ("events", "list"),
+    ("events", "tail"),
+    ("dead-letters", "list"),
+    ("dead-letters", "retry"),
+    ("keys", "create"),
+    ("keys", "list"),
+    ("keys", "revoke"),
+    ("vault", "rotate"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=100)
+
+    assert shown.exit_code == 0
+    assert "Usage:" in shown.output
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the command line as a program."""
+    command = (sys.executable, "-m", "stack", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_without_a_mesh_the_exit_code_says_unavailable(tmp_path: object) -> None:
+    done = run("--data", str(tmp_path), "tenants", "list")
+
+    assert done.returncode == 5
+    assert re.search("no mesh is ready", done.stderr)
+    assert done.stdout == ""
+
+
+def test_wrong_usage_has_its_own_exit_code() -> None:
+    assert run("tenants", "list", "--colour").returncode == 2
+
+
+def test_without_a_key_the_exit_code_says_denied() -> None:
+    assert run("--server", "127.0.0.1:1", "tenants", "list").returncode == 4
+
+
+@pytest.mark.parametrize("text", ["2026-11-21T12:00:00Z", "2026-11-21T13:00:00+01:00"])
+def test_times_are_read_with_their_zone(text: str) -> None:
+    stamp = parse_time(text)
+
+    assert stamp is not None
+    assert stamp.ToJsonString() == "2026-11-21T12:00:00Z"
+
+
+def test_spans_are_times_before_now() -> None:
+    hour, day = parse_time("1h"), parse_time("1d")
+
+    assert hour is not None
+    assert day is not None
+    assert hour.seconds - day.seconds in (23 * 3600 - 1, 23 * 3600)
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match="is no time"):
+        parse_time("yesterday")

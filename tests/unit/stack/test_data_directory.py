@@ -1,0 +1,36 @@
+"""The data directory."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from stack.data_directory import DataDirectory
+from stack.errors import DirectoryLockedError
+from stack.vault_keys import ensure_vault_keys
+
+
+def test_a_second_stack_cannot_use_the_same_directory(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+
+    with data.locked(), pytest.raises(DirectoryLockedError, match="is in use by process"), data.locked():
+        pass
+
+
+def test_the_directory_is_free_again_after_the_stack_has_ended(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+
+    with data.locked():
+        pass
+    with data.locked():
+        pass
+
+
+def test_the_vaults_keys_are_private_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "vault.keys"
+    ensure_vault_keys(path, "2026-11-21")
+    first = path.read_text()
+    ensure_vault_keys(path, "2026-11-22")
+
+    assert path.read_text() == first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

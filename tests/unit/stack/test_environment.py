@@ -1,0 +1,29 @@
+"""What each program is told, and what it is not."""
+
+import pytest
+
+from stack.environment import inherited
+
+OURS = {
+    "DATABASE_URL": "postgresql://admin:secret@db/mail",
+    "MAILMESH_API_KEY": "mm_secret",
+    "MAILMESH_LOG_LEVEL": "debug",
+    "MAILMESH_VAULT_KEYS": "1:secret",
+    "MAILMESH_MS365_CLIENT_ID": "id",
+    "MAILMESH_MS365_CLIENT_SECRET": "secret",
+    "SSH_AUTH_SOCK": "agent",
+}
+
+
+@pytest.mark.parametrize("service", ["ingest", "processor", ""])
+def test_only_token_vault_is_told_what_opens_credentials(service: str) -> None:
+    assert inherited(OURS, service) == {"MAILMESH_LOG_LEVEL": "debug", "MAILMESH_MS365_CLIENT_ID": "id"}
+
+
+def test_token_vault_is_told_its_keys_and_client_secrets() -> None:
+    assert inherited(OURS, "token_vault") == {
+        "MAILMESH_LOG_LEVEL": "debug",
+        "MAILMESH_VAULT_KEYS": "1:secret",
+        "MAILMESH_MS365_CLIENT_ID": "id",
+        "MAILMESH_MS365_CLIENT_SECRET": "secret",
+    }

@@ -1,0 +1,143 @@
+"""What providers say in trouble, and what is made of it."""
+
+import google.auth.exceptions
+import pytest
+
+from services.meshkit.errors import MeshError
+from services.token_vault import pages
+from services.token_vault.errors import FlowFailed
+from services.token_vault.issuers import google as google_issuer
+from services.token_vault.issuers import microsoft
+from services.token_vault.issuers.http import retry_after, trouble
+from services.token_vault.issuers.issuer import ADMIN_CONSENT, GrantError
+from services.token_vault.reauthorization import sentence
+from services.token_vault.refusals import refusal
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ({"error": "invalid_grant", "error_codes": [50173]}, ("grant_revoked", "invalid_grant 50173")),
+        ({"error": "invalid_grant", "error_codes": [700082]}, ("grant_expired", "invalid_grant 700082")),
+        ({"error": "invalid_grant"}, ("grant_revoked", "invalid_grant")),
+        ({"error": "invalid_grant", "error_codes": [99999]}, ("grant_revoked", "invalid_grant 99999")),
+        ({"error": "interaction_required", "error_codes": [50076]}, ("mfa_needed", "interaction_required 50076")),
+        ({"error": "consent_required", "error_codes": [90094]}, (ADMIN_CONSENT, "consent_required 90094")),
+        (
+            {"error": "unauthorized_client", "error_codes": [700016]},
+            ("app_not_in_directory", "unauthorized_client 700016"),
+        ),
+        ({"error": "invalid_client", "error_codes": [7000222]}, "INSTALLATION_MISCONFIGURED"),
+        ({"error": "temporarily_unavailable"}, "PROVIDER_UNAVAILABLE"),
+    ],
+)
+def test_what_microsoft_says(answer: dict[str, object], meant: object) -> None:
+    assert meant == _meaning(microsoft._failure(answer))
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (("x", {"error": "invalid_grant"}), ("grant_revoked", "invalid_grant")),
+        (
+            ("x", {"error": "invalid_grant", "error_subtype": "invalid_rapt"}),
+            ("reauthentication_required", "invalid_grant invalid_rapt"),
+        ),
+        (("x", {"error": "admin_policy_enforced"}), (ADMIN_CONSENT, "admin_policy_enforced")),
+        (("Reauthentication is needed. Please run `gcloud`",), ("reauthentication_required", "invalid_rapt")),
+        (("x", {"error": "invalid_client"}), "INSTALLATION_MISCONFIGURED"),
+        (("x", {"error": "unauthorized_client"}), "INSTALLATION_MISCONFIGURED"),
+        (("x", {"error": "internal_failure"}), "PROVIDER_UNAVAILABLE"),
+        (("x", {"error": "something_new"}), "PROVIDER_UNAVAILABLE"),
+        (("<html>502</html>",), "PROVIDER_UNAVAILABLE"),
+    ],
+)
+def test_what_google_says(args: tuple[object, ...], meant: object) -> None:
+    error = google.auth.exceptions.RefreshError(*args)  # type: ignore[no-untyped-call]
+
+    assert meant == _meaning(google_issuer._refresh_failure(error))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (200, ""),
+        (400, ""),
+        (401, ""),
+        (429, "PROVIDER_THROTTLED"),
+        (500, "PROVIDER_UNAVAILABLE"),
+        (503, "PROVIDER_UNAVAILABLE"),
+    ],
+)
+def test_servers_in_trouble_are_told_from_answers(status: int, reason: str) -> None:
+    error = trouble("ms365", status, {})
+
+    assert reason == (error.reason if error else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 2026 00:00:00 GMT", 0), ("soon", None), ("", None)]
+)
+def test_retry_after_is_seconds_or_a_date_and_bounded(text: str, seconds: int | None) -> None:
+    span = retry_after({"Retry-After": text})
+
+    assert seconds == (None if span is None else span.total_seconds())
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "reason"),
+    [
+        ("", "", None),
+        ("access_denied", "", "CONSENT_DENIED"),
+        ("access_denied", "AADSTS90094: Admin consent is required", "ADMIN_CONSENT_NEEDED"),
+        ("consent_required", "AADSTS65001", "CONSENT_DENIED"),
+        ("admin_policy_enforced", "", "ADMIN_CONSENT_NEEDED"),
+        ("temporarily_unavailable", "", "PROVIDER_UNAVAILABLE"),
+        ("invalid_scope", "", "INSTALLATION_MISCONFIGURED"),
+        ("<script>", "x" * 10_000, "FLOW_STATE_INVALID"),
+    ],
+)
+def test_what_a_browser_brings_back(error: str, description: str, reason: str | None) -> None:
+    meant = refusal("ms365", error, description, "")
+
+    assert reason == (meant.reason if meant else None)
+
+
+def test_scopes_are_the_same_however_a_provider_spells_them() -> None:
+    needed = ("User.Read", "Mail.Read", "openid")
+    issuer = microsoft.MicrosoftIssuer.__new__(microsoft.MicrosoftIssuer)
+    other = google_issuer.GoogleIssuer.__new__(google_issuer.GoogleIssuer)
+
+    assert () == issuer.missing_scopes(["https://graph.microsoft.com/mail.read", "User.Read"], needed)
+    assert ("Mail.Read",) == issuer.missing_scopes(["User.Read"], needed)
+    assert () == other.missing_scopes(["https://www.googleapis.com/auth/userinfo.email"], ["email"])
+    assert ("email",) == other.missing_scopes(["openid"], ["email"])
+
+
+def test_every_way_to_fail_has_words_of_its_own() -> None:
+    reasons = {error.reason for error in FlowFailed.__subclasses__()}
+    reasons |= {"SCOPE_NOT_GRANTED", "PROVIDER_UNAVAILABLE", "TENANT_DISCONNECTED", "INSTALLATION_MISCONFIGURED"}
+
+    titles = {reason: pages.of_failure(reason).title for reason in reasons}
+
+    assert len(reasons) == len(set(titles.values()))
+    assert pages._OUR_TROUBLE.title not in titles.values()
+
+
+def test_a_page_escapes_what_it_shows() -> None:
+    page = pages.render(pages.of_failure("SCOPE_NOT_GRANTED", "<script>alert(1)</script>")).decode()
+
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_every_cause_ends_with_what_to_do() -> None:
+    assert sentence("grant_revoked").endswith("Connect the account again.")
+    assert sentence("never heard of").endswith("Connect the account again.")
+
+
+def _meaning(error: Exception) -> object:
+    if isinstance(error, GrantError):
+        return error.cause, error.provider_code
+    assert isinstance(error, MeshError)
+    return error.reason

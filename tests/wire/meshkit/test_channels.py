@@ -1,0 +1,97 @@
+"""Channels: what they repeat, how they find a peer again, what they carry."""
+
+import asyncio
+import socket
+
+import pytest
+
+from services.meshkit import errors
+from services.meshkit.channel import CallCaps
+from services.meshkit.status import remote_errors
+from tests.wire.meshkit.conftest import SERVER, Connect, Echo, make_server, pb, pb_grpc
+
+REQUEST = pb.EchoRequest(text="flaky")
+
+
+def flaky(failures: int):
+    """Fails so often, then answers."""
+    left = failures
+
+    async def behave(_request):
+        nonlocal left
+        if left:
+            left -= 1
+            raise errors.StoreUnavailable
+        return "answered"
+
+    return behave
+
+
+async def test_a_method_that_is_safe_to_repeat_is_repeated(server, connect: Connect, echo: Echo):
+    echo.behaviours["flaky"] = flaky(2)
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest", retry_safe=["/echo.v1.MeshEcho/One"]))
+
+    assert "answered" == (await stub.One(REQUEST)).text
+    assert 3 == len(echo.seen)
+
+
+async def test_other_methods_are_tried_once(server, connect: Connect, echo: Echo):
+    echo.behaviours["flaky"] = flaky(2)
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+
+    with pytest.raises(errors.Unavailable) as caught:
+        await stub.One(REQUEST)
+
+    assert ("STORE_UNAVAILABLE", 1) == (caught.value.reason, len(echo.seen))
+
+
+async def test_repeating_ends(server, connect: Connect, echo: Echo):
+    echo.behaviours["flaky"] = flaky(1000)
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest", retry_safe=["/echo.v1.MeshEcho/One"]))
+
+    with pytest.raises(errors.Unavailable):
+        await stub.One(REQUEST)
+
+    assert 4 == len(echo.seen)
+
+
+async def test_a_peer_that_restarts_is_found_again(echo: Echo, tls, connect: Connect):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    first = make_server(echo, tls(SERVER), listen=listen)
+    async with first.running():
+        stub = pb_grpc.MeshEchoStub(await connect(first, "ingest"))
+        await stub.One(pb.EchoRequest(text="a"))
+    with pytest.raises(errors.ServiceUnavailable):
+        await stub.One(pb.EchoRequest(text="b"), timeout=2)
+    async with make_server(echo, tls(SERVER), listen=listen).running(), asyncio.timeout(10):
+        answer = None
+        while answer is None:
+            try:
+                answer = await stub.One(pb.EchoRequest(text="c"))
+            except errors.ServiceUnavailable:
+                await asyncio.sleep(0.05)
+
+    assert "c" == answer.text
+
+
+@pytest.mark.parametrize("arity", ["One", "Many"])
+async def test_a_call_without_a_timeout_has_one(arity, server, connect: Connect, echo: Echo):
+    async def hang(_request):
+        await asyncio.Event().wait()
+
+    echo.behaviours["hang"] = hang
+    caps = CallCaps(unary_seconds=0.1, stream_seconds=0.1)
+    call = getattr(pb_grpc.MeshEchoStub(await connect(server, "ingest", caps=caps)), arity)(pb.EchoRequest(text="hang"))
+
+    with pytest.raises(errors.DeadlineTooShort), remote_errors(SERVER):
+        await (call if arity == "One" else call.read())
+
+
+async def test_the_metadata_of_an_answer_is_there(server, connect: Connect):
+    call = pb_grpc.MeshEchoStub(await connect(server, "ingest")).One(pb.EchoRequest(text="hi"))
+    await call
+
+    assert await call.initial_metadata() is not None
+    assert "OK" == (await call.code()).name

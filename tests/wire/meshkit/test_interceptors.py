@@ -1,0 +1,304 @@
+"""What happens around a call: ids, deadlines, failures, required fields, the access log."""
+
+import asyncio
+import json
+
+import grpc
+import pytest
+from opentelemetry import trace
+
+from services.meshkit import correlation, deadlines, errors, tracing
+from services.meshkit.interceptors.validation import faults
+from services.meshkit.metrics import RPC_HANDLED, UNEXPECTED
+from services.meshkit.server import ServerLimits
+from services.meshkit.status import from_rpc_error, remote_errors
+from tests.wire.meshkit.conftest import ARITIES, SERVER, Connect, Echo, call_as, pb, pb_grpc
+
+CANARY = "canary-7f3a"
+REQUEST_ID = "019a9f0e-7c1e-7000-8000-000000000007"
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize("arity", ARITIES)
+async def test_an_unforeseen_exception_becomes_an_id_and_nothing_else(arity, server, connect: Connect, echo: Echo):
+    async def fail(_request):
+        raise ZeroDivisionError(CANARY)
+
+    echo.behaviours["fail"] = fail
+    counted = UNEXPECTED.labels(f"/echo.v1.MeshEcho/{arity}")
+    before = counted._value.get()
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+
+    with pytest.raises(errors.Internal) as caught, remote_errors(SERVER):
+        await call_as(getattr(stub, arity), arity, pb.EchoRequest(text="fail"))
+
+    assert "UNEXPECTED" == caught.value.reason
+    assert ["error_id"] == list(caught.value.metadata)
+    assert CANARY not in f"{caught.value}{caught.value.metadata}"
+    assert 1 == counted._value.get() - before
+
+
+async def test_answers_before_a_failure_arrive(server, connect: Connect, echo: Echo):
+    async def refuse(_request):
+        raise errors.ShuttingDown(metadata={"position": "abc"})
+
+    echo.behaviours["x"] = refuse
+    call = pb_grpc.MeshEchoStub(await connect(server, "ingest")).Many(pb.EchoRequest(text="x", count=3))
+    answers = []
+
+    with pytest.raises(errors.Unavailable) as caught, remote_errors(SERVER):
+        async for answer in call:
+            answers.append(answer.text)  # noqa: PERF401 - what came before the failure is the point
+
+    assert (["x", "x", "x"], "abc") == (answers, caught.value.metadata["position"])
+
+
+@pytest.mark.parametrize("arity", ARITIES)
+async def test_what_is_required_is_asked_for_at_any_depth(arity, server, connect: Connect, echo: Echo):
+    request = pb.EchoRequest(
+        part=pb.Part(),
+        parts=[pb.Part(name="a"), pb.Part(name="b", parts=[pb.Part()])],
+        named_parts={"k": pb.Part()},
+    )
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+
+    with pytest.raises(errors.InvalidArgument) as caught, remote_errors(SERVER):
+        await call_as(getattr(stub, arity), arity, request)
+
+    assert "FIELD_INVALID" == caught.value.reason
+    assert {"text", "part.name", "parts[1].parts[0].name", "named_parts[k].name"} == set(caught.value.violations)
+    assert [] == echo.seen
+
+
+async def test_a_bad_message_in_a_stream_ends_it_there(server, connect: Connect, echo: Echo):
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+    call = stub.Chat(iter([pb.EchoRequest(text="a"), pb.EchoRequest(), pb.EchoRequest(text="b")]))
+
+    with pytest.raises(errors.InvalidArgument), remote_errors(SERVER):
+        [answer async for answer in call]
+
+    assert ["a"] == echo.seen
+
+
+def test_a_message_of_many_missing_fields_is_described_within_bounds():
+    request = pb.EchoRequest(parts=[pb.Part()] * 10_000)
+
+    assert 10_001 == sum(1 for _ in faults(request))
+
+
+async def test_a_call_keeps_its_correlation_id(server, connect: Connect, echo: Echo):
+    async def tell(_request):
+        return correlation.correlation_id()
+
+    echo.behaviours["tell"] = tell
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+
+    with correlation.correlated(REQUEST_ID):
+        inherited = (await stub.One(pb.EchoRequest(text="tell"))).text
+    made = (await stub.One(pb.EchoRequest(text="tell"))).text
+    refused = (await stub.One(pb.EchoRequest(text="tell"), metadata=(("x-request-id", "bobby; drop"),))).text
+
+    assert REQUEST_ID == inherited
+    assert 36 == len(made) == len(refused)
+    assert made != refused
+
+
+async def test_a_call_goes_on_with_the_trace_of_its_caller(server, connect: Connect, echo: Echo):
+    async def tell(_request):
+        return tracing.traceparent()
+
+    echo.behaviours["tell"] = tell
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+    token = trace.use_span(trace.get_current_span(tracing.context_of(TRACEPARENT)))
+    with token:
+        answer = await stub.One(pb.EchoRequest(text="tell"))
+
+    assert TRACEPARENT.split("-")[1] == answer.text.split("-")[1]
+
+
+async def test_a_call_takes_the_deadline_of_its_caller_along(server, connect: Connect, echo: Echo):
+    async def tell(_request):
+        return str(deadlines.remaining())
+
+    echo.behaviours["tell"] = tell
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+
+    own_cap = float((await stub.One(pb.EchoRequest(text="tell"))).text)
+    asked = float((await stub.One(pb.EchoRequest(text="tell"), timeout=3)).text)
+    async with deadlines.within(2):
+        inherited = float((await stub.One(pb.EchoRequest(text="tell"), timeout=60)).text)
+
+    # gRPC rounds a timeout up a little on its way.
+    assert 9 < own_cap < 10.2
+    assert 2 < asked < 3.1
+    assert 1 < inherited < 2.1
+
+
+async def test_no_call_is_made_when_no_time_is_left(server, connect: Connect, echo: Echo):
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+    deadlines.set_deadline(0)
+
+    with pytest.raises(errors.DeadlineTooShort):
+        await stub.One(pb.EchoRequest(text="late"))
+
+    assert [] == echo.seen
+
+
+async def test_a_call_past_its_deadline_is_ended_on_both_sides(server, connect: Connect, echo: Echo):
+    async def hang(_request):
+        await asyncio.Event().wait()
+
+    echo.behaviours["hang"] = hang
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+
+    with pytest.raises(errors.DeadlineTooShort):
+        await stub.One(pb.EchoRequest(text="hang"), timeout=0.2)
+    async with asyncio.timeout(5):
+        await echo.ended.wait()
+
+
+@pytest.mark.parametrize("arity", ARITIES)
+async def test_a_cancelled_call_is_ended_and_logged(arity, server, connect: Connect, echo: Echo):
+    async def hang(_request):
+        await asyncio.Event().wait()
+
+    echo.behaviours["hang"] = hang
+    counted = RPC_HANDLED.labels(f"/echo.v1.MeshEcho/{arity}", "CANCELLED")
+    before = counted._value.get()
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+    task = asyncio.create_task(call_as(getattr(stub, arity), arity, pb.EchoRequest(text="hang")))
+    async with asyncio.timeout(5):
+        await echo.entered.wait()
+        task.cancel()
+        await echo.ended.wait()
+        while counted._value.get() == before:
+            await asyncio.sleep(0)
+
+    assert task.cancelling()
+
+
+async def test_a_stream_that_its_reader_leaves_is_ended(server, connect: Connect, echo: Echo):
+    call = pb_grpc.MeshEchoStub(await connect(server, "ingest")).Many(pb.EchoRequest(text="x", count=1_000_000))
+    counted = RPC_HANDLED.labels("/echo.v1.MeshEcho/Many", "CANCELLED")
+    before = counted._value.get()
+    async for _ in call:
+        break
+    call.cancel()
+
+    async with asyncio.timeout(5):
+        while counted._value.get() == before:
+            await asyncio.sleep(0)
+
+
+async def test_what_a_peer_holds_against_us_is_not_told_to_our_caller(server, connect: Connect, echo: Echo):
+    second = pb_grpc.MeshEchoStub(await connect(server, "operator"))
+
+    async def ask_another(request):
+        return (await second.One(request)).text
+
+    echo.behaviours["relay"] = ask_another
+
+    with pytest.raises(errors.Internal) as caught:
+        await pb_grpc.MeshEchoStub(await connect(server, "ingest")).One(pb.EchoRequest(text="relay"))
+
+    assert "UNEXPECTED" == caught.value.reason
+
+
+async def test_what_a_peer_says_about_the_request_is_passed_on(server, connect: Connect, echo: Echo):
+    channel = await connect(server, "ingest")
+
+    async def ask_another(_request):
+        return (await pb_grpc.MeshEchoStub(channel).One(pb.EchoRequest())).text
+
+    echo.behaviours["relay"] = ask_another
+
+    with pytest.raises(errors.InvalidArgument) as caught:
+        await pb_grpc.MeshEchoStub(channel).One(pb.EchoRequest(text="relay"))
+
+    assert {"text": "is required"} == caught.value.violations
+
+
+async def test_more_calls_than_the_limit_are_refused_at_once(serve, connect: Connect, echo: Echo):
+    release = asyncio.Event()
+
+    async def wait(_request):
+        await release.wait()
+        return "done"
+
+    echo.behaviours["wait"] = wait
+    async with serve(limits=ServerLimits(concurrent_rpcs=1, grace_seconds=1)) as server:
+        stub = pb_grpc.MeshEchoStub(await connect(server, "ingest"))
+        first = asyncio.create_task(call_as(stub.One, "One", pb.EchoRequest(text="wait")))
+        await echo.entered.wait()
+        with pytest.raises(errors.ResourceExhausted) as caught:
+            await stub.One(pb.EchoRequest(text="more"))
+        release.set()
+        await first
+        after = await stub.One(pb.EchoRequest(text="after"))
+
+    assert ("OVERLOADED", True, "after") == (caught.value.reason, caught.value.retry_after is not None, after.text)
+
+
+async def test_a_message_that_is_too_large_is_refused(serve, dial, echo: Echo):
+    async with serve(limits=ServerLimits(message_bytes=1000, grace_seconds=1)) as server:
+        stub = pb_grpc.MeshEchoStub(await dial(server, "ingest"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.One(pb.EchoRequest(text="x" * 2000))
+
+    assert (grpc.StatusCode.RESOURCE_EXHAUSTED, []) == (caught.value.code(), echo.seen)
+
+
+async def test_an_unknown_method_is_unimplemented(server, dial):
+    channel = await dial(server, "ingest")
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary("/echo.v1.MeshEcho/Nothing")(b"")
+
+    assert grpc.StatusCode.UNIMPLEMENTED == caught.value.code()
+
+
+async def test_a_message_that_is_none_is_our_answer_and_not_a_crash(server, dial, echo: Echo):
+    channel = await dial(server, "ingest")
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary("/echo.v1.MeshEcho/One")(b"\xff\xff\xff")
+
+    assert from_rpc_error(caught.value).code in ("INTERNAL", "INVALID_ARGUMENT")
+    assert [] == echo.seen
+
+
+async def test_each_call_writes_one_line_without_its_content(server, connect: Connect, log_lines):
+    stub = pb_grpc.KeyEchoStub(await connect(server, "envoy"))
+    headers = (
+        ("x-mailmesh-key-id", "key-1"),
+        ("x-mailmesh-role", "reader"),
+        ("x-mailmesh-tenants", "*"),
+        ("x-request-id", REQUEST_ID),
+        ("authorization", f"Bearer {CANARY}"),
+    )
+    await stub.Read(pb.EchoRequest(text=CANARY), metadata=headers)
+    with pytest.raises(errors.PermissionDenied):
+        await stub.Manage(pb.EchoRequest(text=CANARY), metadata=headers)
+
+    lines = [line for line in log_lines() if line["event"] == "call"]
+
+    assert [
+        ("/echo.v1.KeyEcho/Read", "envoy", "key-1", "OK", REQUEST_ID),
+        ("/echo.v1.KeyEcho/Manage", "envoy", "key-1", "PERMISSION_DENIED", REQUEST_ID),
+    ] == [(line["method"], line["caller"], line["key_id"], line["grpc_code"], line["correlation_id"]) for line in lines]
+    assert all(line["milliseconds"] >= 0 for line in lines)
+    assert CANARY not in json.dumps(lines)
+
+
+async def test_an_unforeseen_exception_is_found_in_the_log_by_its_id(server, connect: Connect, echo: Echo, log_lines):
+    async def fail(_request):
+        raise ZeroDivisionError("the cause")
+
+    echo.behaviours["fail"] = fail
+    with pytest.raises(errors.Internal) as caught:
+        await pb_grpc.MeshEchoStub(await connect(server, "ingest")).One(pb.EchoRequest(text="fail"))
+
+    found = [line for line in log_lines() if line.get("error_id") == caught.value.metadata["error_id"]]
+
+    assert 1 == len(found)
+    assert "ZeroDivisionError: the cause" in found[0]["exception"]
