@@ -1,8 +1,9 @@
 """The one writer of the inbox: takes whatever has arrived as soon as its previous commit has returned.
 
-Under little load a notification is committed at once and alone; under much load many share a commit. What waits is
-bounded: past the bound a webhook is refused at once, so that the provider comes again, rather than put into a queue
-that grows.
+Under little load a notification is committed at once and alone. Under much load many share a commit: after one that
+took several, those that come next are given a moment to gather, since a commit costs the database and us much the same
+for one and for twenty. What waits is bounded: past the bound a webhook is refused at once, so that the provider comes
+again, rather than put into a queue that grows.
 """
 
 import asyncio
@@ -30,11 +31,13 @@ class WriterLimits:
         commit_seconds: From being handed over to being on disk.
         buffered: Items that wait at most. One POST that is larger is let through when nothing else waits.
         group: Items that one commit takes at most, but for a POST that alone is larger.
+        gather_seconds: What the next POSTs wait after a commit that took more than one.
     """
 
     commit_seconds: float = 2.0
     buffered: int = 5_000
     group: int = 1_000
+    gather_seconds: float = 0.003
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +108,10 @@ class GroupWriter:
                 await self._something.wait()
                 self._something.clear()
                 while self._queue:
-                    await self._write_group(self._take())
+                    group = self._take()
+                    await self._write_group(group)
+                    if len(group) > 1:
+                        await asyncio.sleep(self._limits.gather_seconds)
         finally:
             impatience.cancel()
             self._is_closed = True

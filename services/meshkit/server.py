@@ -1,4 +1,4 @@
-"""A gRPC server of the mesh: mutual TLS, the interceptors in their order, health, reflection, a graceful end.
+"""A gRPC server of the mesh: mutual TLS, what happens around every call, health, reflection, a graceful end.
 
 server = MeshServer("echo", settings.listen, TlsFiles.of(settings))
 server.add(add_EchoServiceServicer_to_server, EchoServicer(...), echo_pb2.DESCRIPTOR.services_by_name["EchoService"])
@@ -23,12 +23,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from services.meshkit.access import ANY_IDENTITY, Access, Door, access_table
 from services.meshkit.health import Dependency, Health
 from services.meshkit.identity.certificates import TlsFiles, server_credentials
-from services.meshkit.interceptors.access_log import AccessLogInterceptor
-from services.meshkit.interceptors.admission import AdmissionInterceptor
-from services.meshkit.interceptors.caller import CallerInterceptor
-from services.meshkit.interceptors.context import ContextInterceptor
-from services.meshkit.interceptors.error_status import ErrorStatusInterceptor
-from services.meshkit.interceptors.validation import ValidationInterceptor
+from services.meshkit.interceptors.chain import CallInterceptor
 from services.meshkit.settings import SettingsError
 
 logger = structlog.get_logger(__name__)
@@ -84,11 +79,10 @@ class MeshServer:
         self.port = 0
         self._listen = listen
         self._limits = limits or ServerLimits()
-        self._quiet = quiet
         self._health = health or Health()
         self._table: dict[str, Access] = {}
         self._server = grpc.aio.server(
-            interceptors=self._interceptors(),
+            interceptors=[CallInterceptor(self._table, self._limits.concurrent_rpcs, quiet)],
             options=_options(self._limits),
             # The core's own refusal has no reason in it; it only stands behind ours.
             maximum_concurrent_rpcs=self._limits.concurrent_rpcs * 2,
@@ -163,16 +157,6 @@ class MeshServer:
             await asyncio.sleep(self._limits.drain_seconds)
         await self._server.stop(self._limits.grace_seconds)
         logger.info("stopped", name=self.name)
-
-    def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
-        return [
-            ContextInterceptor(),
-            AccessLogInterceptor(self._quiet),
-            ErrorStatusInterceptor(),
-            AdmissionInterceptor(self._limits.concurrent_rpcs),
-            CallerInterceptor(self._table),
-            ValidationInterceptor(),
-        ]
 
     def _bind(self, credentials: grpc.ServerCredentials) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -17,6 +18,7 @@ _EXPORT_SECONDS = 5
 _QUEUE_SPANS = 4096
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("services.meshkit")
+_sending = Event()
 
 
 def configure_tracing(service_name: str, otlp_endpoint: str) -> TracerProvider | None:
@@ -37,12 +39,14 @@ def configure_tracing(service_name: str, otlp_endpoint: str) -> TracerProvider |
     )
     provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=_QUEUE_SPANS))
     trace.set_tracer_provider(provider)
+    _sending.set()
     return provider
 
 
 def is_tracing() -> bool:
     """Tells whether spans are sent anywhere."""
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    # Not `get_tracer_provider()`: it looks into the environment each time, and this is asked for every call.
+    return _sending.is_set()
 
 
 def traceparent() -> str:

@@ -1,4 +1,1 @@
-"""What happens around every RPC, each thing once.
-
-From the outside in: context (ids, trace, deadline), access log, error to status, admission, caller, validation.
-"""
+"""What happens around every RPC: `CallInterceptor` says in which order, each other module does one thing."""

@@ -2,25 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 
 import grpc
 import structlog
-from typing_extensions import override
 
 from services.meshkit.correlation import correlation_id
 from services.meshkit.identity.caller import KEY_ID_HEADER
-from services.meshkit.interceptors.base import Call, Interceptor
+from services.meshkit.interceptors.call import Call
 from services.meshkit.metrics import RPC_HANDLED, RPC_IN_FLIGHT, RPC_SECONDS
 
 logger = structlog.get_logger(__name__)
 
 _OK = grpc.StatusCode.OK.name
+_handled = lru_cache(maxsize=1024)(RPC_HANDLED.labels)
+_seconds = lru_cache(maxsize=256)(RPC_SECONDS.labels)
 _QUIET = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 
-class AccessLogInterceptor(Interceptor):
+class AccessLog:
     """Writes what became of each call, at `debug` for health checks and reflection.
 
     Args:
@@ -29,26 +31,26 @@ class AccessLogInterceptor(Interceptor):
     """
 
     def __init__(self, quiet: Collection[str] = ()) -> None:
-        super().__init__()
         self._quiet = frozenset(quiet)
 
-    @override
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    @contextmanager
+    def around(self, call: Call) -> Iterator[None]:
+        """Stands around the call; what it raises goes on."""
         line = {} if call.method in self._quiet else _opening(call)
         started = time.perf_counter()
         cancelled = False
+        RPC_IN_FLIGHT.inc()
         try:
-            with RPC_IN_FLIGHT.track_inprogress():
-                yield
+            yield
         except (asyncio.CancelledError, GeneratorExit):
             cancelled = True
             raise
         finally:
+            RPC_IN_FLIGHT.dec()
             seconds = time.perf_counter() - started
             code = _cancel_code(call) if cancelled else _code(call)
-            RPC_HANDLED.labels(call.method, code).inc()
-            RPC_SECONDS.labels(call.method).observe(seconds)
+            _handled(call.method, code).inc()
+            _seconds(call.method).observe(seconds)
             if line or code != _OK:
                 write = logger.debug if call.method.startswith(_QUIET) else logger.info
                 write("call", grpc_code=code, milliseconds=round(seconds * 1000, 2), **(line or _opening(call)))

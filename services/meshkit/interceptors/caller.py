@@ -1,46 +1,41 @@
 """Finds out who calls, and whether they may: the door of the service, the callers and the role of the RPC."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-
-from typing_extensions import override
+from collections.abc import Mapping
 
 from services.meshkit.access import Access, Door
 from services.meshkit.errors import CallerNotAllowed, CallerUnknown
-from services.meshkit.identity.caller import IDENTITY_HEADERS, Caller, key_caller, set_caller
-from services.meshkit.interceptors.base import Call, Interceptor
+from services.meshkit.identity.caller import IDENTITY_HEADERS, Caller, key_caller
+from services.meshkit.interceptors.call import Call
 
 EDGE = "envoy"
 """The mesh identity that stands between the outside and us, and whose identity headers alone are believed."""
 
 
-class CallerInterceptor(Interceptor):
-    """Refuses whoever is not meant to call, and tells the handler who does (`current_caller()`).
+def admitted(call: Call, table: Mapping[str, Access]) -> Caller:
+    """Refuses whoever is not meant to call.
 
     Args:
+        call: What is known of the call.
         table: The access to each method. A method that is not in it is refused to everyone.
+
+    Returns:
+        Who calls.
+
+    Raises:
+        CallerUnknown: There is no certificate of this mesh.
+        CallerNotAllowed: Somebody of the mesh, but not for this, or with headers that are the edge's.
+        ApiKeyInvalid: The edge let a call through without saying for whom.
+        RoleTooLow: The key may not do this.
     """
-
-    def __init__(self, table: Mapping[str, Access]) -> None:
-        super().__init__()
-        self._table = table
-
-    @override
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        set_caller(self._admitted(call))
-        yield
-
-    def _admitted(self, call: Call) -> Caller:
-        name = call.peer
-        if not name:
-            raise CallerUnknown
-        access = self._table.get(call.method)
-        if access is None or not _may_enter(name, access):
-            raise CallerNotAllowed(metadata={"caller": name})
-        if name != EDGE and not IDENTITY_HEADERS.isdisjoint(call.headers):
-            raise CallerNotAllowed("Identity headers are the edge's to set.", metadata={"caller": name})
-        return _caller(name, access, call)
+    name = call.peer
+    if not name:
+        raise CallerUnknown
+    access = table.get(call.method)
+    if access is None or not _may_enter(name, access):
+        raise CallerNotAllowed(metadata={"caller": name})
+    if name != EDGE and not IDENTITY_HEADERS.isdisjoint(call.headers):
+        raise CallerNotAllowed("Identity headers are the edge's to set.", metadata={"caller": name})
+    return _caller(name, access, call)
 
 
 def _may_enter(name: str, access: Access) -> bool:
