@@ -14,7 +14,7 @@ import pytest
 
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
-from tests.store.processor.workers import worker_process
+from tests.store.processor.workers import end_holds, worker_process
 
 OLD_MAILS = int(os.environ.get("MAILMESH_TEST_OLD_MAILS", "100000"))
 CATCH_UP = int(os.environ.get("MAILMESH_TEST_CATCH_UP", "600"))
@@ -133,6 +133,7 @@ async def test_a_long_catch_up_survives_any_number_of_interruptions(ground: Grou
             async with asyncio.timeout(20):
                 while await _told(ground) < told + CATCH_UP // 8:
                     await asyncio.sleep(0.02)
+        await end_holds(ground)
         told, kills = await _told(ground), kills + 1
     async with running(ground.worker_settings()):
         await ground.settled(60)
@@ -152,6 +153,7 @@ async def test_an_interrupted_comparison_goes_on_where_it_was(ground: Ground, tm
             return bool(await ground.processor.fetchval("SELECT count(*) >= 300 FROM processor.messages"))
 
         await ground.until(is_under_way)
+    await end_holds(ground)
     pages = await ground.control.call_count(endpoint="graph.messages.delta", account=tenant.address)
     async with running(ground.worker_settings(page_size=100)):
         await ground.settled()

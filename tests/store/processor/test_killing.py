@@ -11,7 +11,7 @@ import pytest
 
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
-from tests.store.processor.workers import worker_process
+from tests.store.processor.workers import end_holds, worker_process
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -167,3 +167,4 @@ async def _killed_at(ground: Ground, folder: Path, step: Any) -> None:
             await asyncio.wait_for(reached.wait(), 20)
             worker.kill()
             await asyncio.to_thread(worker.wait, 10)
+    await end_holds(ground)
