@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import psutil
-
 from bench import measure
 from bench.ingest_machine import Machine, machine
 from bench.load import Outcome
@@ -79,11 +77,12 @@ async def _overloaded(made: Machine, per_second: float, seconds: float, options:
         )
     on_disk = await made.query("SELECT count(*) FROM ingest.items") - before
     accepted = outcome.statuses.get("202", 0)
+    others = {status: count for status, count in outcome.statuses.items() if status not in ("202", "503")}
     return [
         Figure("accepts a second at three times the most", accepted / outcome.seconds, "1/s"),
         Figure("refused at three times the most", _refused(outcome), "ratio", note="answered 503"),
         Figure("p99 of a refusal", percentile(outcome.refusal_milliseconds or [0.0], 99), "ms", "<= 1000"),
-        Figure("answers other than 202 and 503", _others(outcome), "", "<= 0"),
+        Figure("answers other than 202 and 503", sum(others.values()), "", "<= 0", ", ".join(others)),
         Figure("accepted and not on disk", max(0, accepted - on_disk), "", "<= 0"),
         Figure("growth of Ingest's memory", memory.growth, "MiB", _unless_quick(options, "<= 64")),
     ]
@@ -91,9 +90,7 @@ async def _overloaded(made: Machine, per_second: float, seconds: float, options:
 
 @asynccontextmanager
 async def _watching(made: Machine) -> AsyncIterator[Memory]:
-    memory, process = Memory(), psutil.Process(made.ingest.pid)
-    # The program itself is the child of the one that ties its life to ours.
-    process = next(iter(process.children()), process)
+    memory, process = Memory(), made.ingest
 
     async def watch() -> None:
         while True:
@@ -112,10 +109,6 @@ async def _watching(made: Machine) -> AsyncIterator[Memory]:
 
 def _refused(outcome: Outcome) -> float:
     return outcome.statuses.get("503", 0) / max(1, sum(outcome.statuses.values()))
-
-
-def _others(outcome: Outcome) -> int:
-    return sum(count for status, count in outcome.statuses.items() if status not in ("202", "503"))
 
 
 def _unless_quick(options: Options, target: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from bench.load import Outcome, Plan
 from gateway.render import render
@@ -32,6 +33,29 @@ from tests.factories.ingest import Watched, add_watched, graph_body, graph_item
 PATH = "/api/ms365/webhook"
 MESSAGE_ID = "@MESSAGE-ID-GOES-HERE-32-LETTERS"
 RATE_WITHOUT_BOUND = 10_000_000
+# Tenants as following TokenVault leaves them, each with an active subscription of its own.
+STRANGERS = (
+    """
+    INSERT INTO ingest.tenants (tenant_id, provider, external_tenant_id, user_id, address, status)
+    SELECT gen_random_uuid(), 'ms365', 'external-' || number, 'user-' || number, 'stranger' || number || '@example.com',
+        1
+    FROM generate_series(1, {rows}) AS number
+    """,
+    """
+    INSERT INTO ingest.mailboxes (tenant_id, is_waiting)
+    SELECT tenant_id, false FROM ingest.tenants WHERE address LIKE 'stranger%'
+    """,
+    """
+    INSERT INTO ingest.subscriptions (subscription_id, tenant_id, provider, state, folder_id, change_types, watched,
+        delivery_mode, provider_subscription_id, client_state_digest, covered_from)
+    SELECT gen_random_uuid(), tenant_id, 'ms365', 2, 'inbox', '{{created,deleted,updated}}', 'folder:' || tenant_id, 1,
+        gen_random_uuid()::text, sha256(tenant_id::text::bytea), now()
+    FROM ingest.tenants WHERE address LIKE 'stranger%'
+    """,
+    "ANALYZE ingest.tenants",
+    "ANALYZE ingest.mailboxes",
+    "ANALYZE ingest.subscriptions",
+)
 
 
 @dataclass
@@ -43,15 +67,16 @@ class Machine:
         plain_port: The plain design.
         database_url: For Ingest's role.
         watched: The subscriptions that notifications name.
-        ingest: The process.
+        ingests: Its processes.
         redis_url: The queue.
+        folder: For plans and logs.
     """
 
     edge_port: int
     plain_port: int
     database_url: str
     watched: Sequence[Watched]
-    ingest: RunningProgram
+    ingests: Sequence[RunningProgram]
     redis_url: str
     folder: Path
 
@@ -62,6 +87,12 @@ class Machine:
             some = [*self.watched[start:], *self.watched[:start]][:per_post]
             made.append(graph_body(*(graph_item(one, MESSAGE_ID) for one in some)).decode())
         return made
+
+    @property
+    def ingest(self) -> psutil.Process:
+        """The first of Ingest's processes: the child of the one that ties its life to ours."""
+        process = psutil.Process(self.ingests[0].pid)
+        return next(iter(process.children()), process)
 
     async def send(
         self, port: int, per_post: int, seconds: float, *, connections: int = 64, per_second: float = 0.0
@@ -87,12 +118,16 @@ class Machine:
 
 
 @asynccontextmanager
-async def machine(tenants: int = 100, *, is_plain: bool = True) -> AsyncIterator[Machine]:
+async def machine(
+    tenants: int = 100, *, is_plain: bool = True, processes: int = 1, strangers: int = 0
+) -> AsyncIterator[Machine]:
     """Starts everything; ends it behind the block.
 
     Args:
         tenants: How many, each with one subscription.
         is_plain: Start the plain design too.
+        processes: Of Ingest, behind the same edge.
+        strangers: Further tenants with a subscription each, that no notification is about.
     """
     folder = Path(tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
     folder.chmod(0o711)
@@ -103,7 +138,8 @@ async def machine(tenants: int = 100, *, is_plain: bool = True) -> AsyncIterator
         _start(stack, folder, redis.program())
         run_to_end(_ingest_program("migrate", {"MAILMESH_DATABASE_URL": url}, 0), folder / "migrate.log", 60)
         watched = await _watched(url, tenants)
-        made = await _serving(stack, folder, url, redis.url(), watched)
+        await _add_strangers(url, strangers)
+        made = await _serving(stack, folder, url, redis.url(), watched, processes)
         if is_plain:
             _start(stack, folder, _plain_program(admin_url, redis.url(), made.plain_port))
         yield made
@@ -115,21 +151,25 @@ async def _serving(
     url: str,
     redis_url: str,
     watched: Sequence[Watched],
+    processes: int,
 ) -> Machine:
-    ingest_port, edge_port, admin_port, plain_port, *absent = free_ports(6)
+    edge_port, admin_port, plain_port, *absent = free_ports(5)
+    ingest_ports = free_ports(processes)
     certificates = MeshCertificates(folder / "certificates")
     certificates.ensure()
     identity = certificates.identity("ingest")
     environment = {
         "MAILMESH_DATABASE_URL": url,
         "MAILMESH_REDIS_URL": redis_url,
-        "MAILMESH_LISTEN": f"127.0.0.1:{ingest_port}",
         "MAILMESH_TLS_CERT": str(identity.certificate),
         "MAILMESH_TLS_KEY": str(identity.key),
         "MAILMESH_TLS_CA": str(identity.authority),
         "MAILMESH_TOKEN_VAULT_ADDRESS": f"127.0.0.1:{absent[0]}",
     }
-    ingest = _start(stack, folder, _ingest_program("serve", environment, ingest_port))
+    ingests = [
+        _start(stack, folder, _ingest_program("serve", environment | {"MAILMESH_LISTEN": f"127.0.0.1:{port}"}, port))
+        for port in ingest_ports
+    ]
     envoy = certificates.identity("envoy")
     edge = load(
         EdgeSettings,
@@ -138,7 +178,7 @@ async def _serving(
         mesh_certificate=envoy.certificate,
         mesh_key=envoy.key,
         mesh_authority=envoy.authority,
-        ingest=(f"127.0.0.1:{ingest_port}",),
+        ingest=tuple(f"127.0.0.1:{port}" for port in ingest_ports),
         token_vault=(f"127.0.0.1:{absent[0]}",),
         processor=(f"127.0.0.1:{absent[1]}",),
         webhooks_per_second=RATE_WITHOUT_BOUND,
@@ -147,7 +187,7 @@ async def _serving(
     path = folder / "envoy.yaml"
     path.write_text(render(edge))
     _start(stack, folder, EnvoyServer(path, admin_port).program())
-    made = Machine(edge_port, plain_port, url, watched, ingest, redis_url, folder)
+    made = Machine(edge_port, plain_port, url, watched, ingests, redis_url, folder)
     await _until_open(made)
     return made
 
@@ -171,6 +211,15 @@ async def _postgres(stack: ExitStack, folder: Path) -> tuple[str, str]:
     return with_role(admin_url, "mailmesh_ingest", password), admin_url
 
 
+async def _add_strangers(url: str, count: int) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in STRANGERS if count else ():
+            await connection.execute(statement.format(rows=count), timeout=600)
+    finally:
+        await connection.close()
+
+
 async def _watched(url: str, tenants: int) -> list[Watched]:
     connection = await asyncpg.connect(url)
     try:
@@ -181,7 +230,7 @@ async def _watched(url: str, tenants: int) -> list[Watched]:
 
 def _ingest_program(command: str, environment: dict[str, str], port: int) -> Program:
     return Program(
-        name=f"ingest-{command}",
+        name=f"ingest-{command}-{port}",
         command=(sys.executable, "-m", "services.ingest", command),
         is_ready=lambda: _listens(port),
         environment={"MAILMESH_LOG_LEVEL": os.environ.get("BENCH_LOG_LEVEL", "info")} | environment,

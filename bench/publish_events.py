@@ -48,8 +48,8 @@ async def program(options: Options) -> Sequence[Figure]:
         await pool.execute("CREATE SEQUENCE processor.bench_positions")
         for writers in WRITERS:
             for batch in BATCHES:
-                ordered = await _rate(pool, publish, writers, batch, seconds)
-                unordered = await _rate(pool, _publish_unordered, writers, batch, seconds)
+                ordered = await rate(pool, publish, writers, batch, seconds)
+                unordered = await rate(pool, _publish_unordered, writers, batch, seconds)
                 name = f"{writers} writers, {batch} in a transaction"
                 figures.append(
                     Figure(f"{name}: published", ordered, "events/s", note=f"without order {unordered:,.0f}")
@@ -58,7 +58,8 @@ async def program(options: Options) -> Sequence[Figure]:
     return figures
 
 
-async def _rate(pool: Any, write: Write, writers: int, batch: int, seconds: float) -> float:
+async def rate(pool: Any, write: Write, writers: int, batch: int, seconds: float) -> float:
+    """Lets so many writers publish so many events a transaction. Gives events a second."""
     ends_at = time.monotonic() + seconds
     began = time.monotonic()
     written = await asyncio.gather(*(_write(pool, write, batch, ends_at) for _ in range(writers)))

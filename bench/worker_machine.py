@@ -49,15 +49,17 @@ class WorkerMachine:
         """Adds Microsoft tenants, each with a subscription to its inbox."""
         return [await self.ground.tenant("ms365") for _ in range(count)]
 
-    async def mails(self, tenants: Sequence[tenant_pb2.Tenant], each: int) -> list[tuple[tenant_pb2.Tenant, str]]:
-        """Delivers mails to each and returns whose they are and their ids, tenant by turn."""
-        await self.ground.control.deliver_to_many([tenant.address for tenant in tenants], each)
+    async def mails(
+        self, tenants: Sequence[tenant_pb2.Tenant], each: int, seed: int = 1
+    ) -> list[tuple[tenant_pb2.Tenant, str]]:
+        """Delivers mails to each and returns whose all their mails are and their ids, tenant by turn."""
+        await self.ground.control.deliver_to_many([tenant.address for tenant in tenants], each, seed=seed)
         found = []
         for tenant in tenants:
             truth = await self.ground.control.truth(tenant.address)
             found.append([(tenant, mail["id"], mail["etag"]) for mail in truth["messages"]])
         self._etags = {mail_id: etag for mails in found for _, mail_id, etag in mails}
-        return [(mails[number][0], mails[number][1]) for number in range(each) for mails in found]
+        return [(mails[number][0], mails[number][1]) for number in range(len(found[0])) for mails in found]
 
     async def backlog(self, mails: Sequence[tuple[tenant_pb2.Tenant, str]]) -> None:
         """Puts a notification for each mail into the inbox, and holds all of it back until `release`."""
@@ -91,11 +93,12 @@ class WorkerMachine:
                 process.kill()
                 process.wait()
 
-    async def is_up(self) -> None:
-        """Waits until a worker has shown itself."""
+    async def is_up(self, count: int = 1) -> None:
+        """Waits until so many workers have shown themselves."""
 
         async def shown() -> bool:
-            return bool(await self.ground.processor.fetchval("SELECT count(*) FROM processor.workers"))
+            seen = "SELECT count(*) FROM processor.workers WHERE seen_at > now() - interval '10 seconds'"
+            return int(await self.ground.processor.fetchval(seen)) >= count
 
         await self.ground.until(shown)
 

@@ -1,0 +1,68 @@
+"""How reading and publishing events grows with the events that are stored already."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bench import measure
+from bench.event_store import event_store
+from bench.filled_events import cursors, fill, tenant
+from bench.measure import Figure, Options, median, percentile
+from bench.publish_events import rate
+from mailmesh.processor.v1 import event_pb2
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.secret import Secret
+from services.processor.events import publish
+from services.processor.reading import EventReader
+from services.processor.selection import Selection
+
+STORED = (10_000, 100_000, 1_000_000, 10_000_000)
+QUICK_STORED = (500, 1_000)
+PAGE, PAGES, QUICK_PAGES = 50, 300, 3
+WRITERS, BATCH, SECONDS = 4, 20, 4.0
+_BYTES = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relname LIKE 'event%' AND relkind = 'r'"
+
+
+async def program(options: Options) -> Sequence[Figure]:
+    """Measures each size on a store of its own."""
+    figures: list[Figure] = []
+    for stored in QUICK_STORED if options.is_quick else STORED:
+        async with event_store(is_careless=False) as url:
+            await fill(url, stored)
+            async with open_pool(Secret(url), "bench", DatabaseLimits(connections=WRITERS)) as pool:
+                figures += await _of(pool, stored, options)
+    return figures
+
+
+async def _of(pool: Any, stored: int, options: Options) -> list[Figure]:
+    pages = QUICK_PAGES if options.is_quick else PAGES
+    each = await pool.fetchval(_BYTES) / stored
+    found = [Figure(f"{stored:,} events: on disk for each, of about 2 KB", each, "bytes")]
+    for name, selection in (("any mailbox", Selection(None)), ("one mailbox", Selection(frozenset({tenant(7)})))):
+        took = await _pages(pool, selection, pages)
+        found += [
+            Figure(f"{stored:,} events: a page of {name}, p50", median(took), "ms"),
+            Figure(f"{stored:,} events: a page of {name}, p99", percentile(took, 99), "ms"),
+        ]
+    published = await rate(pool, publish, WRITERS, BATCH, 0.2 if options.is_quick else SECONDS)
+    return [*found, Figure(f"{stored:,} events: published by {WRITERS} writers", published, "events/s")]
+
+
+async def _pages(pool: Any, selection: Selection, count: int) -> list[float]:
+    reader, took = EventReader(pool), []
+    for cursor in await cursors(pool, count + 3):
+        began = time.perf_counter()
+        await reader.page(cursor, selection, event_pb2.EVENT_VIEW_BASIC, PAGE)
+        took.append((time.perf_counter() - began) * 1000)
+    return took[3:]
+
+
+if __name__ == "__main__":
+    measure.main(
+        "grow_events",
+        "What do ten million stored events cost a reader and a writer?",
+        f"Stores of 200 mailboxes over 30 days, one partition a day. Pages of {PAGE} events are read by the code that"
+        f" answers `ListEvents`, at cursors drawn by chance, one after the other; then {WRITERS} connections publish"
+        f" {BATCH} events in a transaction, and PostgreSQL keeps what it commits.",
+        program,
+    )
