@@ -90,7 +90,7 @@ def main(name: str, question: str, method: str, program: Program) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="how often what is compared is measured in turn")
     found = parser.parse_args()
     options = Options(is_quick=found.quick, repeats=1 if found.quick else found.repeats)
-    configure_logs("bench", "warning")  # to standard output, where the figures go
+    configure_logs("bench", "warning")
     figures = asyncio.run(_run(program, options))
     result = Result(name, question, method, figures, options.is_quick, commit(), _now(), machine())
     show(result)
