@@ -20,7 +20,7 @@ from services.processor import events, threads
 from services.processor.coverage import Coverage
 from services.processor.decide import Happening, Patience, Verdict, decide
 from services.processor.known import Hint
-from services.processor.metrics import EVENTS, FENCED, LAG_SECONDS, LOOKUPS
+from services.processor.metrics import EVENTS, FENCED, LAG_SECONDS, LOOKUPS, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Finding
 from services.processor.store import lookups, mailboxes, messages
@@ -103,11 +103,12 @@ class Commits:
             FencedError: Another worker holds the mailbox.
             StoreUnavailable: PostgreSQL is away or too slow; nothing is certain to be committed.
         """
-        async with self.holding(tenant.tenant_id, fence) as connection:
-            verdicts = await self._decided(connection, tenant.tenant_id, sightings, coverage)
-            if also is not None:
-                await also(connection)
-            published = await self._written(connection, tenant, verdicts)
+        with STEP_SECONDS.labels("store").time():
+            async with self.holding(tenant.tenant_id, fence) as connection:
+                verdicts = await self._decided(connection, tenant.tenant_id, sightings, coverage)
+                if also is not None:
+                    await also(connection)
+                published = await self._written(connection, tenant, verdicts)
         self._count(tenant.provider, verdicts)
         return published
 

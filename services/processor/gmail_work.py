@@ -14,6 +14,7 @@ from services.processor.failures import Remedy, SourceError
 from services.processor.history import DRAFT, Trail, chunks, kinds_of, record_id, trails
 from services.processor.inbox import GivenBack
 from services.processor.known import NOTIFICATION, UPDATED, Hint, Known
+from services.processor.metrics import STEP_SECONDS
 from services.processor.sources.findings import Finding, Found, Missing
 from services.processor.sources.gmail import GmailMailbox, HistoryPage
 from services.processor.sources.http import JSON
@@ -93,7 +94,8 @@ async def read_history(context: MailboxContext, gmail: GmailMailbox, origin: Ori
     while True:
         began_at = context.clock.now()
         try:
-            page = await gmail.history(start, token, context.settings.page_size)
+            with STEP_SECONDS.labels("history").time():
+                page = await gmail.history(start, token, context.settings.page_size)
         except SourceError as exc:
             if exc.remedy is not Remedy.CURSOR_LOST:
                 raise
@@ -125,8 +127,9 @@ async def _work_page(
 async def _work_stretch(context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin) -> None:
     """Fetches what a stretch speaks of and commits it together with the cursor behind it."""
     followed = trails(records)
-    async with context.commits.reading() as connection:
-        known = await messages.load(connection, context.tenant_id, [trail.message_id for trail in followed])
+    with STEP_SECONDS.labels("known").time():
+        async with context.commits.reading() as connection:
+            known = await messages.load(connection, context.tenant_id, [trail.message_id for trail in followed])
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
     wanted = [trail for trail in followed if _concerns(trail, known.get(trail.message_id), watched)]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])

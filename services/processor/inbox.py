@@ -1,5 +1,6 @@
 """The inbox as a worker sees it: claim, extend, acknowledge, give back, bury."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,9 +11,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
+from services.processor.metrics import STEP_SECONDS
 
 _CALL_SECONDS = 10.0
 _DETAIL_CHARACTERS = 500
+_NOTIFICATIONS = frozenset({"mail", "mailbox_changed"})
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,11 @@ class Inbox:
             tenant_id=tenant_id,
             hold_idle=hold_idle,
         )
+        started = time.perf_counter()
         answer = await self._stub.ClaimItems(request, timeout=_CALL_SECONDS)
+        if answer.leases:
+            STEP_SECONDS.labels("claim").observe(time.perf_counter() - started)
+            _observe_queued(answer.leases)
         return list(answer.leases)
 
     async def extend(self, tenant_id: str, fence: int) -> None:
@@ -94,7 +101,8 @@ class Inbox:
     async def ack(self, tenant_id: str, fence: int, item_ids: Iterable[str], *, keep: bool) -> None:
         """Says that items are done. Without `keep` the hold ends. Safe to call again."""
         request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
-        await self._stub.AckItems(request, timeout=_CALL_SECONDS)
+        with STEP_SECONDS.labels("settle").time():
+            await self._stub.AckItems(request, timeout=_CALL_SECONDS)
 
     async def release(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
         """Gives items back. Safe to call again."""
@@ -122,3 +130,12 @@ class Inbox:
             due.FromDatetime(now + delay)
             request.not_before.CopyFrom(due)
         await self._stub.EnqueueReconcile(request, timeout=_CALL_SECONDS)
+
+
+def _observe_queued(leases: Iterable[inbox_pb2.TenantLease]) -> None:
+    """How long notifications that are given out for the first time have waited since they were accepted."""
+    now = time.time()
+    for lease in leases:
+        for item in lease.items:
+            if item.attempts == 1 and item.WhichOneof("content") in _NOTIFICATIONS:
+                STEP_SECONDS.labels("queued").observe(max(0.0, now - item.received_at.ToNanoseconds() / 1e9))

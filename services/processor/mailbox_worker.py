@@ -21,7 +21,7 @@ from services.processor.failures import SourceError
 from services.processor.hold import Hold, HoldLostError
 from services.processor.inbox import GivenBack, Inbox
 from services.processor.known import Hint
-from services.processor.metrics import HELD
+from services.processor.metrics import HELD, STEP_SECONDS
 from services.processor.provider_work import ProviderWork
 from services.processor.settings import ProcessorSettings
 from services.processor.store import lookups, mailboxes
@@ -89,14 +89,16 @@ class MailboxWorker:
                 await self._fault(hold, error_id)
 
     async def _held(self, hold: Hold) -> None:
-        mailbox, waiting = await self._open(hold)
+        with STEP_SECONDS.labels("open").time():
+            mailbox, waiting = await self._open(hold)
         if mailbox.throttled_until is not None and mailbox.throttled_until > self._clock.now():
             await self._trouble.wait_on(hold, mailbox.throttled_until, "PROVIDER_THROTTLED")
             await hold.end()
             return
         context: MailboxContext | None = None
         try:
-            lent = await self._tokens.of(hold.tenant_id)
+            with STEP_SECONDS.labels("token").time():
+                lent = await self._tokens.of(hold.tenant_id)
             context = self._context(hold, mailbox, lent.tenant)
             await self._provider_work.work(context, waiting)
         except SourceError as exc:

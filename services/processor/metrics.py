@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_STEP_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 PROVIDER_REQUESTS = Counter(
     "mailmesh_processor_provider_requests_total", "Requests to providers.", ["provider", "operation", "status"]
@@ -13,6 +14,9 @@ PROVIDER_SECONDS = Histogram(
 EVENTS = Counter("mailmesh_processor_events_total", "Events committed.", ["provider", "event_type", "enriched"])
 LAG_SECONDS = Histogram(
     "mailmesh_processor_lag_seconds", "From the acceptance of a change to its event.", ["provider"], buckets=_SECONDS
+)
+STEP_SECONDS = Histogram(
+    "mailmesh_processor_step_seconds", "Time of one step on the way to an event.", ["step"], buckets=_STEP_SECONDS
 )
 ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by what became of them.", ["provider", "outcome"])
 FAILURES = Counter(

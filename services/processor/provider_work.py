@@ -10,7 +10,7 @@ from services.processor.coverage import Coverage
 from services.processor.failures import GOOGLEWS, MS365
 from services.processor.inbox import GivenBack
 from services.processor.known import Hint
-from services.processor.metrics import RECONCILED
+from services.processor.metrics import RECONCILED, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.access import MailboxAccess
 from services.processor.sources.gmail import GmailMailbox, Quota
@@ -61,8 +61,9 @@ class ProviderWork:
     async def _graph(self, context: MailboxContext, lookups: Sequence[Hint]) -> None:
         access = MailboxAccess(self._http, self._tokens, context.tenant_id, MS365, REQUESTS_AT_ONCE)
         graph = GraphMailbox(access, self._settings.ms365_graph_url)
-        async with context.commits.reading() as connection:
-            known = await folders.load(connection, context.tenant_id)
+        with STEP_SECONDS.labels("known").time():
+            async with context.commits.reading() as connection:
+                known = await folders.load(connection, context.tenant_id)
         names = await graph_work.resolve_folders(context, graph, known)
         listed = frozenset(cursor.folder_id for cursor in known if cursor.has_baseline)
         context.coverage = Coverage(MS365, context.hold.watches, names, listed)

@@ -8,6 +8,7 @@ import structlog
 
 from services.meshkit.metrics import UNEXPECTED
 from services.processor.failures import Remedy, SourceError, classify
+from services.processor.metrics import STEP_SECONDS
 from services.processor.sources.http import JSON
 from services.processor.sources.mapped import MappedMessage
 
@@ -60,7 +61,8 @@ def mapped_by(map_message: Callable[[JSON], MappedMessage], provider: str, raw: 
     if not isinstance(raw, dict) or not raw.get("id"):
         return Failed(classify(provider, 422, ["message_is_no_object"]))
     try:
-        return Found(map_message(raw))
+        with STEP_SECONDS.labels("normalize").time():
+            return Found(map_message(raw))
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as exc:
         logger.exception("message not mapped", provider=provider)
         UNEXPECTED.labels("mapping").inc()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from services.meshkit.loops import for_each
 from services.processor.failures import GOOGLEWS, Remedy, Rule, SourceError
+from services.processor.metrics import STEP_SECONDS
 from services.processor.sources.access import MailboxAccess
 from services.processor.sources.findings import Fetched, Finding, finding_of, mapped_by
 from services.processor.sources.gmail_mapping import map_message
@@ -85,7 +86,8 @@ class GmailMailbox:
             except SourceError as exc:
                 whole.append(exc)
 
-        await for_each(message_ids, one, at_once=min(self._at_once, max(1, len(message_ids))))
+        with STEP_SECONDS.labels("fetch").time():
+            await for_each(message_ids, one, at_once=min(self._at_once, max(1, len(message_ids))))
         return Fetched(findings, whole[0] if whole else None)
 
     async def history(self, start_id: int, page_token: str, page_size: int) -> HistoryPage:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import structlog
 
 from services.processor.failures import MS365, SourceError, classify
+from services.processor.metrics import STEP_SECONDS
 from services.processor.sources.access import MailboxAccess
 from services.processor.sources.findings import Fetched, Finding, finding_of, mapped_by
 from services.processor.sources.graph_mapping import map_message
@@ -65,7 +66,8 @@ class GraphMailbox:
         for begin in range(0, len(message_ids), BATCH_MAX):
             ids = message_ids[begin : begin + BATCH_MAX]
             try:
-                fetched = await (self._fetch_batch(ids) if len(ids) > 1 else self._fetch_one(ids[0]))
+                with STEP_SECONDS.labels("fetch").time():
+                    fetched = await (self._fetch_batch(ids) if len(ids) > 1 else self._fetch_one(ids[0]))
             except SourceError as exc:
                 return Fetched(findings, exc)
             findings |= fetched.findings
