@@ -9,6 +9,7 @@ from services.meshkit.settings import EnvironmentSettings, MeshSettings, referen
 from services.processor.settings import ProcessorSettings
 from services.token_vault.settings import VaultSettings
 from tools import contract
+from tools.document import observability
 
 _NOTE = "<!-- Made by `make gen`; never edited. -->\n"
 _ABOUT_SETTINGS = """\
@@ -108,4 +109,9 @@ def _keys(item: contract.Reason) -> str:
     return ", ".join(f"`{key}`" for key in item.sample["metadata"])
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings, "errors.md": errors, "event.md": event}
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings,
+    "errors.md": errors,
+    "event.md": event,
+    "observability.md": observability.page,
+}
