@@ -162,7 +162,7 @@ class KeyKeeper:
             lacking = [process.process_id for process in live if target not in process.key_ids]
             if lacking:
                 message = (
-                    f"{len(lacking)} of {len(live)} live processes lack the key {target}: restart them with it first."
+                    f"{len(lacking)} of {len(live)} live processes lack the key {target}: give it to them first."
                 )
                 raise KeyRetiring(message, subject=target, metadata={"key_id": target})
             facts = {"from": before, "to": target, "step": "begin"}

@@ -4,26 +4,25 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from stack.cli.connection import target
 from stack.cli.exits import CommandError, Exit
 from stack.cli.output import YesOption, confirm, console
 from stack.data_directory import DataDirectory
 from stack.files import write_private
-from stack.programs.running import wait_until
-from stack.programs.services import is_serving
 from stack.programs.tether import machine_environment
-from stack.ready import Ready
-from stack.supervision.supervisor import Supervisor
 from stack.vault_keys import new_vault_key
 
 app = typer.Typer(no_args_is_help=True, help="The keys that open the stored credentials.")
 SERVICE = "token-vault"
-RESTART_SECONDS = 60.0
+KEY_RETIRING = "KEY_RETIRING"
+ADOPT_SECONDS = 60.0
+"""Processes read the file of keys every five seconds, and count as live for half a minute after their last sign."""
+ASK_SECONDS = 0.5
 ROTATE_SECONDS = 600.0
 
 
@@ -44,8 +43,9 @@ def rotate(
 ) -> None:
     r"""Make a new key-encryption key and wrap every data key by it, while the mesh goes on.
 
-    The new key is added to the data directory's vault.keys: keep a copy of it apart from the database. A rotation
-    that was interrupted is finished by running it again with the same file.
+    The new key is added to the data directory's vault.keys: keep a copy of it apart from the database. Nothing is
+    restarted: the rotation begins when every running process has read the key. One that was interrupted is finished
+    by running it again.
 
     \b
     Examples:
@@ -53,45 +53,60 @@ def rotate(
       mailmesh vault rotate --retire --yes
     """
     wanted = target(context)
-    data, ready = DataDirectory(wanted.data.resolve()), wanted.ready()
+    wanted.ready()
+    data = DataDirectory(wanted.data.resolve())
     if retire:
         confirm("Old backups of the database will hold credentials that nothing can open. Go on?", yes=yes)
     keys = data.vault_keys.read_text(encoding="utf-8").splitlines()
     added = new_vault_key(time.strftime("%Y-%m-%d-%H%M%S"))
-    with console.status("Loading the new key"):
-        write_private(data.vault_keys, "\n".join((added, *keys)) + "\n")
-        _restart(data, ready)
-    with console.status("Wrapping the data keys"):
-        typer.echo(_command(data, "rotate"))
+    write_private(data.vault_keys, "\n".join((added, *keys)) + "\n")
+    typer.echo(_rotated(data))
     if retire:
         write_private(data.vault_keys, added + "\n")
-        _restart(data, ready)
-        console.print(f"{len(keys)} old keys are gone from {data.vault_keys}", soft_wrap=True)
+        console.print(
+            f"{len(keys)} old keys are gone from {data.vault_keys}; running processes drop them within seconds",
+            soft_wrap=True,
+        )
 
 
-def _command(data: DataDirectory, verb: str) -> str:
-    """Runs one of TokenVault's own commands with what the stack told the service, and returns what it says."""
-    command = (sys.executable, "-m", "services.token_vault", verb)
+def _rotated(data: DataDirectory) -> str:
+    """Rotates as soon as every live process has read the new key from the file, and returns what came of it.
+
+    Raises:
+        CommandError: It was refused, or a process did not take up the key in time.
+    """
+    with console.status("Waiting until every process has read the new key") as status:
+        deadline = time.monotonic() + ADOPT_SECONDS
+        while (done := _command(data, "rotate")).returncode != 0:
+            reason, said = _failure(done.stderr)
+            if reason != KEY_RETIRING:
+                typer.echo(done.stdout, nl=False)
+                raise CommandError(escape(said) or f"`rotate` ended with {done.returncode}")
+            if time.monotonic() > deadline:
+                log = data.logs / f"{SERVICE}.log"
+                raise CommandError(f"{escape(said)} Nothing was changed; {log} says why", Exit.UNAVAILABLE)
+            status.update(escape(said))
+            time.sleep(ASK_SECONDS)
+    return done.stdout.strip()
+
+
+def _failure(errors: str) -> tuple[str, str]:
+    """Returns the reason, empty without one, and the sentence of what a command of TokenVault said last."""
+    last = errors.strip().rpartition("\n")[2]
+    if not last.startswith("{"):
+        return "", last
+    line = json.loads(last)
+    return line.get("reason", ""), line.get("message", line["event"])
+
+
+def _command(data: DataDirectory, verb: str) -> "subprocess.CompletedProcess[str]":
+    """Runs one of TokenVault's own commands with what the stack told the service."""
     told = json.loads((data.environments / f"{SERVICE}.json").read_text(encoding="utf-8"))
-    done = subprocess.run(
-        command,
+    return subprocess.run(
+        (sys.executable, "-m", "services.token_vault", verb),
         env={**machine_environment(), **told},
         capture_output=True,
         text=True,
         timeout=ROTATE_SECONDS,
         check=False,
     )
-    if done.returncode != 0:
-        raise CommandError(done.stderr.strip() or f"`{verb}` ended with {done.returncode}")
-    return done.stdout.strip()
-
-
-def _restart(data: DataDirectory, ready: Ready) -> None:
-    """Restarts TokenVault, so that it reads its keys anew; callers wait a moment and try again by themselves."""
-    supervisor = Supervisor(data.root / "supervisor.conf", Path(ready.supervisor), data.logs, RESTART_SECONDS)
-    supervisor.stop_program(SERVICE)
-    supervisor.start_program(SERVICE)
-    port = json.loads(data.ports.read_text(encoding="utf-8"))[SERVICE]
-    operator = data.certificates.identity("operator")
-    if not wait_until(lambda: is_serving(port, SERVICE, operator), RESTART_SECONDS):
-        raise CommandError(f"{SERVICE} did not come back; see {data.logs / SERVICE}.log", Exit.UNAVAILABLE)
