@@ -54,7 +54,7 @@ def connect(
         if browser:
             webbrowser.open(started.authorization_url)
         with console.status("Waiting for the account"):
-            connected = _wait(opened, stub, started.flow_id, begun, timeout)
+            connected = _wait(opened, stub, started, begun, timeout)
     if json:
         print_json(connected)
     else:
@@ -63,9 +63,13 @@ def connect(
 
 
 def _wait(
-    opened: grpc.Channel, stub: services.TenantServiceStub, flow_id: str, begun: Timestamp, timeout: float
+    opened: grpc.Channel,
+    stub: services.TenantServiceStub,
+    started: messages.StartAuthorizationResponse,
+    begun: Timestamp,
+    timeout: float,
 ) -> tenant_pb2.Tenant:
-    find = _by_audit(opened, stub, flow_id, begun)
+    find, late = _by_audit(opened, stub, started.flow_id, begun), "nobody finished the connection in time"
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         try:
@@ -73,13 +77,17 @@ def _wait(
         except grpc.RpcError as fault:
             if code_of(fault) is not grpc.StatusCode.PERMISSION_DENIED:
                 raise
-            # The audit log is for admins: others look for an account that was connected since.
-            find = _by_time(stub, begun)
+            # The audit log, which has the reasons, is for admins: others look for an account that was connected since.
+            page = _result_page(started)
+            typer.echo(
+                f"this key may not read the audit log; how it ends is shown in the browser, and by {page}", err=True
+            )
+            find, late = _by_time(stub, begun), f"no account was connected in time; {page} says how it ended"
             continue
         if found is not None:
             return found
         time.sleep(POLL_SECONDS)
-    raise CommandError("nobody finished the connection in time", Exit.UNAVAILABLE)
+    raise CommandError(late, Exit.UNAVAILABLE)
 
 
 def _by_audit(
@@ -110,3 +118,9 @@ def _by_time(stub: services.TenantServiceStub, begun: Timestamp) -> Callable[[],
         return found[0] if found else None
 
     return find
+
+
+def _result_page(started: messages.StartAuthorizationResponse) -> str:
+    """The address of the page that says how it went. It holds no secret and can be reloaded."""
+    public_url, _, _ = started.authorization_url.partition("/auth/oauth/")
+    return f"{public_url}/auth/oauth/result?flow_id={started.flow_id}"

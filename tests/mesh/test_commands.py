@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,24 @@ def test_connect_tells_that_someone_said_no(mesh: Mesh) -> None:
 
     assert waiting.returncode == 6
     assert "CONSENT_DENIED" in complaint
+
+
+def test_connect_with_an_operators_key_says_where_the_reason_of_a_failure_is_shown(mesh: Mesh, tmp_path: Path) -> None:
+    """The audit log, which has the reason, is for admins."""
+    key = tmp_path / "operator.key"
+    key.write_text(mesh.run("keys", "create", "helpdesk", "--role", "operator").stdout)
+    address = new_address(mesh, "googlews")
+    asked = ("--key-file", str(key), "connect", "googlews", "--no-browser", "--timeout", "5")
+    with command(mesh, *asked) as waiting:
+        assert waiting.stderr is not None
+        url = waiting.stderr.readline().strip()
+        page = mesh.consent(url, address, accept=False)
+        _, complaint = waiting.communicate(timeout=60)
+
+    assert waiting.returncode == 5
+    assert complaint.count(page.url) == 2
+    assert "CONSENT_DENIED" not in complaint
+    assert "did not agree" in page.text
 
 
 def test_tail_gives_one_event_a_line_as_they_come(mesh: Mesh) -> None:
@@ -142,17 +161,39 @@ def test_the_doctor_finds_the_mesh_healthy(mesh: Mesh) -> None:
     assert grades["Gmail push without proof"] == "good"
 
 
-def test_the_vaults_keys_are_rotated_while_tokens_are_lent(mesh: Mesh) -> None:
+def test_the_vaults_keys_are_rotated_while_tokens_are_lent_and_nothing_is_restarted(mesh: Mesh) -> None:
     tenant = connect(mesh, "ms365", new_address(mesh, "ms365"))
     before = (mesh.data / "vault.keys").read_text().splitlines()
+    starts = _vault_says(mesh, "process started")
     done = mesh.run("vault", "rotate", "--retire", "--yes")
 
     assert done.returncode == 0, done.stderr
+    eventually(lambda: _vault_says(mesh, "keys read again") >= 2, 30)
+    assert _vault_says(mesh, "process started") == starts
     assert re.search(r"[1-9]\d* data keys were wrapped anew", done.stdout)
     after = (mesh.data / "vault.keys").read_text().splitlines()
     assert len(after) == 1
     assert after[0] not in before
     eventually(lambda: mesh.run("tenants", "test", tenant).returncode == 0, 30)
+
+
+def test_a_file_of_keys_that_cannot_be_read_rotates_nothing_and_is_told(mesh: Mesh) -> None:
+    file = mesh.data / "vault.keys"
+    good = file.read_text()
+    file.write_text(f"{good}no colon here\n")
+    try:
+        done = mesh.run("vault", "rotate")
+    finally:
+        file.write_text(good)
+
+    assert done.returncode == 1
+    assert "needs an id" in done.stderr
+
+
+def _vault_says(mesh: Mesh, event: str) -> int:
+    """How many lines TokenVault has written about something."""
+    lines = (mesh.ready.log_folder / "token-vault.log").read_text().splitlines()
+    return sum(f'"event": "{event}"' in line for line in lines)
 
 
 def test_a_reader_that_stops_reading_ends_the_command_quietly(mesh: Mesh) -> None:
