@@ -1,1 +1,1 @@
-"""Writes docs/reference: settings, failures, the event, metrics and logs, from where each is defined; `python -m tools.document`."""
+"""Writes docs/reference, each page from where its matter is defined; `python -m tools.document`."""
