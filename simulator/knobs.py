@@ -76,6 +76,9 @@ class Knobs(BaseModel):
     gmail_body_charset: Literal["utf-8", "original"] = Field(
         default="utf-8", description="charset of text bodies served by Gmail"
     )
+    gmail_held_back_bytes: int = Field(
+        default=1_000_000, ge=0, description="text bodies larger than this are served as attachments"
+    )
 
     graph_resource_spelling: Literal["plain", "lower", "quoted", "mixed"] = Field(
         default="mixed", description="how notifications spell the resource path"

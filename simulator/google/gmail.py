@@ -209,6 +209,7 @@ class Gmail:
             mailbox_of(call),
             body_charset=self._world.knobs.gmail_body_charset,
             metadata_headers=tuple(call.every("metadataHeaders")),
+            held_back_bytes=self._world.knobs.gmail_held_back_bytes,
         )
         return Reply(200, view.message(_mail(call), form))
 

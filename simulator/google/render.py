@@ -23,10 +23,16 @@ class View:
     """Shows messages of one mailbox in one format."""
 
     def __init__(
-        self, mailbox: GmailMailbox, *, body_charset: str = "utf-8", metadata_headers: tuple[str, ...] = ()
+        self,
+        mailbox: GmailMailbox,
+        *,
+        body_charset: str = "utf-8",
+        metadata_headers: tuple[str, ...] = (),
+        held_back_bytes: int = 1_000_000,
     ) -> None:
         self._mailbox = mailbox
         self._body_charset = body_charset
+        self._held_back_bytes = held_back_bytes
         self._metadata_headers = frozenset(name.lower() for name in metadata_headers)
 
     def message(self, mail: GmailMail, form: str) -> JSON:
@@ -62,7 +68,10 @@ class View:
             shown["body"] = {"attachmentId": attachment_id(mail.serial, part_id), "size": len(part.content)}
         else:
             content = self._text(part)
-            shown["body"] = {"size": len(content), "data": b64url(content)} if content else {"size": 0}
+            if len(content) > self._held_back_bytes:
+                shown["body"] = {"attachmentId": attachment_id(mail.serial, part_id), "size": len(content)}
+            else:
+                shown["body"] = {"size": len(content), "data": b64url(content)} if content else {"size": 0}
         if part.children:
             prefix = f"{part_id}." if part_id else ""
             shown["parts"] = [self._part(mail, child, f"{prefix}{index}") for index, child in enumerate(part.children)]

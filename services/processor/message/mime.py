@@ -48,11 +48,12 @@ class _Leaf:
 
     def part(self) -> Part:
         """The text, decoded, no more of it than is used."""
-        encoded = text(members(self.raw, "body"), "data")
+        body = members(self.raw, "body")
+        encoded = text(body, "data")
         data = base64url(encoded, _MAX_BODY_BYTES)
         charset = _PARAMETER.search(self.headers.first("Content-Type"))
         decoded = decode_bytes(data, charset[1] if charset else "")
-        is_cut = len(encoded) * 3 // 4 > _MAX_BODY_BYTES
+        is_cut = len(encoded) * 3 // 4 > _MAX_BODY_BYTES or (not encoded and bool(text(body, "attachmentId")))
         if self.media_type == "text/html":
             return Part(html=decoded, is_cut=is_cut)
         return Part(text=decoded, is_cut=is_cut)

@@ -1,22 +1,25 @@
 """Gmail over HTTP: messages, history, lists, the profile. What the answers mean is said elsewhere."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from services.meshkit.loops import for_each
 from services.processor.failures import GOOGLEWS, Remedy, Rule, SourceError
 from services.processor.metrics import STEP_SECONDS
 from services.processor.sources.access import MailboxAccess
 from services.processor.sources.findings import Fetched, Finding, finding_of, mapped_by
-from services.processor.sources.gmail_mapping import map_message
+from services.processor.sources.gmail_mapping import detached_bodies, map_message
 from services.processor.sources.http import JSON
 
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
 _PATIENCE_SECONDS = 2.0
+_BODIES = 8  # of one mail, held back by Gmail
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,20 @@ class GmailMailbox:
     async def _fetch_one(self, message_id: str) -> Finding:
         try:
             raw = await self._call("message", f"/messages/{message_id}", GET_UNITS, {"format": "full"})
+            await self._put_in_bodies(message_id, raw)
         except SourceError as exc:
             return finding_of(exc)
         return mapped_by(map_message, GOOGLEWS, raw)
+
+    async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:
+        """Fetches the bodies that Gmail holds back because they are large. One that cannot be had counts as cut."""
+        for attachment_id, body in itertools.islice(detached_bodies(raw), _BODIES):
+            path = f"/messages/{message_id}/attachments/{quote(attachment_id, safe='')}"
+            try:
+                body["data"] = (await self._call("attachment", path, GET_UNITS)).get("data")
+            except SourceError as exc:
+                if exc.remedy not in (Remedy.MISSING, Remedy.PERMANENT):
+                    raise
 
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
         seconds = self._quota.wait_for(units)

@@ -1,5 +1,7 @@
 """What becomes of mail in a Google mailbox: labels, trash, deletions, drafts, lost cursors, trouble."""
 
+import pytest
+
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 
@@ -168,3 +170,26 @@ async def test_pushes_without_a_subscription_are_acknowledged_and_tell_nothing(g
         await ground.settled()
 
     assert [] == await ground.types(tenant)
+
+
+@pytest.mark.parametrize(("status", "is_there"), [(0, True), (503, True), (404, False)])
+async def test_a_body_that_gmail_holds_back_is_fetched_or_said_to_be_cut(
+    ground: Ground, status: int, *, is_there: bool
+) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    await ground.control.set(gmail_held_back_bytes=2_000)
+    told = "The pallets come on Monday at seven. " * 100
+    await ground.control.deliver(tenant.address, subject="Long", text=told)
+    if status:
+        times = {"count": 1} if is_there else {}
+        await ground.control.add_fault(
+            "status", endpoint="gmail.attachments.get", status=status, account=tenant.address, **times
+        )
+    async with running(ground.worker_settings()):
+        await ground.push_present(tenant)
+        await ground.settled()
+
+    (event,) = [event.mail for event in await ground.events(tenant) if event.mail.is_enriched]
+    assert (told.strip() if is_there else "") == event.message.body.text.strip()
+    assert (not is_there) == event.truncation.is_text_cut
