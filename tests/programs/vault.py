@@ -1,4 +1,4 @@
-"""TokenVault as real processes, the simulated providers behind it, and clients that speak as other identities do."""
+"""TokenVault as real processes, with the simulated providers behind it."""
 
 import asyncio
 import base64
@@ -7,46 +7,28 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mailmesh.vault.v1 import (
-    api_key_service_pb2_grpc,
-    audit_service_pb2_grpc,
-    authorization_service_pb2,
-    authorization_service_pb2_grpc,
-    tenant_service_pb2,
-    tenant_service_pb2_grpc,
-    token_vault_service_pb2_grpc,
-)
+from mailmesh.vault.v1 import tenant_service_pb2
 from services.meshkit.channel import mesh_channel
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.certificates import TlsFiles
-from simulator.browser import consent
 from simulator.control_client import SimulatorControl
 from stack.certificates import MeshCertificates
 from stack.ports import free_ports
 from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
+from tests.programs.vault_clients import ADMIN, PUBLIC_URL, Stubs, Walk
 
-PUBLIC_URL = "http://mailmesh.test"
 START_SECONDS = 20.0
 Result = TypeVar("Result")
-
-ADMIN = (
-    ("x-mailmesh-key-id", "019a9f0e-7c1e-7000-8000-0000000000aa"),
-    ("x-mailmesh-role", "admin"),
-    ("x-mailmesh-tenants", "*"),
-)
 
 
 def new_keys(*key_ids: str) -> str:
@@ -90,28 +72,6 @@ class VaultProcess:
         """Ends it as a supervisor would, and returns its exit code."""
         self.process.terminate()
         return self.process.wait(15)
-
-
-@dataclass(frozen=True)
-class Stubs:
-    """All of TokenVault's services, called by one identity."""
-
-    channel: grpc.aio.Channel
-    mesh: Any = field(init=False)
-    tenants: Any = field(init=False)
-    browser: Any = field(init=False)
-    api_keys: Any = field(init=False)
-    audit: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        for name, stub in (
-            ("mesh", token_vault_service_pb2_grpc.TokenVaultServiceStub),
-            ("tenants", tenant_service_pb2_grpc.TenantServiceStub),
-            ("browser", authorization_service_pb2_grpc.AuthorizationServiceStub),
-            ("api_keys", api_key_service_pb2_grpc.ApiKeyServiceStub),
-            ("audit", audit_service_pb2_grpc.AuditServiceStub),
-        ):
-            object.__setattr__(self, name, stub(self.channel))
 
 
 class VaultGround:
@@ -278,94 +238,6 @@ class VaultGround:
             return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
         await eventually(is_serving, START_SECONDS)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A page at the end of a walk."""
-
-    status: str
-    title: str
-    html: str
-    headers: Mapping[str, str]
-
-
-class Walk:
-    """A browser, with TokenVault behind an edge that passes on what Envoy would."""
-
-    def __init__(self, edge: Stubs, simulator: RunningSimulator) -> None:
-        self._edge = edge
-        self._simulator = simulator
-        self.cookies: dict[str, str] = {}
-
-    async def whole(self, url: str, account: str, **how: Any) -> Shown:
-        """Walks from our link over the provider's pages to our result page."""
-        back = await self.consent(await self.open(url), account, **how)
-        return await self.result(await self.complete(back))
-
-    async def open(self, url: str) -> str:
-        """Opens our link and returns the provider's address that it leads to."""
-        headers, page = await self._opened(url)
-        assert headers["x-http-status"] == "302", page
-        return headers["location"]
-
-    async def open_badly(self, url: str) -> Shown:
-        """Opens our link and returns the page that says why it leads nowhere."""
-        headers, page = await self._opened(url)
-        return _shown(headers, page)
-
-    async def consent(self, provider_url: str, account: str, **how: Any) -> str:
-        """Answers the provider's page and returns the address that it leads back to."""
-        async with self._simulator.browser() as browser:
-            last = await consent(provider_url, account, client=browser, stop_at=PUBLIC_URL, **how)
-        return last.headers["location"]
-
-    async def complete(self, url: str, **changed: str) -> str:
-        """Comes back to us and returns the address of the result page."""
-        parts = urlsplit(url)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()} | changed
-        known = {"code", "state", "error", "error_description", "error_subcode"}
-        request = authorization_service_pb2.CompleteAuthorizationRequest(
-            provider=parts.path.split("/")[3], **{name: value for name, value in query.items() if name in known}
-        )
-        call = self._edge.browser.CompleteAuthorization(request, metadata=self._sent())
-        await call
-        headers = await self._received(call)
-        assert headers["x-http-status"] == "302"
-        return headers["location"]
-
-    async def result(self, url: str) -> Shown:
-        """Looks at the result page."""
-        flow_id = parse_qs(urlsplit(url).query).get("flow_id", [""])[0]
-        request = authorization_service_pb2.ShowAuthorizationResultRequest(flow_id=flow_id)
-        call = self._edge.browser.ShowAuthorizationResult(request)
-        answer = await call
-        return _shown(await self._received(call), answer.page.data.decode())
-
-    async def _opened(self, url: str) -> tuple[dict[str, str], str]:
-        parts = urlsplit(url)
-        ticket = parse_qs(parts.query).get("ticket", [""])[0]
-        request = authorization_service_pb2.OpenAuthorizationRequest(provider=parts.path.split("/")[3], ticket=ticket)
-        call = self._edge.browser.OpenAuthorization(request, metadata=self._sent())
-        answer = await call
-        return await self._received(call), answer.page.data.decode()
-
-    def _sent(self) -> tuple[tuple[str, str], ...]:
-        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return (("cookie", cookie),) if cookie else ()
-
-    async def _received(self, call: Any) -> dict[str, str]:
-        headers = {name: str(value) for name, value in await call.initial_metadata()}
-        for name, morsel in SimpleCookie(headers.get("set-cookie", "")).items():
-            self.cookies[name] = morsel.value
-            if morsel["max-age"] == "0":
-                del self.cookies[name]
-        return headers
-
-
-def _shown(headers: dict[str, str], page: str) -> Shown:
-    title = page.partition("<title>")[2].partition("</title>")[0]
-    return Shown(headers["x-http-status"], title, page, headers)
 
 
 def _python(*command: str) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import pytest
 from stack.certificates import MeshCertificates
 from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.programs.simulator import RunningSimulator
-from tests.programs.vault import Stubs, VaultGround, VaultProcess, new_keys, vault_ground
+from tests.programs.vault import VaultGround, VaultProcess, new_keys, vault_ground
+from tests.programs.vault_clients import Stubs
 
 
 @dataclass(frozen=True)

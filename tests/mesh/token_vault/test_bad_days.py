@@ -26,7 +26,8 @@ from stack.ports import free_ports
 from stack.programs.postgres import BINARIES
 from tests.programs.postgres import PostgresProgram
 from tests.programs.simulator import RunningSimulator
-from tests.programs.vault import ADMIN, VaultGround, Walk, eventually, vault_ground
+from tests.programs.vault import VaultGround, eventually, vault_ground
+from tests.programs.vault_clients import ADMIN, Walk
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -8,7 +8,8 @@ import pytest
 
 from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, token_vault_service_pb2
 from services.meshkit.errors import MeshError
-from tests.programs.vault import ADMIN, Stubs, VaultGround, Walk
+from tests.programs.vault import VaultGround
+from tests.programs.vault_clients import ADMIN, Stubs, Walk
 
 pytestmark = pytest.mark.timeout(60)
 

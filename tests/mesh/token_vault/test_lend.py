@@ -9,7 +9,8 @@ import pytest
 from mailmesh.vault.v1 import tenant_service_pb2
 from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 from services.meshkit.errors import MeshError
-from tests.programs.vault import ADMIN, Stubs, VaultGround
+from tests.programs.vault import VaultGround
+from tests.programs.vault_clients import ADMIN, Stubs
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -20,7 +20,8 @@ from stack.programs.postgres import BINARIES
 from stack.programs.roles import SERVICE_ROLES, create_database, prepare_database, with_role
 from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.programs.simulator import RunningSimulator
-from tests.programs.vault import ADMIN, VaultGround, eventually, new_keys, vault_ground
+from tests.programs.vault import VaultGround, eventually, new_keys, vault_ground
+from tests.programs.vault_clients import ADMIN
 
 pytestmark = pytest.mark.timeout(120)
 

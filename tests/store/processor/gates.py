@@ -1,0 +1,102 @@
+"""What the worker calls in tests, with gates to stop it at: the real inbox, and a vault that lends simulated tokens."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from mailmesh.vault.v1 import tenant_pb2
+from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
+from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
+from services.ingest.servicers.inbox import InboxServicer
+from services.meshkit.errors import FailedPrecondition
+from simulator.control_client import SimulatorControl
+
+
+class Gates:
+    """Places where a test can stop a call: `close`, wait until it is `reached`, `open`."""
+
+    def __init__(self) -> None:
+        self._closed: dict[str, asyncio.Event] = {}
+        self._reached: dict[str, asyncio.Event] = {}
+
+    def close(self, name: str) -> asyncio.Event:
+        """Stops the next calls at a place; the answer is set when one has come there."""
+        self._closed[name], self._reached[name] = asyncio.Event(), asyncio.Event()
+        return self._reached[name]
+
+    def open(self, name: str) -> None:
+        """Lets calls through again."""
+        self._closed.pop(name).set()
+
+    async def passed(self, name: str) -> None:
+        """Waits here while the place is closed."""
+        if name in self._closed:
+            closed = self._closed[name]
+            self._reached[name].set()
+            await closed.wait()
+
+
+class GatedInbox(InboxServicer):
+    """The real inbox, with a gate before and behind each of its writes."""
+
+    gates: Gates
+
+    async def ClaimItems(self, request: Any, context: Any) -> Any:
+        answer = await super().ClaimItems(request, context)
+        if answer.leases:
+            await self.gates.passed("claimed")
+        return answer
+
+    async def AckItems(self, request: Any, context: Any) -> Any:
+        await self.gates.passed("acking")
+        answer = await super().AckItems(request, context)
+        await self.gates.passed("acked")
+        return answer
+
+    async def ExtendLease(self, request: Any, context: Any) -> Any:
+        await self.gates.passed("extending")
+        return await super().ExtendLease(request, context)
+
+
+@dataclass
+class Vault(vault_grpc.TokenVaultServiceServicer):
+    """Lends the simulator's own tokens; refuses where a test says so; notes what it is told."""
+
+    control: SimulatorControl
+    gates: Gates
+    tenants: dict[str, tenant_pb2.Tenant] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
+    faults: list[vault_pb2.ReportTenantFaultRequest] = field(default_factory=list)
+    issued: int = 0
+
+    async def ListTenantChanges(self, _request: Any, _context: Any) -> vault_pb2.ListTenantChangesResponse:
+        return vault_pb2.ListTenantChangesResponse(next_cursor="end")
+
+    async def ConfirmTenantRelease(self, _request: Any, _context: Any) -> vault_pb2.ConfirmTenantReleaseResponse:
+        return vault_pb2.ConfirmTenantReleaseResponse()
+
+    async def CheckApiKey(self, _request: Any, _context: Any) -> vault_pb2.CheckApiKeyResponse:
+        return vault_pb2.CheckApiKeyResponse()
+
+    async def GetVaultStatus(self, _request: Any, _context: Any) -> vault_pb2.GetVaultStatusResponse:
+        return vault_pb2.GetVaultStatusResponse()
+
+    async def IssueToken(self, request: vault_pb2.IssueTokenRequest, _context: Any) -> vault_pb2.IssueTokenResponse:
+        await self.gates.passed("token")
+        if request.tenant_id in self.refusals:
+            raise FailedPrecondition(reason=self.refusals[request.tenant_id], subject=request.tenant_id)
+        tenant = self.tenants[request.tenant_id]
+        token = self.tokens.get(request.tenant_id, "")
+        if not token or hashlib.sha256(token.encode()).hexdigest() == request.rejected_token_digest:
+            token = (await self.control.issue_tokens(tenant.address))["access_token"]
+            self.tokens[request.tenant_id] = token
+            self.issued += 1
+        return vault_pb2.IssueTokenResponse(access_token=token, tenant=tenant)
+
+    async def ReportTenantFault(
+        self, request: vault_pb2.ReportTenantFaultRequest, _context: Any
+    ) -> vault_pb2.ReportTenantFaultResponse:
+        self.faults.append(request)
+        return vault_pb2.ReportTenantFaultResponse(tenant=self.tenants[request.tenant_id])
