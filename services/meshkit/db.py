@@ -8,8 +8,9 @@ Connections are given back before anything outside of the database is waited for
 call to another service.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +29,7 @@ _AWAY = ("08", "53", "57", "58", "25006")
 """SQLSTATE: connection, resources, operator's intervention (cancelled and timed out too), system; a standby."""
 _AGAIN = ("40001", "40P01", "55P03")
 """SQLSTATE: serialization failure, deadlock, lock not available."""
+_GOODBYE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,16 @@ async def open_pool(
     try:
         yield pool
     finally:
-        pool.terminate() if pool.is_closing() else await pool.close()
+        await _close(pool)
+
+
+async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Says goodbye, but not for ever: a server that is frozen never answers."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            if not pool.is_closing():
+                await pool.close()
+    pool.terminate()
 
 
 def make_engine(url: Secret, application: str, limits: DatabaseLimits) -> AsyncEngine:

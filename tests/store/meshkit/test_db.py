@@ -1,6 +1,8 @@
 """The database engine against a real PostgreSQL: bounds, timeouts, and what becomes of failures."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -223,3 +225,14 @@ async def answering(database: Database) -> None:
                 await asyncio.sleep(0.05)
             else:
                 return
+
+
+async def test_a_frozen_server_does_not_keep_the_pool_from_closing(url: Secret) -> None:
+    async with asyncio.timeout(20):
+        async with open_pool(url, "test", LIMITS) as pool:
+            backend = await pool.fetchval("SELECT pg_backend_pid()")
+            os.kill(backend, signal.SIGSTOP)
+        os.kill(backend, signal.SIGCONT)
+
+    with pytest.raises(asyncpg.InterfaceError):
+        await pool.fetchval("SELECT 1")
