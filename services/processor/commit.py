@@ -20,7 +20,7 @@ from services.processor import events, threads
 from services.processor.coverage import Coverage
 from services.processor.decide import Happening, Patience, Verdict, decide
 from services.processor.known import Hint
-from services.processor.metrics import EVENTS, FENCED, LAG_SECONDS, LOOKUPS, STEP_SECONDS
+from services.processor.metrics import EVENTS, FENCED, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Finding
 from services.processor.store import lookups, mailboxes, messages
@@ -164,7 +164,7 @@ class Commits:
         now = self._clock.now()
         for hint, verdict in decided:
             if verdict.again_at is not None:
-                LOOKUPS.labels(provider, "put_off").inc()
+                PUT_OFF.labels(provider).inc()
             for happening in verdict.happenings:
                 EVENTS.labels(provider, happening.event_type, str(happening.mapped is not None).lower()).inc()
                 LAG_SECONDS.labels(provider).observe(max(0.0, (now - hint.received_at).total_seconds()))

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
-from services.processor.metrics import STEP_SECONDS
+from services.processor.metrics import ITEMS, STEP_SECONDS
 
 _CALL_SECONDS = 10.0
 _DETAIL_CHARACTERS = 500
@@ -103,6 +103,7 @@ class Inbox:
         request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
         with STEP_SECONDS.labels("settle").time():
             await self._stub.AckItems(request, timeout=_CALL_SECONDS)
+        ITEMS.labels("done").inc(len(request.item_ids))
 
     async def release(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
         """Gives items back. Safe to call again."""
@@ -110,11 +111,13 @@ class Inbox:
             tenant_id=tenant_id, fence=fence, items=[item.message() for item in items]
         )
         await self._stub.ReleaseItems(request, timeout=_CALL_SECONDS)
+        ITEMS.labels("given_back").inc(len(request.items))
 
     async def bury(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
         """Makes dead letters of items. Safe to call again."""
         request = inbox_pb2.BuryItemsRequest(tenant_id=tenant_id, fence=fence, items=[item.message() for item in items])
         await self._stub.BuryItems(request, timeout=_CALL_SECONDS)
+        ITEMS.labels("buried").inc(len(request.items))
 
     async def enqueue_reconcile(
         self,

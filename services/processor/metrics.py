@@ -18,12 +18,12 @@ LAG_SECONDS = Histogram(
 STEP_SECONDS = Histogram(
     "mailmesh_processor_step_seconds", "Time of one step on the way to an event.", ["step"], buckets=_STEP_SECONDS
 )
-ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by what became of them.", ["provider", "outcome"])
+ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by what became of them.", ["outcome"])
 FAILURES = Counter(
     "mailmesh_processor_failures_total", "Failures by what was done about them.", ["provider", "remedy", "reason"]
 )
-LOOKUPS = Counter(
-    "mailmesh_processor_lookups_total", "Messages looked up again, by what became of it.", ["provider", "outcome"]
+PUT_OFF = Counter(
+    "mailmesh_processor_lookups_put_off_total", "Messages that have to be looked at once more, later.", ["provider"]
 )
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the hold was lost.")

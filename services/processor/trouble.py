@@ -14,7 +14,7 @@ from services.processor.graph_work import hints_of
 from services.processor.hold import Hold
 from services.processor.inbox import GivenBack
 from services.processor.known import Hint
-from services.processor.metrics import FAILURES, ITEMS
+from services.processor.metrics import FAILURES
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Failed
 from services.processor.store import lookups, mailboxes
@@ -80,7 +80,6 @@ class Trouble:
         """Gives everything back after a fault of our own; buries what has had its attempts."""
         detail = f"error {error_id}"
         buried = [item for item in hold.waiting if item.attempts >= self._settings.fetch_attempts]
-        ITEMS.labels("unknown", "buried").inc(len(buried))
         await hold.bury([GivenBack(item.item_id, "UNEXPECTED", detail) for item in buried])
         await hold.give_back(
             [

@@ -161,9 +161,7 @@ class KeyKeeper:
             live = await encryption_keys.processes_since(connection, now - LIVE)
             lacking = [process.process_id for process in live if target not in process.key_ids]
             if lacking:
-                message = (
-                    f"{len(lacking)} of {len(live)} live processes lack the key {target}: give it to them first."
-                )
+                message = f"{len(lacking)} of {len(live)} live processes lack the key {target}: give it to them first."
                 raise KeyRetiring(message, subject=target, metadata={"key_id": target})
             facts = {"from": before, "to": target, "step": "begin"}
             await audit.append(connection, audit.Entry(COMMAND, "key_encryption_key.rotate", now, detail=facts))

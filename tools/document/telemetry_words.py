@@ -51,8 +51,7 @@ LABELS = {
     ),
     "mailmesh_ingest_subscription_steps_total.outcome": "`ok`, or the reason",
     "mailmesh_processor_provider_requests_total.status": "HTTP status; `none` when no answer came",
-    "mailmesh_processor_items_total.outcome": "`buried`: after as many faults of our own as there are attempts",
-    "mailmesh_processor_lookups_total.outcome": "`put_off`: looked at, and to be looked at again",
+    "mailmesh_processor_items_total.outcome": "`done`, `given_back`: for a later attempt, `buried`: as a dead letter",
     "mailmesh_processor_reconciliations_total.outcome": "`done` or `paused`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (

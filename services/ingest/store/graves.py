@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from mailmesh.errors.v1.error_reason_pb2 import ErrorReason
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.items import Kind
 from services.ingest.metrics import BURIED
@@ -36,6 +37,7 @@ FROM gone JOIN buried USING (item_id)
 RETURNING kind, received_at
 """  # noqa: S608 - constants of this package
 _NOTE_GAP = "UPDATE ingest.mailboxes SET gap_since = least(gap_since, $2) WHERE tenant_id = $1"
+_REASONS = frozenset(name.removeprefix("ERROR_REASON_") for name in ErrorReason.DESCRIPTOR.values_by_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ async def bury(
         attempt.worker_id if attempt else "",
     )
     for burial in burials:
-        BURIED.labels(burial.reason).inc()
+        BURIED.labels(burial.reason if burial.reason in _REASONS else "other").inc()
     if rows:
         await _open_gap(connection, tenant_id, [(row["kind"], row["received_at"]) for row in rows])
     return ids
