@@ -5,8 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from services.ingest import server
-from services.ingest.settings import IngestSettings
+from services.ingest.migrate import migrations
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import observed, run
 from services.meshkit.settings import StoreSettings, load
@@ -14,6 +13,10 @@ from services.meshkit.settings import StoreSettings, load
 
 async def serve(stop: asyncio.Event) -> None:
     """Serves until it is told to stop."""
+    # Migrating needs none of the server.
+    from services.ingest import server  # noqa: PLC0415
+    from services.ingest.settings import IngestSettings  # noqa: PLC0415
+
     settings = load(IngestSettings)
     async with observed("ingest", settings):
         await server.serve(settings, stop)
@@ -23,7 +26,7 @@ async def migrate(_stop: asyncio.Event) -> None:
     """Moves the schema forward to what this program needs. Safe to call again."""
     settings = load(StoreSettings)
     configure_logs("ingest", settings.log_level)
-    await server.migrations(settings.database_url).upgrade()
+    await migrations(settings.database_url).upgrade()
 
 
 COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {"serve": serve, "migrate": migrate}

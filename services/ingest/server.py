@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import httpx
 
@@ -18,6 +17,7 @@ from services.ingest.addresses import AddressInquiry
 from services.ingest.edge_refusals import EdgeRefusals
 from services.ingest.follow import TenantFollower
 from services.ingest.matching import Matcher
+from services.ingest.migrate import migrations
 from services.ingest.receive import Receiver
 from services.ingest.servicers.dead_letters import DeadLetterServicer
 from services.ingest.servicers.inbox import InboxServicer
@@ -45,14 +45,11 @@ from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
-from services.meshkit.migrations import Migrations
 from services.meshkit.process import background
 from services.meshkit.queue import WakeQueue
-from services.meshkit.secret import Secret
 from services.meshkit.server import MeshServer, ServerLimits
 
 NAME = "ingest"
-SCHEMA = "ingest"
 PROCESSOR_QUEUE = "processor"
 _FLUSH_SECONDS = 5.0
 _INQUIRY_SECONDS = 1.0
@@ -68,11 +65,6 @@ RETRY_SAFE = (
     "/mailmesh.vault.v1.TokenVaultService/ListTenantChanges",
     "/mailmesh.vault.v1.TokenVaultService/ReportTenantFault",
 )
-
-
-def migrations(database_url: Secret) -> Migrations:
-    """The history of Ingest's schema."""
-    return Migrations(database_url, SCHEMA, Path(__file__).parent / "migrations")
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:

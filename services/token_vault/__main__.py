@@ -13,13 +13,12 @@ from services.meshkit.ids import new_id
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import observed, run
 from services.meshkit.settings import StoreSettings, load, reference
-from services.token_vault import server
 from services.token_vault.api_keys import ApiKeys
 from services.token_vault.audit import COMMAND
-from services.token_vault.issuers.http import hush_libraries
 from services.token_vault.keyring import read_keys
+from services.token_vault.migrate import migrations
 from services.token_vault.rotate import KeyKeeper, Rotation
-from services.token_vault.settings import RotateSettings, VaultSettings
+from services.token_vault.settings import NAME, RotateSettings, VaultSettings
 
 EXIT_REFUSED = 1
 
@@ -30,8 +29,12 @@ class CommandRefused(Exception):  # noqa: N818 - it is told, not handled
 
 async def serve(_arguments: argparse.Namespace, stop: asyncio.Event) -> None:
     """Serves until told to stop."""
+    # The other commands need none of the server, nor of the providers' libraries.
+    from services.token_vault import server  # noqa: PLC0415
+    from services.token_vault.issuers.http import hush_libraries  # noqa: PLC0415
+
     settings = load(VaultSettings)
-    async with observed(server.NAME, settings):
+    async with observed(NAME, settings):
         hush_libraries()
         await server.serve(settings, stop)
 
@@ -39,14 +42,14 @@ async def serve(_arguments: argparse.Namespace, stop: asyncio.Event) -> None:
 async def migrate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     """Moves the schema: forward to the last revision unless another one is named."""
     settings = _store_settings()
-    moves = server.migrations(settings.database_url)
+    moves = migrations(settings.database_url)
     await (moves.downgrade(arguments.down_to) if arguments.down_to else moves.upgrade())
 
 
 async def create_admin_key(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     """Makes an admin key and prints it, this once."""
     settings = _store_settings()
-    async with Database.open(settings.database_url, server.NAME) as database:
+    async with Database.open(settings.database_url, NAME) as database:
         row, secret = await ApiKeys(database, SystemClock()).create_admin(arguments.name, COMMAND)
     print(f"API key {row.api_key_id}, role admin. It is shown this once:", file=sys.stderr)  # noqa: T201
     print(secret.reveal())  # noqa: T201 - this is what the command is for
@@ -55,9 +58,9 @@ async def create_admin_key(arguments: argparse.Namespace, _stop: asyncio.Event) 
 async def rotate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     """Wraps everything by one key while the service serves."""
     settings = load(RotateSettings)
-    configure_logs(server.NAME, settings.log_level)
+    configure_logs(NAME, settings.log_level)
     ring = read_keys(settings.keys, settings.keys_file)
-    async with Database.open(settings.database_url, server.NAME) as database:
+    async with Database.open(settings.database_url, NAME) as database:
         keeper = KeyKeeper(database, ring, SystemClock(), new_id(), lambda: ring)
         _report(await keeper.rotate(arguments.to))
 
@@ -69,7 +72,7 @@ async def settings(_arguments: argparse.Namespace, _stop: asyncio.Event) -> None
 
 def _store_settings() -> StoreSettings:
     found = load(StoreSettings)
-    configure_logs(server.NAME, found.log_level)
+    configure_logs(NAME, found.log_level)
     return found
 
 

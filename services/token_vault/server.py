@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
@@ -28,15 +27,14 @@ from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
 from services.meshkit.interceptors.caller import EDGE
-from services.meshkit.migrations import Migrations
 from services.meshkit.process import background
-from services.meshkit.secret import Secret
 from services.meshkit.server import MeshServer, ServerLimits
 from services.token_vault.authorize import Authorizer
 from services.token_vault.contract import EdgeContract, load_contract
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.issuers.offered import offered_issuers
 from services.token_vault.keyring import read_keys
+from services.token_vault.migrate import migrations
 from services.token_vault.rotate import KeyKeeper
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
@@ -44,22 +42,15 @@ from services.token_vault.servicers.authorization import AuthorizationServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from services.token_vault.servicers.mesh import TokenVaultServicer
 from services.token_vault.servicers.tenants import TenantServicer
-from services.token_vault.settings import VaultSettings
-from services.token_vault.tables import SCHEMA
+from services.token_vault.settings import NAME, VaultSettings
 from services.token_vault.vault import Means, Vault
 
 logger = structlog.get_logger(__name__)
 
-NAME = "token-vault"
 HEALTH = "grpc.health.v1.Health"
 _CONCURRENT_RPCS = 2000
 # Libraries that would write tokens and codes when told to be talkative.
 _TALKATIVE = ("msal", "oauthlib", "requests_oauthlib", "google", "google_auth_oauthlib", "urllib3", "httpx")
-
-
-def migrations(database_url: Secret) -> Migrations:
-    """The migrations of TokenVault's schema."""
-    return Migrations(database_url, SCHEMA, Path(__file__).parent / "migrations")
 
 
 async def serve(settings: VaultSettings, stop: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from services.meshkit.secret import Secret
 from services.meshkit.settings import CommaSeparated, EnvironmentSettings, MeshSettings, StoreSettings, env
 
+NAME = "token-vault"
 MICROSOFT_SCOPES = ("openid", "profile", "email", "offline_access", "User.Read", "Mail.Read")
 GOOGLE_SCOPES = ("openid", "email", "https://www.googleapis.com/auth/gmail.readonly")
 

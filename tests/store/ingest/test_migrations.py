@@ -4,7 +4,7 @@ import asyncpg
 from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 
-from services.ingest.server import migrations
+from services.ingest.migrate import migrations
 from services.ingest.tables import metadata
 from services.meshkit.db import Database
 from services.meshkit.secret import Secret

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from services.meshkit.db import Database
 from services.meshkit.secret import Secret
-from services.token_vault.server import migrations
+from services.token_vault.migrate import migrations
 from services.token_vault.store import audit
 from services.token_vault.tables import SCHEMA, metadata
 from tests.programs.postgres import PostgresProgram, TestDatabase

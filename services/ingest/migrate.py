@@ -1,0 +1,13 @@
+"""The history of schema `ingest`."""
+
+from pathlib import Path
+
+from services.meshkit.migrations import Migrations
+from services.meshkit.secret import Secret
+
+SCHEMA = "ingest"
+
+
+def migrations(url: Secret) -> Migrations:
+    """Returns the migrations of this service for a database."""
+    return Migrations(url, SCHEMA, Path(__file__).parent / "migrations")
