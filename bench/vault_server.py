@@ -13,7 +13,7 @@ from services.meshkit.process import background, observed, run
 from services.meshkit.settings import load
 from services.token_vault import server
 from services.token_vault.contract import load_contract
-from services.token_vault.settings import VaultSettings
+from services.token_vault.settings import NAME, VaultSettings
 from tests.programs.echo import echo_modules, echo_service
 
 
@@ -34,7 +34,7 @@ class Nothing:
 async def serve(stop: asyncio.Event) -> None:
     """Serves until told to stop."""
     settings = load(VaultSettings)
-    async with observed(server.NAME, settings), server.open_vault(settings, SystemClock()) as vault:
+    async with observed(NAME, settings), server.open_vault(settings, SystemClock()) as vault:
         mesh = server.mesh_server(settings, TlsFiles.of(settings), vault, load_contract())
         mesh.add(echo_modules()[1].add_MeshEchoServicer_to_server, Nothing(), echo_service("MeshEcho"))
         async with background(*(loop.run() for loop in vault.loops)):
