@@ -45,7 +45,7 @@ def _of(mesh: Mesh, provider: str, options: Options) -> list[Figure]:
         subscribe(mesh, connect(mesh, provider, address))
     seconds, per_second = (1, 5) if options.is_quick else (SECONDS, PER_SECOND)
     wanted = seconds * per_second
-    with _Reader(mesh, provider) as reader:
+    with Reader(mesh, provider) as reader:
         for number in range(0 if options.is_quick else WARM_UP):
             mesh.simulator.generate(addresses[number % len(addresses)], 1, seed=7)
         reader.wait_for(0 if options.is_quick else WARM_UP)
@@ -63,7 +63,7 @@ def _of(mesh: Mesh, provider: str, options: Options) -> list[Figure]:
     ]
 
 
-class _Reader:
+class Reader:
     """Reads the stream through the edge, like any consumer, and notes how old each event is when it arrives."""
 
     def __init__(self, mesh: Mesh, provider: str) -> None:

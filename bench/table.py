@@ -1,11 +1,16 @@
-"""`python -m bench.table`: makes docs/performance.md of the results. Nothing in that page is written by hand."""
+"""`python -m bench.table`: puts the results into the documentation.
+
+docs/performance.md is made as a whole; of the pages in `FILLED` the tables are, and the text is written by hand.
+"""
 
 import json
 from pathlib import Path
 
+from bench.fill import fill, origin
 from bench.measure import REPOSITORY, RESULTS, Figure, Result
 
 PAGE = REPOSITORY / "docs" / "performance.md"
+FILLED = {"where_time_goes": PAGE.with_name("where-the-time-goes.md")}
 HEAD = """# What was measured
 
 Made by `python -m bench.table` from the files in `bench/results`; `make bench` writes those anew. Each program measures
@@ -14,10 +19,13 @@ its comparison in the same run. Ratios travel between machines; times do not.
 
 
 def main() -> None:
-    """Writes the page."""
+    """Writes the pages."""
     results = [_read(path) for path in sorted(RESULTS.glob("*.json"))]
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text("\n".join((HEAD, *(_section(result) for result in results))))
+    for result in results:
+        if result.name in FILLED:
+            fill(FILLED[result.name], result)
 
 
 def _read(path: Path) -> Result:
@@ -26,21 +34,24 @@ def _read(path: Path) -> Result:
 
 
 def _section(result: Result) -> str:
-    machine = result.machine
-    rows = "\n".join(_row(figure) for figure in result.figures)
     return f"""## {result.name}
 
 {result.question}
 
 {result.method}
 
-| figure | value | unit | target | reached |
-|---|---:|---|---|---|
-{rows}
+{_figures(result)}
 
-Commit {result.commit}, {result.measured_at}, {machine.get("processors")} processors, {machine.get("memory_gib")} GiB,
-Python {machine.get("python")}.
+{origin(result)}
 """
+
+
+def _figures(result: Result) -> str:
+    if result.name in FILLED:
+        page = FILLED[result.name].name
+        return f"The figures, and what they mean: [{page}]({page})."
+    rows = "\n".join(_row(figure) for figure in result.figures)
+    return f"| figure | value | unit | target | reached |\n|---|---:|---|---|---|\n{rows}"
 
 
 def _row(figure: Figure) -> str:
