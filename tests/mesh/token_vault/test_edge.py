@@ -1,8 +1,10 @@
 """The whole way through the real edge: keys, roles, scopes, browsers, reflection, health."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,15 +22,35 @@ from services.meshkit.settings import load
 from simulator.browser import consent
 from stack.certificates import MeshCertificates
 from stack.ports import free_ports
-from tests.programs.envoy import StartEnvoy
-from tests.programs.vault import VaultGround, eventually
+from stack.programs.envoy import EnvoyServer
+from stack.programs.running import running
+from tests.programs.postgres import PostgresProgram, TestDatabase
+from tests.programs.simulator import RunningSimulator
+from tests.programs.vault import VaultGround, VaultProcess, eventually, new_keys, vault_ground
 
 pytestmark = pytest.mark.timeout(90)
+FIRST = ("api_keys", "audit_entries")
+"""Where the making of the first admin key leaves a row."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """An edge and one TokenVault behind it, which all tests of this module use, and the first admin key."""
+
+    database: TestDatabase
+    keys: str
+    process: VaultProcess
+    port: int
+    admin: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True)
 class Edge:
-    """An edge in front of one TokenVault, and the first admin key."""
+    """An edge in front of one TokenVault that holds the first admin key and nothing else."""
 
     ground: VaultGround
     url: str
@@ -61,15 +83,46 @@ def edge_settings(port: int, admin_port: int, vault_port: int, certificates: Mes
     )
 
 
+@pytest.fixture(scope="module")
+def front(
+    postgres: PostgresProgram,
+    simulator: RunningSimulator,
+    certificates: MeshCertificates,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Front]:
+    database, keys = postgres.migrated_database("token_vault"), new_keys("k1")
+    folder, (port, admin_port) = tmp_path_factory.mktemp("front"), free_ports(2)
+
+    async def start() -> Front:
+        async with vault_ground(database, simulator, certificates, folder, keys) as ground:
+            await ground.start(MAILMESH_PUBLIC_URL=f"http://127.0.0.1:{port}")
+            _, key, _ = await ground.run("create-admin-key", "--name", "first")
+            for table in FIRST:
+                await ground.fetch(f"CREATE TABLE first_{table} AS TABLE vault.{table}")
+            return Front(database, keys, ground.lend(), port, key.strip())
+
+    made = asyncio.run(start())
+    configuration = folder / "envoy.yaml"
+    configuration.write_text(render(edge_settings(port, admin_port, made.process.port, certificates)))
+    with running(EnvoyServer(configuration, admin_port).program(), folder):
+        yield made
+    made.process.kill()
+    postgres.drop(database)
+
+
 @pytest.fixture
-async def edge(ground: VaultGround, start_envoy: StartEnvoy, certificates: MeshCertificates) -> AsyncIterator[Edge]:
-    port, admin_port = free_ports(2)
-    url = f"http://127.0.0.1:{port}"
-    vault = await ground.start(MAILMESH_PUBLIC_URL=url)
-    start_envoy(render(edge_settings(port, admin_port, vault.port, certificates)), admin_port)
-    _, key, _ = await ground.run("create-admin-key", "--name", "first")
-    async with httpx.AsyncClient(base_url=url, timeout=15, trust_env=False) as http:
-        opened = Edge(ground, url, port, http, key.strip())
+async def edge(
+    front: Front, simulator: RunningSimulator, certificates: MeshCertificates, tmp_path: Path
+) -> AsyncIterator[Edge]:
+    async with (
+        vault_ground(front.database, simulator, certificates, tmp_path, front.keys) as ground,
+        httpx.AsyncClient(base_url=front.url, timeout=15, trust_env=False) as http,
+    ):
+        await ground.empty()
+        for table in FIRST:
+            await ground.fetch(f"INSERT INTO vault.{table} SELECT * FROM first_{table}")  # noqa: S608 - our own names
+        ground.borrow(front.process)
+        opened = Edge(ground, front.url, front.port, http, front.admin)
 
         async def is_up() -> bool:
             return (await opened.call("GET", "/v1/api-keys", opened.admin)).status_code == 200
@@ -85,6 +138,7 @@ async def test_a_browser_connects_through_the_edge(edge: Edge) -> None:
     async with edge.ground.simulator.browser() as browser:
         last = await consent(started["authorizationUrl"], account, client=browser)
         cookies = dict(browser.cookies)
+    told = (await edge.call("GET", f"/v1/authorizations/{started['flowId']}", edge.admin)).json()
     listed = (await edge.call("GET", "/v1/tenants", edge.admin)).json()
     old_path = (await edge.call("GET", "/auth/tenants", edge.admin)).json()
 
@@ -94,6 +148,7 @@ async def test_a_browser_connects_through_the_edge(edge: Edge) -> None:
     assert last.headers["content-type"].startswith("text/html")
     assert {} == cookies
     assert [account] == [tenant["address"] for tenant in listed["tenants"]]
+    assert ("AUTHORIZATION_STATE_CONNECTED", listed["tenants"][0]["tenantId"]) == (told["state"], told["tenantId"])
     assert listed == old_path
 
 
@@ -287,6 +342,7 @@ async def test_the_audit_log_pages_and_says_who(edge: Edge) -> None:
 
 
 async def test_when_tokenvault_is_gone_the_edge_lets_nobody_in(edge: Edge) -> None:
+    """The last test here: there is no TokenVault afterwards."""
     edge.ground.processes[0].kill()
 
     answer = await edge.call("GET", "/v1/tenants", edge.admin)
