@@ -208,7 +208,7 @@ class Connector:
             FLOWS.labels(flow.provider, "other_browser").inc()
             return ""
         if flow.step != flows.OPENED:
-            await self._note_failure(flow, invalid("used"))
+            await self._note_failure(flow, invalid("used"), is_end=False)
             return ""
         await self._finish(flow, returned, browser)
         return flow.flow_id
@@ -220,6 +220,10 @@ class Connector:
 
     async def _finish(self, flow: FlowRow, returned: Returned, browser: str) -> None:
         try:
+            if not await self._begin_exchange(flow):
+                # The same browser came back twice at once: how it ends is for the first to say.
+                await self._note_failure(flow, invalid("used"), is_end=False)
+                return
             admitted = await self._admitted(flow, returned, browser)
         except MeshError as exc:
             await self._note_failure(flow, exc)
@@ -228,13 +232,14 @@ class Connector:
         FLOWS.labels(flow.provider, outcome).inc()
         logger.info("account connected", tenant_id=admitted.tenant.tenant_id, flow_id=flow.flow_id, outcome=outcome)
 
-    async def _admitted(self, flow: FlowRow, returned: Returned, browser: str) -> Admitted:
+    async def _begin_exchange(self, flow: FlowRow) -> bool:
         now = self._clock.now()
         if flow.expires_at <= now:
             raise invalid("expired")
         async with self._database.transaction() as connection:
-            if not await flows.begin_exchange(connection, flow.flow_id, now):
-                raise invalid("used")
+            return await flows.begin_exchange(connection, flow.flow_id, now)
+
+    async def _admitted(self, flow: FlowRow, returned: Returned, browser: str) -> Admitted:
         if returned.refusal is not None:
             raise returned.refusal
         if not returned.code:
@@ -263,13 +268,13 @@ class Connector:
             raise IdentityUnproven(metadata={"provider": flow.provider})
         return grant, account
 
-    async def _note_failure(self, flow: FlowRow, error: MeshError) -> None:
+    async def _note_failure(self, flow: FlowRow, error: MeshError, *, is_end: bool = True) -> None:
         FLOWS.labels(flow.provider, error.reason.lower()).inc()
         logger.info("account not connected", flow_id=flow.flow_id, reason=error.reason, detail=_detail(error))
         now, facts = self._clock.now(), {"flow_id": flow.flow_id, "detail": _detail(error)}
         entry = audit.Entry(f"browser:{flow.flow_id}", "tenant.connect", now, error.reason, flow.tenant_id or "", facts)
         async with self._database.transaction() as connection:
-            if flow.step == flows.OPENED:
+            if is_end:
                 await flows.end_flow(
                     connection, flow.flow_id, step=flows.FAILED, reason=error.reason, detail=_detail(error)
                 )

@@ -8,7 +8,8 @@ MeshError
 │   └── MinimumSecondsTooLarge    MINIMUM_SECONDS_TOO_LARGE
 ├── NotFound
 │   ├── TenantNotFound            TENANT_NOT_FOUND
-│   └── ApiKeyNotFound            API_KEY_NOT_FOUND
+│   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
+│   └── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, MailboxUnavailable
@@ -84,6 +85,13 @@ class ApiKeyNotFound(NotFound):
 
     reason = "API_KEY_NOT_FOUND"
     resource_type = "api_key"
+
+
+class AuthorizationNotFound(NotFound):
+    """There is no such attempt to connect an account."""
+
+    reason = "AUTHORIZATION_NOT_FOUND"
+    resource_type = "authorization"
 
 
 class TenantNeedsReauthorization(FailedPrecondition):

@@ -124,7 +124,9 @@ def _add_mesh(server: MeshServer, vault: Vault) -> None:
 
 
 def _add_key_door(server: MeshServer, vault: Vault) -> None:
-    tenants = TenantServicer(vault.tenants, vault.connector, vault.disconnector, vault.prober, vault.clock)
+    tenants = TenantServicer(
+        vault.tenants, vault.connector, vault.reporter, vault.disconnector, vault.prober, vault.clock
+    )
     server.add(
         tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
         tenants,

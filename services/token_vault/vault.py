@@ -22,6 +22,7 @@ from services.token_vault.keyring import KeyRing
 from services.token_vault.probe import Prober
 from services.token_vault.refresh import RefreshBounds, Refresher
 from services.token_vault.refresh_ahead import RefreshAhead
+from services.token_vault.report import Reporter
 from services.token_vault.rotate import KeyKeeper
 from services.token_vault.settings import VaultSettings
 from services.token_vault.tenants import Tenants
@@ -89,6 +90,7 @@ class Vault:
             settings.public_url,
             timedelta(seconds=settings.flow_seconds),
         )
+        self.reporter = Reporter(database, clock)
         self.disconnector = Disconnector(
             database, self.reader, self.custody, issuers, clock, means.process_id, _disconnect_bounds(settings, lease)
         )

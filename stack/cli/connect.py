@@ -2,22 +2,41 @@
 
 import time
 import webbrowser
-from collections.abc import Callable
 from typing import Annotated
 
-import grpc
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
+from rich.markup import escape
 
-from mailmesh.vault.v1 import audit_service_pb2, audit_service_pb2_grpc, tenant_pb2
+from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import tenant_service_pb2 as messages
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as services
 from stack.cli.connection import channel
-from stack.cli.exits import CommandError, Exit, code_of
-from stack.cli.output import JsonOption, console, print_json
+from stack.cli.exits import CommandError, Exit
+from stack.cli.output import JsonOption, console, print_json, when
 
 POLL_SECONDS = 0.5
-CONNECTED = ("tenant.connect", "tenant.reconnect")
+AGAIN = "begin again with `mailmesh connect`"
+# What the person at the terminal can do; the browser was told the same in its own words.
+ADVICE = {
+    "FLOW_STATE_INVALID": f"the sign-in took too long or the provider did not take it: {AGAIN}",
+    "CONSENT_DENIED": f"the person said no at the provider: {AGAIN} when they agree",
+    "ADMIN_CONSENT_NEEDED": f"an administrator of the organisation has to consent first, then {AGAIN}",
+    "SCOPE_NOT_GRANTED": f"a permission was not granted: {AGAIN} and leave every box ticked",
+    "REFRESH_TOKEN_MISSING": f"remove the app's access at the provider, then {AGAIN}",
+    "IDENTITY_UNPROVEN": f"it was not proven whose account it is: {AGAIN}; if it repeats, check the clock",
+    "ACCOUNT_MISMATCH": f"the person chose another account than the tenant's: {AGAIN} and choose the tenant's own",
+    "MAILBOX_UNAVAILABLE": "the account has no mailbox: the organisation's administrator gives it one",
+    "TENANT_DISCONNECTED": f"the tenant is just being disconnected: {AGAIN} in a few minutes",
+    "INSTALLATION_MISCONFIGURED": "the provider refuses this installation's own settings: `mailmesh doctor` says which",
+    "PROVIDER_UNKNOWN": "this installation has no settings for the provider",
+    "PROVIDER_UNAVAILABLE": f"the provider does not answer: {AGAIN} in a few minutes",
+    "PROVIDER_THROTTLED": f"the provider asks to come later: {AGAIN} in a few minutes",
+}
+# These pass by themselves.
+PASSING = {
+    *("PROVIDER_UNAVAILABLE", "PROVIDER_THROTTLED", "STORE_UNAVAILABLE", "OVERLOADED", "DEADLINE_TOO_SHORT"),
+    *("KEY_UNAVAILABLE", "SHUTTING_DOWN", "CONFLICT"),
+}
 
 
 def connect(
@@ -34,7 +53,7 @@ def connect(
     r"""Connect an account: open a page of the provider, wait for the person, tell the result.
 
     The address can be opened once, within ten minutes, in any browser that reaches the edge. It goes to standard error,
-    the result to standard output.
+    the result to standard output. A key of role operator suffices.
 
     \b
     Examples:
@@ -45,8 +64,6 @@ def connect(
     request = messages.StartAuthorizationRequest(
         provider=provider, tenant_id=tenant, login_hint=login_hint, display_name=name
     )
-    begun = Timestamp()
-    begun.GetCurrentTime()
     with channel(context) as opened:
         stub = services.TenantServiceStub(opened)
         started = stub.StartAuthorization(request)
@@ -54,7 +71,7 @@ def connect(
         if browser:
             webbrowser.open(started.authorization_url)
         with console.status("Waiting for the account"):
-            connected = _wait(opened, stub, started, begun, timeout)
+            connected = _wait(stub, started.flow_id, timeout)
     if json:
         print_json(connected)
     else:
@@ -62,65 +79,26 @@ def connect(
         console.print(f"next: mailmesh subscriptions create {connected.tenant_id}", soft_wrap=True)
 
 
-def _wait(
-    opened: grpc.Channel,
-    stub: services.TenantServiceStub,
-    started: messages.StartAuthorizationResponse,
-    begun: Timestamp,
-    timeout: float,
-) -> tenant_pb2.Tenant:
-    find, late = _by_audit(opened, stub, started.flow_id, begun), "nobody finished the connection in time"
+def _wait(stub: services.TenantServiceStub, flow_id: str, timeout: float) -> tenant_pb2.Tenant:
+    request = messages.GetAuthorizationRequest(flow_id=flow_id)
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        try:
-            found = find()
-        except grpc.RpcError as fault:
-            if code_of(fault) is not grpc.StatusCode.PERMISSION_DENIED:
-                raise
-            # The audit log, which has the reasons, is for admins: others look for an account that was connected since.
-            page = _result_page(started)
-            typer.echo(
-                f"this key may not read the audit log; how it ends is shown in the browser, and by {page}", err=True
-            )
-            find, late = _by_time(stub, begun), f"no account was connected in time; {page} says how it ended"
-            continue
-        if found is not None:
-            return found
+    found = stub.GetAuthorization(request)
+    while found.state == messages.AUTHORIZATION_STATE_PENDING:
+        if time.monotonic() >= deadline:
+            ends = when(found.expires_at)
+            raise CommandError(f"nobody finished the connection in time; the attempt ends at {ends}", Exit.UNAVAILABLE)
         time.sleep(POLL_SECONDS)
-    raise CommandError(late, Exit.UNAVAILABLE)
+        found = stub.GetAuthorization(request)
+    if found.state != messages.AUTHORIZATION_STATE_CONNECTED:
+        raise _failure(found)
+    return stub.GetTenant(messages.GetTenantRequest(tenant_id=found.tenant_id)).tenant
 
 
-def _by_audit(
-    opened: grpc.Channel, stub: services.TenantServiceStub, flow_id: str, begun: Timestamp
-) -> Callable[[], tenant_pb2.Tenant | None]:
-    audit = audit_service_pb2_grpc.AuditServiceStub(opened)
-    request = audit_service_pb2.ListAuditEntriesRequest(page_size=200, occurred_from=begun)
-
-    def find() -> tenant_pb2.Tenant | None:
-        for entry in audit.ListAuditEntries(request).audit_entries:
-            if entry.actor != f"browser:{flow_id}" or entry.action not in CONNECTED:
-                continue
-            if entry.outcome != "ok":
-                detail = " ".join(f"{key}={value}" for key, value in sorted(entry.detail.items()))
-                raise CommandError(f"{entry.outcome}: the account was not connected {detail}".strip(), Exit.REFUSED)
-            return stub.GetTenant(messages.GetTenantRequest(tenant_id=entry.tenant_id)).tenant
-        return None
-
-    return find
-
-
-def _by_time(stub: services.TenantServiceStub, begun: Timestamp) -> Callable[[], tenant_pb2.Tenant | None]:
-    request = messages.ListTenantsRequest(page_size=1000)
-
-    def find() -> tenant_pb2.Tenant | None:
-        since = begun.ToNanoseconds()
-        found = [tenant for tenant in stub.ListTenants(request).tenants if tenant.connected_at.ToNanoseconds() >= since]
-        return found[0] if found else None
-
-    return find
-
-
-def _result_page(started: messages.StartAuthorizationResponse) -> str:
-    """The address of the page that says how it went. It holds no secret and can be reloaded."""
-    public_url, _, _ = started.authorization_url.partition("/auth/oauth/")
-    return f"{public_url}/auth/oauth/result?flow_id={started.flow_id}"
+def _failure(found: messages.GetAuthorizationResponse) -> CommandError:
+    """The failure in words: the reason, what to do, and what belongs to it."""
+    if found.reason == "FLOW_STATE_INVALID" and found.metadata.get("detail") == "expired":
+        return CommandError(f"nobody finished the connection in time; {AGAIN}", Exit.UNAVAILABLE)
+    advice = ADVICE.get(found.reason, f"{AGAIN}; if it repeats, see what the log of token-vault says")
+    facts = escape(" ".join(f"{key}={value}" for key, value in sorted(found.metadata.items())))
+    code = Exit.UNAVAILABLE if found.reason in PASSING else Exit.REFUSED
+    return CommandError(f"{found.reason}: the account was not connected; {advice} ({facts})", code)

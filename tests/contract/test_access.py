@@ -51,12 +51,16 @@ def test_behind_the_mesh_door_an_rpc_names_its_callers_and_has_no_route(method: 
 
 
 def test_what_only_reads_is_open_to_readers() -> None:
-    """But the key management and the audit log, which are the administrator's."""
+    """But keys and the audit log, which are the administrator's, and attempts to connect, which are the operator's."""
     reading = [method for method in methods(access_pb2.DOOR_KEY) if method.name.startswith(("Get", "List", "Tail"))]
     roles = {method.name: method.GetOptions().Extensions[access_pb2.minimum_role] for method in reading}
-    for_admins = {name for name, role in roles.items() if role != access_pb2.ROLE_READER}
+    for_others = {name: role for name, role in roles.items() if role != access_pb2.ROLE_READER}
 
-    assert for_admins == {"ListApiKeys", "ListAuditEntries"}
+    assert for_others == {
+        "GetAuthorization": access_pb2.ROLE_OPERATOR,
+        "ListApiKeys": access_pb2.ROLE_ADMIN,
+        "ListAuditEntries": access_pb2.ROLE_ADMIN,
+    }
 
 
 def test_no_two_rpcs_share_a_route() -> None:

@@ -46,6 +46,7 @@ class Side:
         address: Its mail address.
         key: An admin's key that is limited to it.
         key_id: The id of that key.
+        flow: Of an attempt to connect its account again.
         channel: The edge, with that key.
     """
 
@@ -56,12 +57,13 @@ class Side:
     address: str
     key: str
     key_id: str
+    flow: str
     channel: grpc.Channel
 
     @property
     def marks(self) -> tuple[str, ...]:
         """What nobody else may be told."""
-        return (self.tenant, self.subscription, self.event, self.message, self.address, self.key_id)
+        return (self.tenant, self.subscription, self.event, self.message, self.address, self.key_id, self.flow)
 
     def seen_in(self, answer: object) -> list[str]:
         """Its marks in an answer."""
@@ -83,6 +85,8 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
     event = eventually(lambda: created_events(mesh, tenant))[0]
     request = keys.CreateApiKeyRequest(display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant])
     key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
+    again = tenants.StartAuthorizationRequest(tenant_id=tenant)
+    started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
     return Side(
         tenant,
         made.subscription_id,
@@ -91,6 +95,7 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
         address,
         key.secret,
         key.api_key.api_key_id,
+        started.flow_id,
         with_key(channel, key.secret),
     )
 
@@ -165,6 +170,7 @@ def single(other: Side) -> dict[str, Message]:
         "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/GetAuthorization": tenants.GetAuthorizationRequest(flow_id=other.flow),
         "vault.v1.ApiKeyService/RevokeApiKey": keys.RevokeApiKeyRequest(api_key_id=other.key_id),
         "ingest.v1.SubscriptionService/CreateSubscription": subscriptions.CreateSubscriptionRequest(
             tenant_id=other.tenant
@@ -285,6 +291,7 @@ def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side
     ("POST", "/v1/tenants/{tenant}:reconcile"), ("GET", "/v1/events/{event}"),
     ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
     ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
+    ("GET", "/v1/authorizations/{flow}"),
 ])  # fmt: skip
 def test_no_route_touches_anything_of_another_tenant(
     mesh: Mesh, sides: tuple[Side, Side], verb: str, path: str

@@ -70,7 +70,7 @@ def _rpcs() -> Iterator[Rpc]:
 def _binding(rule: object) -> tuple[str, str]:
     verb = rule.WhichOneof("pattern")
     path = getattr(rule, verb)
-    for name in ("tenant_id", "subscription_id", "event_id", "api_key_id"):
+    for name in ("tenant_id", "subscription_id", "event_id", "api_key_id", "flow_id"):
         path = path.replace(f"{{{name}}}", "019a9f0e-7c1e-7000-8000-000000000000")
     return verb.upper(), path.replace("{provider}", "ms365")
 

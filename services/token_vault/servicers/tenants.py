@@ -16,6 +16,7 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, pag
 from services.token_vault.connect import Connector
 from services.token_vault.disconnect import Disconnector
 from services.token_vault.probe import Prober
+from services.token_vault.report import Reporter
 from services.token_vault.store.tenants import Scope, TenantFilter, status_name, tenant_message
 from services.token_vault.tenants import NAME_CHARACTERS, Tenants
 
@@ -28,10 +29,17 @@ class TenantServicer(TenantServiceServicer):
     """Answers keys about tenants."""
 
     def __init__(
-        self, tenants: Tenants, connector: Connector, disconnector: Disconnector, prober: Prober, clock: Clock
+        self,
+        tenants: Tenants,
+        connector: Connector,
+        reporter: Reporter,
+        disconnector: Disconnector,
+        prober: Prober,
+        clock: Clock,
     ) -> None:
         self._tenants = tenants
         self._connector = connector
+        self._reporter = reporter
         self._disconnector = disconnector
         self._prober = prober
         self._clock = clock
@@ -49,6 +57,21 @@ class TenantServicer(TenantServiceServicer):
         )
         response = pb.StartAuthorizationResponse(authorization_url=started.url, flow_id=started.flow_id)
         response.expires_at.FromDatetime(started.expires_at)
+        return response
+
+    @override
+    async def GetAuthorization(
+        self, request: pb.GetAuthorizationRequest, context: "_Context[Any, Any]"
+    ) -> pb.GetAuthorizationResponse:
+        told = await self._reporter.report(check_id("flow_id", request.flow_id), _scope())
+        response = pb.GetAuthorizationResponse(
+            flow_id=told.flow_id,
+            state=pb.AuthorizationState.Value(f"AUTHORIZATION_STATE_{told.state.upper()}"),
+            tenant_id=told.tenant_id,
+            reason=told.reason,
+            metadata=told.metadata,
+        )
+        response.expires_at.FromDatetime(told.expires_at)
         return response
 
     @override

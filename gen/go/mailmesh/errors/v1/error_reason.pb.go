@@ -102,6 +102,12 @@ const (
 	// Do: Check the path against the OpenAPI document.
 	// Sample: {"reason": "ROUTE_NOT_FOUND", "domain": "mailmesh", "metadata": {"path": "/v2/tenants"}}
 	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 15
+	// AUTHORIZATION_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: No attempt to connect an account has this flow id, it is more than a day old, or it is outside of the key's scope.
+	// Do: Check the id and the key; `ListTenants` shows what is connected.
+	// Sample: {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"flow_id": "019a9f0e-7c1e-7000-8000-000000000009"}}
+	ErrorReason_ERROR_REASON_AUTHORIZATION_NOT_FOUND ErrorReason = 16
 	// TENANT_NEEDS_REAUTHORIZATION has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The provider no longer honours the tenant's grant; `detail` has the provider's reason.
@@ -390,6 +396,7 @@ var (
 		13:  "ERROR_REASON_API_KEY_NOT_FOUND",
 		14:  "ERROR_REASON_DEAD_LETTER_NOT_FOUND",
 		15:  "ERROR_REASON_ROUTE_NOT_FOUND",
+		16:  "ERROR_REASON_AUTHORIZATION_NOT_FOUND",
 		20:  "ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION",
 		21:  "ERROR_REASON_TENANT_DISABLED",
 		22:  "ERROR_REASON_TENANT_DISCONNECTED",
@@ -450,6 +457,7 @@ var (
 		"ERROR_REASON_API_KEY_NOT_FOUND":            13,
 		"ERROR_REASON_DEAD_LETTER_NOT_FOUND":        14,
 		"ERROR_REASON_ROUTE_NOT_FOUND":              15,
+		"ERROR_REASON_AUTHORIZATION_NOT_FOUND":      16,
 		"ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION": 20,
 		"ERROR_REASON_TENANT_DISABLED":              21,
 		"ERROR_REASON_TENANT_DISCONNECTED":          22,
@@ -529,7 +537,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x89\x10\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3\x10\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -544,7 +552,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_EVENT_NOT_FOUND\x10\f\x12\"\n" +
 	"\x1eERROR_REASON_API_KEY_NOT_FOUND\x10\r\x12&\n" +
 	"\"ERROR_REASON_DEAD_LETTER_NOT_FOUND\x10\x0e\x12 \n" +
-	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x0f\x12-\n" +
+	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x0f\x12(\n" +
+	"$ERROR_REASON_AUTHORIZATION_NOT_FOUND\x10\x10\x12-\n" +
 	")ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION\x10\x14\x12 \n" +
 	"\x1cERROR_REASON_TENANT_DISABLED\x10\x15\x12$\n" +
 	" ERROR_REASON_TENANT_DISCONNECTED\x10\x16\x12 \n" +

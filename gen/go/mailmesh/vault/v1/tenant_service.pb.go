@@ -25,6 +25,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// AuthorizationState says how far an attempt to connect an account has come.
+type AuthorizationState int32
+
+const (
+	// AUTHORIZATION_STATE_UNSPECIFIED is never sent.
+	AuthorizationState_AUTHORIZATION_STATE_UNSPECIFIED AuthorizationState = 0
+	// AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page.
+	AuthorizationState_AUTHORIZATION_STATE_PENDING AuthorizationState = 1
+	// AUTHORIZATION_STATE_CONNECTED: the account is connected. Final.
+	AuthorizationState_AUTHORIZATION_STATE_CONNECTED AuthorizationState = 2
+	// AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final.
+	AuthorizationState_AUTHORIZATION_STATE_FAILED AuthorizationState = 3
+)
+
+// Enum value maps for AuthorizationState.
+var (
+	AuthorizationState_name = map[int32]string{
+		0: "AUTHORIZATION_STATE_UNSPECIFIED",
+		1: "AUTHORIZATION_STATE_PENDING",
+		2: "AUTHORIZATION_STATE_CONNECTED",
+		3: "AUTHORIZATION_STATE_FAILED",
+	}
+	AuthorizationState_value = map[string]int32{
+		"AUTHORIZATION_STATE_UNSPECIFIED": 0,
+		"AUTHORIZATION_STATE_PENDING":     1,
+		"AUTHORIZATION_STATE_CONNECTED":   2,
+		"AUTHORIZATION_STATE_FAILED":      3,
+	}
+)
+
+func (x AuthorizationState) Enum() *AuthorizationState {
+	p := new(AuthorizationState)
+	*p = x
+	return p
+}
+
+func (x AuthorizationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuthorizationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_vault_v1_tenant_service_proto_enumTypes[0].Descriptor()
+}
+
+func (AuthorizationState) Type() protoreflect.EnumType {
+	return &file_mailmesh_vault_v1_tenant_service_proto_enumTypes[0]
+}
+
+func (x AuthorizationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuthorizationState.Descriptor instead.
+func (AuthorizationState) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{0}
+}
+
 // StartAuthorizationRequest asks for an address to connect an account.
 type StartAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -106,7 +163,7 @@ type StartAuthorizationResponse struct {
 	AuthorizationUrl string `protobuf:"bytes,1,opt,name=authorization_url,json=authorizationUrl,proto3" json:"authorization_url,omitempty"`
 	// expires_at is when the ticket ends.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// flow_id names the flow in the audit log and in the final page's address.
+	// flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address.
 	FlowId        string `protobuf:"bytes,3,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -163,6 +220,145 @@ func (x *StartAuthorizationResponse) GetFlowId() string {
 	return ""
 }
 
+// GetAuthorizationRequest names an attempt to connect an account.
+type GetAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// flow_id is what `StartAuthorization` answered, a UUID.
+	FlowId        string `protobuf:"bytes,1,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthorizationRequest) Reset() {
+	*x = GetAuthorizationRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthorizationRequest) ProtoMessage() {}
+
+func (x *GetAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*GetAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetAuthorizationRequest) GetFlowId() string {
+	if x != nil {
+		return x.FlowId
+	}
+	return ""
+}
+
+// GetAuthorizationResponse says how it goes.
+type GetAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// flow_id is the one that was asked for.
+	FlowId string `protobuf:"bytes,1,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
+	// state says how far it has come.
+	State AuthorizationState `protobuf:"varint,2,opt,name=state,proto3,enum=mailmesh.vault.v1.AuthorizationState" json:"state,omitempty"`
+	// tenant_id is the tenant that was connected, new or again. Empty in the other states.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// reason says why it failed, as an `ErrorReason` without prefix, the same as the page that the browser was shown:
+	// CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
+	// where there is one, which is "expired" for what nobody finished in time. Empty in the other states.
+	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthorizationResponse) Reset() {
+	*x = GetAuthorizationResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthorizationResponse) ProtoMessage() {}
+
+func (x *GetAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*GetAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetAuthorizationResponse) GetFlowId() string {
+	if x != nil {
+		return x.FlowId
+	}
+	return ""
+}
+
+func (x *GetAuthorizationResponse) GetState() AuthorizationState {
+	if x != nil {
+		return x.State
+	}
+	return AuthorizationState_AUTHORIZATION_STATE_UNSPECIFIED
+}
+
+func (x *GetAuthorizationResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *GetAuthorizationResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *GetAuthorizationResponse) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *GetAuthorizationResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 // ListTenantsRequest asks for a page of tenants.
 type ListTenantsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -182,7 +378,7 @@ type ListTenantsRequest struct {
 
 func (x *ListTenantsRequest) Reset() {
 	*x = ListTenantsRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +390,7 @@ func (x *ListTenantsRequest) String() string {
 func (*ListTenantsRequest) ProtoMessage() {}
 
 func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +403,7 @@ func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTenantsRequest.ProtoReflect.Descriptor instead.
 func (*ListTenantsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListTenantsRequest) GetPageSize() int32 {
@@ -258,7 +454,7 @@ type ListTenantsResponse struct {
 
 func (x *ListTenantsResponse) Reset() {
 	*x = ListTenantsResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[3]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +466,7 @@ func (x *ListTenantsResponse) String() string {
 func (*ListTenantsResponse) ProtoMessage() {}
 
 func (x *ListTenantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[3]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +479,7 @@ func (x *ListTenantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTenantsResponse.ProtoReflect.Descriptor instead.
 func (*ListTenantsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListTenantsResponse) GetTenants() []*Tenant {
@@ -311,7 +507,7 @@ type GetTenantRequest struct {
 
 func (x *GetTenantRequest) Reset() {
 	*x = GetTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[4]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -323,7 +519,7 @@ func (x *GetTenantRequest) String() string {
 func (*GetTenantRequest) ProtoMessage() {}
 
 func (x *GetTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[4]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -336,7 +532,7 @@ func (x *GetTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTenantRequest.ProtoReflect.Descriptor instead.
 func (*GetTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetTenantRequest) GetTenantId() string {
@@ -357,7 +553,7 @@ type GetTenantResponse struct {
 
 func (x *GetTenantResponse) Reset() {
 	*x = GetTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[5]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +565,7 @@ func (x *GetTenantResponse) String() string {
 func (*GetTenantResponse) ProtoMessage() {}
 
 func (x *GetTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[5]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +578,7 @@ func (x *GetTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTenantResponse.ProtoReflect.Descriptor instead.
 func (*GetTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetTenantResponse) GetTenant() *Tenant {
@@ -407,7 +603,7 @@ type UpdateTenantRequest struct {
 
 func (x *UpdateTenantRequest) Reset() {
 	*x = UpdateTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[6]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +615,7 @@ func (x *UpdateTenantRequest) String() string {
 func (*UpdateTenantRequest) ProtoMessage() {}
 
 func (x *UpdateTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[6]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +628,7 @@ func (x *UpdateTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateTenantRequest.ProtoReflect.Descriptor instead.
 func (*UpdateTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdateTenantRequest) GetTenantId() string {
@@ -467,7 +663,7 @@ type UpdateTenantResponse struct {
 
 func (x *UpdateTenantResponse) Reset() {
 	*x = UpdateTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[7]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +675,7 @@ func (x *UpdateTenantResponse) String() string {
 func (*UpdateTenantResponse) ProtoMessage() {}
 
 func (x *UpdateTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[7]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +688,7 @@ func (x *UpdateTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateTenantResponse.ProtoReflect.Descriptor instead.
 func (*UpdateTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateTenantResponse) GetTenant() *Tenant {
@@ -515,7 +711,7 @@ type DisableTenantRequest struct {
 
 func (x *DisableTenantRequest) Reset() {
 	*x = DisableTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[8]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +723,7 @@ func (x *DisableTenantRequest) String() string {
 func (*DisableTenantRequest) ProtoMessage() {}
 
 func (x *DisableTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[8]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +736,7 @@ func (x *DisableTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTenantRequest.ProtoReflect.Descriptor instead.
 func (*DisableTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DisableTenantRequest) GetTenantId() string {
@@ -568,7 +764,7 @@ type DisableTenantResponse struct {
 
 func (x *DisableTenantResponse) Reset() {
 	*x = DisableTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[9]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +776,7 @@ func (x *DisableTenantResponse) String() string {
 func (*DisableTenantResponse) ProtoMessage() {}
 
 func (x *DisableTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[9]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +789,7 @@ func (x *DisableTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableTenantResponse.ProtoReflect.Descriptor instead.
 func (*DisableTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DisableTenantResponse) GetTenant() *Tenant {
@@ -614,7 +810,7 @@ type EnableTenantRequest struct {
 
 func (x *EnableTenantRequest) Reset() {
 	*x = EnableTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +822,7 @@ func (x *EnableTenantRequest) String() string {
 func (*EnableTenantRequest) ProtoMessage() {}
 
 func (x *EnableTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +835,7 @@ func (x *EnableTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableTenantRequest.ProtoReflect.Descriptor instead.
 func (*EnableTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EnableTenantRequest) GetTenantId() string {
@@ -660,7 +856,7 @@ type EnableTenantResponse struct {
 
 func (x *EnableTenantResponse) Reset() {
 	*x = EnableTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +868,7 @@ func (x *EnableTenantResponse) String() string {
 func (*EnableTenantResponse) ProtoMessage() {}
 
 func (x *EnableTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +881,7 @@ func (x *EnableTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableTenantResponse.ProtoReflect.Descriptor instead.
 func (*EnableTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EnableTenantResponse) GetTenant() *Tenant {
@@ -706,7 +902,7 @@ type DisconnectTenantRequest struct {
 
 func (x *DisconnectTenantRequest) Reset() {
 	*x = DisconnectTenantRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +914,7 @@ func (x *DisconnectTenantRequest) String() string {
 func (*DisconnectTenantRequest) ProtoMessage() {}
 
 func (x *DisconnectTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +927,7 @@ func (x *DisconnectTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectTenantRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectTenantRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DisconnectTenantRequest) GetTenantId() string {
@@ -752,7 +948,7 @@ type DisconnectTenantResponse struct {
 
 func (x *DisconnectTenantResponse) Reset() {
 	*x = DisconnectTenantResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +960,7 @@ func (x *DisconnectTenantResponse) String() string {
 func (*DisconnectTenantResponse) ProtoMessage() {}
 
 func (x *DisconnectTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[13]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +973,7 @@ func (x *DisconnectTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectTenantResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectTenantResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DisconnectTenantResponse) GetTenant() *Tenant {
@@ -798,7 +994,7 @@ type TestConnectionRequest struct {
 
 func (x *TestConnectionRequest) Reset() {
 	*x = TestConnectionRequest{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +1006,7 @@ func (x *TestConnectionRequest) String() string {
 func (*TestConnectionRequest) ProtoMessage() {}
 
 func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[14]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +1019,7 @@ func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
 func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TestConnectionRequest) GetTenantId() string {
@@ -857,7 +1053,7 @@ type TestConnectionResponse struct {
 
 func (x *TestConnectionResponse) Reset() {
 	*x = TestConnectionResponse{}
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +1065,7 @@ func (x *TestConnectionResponse) String() string {
 func (*TestConnectionResponse) ProtoMessage() {}
 
 func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[15]
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +1078,7 @@ func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
 func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TestConnectionResponse) GetIsHealthy() bool {
@@ -949,7 +1145,20 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x11authorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01R\x10authorizationUrl\x129\n" +
 	"\n" +
 	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x17\n" +
-	"\aflow_id\x18\x03 \x01(\tR\x06flowId\"\xe1\x01\n" +
+	"\aflow_id\x18\x03 \x01(\tR\x06flowId\"8\n" +
+	"\x17GetAuthorizationRequest\x12\x1d\n" +
+	"\aflow_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06flowId\"\xf4\x02\n" +
+	"\x18GetAuthorizationResponse\x12\x17\n" +
+	"\aflow_id\x18\x01 \x01(\tR\x06flowId\x12;\n" +
+	"\x05state\x18\x02 \x01(\x0e2%.mailmesh.vault.v1.AuthorizationStateR\x05state\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12U\n" +
+	"\bmetadata\x18\x05 \x03(\v29.mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntryR\bmetadata\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\x01\n" +
 	"\x12ListTenantsRequest\x12!\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
 	"\n" +
@@ -994,9 +1203,16 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x10provider_address\x18\x04 \x01(\tR\x0fproviderAddress\x12%\n" +
 	"\x0emissing_scopes\x18\x05 \x03(\tR\rmissingScopes\x127\n" +
 	"\ttested_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\btestedAt\x121\n" +
-	"\x14latency_milliseconds\x18\a \x01(\x05R\x13latencyMilliseconds2\xc1\t\n" +
+	"\x14latency_milliseconds\x18\a \x01(\x05R\x13latencyMilliseconds*\x9d\x01\n" +
+	"\x12AuthorizationState\x12#\n" +
+	"\x1fAUTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bAUTHORIZATION_STATE_PENDING\x10\x01\x12!\n" +
+	"\x1dAUTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n" +
+	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xd9\n" +
+	"\n" +
 	"\rTenantService\x12\xa0\x01\n" +
-	"\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants:startAuthorization\x12\x86\x01\n" +
+	"\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants:startAuthorization\x12\x95\x01\n" +
+	"\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\x86\x01\n" +
 	"\vListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"(\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1eZ\x0f\x12\r/auth/tenants\x12\v/v1/tenants\x12{\n" +
 	"\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"#\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n" +
 	"\fUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c:\x01*2\x17/v1/tenants/{tenant_id}\x12\x92\x01\n" +
@@ -1017,61 +1233,71 @@ func file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_vault_v1_tenant_service_proto_rawDescData
 }
 
-var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_mailmesh_vault_v1_tenant_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
-	(*StartAuthorizationRequest)(nil),  // 0: mailmesh.vault.v1.StartAuthorizationRequest
-	(*StartAuthorizationResponse)(nil), // 1: mailmesh.vault.v1.StartAuthorizationResponse
-	(*ListTenantsRequest)(nil),         // 2: mailmesh.vault.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),        // 3: mailmesh.vault.v1.ListTenantsResponse
-	(*GetTenantRequest)(nil),           // 4: mailmesh.vault.v1.GetTenantRequest
-	(*GetTenantResponse)(nil),          // 5: mailmesh.vault.v1.GetTenantResponse
-	(*UpdateTenantRequest)(nil),        // 6: mailmesh.vault.v1.UpdateTenantRequest
-	(*UpdateTenantResponse)(nil),       // 7: mailmesh.vault.v1.UpdateTenantResponse
-	(*DisableTenantRequest)(nil),       // 8: mailmesh.vault.v1.DisableTenantRequest
-	(*DisableTenantResponse)(nil),      // 9: mailmesh.vault.v1.DisableTenantResponse
-	(*EnableTenantRequest)(nil),        // 10: mailmesh.vault.v1.EnableTenantRequest
-	(*EnableTenantResponse)(nil),       // 11: mailmesh.vault.v1.EnableTenantResponse
-	(*DisconnectTenantRequest)(nil),    // 12: mailmesh.vault.v1.DisconnectTenantRequest
-	(*DisconnectTenantResponse)(nil),   // 13: mailmesh.vault.v1.DisconnectTenantResponse
-	(*TestConnectionRequest)(nil),      // 14: mailmesh.vault.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),     // 15: mailmesh.vault.v1.TestConnectionResponse
-	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
-	(TenantStatus)(0),                  // 17: mailmesh.vault.v1.TenantStatus
-	(*Tenant)(nil),                     // 18: mailmesh.vault.v1.Tenant
-	(*fieldmaskpb.FieldMask)(nil),      // 19: google.protobuf.FieldMask
+	(AuthorizationState)(0),            // 0: mailmesh.vault.v1.AuthorizationState
+	(*StartAuthorizationRequest)(nil),  // 1: mailmesh.vault.v1.StartAuthorizationRequest
+	(*StartAuthorizationResponse)(nil), // 2: mailmesh.vault.v1.StartAuthorizationResponse
+	(*GetAuthorizationRequest)(nil),    // 3: mailmesh.vault.v1.GetAuthorizationRequest
+	(*GetAuthorizationResponse)(nil),   // 4: mailmesh.vault.v1.GetAuthorizationResponse
+	(*ListTenantsRequest)(nil),         // 5: mailmesh.vault.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),        // 6: mailmesh.vault.v1.ListTenantsResponse
+	(*GetTenantRequest)(nil),           // 7: mailmesh.vault.v1.GetTenantRequest
+	(*GetTenantResponse)(nil),          // 8: mailmesh.vault.v1.GetTenantResponse
+	(*UpdateTenantRequest)(nil),        // 9: mailmesh.vault.v1.UpdateTenantRequest
+	(*UpdateTenantResponse)(nil),       // 10: mailmesh.vault.v1.UpdateTenantResponse
+	(*DisableTenantRequest)(nil),       // 11: mailmesh.vault.v1.DisableTenantRequest
+	(*DisableTenantResponse)(nil),      // 12: mailmesh.vault.v1.DisableTenantResponse
+	(*EnableTenantRequest)(nil),        // 13: mailmesh.vault.v1.EnableTenantRequest
+	(*EnableTenantResponse)(nil),       // 14: mailmesh.vault.v1.EnableTenantResponse
+	(*DisconnectTenantRequest)(nil),    // 15: mailmesh.vault.v1.DisconnectTenantRequest
+	(*DisconnectTenantResponse)(nil),   // 16: mailmesh.vault.v1.DisconnectTenantResponse
+	(*TestConnectionRequest)(nil),      // 17: mailmesh.vault.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),     // 18: mailmesh.vault.v1.TestConnectionResponse
+	nil,                                // 19: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	(*timestamppb.Timestamp)(nil),      // 20: google.protobuf.Timestamp
+	(TenantStatus)(0),                  // 21: mailmesh.vault.v1.TenantStatus
+	(*Tenant)(nil),                     // 22: mailmesh.vault.v1.Tenant
+	(*fieldmaskpb.FieldMask)(nil),      // 23: google.protobuf.FieldMask
 }
 var file_mailmesh_vault_v1_tenant_service_proto_depIdxs = []int32{
-	16, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 1: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
-	18, // 2: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
-	18, // 3: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	19, // 4: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18, // 5: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	18, // 6: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	18, // 7: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	18, // 8: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	16, // 9: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
-	0,  // 10: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
-	2,  // 11: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
-	4,  // 12: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
-	6,  // 13: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
-	8,  // 14: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
-	10, // 15: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
-	12, // 16: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
-	14, // 17: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
-	1,  // 18: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
-	3,  // 19: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
-	5,  // 20: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
-	7,  // 21: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
-	9,  // 22: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
-	11, // 23: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
-	13, // 24: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
-	15, // 25: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
-	18, // [18:26] is the sub-list for method output_type
-	10, // [10:18] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	20, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 1: mailmesh.vault.v1.GetAuthorizationResponse.state:type_name -> mailmesh.vault.v1.AuthorizationState
+	19, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	20, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
+	22, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
+	22, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	23, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	22, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	22, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	22, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	20, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
+	1,  // 13: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
+	3,  // 14: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
+	5,  // 15: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
+	7,  // 16: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
+	9,  // 17: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
+	11, // 18: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
+	13, // 19: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
+	15, // 20: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
+	17, // 21: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
+	2,  // 22: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
+	4,  // 23: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
+	6,  // 24: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
+	8,  // 25: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
+	10, // 26: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
+	12, // 27: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
+	14, // 28: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
+	16, // 29: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
+	18, // 30: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
+	22, // [22:31] is the sub-list for method output_type
+	13, // [13:22] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_tenant_service_proto_init() }
@@ -1085,13 +1311,14 @@ func file_mailmesh_vault_v1_tenant_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_tenant_service_proto_rawDesc), len(file_mailmesh_vault_v1_tenant_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   16,
+			NumEnums:      1,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_mailmesh_vault_v1_tenant_service_proto_goTypes,
 		DependencyIndexes: file_mailmesh_vault_v1_tenant_service_proto_depIdxs,
+		EnumInfos:         file_mailmesh_vault_v1_tenant_service_proto_enumTypes,
 		MessageInfos:      file_mailmesh_vault_v1_tenant_service_proto_msgTypes,
 	}.Build()
 	File_mailmesh_vault_v1_tenant_service_proto = out.File

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	TenantService_StartAuthorization_FullMethodName = "/mailmesh.vault.v1.TenantService/StartAuthorization"
+	TenantService_GetAuthorization_FullMethodName   = "/mailmesh.vault.v1.TenantService/GetAuthorization"
 	TenantService_ListTenants_FullMethodName        = "/mailmesh.vault.v1.TenantService/ListTenants"
 	TenantService_GetTenant_FullMethodName          = "/mailmesh.vault.v1.TenantService/GetTenant"
 	TenantService_UpdateTenant_FullMethodName       = "/mailmesh.vault.v1.TenantService/UpdateTenant"
@@ -43,6 +44,12 @@ type TenantServiceClient interface {
 	// Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
 	// tenants would connect a new one.
 	StartAuthorization(ctx context.Context, in *StartAuthorizationRequest, opts ...grpc.CallOption) (*StartAuthorizationResponse, error)
+	// GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+	// later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+	//
+	// A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+	// Reasons: AUTHORIZATION_NOT_FOUND.
+	GetAuthorization(ctx context.Context, in *GetAuthorizationRequest, opts ...grpc.CallOption) (*GetAuthorizationResponse, error)
 	// ListTenants lists tenants by `created_at`, oldest first, then by id.
 	ListTenants(ctx context.Context, in *ListTenantsRequest, opts ...grpc.CallOption) (*ListTenantsResponse, error)
 	// GetTenant reads one tenant.
@@ -75,6 +82,16 @@ func (c *tenantServiceClient) StartAuthorization(ctx context.Context, in *StartA
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StartAuthorizationResponse)
 	err := c.cc.Invoke(ctx, TenantService_StartAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tenantServiceClient) GetAuthorization(ctx context.Context, in *GetAuthorizationRequest, opts ...grpc.CallOption) (*GetAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAuthorizationResponse)
+	err := c.cc.Invoke(ctx, TenantService_GetAuthorization_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +182,12 @@ type TenantServiceServer interface {
 	// Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
 	// tenants would connect a new one.
 	StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error)
+	// GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+	// later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+	//
+	// A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+	// Reasons: AUTHORIZATION_NOT_FOUND.
+	GetAuthorization(context.Context, *GetAuthorizationRequest) (*GetAuthorizationResponse, error)
 	// ListTenants lists tenants by `created_at`, oldest first, then by id.
 	ListTenants(context.Context, *ListTenantsRequest) (*ListTenantsResponse, error)
 	// GetTenant reads one tenant.
@@ -195,6 +218,9 @@ type UnimplementedTenantServiceServer struct{}
 
 func (UnimplementedTenantServiceServer) StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StartAuthorization not implemented")
+}
+func (UnimplementedTenantServiceServer) GetAuthorization(context.Context, *GetAuthorizationRequest) (*GetAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAuthorization not implemented")
 }
 func (UnimplementedTenantServiceServer) ListTenants(context.Context, *ListTenantsRequest) (*ListTenantsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTenants not implemented")
@@ -252,6 +278,24 @@ func _TenantService_StartAuthorization_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(TenantServiceServer).StartAuthorization(ctx, req.(*StartAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TenantService_GetAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).GetAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_GetAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).GetAuthorization(ctx, req.(*GetAuthorizationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -392,6 +436,10 @@ var TenantService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "StartAuthorization",
 			Handler:    _TenantService_StartAuthorization_Handler,
+		},
+		{
+			MethodName: "GetAuthorization",
+			Handler:    _TenantService_GetAuthorization_Handler,
 		},
 		{
 			MethodName: "ListTenants",

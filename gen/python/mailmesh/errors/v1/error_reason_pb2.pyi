@@ -110,6 +110,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Check the path against the OpenAPI document.
     Sample: {"reason": "ROUTE_NOT_FOUND", "domain": "mailmesh", "metadata": {"path": "/v2/tenants"}}
     """
+    ERROR_REASON_AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 16
+    """AUTHORIZATION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: No attempt to connect an account has this flow id, it is more than a day old, or it is outside of the key's scope.
+    Do: Check the id and the key; `ListTenants` shows what is connected.
+    Sample: {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"flow_id": "019a9f0e-7c1e-7000-8000-000000000009"}}
+    """
     ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION: _ErrorReason.ValueType  # 20
     """TENANT_NEEDS_REAUTHORIZATION has the gRPC code FAILED_PRECONDITION.
 
@@ -514,6 +521,13 @@ ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 15
 When: The edge has nothing at this path or under this gRPC name.
 Do: Check the path against the OpenAPI document.
 Sample: {"reason": "ROUTE_NOT_FOUND", "domain": "mailmesh", "metadata": {"path": "/v2/tenants"}}
+"""
+ERROR_REASON_AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 16
+"""AUTHORIZATION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: No attempt to connect an account has this flow id, it is more than a day old, or it is outside of the key's scope.
+Do: Check the id and the key; `ListTenants` shows what is connected.
+Sample: {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"flow_id": "019a9f0e-7c1e-7000-8000-000000000009"}}
 """
 ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION: ErrorReason.ValueType  # 20
 """TENANT_NEEDS_REAUTHORIZATION has the gRPC code FAILED_PRECONDITION.

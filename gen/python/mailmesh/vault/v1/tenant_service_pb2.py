@@ -30,7 +30,7 @@ from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_acce
 from mailmesh.vault.v1 import tenant_pb2 as mailmesh_dot_vault_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\x82\x01\n\x19StartAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nlogin_hint\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"}\n\x1aStartAuthorizationResponse\x12\x1e\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66low_id\x18\x03 \x01(\t\"\xaf\x01\n\x12ListTenantsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08provider\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatusB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x13ListTenantsResponse\x12*\n\x07tenants\x18\x01 \x03(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x10GetTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"\x81\x01\n\x13UpdateTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"A\n\x14UpdateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"C\n\x14\x44isableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04note\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"B\n\x15\x44isableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\".\n\x13\x45nableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"A\n\x14\x45nableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"2\n\x17\x44isconnectTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x18\x44isconnectTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"0\n\x15TestConnectionRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xcb\x01\n\x16TestConnectionResponse\x12\x12\n\nis_healthy\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x18\n\x10provider_address\x18\x04 \x01(\t\x12\x16\n\x0emissing_scopes\x18\x05 \x03(\t\x12-\n\ttested_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14latency_milliseconds\x18\x07 \x01(\x05\x32\xc1\t\n\rTenantService\x12\xa0\x01\n\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants:startAuthorization:\x01*\x12\x86\x01\n\x0bListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"(\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x0b/v1/tenantsZ\x0f\x12\r/auth/tenants\x12{\n\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"#\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n\x0cUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a\'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c\x32\x17/v1/tenants/{tenant_id}:\x01*\x12\x92\x01\n\rDisableTenant\x12\'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$\"\x1f/v1/tenants/{tenant_id}:disable:\x01*\x12\x8e\x01\n\x0c\x45nableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a\'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants/{tenant_id}:enable:\x01*\x12\xbb\x01\n\x10\x44isconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x44\"\"/v1/tenants/{tenant_id}:disconnect:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\x12\x92\x01\n\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!\"\x1c/v1/tenants/{tenant_id}:test:\x01*\x1a\x04\x88\xce\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\x82\x01\n\x19StartAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nlogin_hint\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"}\n\x1aStartAuthorizationResponse\x12\x1e\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66low_id\x18\x03 \x01(\t\"0\n\x17GetAuthorizationRequest\x12\x15\n\x07\x66low_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xb2\x02\n\x18GetAuthorizationResponse\x12\x0f\n\x07\x66low_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.mailmesh.vault.v1.AuthorizationState\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12K\n\x08metadata\x18\x05 \x03(\x0b\x32\x39.mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xaf\x01\n\x12ListTenantsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08provider\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatusB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x13ListTenantsResponse\x12*\n\x07tenants\x18\x01 \x03(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x10GetTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"\x81\x01\n\x13UpdateTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"A\n\x14UpdateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"C\n\x14\x44isableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04note\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"B\n\x15\x44isableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\".\n\x13\x45nableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"A\n\x14\x45nableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"2\n\x17\x44isconnectTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x18\x44isconnectTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"0\n\x15TestConnectionRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xcb\x01\n\x16TestConnectionResponse\x12\x12\n\nis_healthy\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x18\n\x10provider_address\x18\x04 \x01(\t\x12\x16\n\x0emissing_scopes\x18\x05 \x03(\t\x12-\n\ttested_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14latency_milliseconds\x18\x07 \x01(\x05*\x9d\x01\n\x12\x41uthorizationState\x12#\n\x1f\x41UTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41UTHORIZATION_STATE_PENDING\x10\x01\x12!\n\x1d\x41UTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n\x1a\x41UTHORIZATION_STATE_FAILED\x10\x03\x32\xd9\n\n\rTenantService\x12\xa0\x01\n\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants:startAuthorization:\x01*\x12\x95\x01\n\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\x86\x01\n\x0bListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"(\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x0b/v1/tenantsZ\x0f\x12\r/auth/tenants\x12{\n\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"#\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n\x0cUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a\'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c\x32\x17/v1/tenants/{tenant_id}:\x01*\x12\x92\x01\n\rDisableTenant\x12\'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$\"\x1f/v1/tenants/{tenant_id}:disable:\x01*\x12\x8e\x01\n\x0c\x45nableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a\'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants/{tenant_id}:enable:\x01*\x12\xbb\x01\n\x10\x44isconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x44\"\"/v1/tenants/{tenant_id}:disconnect:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\x12\x92\x01\n\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!\"\x1c/v1/tenants/{tenant_id}:test:\x01*\x1a\x04\x88\xce\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +47,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTAUTHORIZATIONREQUEST'].fields_by_name['display_name']._serialized_options = b'\342A\001\001'
   _globals['_STARTAUTHORIZATIONRESPONSE'].fields_by_name['authorization_url']._loaded_options = None
   _globals['_STARTAUTHORIZATIONRESPONSE'].fields_by_name['authorization_url']._serialized_options = b'\200\001\001'
+  _globals['_GETAUTHORIZATIONREQUEST'].fields_by_name['flow_id']._loaded_options = None
+  _globals['_GETAUTHORIZATIONREQUEST'].fields_by_name['flow_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._loaded_options = None
+  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_LISTTENANTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTTENANTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTTENANTSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -79,6 +83,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_TENANTSERVICE'].methods_by_name['StartAuthorization']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['StartAuthorization']._serialized_options = b'\220\316\030\002\202\323\344\223\002#\"\036/v1/tenants:startAuthorization:\001*'
+  _globals['_TENANTSERVICE'].methods_by_name['GetAuthorization']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['GetAuthorization']._serialized_options = b'\220\316\030\002\202\323\344\223\002\036\022\034/v1/authorizations/{flow_id}'
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._serialized_options = b'\220\316\030\001\202\323\344\223\002\036\022\013/v1/tenantsZ\017\022\r/auth/tenants'
   _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._loaded_options = None
@@ -93,38 +99,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['DisconnectTenant']._serialized_options = b'\220\316\030\002\202\323\344\223\002D\"\"/v1/tenants/{tenant_id}:disconnect:\001*Z\033*\031/auth/tenants/{tenant_id}'
   _globals['_TENANTSERVICE'].methods_by_name['TestConnection']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['TestConnection']._serialized_options = b'\220\316\030\002\202\323\344\223\002!\"\034/v1/tenants/{tenant_id}:test:\001*'
+  _globals['_AUTHORIZATIONSTATE']._serialized_start=2085
+  _globals['_AUTHORIZATIONSTATE']._serialized_end=2242
   _globals['_STARTAUTHORIZATIONREQUEST']._serialized_start=257
   _globals['_STARTAUTHORIZATIONREQUEST']._serialized_end=387
   _globals['_STARTAUTHORIZATIONRESPONSE']._serialized_start=389
   _globals['_STARTAUTHORIZATIONRESPONSE']._serialized_end=514
-  _globals['_LISTTENANTSREQUEST']._serialized_start=517
-  _globals['_LISTTENANTSREQUEST']._serialized_end=692
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=694
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=784
-  _globals['_GETTENANTREQUEST']._serialized_start=786
-  _globals['_GETTENANTREQUEST']._serialized_end=829
-  _globals['_GETTENANTRESPONSE']._serialized_start=831
-  _globals['_GETTENANTRESPONSE']._serialized_end=893
-  _globals['_UPDATETENANTREQUEST']._serialized_start=896
-  _globals['_UPDATETENANTREQUEST']._serialized_end=1025
-  _globals['_UPDATETENANTRESPONSE']._serialized_start=1027
-  _globals['_UPDATETENANTRESPONSE']._serialized_end=1092
-  _globals['_DISABLETENANTREQUEST']._serialized_start=1094
-  _globals['_DISABLETENANTREQUEST']._serialized_end=1161
-  _globals['_DISABLETENANTRESPONSE']._serialized_start=1163
-  _globals['_DISABLETENANTRESPONSE']._serialized_end=1229
-  _globals['_ENABLETENANTREQUEST']._serialized_start=1231
-  _globals['_ENABLETENANTREQUEST']._serialized_end=1277
-  _globals['_ENABLETENANTRESPONSE']._serialized_start=1279
-  _globals['_ENABLETENANTRESPONSE']._serialized_end=1344
-  _globals['_DISCONNECTTENANTREQUEST']._serialized_start=1346
-  _globals['_DISCONNECTTENANTREQUEST']._serialized_end=1396
-  _globals['_DISCONNECTTENANTRESPONSE']._serialized_start=1398
-  _globals['_DISCONNECTTENANTRESPONSE']._serialized_end=1467
-  _globals['_TESTCONNECTIONREQUEST']._serialized_start=1469
-  _globals['_TESTCONNECTIONREQUEST']._serialized_end=1517
-  _globals['_TESTCONNECTIONRESPONSE']._serialized_start=1520
-  _globals['_TESTCONNECTIONRESPONSE']._serialized_end=1723
-  _globals['_TENANTSERVICE']._serialized_start=1726
-  _globals['_TENANTSERVICE']._serialized_end=2943
+  _globals['_GETAUTHORIZATIONREQUEST']._serialized_start=516
+  _globals['_GETAUTHORIZATIONREQUEST']._serialized_end=564
+  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_start=567
+  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_end=873
+  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_start=826
+  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_end=873
+  _globals['_LISTTENANTSREQUEST']._serialized_start=876
+  _globals['_LISTTENANTSREQUEST']._serialized_end=1051
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=1053
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=1143
+  _globals['_GETTENANTREQUEST']._serialized_start=1145
+  _globals['_GETTENANTREQUEST']._serialized_end=1188
+  _globals['_GETTENANTRESPONSE']._serialized_start=1190
+  _globals['_GETTENANTRESPONSE']._serialized_end=1252
+  _globals['_UPDATETENANTREQUEST']._serialized_start=1255
+  _globals['_UPDATETENANTREQUEST']._serialized_end=1384
+  _globals['_UPDATETENANTRESPONSE']._serialized_start=1386
+  _globals['_UPDATETENANTRESPONSE']._serialized_end=1451
+  _globals['_DISABLETENANTREQUEST']._serialized_start=1453
+  _globals['_DISABLETENANTREQUEST']._serialized_end=1520
+  _globals['_DISABLETENANTRESPONSE']._serialized_start=1522
+  _globals['_DISABLETENANTRESPONSE']._serialized_end=1588
+  _globals['_ENABLETENANTREQUEST']._serialized_start=1590
+  _globals['_ENABLETENANTREQUEST']._serialized_end=1636
+  _globals['_ENABLETENANTRESPONSE']._serialized_start=1638
+  _globals['_ENABLETENANTRESPONSE']._serialized_end=1703
+  _globals['_DISCONNECTTENANTREQUEST']._serialized_start=1705
+  _globals['_DISCONNECTTENANTREQUEST']._serialized_end=1755
+  _globals['_DISCONNECTTENANTRESPONSE']._serialized_start=1757
+  _globals['_DISCONNECTTENANTRESPONSE']._serialized_end=1826
+  _globals['_TESTCONNECTIONREQUEST']._serialized_start=1828
+  _globals['_TESTCONNECTIONREQUEST']._serialized_end=1876
+  _globals['_TESTCONNECTIONRESPONSE']._serialized_start=1879
+  _globals['_TESTCONNECTIONRESPONSE']._serialized_end=2082
+  _globals['_TENANTSERVICE']._serialized_start=2245
+  _globals['_TENANTSERVICE']._serialized_end=3614
 # @@protoc_insertion_point(module_scope)

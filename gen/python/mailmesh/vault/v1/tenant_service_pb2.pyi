@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mailmesh.vault.v1 import tenant_pb2 as _tenant_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AuthorizationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuthorizationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuthorizationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUTHORIZATION_STATE_UNSPECIFIED: _AuthorizationState.ValueType  # 0
+    """AUTHORIZATION_STATE_UNSPECIFIED is never sent."""
+    AUTHORIZATION_STATE_PENDING: _AuthorizationState.ValueType  # 1
+    """AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page."""
+    AUTHORIZATION_STATE_CONNECTED: _AuthorizationState.ValueType  # 2
+    """AUTHORIZATION_STATE_CONNECTED: the account is connected. Final."""
+    AUTHORIZATION_STATE_FAILED: _AuthorizationState.ValueType  # 3
+    """AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final."""
+
+class AuthorizationState(_AuthorizationState, metaclass=_AuthorizationStateEnumTypeWrapper):
+    """AuthorizationState says how far an attempt to connect an account has come."""
+
+AUTHORIZATION_STATE_UNSPECIFIED: AuthorizationState.ValueType  # 0
+"""AUTHORIZATION_STATE_UNSPECIFIED is never sent."""
+AUTHORIZATION_STATE_PENDING: AuthorizationState.ValueType  # 1
+"""AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page."""
+AUTHORIZATION_STATE_CONNECTED: AuthorizationState.ValueType  # 2
+"""AUTHORIZATION_STATE_CONNECTED: the account is connected. Final."""
+AUTHORIZATION_STATE_FAILED: AuthorizationState.ValueType  # 3
+"""AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final."""
+Global___AuthorizationState: _TypeAlias = AuthorizationState  # noqa: Y015
 
 @_typing.final
 class StartAuthorizationRequest(_message.Message):
@@ -69,7 +98,7 @@ class StartAuthorizationResponse(_message.Message):
     an account here, so it is to be treated as a secret.
     """
     flow_id: _builtins.str
-    """flow_id names the flow in the audit log and in the final page's address."""
+    """flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """expires_at is when the ticket ends."""
@@ -88,6 +117,98 @@ class StartAuthorizationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StartAuthorizationResponse: _TypeAlias = StartAuthorizationResponse  # noqa: Y015
+
+@_typing.final
+class GetAuthorizationRequest(_message.Message):
+    """GetAuthorizationRequest names an attempt to connect an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOW_ID_FIELD_NUMBER: _builtins.int
+    flow_id: _builtins.str
+    """flow_id is what `StartAuthorization` answered, a UUID."""
+    def __init__(
+        self,
+        *,
+        flow_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flow_id", b"flow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuthorizationRequest: _TypeAlias = GetAuthorizationRequest  # noqa: Y015
+
+@_typing.final
+class GetAuthorizationResponse(_message.Message):
+    """GetAuthorizationResponse says how it goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FLOW_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    flow_id: _builtins.str
+    """flow_id is the one that was asked for."""
+    state: Global___AuthorizationState.ValueType
+    """state says how far it has come."""
+    tenant_id: _builtins.str
+    """tenant_id is the tenant that was connected, new or again. Empty in the other states."""
+    reason: _builtins.str
+    """reason says why it failed, as an `ErrorReason` without prefix, the same as the page that the browser was shown:
+    CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
+    """
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
+        where there is one, which is "expired" for what nobody finished in time. Empty in the other states.
+        """
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider."""
+
+    def __init__(
+        self,
+        *,
+        flow_id: _builtins.str = ...,
+        state: Global___AuthorizationState.ValueType = ...,
+        tenant_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "flow_id", b"flow_id", "metadata", b"metadata", "reason", b"reason", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuthorizationResponse: _TypeAlias = GetAuthorizationResponse  # noqa: Y015
 
 @_typing.final
 class ListTenantsRequest(_message.Message):

@@ -42,6 +42,11 @@ class TenantServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.StartAuthorizationRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.StartAuthorizationResponse.FromString,
                 _registered_method=True)
+        self.GetAuthorization = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/GetAuthorization',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetAuthorizationRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetAuthorizationResponse.FromString,
+                _registered_method=True)
         self.ListTenants = channel.unary_unary(
                 '/mailmesh.vault.v1.TenantService/ListTenants',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.ListTenantsRequest.SerializeToString,
@@ -91,6 +96,17 @@ class TenantServiceServicer:
         Not idempotent: each call makes a new ticket; an unused one ends by itself.
         Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
         tenants would connect a new one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuthorization(self, request, context):
+        """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+        later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+
+        A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+        Reasons: AUTHORIZATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,6 +172,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.StartAuthorization,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.StartAuthorizationRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.StartAuthorizationResponse.SerializeToString,
+            ),
+            'GetAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuthorization,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetAuthorizationRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetAuthorizationResponse.SerializeToString,
             ),
             'ListTenants': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTenants,
@@ -223,6 +244,33 @@ class TenantService:
             '/mailmesh.vault.v1.TenantService/StartAuthorization',
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.StartAuthorizationRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.StartAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/GetAuthorization',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetAuthorizationRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetAuthorizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,13 @@ class TenantServiceStub:
     Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
     tenants would connect a new one.
     """
+    GetAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]
+    """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+    later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+
+    A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+    Reasons: AUTHORIZATION_NOT_FOUND.
+    """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
     """ListTenants lists tenants by `created_at`, oldest first, then by id."""
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]
@@ -80,6 +87,13 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Not idempotent: each call makes a new ticket; an unused one ends by itself.
     Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
     tenants would connect a new one.
+    """
+    GetAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
+    """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+    later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+
+    A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+    Reasons: AUTHORIZATION_NOT_FOUND.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """ListTenants lists tenants by `created_at`, oldest first, then by id."""
@@ -121,6 +135,19 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         Not idempotent: each call makes a new ticket; an unused one ends by itself.
         Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
         tenants would connect a new one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAuthorization(
+        self,
+        request: _tenant_service_pb2.GetAuthorizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.GetAuthorizationResponse, _abc.Awaitable[_tenant_service_pb2.GetAuthorizationResponse]]:
+        """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+        later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+
+        A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+        Reasons: AUTHORIZATION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

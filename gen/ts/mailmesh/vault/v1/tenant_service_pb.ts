@@ -2,8 +2,8 @@
 // @generated from file mailmesh/vault/v1/tenant_service.proto (package mailmesh.vault.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
 import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/tenant_service.proto.
  */
 export const file_mailmesh_vault_v1_tenant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEiggEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBIn0KGlN0YXJ0QXV0aG9yaXphdGlvblJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZmxvd19pZBgDIAEoCSKvAQoSTGlzdFRlbmFudHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhYKCHByb3ZpZGVyGAMgASgJQgTiQQEBEjcKCHN0YXR1c2VzGAQgAygOMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50U3RhdHVzQgTiQQEBEhUKB2FkZHJlc3MYBSABKAlCBOJBAQEiWgoTTGlzdFRlbmFudHNSZXNwb25zZRIqCgd0ZW5hbnRzGAEgAygLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChBHZXRUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiI+ChFHZXRUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQigQEKE1VwZGF0ZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhoKDGRpc3BsYXlfbmFtZRgCIAEoCUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQEiQQoUVXBkYXRlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IkMKFERpc2FibGVUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhISCgRub3RlGAIgASgJQgTiQQEBIkIKFURpc2FibGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiLgoTRW5hYmxlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiQQoURW5hYmxlVGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjIKF0Rpc2Nvbm5lY3RUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJFChhEaXNjb25uZWN0VGVuYW50UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuVGVuYW50IjAKFVRlc3RDb25uZWN0aW9uUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQIiywEKFlRlc3RDb25uZWN0aW9uUmVzcG9uc2USEgoKaXNfaGVhbHRoeRgBIAEoCBIOCgZyZWFzb24YAiABKAkSDgoGZGV0YWlsGAMgASgJEhgKEHByb3ZpZGVyX2FkZHJlc3MYBCABKAkSFgoObWlzc2luZ19zY29wZXMYBSADKAkSLQoJdGVzdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRsYXRlbmN5X21pbGxpc2Vjb25kcxgHIAEoBTLBCQoNVGVuYW50U2VydmljZRKgAQoSU3RhcnRBdXRob3JpemF0aW9uEiwubWFpbG1lc2gudmF1bHQudjEuU3RhcnRBdXRob3JpemF0aW9uUmVxdWVzdBotLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0QXV0aG9yaXphdGlvblJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50czpzdGFydEF1dGhvcml6YXRpb246ASoShgEKC0xpc3RUZW5hbnRzEiUubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudHNSZXF1ZXN0GiYubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudHNSZXNwb25zZSIokM4YAYLT5JMCHhILL3YxL3RlbmFudHNaDxINL2F1dGgvdGVuYW50cxJ7CglHZXRUZW5hbnQSIy5tYWlsbWVzaC52YXVsdC52MS5HZXRUZW5hbnRSZXF1ZXN0GiQubWFpbG1lc2gudmF1bHQudjEuR2V0VGVuYW50UmVzcG9uc2UiI5DOGAGC0+STAhkSFy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9EocBCgxVcGRhdGVUZW5hbnQSJi5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXF1ZXN0GicubWFpbG1lc2gudmF1bHQudjEuVXBkYXRlVGVuYW50UmVzcG9uc2UiJpDOGAKC0+STAhwyFy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OgEqEpIBCg1EaXNhYmxlVGVuYW50EicubWFpbG1lc2gudmF1bHQudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaKC5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2UiLpDOGAKC0+STAiQiHy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmRpc2FibGU6ASoSjgEKDEVuYWJsZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5FbmFibGVUZW5hbnRSZXNwb25zZSItkM4YAoLT5JMCIyIeL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZW5hYmxlOgEqErsBChBEaXNjb25uZWN0VGVuYW50EioubWFpbG1lc2gudmF1bHQudjEuRGlzY29ubmVjdFRlbmFudFJlcXVlc3QaKy5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVzcG9uc2UiTpDOGAKC0+STAkQiIi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OmRpc2Nvbm5lY3Q6ASpaGyoZL2F1dGgvdGVuYW50cy97dGVuYW50X2lkfRKSAQoOVGVzdENvbm5lY3Rpb24SKC5tYWlsbWVzaC52YXVsdC52MS5UZXN0Q29ubmVjdGlvblJlcXVlc3QaKS5tYWlsbWVzaC52YXVsdC52MS5UZXN0Q29ubmVjdGlvblJlc3BvbnNlIiuQzhgCgtPkkwIhIhwvdjEvdGVuYW50cy97dGVuYW50X2lkfTp0ZXN0OgEqGgSIzhgCYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
+  fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEiggEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBIn0KGlN0YXJ0QXV0aG9yaXphdGlvblJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZmxvd19pZBgDIAEoCSIwChdHZXRBdXRob3JpemF0aW9uUmVxdWVzdBIVCgdmbG93X2lkGAEgASgJQgTiQQECIrICChhHZXRBdXRob3JpemF0aW9uUmVzcG9uc2USDwoHZmxvd19pZBgBIAEoCRI0CgVzdGF0ZRgCIAEoDjIlLm1haWxtZXNoLnZhdWx0LnYxLkF1dGhvcml6YXRpb25TdGF0ZRIRCgl0ZW5hbnRfaWQYAyABKAkSDgoGcmVhc29uGAQgASgJEksKCG1ldGFkYXRhGAUgAygLMjkubWFpbG1lc2gudmF1bHQudjEuR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlLk1ldGFkYXRhRW50cnkSLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIq8BChJMaXN0VGVuYW50c1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFgoIcHJvdmlkZXIYAyABKAlCBOJBAQESNwoIc3RhdHVzZXMYBCADKA4yHy5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRTdGF0dXNCBOJBAQESFQoHYWRkcmVzcxgFIAEoCUIE4kEBASJaChNMaXN0VGVuYW50c1Jlc3BvbnNlEioKB3RlbmFudHMYASADKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIisKEEdldFRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIj4KEUdldFRlbmFudFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCKBAQoTVXBkYXRlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGgoMZGlzcGxheV9uYW1lGAIgASgJQgTiQQEBEjUKC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFza0IE4kEBASJBChRVcGRhdGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiQwoURGlzYWJsZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhIKBG5vdGUYAiABKAlCBOJBAQEiQgoVRGlzYWJsZVRlbmFudFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCIuChNFbmFibGVUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJBChRFbmFibGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiMgoXRGlzY29ubmVjdFRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIkUKGERpc2Nvbm5lY3RUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiMAoVVGVzdENvbm5lY3Rpb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiLLAQoWVGVzdENvbm5lY3Rpb25SZXNwb25zZRISCgppc19oZWFsdGh5GAEgASgIEg4KBnJlYXNvbhgCIAEoCRIOCgZkZXRhaWwYAyABKAkSGAoQcHJvdmlkZXJfYWRkcmVzcxgEIAEoCRIWCg5taXNzaW5nX3Njb3BlcxgFIAMoCRItCgl0ZXN0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFGxhdGVuY3lfbWlsbGlzZWNvbmRzGAcgASgFKp0BChJBdXRob3JpemF0aW9uU3RhdGUSIwofQVVUSE9SSVpBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0FVVEhPUklaQVRJT05fU1RBVEVfUEVORElORxABEiEKHUFVVEhPUklaQVRJT05fU1RBVEVfQ09OTkVDVEVEEAISHgoaQVVUSE9SSVpBVElPTl9TVEFURV9GQUlMRUQQAzLZCgoNVGVuYW50U2VydmljZRKgAQoSU3RhcnRBdXRob3JpemF0aW9uEiwubWFpbG1lc2gudmF1bHQudjEuU3RhcnRBdXRob3JpemF0aW9uUmVxdWVzdBotLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0QXV0aG9yaXphdGlvblJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50czpzdGFydEF1dGhvcml6YXRpb246ASoSlQEKEEdldEF1dGhvcml6YXRpb24SKi5tYWlsbWVzaC52YXVsdC52MS5HZXRBdXRob3JpemF0aW9uUmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXNwb25zZSIokM4YAoLT5JMCHhIcL3YxL2F1dGhvcml6YXRpb25zL3tmbG93X2lkfRKGAQoLTGlzdFRlbmFudHMSJS5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50c1JlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50c1Jlc3BvbnNlIiiQzhgBgtPkkwIeEgsvdjEvdGVuYW50c1oPEg0vYXV0aC90ZW5hbnRzEnsKCUdldFRlbmFudBIjLm1haWxtZXNoLnZhdWx0LnYxLkdldFRlbmFudFJlcXVlc3QaJC5tYWlsbWVzaC52YXVsdC52MS5HZXRUZW5hbnRSZXNwb25zZSIjkM4YAYLT5JMCGRIXL3YxL3RlbmFudHMve3RlbmFudF9pZH0ShwEKDFVwZGF0ZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXNwb25zZSImkM4YAoLT5JMCHDIXL3YxL3RlbmFudHMve3RlbmFudF9pZH06ASoSkgEKDURpc2FibGVUZW5hbnQSJy5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVxdWVzdBooLm1haWxtZXNoLnZhdWx0LnYxLkRpc2FibGVUZW5hbnRSZXNwb25zZSIukM4YAoLT5JMCJCIfL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzYWJsZToBKhKOAQoMRW5hYmxlVGVuYW50EiYubWFpbG1lc2gudmF1bHQudjEuRW5hYmxlVGVuYW50UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50cy97dGVuYW50X2lkfTplbmFibGU6ASoSuwEKEERpc2Nvbm5lY3RUZW5hbnQSKi5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkRpc2Nvbm5lY3RUZW5hbnRSZXNwb25zZSJOkM4YAoLT5JMCRCIiL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzY29ubmVjdDoBKlobKhkvYXV0aC90ZW5hbnRzL3t0ZW5hbnRfaWR9EpIBCg5UZXN0Q29ubmVjdGlvbhIoLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVzcG9uc2UiK5DOGAKC0+STAiEiHC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OnRlc3Q6ASoaBIjOGAJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
 
 /**
  * StartAuthorizationRequest asks for an address to connect an account.
@@ -83,7 +83,7 @@ export type StartAuthorizationResponse = Message<"mailmesh.vault.v1.StartAuthori
   expiresAt?: Timestamp | undefined;
 
   /**
-   * flow_id names the flow in the audit log and in the final page's address.
+   * flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address.
    *
    * @generated from field: string flow_id = 3;
    */
@@ -96,6 +96,85 @@ export type StartAuthorizationResponse = Message<"mailmesh.vault.v1.StartAuthori
  */
 export const StartAuthorizationResponseSchema: GenMessage<StartAuthorizationResponse> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_tenant_service, 1);
+
+/**
+ * GetAuthorizationRequest names an attempt to connect an account.
+ *
+ * @generated from message mailmesh.vault.v1.GetAuthorizationRequest
+ */
+export type GetAuthorizationRequest = Message<"mailmesh.vault.v1.GetAuthorizationRequest"> & {
+  /**
+   * flow_id is what `StartAuthorization` answered, a UUID.
+   *
+   * @generated from field: string flow_id = 1;
+   */
+  flowId: string;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetAuthorizationRequest.
+ * Use `create(GetAuthorizationRequestSchema)` to create a new message.
+ */
+export const GetAuthorizationRequestSchema: GenMessage<GetAuthorizationRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 2);
+
+/**
+ * GetAuthorizationResponse says how it goes.
+ *
+ * @generated from message mailmesh.vault.v1.GetAuthorizationResponse
+ */
+export type GetAuthorizationResponse = Message<"mailmesh.vault.v1.GetAuthorizationResponse"> & {
+  /**
+   * flow_id is the one that was asked for.
+   *
+   * @generated from field: string flow_id = 1;
+   */
+  flowId: string;
+
+  /**
+   * state says how far it has come.
+   *
+   * @generated from field: mailmesh.vault.v1.AuthorizationState state = 2;
+   */
+  state: AuthorizationState;
+
+  /**
+   * tenant_id is the tenant that was connected, new or again. Empty in the other states.
+   *
+   * @generated from field: string tenant_id = 3;
+   */
+  tenantId: string;
+
+  /**
+   * reason says why it failed, as an `ErrorReason` without prefix, the same as the page that the browser was shown:
+   * CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
+   * where there is one, which is "expired" for what nobody finished in time. Empty in the other states.
+   *
+   * @generated from field: map<string, string> metadata = 5;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 6;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetAuthorizationResponse.
+ * Use `create(GetAuthorizationResponseSchema)` to create a new message.
+ */
+export const GetAuthorizationResponseSchema: GenMessage<GetAuthorizationResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 3);
 
 /**
  * ListTenantsRequest asks for a page of tenants.
@@ -144,7 +223,7 @@ export type ListTenantsRequest = Message<"mailmesh.vault.v1.ListTenantsRequest">
  * Use `create(ListTenantsRequestSchema)` to create a new message.
  */
 export const ListTenantsRequestSchema: GenMessage<ListTenantsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 2);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 4);
 
 /**
  * ListTenantsResponse is a page of tenants.
@@ -172,7 +251,7 @@ export type ListTenantsResponse = Message<"mailmesh.vault.v1.ListTenantsResponse
  * Use `create(ListTenantsResponseSchema)` to create a new message.
  */
 export const ListTenantsResponseSchema: GenMessage<ListTenantsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 3);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 5);
 
 /**
  * GetTenantRequest names a tenant.
@@ -193,7 +272,7 @@ export type GetTenantRequest = Message<"mailmesh.vault.v1.GetTenantRequest"> & {
  * Use `create(GetTenantRequestSchema)` to create a new message.
  */
 export const GetTenantRequestSchema: GenMessage<GetTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 4);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 6);
 
 /**
  * GetTenantResponse has the tenant.
@@ -214,7 +293,7 @@ export type GetTenantResponse = Message<"mailmesh.vault.v1.GetTenantResponse"> &
  * Use `create(GetTenantResponseSchema)` to create a new message.
  */
 export const GetTenantResponseSchema: GenMessage<GetTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 5);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 7);
 
 /**
  * UpdateTenantRequest says what to change.
@@ -249,7 +328,7 @@ export type UpdateTenantRequest = Message<"mailmesh.vault.v1.UpdateTenantRequest
  * Use `create(UpdateTenantRequestSchema)` to create a new message.
  */
 export const UpdateTenantRequestSchema: GenMessage<UpdateTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 6);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 8);
 
 /**
  * UpdateTenantResponse has the tenant.
@@ -270,7 +349,7 @@ export type UpdateTenantResponse = Message<"mailmesh.vault.v1.UpdateTenantRespon
  * Use `create(UpdateTenantResponseSchema)` to create a new message.
  */
 export const UpdateTenantResponseSchema: GenMessage<UpdateTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 7);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 9);
 
 /**
  * DisableTenantRequest names a tenant.
@@ -298,7 +377,7 @@ export type DisableTenantRequest = Message<"mailmesh.vault.v1.DisableTenantReque
  * Use `create(DisableTenantRequestSchema)` to create a new message.
  */
 export const DisableTenantRequestSchema: GenMessage<DisableTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 8);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 10);
 
 /**
  * DisableTenantResponse has the tenant.
@@ -319,7 +398,7 @@ export type DisableTenantResponse = Message<"mailmesh.vault.v1.DisableTenantResp
  * Use `create(DisableTenantResponseSchema)` to create a new message.
  */
 export const DisableTenantResponseSchema: GenMessage<DisableTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 9);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 11);
 
 /**
  * EnableTenantRequest names a tenant.
@@ -340,7 +419,7 @@ export type EnableTenantRequest = Message<"mailmesh.vault.v1.EnableTenantRequest
  * Use `create(EnableTenantRequestSchema)` to create a new message.
  */
 export const EnableTenantRequestSchema: GenMessage<EnableTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 10);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 12);
 
 /**
  * EnableTenantResponse has the tenant.
@@ -361,7 +440,7 @@ export type EnableTenantResponse = Message<"mailmesh.vault.v1.EnableTenantRespon
  * Use `create(EnableTenantResponseSchema)` to create a new message.
  */
 export const EnableTenantResponseSchema: GenMessage<EnableTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 11);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 13);
 
 /**
  * DisconnectTenantRequest names a tenant.
@@ -382,7 +461,7 @@ export type DisconnectTenantRequest = Message<"mailmesh.vault.v1.DisconnectTenan
  * Use `create(DisconnectTenantRequestSchema)` to create a new message.
  */
 export const DisconnectTenantRequestSchema: GenMessage<DisconnectTenantRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 12);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 14);
 
 /**
  * DisconnectTenantResponse has the tenant.
@@ -403,7 +482,7 @@ export type DisconnectTenantResponse = Message<"mailmesh.vault.v1.DisconnectTena
  * Use `create(DisconnectTenantResponseSchema)` to create a new message.
  */
 export const DisconnectTenantResponseSchema: GenMessage<DisconnectTenantResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 13);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 15);
 
 /**
  * TestConnectionRequest names a tenant.
@@ -424,7 +503,7 @@ export type TestConnectionRequest = Message<"mailmesh.vault.v1.TestConnectionReq
  * Use `create(TestConnectionRequestSchema)` to create a new message.
  */
 export const TestConnectionRequestSchema: GenMessage<TestConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 14);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 16);
 
 /**
  * TestConnectionResponse says what was found.
@@ -488,7 +567,48 @@ export type TestConnectionResponse = Message<"mailmesh.vault.v1.TestConnectionRe
  * Use `create(TestConnectionResponseSchema)` to create a new message.
  */
 export const TestConnectionResponseSchema: GenMessage<TestConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_tenant_service, 15);
+  messageDesc(file_mailmesh_vault_v1_tenant_service, 17);
+
+/**
+ * AuthorizationState says how far an attempt to connect an account has come.
+ *
+ * @generated from enum mailmesh.vault.v1.AuthorizationState
+ */
+export enum AuthorizationState {
+  /**
+   * AUTHORIZATION_STATE_UNSPECIFIED is never sent.
+   *
+   * @generated from enum value: AUTHORIZATION_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page.
+   *
+   * @generated from enum value: AUTHORIZATION_STATE_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * AUTHORIZATION_STATE_CONNECTED: the account is connected. Final.
+   *
+   * @generated from enum value: AUTHORIZATION_STATE_CONNECTED = 2;
+   */
+  CONNECTED = 2,
+
+  /**
+   * AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final.
+   *
+   * @generated from enum value: AUTHORIZATION_STATE_FAILED = 3;
+   */
+  FAILED = 3,
+}
+
+/**
+ * Describes the enum mailmesh.vault.v1.AuthorizationState.
+ */
+export const AuthorizationStateSchema: GenEnum<AuthorizationState> = /*@__PURE__*/
+  enumDesc(file_mailmesh_vault_v1_tenant_service, 0);
 
 /**
  * TenantService connects accounts and manages them.
@@ -511,6 +631,20 @@ export const TenantService: GenService<{
     methodKind: "unary";
     input: typeof StartAuthorizationRequestSchema;
     output: typeof StartAuthorizationResponseSchema;
+  },
+  /**
+   * GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
+   * later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+   *
+   * A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+   * Reasons: AUTHORIZATION_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.vault.v1.TenantService.GetAuthorization
+   */
+  getAuthorization: {
+    methodKind: "unary";
+    input: typeof GetAuthorizationRequestSchema;
+    output: typeof GetAuthorizationResponseSchema;
   },
   /**
    * ListTenants lists tenants by `created_at`, oldest first, then by id.
