@@ -153,20 +153,19 @@ async def test_a_consumer_that_disconnects_at_random_misses_nothing(processor: P
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
     published: list[str] = []
+    batches = [number % 4 + 1 for number in range(40)]
 
     async def write() -> None:
-        for number in range(40):
-            published.extend(await processor.publish(*(mail_draft() for _ in range(number % 4 + 1))))
+        for size in batches:
+            published.extend(await processor.publish(*(mail_draft() for _ in range(size))))
 
     writing = asyncio.create_task(write())
     seen: list[str] = []
     position = "earliest"
     async with asyncio.timeout(18):
-        while not (writing.done() and len(seen) >= len(published)):
+        while len(seen) < sum(batches):
             call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor=position), metadata=processor.key())
-            for _ in range(chance.randint(1, 12)):
-                if writing.done() and len(seen) >= len(published):
-                    break
+            for _ in range(min(chance.randint(1, 12), sum(batches) - len(seen))):
                 event = await next_event(call)
                 seen.append(event.mail.event_id)
                 position = event.position
