@@ -32,7 +32,7 @@ up: $(VENV) ## Start everything and keep it running until Ctrl-C
 .PHONY: test
 test: $(VENV) $(NODE) $(GO) ## Run all tests, those that must be alone first; T="tests/unit -k lease" runs some
 	$(BIN)/pytest -m serial $(T) || test $$? -eq 5
-	$(BIN)/pytest -m 'not serial' -n 2 --dist loadfile $(T)
+	$(BIN)/pytest -m 'not serial' -n 3 --dist loadfile $(T)
 
 .PHONY: check
 check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of what is generated, Envoy's configuration, links, lock files

@@ -11,4 +11,5 @@ pytest_plugins = [
     "tests.programs.collector",
     "tests.programs.mesh",
     "tests.programs.kept",
+    "tests.programs.sharing",
 ]

@@ -1,6 +1,8 @@
 """Any one process is killed; the mesh heals by itself, and no mail is lost or told twice."""
 
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -8,11 +10,18 @@ import pytest
 from mailmesh.processor.v1.processor_service_pb2 import GetPipelineStatusRequest
 from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
-from tests.programs.mesh import Mesh, eventually
+from tests.programs.mesh import Mesh, eventually, running_mesh
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.serial]
+pytestmark = pytest.mark.timeout(180)
 PROCESSES = ("ingest-1", "worker-1", "processor", "token-vault", "envoy", "redis", "postgres")
 HEAL_SECONDS = 90.0
+
+
+@pytest.fixture(scope="module")
+def mesh(short_folder: Path) -> Iterator[Mesh]:
+    """A mesh of their own: these tests break it."""
+    with running_mesh(short_folder / "healing") as started:
+        yield started
 
 
 @pytest.mark.parametrize("victim", PROCESSES)

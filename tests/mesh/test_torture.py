@@ -7,7 +7,7 @@ import pytest
 
 from tests.mesh.torture import run
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.serial]
+pytestmark = pytest.mark.timeout(420)
 SECONDS = 20.0
 
 
