@@ -8,24 +8,28 @@ Every call shows our certificate and checks the peer's name, carries the correla
 unary call raises the `MeshError` that the peer meant. Around the reading of a stream put `remote_errors(peer)`.
 """
 
-import json
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from grpc.aio import ClientCallDetails, Metadata
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
 from typing_extensions import override
 
 from services.meshkit import correlation, tracing
 from services.meshkit.deadlines import budget
+from services.meshkit.errors import Unavailable
 from services.meshkit.identity.certificates import TlsFiles, channel_credentials, host_name
 from services.meshkit.metrics import CLIENT_HANDLED
 from services.meshkit.status import from_rpc_error
 
 UNARY_SECONDS = 10.0
 STREAM_SECONDS = 3600.0
+_ATTEMPTS, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 4, 0.05, 1.0
 _MESSAGE_BYTES = 16 * 1024 * 1024
 
 
@@ -64,20 +68,19 @@ async def mesh_channel(
     Yields:
         A channel for generated stubs.
     """
-    options = _options(peer, retry_safe)
-    interceptors = _interceptors(peer, caps or CallCaps())
+    interceptors = _interceptors(peer, caps or CallCaps(), frozenset(retry_safe))
     async with grpc.aio.secure_channel(
-        address, channel_credentials(tls), options=options, interceptors=interceptors
+        address, channel_credentials(tls), options=_options(peer), interceptors=interceptors
     ) as channel:
         yield channel
 
 
-def _options(peer: str, retry_safe: Iterable[str]) -> list[tuple[str, Any]]:
+def _options(peer: str) -> list[tuple[str, Any]]:
     return [
         ("grpc.ssl_target_name_override", host_name(peer)),
         ("grpc.default_authority", host_name(peer)),
-        ("grpc.service_config", json.dumps(service_config(retry_safe))),
-        ("grpc.enable_retries", 1),
+        # A call that gRPC itself repeats may hang for ever, its deadline notwithstanding: grpc/grpc issue 41036.
+        ("grpc.enable_retries", 0),
         ("grpc.enable_http_proxy", 0),
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
@@ -92,21 +95,6 @@ def _options(peer: str, retry_safe: Iterable[str]) -> list[tuple[str, Any]]:
     ]
 
 
-def service_config(retry_safe: Iterable[str]) -> dict[str, Any]:
-    """The gRPC service config that repeats only the named methods, and only when the peer is UNAVAILABLE."""
-    names = [dict(zip(("service", "method"), name.strip("/").split("/"), strict=True)) for name in sorted(retry_safe)]
-    if not names:
-        return {}
-    policy = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.05s",
-        "maxBackoff": "1s",
-        "backoffMultiplier": 3,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    return {"methodConfig": [{"name": names, "retryPolicy": policy}]}
-
-
 class _Outgoing:
     """What all calls have in common."""
 
@@ -114,8 +102,12 @@ class _Outgoing:
         self._peer = peer
         self._cap_seconds = cap_seconds
 
-    def _prepared(self, details: ClientCallDetails) -> ClientCallDetails:
-        """Adds the ids and the deadline. Raises `DeadlineTooShort` instead of calling with no time left."""
+    def _seconds(self, details: ClientCallDetails) -> float:
+        """What the call may take. Raises `DeadlineTooShort` instead of calling with no time left."""
+        return budget(self._cap_seconds if details.timeout is None else details.timeout)
+
+    def _prepared(self, details: ClientCallDetails, seconds: float | None = None) -> ClientCallDetails:
+        """Adds the ids and the deadline."""
         headers = Metadata(*(details.metadata or ()))
         for name, value in (
             (correlation.HEADER, correlation.correlation_id()),
@@ -125,7 +117,7 @@ class _Outgoing:
                 headers.add(name, value)
         return ClientCallDetails(
             method=details.method,
-            timeout=budget(self._cap_seconds if details.timeout is None else details.timeout),
+            timeout=self._seconds(details) if seconds is None else seconds,
             metadata=headers,
             credentials=details.credentials,
             wait_for_ready=details.wait_for_ready,
@@ -144,13 +136,30 @@ class _Outgoing:
 
 
 class _UnaryUnary(_Outgoing, grpc.aio.UnaryUnaryClientInterceptor):
+    """Repeats what is safe to repeat when the peer is UNAVAILABLE, all within one deadline."""
+
+    def __init__(self, peer: str, cap_seconds: float, retry_safe: Collection[str]) -> None:
+        super().__init__(peer, cap_seconds)
+        self._retry_safe = retry_safe
+
     @override
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: ClientCallDetails, request: Any
     ) -> Any:
-        return await self._answered(
-            client_call_details, await continuation(self._prepared(client_call_details), request)
-        )
+        details, seconds = client_call_details, self._seconds(client_call_details)
+        if _text(details.method) not in self._retry_safe:
+            return await self._answered(details, await continuation(self._prepared(details, seconds), request))
+        ends_at = time.monotonic() + seconds
+        async for attempt in AsyncRetrying(
+            stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(seconds),
+            wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
+            retry=retry_if_exception_type(Unavailable),
+            reraise=True,
+        ):
+            with attempt:
+                prepared = self._prepared(details, max(0.0, ends_at - time.monotonic()))
+                return await self._answered(details, await continuation(prepared, request))
+        raise AssertionError("tenacity ends with an answer or a failure")
 
 
 class _StreamUnary(_Outgoing, grpc.aio.StreamUnaryClientInterceptor):
@@ -183,9 +192,9 @@ class _StreamStream(_Outgoing, grpc.aio.StreamStreamClientInterceptor):
         return await continuation(self._prepared(client_call_details), request_iterator)
 
 
-def _interceptors(peer: str, caps: CallCaps) -> list[grpc.aio.ClientInterceptor]:
+def _interceptors(peer: str, caps: CallCaps, retry_safe: Collection[str]) -> list[grpc.aio.ClientInterceptor]:
     return [
-        _UnaryUnary(peer, caps.unary_seconds),
+        _UnaryUnary(peer, caps.unary_seconds, retry_safe),
         _StreamUnary(peer, caps.unary_seconds),
         _UnaryStream(peer, caps.stream_seconds),
         _StreamStream(peer, caps.stream_seconds),

@@ -1,6 +1,5 @@
 """The way of the command line to the mesh: through the edge, with an API key, by the generated client."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from typing import Any
 
 import grpc
 import typer
+from tenacity import Retrying, retry_if_result, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
 
 from stack.cli.exits import CommandError, Exit
 from stack.data_directory import DEFAULT_FOLDER, DataDirectory
@@ -18,22 +19,12 @@ from stack.ready import Ready
 CALL_SECONDS = 30.0
 # A subscription is made by a call to the provider, many of them by many.
 LONG_CALL_SECONDS = 300.0
-MESSAGE_BYTES = 16 * 1024 * 1024
-RETRIES = {
-    "methodConfig": [
-        {
-            # Only what the mesh refused before doing anything: an edge or a service that is coming back.
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
+CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+    # A call that gRPC itself repeats may hang for ever, its deadline notwithstanding: grpc/grpc issue 41036.
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.enable_http_proxy", 0),
+]
 
 
 @dataclass(frozen=True)
@@ -99,12 +90,7 @@ def channel(context: typer.Context) -> Iterator[grpc.Channel]:
         CommandError: It is not known where, or there is no key.
     """
     wanted = target(context)
-    options = [
-        ("grpc.service_config", json.dumps(RETRIES)),
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        ("grpc.enable_http_proxy", 0),
-    ]
-    with _open(wanted, options) as opened:
+    with _open(wanted) as opened:
         yield with_key(opened, wanted.key())
 
 
@@ -113,11 +99,11 @@ def with_key(opened: grpc.Channel, key: str) -> grpc.Channel:
     return grpc.intercept_channel(opened, _KeyInterceptor(key))
 
 
-def _open(wanted: Target, options: list[tuple[str, Any]]) -> grpc.Channel:
+def _open(wanted: Target) -> grpc.Channel:
     if not (wanted.is_tls or wanted.ca_file):
-        return grpc.insecure_channel(wanted.address(), options)
+        return grpc.insecure_channel(wanted.address(), CHANNEL_OPTIONS)
     authorities = wanted.ca_file.read_bytes() if wanted.ca_file is not None else None
-    return grpc.secure_channel(wanted.address(), grpc.ssl_channel_credentials(authorities), options)
+    return grpc.secure_channel(wanted.address(), grpc.ssl_channel_credentials(authorities), CHANNEL_OPTIONS)
 
 
 def _read_key(path: Path) -> str:
@@ -144,7 +130,14 @@ class _KeyInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIn
         self._key = key
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return continuation(self._with_key(details, CALL_SECONDS), request)
+        # Only what the mesh refused before doing anything: an edge or a service that is coming back.
+        repeating = Retrying(
+            stop=stop_after_attempt(4) | stop_before_delay(CALL_SECONDS),
+            wait=wait_random_exponential(multiplier=0.2, max=2.0),
+            retry=retry_if_result(lambda call: call.code() is grpc.StatusCode.UNAVAILABLE),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        return repeating(continuation, self._with_key(details, CALL_SECONDS), request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         return continuation(self._with_key(details, None), request)

@@ -86,6 +86,7 @@ class Torture:
     over: threading.Event = field(default_factory=threading.Event)
     frozen: set[int] = field(default_factory=set)
     seen: list[event_pb2.Event] = field(default_factory=list)
+    cut_off: Counter[str] = field(default_factory=Counter)
 
     def run(self, seconds: float) -> None:
         """Loads and torments for a time, then lets the mesh heal."""
@@ -209,7 +210,7 @@ class Torture:
             request = event_service_pb2.StreamEventsRequest(cursor=cursor, heartbeat_seconds=1)
             stub = event_service_pb2_grpc.EventServiceStub(self.mesh.channel)
             stream = stub.StreamEvents(request, timeout=chance.uniform(2.0, 10.0))
-            with suppress(grpc.RpcError, FileNotFoundError):
+            try:
                 for answer in stream:
                     if answer.HasField("event"):
                         self.seen.append(answer.event)
@@ -218,6 +219,8 @@ class Torture:
                         cursor = answer.heartbeat.position
                     if self.over.is_set():
                         break
+            except grpc.RpcError as exc:
+                self.cut_off[f"{exc.code().name}: {exc.details()}"] += 1
 
 
 def settle(mesh: Mesh, accounts: list[Account]) -> dict[str, Any]:
@@ -274,6 +277,8 @@ def run(folder: Path, seed: int, seconds: float) -> list[str]:
             eventually(lambda: not all_faults(torture.mesh, torture.accounts), AGREE_SECONDS)
         found = all_faults(torture.mesh, torture.accounts)
         found += consumer_faults(torture.mesh, torture.accounts, torture.seen)
+        if found:
+            print(f"  the consumer was cut off by {dict(torture.cut_off)}", flush=True)
         print(f"  seed {seed}: {dict(torture.done)}, {len(torture.seen)} events seen, {len(found)} faults", flush=True)
         return found
 

@@ -1,6 +1,5 @@
 """The whole mesh for tests: `mailmesh up` as a process of its own, with simulated providers."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import grpc
 import pytest
 
 from stack.browser import Browser, LastPage
-from stack.cli.connection import RETRIES, with_key
+from stack.cli.connection import CHANNEL_OPTIONS, with_key
 from stack.cli.exits import code_of
 from stack.ready import Ready
 from stack.simulated import SimulatorControl
@@ -58,8 +57,7 @@ class Mesh:
     def channel(self) -> grpc.Channel:
         """A channel to the edge that shows the admin key."""
         if self._channel is None:
-            options = [("grpc.service_config", json.dumps(RETRIES)), ("grpc.enable_http_proxy", 0)]
-            self._channel = grpc.insecure_channel(self.ready.grpc, options)
+            self._channel = grpc.insecure_channel(self.ready.grpc, CHANNEL_OPTIONS)
         return with_key(self._channel, self.key)
 
     @property

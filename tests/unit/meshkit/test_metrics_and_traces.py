@@ -6,7 +6,6 @@ import pytest
 from opentelemetry import trace
 
 from services.meshkit import tracing
-from services.meshkit.channel import service_config
 from services.meshkit.metrics import WAKE_UPS, serve_metrics
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -46,13 +45,3 @@ def test_without_an_endpoint_nothing_is_set_up():
 def test_a_stored_parent_does_not_hide_behind_a_current_span():
     with trace.use_span(trace.get_current_span(tracing.context_of(TRACEPARENT))), tracing.span("child"):
         assert TRACEPARENT.split("-")[1] == tracing.trace_id()
-
-
-def test_only_named_methods_are_repeated():
-    config = service_config(["/a.v1.B/Read", "/a.v1.B/List"])
-
-    assert [{"service": "a.v1.B", "method": "List"}, {"service": "a.v1.B", "method": "Read"}] == config["methodConfig"][
-        0
-    ]["name"]
-    assert ["UNAVAILABLE"] == config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"]
-    assert {} == service_config([])

@@ -55,6 +55,20 @@ async def test_repeating_ends(server, connect: Connect, echo: Echo):
     assert 4 == len(echo.seen)
 
 
+async def test_all_tries_share_one_deadline(server, connect: Connect, echo: Echo):
+    async def slow(_request):
+        await asyncio.sleep(0.3)
+        raise errors.StoreUnavailable
+
+    echo.behaviours["flaky"] = slow
+    stub = pb_grpc.MeshEchoStub(await connect(server, "ingest", retry_safe=["/echo.v1.MeshEcho/One"]))
+
+    with pytest.raises((errors.Unavailable, errors.DeadlineExceeded)):
+        await stub.One(REQUEST, timeout=0.5)
+
+    assert 2 >= len(echo.seen)
+
+
 async def test_a_peer_that_restarts_is_found_again(echo: Echo, tls, connect: Connect):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
