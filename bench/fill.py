@@ -15,13 +15,19 @@ _PLACE = re.compile(r"(<!-- bench: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SMALL, _LARGE = 0.05, 100
 
 
-def fill(page: Path, result: Result) -> None:
+def fill(page: Path, results: Sequence[Result]) -> None:
     """Writes a page's tables anew; what stands around them stays.
 
+    Args:
+        page: The page.
+        results: Whose figures it shows; no two of them have the same kind.
+
     Raises:
-        KeyError: The page asks for a kind that the result does not have.
+        KeyError: The page asks for a kind that no result has.
     """
-    tables = {ORIGIN: origin(result), **{kind: _table(rows) for kind, rows in _kinds(result.figures).items()}}
+    tables = {ORIGIN: "\n\n".join(f"`{result.name}`: {origin(result)}" for result in results)}
+    for result in results:
+        tables |= {kind: _table(rows) for kind, rows in _kinds(result.figures).items()}
     page.write_text(_PLACE.sub(lambda place: f"{place[1]}{tables[place[2]]}\n{place[3]}", page.read_text()))
 
 

@@ -37,15 +37,15 @@ async def program(options: Options) -> Sequence[Figure]:
 async def _of(pool: Any, stored: int, options: Options) -> list[Figure]:
     pages = QUICK_PAGES if options.is_quick else PAGES
     each = await pool.fetchval(_BYTES) / stored
-    found = [Figure(f"{stored:,} events: on disk for each, of about 2 KB", each, "bytes")]
+    found = [Figure(f"events, {stored:,}: on disk for each, of about 2 KB", each, "bytes")]
     for name, selection in (("any mailbox", Selection(None)), ("one mailbox", Selection(frozenset({tenant(7)})))):
         took = await _pages(pool, selection, pages)
         found += [
-            Figure(f"{stored:,} events: a page of {name}, p50", median(took), "ms"),
-            Figure(f"{stored:,} events: a page of {name}, p99", percentile(took, 99), "ms"),
+            Figure(f"events, {stored:,}: a page of {name}, p50", median(took), "ms"),
+            Figure(f"events, {stored:,}: a page of {name}, p99", percentile(took, 99), "ms"),
         ]
     published = await rate(pool, publish, WRITERS, BATCH, 0.2 if options.is_quick else SECONDS)
-    return [*found, Figure(f"{stored:,} events: published by {WRITERS} writers", published, "events/s")]
+    return [*found, Figure(f"events, {stored:,}: published by {WRITERS} writers", published, "events/s")]
 
 
 async def _pages(pool: Any, selection: Selection, count: int) -> list[float]:

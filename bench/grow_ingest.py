@@ -23,15 +23,15 @@ async def program(options: Options) -> Sequence[Figure]:
     found: list[Figure] = []
     for processes in PROCESSES[:2] if options.is_quick else PROCESSES:
         async with machine(is_plain=False, processes=processes) as made:
-            found += await _rates(made, f"{processes} of Ingest", options)
+            found += await _rates(made, f"processes, {processes}", options)
     for tenants in QUICK_TENANTS if options.is_quick else TENANTS:
         async with machine(min(tenants, NAMED), is_plain=False, strangers=max(0, tenants - NAMED)) as made:
             empty = made.ingest.memory_info().rss
-            found += await _rates(made, f"{tenants:,} tenants", options)
+            found += await _rates(made, f"tenants, {tenants:,}", options)
             grown = (made.ingest.memory_info().rss - empty) / 2**20
             found += [
-                Figure(f"{tenants:,} tenants: Ingest's memory, grown under the load", grown, "MiB"),
-                Figure(f"{tenants:,} tenants: on disk for each", await made.query(_DISK) / tenants / 1024, "KiB"),
+                Figure(f"tenants, {tenants:,}: Ingest's memory, grown under the load", grown, "MiB"),
+                Figure(f"tenants, {tenants:,}: on disk for each", await made.query(_DISK) / tenants / 1024, "KiB"),
             ]
     return found
 

@@ -28,8 +28,8 @@ async def program(options: Options) -> Sequence[Figure]:
             made |= {mail_id for _, mail_id in mails}
             rate, memory = await _drained(machine, workers, mails, len(made))
             figures += [
-                Figure(f"{workers} workers: messages a second", rate, "1/s"),
-                Figure(f"{workers} workers: most memory of one", memory, "MiB"),
+                Figure(f"workers, {workers}: messages a second", rate, "1/s"),
+                Figure(f"workers, {workers}: most memory of one", memory, "MiB"),
             ]
     return figures
 

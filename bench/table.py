@@ -10,7 +10,10 @@ from bench.fill import fill, origin
 from bench.measure import REPOSITORY, RESULTS, Figure, Result
 
 PAGE = REPOSITORY / "docs" / "performance.md"
-FILLED = {"where_time_goes": PAGE.with_name("where-the-time-goes.md")}
+FILLED = {
+    "where-the-time-goes.md": ("where_time_goes",),
+    "how-it-grows.md": ("grow_ingest", "grow_workers", "grow_events"),
+}
 HEAD = """# What was measured
 
 Made by `python -m bench.table` from the files in `bench/results`; `make bench` writes those anew. Each program measures
@@ -23,9 +26,8 @@ def main() -> None:
     results = [_read(path) for path in sorted(RESULTS.glob("*.json"))]
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text("\n".join((HEAD, *(_section(result) for result in results))))
-    for result in results:
-        if result.name in FILLED:
-            fill(FILLED[result.name], result)
+    for page, names in FILLED.items():
+        fill(PAGE.with_name(page), [result for result in results if result.name in names])
 
 
 def _read(path: Path) -> Result:
@@ -47,8 +49,8 @@ def _section(result: Result) -> str:
 
 
 def _figures(result: Result) -> str:
-    if result.name in FILLED:
-        page = FILLED[result.name].name
+    page = next((page for page, names in FILLED.items() if result.name in names), "")
+    if page:
         return f"The figures, and what they mean: [{page}]({page})."
     rows = "\n".join(_row(figure) for figure in result.figures)
     return f"| figure | value | unit | target | reached |\n|---|---:|---|---|---|\n{rows}"

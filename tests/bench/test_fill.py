@@ -20,7 +20,7 @@ RESULT = Result("name", "question", "method", FIGURES, is_quick=False, commit="c
 def filled(folder: Path, text: str) -> str:
     page = folder / "page.md"
     page.write_text(text)
-    fill(page, RESULT)
+    fill(page, [RESULT])
     return page.read_text()
 
 
