@@ -102,11 +102,11 @@ class Machine:
         plan = Plan(port, PATH, bodies, connections, seconds, per_second, secrets.token_hex(3)[:5])
         file = self.folder / f"plan-{secrets.token_hex(4)}.json"
         file.write_text(json.dumps(asdict(plan)))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.load", str(file), stdout=asyncio.subprocess.PIPE
-        )
-        answer, _ = await process.communicate()
-        return Outcome(**json.loads(answer))
+        written = file.with_suffix(".outcome.json")
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.load", str(file), str(written))
+        if await process.wait():
+            raise RuntimeError("the load did not end well")
+        return Outcome(**json.loads(written.read_text()))
 
     async def query(self, statement: str) -> int:
         """Asks the database for a number."""

@@ -1,6 +1,6 @@
 """A source of load over HTTP/1.1: as little work per request as Python allows, in a process of its own.
 
-`python -m bench.load PLAN.json` sends what the plan says and prints what came back as JSON. Bodies are made from a
+`python -m bench.load PLAN.json OUTCOME.json` sends what the plan says and writes what came back. Bodies are made from a
 template beforehand: only the message ids differ.
 """
 
@@ -196,10 +196,10 @@ async def _send(source: _Source, free: "asyncio.Queue[_Connection]", began: floa
 
 
 def main() -> None:
-    """Reads the plan, runs it, prints what came back."""
+    """Reads the plan, runs it, writes what came back."""
     plan = Plan(**json.loads(Path(sys.argv[1]).read_text()))
     outcome: dict[str, Any] = asdict(uvloop.run(run(plan)))
-    print(json.dumps(outcome))
+    Path(sys.argv[2]).write_text(json.dumps(outcome))
 
 
 if __name__ == "__main__":

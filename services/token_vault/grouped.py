@@ -25,6 +25,7 @@ class Grouped(Generic[Item, Result]):
         group_size: The most in one group.
         pending: The most that wait; past it callers are turned away at once.
         lanes: Groups that are worked on at the same time: with two, one is made ready while the other is committed.
+        gather_seconds: What the next group is given to gather after one of several. A lone caller does not wait for it.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Grouped(Generic[Item, Result]):
         group_size: int,
         pending: int,
         lanes: int = 1,
+        gather_seconds: float = 0.0,
     ) -> None:
         self._name = name
         self._work = work
         self._group_size = group_size
         self._pending = pending
         self._lanes = lanes
+        self._gather_seconds = gather_seconds
         self._waiting: deque[tuple[Item, asyncio.Future[Result], float]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
 
@@ -68,6 +71,8 @@ class Grouped(Generic[Item, Result]):
             wanted = [(item, future) for item, future, _ in group if not future.done()]
             if wanted:
                 await self._settle(wanted)
+            if len(group) > 1 and self._gather_seconds:
+                await asyncio.sleep(self._gather_seconds)
 
     async def _settle(self, group: "list[tuple[Item, asyncio.Future[Result]]]") -> None:
         try:

@@ -42,6 +42,7 @@ _PENDING = 5000
 _WAIT_SECONDS = 2.0
 _REMEMBERED = 10_000
 _LANES = 2
+_GATHER_SECONDS = 0.003
 
 
 class CredentialReader:
@@ -60,7 +61,7 @@ class CredentialReader:
             "credentials", self._read, _GROUP_SIZE, _PENDING, _LANES
         )
         self._appending: Grouped[tuple[Entry, str], bool] = Grouped(
-            "loans", self._append, _GROUP_SIZE, _PENDING, _LANES
+            "loans", self._append, _GROUP_SIZE, _PENDING, gather_seconds=_GATHER_SECONDS
         )
         self._remembered: OrderedDict[str, Credential] = OrderedDict()
 
