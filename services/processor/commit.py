@@ -142,7 +142,9 @@ class Commits:
         if not told:
             return 0
         await mailboxes.touch(connection, tenant_id, self._clock.now())
-        drafts = [events.EventDraft(await _event(connection, tenant, hint, happening)) for hint, happening in told]
+        enriched = [hint.message_id for hint, happening in told if happening.mapped is not None]
+        conversations = await threads.Threads.of(connection, tenant_id, enriched)
+        drafts = [events.EventDraft(await _event(conversations, tenant, hint, happening)) for hint, happening in told]
         published = await events.publish(connection, drafts)
         await self._note_open(connection, tenant_id, told, published)
         return sum(event.is_new for event in published)
@@ -171,7 +173,7 @@ class Commits:
 
 
 async def _event(
-    connection: Connection, tenant: tenant_pb2.Tenant, hint: Hint, happening: Happening
+    conversations: threads.Threads, tenant: tenant_pb2.Tenant, hint: Hint, happening: Happening
 ) -> event_pb2.NormalizedMailEvent:
     event = event_pb2.NormalizedMailEvent(
         provider=tenant.provider,
@@ -191,13 +193,13 @@ async def _event(
     )
     event.received_at.FromDatetime(hint.received_at)
     if happening.mapped is not None:
-        await _fill(connection, event, happening)
+        await _fill(conversations, event, happening)
     elif hint.notification is not None:
         event.raw.CopyFrom(hint.notification)
     return event
 
 
-async def _fill(connection: Connection, event: event_pb2.NormalizedMailEvent, happening: Happening) -> None:
+async def _fill(conversations: threads.Threads, event: event_pb2.NormalizedMailEvent, happening: Happening) -> None:
     """Puts the message in; what the mapping made is left as it is, since the transaction may be repeated."""
     mapped = happening.mapped
     assert mapped is not None  # noqa: S101 - the caller has looked
@@ -206,5 +208,4 @@ async def _fill(connection: Connection, event: event_pb2.NormalizedMailEvent, ha
     event.raw.CopyFrom(mapped.raw)
     if mapped.truncation is not None:
         event.truncation.CopyFrom(mapped.truncation)
-    thread = await threads.assign_thread(connection, event.tenant_id, mapped.message, event.message_id)
-    event.message.thread.CopyFrom(thread)
+    event.message.thread.CopyFrom(await conversations.assign(mapped.message, event.message_id))

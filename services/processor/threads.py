@@ -15,7 +15,7 @@ from mailmesh.mail.v1 import message_pb2
 from services.meshkit.ids import new_id
 from services.processor.store import threads as store
 from services.processor.store.connection import Connection
-from services.processor.store.threads import Candidate, Membership
+from services.processor.store.threads import Membership, Related
 
 MAX_REFERENCES = 50
 """The nearest references that are looked at and noted."""
@@ -58,57 +58,79 @@ class _Links:
         )
 
 
-async def assign_thread(
-    connection: Connection, tenant_id: str, message: message_pb2.MailMessage, provider_message_id: str
-) -> message_pb2.Thread:
-    """Finds or begins the thread of a mail. A thread once given never changes.
+class Threads:
+    """Finds or begins the threads of the mails of one commit. A thread once given never changes.
 
     Args:
         connection: In a transaction that holds the tenant's mailbox.
         tenant_id: The tenant's UUID.
-        message: The mail; `message.thread.provider_thread_id` is the provider's conversation.
-        provider_message_id: The provider's id of the mail.
-
-    Safe to call again: yes, with the same answer.
+        known: By the provider's id of a mail, the thread that it was given.
     """
-    known = await store.assigned(connection, tenant_id, provider_message_id)
-    if known is not None:
+
+    def __init__(self, connection: Connection, tenant_id: str, known: dict[str, message_pb2.Thread]) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._known = known
+
+    @classmethod
+    async def of(cls, connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> "Threads":
+        """Reads what is known of some mails."""
+        rows = await store.assigned(connection, tenant_id, message_ids) if message_ids else {}
+        known = {
+            message_id: message_pb2.Thread(
+                thread_id=str(row["thread_id"]),
+                provider_thread_id=row["provider_thread_id"],
+                reason=row["reason"],
+                reason_message_id=row["reason_message_id"],
+            )
+            for message_id, row in rows.items()
+        }
+        return cls(connection, tenant_id, known)
+
+    async def assign(self, message: message_pb2.MailMessage, provider_message_id: str) -> message_pb2.Thread:
+        """Finds or begins the thread of a mail.
+
+        Args:
+            message: The mail; `message.thread.provider_thread_id` is the provider's conversation.
+            provider_message_id: The provider's id of the mail, one of those that were asked about.
+
+        Safe to call again: yes, with the same answer.
+        """
+        known = self._known.get(provider_message_id)
+        if known is None:
+            known = self._known[provider_message_id] = await self._joined(message, provider_message_id)
+        return known
+
+    async def _joined(self, message: message_pb2.MailMessage, provider_message_id: str) -> message_pb2.Thread:
+        links = _Links(message)
+        decision = await self._decide(links)
+        await store.join(self._connection, self._tenant_id, provider_message_id, links.membership(decision))
         return message_pb2.Thread(
-            thread_id=str(known["thread_id"]),
-            provider_thread_id=known["provider_thread_id"],
-            reason=known["reason"],
-            reason_message_id=known["reason_message_id"],
+            thread_id=str(decision.thread_id),
+            provider_thread_id=links.conversation,
+            reason=decision.reason,
+            reason_message_id=decision.message_id,
         )
-    links = _Links(message)
-    decision = await _decide(connection, tenant_id, links)
-    await store.join(connection, tenant_id, provider_message_id, links.membership(decision))
-    return message_pb2.Thread(
-        thread_id=str(decision.thread_id),
-        provider_thread_id=links.conversation,
-        reason=decision.reason,
-        reason_message_id=decision.message_id,
-    )
+
+    async def _decide(self, links: _Links) -> _Decision:
+        asked = [*links.parents, links.own_id] if links.own_id else links.parents
+        found = await store.related(
+            self._connection, self._tenant_id, [_digest(message_id) for message_id in asked], links.sender,
+            links.people, links.conversation,
+        )  # fmt: skip
+        decision = _by_parent(links, found) or _by_child(links, found)
+        if decision is not None:
+            return decision
+        if found.conversation is not None:
+            return _Decision(found.conversation, Reason.THREAD_REASON_CONVERSATION)
+        return _Decision(UUID(new_id()), Reason.THREAD_REASON_STARTED)
 
 
-async def _decide(connection: Connection, tenant_id: str, links: _Links) -> _Decision:
-    conversation = await store.conversation(connection, tenant_id, links.conversation)
-    asked = [*links.parents, links.own_id] if links.own_id else links.parents
-    found = await store.candidates(
-        connection, tenant_id, [_digest(message_id) for message_id in asked], links.sender, links.people
-    )
-    decision = _by_parent(links, found, conversation) or _by_child(links, found, conversation)
-    if decision is not None:
-        return decision
-    if conversation is not None:
-        return _Decision(conversation, Reason.THREAD_REASON_CONVERSATION)
-    return _Decision(UUID(new_id()), Reason.THREAD_REASON_STARTED)
-
-
-def _by_parent(links: _Links, found: Sequence[Candidate], conversation: UUID | None) -> _Decision | None:
+def _by_parent(links: _Links, found: Related) -> _Decision | None:
     """The nearest message that it answers, in a thread that lets it in."""
     for parent in links.parents:
-        for candidate in found:
-            is_let_in = candidate.has_sender or candidate.thread_id == conversation
+        for candidate in found.candidates:
+            is_let_in = candidate.has_sender or candidate.thread_id == found.conversation
             if candidate.digest == _digest(parent) and is_let_in:
                 is_direct = parent == links.in_reply_to
                 reason = Reason.THREAD_REASON_IN_REPLY_TO if is_direct else Reason.THREAD_REASON_REFERENCES
@@ -116,10 +138,10 @@ def _by_parent(links: _Links, found: Sequence[Candidate], conversation: UUID | N
     return None
 
 
-def _by_child(links: _Links, found: Sequence[Candidate], conversation: UUID | None) -> _Decision | None:
+def _by_child(links: _Links, found: Related) -> _Decision | None:
     """A thread that a reply to it has begun."""
-    for candidate in found:
-        is_let_in = candidate.has_writer_among_ours or candidate.thread_id == conversation
+    for candidate in found.candidates:
+        is_let_in = candidate.has_writer_among_ours or candidate.thread_id == found.conversation
         if links.own_id and candidate.digest == _digest(links.own_id) and not candidate.is_own and is_let_in:
             return _Decision(candidate.thread_id, Reason.THREAD_REASON_CHILD_ARRIVED_FIRST)
     return None

@@ -78,7 +78,7 @@ async def _lag(ground: Ground, tenant: object) -> float:
 async def test_a_message_that_makes_our_own_code_fail_takes_down_no_other(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assign = threads.assign_thread
+    assign = threads.Threads.assign
     for provider in ("ms365", "googlews"):
         tenant = await ground.tenant(provider)
         if provider == "googlews":
@@ -86,13 +86,13 @@ async def test_a_message_that_makes_our_own_code_fail_takes_down_no_other(
         mails = (await ground.control.generate(tenant.address, 5))["messages"]
         poisonous = mails[2]["id"]
 
-        async def fail(connection: Any, tenant_id: str, message: Any, message_id: str, poison: str = poisonous) -> Any:
+        async def fail(self: Any, message: Any, message_id: str, poison: str = poisonous) -> Any:
             if message_id == poison:
                 raise ZeroDivisionError
-            return await assign(connection, tenant_id, message, message_id)
+            return await assign(self, message, message_id)
 
         with monkeypatch.context() as patch:
-            patch.setattr(threads, "assign_thread", fail)
+            patch.setattr(threads.Threads, "assign", fail)
             async with running(ground.worker_settings()):
                 for mail in mails if provider == "ms365" else ():
                     await ground.notify(tenant, "created", mail)

@@ -15,7 +15,7 @@ from mailmesh.mail.v1.message_pb2 import (
     THREAD_REASON_STARTED,
 )
 from services.processor.store.connection import lent
-from services.processor.threads import assign_thread
+from services.processor.threads import Threads
 from tests.store.processor_events.conftest import OTHER_TENANT, TENANT
 
 ANNA, BEN, EVE = "anna@a.example", "ben@b.example", "eve@evil.example"
@@ -43,7 +43,7 @@ def arrive(pool: "asyncpg.Pool[Any]") -> Arrive:
         mail.to.add(address=to)
         mail.thread.provider_thread_id = conversation or f"c-{message_id}"
         async with lent(pool) as connection, connection.transaction():
-            return await assign_thread(connection, tenant_id, mail, message_id)
+            return await (await Threads.of(connection, tenant_id, [message_id])).assign(mail, message_id)
 
     return assign
 
@@ -155,6 +155,23 @@ async def test_a_mail_that_answers_itself_begins_a_thread(arrive: Arrive) -> Non
 
 async def test_a_mail_without_sender_and_id_begins_a_thread(pool: "asyncpg.Pool[Any]") -> None:
     async with lent(pool) as connection, connection.transaction():
-        thread = await assign_thread(connection, TENANT, message_pb2.MailMessage(), "m1")
+        thread = await (await Threads.of(connection, TENANT, ["m1"])).assign(message_pb2.MailMessage(), "m1")
 
     assert THREAD_REASON_STARTED == thread.reason
+
+
+async def test_a_conversation_that_comes_in_one_commit_is_one_thread(pool: "asyncpg.Pool[Any]") -> None:
+    mails = {}
+    for number in range(1, 4):
+        mails[f"m{number}"] = mail = message_pb2.MailMessage(internet_message_id=f"<m{number}@x>")
+        mail.in_reply_to = f"<m{number - 1}@x>" if number > 1 else ""
+        mail.from_address.address = ANNA if number % 2 else BEN
+        mail.to.add(address=BEN if number % 2 else ANNA)
+    async with lent(pool) as connection, connection.transaction():
+        threads = await Threads.of(connection, TENANT, list(mails))
+        found = [await threads.assign(mail, message_id) for message_id, mail in mails.items()]
+        again = await Threads.of(connection, TENANT, list(mails))
+
+        assert found == [await again.assign(mail, message_id) for message_id, mail in mails.items()]
+    assert 1 == len({thread.thread_id for thread in found})
+    assert [THREAD_REASON_STARTED, THREAD_REASON_IN_REPLY_TO, THREAD_REASON_IN_REPLY_TO] == [t.reason for t in found]
