@@ -142,9 +142,10 @@ class Commits:
         if not told:
             return 0
         await mailboxes.touch(connection, tenant_id, self._clock.now())
-        enriched = [hint.message_id for hint, happening in told if happening.mapped is not None]
-        conversations = await threads.Threads.of(connection, tenant_id, enriched)
-        drafts = [events.EventDraft(await _event(conversations, tenant, hint, happening)) for hint, happening in told]
+        mails = {hint.message_id: happening.mapped.message for hint, happening in told if happening.mapped is not None}
+        conversations = await threads.Threads.of(connection, tenant_id, mails)
+        drafts = [events.EventDraft(_event(conversations, tenant, hint, happening)) for hint, happening in told]
+        await conversations.write(connection, tenant_id)
         published = await events.publish(connection, drafts)
         await self._note_open(connection, tenant_id, told, published)
         return sum(event.is_new for event in published)
@@ -172,7 +173,7 @@ class Commits:
                 LAG_SECONDS.labels(provider).observe(max(0.0, (now - hint.received_at).total_seconds()))
 
 
-async def _event(
+def _event(
     conversations: threads.Threads, tenant: tenant_pb2.Tenant, hint: Hint, happening: Happening
 ) -> event_pb2.NormalizedMailEvent:
     event = event_pb2.NormalizedMailEvent(
@@ -193,13 +194,13 @@ async def _event(
     )
     event.received_at.FromDatetime(hint.received_at)
     if happening.mapped is not None:
-        await _fill(conversations, event, happening)
+        _fill(conversations, event, happening)
     elif hint.notification is not None:
         event.raw.CopyFrom(hint.notification)
     return event
 
 
-async def _fill(conversations: threads.Threads, event: event_pb2.NormalizedMailEvent, happening: Happening) -> None:
+def _fill(conversations: threads.Threads, event: event_pb2.NormalizedMailEvent, happening: Happening) -> None:
     """Puts the message in; what the mapping made is left as it is, since the transaction may be repeated."""
     mapped = happening.mapped
     assert mapped is not None  # noqa: S101 - the caller has looked
@@ -208,4 +209,4 @@ async def _fill(conversations: threads.Threads, event: event_pb2.NormalizedMailE
     event.raw.CopyFrom(mapped.raw)
     if mapped.truncation is not None:
         event.truncation.CopyFrom(mapped.truncation)
-    event.message.thread.CopyFrom(await conversations.assign(mapped.message, event.message_id))
+    event.message.thread.CopyFrom(conversations.assign(event.message_id))

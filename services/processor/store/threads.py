@@ -1,127 +1,90 @@
 """Threads in the store: which message is in which, which message ids they know, and who took part."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
 
 from services.processor.store.connection import Connection
 
-_MAX_CANDIDATES = 200
+_MAX_THREADS = 50
+"""Threads that are looked at for one message id; those that have its message come first."""
 
 _ASSIGNED = """
     SELECT message_id, thread_id, provider_thread_id, reason, reason_message_id FROM processor.thread_messages
     WHERE tenant_id = $1 AND message_id = ANY ($2::text[])
 """
-# One row at least: the conversation's thread is known or not, whether or not anything else is found.
 _RELATED = """
-    SELECT
-        (
-            SELECT thread_id FROM processor.thread_conversations WHERE tenant_id = $1 AND provider_thread_id = $6
-        ) AS conversation,
-        found.*
-    FROM (VALUES (1)) AS once LEFT JOIN (
-        SELECT i.digest, i.thread_id, i.is_own,
-            EXISTS (
-                SELECT FROM processor.thread_participants p
-                WHERE p.tenant_id = $1 AND p.thread_id = i.thread_id AND p.address = $3
-            ) AS has_sender,
-            EXISTS (
-                SELECT FROM processor.thread_participants p
-                WHERE p.tenant_id = $1 AND p.thread_id = i.thread_id AND p.has_written AND p.address = ANY ($4::text[])
-            ) AS has_writer_among_ours
-        FROM processor.thread_ids i WHERE i.tenant_id = $1 AND i.digest = ANY ($2::bytea[])
-        ORDER BY i.is_own DESC, i.thread_id LIMIT $5
-    ) AS found ON true
-    ORDER BY found.is_own DESC, found.thread_id
+    SELECT provider_thread_id, NULL::bytea AS digest, thread_id, false AS is_own FROM processor.thread_conversations
+    WHERE tenant_id = $1 AND provider_thread_id = ANY ($2::text[])
+    UNION ALL
+    SELECT '', asked.digest, i.thread_id, i.is_own FROM unnest($3::bytea[]) AS asked (digest) CROSS JOIN LATERAL (
+        SELECT thread_id, is_own FROM processor.thread_ids
+        WHERE tenant_id = $1 AND digest = asked.digest
+        ORDER BY is_own DESC, thread_id LIMIT $4
+    ) AS i
 """
-# One statement, since a mail is worth one round trip. Its parts do not see each other's rows and need not: a mail never
-# refers to its own id. A message id that another thread has a message of is that thread's: a mail that was not let in
-# there by its headers does not get a hold on it.
+_TOOK_PART = """
+    SELECT thread_id, address, has_written FROM processor.thread_participants
+    WHERE tenant_id = $1 AND thread_id = ANY ($2::uuid[]) AND address = ANY ($3::text[])
+"""
 _JOIN = """
     WITH assigned AS (
         INSERT INTO processor.thread_messages
             (tenant_id, message_id, thread_id, provider_thread_id, reason, reason_message_id)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, message_id) DO NOTHING
-    ), conversation AS (
+        SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::smallint[], $6::text[])
+        ON CONFLICT (tenant_id, message_id) DO NOTHING
+    ), conversations AS (
         INSERT INTO processor.thread_conversations (tenant_id, provider_thread_id, thread_id)
-        SELECT $1, $4, $3 WHERE $4 <> ''
+        SELECT $1, * FROM unnest($7::text[], $8::uuid[])
         ON CONFLICT (tenant_id, provider_thread_id) DO NOTHING
-    ), own_id AS (
-        INSERT INTO processor.thread_ids (tenant_id, digest, thread_id, is_own)
-        SELECT $1, $7::bytea, $3, true WHERE $7 IS NOT NULL
+    ), ids AS (
+        INSERT INTO processor.thread_ids AS known (tenant_id, digest, thread_id, is_own)
+        SELECT $1, * FROM unnest($9::bytea[], $10::uuid[], $11::boolean[])
         ON CONFLICT (tenant_id, digest, thread_id) DO UPDATE SET is_own = true
-    ), named AS (
-        INSERT INTO processor.thread_ids (tenant_id, digest, thread_id, is_own)
-        SELECT $1, named.digest, $3, false FROM unnest($8::bytea[]) AS named (digest)
-        WHERE NOT EXISTS (
-            SELECT FROM processor.thread_ids i WHERE i.tenant_id = $1 AND i.digest = named.digest AND i.is_own
-        )
-        ON CONFLICT (tenant_id, digest, thread_id) DO NOTHING
+        WHERE excluded.is_own AND NOT known.is_own
     )
     INSERT INTO processor.thread_participants AS known (tenant_id, thread_id, address, has_written)
-    SELECT $1, $3, address, address = ANY ($10::text[]) FROM unnest($9::text[]) AS given (address)
+    SELECT $1, * FROM unnest($12::uuid[], $13::text[], $14::boolean[])
     ON CONFLICT (tenant_id, thread_id, address) DO UPDATE SET has_written = true
     WHERE excluded.has_written AND NOT known.has_written
 """
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A thread that knows a message id.
-
-    Args:
-        digest: Of the message id.
-        thread_id: The thread.
-        is_own: A message of the thread has this id; otherwise one refers to it.
-        has_sender: The sender who was asked about took part in the thread.
-        has_writer_among_ours: Someone who wrote in the thread is among the people who were asked about.
-    """
-
-    digest: bytes
-    thread_id: UUID
-    is_own: bool
-    has_sender: bool
-    has_writer_among_ours: bool
-
-
-@dataclass(frozen=True)
 class Membership:
-    """What is noted of a message that joins a thread.
+    """That a message is in a thread, and why.
 
     Args:
+        message_id: The provider's id of the message.
         thread_id: The thread.
         provider_thread_id: The provider's conversation; may be empty.
         reason: The contract's number of why.
         reason_message_id: The message id that the reason refers to.
-        own_id: The digest of the message's own id; None without one.
-        references: The digests of the ids that it refers to.
-        people: Everyone named in it.
-        writers: Those of them who wrote it.
     """
 
+    message_id: str
     thread_id: UUID
     provider_thread_id: str
     reason: int
     reason_message_id: str
-    own_id: bytes | None
-    references: Sequence[bytes]
-    people: Sequence[str]
-    writers: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Related:
-    """What a mail may belong to.
+@dataclass
+class ThreadFacts:
+    """What is known of threads, as far as it was asked for; and what there is to write, as the same.
 
     Args:
-        conversation: The thread that the provider's conversation began with; None when there is none.
-        candidates: The threads that know the message ids, those that own them first.
+        conversations: By the provider's conversation, the thread that it began with.
+        ids: By the digest of a message id, the threads that know it, and whether they have its message; otherwise one
+            of theirs refers to it.
+        people: By thread, who took part, and whether they wrote.
     """
 
-    conversation: UUID | None
-    candidates: Sequence[Candidate]
+    conversations: dict[str, UUID] = field(default_factory=dict)
+    ids: dict[bytes, dict[UUID, bool]] = field(default_factory=dict)
+    people: dict[UUID, dict[str, bool]] = field(default_factory=dict)
 
 
 async def assigned(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> Mapping[str, asyncpg.Record]:
@@ -130,34 +93,45 @@ async def assigned(connection: Connection, tenant_id: str, message_ids: Sequence
     return {row["message_id"]: row for row in rows}
 
 
-async def related(
+async def facts(
     connection: Connection,
     tenant_id: str,
-    digests: Sequence[bytes],
-    sender: str,
-    people: Sequence[str],
-    provider_thread_id: str,
-) -> Related:
-    """Finds what a mail may belong to.
-
-    Args:
-        connection: In a transaction.
-        tenant_id: The tenant's UUID.
-        digests: Of the message ids that it has and names.
-        sender: The address to ask about; empty took part in nothing.
-        people: The addresses to ask about.
-        provider_thread_id: The provider's conversation; may be empty.
-    """
-    rows = await connection.fetch(_RELATED, tenant_id, digests, sender, people, _MAX_CANDIDATES, provider_thread_id)
-    found = [dict(row) for row in rows]
-    conversations = [row.pop("conversation") for row in found]
-    return Related(conversations[0], [Candidate(**row) for row in found if row["thread_id"] is not None])
+    conversations: Collection[str],
+    digests: Collection[bytes],
+    addresses: Collection[str],
+) -> ThreadFacts:
+    """Reads what is known of some conversations and message ids, and which addresses took part in those threads."""
+    rows = await connection.fetch(_RELATED, tenant_id, list(conversations), list(digests), _MAX_THREADS)
+    found = ThreadFacts()
+    for row in rows:
+        if row["digest"] is None:
+            found.conversations[row["provider_thread_id"]] = row["thread_id"]
+        else:
+            found.ids.setdefault(row["digest"], {})[row["thread_id"]] = row["is_own"]
+    if threads := {thread_id for known in found.ids.values() for thread_id in known}:
+        for row in await connection.fetch(_TOOK_PART, tenant_id, list(threads), list(addresses)):
+            found.people.setdefault(row["thread_id"], {})[row["address"]] = row["has_written"]
+    return found
 
 
-async def join(connection: Connection, tenant_id: str, message_id: str, membership: Membership) -> None:
-    """Notes that a message is in a thread. Safe to call again: yes, the first thread stays."""
-    m = membership
+async def join(connection: Connection, tenant_id: str, memberships: Sequence[Membership], learned: ThreadFacts) -> None:
+    """Notes that messages are in threads, and what their threads know by that. Safe to call again: the first stays."""
+    ids = [(digest, thread, own) for digest, known in learned.ids.items() for thread, own in known.items()]
+    people = [(thread, who, wrote) for thread, known in learned.people.items() for who, wrote in known.items()]
     await connection.execute(
-        _JOIN, tenant_id, message_id, m.thread_id, m.provider_thread_id, m.reason, m.reason_message_id, m.own_id,
-        m.references, m.people, m.writers,
-    )  # fmt: skip
+        _JOIN,
+        tenant_id,
+        [member.message_id for member in memberships],
+        [member.thread_id for member in memberships],
+        [member.provider_thread_id for member in memberships],
+        [member.reason for member in memberships],
+        [member.reason_message_id for member in memberships],
+        list(learned.conversations),
+        list(learned.conversations.values()),
+        *_columns(ids, 3),
+        *_columns(people, 3),
+    )
+
+
+def _columns(rows: Sequence[tuple[object, ...]], count: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(count)]

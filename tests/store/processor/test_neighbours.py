@@ -86,10 +86,10 @@ async def test_a_message_that_makes_our_own_code_fail_takes_down_no_other(
         mails = (await ground.control.generate(tenant.address, 5))["messages"]
         poisonous = mails[2]["id"]
 
-        async def fail(self: Any, message: Any, message_id: str, poison: str = poisonous) -> Any:
+        def fail(self: Any, message_id: str, poison: str = poisonous) -> Any:
             if message_id == poison:
                 raise ZeroDivisionError
-            return await assign(self, message, message_id)
+            return assign(self, message_id)
 
         with monkeypatch.context() as patch:
             patch.setattr(threads.Threads, "assign", fail)

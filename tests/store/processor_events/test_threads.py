@@ -1,5 +1,6 @@
 """Threads on a real PostgreSQL: by headers and conversation, never by subject, never for outsiders."""
 
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -43,7 +44,10 @@ def arrive(pool: "asyncpg.Pool[Any]") -> Arrive:
         mail.to.add(address=to)
         mail.thread.provider_thread_id = conversation or f"c-{message_id}"
         async with lent(pool) as connection, connection.transaction():
-            return await (await Threads.of(connection, tenant_id, [message_id])).assign(mail, message_id)
+            threads = await Threads.of(connection, tenant_id, {message_id: mail})
+            found = threads.assign(message_id)
+            await threads.write(connection, tenant_id)
+            return found
 
     return assign
 
@@ -155,23 +159,45 @@ async def test_a_mail_that_answers_itself_begins_a_thread(arrive: Arrive) -> Non
 
 async def test_a_mail_without_sender_and_id_begins_a_thread(pool: "asyncpg.Pool[Any]") -> None:
     async with lent(pool) as connection, connection.transaction():
-        thread = await (await Threads.of(connection, TENANT, ["m1"])).assign(message_pb2.MailMessage(), "m1")
+        thread = (await Threads.of(connection, TENANT, {"m1": message_pb2.MailMessage()})).assign("m1")
 
     assert THREAD_REASON_STARTED == thread.reason
 
 
-async def test_a_conversation_that_comes_in_one_commit_is_one_thread(pool: "asyncpg.Pool[Any]") -> None:
+def some_mails(chance: random.Random) -> dict[str, message_pb2.MailMessage]:
+    """Mails that answer each other, some of them forged, late, or without a word of where they belong."""
+    people = (ANNA, BEN, EVE)
     mails = {}
-    for number in range(1, 4):
+    for number in range(12):
         mails[f"m{number}"] = mail = message_pb2.MailMessage(internet_message_id=f"<m{number}@x>")
-        mail.in_reply_to = f"<m{number - 1}@x>" if number > 1 else ""
-        mail.from_address.address = ANNA if number % 2 else BEN
-        mail.to.add(address=BEN if number % 2 else ANNA)
-    async with lent(pool) as connection, connection.transaction():
-        threads = await Threads.of(connection, TENANT, list(mails))
-        found = [await threads.assign(mail, message_id) for message_id, mail in mails.items()]
-        again = await Threads.of(connection, TENANT, list(mails))
+        mail.from_address.address, to = chance.sample(people, 2)
+        mail.to.add(address=to)
+        if chance.random() < 0.7:
+            mail.in_reply_to = f"<m{chance.randrange(12)}@x>"
+        mail.references.extend(f"<m{chance.randrange(12)}@x>" for _ in range(chance.randrange(3)))
+        mail.thread.provider_thread_id = chance.choice(("", f"c{number}", "c1", "c2"))
+    return mails
 
-        assert found == [await again.assign(mail, message_id) for message_id, mail in mails.items()]
-    assert 1 == len({thread.thread_id for thread in found})
-    assert [THREAD_REASON_STARTED, THREAD_REASON_IN_REPLY_TO, THREAD_REASON_IN_REPLY_TO] == [t.reason for t in found]
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: "asyncpg.Pool[Any]", seed: int) -> None:
+    mails = some_mails(random.Random(seed))
+    async with lent(pool) as connection, connection.transaction():
+        together = await Threads.of(connection, TENANT, mails)
+        found = {message_id: together.assign(message_id) for message_id in mails}
+        await together.write(connection, TENANT)
+        single = {}
+        for message_id, mail in mails.items():
+            threads = await Threads.of(connection, OTHER_TENANT, {message_id: mail})
+            single[message_id] = threads.assign(message_id)
+            await threads.write(connection, OTHER_TENANT)
+        again = await Threads.of(connection, TENANT, mails)
+
+        assert found == {message_id: again.assign(message_id) for message_id in mails}
+    assert shape(single) == shape(found)
+
+
+def shape(found: dict[str, message_pb2.Thread]) -> list[tuple[int, int, str]]:
+    """Who is with whom, and why, whatever the threads are called."""
+    names: dict[str, int] = {}
+    return [(names.setdefault(t.thread_id, len(names)), t.reason, t.reason_message_id) for t in found.values()]
