@@ -36,6 +36,8 @@ class _Copy:
 
     def drop_largest(self) -> None:
         """Leaves out the largest leaves until the rest fits."""
+        if self.size <= self.budget:
+            return
         for size, owner, key in sorted(self._leaves, key=lambda leaf: -leaf[0]):
             if self.size <= self.budget:
                 return

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 
 from services.meshkit.secret import Secret
 from services.processor.failures import SourceError, classify
@@ -119,12 +120,18 @@ class ProviderHttp:
 def parse(raw: bytes) -> JSON | None:
     """Reads a JSON object; None when it is something else."""
     try:
-        shown = json.loads(raw)
-    except ValueError:  # UnicodeDecodeError is one too
-        return None
-    except RecursionError:
-        return None
+        shown = orjson.loads(raw)
+    except ValueError:
+        shown = _parse_leniently(raw)
     return shown if isinstance(shown, dict) else None
+
+
+def _parse_leniently(raw: bytes) -> Any:
+    """Reads what is no strict JSON, but what providers have been seen to send: half surrogates, endless numbers."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return None
 
 
 def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:
