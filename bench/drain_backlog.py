@@ -31,9 +31,9 @@ async def program(options: Options) -> Sequence[Figure]:
         Figure("messages a second, one worker process", count / ours, "1/s"),
         Figure("messages a second, plain design, one process", count / plain, "1/s"),
         Figure("times the plain design", plain / ours, "ratio", "" if options.is_quick else ">= 3"),
-        Figure("resident memory after a tenth", first_mib, "MiB"),
+        Figure("resident memory after a third", first_mib, "MiB"),
         Figure("most resident memory", most_mib, "MiB"),
-        Figure("growth through the backlog", most_mib - first_mib, "MiB", "" if options.is_quick else "<= 40"),
+        Figure("growth from there on", most_mib - first_mib, "MiB", "" if options.is_quick else "<= 24"),
     ]
 
 
@@ -46,7 +46,7 @@ async def _ours(machine: WorkerMachine, mails: Sequence[tuple[object, str]]) -> 
     spent = await machine.ground.processor.fetchval(
         "SELECT extract(epoch FROM max(changed_at) - min(changed_at)) FROM processor.messages"
     )
-    return float(spent), memory[len(memory) // 10], max(memory)
+    return float(spent), memory[len(memory) // 3], max(memory)
 
 
 async def _plain(machine: WorkerMachine, mails: Sequence[tuple[object, str]]) -> float:
@@ -83,6 +83,7 @@ if __name__ == "__main__":
         "drain_backlog",
         "How fast does one worker process drain ten thousand notifications of fifty mailboxes?",
         "The simulated provider answers at once, on the same machine. Both designs fetch the same mails with the same"
-        " fields and map them alike; PostgreSQL keeps what it commits. The time is from the first commit to the last.",
+        " fields and map them alike; PostgreSQL keeps what it commits. The time is from the first commit to the last."
+        " Memory is flat from when all mailboxes are under way, after about a third.",
         program,
     )
