@@ -1,6 +1,7 @@
 """Real programs for measuring Ingest: PostgreSQL, Redis, Ingest, Envoy before it, and the plain design."""
 
 import asyncio
+import itertools
 import json
 import os
 import secrets
@@ -84,7 +85,7 @@ class Machine:
         """Bodies with so many notifications, of as many tenants, for the load to send in turn."""
         made = []
         for start in range(0, len(self.watched), per_post):
-            some = [*self.watched[start:], *self.watched[:start]][:per_post]
+            some = itertools.islice(itertools.cycle(self.watched), start, start + per_post)
             made.append(graph_body(*(graph_item(one, MESSAGE_ID) for one in some)).decode())
         return made
 
