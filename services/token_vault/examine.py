@@ -15,7 +15,7 @@ from services.token_vault.errors import (
     TenantNeedsReauthorization,
 )
 from services.token_vault.issue import Lender
-from services.token_vault.issuers.issuer import Account, GrantError, Issuer
+from services.token_vault.issuers.issuer import TOKEN_REJECTED, Account, GrantError, Issuer
 from services.token_vault.reauthorization import sentence
 from services.token_vault.store.tenants import ACTIVE, ERROR, TenantRow
 
@@ -78,11 +78,8 @@ class Examiner:
             raise ProviderUnknown(metadata={"provider": tenant.provider})
         missing = issuer.missing_scopes(tenant.scopes or ())
         try:
-            loan = await self._lender.borrow(tenant.tenant_id, frozenset({ACTIVE, ERROR}), _MINIMUM_SECONDS)
-            begun = time.monotonic()
-            account = await issuer.who_is(loan.access_token)
-            milliseconds = round((time.monotonic() - begun) * 1000)
-            error = _difference(tenant, account) or _lack(missing) or await _mailbox(issuer, loan.access_token)
+            token, account, milliseconds = await self._introduced(tenant.tenant_id, issuer)
+            error = _difference(tenant, account) or _lack(missing) or await _mailbox(issuer, token)
         except GrantError as exc:
             error = TenantNeedsReauthorization(sentence(exc.cause), metadata={"detail": exc.cause})
             return self._found(error, "", missing)
@@ -93,9 +90,40 @@ class Examiner:
         found = self._found(error, account.address, missing, milliseconds)
         return replace(found, is_same_account=account.user_id.lower() == tenant.user_id.lower())
 
+    async def _introduced(self, tenant_id: str, issuer: Issuer) -> tuple[Secret, Account, int]:
+        """Borrows a token and asks whose it is: the token, the account, and the milliseconds that it took.
+
+        A token that the provider refuses is exchanged for another, once. Where none can be had any more, that is found
+        out here, and the tenant's status says so from then on.
+        """
+        token = await self._borrow(tenant_id)
+        try:
+            return await _asked(issuer, token)
+        except GrantError as refused:
+            if refused.cause != TOKEN_REJECTED:
+                raise
+            try:
+                token = await self._borrow(tenant_id, rejected=token)
+            except MeshError as exc:
+                # A token that was had just now is not exchanged, nor one while the provider is down.
+                if exc.code == "UNAVAILABLE":
+                    raise refused from exc
+                raise
+        return await _asked(issuer, token)
+
+    async def _borrow(self, tenant_id: str, rejected: Secret | None = None) -> Secret:
+        statuses = frozenset({ACTIVE, ERROR})
+        return (await self._lender.borrow(tenant_id, statuses, _MINIMUM_SECONDS, rejected)).access_token
+
     def _found(self, error: MeshError | None, address: str, missing: tuple[str, ...], milliseconds: int = 0) -> Finding:
         reason, detail = (error.reason, error.message) if error else ("", "")
         return Finding(reason, detail, address, missing, self._clock.now(), milliseconds)
+
+
+async def _asked(issuer: Issuer, token: Secret) -> tuple[Secret, Account, int]:
+    begun = time.monotonic()
+    account = await issuer.who_is(token)
+    return token, account, round((time.monotonic() - begun) * 1000)
 
 
 def _difference(tenant: TenantRow, account: Account) -> MeshError | None:

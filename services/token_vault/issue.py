@@ -187,9 +187,12 @@ class Lender:
         await self._note(wanted, audit.OK)
         return loan
 
-    async def borrow(self, tenant_id: str, statuses: frozenset[str], minimum_seconds: int) -> Loan:
-        """Lends a token to TokenVault itself, which looks after a tenant of one of these statuses."""
-        wanted = Wanted(tenant_id, "token-vault", minimum_seconds)
+    async def borrow(
+        self, tenant_id: str, statuses: frozenset[str], minimum_seconds: int, rejected: Secret | None = None
+    ) -> Loan:
+        """Lends a token, other than the rejected one, to TokenVault itself, for a tenant of one of these statuses."""
+        digest = hashlib.sha256(rejected.reveal().encode()).hexdigest() if rejected else ""
+        wanted = Wanted(tenant_id, "token-vault", minimum_seconds, rejected_digest=digest)
         return await self._loan(wanted, statuses)
 
     async def _known_loan(self, wanted: Wanted) -> Loan | None:

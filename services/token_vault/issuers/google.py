@@ -24,7 +24,16 @@ from services.token_vault.errors import (
 )
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
-from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Begun, Grant, GrantError, Identity, Tokens
+from services.token_vault.issuers.issuer import (
+    ADMIN_CONSENT,
+    TOKEN_REJECTED,
+    Account,
+    Begun,
+    Grant,
+    GrantError,
+    Identity,
+    Tokens,
+)
 from services.token_vault.issuers.pool import BlockingPool
 
 PROVIDER = "googlews"
@@ -288,7 +297,7 @@ def _raise_for(status: int, document: Mapping[str, Any]) -> None:
         return
     reason = _api_reason(document)
     if status == _UNAUTHORIZED:
-        raise GrantError("token_rejected", reason or "401")
+        raise GrantError(TOKEN_REJECTED, reason or "401")
     if status == _FORBIDDEN and "imit" in reason:  # rateLimitExceeded, userRateLimitExceeded, dailyLimitExceeded
         raise ProviderThrottled(metadata={"provider": PROVIDER})
     if status == _FORBIDDEN:

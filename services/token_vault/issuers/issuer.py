@@ -81,6 +81,10 @@ class Begun:
     kept: Secret
 
 
+TOKEN_REJECTED = "token_rejected"  # noqa: S105 - a machine word
+"""The cause of a `GrantError` that speaks of the access token alone; another one may be good."""
+
+
 class GrantError(Exception):
     """The provider no longer honours the grant. Only a person can mend that.
 

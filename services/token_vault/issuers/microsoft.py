@@ -20,7 +20,16 @@ from services.token_vault.errors import (
 )
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
-from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Begun, Grant, GrantError, Identity, Tokens
+from services.token_vault.issuers.issuer import (
+    ADMIN_CONSENT,
+    TOKEN_REJECTED,
+    Account,
+    Begun,
+    Grant,
+    GrantError,
+    Identity,
+    Tokens,
+)
 from services.token_vault.issuers.pool import BlockingPool
 
 PROVIDER = "ms365"
@@ -250,7 +259,7 @@ def _raise_for(status: int, document: Mapping[str, Any]) -> None:
     if "MailboxNotEnabled" in code or "MailboxNotSupported" in code:
         raise MailboxUnavailable(metadata={"detail": code[:100]})
     if status == _UNAUTHORIZED:
-        raise GrantError("token_rejected", code or "401")
+        raise GrantError(TOKEN_REJECTED, code or "401")
     if status == _FORBIDDEN:
         raise ScopeNotGranted(metadata={"detail": code[:100]})
     raise ProviderUnavailable(f"The provider answered {status}.", metadata={"provider": PROVIDER})
