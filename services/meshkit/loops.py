@@ -19,6 +19,21 @@ _Item = TypeVar("_Item")
 MAX_BACKOFF_SECONDS = 60.0
 
 
+def heed_cancellation() -> None:
+    """Ends the task here if it was cancelled and has not noticed.
+
+    A task that is cancelled cleans up, and when that fails (a connection that is just gone cannot be given back) the
+    failure takes the cancellation's place. A loop that lives through failures would then live for ever, so each asks
+    this before it goes on.
+
+    Raises:
+        asyncio.CancelledError: Somebody has cancelled this task.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class PeriodicLoop:
     """Calls `work` again and again until it is cancelled.
 
@@ -57,6 +72,7 @@ class PeriodicLoop:
     async def run(self) -> None:
         """Goes on until it is cancelled. The round that runs then is cancelled with it."""
         while True:
+            heed_cancellation()
             self._nudged.clear()
             done = await self._round()
             if not done:

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from services.meshkit import correlation, tracing
 from services.meshkit.errors import MeshError
+from services.meshkit.loops import heed_cancellation
 from services.meshkit.metrics import UNEXPECTED, WAKE_UPS, WORKER_RESTARTS
 from services.meshkit.secret import Secret
 
@@ -158,6 +159,7 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
         job_seconds: What one job may take.
     """
     while True:
+        heed_cancellation()
         worker = _worker(url, queue, wake, at_once, job_seconds)
         try:
             await worker.async_run()

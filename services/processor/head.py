@@ -7,6 +7,7 @@ import asyncpg
 import structlog
 
 from services.meshkit.errors import MeshError
+from services.meshkit.loops import heed_cancellation
 from services.processor.store.connection import Connection, lent
 from services.processor.store.event_log import CHANNEL
 from services.processor.store.event_reader import stream_state
@@ -56,11 +57,13 @@ class HeadWatch:
     async def run(self) -> None:
         """Listens until it is cancelled; takes up again whenever the database was away."""
         while True:
+            heed_cancellation()
             try:
                 async with lent(self._pool) as connection:
                     await self._listen(connection)
             except (MeshError, asyncpg.PostgresError) as exc:
                 logger.warning("not listening for events", error=type(exc).__name__)
+            heed_cancellation()
             await asyncio.sleep(self._retry_seconds)
 
     async def _listen(self, connection: Connection) -> None:

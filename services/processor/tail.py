@@ -13,6 +13,7 @@ import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit.errors import MeshError
+from services.meshkit.loops import heed_cancellation
 from services.processor.cursor import Cursor, read_cursor
 from services.processor.head import HeadWatch
 from services.processor.reading import LATEST, EventReader, EventView, Page
@@ -70,6 +71,7 @@ class Tail:
     async def run(self) -> None:
         """Follows until it is cancelled. While the database is away, streams ask for themselves and are told so."""
         while True:
+            heed_cancellation()
             try:
                 await self._step()
             except MeshError as exc:

@@ -185,3 +185,22 @@ async def test_a_block_that_breaks_is_told_by_its_own_exception():
     with pytest.raises(StoreUnavailable):
         async with background(asyncio.Event().wait()):
             raise StoreUnavailable
+
+
+async def test_a_loop_ends_although_cleaning_up_fails_when_it_is_cancelled() -> None:
+    begun = asyncio.Event()
+
+    async def work() -> int:
+        try:
+            begun.set()
+            await asyncio.sleep(60)
+        finally:
+            raise StoreUnavailable
+        return 0
+
+    task = asyncio.create_task(PeriodicLoop("test", 0.01, work).run())
+    await begun.wait()
+    task.cancel()
+
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
