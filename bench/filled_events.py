@@ -11,6 +11,8 @@ import asyncpg
 from bench.event_store import draft
 from services.processor.cursor import Cursor, tag_of
 from services.processor.payloads import split
+from services.processor.reading import EventReader, EventView
+from services.processor.selection import Selection
 from services.processor.store.retention import make_partition
 
 TENANTS = 200
@@ -88,3 +90,20 @@ async def cursors(pool: Any, count: int) -> list[Cursor]:
         )
         found.append(Cursor(epoch, row["position"], tag_of(row["event_id"])))
     return found
+
+
+async def timed_pages(
+    pool: Any, selection: Selection, view: EventView, page_events: int, pages: int
+) -> tuple[list[float], float]:
+    """Reads pages at cursors drawn by chance, one after the other; the first three only warm up.
+
+    Returns:
+        Milliseconds of each page, and how many events a page had on the average.
+    """
+    reader, took, given = EventReader(pool), [], 0
+    for cursor in await cursors(pool, pages + 3):
+        began = time.perf_counter()
+        page = await reader.page(cursor, selection, view, page_events)
+        took.append((time.perf_counter() - began) * 1000)
+        given += len(page.events)
+    return took[3:], given / len(took)

@@ -1,19 +1,17 @@
 """How reading and publishing events grows with the events that are stored already."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from bench import measure
 from bench.event_store import event_store
-from bench.filled_events import cursors, fill, tenant
+from bench.filled_events import fill, tenant, timed_pages
 from bench.measure import Figure, Options, median, percentile
 from bench.publish_events import rate
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
 from services.processor.events import publish
-from services.processor.reading import EventReader
 from services.processor.selection import Selection
 
 STORED = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -39,22 +37,13 @@ async def _of(pool: Any, stored: int, options: Options) -> list[Figure]:
     each = await pool.fetchval(_BYTES) / stored
     found = [Figure(f"events, {stored:,}: on disk for each, of about 2 KB", each, "bytes")]
     for name, selection in (("any mailbox", Selection(None)), ("one mailbox", Selection(frozenset({tenant(7)})))):
-        took = await _pages(pool, selection, pages)
+        took, _ = await timed_pages(pool, selection, event_pb2.EVENT_VIEW_BASIC, PAGE, pages)
         found += [
             Figure(f"events, {stored:,}: a page of {name}, p50", median(took), "ms"),
             Figure(f"events, {stored:,}: a page of {name}, p99", percentile(took, 99), "ms"),
         ]
     published = await rate(pool, publish, WRITERS, BATCH, 0.2 if options.is_quick else SECONDS)
     return [*found, Figure(f"events, {stored:,}: published by {WRITERS} writers", published, "events/s")]
-
-
-async def _pages(pool: Any, selection: Selection, count: int) -> list[float]:
-    reader, took = EventReader(pool), []
-    for cursor in await cursors(pool, count + 3):
-        began = time.perf_counter()
-        await reader.page(cursor, selection, event_pb2.EVENT_VIEW_BASIC, PAGE)
-        took.append((time.perf_counter() - began) * 1000)
-    return took[3:]
 
 
 if __name__ == "__main__":

@@ -2,18 +2,17 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from bench import measure
 from bench.event_store import event_store
-from bench.filled_events import RARE, cursors, fill, tenant
+from bench.filled_events import RARE, fill, tenant, timed_pages
 from bench.measure import Figure, Options
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
-from services.processor.reading import EventReader, EventView
+from services.processor.reading import EventView
 from services.processor.selection import Selection
 
 QUESTION = "How long does a page of 50 events take, at any cursor of five million events?"
@@ -57,15 +56,9 @@ def _cases() -> list[tuple[str, Selection, EventView]]:
 
 async def _read(pool: Any, name: str, selection: Selection, view: EventView, pages: int) -> list[Figure]:
     """Reads pages at cursors drawn by chance."""
-    reader, took, given = EventReader(pool), [], 0
-    for cursor in await cursors(pool, pages + 3):
-        began = time.perf_counter()
-        page = await reader.page(cursor, selection, view, PAGE)
-        took.append((time.perf_counter() - began) * 1000)
-        given += len(page.events)
-    warm = took[3:]
+    warm, given = await timed_pages(pool, selection, view, PAGE, pages)
     return [
-        Figure(f"{name}: p50", measure.median(warm), "ms", note=f"{given / len(took):.0f} events a page"),
+        Figure(f"{name}: p50", measure.median(warm), "ms", note=f"{given:.0f} events a page"),
         Figure(f"{name}: p99", measure.percentile(warm, 99), "ms", f"<= {TARGET_MS}"),
     ]
 

@@ -63,7 +63,6 @@ class HeadWatch:
                     await self._listen(connection)
             except (MeshError, asyncpg.PostgresError) as exc:
                 logger.warning("not listening for events", error=type(exc).__name__)
-            heed_cancellation()
             await asyncio.sleep(self._retry_seconds)
 
     async def _listen(self, connection: Connection) -> None:
