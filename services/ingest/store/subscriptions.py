@@ -11,7 +11,7 @@ from datetime import datetime
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_DELETING
 from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, row_of
-from services.ingest.subscriptions.row import SubscriptionRow
+from services.ingest.subscriptions.row import FIRST_STEP, SubscriptionRow
 from services.meshkit.ids import new_id
 
 Scope = frozenset[str] | None
@@ -60,7 +60,7 @@ async def insert(connection: Connection, wanted: Wanted) -> tuple[SubscriptionRo
         f"""
         INSERT INTO ingest.subscriptions (subscription_id, tenant_id, provider, state, folder_id, label_ids,
             change_types, watched, delivery_mode, reconcile_reason, covered_from, renew_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11)
         ON CONFLICT (tenant_id, watched) WHERE state <> 7 DO NOTHING
         RETURNING {COLUMNS}
         """,  # noqa: S608 - the columns are constants
@@ -74,6 +74,8 @@ async def insert(connection: Connection, wanted: Wanted) -> tuple[SubscriptionRo
         wanted.watched,
         wanted.delivery_mode,
         wanted.now,
+        # Whoever inserts takes the first step. It is left to the loops once that one must have died.
+        wanted.now + FIRST_STEP,
     )
     if inserted is not None:
         return row_of(inserted), True

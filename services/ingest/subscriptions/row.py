@@ -14,6 +14,7 @@ from mailmesh.vault.v1 import tenant_pb2
 
 GMAIL_RENEWAL = timedelta(hours=24)
 SHORTEST_RENEWAL = timedelta(seconds=30)
+FIRST_STEP = timedelta(seconds=5)
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(hours=1)
 JITTER = 0.1

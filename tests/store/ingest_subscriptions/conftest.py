@@ -13,7 +13,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store import subscriptions
 from services.ingest.store.connections import Pool, reading, transaction
-from services.ingest.subscriptions.row import Made, SubscriptionRow
+from services.ingest.subscriptions.row import FIRST_STEP, Made, SubscriptionRow
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -30,7 +30,7 @@ class Ground:
     pool: Pool
 
     async def add(self, tenant_id: str = "", *, at: datetime = NOW, **fields: Any) -> SubscriptionRow:
-        """Adds a pending subscription; by default of a tenant of its own."""
+        """Adds a pending subscription that the loops may take at a time; by default of its own tenant."""
         wanted = {
             "provider": "ms365",
             "folder_id": "inbox",
@@ -41,7 +41,8 @@ class Ground:
         }
         async with transaction(self.pool) as connection:
             row, _ = await subscriptions.insert(
-                connection, subscriptions.Wanted(tenant_id=tenant_id or new_id(), now=at, **(wanted | fields))
+                connection,
+                subscriptions.Wanted(tenant_id=tenant_id or new_id(), now=at - FIRST_STEP, **(wanted | fields)),
             )
         return row
 

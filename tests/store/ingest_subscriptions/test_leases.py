@@ -8,7 +8,7 @@ import pytest
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store.connections import transaction
-from services.ingest.subscriptions.row import Made
+from services.ingest.subscriptions.row import FIRST_STEP, Made
 from services.meshkit.ids import new_id
 from tests.store.ingest_subscriptions.conftest import NOW, WEEK, Ground
 
@@ -73,6 +73,13 @@ async def test_a_lease_that_is_given_back_leaves_it_due(ground: Ground) -> None:
         await leases.give_back(connection, held)
 
     assert [row.subscription_id] == await ground.due()
+
+
+async def test_the_first_step_is_left_to_whoever_asked_for_as_long_as_he_may_live(ground: Ground) -> None:
+    row = await ground.add(at=NOW + FIRST_STEP)
+
+    assert [] == await ground.due(NOW + FIRST_STEP / 2)
+    assert [row.subscription_id] == await ground.due(NOW + FIRST_STEP)
 
 
 async def test_what_is_due_is_one_for_each_tenant_most_overdue_first(ground: Ground) -> None:
