@@ -1,31 +1,30 @@
 """Ports of the loopback interface."""
 
 import socket
+from collections import deque
 
 LOOPBACK = "127.0.0.1"
+_MOST_KEPT = 256
+_kept: deque[socket.socket] = deque()
+"""What keeps the newest ports that were given out from being given to anybody else who takes any free port.
+
+They are bound and do not listen, so the program that the port is for can bind and listen beside them, as every server
+does that sets SO_REUSEADDR.
+"""
 
 
 def free_port() -> int:
     """Returns a loopback TCP port that nobody listens on just now.
 
-    Another program may take it before the caller does: who starts a program on it must be ready to try another.
+    The system gives it to nobody else who asks for any port, as long as this process lives and has not asked for a few
+    hundred more. Who asks for this very port may still take it: who starts a program on it must be ready for that.
     """
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns several different free loopback TCP ports."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Returns several different free loopback TCP ports, as `free_port` does."""
+    return [_kept_port() for _ in range(count)]
 
 
 def is_free(port: int) -> bool:
@@ -47,3 +46,14 @@ def accepts(port: int, timeout_seconds: float = 0.5) -> bool:
             return True
     except OSError:
         return False
+
+
+def _kept_port() -> int:
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind((LOOPBACK, 0))
+    _kept.append(keeper)
+    while len(_kept) > _MOST_KEPT:
+        _kept.popleft().close()
+    port: int = keeper.getsockname()[1]
+    return port

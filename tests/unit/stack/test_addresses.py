@@ -7,6 +7,7 @@ import pytest
 
 from stack.addresses import EDGE, choose_ports
 from stack.errors import PortInUseError
+from stack.ports import accepts, free_port
 
 
 def test_ports_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
@@ -19,6 +20,7 @@ def test_ports_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
 def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
     first = choose_ports(["redis"], 0, tmp_path / "ports.json")
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", first["redis"]))
         other.listen()
         second = choose_ports(["redis"], 0, tmp_path / "ports.json")
@@ -34,3 +36,15 @@ def test_a_port_in_use_that_was_asked_for_is_told(tmp_path: Path) -> None:
         taken = other.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"port {taken} is in use"):
             choose_ports([], taken, tmp_path / "ports.json")
+
+
+def test_a_port_that_was_given_out_is_left_to_the_program_that_it_is_for() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    assert not accepts(port)
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        assert accepts(port)
