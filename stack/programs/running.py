@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 from stack.programs.program import Program
+from stack.programs.remains import outlast
 
 POLL_SECONDS = 0.02
 LOG_TAIL_BYTES = 4000
+CHILDREN_SECONDS = 10.0
 
 
 class ProgramError(Exception):
@@ -72,9 +76,12 @@ class RunningProgram:
             self.kill()
 
     def kill(self) -> None:
-        """Kills the program as a power cut would. Safe to call again: yes."""
+        """Kills the program as a power cut would, and outlasts its children. Safe to call again: yes."""
+        children = self._children()
         self.send(signal.SIGKILL)
         self._process.wait()
+        # PostgreSQL's end by themselves when they notice, and until then no new server can use the same data.
+        outlast(children, CHILDREN_SECONDS)
 
     def restart(self) -> None:
         """Starts the program again after `stop` or `kill` and waits until it is ready."""
@@ -93,6 +100,12 @@ class RunningProgram:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
             return file.read().decode(errors="replace")
+
+    def _children(self) -> list[int]:
+        try:
+            return [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.program.write_environment(self._environment_file)
