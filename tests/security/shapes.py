@@ -1,5 +1,6 @@
 """Requests of any content: made from the contract's messages for gRPC, and from the OpenAPI document for REST."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -36,6 +37,26 @@ def messages(descriptor: Descriptor, known: list[str], depth: int = 0) -> st.Sea
     fields = [field for field in descriptor.fields if depth < MAX_DEPTH or field.message_type is None]
     optional = {field.name: _values(field, known, depth) for field in fields}
     return st.fixed_dictionaries({}, optional=optional).map(lambda given: _filled(descriptor, given))
+
+
+def with_each_text(descriptor: Descriptor, text: str, ids: dict[str, str], depth: int = 0) -> Iterator[Message]:
+    """Messages of a type, each with the text in another of its fields, those of inner messages included.
+
+    Args:
+        descriptor: The type.
+        text: The text.
+        ids: What else is put into fields of these names, so that what is behind them is reached.
+        depth: How deep in another message.
+    """
+    for field in descriptor.fields:
+        values: Iterable[Any] = ()
+        if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE and depth < MAX_DEPTH:
+            values = with_each_text(field.message_type, text, ids, depth + 1)
+        elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.type != FieldDescriptor.TYPE_BYTES:
+            values = (text,)
+        for value in values:
+            others = {name: ids[name] for name in ids.keys() & descriptor.fields_by_name.keys()}
+            yield _filled(descriptor, {**others, field.name: [value] if field.is_repeated else value})
 
 
 def _values(field: FieldDescriptor, known: list[str], depth: int) -> st.SearchStrategy[Any]:

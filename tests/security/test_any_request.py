@@ -22,7 +22,7 @@ from tests.contract.reading import methods
 from tests.mesh.accounts import connect, new_address, subscribe
 from tests.programs.mesh import Mesh
 from tests.security.doors import rest
-from tests.security.shapes import Document, messages
+from tests.security.shapes import Document, messages, with_each_text
 from tools.generate.protos import ROOT
 
 pytestmark = pytest.mark.timeout(240)
@@ -43,6 +43,7 @@ ACCIDENTS = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNAVAILABLE,
 }
+OWN_IDS = ("tenant_id", "subscription_id")
 STREAM_PATH = "/v1/events:stream"
 DOCUMENT = yaml.safe_load((ROOT / "gen" / "openapi" / "openapi.yaml").read_text())
 ROUTES = [(verb, path) for path, verbs in DOCUMENT["paths"].items() for verb in verbs]
@@ -107,6 +108,15 @@ def test_any_message_is_answered_or_refused(edge: grpc.Channel, insider: Insider
         assert code not in ACCIDENTS, (code, details, message)
 
     ask()
+
+
+@pytest.mark.parametrize("method", outside(), ids=lambda method: method.full_name.removeprefix("mailmesh."))
+def test_a_text_that_no_store_can_hold_is_no_accident_in_any_field(
+    edge: grpc.Channel, insider: Insider, method: MethodDescriptor
+) -> None:
+    for message in with_each_text(method.input_type, "a\x00b", dict(zip(OWN_IDS, insider.known, strict=True))):
+        code, details = call(edge, method, message.SerializeToString(), insider.key)
+        assert code not in ACCIDENTS, (code, details, message)
 
 
 def test_bytes_that_are_no_message_are_refused(edge: grpc.Channel, insider: Insider) -> None:

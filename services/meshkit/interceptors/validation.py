@@ -1,8 +1,9 @@
-"""Innermost: refuses requests in which something is missing that the contract calls required, or is no point in time.
+"""Innermost: refuses requests that lack what the contract calls required, or hold what nothing behind can hold.
 
 `google.api.field_behavior = REQUIRED` is read from the descriptors, in nested messages too. A field without presence
 counts as missing when it is empty or zero; numbers and booleans without presence cannot be missing. A `Timestamp` can
-hold what no calendar has; it is refused here, so that nobody behind has to expect it.
+hold what no calendar has, and a string the character U+0000, which no column of PostgreSQL takes; both are refused
+here, so that nobody behind has to expect them.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def check(request: Message) -> None:
     """Refuses a request, naming every faulty field at once.
 
     Raises:
-        FieldInvalid: Something is missing, or is no time.
+        FieldInvalid: Something is missing, is no time, or is no text.
     """
     if violations := dict(islice(faults(request), _MAX_VIOLATIONS)):
         raise FieldInvalid(violations=violations)
@@ -40,6 +41,10 @@ def faults(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
         path = f"{prefix}{field.name}"
         if _is_required(field) and _is_missing(message, field):
             yield path, "is required"
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            held = getattr(message, field.name)
+            if "\0" in (held if isinstance(held, str) else "".join(held)):
+                yield path, "must not hold the character U+0000"
         elif field.message_type is not None:
             for label, child in _children(message, field):
                 if not isinstance(child, Timestamp):
@@ -55,7 +60,11 @@ def _is_time(moment: Timestamp) -> bool:
 @lru_cache(maxsize=1024)
 def _watched(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
     """The fields of a type that are looked at or may hold such."""
-    return tuple(field for field in descriptor.fields if _is_required(field) or _leads_further(field, frozenset()))
+    return tuple(field for field in descriptor.fields if _is_looked_at(field) or _leads_further(field, frozenset()))
+
+
+def _is_looked_at(field: FieldDescriptor) -> bool:
+    return field.type == FieldDescriptor.TYPE_STRING or _is_required(field)
 
 
 def _leads_further(field: FieldDescriptor, seen: frozenset[str]) -> bool:
@@ -63,7 +72,7 @@ def _leads_further(field: FieldDescriptor, seen: frozenset[str]) -> bool:
     if inner is None or inner.full_name in seen or inner.full_name.startswith("google."):
         return inner is not None and inner.full_name == _TIME
     below = seen | {inner.full_name}
-    return any(_is_required(child) or _leads_further(child, below) for child in inner.fields)
+    return any(_is_looked_at(child) or _leads_further(child, below) for child in inner.fields)
 
 
 @lru_cache(maxsize=4096)

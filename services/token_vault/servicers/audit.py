@@ -1,5 +1,6 @@
 """AuditService: who did what with credentials."""
 
+import re
 from datetime import UTC
 from typing import Any
 
@@ -17,7 +18,7 @@ from services.token_vault.errors import TenantNotFound
 from services.token_vault.store.audit import Entry, EntryFilter, list_entries
 
 _Context = grpc.aio.ServicerContext
-_ACTION_CHARACTERS = 100
+_ACTION = re.compile(r"[a-z0-9_.]{0,100}")
 
 
 class AuditServicer(AuditServiceServicer):
@@ -48,8 +49,8 @@ class AuditServicer(AuditServiceServicer):
 
 
 def _filter(request: pb.ListAuditEntriesRequest) -> EntryFilter:
-    if len(request.action) > _ACTION_CHARACTERS:
-        raise FieldInvalid.of("action", f"must have at most {_ACTION_CHARACTERS} characters")
+    if not _ACTION.fullmatch(request.action):
+        raise FieldInvalid.of("action", "is not the name of an action, such as token.issue")
     return EntryFilter(
         tenant_id=check_id("tenant_id", request.tenant_id) if request.tenant_id else "",
         action=request.action,

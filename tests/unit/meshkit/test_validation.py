@@ -1,8 +1,9 @@
-"""What no calendar has is refused before anyone has to expect it."""
+"""What no calendar and no column can hold is refused before anyone has to expect it."""
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from mailmesh.ingest.v1 import subscription_service_pb2
 from mailmesh.processor.v1 import processor_service_pb2
 from mailmesh.vault.v1 import audit_service_pb2
 from services.meshkit.interceptors.validation import faults
@@ -22,3 +23,15 @@ def test_a_timestamp_is_a_time(seconds: int, nanos: int, is_time: bool) -> None:
 
 def test_a_time_that_is_not_said_is_no_fault() -> None:
     assert [] == list(faults(processor_service_pb2.ReplayEventsRequest()))
+
+
+def test_a_text_with_a_nul_is_named_wherever_it_stands() -> None:
+    request = subscription_service_pb2.BatchCreateSubscriptionsRequest(
+        requests=[
+            subscription_service_pb2.CreateSubscriptionRequest(tenant_id="fine", label_ids=["INBOX", ""]),
+            subscription_service_pb2.CreateSubscriptionRequest(tenant_id="a\0b", label_ids=["INBOX", "\0"]),
+        ]
+    )
+
+    expected = {f"requests[1].{name}": "must not hold the character U+0000" for name in ("tenant_id", "label_ids")}
+    assert expected == dict(faults(request))
