@@ -51,12 +51,20 @@ async def due(connection: Connection, provider: str, now: datetime, limit: int) 
 
 
 async def lease(
-    connection: Connection, subscription_id: str, holder: str, now: datetime
+    connection: Connection, subscription_id: str, holder: str, now: datetime, *, if_due: bool = False
 ) -> tuple[SubscriptionRow, int] | None:
     """Leases one, unless another of the same tenant is leased. Runs in a transaction of its own.
 
+    Args:
+        connection: Where.
+        subscription_id: Which.
+        holder: Names the process.
+        now: The time.
+        if_due: Only if it is still due: another process may have seen the same, and be done with it by now.
+
     Returns:
-        The row and its tenant's status (0 when the tenant is not followed yet), or None when somebody else is at work.
+        The row and its tenant's status (0 when the tenant is not followed yet), or None when somebody else is at work,
+        or was faster.
     """
     async with connection.transaction():
         tenant_id = await connection.fetchval(
@@ -71,7 +79,7 @@ async def lease(
         found = await connection.fetchrow(
             f"""
             UPDATE ingest.subscriptions SET lease_holder = $2, lease_until = $3, lease_fence = lease_fence + 1
-            WHERE subscription_id = $1 AND NOT EXISTS (
+            WHERE subscription_id = $1 AND (NOT $5 OR renew_at <= $4) AND NOT EXISTS (
                 SELECT FROM ingest.subscriptions other
                 WHERE other.tenant_id = subscriptions.tenant_id AND other.lease_until > $4
             )
@@ -81,6 +89,7 @@ async def lease(
             holder,
             now + timedelta(seconds=LEASE_SECONDS),
             now,
+            if_due,
         )
         if found is None:
             return None

@@ -143,7 +143,7 @@ async def page(
 
 
 async def begin_deletion(connection: Connection, subscription_id: str, scope: Scope, now: datetime) -> bool:
-    """Marks one for deletion. Safe to call again.
+    """Marks one for deletion, whose first step is left to whoever asks for it. Safe to call again.
 
     Returns:
         Whether there is one in the scope.
@@ -156,15 +156,19 @@ async def begin_deletion(connection: Connection, subscription_id: str, scope: Sc
         """,
         subscription_id,
         _scope(scope),
-        now,
+        now + FIRST_STEP,
         SUBSCRIPTION_STATE_DELETED,
         SUBSCRIPTION_STATE_DELETING,
     )
     return bool(result != "UPDATE 0")
 
 
-async def forget(connection: Connection, subscription_id: str, now: datetime) -> None:
-    """Deletes one that the provider never had and that nobody works on. Safe to call again."""
+async def forget(connection: Connection, subscription_id: str, now: datetime) -> bool:
+    """Deletes one that the provider never had and that nobody works on. Safe to call again.
+
+    Returns:
+        False when somebody works on it: what comes of that is not known yet.
+    """
     await connection.execute(
         """
         UPDATE ingest.subscriptions SET state = $3, renew_at = NULL, updated_at = now()
@@ -173,6 +177,11 @@ async def forget(connection: Connection, subscription_id: str, now: datetime) ->
         subscription_id,
         now,
         SUBSCRIPTION_STATE_DELETED,
+    )
+    return not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM ingest.subscriptions WHERE subscription_id = $1 AND lease_until > $2)",
+        subscription_id,
+        now,
     )
 
 

@@ -1,7 +1,7 @@
 """Asking for subscriptions, one or many."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from mailmesh.ingest.v1.subscription_service_pb2 import (
@@ -103,6 +103,9 @@ class SubscriptionCreator:
     async def delete(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
         """Ends one here and at the provider. What the provider cannot take now is tried on. Safe to call again.
 
+        Returns:
+            The subscription as it is then: deleting while the provider does not take it, or another step is under way.
+
         Raises:
             SubscriptionNotFound: There is none in the scope.
         """
@@ -111,7 +114,8 @@ class SubscriptionCreator:
             is_there = await store.begin_deletion(connection, subscription_id, scope, self._clock.now())
         if not is_there:
             raise SubscriptionNotFound.of(subscription_id)
-        await self._keeper.work_quietly(subscription_id)
+        # Somebody may just be at work on the tenant; a failure is not ours to tell, it is tried on.
+        await self._as_soon_as_possible(lambda: self._keeper.work_quietly(subscription_id))
         return await self.get(subscription_id, None)
 
     async def get(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
@@ -138,9 +142,21 @@ class SubscriptionCreator:
         except FailedPrecondition:
             # What a person has to mend first is not kept trying for somebody who was told no.
             if is_new:
-                async with transaction(self._pool) as connection:
-                    await store.forget(connection, row.subscription_id, self._clock.now())
+                # The tenant's new state may have put it forward: then a loop is at work on it.
+                await self._as_soon_as_possible(lambda: self._forget(row.subscription_id))
             raise
+
+    async def _forget(self, subscription_id: str) -> bool:
+        async with transaction(self._pool) as connection:
+            return await store.forget(connection, subscription_id, self._clock.now())
+
+    async def _as_soon_as_possible(self, act: Callable[[], Awaitable[bool]]) -> None:
+        """Acts when nobody else works on the tenant; gives up when that takes too long."""
+        deadline = self._clock.monotonic() + WAIT_FOR_TURN_SECONDS
+        while not await act():
+            if self._clock.monotonic() >= deadline:
+                return
+            await asyncio.sleep(TURN_POLL_SECONDS)
 
     async def _turn(self, row: SubscriptionRow, is_done: Callable[[SubscriptionRow], bool]) -> SubscriptionRow:
         """Does the step as soon as nobody else works on the tenant; leaves it to the loop when that takes too long.

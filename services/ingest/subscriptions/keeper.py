@@ -69,20 +69,24 @@ class SubscriptionKeeper:
         """
         async with reading(self._pool) as connection:
             due = await store.due(connection, provider, self._clock.now(), DUE_IN_A_ROUND)
-        await for_each(due, self.work_quietly, at_once=DUE_AT_ONCE)
+        await for_each(due, self._work_if_due, at_once=DUE_AT_ONCE)
         return len(due)
 
-    async def work(self, subscription_id: str) -> bool:
+    async def work(self, subscription_id: str, *, if_due: bool = False) -> bool:
         """Does the next step of one subscription. Safe to call again.
 
+        Args:
+            subscription_id: Which.
+            if_due: Only if it is due.
+
         Returns:
-            Whether it was done; False when somebody else is at work on the tenant.
+            Whether it was done; False when somebody else is at work on the tenant, or it is not due and should be.
 
         Raises:
             MeshError: The step failed; that is stored, and it is tried again later.
         """
         async with reading(self._pool) as connection:
-            leased = await store.lease(connection, subscription_id, self._holder, self._clock.now())
+            leased = await store.lease(connection, subscription_id, self._holder, self._clock.now(), if_due=if_due)
         if leased is None:
             return False
         row, tenant_status = leased
@@ -95,12 +99,16 @@ class SubscriptionKeeper:
             raise
         return True
 
-    async def work_quietly(self, subscription_id: str) -> None:
-        """Does the next step; a failure is stored and logged, and tried again later. Safe to call again."""
+    async def work_quietly(self, subscription_id: str, *, if_due: bool = False) -> bool:
+        """Does the next step as `work` does; a failure is stored and logged, and tried again later."""
         try:
-            await self.work(subscription_id)
+            return await self.work(subscription_id, if_due=if_due)
         except MeshError as exc:
             logger.warning("subscription step failed", subscription_id=subscription_id, reason=exc.reason)
+            return True
+
+    async def _work_if_due(self, subscription_id: str) -> None:
+        await self.work_quietly(subscription_id, if_due=True)
 
     async def _step(self, row: SubscriptionRow, tenant_status: int) -> None:
         step = next_step(row, tenant_status, self._clock.now())

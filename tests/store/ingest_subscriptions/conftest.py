@@ -83,9 +83,9 @@ class Ground:
             await subscriptions.tenant_changed(connection, tenant_id, reason)
 
     async def delete(self, row: SubscriptionRow, at: datetime = NOW) -> None:
-        """Asks for its deletion."""
+        """Asks for its deletion, which the loops may take at a time."""
         async with transaction(self.pool) as connection:
-            assert await subscriptions.begin_deletion(connection, row.subscription_id, None, at)
+            assert await subscriptions.begin_deletion(connection, row.subscription_id, None, at - FIRST_STEP)
 
 
 @pytest.fixture

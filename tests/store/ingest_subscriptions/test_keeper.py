@@ -45,6 +45,7 @@ class Play:
     act: Callable[[SubscriptionRow], Awaitable[None]] | None = None
     taken: list[tuple[Step, str]] = field(default_factory=list)
     faults: list[int] = field(default_factory=list)
+    on_report: Callable[[ReportTenantFaultRequest], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         steps: Any = self
@@ -63,12 +64,16 @@ class Play:
         async with transaction(self.ground.pool) as connection:
             if step is Step.POLL:
                 await leases.polled(connection, row)
+            elif step is Step.DELETE:
+                await leases.put_away(connection, row, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
             else:
                 await leases.made(connection, row, Made("there", now + WEEK), now, is_new=step is Step.MAKE)
 
     async def report(self, request: ReportTenantFaultRequest) -> None:
         """Takes a fault."""
         self.faults.append(request.fault)
+        if self.on_report is not None:
+            await self.on_report(request)
 
     async def issue(self, request: IssueTokenRequest) -> IssueTokenResponse:
         """Lends a token."""
@@ -206,6 +211,66 @@ async def test_who_was_told_no_leaves_nothing_behind_and_after_passing_trouble_i
                 "SELECT count(*) FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> 7", request.tenant_id
             )
         assert left == count
+
+
+@pytest.mark.parametrize("ends_with", [None, PermissionMissing()], ids=["another step done", "another step refused"])
+async def test_a_deletion_waits_for_its_turn_and_is_done_then(play: Play, ends_with: MeshError | None) -> None:
+    row = await play.ground.make(await play.ground.add(at=play.clock.now()), at=play.clock.now())
+    is_under_way, may_end = asyncio.Event(), asyncio.Event()
+
+    async def act(_: SubscriptionRow) -> None:
+        is_under_way.set()
+        await may_end.wait()
+        if ends_with is not None and len(play.taken) == 1:
+            raise ends_with
+
+    play.act = act
+    step = asyncio.create_task(play.keeper.work_quietly(row.subscription_id))
+    await is_under_way.wait()
+    deletion = asyncio.create_task(play.creator("ms365").delete(row.subscription_id, None))
+    while (await play.ground.read(row)).state != pb.SUBSCRIPTION_STATE_DELETING:
+        await asyncio.sleep(0)
+    may_end.set()
+
+    assert pb.SUBSCRIPTION_STATE_DELETED == (await deletion).state
+    assert await step
+    assert [Step.RENEW, Step.DELETE] == [taken for taken, _ in play.taken]
+
+
+async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play: Play) -> None:
+    creator, loop_may_end = play.creator("ms365"), asyncio.Event()
+    request = pb.CreateSubscriptionRequest(tenant_id=new_id())
+    loops: list[asyncio.Task[bool]] = []
+
+    async def act(row: SubscriptionRow) -> None:
+        if loops:
+            await loop_may_end.wait()
+        raise PermissionMissing
+
+    async def report(_: ReportTenantFaultRequest) -> None:
+        """The tenant's state changes, and a loop begins with its subscription before the asker is told."""
+        if not loops:
+            (row,) = await subscriptions_of(play, request.tenant_id)
+            loops.append(asyncio.create_task(play.keeper.work_quietly(row)))
+            while len(play.taken) < 2:
+                await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.05, loop_may_end.set)
+
+    play.act, play.on_report = act, report
+    with pytest.raises(PermissionMissing):
+        await creator.create(request, None)
+
+    assert [] == await subscriptions_of(play, request.tenant_id)
+    assert [True] == await asyncio.gather(*loops)
+
+
+async def subscriptions_of(play: Play, tenant_id: str) -> list[str]:
+    """The ids of a tenant's subscriptions that are not deleted."""
+    async with transaction(play.ground.pool) as connection:
+        found = await connection.fetch(
+            "SELECT subscription_id FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> 7", tenant_id
+        )
+    return [str(record["subscription_id"]) for record in found]
 
 
 async def test_a_tenant_is_known_here_before_the_provider_can_push(play: Play) -> None:

@@ -82,6 +82,16 @@ async def test_the_first_step_is_left_to_whoever_asked_for_as_long_as_he_may_liv
     assert [row.subscription_id] == await ground.due(NOW + FIRST_STEP)
 
 
+async def test_what_another_process_has_done_meanwhile_is_not_done_again(ground: Ground) -> None:
+    row = await ground.add()
+    assert [row.subscription_id] == await ground.due()
+    made = await ground.make(row)
+
+    async with transaction(ground.pool) as connection:
+        assert await leases.lease(connection, row.subscription_id, "late", NOW, if_due=True) is None
+    assert made.lease_fence == (await ground.read(row)).lease_fence
+
+
 async def test_what_is_due_is_one_for_each_tenant_most_overdue_first(ground: Ground) -> None:
     tenant_id = new_id()
     later = await ground.add(at=NOW - timedelta(minutes=1))

@@ -49,6 +49,18 @@ async def test_what_never_was_at_the_provider_can_be_forgotten_and_nothing_else(
     assert pb.SUBSCRIPTION_STATE_ACTIVE == (await ground.read(made)).state
 
 
+async def test_what_somebody_works_on_is_not_forgotten_before_he_is_done(ground: Ground) -> None:
+    row = await ground.add()
+    held = await ground.lease(row)
+    assert held is not None
+    async with transaction(ground.pool) as connection:
+        assert not await subscriptions.forget(connection, row.subscription_id, NOW)
+        await leases.failed(connection, held, reason="X", detail="", retry_at=NOW + timedelta(days=7))
+        assert await subscriptions.forget(connection, row.subscription_id, NOW)
+
+    assert pb.SUBSCRIPTION_STATE_DELETED == (await ground.read(row)).state
+
+
 async def test_nothing_outside_of_the_scope_is_seen_or_ended(ground: Ground) -> None:
     mine, foreign = await ground.add(), await ground.add()
     scope = frozenset({mine.tenant_id})
