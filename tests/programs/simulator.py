@@ -18,8 +18,8 @@ import pytest
 from simulator.control_client import SimulatorControl
 from stack.certificates import Identity, MeshCertificates
 
-READY_SECONDS = 30.0
-STOP_SECONDS = 10.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RunningSimulator:
     def browser(self) -> httpx.AsyncClient:
         """A new HTTPS client that trusts the program's certificate."""
         trust = ssl.create_default_context(cafile=str(self.ca_file))
-        return httpx.AsyncClient(verify=trust, trust_env=False, timeout=20)
+        return httpx.AsyncClient(verify=trust, trust_env=False, timeout=60)
 
 
 @contextmanager

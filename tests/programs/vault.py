@@ -27,7 +27,8 @@ from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.programs.vault_clients import ADMIN, PUBLIC_URL, Stubs, Walk
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
 Result = TypeVar("Result")
 
 
@@ -36,7 +37,7 @@ def new_keys(*key_ids: str) -> str:
     return ",".join(f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}" for key_id in key_ids)
 
 
-async def eventually(ask: Callable[[], Awaitable[Result]], timeout_seconds: float = 10.0) -> Result:
+async def eventually(ask: Callable[[], Awaitable[Result]], timeout_seconds: float = 40.0) -> Result:
     """Asks again and again until the answer is true, and returns it."""
     deadline = time.monotonic() + timeout_seconds
     while not (answer := await ask()):
@@ -71,7 +72,7 @@ class VaultProcess:
     def stop(self) -> int:
         """Ends it as a supervisor would, and returns its exit code."""
         self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(STOP_SECONDS)
 
 
 class VaultGround:
@@ -139,7 +140,7 @@ class VaultGround:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
         return process.returncode or 0, output.decode(), errors.decode()
 
     async def start(self, *, module: str = "", **more: str) -> VaultProcess:
@@ -232,7 +233,7 @@ class VaultGround:
         async def is_serving() -> bool:
             assert started.is_running, started.log.read_text()
             try:
-                answer = await health.Check(request, timeout=1)
+                answer = await health.Check(request, timeout=5)
             except MeshError:
                 return False
             return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -28,7 +28,7 @@ from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.programs.vault import VaultGround, VaultProcess, eventually, new_keys, vault_ground
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(120)
 FIRST = ("api_keys", "audit_entries")
 """Where the making of the first admin key leaves a row."""
 
@@ -116,7 +116,7 @@ async def edge(
 ) -> AsyncIterator[Edge]:
     async with (
         vault_ground(front.database, simulator, certificates, tmp_path, front.keys) as ground,
-        httpx.AsyncClient(base_url=front.url, timeout=15, trust_env=False) as http,
+        httpx.AsyncClient(base_url=front.url, timeout=60, trust_env=False) as http,
     ):
         await ground.empty()
         for table in FIRST:
@@ -210,7 +210,7 @@ async def test_a_revoked_key_is_refused_within_seconds(edge: Edge) -> None:
 
     assert 200 == before.status_code
     assert revoked.json() == again.json()
-    assert await eventually(is_refused, 6)
+    assert await eventually(is_refused, 20)
     listed = (await edge.call("GET", "/v1/api-keys", edge.admin)).json()["apiKeys"]
     everything = (await edge.call("GET", "/v1/api-keys?includeRevoked=true", edge.admin)).json()["apiKeys"]
     assert key_id not in [one["apiKeyId"] for one in listed]
@@ -218,14 +218,14 @@ async def test_a_revoked_key_is_refused_within_seconds(edge: Edge) -> None:
 
 
 async def test_a_key_that_ends_by_itself_ends(edge: Edge) -> None:
-    end = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    end = (datetime.now(UTC) + timedelta(seconds=6)).isoformat()
     _, key = await edge.key(role="ROLE_READER", expiresAt=end)
 
     async def is_refused() -> bool:
         return (await edge.call("GET", "/v1/tenants", key)).status_code == 401
 
     assert 200 == (await edge.call("GET", "/v1/tenants", key)).status_code
-    assert await eventually(is_refused, 8)
+    assert await eventually(is_refused)
 
 
 async def test_a_key_never_makes_a_wider_key(edge: Edge) -> None:

@@ -108,7 +108,7 @@ async def test_rotation_under_load_fails_no_caller(ground: VaultGround, tmp_path
     async def lend(caller: Any) -> None:
         while not stop.is_set():
             for tenant_id in tenants:
-                assert (await caller.mesh.IssueToken(IssueTokenRequest(tenant_id=tenant_id), timeout=10)).access_token
+                assert (await caller.mesh.IssueToken(IssueTokenRequest(tenant_id=tenant_id), timeout=30)).access_token
                 lent[0] += 1
 
     lending = [asyncio.create_task(lend(caller)) for caller in callers]
@@ -118,7 +118,7 @@ async def test_rotation_under_load_fails_no_caller(ground: VaultGround, tmp_path
         code, output, _ = await ground.run("rotate", **from_file)
         return code == 0 and "302 data keys were wrapped anew by k2" in output
 
-    await eventually(is_rotated, 30)
+    await eventually(is_rotated, 60)
     file.write_text(f"{new}\n")
     before = lent[0]
 
