@@ -89,7 +89,7 @@ class Fire:
         except MeshError as exc:
             self.codes[exc.code] += 1
             self.refused.add(message_id)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
         else:
             self.codes["OK"] += 1
             self.acknowledged.add(message_id)
@@ -102,6 +102,6 @@ class Fire:
     async def until_acknowledged(self, more: int) -> None:
         """Waits until so many more were acknowledged."""
         wanted = len(self.acknowledged) + more
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.acknowledged) < wanted:
                 await asyncio.sleep(0.01)

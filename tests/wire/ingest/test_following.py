@@ -27,7 +27,7 @@ def tenant(tenant_id: str, status: str = "ACTIVE", provider: str = "ms365", addr
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.02)
 

@@ -1,13 +1,13 @@
 """Channels: what they repeat, how they find a peer again, what they carry."""
 
 import asyncio
-import socket
 
 import pytest
 
 from services.meshkit import errors
 from services.meshkit.channel import CallCaps
 from services.meshkit.status import remote_errors
+from stack.ports import free_port
 from tests.wire.meshkit.conftest import SERVER, Connect, Echo, make_server, pb, pb_grpc
 
 REQUEST = pb.EchoRequest(text="flaky")
@@ -70,16 +70,14 @@ async def test_all_tries_share_one_deadline(server, connect: Connect, echo: Echo
 
 
 async def test_a_peer_that_restarts_is_found_again(echo: Echo, tls, connect: Connect):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    listen = f"127.0.0.1:{free_port()}"
     first = make_server(echo, tls(SERVER), listen=listen)
     async with first.running():
         stub = pb_grpc.MeshEchoStub(await connect(first, "ingest"))
         await stub.One(pb.EchoRequest(text="a"))
     with pytest.raises(errors.ServiceUnavailable):
         await stub.One(pb.EchoRequest(text="b"), timeout=2)
-    async with make_server(echo, tls(SERVER), listen=listen).running(), asyncio.timeout(10):
+    async with make_server(echo, tls(SERVER), listen=listen).running(), asyncio.timeout(60):
         answer = None
         while answer is None:
             try:

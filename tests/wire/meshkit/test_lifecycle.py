@@ -119,7 +119,8 @@ async def test_a_call_that_does_not_end_in_time_is_cut(serve, connect: Connect, 
 
     with pytest.raises(errors.Unavailable):
         await call
-    assert echo.ended.is_set()
+    async with asyncio.timeout(60):
+        await echo.ended.wait()
 
 
 async def test_the_health_of_a_server_that_drains_is_not_serving(serve, connect: Connect):

@@ -37,9 +37,11 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
     def __init__(self) -> None:
         self.revoked: set[str] = set()
         self.asked: list[str] = []
+        self.on_ask: Callable[[], None] = lambda: None
 
     async def CheckApiKey(self, request: Any, context: Any) -> vault_pb2.CheckApiKeyResponse:
         self.asked.append(request.api_key_id)
+        self.on_ask()
         if request.api_key_id in self.revoked:
             raise KeyRevoked
         return vault_pb2.CheckApiKeyResponse()
@@ -153,7 +155,7 @@ async def _running(
         mesh_channel(f"127.0.0.1:{vault_server.port}", "token-vault", own) as vault_channel,
         mesh_channel(f"127.0.0.1:{inbox_server.port}", "ingest", own) as inbox_channel,
     ):
-        server = MeshServer("processor", settings.listen, own, ServerLimits(grace_seconds=2.0))
+        server = MeshServer("processor", settings.listen, own, ServerLimits(grace_seconds=10.0))
         async with serving(server, settings, pool, inbox_channel, vault_channel), AsyncExitStack() as running:
             await running.enter_async_context(server.running())
             async with edge_channel(server.port, tls("envoy")) as channel:
@@ -177,7 +179,7 @@ async def processor(start_processor: Start) -> Processor:
     return started
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Waits for a condition of this process."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -15,10 +15,13 @@ from services.processor.stream_metrics import STREAM_ENDS
 from tests.store.processor_events.conftest import OTHER_TENANT, TENANT, mail_draft, tenant_draft
 from tests.wire.processor_events.conftest import Processor, Start, until
 
+pytestmark = pytest.mark.timeout(120)
+WAIT_SECONDS = 60
+
 
 async def next_event(call: Any) -> Any:
     """The next event of a stream; heartbeats are passed over."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
             step = await call.read()
             assert step is not grpc.aio.EOF
@@ -28,7 +31,7 @@ async def next_event(call: Any) -> Any:
 
 async def end_of(call: Any) -> Any:
     """Why a stream ended."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             while await call.read() is not grpc.aio.EOF:
                 pass
@@ -48,7 +51,7 @@ async def test_a_stream_gives_what_is_there_and_then_what_comes(processor: Proce
 async def test_a_stream_begins_at_latest_unless_told(processor: Processor) -> None:
     await processor.publish(mail_draft())
     call = processor.events.StreamEvents(pb2.StreamEventsRequest(heartbeat_seconds=1), metadata=processor.key())
-    heartbeat = await asyncio.wait_for(call.read(), 5)
+    heartbeat = await asyncio.wait_for(call.read(), WAIT_SECONDS)
     (later,) = await processor.publish(mail_draft())
 
     assert heartbeat.WhichOneof("step") == "heartbeat"
@@ -59,9 +62,9 @@ async def test_a_heartbeat_moves_the_position_past_what_the_filter_leaves_out(pr
     request = pb2.StreamEventsRequest(cursor="earliest", heartbeat_seconds=1)
     request.filter.providers.append("googlews")
     call = processor.events.StreamEvents(request, metadata=processor.key())
-    first = (await asyncio.wait_for(call.read(), 5)).heartbeat.position
+    first = (await asyncio.wait_for(call.read(), WAIT_SECONDS)).heartbeat.position
     await processor.publish(mail_draft())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while (moved := (await call.read()).heartbeat.position) == first:
             pass
     again = pb2.ListEventsRequest(cursor=moved)
@@ -104,11 +107,14 @@ async def test_streams_of_one_key_ask_about_it_once(processor: Processor, monkey
     request = pb2.StreamEventsRequest(heartbeat_seconds=1)
     calls = [processor.events.StreamEvents(request, metadata=processor.key()) for _ in range(5)]
     await asyncio.gather(*(call.read() for call in calls))
-    monkeypatch.setattr(keys, "CHECK_SECONDS", 1.0)
+    # What is known of the key is too old for all of them until one has asked.
+    processor.vault.on_ask = lambda: monkeypatch.setattr(keys, "CHECK_SECONDS", 3600.0)
+    monkeypatch.setattr(keys, "CHECK_SECONDS", 0.0)
     await until(lambda: len(processor.vault.asked) > 0)
-    await asyncio.gather(*(call.read() for call in calls))
+    for _ in range(2):
+        await asyncio.gather(*(call.read() for call in calls))
 
-    assert len(processor.vault.asked) <= 2
+    assert 1 == len(processor.vault.asked)
 
 
 async def test_streams_over_the_bound_are_refused(start_processor: Start) -> None:
@@ -125,7 +131,7 @@ async def test_streams_over_the_bound_are_refused(start_processor: Start) -> Non
 async def test_a_reader_who_does_not_read_is_told_and_the_others_are_not_held_up(start_processor: Start) -> None:
     slow_ends = STREAM_ENDS.labels("READER_TOO_SLOW")
     ends_before = slow_ends._value.get()
-    processor = await start_processor(slow_reader_seconds=0.5)
+    processor = await start_processor(slow_reader_seconds=3)
     request = pb2.StreamEventsRequest(cursor="earliest", heartbeat_seconds=1)
     request.view = event_pb2.EVENT_VIEW_FULL
     slow = processor.events.StreamEvents(request, metadata=processor.key())
@@ -162,7 +168,7 @@ async def test_a_consumer_that_disconnects_at_random_misses_nothing(processor: P
     writing = asyncio.create_task(write())
     seen: list[str] = []
     position = "earliest"
-    async with asyncio.timeout(18):
+    async with asyncio.timeout(WAIT_SECONDS):
         while len(seen) < sum(batches):
             call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor=position), metadata=processor.key())
             for _ in range(min(chance.randint(1, 12), sum(batches) - len(seen))):
@@ -179,7 +185,8 @@ async def test_events_go_on_after_the_database_connections_were_cut(processor: P
     call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
     (first,) = await processor.publish(mail_draft())
     assert first == (await next_event(call)).mail.event_id
-    listeners = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    # Each is waited for: one that is only about to end would take the next statement with it.
+    listeners = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     await processor.pool.fetchval(f"{listeners} AND datname = current_database()")
     again = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
     await next_event(again)

@@ -12,13 +12,14 @@ from mailmesh.processor.v1 import event_service_pb2 as pb2
 from tests.store.processor_events.conftest import mail_draft
 from tests.wire.processor_events.conftest import Processor
 
+pytestmark = pytest.mark.timeout(120)
 Frame = dict[str, str]
 
 
 async def frames(call: Any) -> AsyncIterator[Frame]:
     """Reads frames as the standard says: lines `name: value`, an empty line ends a frame."""
     text = ""
-    while (chunk := await asyncio.wait_for(call.read(), 10)) is not grpc.aio.EOF:
+    while (chunk := await asyncio.wait_for(call.read(), 60)) is not grpc.aio.EOF:
         assert chunk.content_type == "text/event-stream"
         text += chunk.data.decode()
         while "\n\n" in text:

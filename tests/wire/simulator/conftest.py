@@ -104,7 +104,7 @@ class Receiver:
         """All items of Graph's notifications so far."""
         return [item for post in self.posts for item in post.body["value"]]
 
-    async def wait_for(self, count: int, seconds: float = 10.0) -> list[Post]:
+    async def wait_for(self, count: int, seconds: float = 60.0) -> list[Post]:
         """Wait until so many posts have come."""
         async with asyncio.timeout(seconds):
             while len(self.posts) < count:

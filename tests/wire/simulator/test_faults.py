@@ -89,7 +89,7 @@ async def test_a_closed_connection_gives_no_answer(graph, control):
 async def test_a_hanging_answer_never_comes(graph, control):
     await control.add_fault("hang", account=graph.account, seconds=30, count=1)
     with pytest.raises(httpx.ReadTimeout):
-        await graph.call("GET", "/me", timeout=0.3)
+        await graph.call("GET", "/me", timeout=httpx.Timeout(20, read=0.3))
 
 
 async def test_garbage_is_no_json(graph, control):
@@ -125,7 +125,7 @@ async def test_every_call_is_logged_and_counted(graph, control):
 
 
 async def test_the_most_requests_at_once_are_remembered(graph, control):
-    await control.set(latency_seconds=0.1)
+    await control.set(latency_seconds=2)  # long enough for three handshakes
     await asyncio.gather(*(graph.get("/me/messages") for _ in range(3)))
     assert 3 == (await control.call_counts())["mostAtOnce"][graph.account]
 

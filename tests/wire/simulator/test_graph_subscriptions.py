@@ -132,7 +132,7 @@ async def test_a_receiver_in_trouble_hears_it_again(graph, receiver, control):
     answers = iter((503, 500, 202))
 
     async def stumble() -> int:
-        return next(answers)
+        return next(answers, 202)
 
     receiver.answer = stumble
     await control.deliver(graph.account, subject="Hello")
@@ -147,7 +147,7 @@ async def test_a_slow_receiver_is_given_up_and_tried_again(graph, receiver, cont
     turns = iter((True, False))
 
     async def slowly() -> int:
-        await asyncio.sleep(1.0 if next(turns) else 0)
+        await asyncio.sleep(1.0 if next(turns, False) else 0)
         return 202
 
     receiver.answer = slowly

@@ -17,7 +17,7 @@ from stack.certificates import MeshCertificates
 from tests.programs.simulator import running_simulator
 
 # Each test starts the program, some of them twice.
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 SCENARIO = """
 settings: {gmail_units_per_minute: 6000}
@@ -40,7 +40,7 @@ def test_a_scenario_makes_its_world_and_takes_its_steps(certificates: MeshCertif
     ) as program:
 
         async def finished(control):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await control.request("GET", "/scenario"))["running"]:
                     await asyncio.sleep(0.05)
             counts = {account["address"]: account["messages"] for account in await control.accounts()}
@@ -141,8 +141,8 @@ def test_it_stops_at_once_and_cleanly(certificates: MeshCertificates, number):
         blocking(str(program.ready["controlUrl"]), lambda control: control.accounts())
         began = time.monotonic()
         program.process.send_signal(number)
-        assert 0 == program.process.wait(10)
-        assert time.monotonic() - began < 5
+        assert 0 == program.process.wait(30)
+        assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("wrong", [["--set", "nonsense=1"], ["--account", "nobody"], ["--set", "nonsense"]], ids=str)
@@ -159,7 +159,7 @@ def test_a_wrong_option_is_one_clear_line(certificates: MeshCertificates, capsys
 def test_a_scenario_that_is_not_there_is_one_clear_line(certificates: MeshCertificates):
     identity = certificates.identity("simulator")
     base = [sys.executable, "-m", "simulator", "--cert", str(identity.certificate), "--key", str(identity.key)]
-    done = subprocess.run([*base, "--scenario", "/nowhere"], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([*base, "--scenario", "/nowhere"], capture_output=True, text=True, timeout=60, check=False)
     assert (1, 1) == (done.returncode, len(done.stderr.strip().splitlines()))
 
 
@@ -167,5 +167,5 @@ def test_the_shell_can_ask_for_anything(certificates: MeshCertificates):
     with running_simulator(certificates.identity("simulator")) as program:
         command = [sys.executable, "-m", "simulator.control_client", str(program.ready["controlUrl"])]
         post = [*command, "POST", "/accounts/anna@contoso.test/messages", "subject=From the shell"]
-        done = subprocess.run(post, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(post, capture_output=True, text=True, timeout=60, check=True)
     assert "From the shell" == json.loads(done.stdout)["subject"]
