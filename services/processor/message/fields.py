@@ -12,19 +12,19 @@ _DECIMAL_DIGITS = 19
 
 def text(owner: Any, key: str) -> str:
     """The member as a clean string; empty when it is something else."""
-    value = owner.get(key) if isinstance(owner, Mapping) else None
+    value = owner.get(key) if isinstance(owner, dict) else None
     return clean(value) if isinstance(value, str) else ""
 
 
 def members(owner: Any, key: str) -> Mapping[str, Any]:
     """The member as an object; empty when it is something else."""
-    value = owner.get(key) if isinstance(owner, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+    value = owner.get(key) if isinstance(owner, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def items(owner: Any, key: str) -> list[Any]:
     """The member as a list; empty when it is something else."""
-    value = owner.get(key) if isinstance(owner, Mapping) else None
+    value = owner.get(key) if isinstance(owner, dict) else None
     return value if isinstance(value, list) else []
 
 
@@ -37,7 +37,7 @@ def texts(owner: Any, key: str) -> Iterator[str]:
 
 def number(owner: Any, key: str) -> int:
     """The member as a whole number from 0 to 2^63-1, from a number or from decimal digits; 0 when it is neither."""
-    value = owner.get(key) if isinstance(owner, Mapping) else None
+    value = owner.get(key) if isinstance(owner, dict) else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DECIMAL_DIGITS:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INT64:
@@ -47,13 +47,15 @@ def number(owner: Any, key: str) -> int:
 
 def flag(owner: Any, key: str) -> bool:
     """Tells whether the member is there and true."""
-    return isinstance(owner, Mapping) and owner.get(key) is True
+    return isinstance(owner, dict) and owner.get(key) is True
 
 
 def clean(value: str) -> str:
     """Makes a string fit for messages and for columns: no half surrogates, no NUL."""
     if "\0" in value:
         value = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
