@@ -36,7 +36,7 @@ from tests.gateway.conftest import ADMIN_KEY, READER_KEY, Authority, Seen
 
 __all__ = ["ADMIN_KEY", "READER_KEY", "STALE_CURSOR", "ServedEdge", "serve"]
 
-START_SECONDS = 20
+START_SECONDS = 60
 # A cursor from before the oldest event.
 STALE_CURSOR = "stale"
 
@@ -188,7 +188,10 @@ def _server(certificates: MeshCertificates, name: str, port: int) -> MeshServer:
 
 async def _until_it_answers(edge: ServedEdge) -> None:
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
-    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=edge.url, headers=headers) as client:
+    async with (
+        asyncio.timeout(START_SECONDS),
+        httpx.AsyncClient(base_url=edge.url, headers=headers, timeout=60) as client,
+    ):
         for path in ("/v1/tenants", "/v1/events/1"):
             while (await client.get(path)).status_code == 503:
                 await asyncio.sleep(0.05)

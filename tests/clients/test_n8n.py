@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.clients.served import ADMIN_KEY, ServedEdge
 from tools.generate.protos import ROOT
 
+pytestmark = pytest.mark.timeout(120)
 WORKFLOW: Any = json.loads((ROOT / "examples" / "n8n" / "new-mail.json").read_text())
 NODES = {node["name"]: node for node in WORKFLOW["nodes"]}
 
@@ -36,7 +38,7 @@ async def test_the_edge_answers_what_the_workflow_asks(edge: ServedEdge) -> None
     query["cursor"] = "earliest"
     path = httpx.URL(node["url"]).path
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
-    async with httpx.AsyncClient(base_url=edge.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=edge.url, headers=headers, timeout=60) as client:
         answer = await client.get(path, params=query)
 
     assert answer.status_code == 200, answer.text

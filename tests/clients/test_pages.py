@@ -12,7 +12,7 @@ from tests.clients.served import ADMIN_KEY, ServedEdge
 from tests.programs.toolchains import require
 from tools.generate.protos import CACHE, ROOT
 
-pytestmark = pytest.mark.timeout(40)
+pytestmark = pytest.mark.timeout(120)
 
 PAGES = ["examples/grpcurl/README.md", "docs/user.md"]
 BIN = CACHE / "go" / "bin"
@@ -38,7 +38,7 @@ async def run(command: str, edge: ServedEdge, folder: Path) -> tuple[int, str, s
     process = await asyncio.create_subprocess_exec(
         "sh", "-c", command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         output, complaint = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode(), complaint.decode()

@@ -24,8 +24,8 @@ EVENTS = [
 
 
 @pytest.fixture(scope="module", params=["python", "typescript", "typescript-web", "go"])
-def program(request: pytest.FixtureRequest) -> Program:
-    return build(request.param)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return build(request.param, tmp_path_factory.mktemp(request.param))
 
 
 async def test_tenants_are_listed_over_all_pages(program: Program, edge: ServedEdge) -> None:

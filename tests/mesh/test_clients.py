@@ -39,8 +39,8 @@ def consumer(mesh: Mesh) -> Consumer:
 
 
 @pytest.fixture(scope="module", params=["python", "typescript", "typescript-web", "go"])
-def program(request: pytest.FixtureRequest) -> Program:
-    return build(request.param)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return build(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def run(program: Program, mesh: Mesh, key: str, *arguments: str) -> tuple[int, list[str], str]:
