@@ -9,7 +9,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
 from services.ingest.servicers.inbox import InboxServicer
-from services.meshkit.errors import FailedPrecondition
+from services.meshkit.errors import FailedPrecondition, ServiceUnavailable
 from simulator.control_client import SimulatorControl
 
 
@@ -19,6 +19,7 @@ class Gates:
     def __init__(self) -> None:
         self._closed: dict[str, asyncio.Event] = {}
         self._reached: dict[str, asyncio.Event] = {}
+        self._lost: set[asyncio.Event] = set()
 
     def close(self, name: str) -> asyncio.Event:
         """Stops the next calls at a place; the answer is set when one has come there."""
@@ -27,7 +28,14 @@ class Gates:
 
     def open(self, name: str) -> None:
         """Lets calls through again."""
-        self._closed.pop(name).set()
+        if name in self._closed:
+            self._closed.pop(name).set()
+
+    def lose(self) -> None:
+        """Ends the calls that wait anywhere: whoever made them has died, and they go no further."""
+        self._lost.update(self._closed.values())
+        for name in list(self._closed):
+            self.open(name)
 
     async def passed(self, name: str) -> None:
         """Waits here while the place is closed."""
@@ -35,6 +43,8 @@ class Gates:
             closed = self._closed[name]
             self._reached[name].set()
             await closed.wait()
+            if closed in self._lost:
+                raise ServiceUnavailable
 
 
 class GatedInbox(InboxServicer):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from services.processor.worker import running
-from tests.store.processor.ground import Ground
+from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.test_killing import gate, hanging
 from tests.store.processor.workers import log_of, worker_process
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def test_the_late_writes_of_a_frozen_worker_are_refused(ground: Ground, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ async def test_an_acknowledgement_with_an_old_fence_is_refused(ground: Ground, t
     await ground.notify(tenant, "created", await ground.control.deliver(tenant.address, subject="One"))
     with worker_process(ground, tmp_path) as frozen:
         async with gate(ground, "token") as reached:
-            await asyncio.wait_for(reached.wait(), 20)
+            await asyncio.wait_for(reached.wait(), PATIENCE)
             frozen.send_signal(signal.SIGSTOP)
         async with running(ground.worker_settings()):
             await ground.settled()

@@ -141,7 +141,7 @@ async def test_one_message_in_trouble_holds_up_no_other(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     mails = (await ground.control.generate(tenant.address, 5))["messages"]
     await ground.control.add_fault("status", endpoint="graph.messages.get", status=500, account=tenant.address, count=1)
-    async with running(ground.worker_settings(retry_base_seconds=5)):
+    async with running(ground.worker_settings(retry_base_seconds=300, retry_max_seconds=300)):
         for mail in mails:
             await ground.notify(tenant, "created", mail)
 

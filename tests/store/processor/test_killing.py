@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from services.processor.worker import running
-from tests.store.processor.ground import Ground
+from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.workers import end_holds, worker_process
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 @asynccontextmanager
@@ -27,9 +27,9 @@ async def gate(ground: Ground, name: str) -> AsyncIterator[asyncio.Event]:
 
 
 @asynccontextmanager
-async def hanging(ground: Ground, endpoint: str, address: str) -> AsyncIterator[Any]:
-    """Lets the provider keep the worker waiting for its answer."""
-    await ground.control.add_fault("hang", endpoint=endpoint, account=address, seconds=30)
+async def hanging(ground: Ground, endpoint: str, address: str, skip: int = 0) -> AsyncIterator[Any]:
+    """Lets the provider keep the worker waiting for its answer, once it has answered some calls."""
+    await ground.control.add_fault("hang", endpoint=endpoint, account=address, seconds=90, skip=skip)
 
     class Reached:
         async def wait(self) -> None:
@@ -132,11 +132,11 @@ async def test_a_worker_told_to_end_finishes_what_it_holds(ground: Ground, tmp_p
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Ends")
     await ground.notify(tenant, "created", mail)
-    with worker_process(ground, tmp_path) as worker:
+    with worker_process(ground, tmp_path, grace_seconds=25.0) as worker:
         async with gate(ground, "token") as reached:
-            await asyncio.wait_for(reached.wait(), 20)
+            await asyncio.wait_for(reached.wait(), PATIENCE)
             worker.send_signal(signal.SIGTERM)
-        assert 0 == await asyncio.to_thread(worker.wait, 10)
+        assert 0 == await asyncio.to_thread(worker.wait, 30)
     assert ([mail["id"]], 0) == (
         [event.message_id for event in await ground.events(tenant)],
         await ground.pending(tenant),
@@ -151,7 +151,7 @@ async def test_a_worker_told_to_end_gives_back_what_it_cannot_finish(ground: Gro
         async with hanging(ground, "graph.messages.get", tenant.address) as reached:
             await reached.wait()
             worker.send_signal(signal.SIGTERM)
-            assert 0 == await asyncio.to_thread(worker.wait, 10)
+            assert 0 == await asyncio.to_thread(worker.wait, 30)
             attempts = await ground.ingest.fetchval(
                 "SELECT attempts FROM ingest.items WHERE tenant_id = $1", tenant.tenant_id
             )
@@ -164,7 +164,9 @@ async def test_a_worker_told_to_end_gives_back_what_it_cannot_finish(ground: Gro
 async def _killed_at(ground: Ground, folder: Path, step: Any) -> None:
     with worker_process(ground, folder) as worker:
         async with step as reached:
-            await asyncio.wait_for(reached.wait(), 20)
+            await asyncio.wait_for(reached.wait(), PATIENCE)
             worker.kill()
-            await asyncio.to_thread(worker.wait, 10)
+            await asyncio.to_thread(worker.wait, 30)
+            # The server may learn of the death later than we do, and would go on with what the dead one asked for.
+            ground.gates.lose()
     await end_holds(ground)

@@ -12,6 +12,7 @@ from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit.errors import StoreUnavailable
 from services.meshkit.ids import new_id
+from services.meshkit.metrics import LOOP_RUNS
 from services.processor.follow import TenantFollower, event_type_of
 from services.processor.worker import running
 from tests.store.processor.ground import Ground, read_events
@@ -124,12 +125,13 @@ async def test_a_change_that_is_read_again_is_no_second_event(ground: Ground) ->
 async def test_a_worker_drops_the_token_of_a_tenant_that_was_changed(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     async with running(ground.worker_settings()):
+        await _looked(ground, 1)
         await ground.notify(tenant, "created", await ground.control.deliver(tenant.address, subject="One"))
         await ground.settled()
         ground.vault.refusals[tenant.tenant_id] = "TENANT_DISABLED"
         log = Log([change(tenant.tenant_id, ACTIVE, tenant_pb2.TENANT_STATUS_DISABLED)])
         await TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log)).round()
-        await asyncio.sleep(0.5)  # The worker looks for changes five times a second here.
+        await _looked(ground, 2)
         await ground.notify(tenant, "created", await ground.control.deliver(tenant.address, subject="Two"))
 
         async def is_given_back() -> bool:
@@ -138,6 +140,17 @@ async def test_a_worker_drops_the_token_of_a_tenant_that_was_changed(ground: Gro
         await ground.until(is_given_back)
 
     assert 1 == len(await ground.events(tenant))
+
+
+async def _looked(ground: Ground, times: int) -> None:
+    """Waits until the worker has looked for changes so often: the second of two looks has begun after now."""
+    looks = LOOP_RUNS.labels("tokens", "ok")
+    before = looks._value.get()
+
+    async def is_enough() -> bool:
+        return bool(looks._value.get() >= before + times)
+
+    await ground.until(is_enough)
 
 
 async def test_a_store_that_is_away_is_told_as_such(ground: Ground) -> None:
