@@ -93,7 +93,7 @@ def ids(lease: TenantLease) -> list[str]:
     return [item.item_id for item in lease.items]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 40.0) -> None:
     """Waits for a condition that is asked of a database."""
     async with asyncio.timeout(seconds):
         while not await condition():

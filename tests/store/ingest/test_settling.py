@@ -76,7 +76,7 @@ async def test_an_item_given_back_comes_again_at_its_time(inbox: Inbox, database
     put = await inbox.put_new(tenant_id, 2)
     [lease] = await inbox.claim()
 
-    assert not await inbox.leases.release(tenant_id, lease.fence, [back(put[0], 0.5), back(put[1], 3600)])
+    assert not await inbox.leases.release(tenant_id, lease.fence, [back(put[0], 3), back(put[1], 3600)])
     assert [] == await inbox.claim()
 
     async def is_given_again() -> bool:

@@ -15,12 +15,21 @@ from services.meshkit.errors import Conflict, StoreUnavailable
 from services.meshkit.secret import Secret
 from tests.programs.postgres import PostgresProgram
 
-LIMITS = DatabaseLimits(connections=2, wait_seconds=0.3, statement_seconds=0.3, lock_seconds=0.2)
+LIMITS = DatabaseLimits(connections=2, wait_seconds=10, statement_seconds=20, lock_seconds=15)
+# What is waited for in vain here shows that there is a bound; what has to succeed is not held to it.
+SHORT = DatabaseLimits(connections=2, wait_seconds=0.3, statement_seconds=0.3, lock_seconds=0.2)
 
 
 @pytest.fixture
 def url(postgres: PostgresProgram) -> Secret:
     return Secret(postgres.empty_database("ingest").admin_url)
+
+
+@pytest.fixture
+async def hasty(database: Database, url: Secret) -> AsyncIterator[Database]:
+    """The same database for who does not wait long."""
+    async with Database.open(url, "hasty", SHORT) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -71,24 +80,33 @@ async def test_a_wrong_statement_passes_as_it_is_and_shows_no_values(database):
     assert "canary-7f3a" not in str(caught.value)
 
 
-async def test_no_more_connections_are_made_than_allowed(database):
-    async with database.reading(), database.reading():
+async def test_no_more_connections_are_made_than_allowed(url):
+    async with (
+        Database.open(url, "test", DatabaseLimits(connections=2, wait_seconds=1.5)) as database,
+        database.reading(),
+        database.reading(),
+    ):
         with pytest.raises(StoreUnavailable):
             async with database.reading():
                 pass
 
 
-async def test_a_statement_that_takes_too_long_is_ended(database):
+async def test_a_statement_that_takes_too_long_is_ended(hasty):
     with pytest.raises(StoreUnavailable):
-        async with database.transaction() as connection:
-            await connection.execute(text("SELECT pg_sleep(5)"))
+        async with hasty.transaction() as connection:
+            await connection.execute(text("SELECT pg_sleep(30)"))
 
 
-async def test_a_lock_that_is_not_had_in_time_is_a_conflict(database):
+async def test_a_lock_that_is_not_had_in_time_is_a_conflict(database, url):
+    limits = DatabaseLimits(connections=1, wait_seconds=10, lock_seconds=0.2)
     await add(database, 1, "a")
 
     with pytest.raises(Conflict):
-        async with database.transaction() as holder, database.transaction() as other:
+        async with (
+            Database.open(url, "hasty", limits) as hasty,
+            database.transaction() as holder,
+            hasty.transaction() as other,
+        ):
             await holder.execute(text("UPDATE things SET name = 'b' WHERE id = 1"))
             await other.execute(text("UPDATE things SET name = 'c' WHERE id = 1"))
 
@@ -146,21 +164,22 @@ async def test_a_database_that_stops_and_comes_back_is_found_again(durable_postg
         durable_postgres.running.kill()
         # What the killed server left behind answers until it notices.
         with pytest.raises(StoreUnavailable):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while True:
                     await database.ping()
         durable_postgres.running.restart()
         await answering(database)
 
 
-async def test_the_settings_of_a_connection_are_the_bounds(database):
-    async with database.reading() as connection:
+async def test_the_settings_of_a_connection_are_the_bounds(url):
+    limits = DatabaseLimits(connections=1, wait_seconds=10, statement_seconds=9.5, lock_seconds=0.2)
+    async with Database.open(url, "test", limits) as database, database.reading() as connection:
         shown = await connection.execute(
             text("SELECT name, setting FROM pg_settings WHERE name LIKE '%timeout' OR name = 'application_name'")
         )
         settings = dict(shown.all())
 
-    assert ("test", "300", "200", "30000") == (
+    assert ("test", "9500", "200", "30000") == (
         settings["application_name"],
         settings["statement_timeout"],
         settings["lock_timeout"],
@@ -172,8 +191,13 @@ async def test_the_raw_pool_has_the_same_bounds(url):
     async with open_pool(url, "raw", LIMITS) as pool:
         with store_errors():
             assert "raw" == await pool.fetchval("SHOW application_name")
+            assert ("20s", "15s") == (
+                await pool.fetchval("SHOW statement_timeout"),
+                await pool.fetchval("SHOW lock_timeout"),
+            )
+    async with open_pool(url, "raw", DatabaseLimits(connections=2, wait_seconds=10, statement_seconds=2)) as pool:
         with pytest.raises(StoreUnavailable), store_errors():
-            await pool.fetchval("SELECT pg_sleep(5)")
+            await pool.fetchval("SELECT pg_sleep(30)")
         with pytest.raises(asyncpg.UndefinedTableError), store_errors():
             await pool.fetchval("SELECT * FROM nowhere")
         async with pool.acquire(), pool.acquire():
@@ -210,7 +234,7 @@ async def kill_others(url: Secret) -> None:
 
 async def gone(watcher: Database, pid: int) -> None:
     """Waits until a backend has ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with watcher.reading() as connection:
                 found = await connection.execute(text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid})
@@ -220,7 +244,7 @@ async def gone(watcher: Database, pid: int) -> None:
 
 async def answering(database: Database) -> None:
     """Waits until the database answers."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(40):
         while True:
             try:
                 await database.ping()
@@ -231,7 +255,7 @@ async def answering(database: Database) -> None:
 
 
 async def test_a_frozen_server_does_not_keep_the_pool_from_closing(url: Secret) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         async with open_pool(url, "test", LIMITS) as pool:
             backend = await pool.fetchval("SELECT pg_backend_pid()")
             os.kill(backend, signal.SIGSTOP)

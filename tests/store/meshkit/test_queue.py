@@ -31,8 +31,14 @@ class Woken:
             self._changed.notify_all()
 
     async def count(self, number: int) -> None:
-        async with asyncio.timeout(15), self._changed:
+        async with asyncio.timeout(40), self._changed:
             await self._changed.wait_for(lambda: len(self.keys) >= number)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wake-up that cannot be sent in half a second is lost, and a busy machine may take longer than that."""
+    monkeypatch.setattr("services.meshkit.queue._SEND_SECONDS", 30.0)
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ async def worker(url: str, wake, **options):
 
 
 async def eventually(condition) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(40):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -95,7 +101,7 @@ async def test_a_key_that_waits_to_be_sent_counts_once(redis_url, woken):
 
 async def test_a_wake_up_may_wait(redis_url, woken):
     async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
-        queue.wake("late", after_seconds=0.5)
+        queue.wake("late", after_seconds=3)
         queue.wake("soon")
         await woken.count(2)
 
@@ -108,13 +114,13 @@ async def test_redis_holds_ids_as_json_and_nothing_when_the_work_is_done(redis_u
         queue.wake("a")
         await eventually(lambda: not queue._pending)
         await queue.ping()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (jobs := await client.keys("arq:job:*")):
                 await asyncio.sleep(0.01)
         job = loads(await client.get(jobs[0]))
         async with worker(redis_url, woken.wake):
             await woken.count(1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while [name for name in await client.keys("*") if b"health-check" not in name]:
                     await asyncio.sleep(0.01)
     await client.aclose()
@@ -137,7 +143,8 @@ async def test_failed_work_is_counted_and_the_worker_goes_on(redis_url, woken):
         for key in ("known", "unknown", "good"):
             queue.wake(key)
         await woken.count(1)
-        await eventually(lambda: unexpected._value.get() > before[1])
+        # Wake-ups of the same millisecond are worked in any order.
+        await eventually(lambda: unexpected._value.get() > before[1] and failed._value.get() > before[0])
 
     assert (1, 1) == (failed._value.get() - before[0], unexpected._value.get() - before[1])
 

@@ -128,7 +128,7 @@ async def test_a_request_that_was_cut_off_is_finished_by_the_same_request(
     await _publish(pool, *(mail_draft() for _ in range(5)))
     request = pb2.ReplayEventsRequest(request_id=str(uuid4()))
     first = asyncio.create_task(replays.replay(request, OPERATOR))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while await pool.fetchval("SELECT count(*) FROM processor.events") < 7:
             await asyncio.sleep(0)
     first.cancel()

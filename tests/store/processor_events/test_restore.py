@@ -147,7 +147,7 @@ async def test_the_command_for_a_new_epoch_makes_every_reader_start_over(
         is_ready=bool,
         environment={"MAILMESH_DATABASE_URL": processor_database.url},
     )
-    await asyncio.to_thread(run_to_end, command, tmp_path / "log", 15.0)
+    await asyncio.to_thread(run_to_end, command, tmp_path / "log", 50.0)
 
     with pytest.raises(CursorEpochChanged):
         await _rest(processor_database.url, cursor)

@@ -53,7 +53,7 @@ async def following(pool: "asyncpg.Pool[Any]", limits: TailLimits | None = None)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not condition():
             await asyncio.sleep(0.005)
 
