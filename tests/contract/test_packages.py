@@ -14,7 +14,7 @@ def test_envoy_runs_and_its_messages_are_there_although_two_packages_share_a_fol
     envoy = Path(sys.executable).parent / "envoy"
     require(str(envoy))
 
-    version = subprocess.run([envoy, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    version = subprocess.run([envoy, "--version"], capture_output=True, text=True, timeout=50, check=True).stdout
     messages = importlib.import_module("envoy.service.auth.v3.external_auth_pb2")
 
     assert "/1.40" in version

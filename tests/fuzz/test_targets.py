@@ -13,7 +13,7 @@ from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 
 EXAMPLES = int(os.environ.get("MAILMESH_TEST_EXAMPLES", "60"))
-pytestmark = pytest.mark.timeout(600 if EXAMPLES > 100 else 60)
+pytestmark = pytest.mark.timeout(600 if EXAMPLES > 100 else 180)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -15,7 +15,7 @@ def test_metrics_are_read_over_http():
     WAKE_UPS.labels("metrics-test", "sent").inc()
     with serve_metrics("127.0.0.1:0") as port:
         url = f"http://127.0.0.1:{port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             text = answer.read().decode()
 
     assert 'mailmesh_wake_ups_total{outcome="sent",queue="metrics-test"} 1.0' in text

@@ -53,7 +53,7 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Runs the command line as a program."""
     command = (sys.executable, "-m", "stack", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
 
 def test_without_a_mesh_the_exit_code_says_unavailable(tmp_path: object) -> None:
