@@ -46,7 +46,7 @@ class Program:
     user: UnprivilegedUser | None = None
     stop_signal: str = "TERM"
     stop_seconds: float = 10.0
-    ready_seconds: float = 30.0
+    ready_seconds: float = 60.0
 
     def tethered_command(self, environment_file: Path | None = None) -> tuple[str, ...]:
         """Returns the command that starts the program bound to the life of whoever runs it.

@@ -7,12 +7,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mailmesh.ingest.v1.subscription_service_pb2 import ListSubscriptionsRequest
+from mailmesh.ingest.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from mailmesh.processor.v1.processor_service_pb2 import GetPipelineStatusRequest
 from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
+from mailmesh.vault.v1.tenant_service_pb2 import ListTenantsRequest
+from mailmesh.vault.v1.tenant_service_pb2_grpc import TenantServiceStub
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 PROCESSES = ("ingest-1", "worker-1", "processor", "token-vault", "envoy", "redis", "postgres")
 HEAL_SECONDS = 90.0
 
@@ -61,8 +65,10 @@ def test_everything_starts_again_when_the_supervisor_is_killed(mesh: Mesh) -> No
 
 
 def _is_whole(mesh: Mesh) -> bool:
-    """Whether every service answers, and someone works."""
+    """Whether every service answers, through the edge and among themselves, and someone works."""
     status = ProcessorServiceStub(mesh.channel).GetPipelineStatus(GetPipelineStatusRequest())
+    TenantServiceStub(mesh.channel).ListTenants(ListTenantsRequest())
+    SubscriptionServiceStub(mesh.channel).ListSubscriptions(ListSubscriptionsRequest())
     return not status.unavailable and len(status.workers) > 0
 
 

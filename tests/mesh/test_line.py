@@ -9,7 +9,7 @@ from mailmesh.processor.v1 import event_pb2
 from tests.mesh.accounts import PROVIDERS, connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -39,7 +39,7 @@ def test_rest_and_grpc_tell_the_same(mesh: Mesh, provider: str) -> None:
 
     query = {"cursor": "earliest", "filter.tenantIds": tenant, "filter.eventTypes": "mail.created", "pageSize": "1000"}
     headers = {"authorization": f"Bearer {mesh.key}"}
-    answer = httpx.get(f"{mesh.ready.http}/v1/events", params=query, headers=headers)
+    answer = httpx.get(f"{mesh.ready.http}/v1/events", params=query, headers=headers, timeout=60)
 
     told = [event["mail"]["eventId"] for event in answer.json()["events"]]
     assert told == [event.mail.event_id for event in over_grpc]
@@ -87,7 +87,7 @@ def test_a_provider_in_trouble_delays_and_loses_nothing(mesh: Mesh, provider: st
 
 
 def test_a_stranger_gets_nothing_without_a_key(mesh: Mesh) -> None:
-    answer = httpx.get(f"{mesh.ready.http}/v1/tenants")
+    answer = httpx.get(f"{mesh.ready.http}/v1/tenants", timeout=60)
 
     assert answer.status_code == 401
     assert answer.json()["details"][0]["reason"] == "API_KEY_INVALID"

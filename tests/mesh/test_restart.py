@@ -16,7 +16,7 @@ from stack.simulated import SimulatorControl
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
 from tests.programs.mesh import eventually, running_mesh
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(360)
 
 
 @dataclass(frozen=True)

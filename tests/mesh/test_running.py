@@ -5,7 +5,7 @@ import pytest
 
 from tests.programs.mesh import Mesh
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 MEBIBYTE = 1024 * 1024
 
 

@@ -12,7 +12,7 @@ from tests.programs.mesh import eventually, running_mesh
 from tests.programs.postgres import PostgresProgram
 from tests.programs.redis import RedisProgram
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_it_runs_on_an_existing_postgresql_and_redis_without_a_superuser(

@@ -11,8 +11,8 @@ import pytest
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
-pytestmark = pytest.mark.timeout(180)
-GONE_SECONDS = 40.0
+pytestmark = pytest.mark.timeout(300)
+GONE_SECONDS = 90.0
 
 
 @pytest.fixture(scope="module")

@@ -196,7 +196,8 @@ class Kept:
         until(lambda: self._healthy("ingest") == ingests and self._healthy("token_vault") == 1, HEALTHY_SECONDS)
 
     def _healthy(self, cluster: str) -> int:
-        told = httpx.get(f"{self.edge_admin}/clusters?format=json", trust_env=False).json()["cluster_statuses"]
+        asked = httpx.get(f"{self.edge_admin}/clusters?format=json", timeout=60, trust_env=False)
+        told = asked.json()["cluster_statuses"]
         states = [host["health_status"] for one in told if one["name"] == cluster for host in one["host_statuses"]]
         return sum(state == {"eds_health_status": "HEALTHY"} for state in states)
 

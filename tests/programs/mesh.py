@@ -21,9 +21,10 @@ from stack.simulated import SimulatorControl
 from tests.programs.collector import Collector
 
 Result = TypeVar("Result")
-READY_SECONDS = 90.0
-STOP_SECONDS = 60.0
+READY_SECONDS = 120.0
+STOP_SECONDS = 90.0
 POLL_SECONDS = 0.1
+NOT_THERE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Mesh:
@@ -77,7 +78,7 @@ class Mesh:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs the command line against this mesh."""
         command = (sys.executable, "-m", "stack", "--data", str(self.data), *arguments)
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
     def kill(self, name: str) -> int:
         """Kills one process of the mesh and returns its id."""
@@ -121,7 +122,7 @@ def running_mesh(data: Path, *options: str, environment: Mapping[str, str] | Non
             mesh.stop()
 
 
-def eventually(ask: Callable[[], Result], timeout_seconds: float = 30.0, *, what: str = "") -> Result:
+def eventually(ask: Callable[[], Result], timeout_seconds: float = 60.0, *, what: str = "") -> Result:
     """Asks again and again until the answer is true, and returns it. A mesh that is not there counts as a no.
 
     Raises:
@@ -138,8 +139,10 @@ def _asked(ask: Callable[[], Result]) -> Result | None:
     try:
         return ask()
     except grpc.RpcError as fault:
-        if code_of(fault) is not grpc.StatusCode.UNAVAILABLE:
+        if code_of(fault) not in NOT_THERE:
             raise
+        return None
+    except FileNotFoundError:  # ready.json is not there while the mesh is not
         return None
 
 

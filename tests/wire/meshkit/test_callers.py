@@ -128,7 +128,7 @@ async def test_a_client_without_a_certificate_does_not_get_through(server, certi
     options = [("grpc.ssl_target_name_override", f"{SERVER}.mailmesh.internal")]
     async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials, options) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=5)
+            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=30)
 
     assert (grpc.StatusCode.UNAVAILABLE, []) == (caught.value.code(), echo.seen)
 
@@ -141,7 +141,7 @@ async def test_a_client_of_another_authority_does_not_get_through(server, tls, t
 
     async with mesh_channel(f"127.0.0.1:{server.port}", SERVER, files) as channel:
         with pytest.raises(errors.ServiceUnavailable):
-            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=5)
+            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=30)
 
     assert [] == echo.seen
 
@@ -149,7 +149,7 @@ async def test_a_client_of_another_authority_does_not_get_through(server, tls, t
 async def test_a_client_without_tls_does_not_get_through(server, echo: Echo):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError):
-            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=5)
+            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=30)
 
     assert [] == echo.seen
 
@@ -157,7 +157,7 @@ async def test_a_client_without_tls_does_not_get_through(server, echo: Echo):
 async def test_a_server_with_another_name_is_not_believed(server, tls, echo: Echo):
     async with mesh_channel(f"127.0.0.1:{server.port}", "processor", tls("ingest")) as channel:
         with pytest.raises(errors.ServiceUnavailable) as caught:
-            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=5)
+            await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=30)
 
     assert {"service": "processor"} == caught.value.metadata
     assert [] == echo.seen
@@ -184,7 +184,7 @@ async def test_rotated_certificates_are_used_without_a_restart(echo, tls, tmp_pa
             assert "hello" == (await pb_grpc.MeshEchoStub(channel).One(REQUEST)).text
         async with mesh_channel(address, SERVER, tls("ingest")) as channel:
             with pytest.raises(errors.ServiceUnavailable):
-                await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=5)
+                await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=30)
 
 
 def test_a_caller_never_changes():

@@ -76,7 +76,7 @@ async def test_a_peer_that_restarts_is_found_again(echo: Echo, tls, connect: Con
         stub = pb_grpc.MeshEchoStub(await connect(first, "ingest"))
         await stub.One(pb.EchoRequest(text="a"))
     with pytest.raises(errors.ServiceUnavailable):
-        await stub.One(pb.EchoRequest(text="b"), timeout=2)
+        await stub.One(pb.EchoRequest(text="b"), timeout=30)
     async with make_server(echo, tls(SERVER), listen=listen).running(), asyncio.timeout(60):
         answer = None
         while answer is None:
