@@ -12,7 +12,7 @@ HOMES = {
     "ingest": ("ingest-1", "ingest"),
     "processor": ("processor", "processor"),
 }
-CALL_SECONDS = 20.0
+CALL_SECONDS = 60.0
 
 
 def port_of(mesh: Mesh, name: str) -> int:

@@ -30,6 +30,8 @@ def day(mesh: Mesh, collector: Collector) -> Day:
     with ear.listening(url):
         scenario.play()
     eventually(lambda: CALLBACK in places.traces(collector)["traces"], what="the edge's spans")
+    # Envoy writes its lines down every few seconds; the last account was the last to come back to us.
+    eventually(lambda: CALLBACK in places.logs(mesh)["log envoy.log"], what="the edge's lines")
     searched = {
         **places.logs(mesh),
         **places.metrics(mesh),

@@ -2,12 +2,13 @@
 
 import pytest
 
+from mailmesh.processor.v1 import processor_service_pb2, processor_service_pb2_grpc
 from tests.mesh.accounts import PROVIDERS, connect, created_events, new_address, subscribe
 from tests.programs.collector import Collector
 from tests.programs.mesh import Mesh, eventually
 
 pytestmark = pytest.mark.timeout(120)
-EXPORT_SECONDS = 30.0
+EXPORT_SECONDS = 60.0
 WAY = {"edge", "ingest", "processor"}
 
 
@@ -20,11 +21,19 @@ def test_one_trace_goes_from_the_edge_to_the_event(mesh: Mesh, collector: Collec
     mesh.simulator.deliver(address, subject="First")
     eventually(lambda: created_events(mesh, tenant))
     mesh.simulator.wait_until_idle()
+    eventually(lambda: _is_worked(mesh, tenant), what="nothing of the mailbox waits")
     mesh.simulator.deliver(address, subject="Second")
     event = eventually(lambda: created_events(mesh, tenant)[1:])[0]
 
     correlation_id = event.mail.correlation_id
     eventually(lambda: WAY <= _services(collector, correlation_id), EXPORT_SECONDS, what="the spans of the whole way")
+
+
+def _is_worked(mesh: Mesh, tenant: str) -> bool:
+    """Whether nothing of a mailbox waits or is under way: what is being compared is in the inbox until it is done."""
+    request = processor_service_pb2.GetPipelineStatusRequest(max_tenants=1000)
+    status = processor_service_pb2_grpc.ProcessorServiceStub(mesh.channel).GetPipelineStatus(request)
+    return not status.unavailable and [0] == [lag.inbox_pending for lag in status.tenants if lag.tenant_id == tenant]
 
 
 def _services(collector: Collector, correlation_id: str) -> set[str]:

@@ -17,6 +17,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from gateway.contract import descriptor_path
 from mailmesh.access.v1 import access_pb2
+from mailmesh.processor.v1.event_service_pb2 import StreamEventsRequest
 from mailmesh.vault.v1 import api_key_service_pb2, api_key_service_pb2_grpc
 from tests.programs.mesh import Mesh
 
@@ -28,7 +29,9 @@ HOMES = {
     "ingest": ("ingest-1", "ingest"),
     "processor": ("processor", "processor"),
 }
-CALL_SECONDS = 10.0
+CALL_SECONDS = 60.0
+# What both streams read as `heartbeat_seconds: 1`, so that one which is let in soon says so.
+SOON = StreamEventsRequest(heartbeat_seconds=1).SerializeToString()
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,11 @@ def edge(mesh: Mesh) -> Iterator[grpc.Channel]:
 
 
 def call(channel: grpc.Channel, rpc: Rpc, headers: dict[str, str]) -> tuple[grpc.StatusCode, str]:
-    """Calls with an empty request. Returns the code and the reason; a stream that starts counts as OK."""
+    """Calls with nothing asked for. Returns the code and the reason; a stream that starts counts as OK."""
     metadata = tuple(headers.items())
     try:
         if rpc.is_stream:
-            stream = channel.unary_stream(rpc.name)(b"", metadata=metadata, timeout=1.0)
+            stream = channel.unary_stream(rpc.name)(SOON, metadata=metadata, timeout=CALL_SECONDS)
             next(iter(stream))
         else:
             channel.unary_unary(rpc.name)(b"", metadata=metadata, timeout=CALL_SECONDS)
@@ -244,6 +247,6 @@ def test_no_certificate_no_connection(mesh: Mesh, package: str) -> None:
         grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel,
         pytest.raises(grpc.RpcError) as refused,
     ):
-        channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=3)
+        channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10)
 
     assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
