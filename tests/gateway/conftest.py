@@ -211,7 +211,7 @@ def _adding(handler: grpc.GenericRpcHandler, authority: "Authority") -> Callable
 
 
 async def _until_healthy(admin_port: int, healthy: int) -> None:
-    async with asyncio.timeout(10), httpx.AsyncClient() as client:
+    async with asyncio.timeout(40), httpx.AsyncClient() as client:
         while True:
             clusters = (await client.get(f"http://127.0.0.1:{admin_port}/clusters?format=json")).json()[
                 "cluster_statuses"
@@ -281,7 +281,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
             client = await stack.enter_async_context(
                 httpx.AsyncClient(
                     base_url=f"{scheme}://127.0.0.1:{edge_port}",
-                    timeout=10,
+                    timeout=30,
                     verify=ssl.create_default_context(cafile=identity.authority),
                 )
             )

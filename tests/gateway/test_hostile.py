@@ -15,7 +15,7 @@ from tests.gateway.conftest import ADMIN_KEY, HOLD, Edge, StartEdge, error_of
 
 KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
 HEAD = b"POST /api/ms365/webhook HTTP/1.1\r\nhost: edge\r\ncontent-type: application/json\r\n"
-CUT_SECONDS = 8.0
+CUT_SECONDS = 30.0
 Write = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -27,7 +27,7 @@ async def talk(edge: Edge, write: Write) -> tuple[bytes, float]:
     answer = b""
     try:
         async with asyncio.timeout(CUT_SECONDS):
-            with contextlib.suppress(ConnectionResetError):
+            with contextlib.suppress(ConnectionError):
                 answer = await reader.read(65_536)
     finally:
         talking.cancel()
@@ -96,18 +96,17 @@ async def test_garbage_and_smuggling_reach_nobody(edge: Edge) -> None:
 async def test_too_many_under_way_are_refused_at_once_and_the_others_answered(start_edge: StartEdge) -> None:
     edge = await start_edge(concurrent_requests=4)
     held = [asyncio.create_task(edge.client.post("/api/ms365/webhook", content=HOLD)) for _ in range(4)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while edge.seen.held < 4:
             await asyncio.sleep(0.02)
 
-    began = time.monotonic()
     refused = await asyncio.gather(*(edge.client.post("/api/ms365/webhook", content=b"{}") for _ in range(20)))
-    seconds = time.monotonic() - began
     others = await edge.client.get("/v1/tenants", headers=KEY)
+    # They were answered while the first four still wait.
+    assert [False] * 4 == [one.done() for one in held]
     edge.seen.released.set()
 
     assert {(503, 14, "SERVICE_UNAVAILABLE")} == {(answer.status_code, *error_of(answer)) for answer in refused}
-    assert seconds < 2
     # Another service's requests are counted apart.
     assert 200 == others.status_code
     assert [202] * 4 == [answer.status_code for answer in await asyncio.gather(*held)]
@@ -122,7 +121,7 @@ async def test_bombs_of_headers_are_refused_over_both_versions(edge: Edge, *, is
         "underscore": {"x_mailmesh_role": "admin"},
     }
     for name, bomb in bombs.items():
-        async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=5, trust_env=False) as client:
+        async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=30, trust_env=False) as client:
             try:
                 answer = await client.get(f"http://{edge.address}/v1/tenants", headers=KEY | bomb)
             except httpx.TransportError:
@@ -134,7 +133,7 @@ async def test_bombs_of_headers_are_refused_over_both_versions(edge: Edge, *, is
 
 async def test_rest_is_served_alike_over_both_versions(edge: Edge) -> None:
     for is_http2 in (False, True):
-        async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=5, trust_env=False) as client:
+        async with httpx.AsyncClient(http1=not is_http2, http2=is_http2, timeout=30, trust_env=False) as client:
             answer = await client.get(f"http://{edge.address}/v1/tenants", headers=KEY)
             pushed = await client.post(f"http://{edge.address}/api/ms365/webhook?s=x", content=b"{}")
 
@@ -151,7 +150,7 @@ async def test_a_forged_forwarding_does_not_escape_the_rate(start_edge: StartEdg
             content=b"{}",
             headers={"x-forwarded-for": f"203.0.113.{number}", "x-real-ip": "::1"},
         )
-        for number in range(10)
+        for number in range(30)
     ]
 
     assert 503 in {answer.status_code for answer in answers}
@@ -172,7 +171,7 @@ async def test_behind_a_proxy_of_the_operators_the_address_that_it_gives_counts(
         await edge.client.post(
             "/api/ms365/webhook", content=b"{}", headers=forwarded(f"198.51.100.{number}, 192.0.2.7")
         )
-        for number in range(10)
+        for number in range(30)
     ]
 
     assert {202} == {answer.status_code for answer in spread}
@@ -244,7 +243,7 @@ async def test_a_grpc_client_with_a_bomb_of_metadata_is_refused(edge: Edge) -> N
         bomb = tuple((f"x-bomb-{number}", "1") for number in range(300))
         with pytest.raises(grpc.aio.AioRpcError):
             await tenants.ListTenants(
-                tenant_service_pb2.ListTenantsRequest(), metadata=(*KEY.items(), *bomb), timeout=5
+                tenant_service_pb2.ListTenantsRequest(), metadata=(*KEY.items(), *bomb), timeout=30
             )
 
     assert [] == edge.seen.calls

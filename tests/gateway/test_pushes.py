@@ -17,7 +17,7 @@ from stack.programs.simulator import simulator_program
 from tests.gateway.conftest import Edge, StartEdge, error_of
 
 AUDIENCE = "https://mesh.example/api/googlews/webhook"
-ROTATION_SECONDS = 15
+ROTATION_SECONDS = 40
 
 
 @dataclass

@@ -122,7 +122,7 @@ async def test_every_rpc_of_the_edge_is_reached_by_native_grpc_and_grpc_web_too(
             for method in service.methods:
                 name = f"/{service.name}/{method}"
                 edge.seen.calls.clear()
-                await anext(aiter(channel.unary_stream(name)(b"", metadata=tuple(KEY.items()), timeout=5)))
+                await anext(aiter(channel.unary_stream(name)(b"", metadata=tuple(KEY.items()), timeout=30)))
                 web = await edge.client.post(
                     name, content=frame, headers=KEY | {"content-type": "application/grpc-web+proto"}
                 )
