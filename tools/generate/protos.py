@@ -9,6 +9,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def lay_third_party() -> None:
         target = THIRD_PARTY / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != (source / name).read_bytes():
-            shutil.copyfile(source / name, target)
+            # Several processes may do so at the same time, and others read meanwhile: a file is there whole or not.
+            with tempfile.TemporaryDirectory(dir=CACHE, prefix="laying-") as folder:
+                shutil.copyfile(source / name, Path(folder) / target.name).replace(target)
 
 
 def protoc(arguments: Sequence[str], files: Sequence[str]) -> None:
