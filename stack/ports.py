@@ -1,5 +1,6 @@
 """Ports of the loopback interface."""
 
+import atexit
 import socket
 from collections import deque
 
@@ -57,3 +58,11 @@ def _kept_port() -> int:
         _kept.popleft().close()
     port: int = keeper.getsockname()[1]
     return port
+
+
+def _let_go() -> None:
+    while _kept:
+        _kept.pop().close()
+
+
+atexit.register(_let_go)
