@@ -196,9 +196,10 @@ def _packed(reply: Reply, *, takes_gzip: bool) -> tuple[Reply, bytes]:
     content = reply.content()
     if not takes_gzip or len(content) < _WORTH_PACKING_BYTES:
         return reply, content
-    headers = {**reply.headers, "content-type": reply.content_type(), "content-encoding": "gzip"}
+    own = {name.lower(): value for name, value in reply.headers.items()}
+    headers = {"content-type": reply.content_type(), **own, "content-encoding": "gzip", "vary": "Accept-Encoding"}
     packed = gzip.compress(content, compresslevel=1, mtime=0)
-    return Reply(reply.status, packed, {**headers, "vary": "Accept-Encoding"}), packed
+    return Reply(reply.status, packed, headers), packed
 
 
 async def _send(send: Send, reply: Reply, content: bytes) -> None:
