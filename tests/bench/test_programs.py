@@ -8,7 +8,7 @@ import pytest
 from bench.__main__ import programs
 from bench.measure import REPOSITORY, RESULTS
 
-PROGRAM_SECONDS = 150
+PROGRAM_SECONDS = 300
 # These start a whole mesh, which takes both cores.
 LARGE = {"end_to_end_latency", "where_time_goes"}
 pytestmark = pytest.mark.timeout(PROGRAM_SECONDS + 20)

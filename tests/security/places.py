@@ -62,7 +62,7 @@ def logs(mesh: Mesh) -> dict[str, bytes]:
 def metrics(mesh: Mesh) -> dict[str, bytes]:
     """What every process tells of itself, the edge's own interface included."""
     pages = dict(mesh.ready.metrics) | {f"edge {page}": f"{_envoy_admin(mesh)}/{page}" for page in ENVOY_PAGES}
-    return {f"metrics {name}": httpx.get(url, trust_env=False, timeout=20).content for name, url in pages.items()}
+    return {f"metrics {name}": httpx.get(url, trust_env=False, timeout=60).content for name, url in pages.items()}
 
 
 ENVOY_PAGES = ("stats?format=prometheus", "clusters", "config_dump", "server_info")
@@ -154,7 +154,7 @@ class RedisEar:
     @contextmanager
     def listening(self, url: str) -> Iterator[None]:
         """Listens while the block runs."""
-        client = redis.Redis.from_url(url, socket_timeout=0.5)
+        client = redis.Redis.from_url(url, socket_timeout=5)
         stop = threading.Event()
         with client.monitor() as monitor:
             thread = threading.Thread(target=self._listen, args=(monitor, stop), daemon=True)
@@ -163,7 +163,7 @@ class RedisEar:
                 yield
             finally:
                 stop.set()
-                thread.join(10)
+                thread.join(40)
         client.close()
 
     def _listen(self, monitor: "redis.client.Monitor", stop: threading.Event) -> None:

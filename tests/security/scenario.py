@@ -24,9 +24,9 @@ from tests.programs.mesh import Mesh, eventually
 from tests.security.doors import mesh_channel
 
 SECRET_PARAMETERS = ("ticket", "state", "code", "nonce")
-CALL_SECONDS = 15.0
+CALL_SECONDS = 60.0
 # The simulated providers write their tokens down every few seconds.
-SAVED_SECONDS = 30.0
+SAVED_SECONDS = 60.0
 TOKEN_ENDPOINTS = {"ms365": "ms.token", "googlews": "google.token"}
 
 

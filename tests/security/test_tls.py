@@ -22,8 +22,8 @@ from tests.programs.envoy import StartEnvoy
 from tests.programs.mesh import Mesh
 from tests.security.doors import HOMES, port_of
 
-pytestmark = pytest.mark.timeout(90)
-CONNECT_SECONDS = 10.0
+pytestmark = pytest.mark.timeout(180)
+CONNECT_SECONDS = 30.0
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
     "1.1": ssl.TLSVersion.TLSv1_1,
