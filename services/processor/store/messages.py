@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import asyncpg
+import orjson
 
 from services.processor.known import Known, State
 from services.processor.store.connection import Connection
@@ -12,7 +13,14 @@ _SAVE = """
     INSERT INTO processor.messages AS m (
         tenant_id, message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
         mail_received_at, seen_at, changed_at
-    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now(), now())
+    )
+    SELECT $1, s.message_id, s.generation, s.state, s.version, s.folder_id,
+        ARRAY(SELECT label FROM jsonb_array_elements_text(s.label_ids::jsonb) AS label),
+        s.field_digests, s.open_event_id, s.mail_received_at, now(), now()
+    FROM unnest($2::text[], $3::integer[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+        $9::uuid[], $10::timestamptz[])
+        AS s (message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
+            mail_received_at)
     ON CONFLICT (tenant_id, message_id) DO UPDATE SET
         generation = excluded.generation, state = excluded.state, version = excluded.version,
         folder_id = excluded.folder_id, label_ids = excluded.label_ids, field_digests = excluded.field_digests,
@@ -45,16 +53,16 @@ async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str
 
 
 async def save(connection: Connection, tenant_id: str, messages: Iterable[Known]) -> None:
-    """Writes what is known from now on."""
+    """Writes what is known from now on, each message once."""
     rows = [
         (
-            tenant_id, known.message_id, known.generation, int(known.state), known.version, known.folder_id,
-            list(known.label_ids), known.digests, known.open_event_id or None, known.mail_received_at,
+            known.message_id, known.generation, int(known.state), known.version, known.folder_id,
+            orjson.dumps(known.label_ids).decode(), known.digests, known.open_event_id or None, known.mail_received_at,
         )
         for known in messages
     ]  # fmt: skip
     if rows:
-        await connection.executemany(_SAVE, rows)
+        await connection.execute(_SAVE, tenant_id, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def open_event(connection: Connection, tenant_id: str, message_id: str, event_id: str) -> None:
