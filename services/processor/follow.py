@@ -141,6 +141,8 @@ class TokenDropper:
                 connection = cast("Connection", lent)
                 if self._number is None:
                     self._number = await tenants.newest_change(connection)
+                    # What was lent before this first look may be older than a change that it does not show.
+                    self._tokens.drop_all()
                     return 0
                 changed = await tenants.changed_since(connection, self._number, _CHANGES_AT_ONCE)
         for tenant_id, number in changed:

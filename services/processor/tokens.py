@@ -49,6 +49,7 @@ class Tokens:
         self._stub = stub
         self._keep_seconds = keep_seconds
         self._kept: dict[str, LentToken] = {}
+        self._drops = 0
 
     async def of(self, tenant_id: str) -> LentToken:
         """Gives a token that lasts for five minutes more.
@@ -77,8 +78,14 @@ class Tokens:
         )
 
     def drop(self, tenant_id: str) -> None:
-        """Forgets a tenant's token. Safe to call again."""
+        """Forgets a tenant's token, and one that is on its way. Safe to call again."""
+        self._drops += 1
         self._kept.pop(tenant_id, None)
+
+    def drop_all(self) -> None:
+        """Forgets every token. Safe to call again."""
+        self._drops += 1
+        self._kept.clear()
 
     async def report(self, tenant_id: str, error: SourceError) -> None:
         """Tells TokenVault what was learned about a tenant, if the failure is one of a tenant's. Safe to call again."""
@@ -99,6 +106,7 @@ class Tokens:
             logger.warning("fault not reported", tenant_id=tenant_id, error=exc.reason)
 
     async def _ask(self, request: vault_pb2.IssueTokenRequest) -> LentToken:
+        drops = self._drops
         try:
             lent = await self._stub.IssueToken(request, timeout=_CALL_SECONDS)
         except MeshError as exc:
@@ -106,7 +114,11 @@ class Tokens:
             raise token_refused(exc.reason) from exc
         TOKENS.labels("lent").inc()
         token = LentToken(Secret(lent.access_token), lent.tenant, time.monotonic() + self._keep_seconds)
+        if self._drops == drops:
+            self._keep(request.tenant_id, token)
+        return token
+
+    def _keep(self, tenant_id: str, token: LentToken) -> None:
         if len(self._kept) >= _MAX_KEPT:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[request.tenant_id] = token
-        return token
+        self._kept[tenant_id] = token

@@ -13,7 +13,8 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.meshkit.errors import StoreUnavailable
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import LOOP_RUNS
-from services.processor.follow import TenantFollower, event_type_of
+from services.processor.follow import TenantFollower, TokenDropper, event_type_of
+from services.processor.tokens import Tokens
 from services.processor.worker import running
 from tests.store.processor.ground import Ground, read_events
 
@@ -140,6 +141,47 @@ async def test_a_worker_drops_the_token_of_a_tenant_that_was_changed(ground: Gro
         await ground.until(is_given_back)
 
     assert 1 == len(await ground.events(tenant))
+
+
+async def test_a_token_that_was_on_its_way_when_its_tenant_changed_is_not_kept(ground: Ground) -> None:
+    tenant, log = await ground.tenant("ms365"), Log([])
+    follower = TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
+    lender = Lender()
+    tokens = Tokens(cast("TokenVaultServiceAsyncStub", lender), 300.0)
+    dropper = TokenDropper(ground.processor, tokens)
+    await tokens.of(tenant.tenant_id)
+    await dropper.round()
+    for number in range(2):
+        lender.is_free.clear()
+        asked = asyncio.create_task(tokens.of(tenant.tenant_id))
+        async with asyncio.timeout(30):
+            while lender.lent < 2 + number:
+                await asyncio.sleep(0)
+        log.changes.append(change(tenant.tenant_id, ACTIVE, NEEDS if number else ACTIVE))
+        await follower.round()
+        await dropper.round()
+        lender.is_free.set()
+        await asked
+    await tokens.of(tenant.tenant_id)
+    await tokens.of(tenant.tenant_id)
+
+    assert 4 == lender.lent
+
+
+class Lender:
+    """TokenVault's end of a loan, which takes as long as a test wants."""
+
+    def __init__(self) -> None:
+        self.lent = 0
+        self.is_free = asyncio.Event()
+        self.is_free.set()
+
+    async def IssueToken(self, _request: vault_pb2.IssueTokenRequest, timeout: float) -> vault_pb2.IssueTokenResponse:
+        """Lends when it may."""
+        assert timeout > 0
+        self.lent += 1
+        await self.is_free.wait()
+        return vault_pb2.IssueTokenResponse(access_token=f"token-{self.lent}")
 
 
 async def _looked(ground: Ground, times: int) -> None:
