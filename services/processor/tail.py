@@ -6,7 +6,6 @@ event than the basic view, reads pages of its own.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -90,12 +89,15 @@ class Tail:
 
         Returns:
             None when that takes the database: the reader is too far behind, or wants more than the basic view of an
-            event that is there.
+            event that is there, or stands where we have no event: then the database says whether it ever had one.
         """
-        if self._start is None or self._end is None or after.position < self._start.position:
+        if self._start is None or self._end is None:
+            return None
+        behind = self._behind(after, self._start)
+        if behind is None:
             return None
         taken: list[_Entry] = []
-        for entry in self._behind(after):
+        for entry in behind:
             if selection.takes(entry.event):
                 if view != event_pb2.EVENT_VIEW_BASIC:
                     return None
@@ -151,12 +153,18 @@ class Tail:
         self.life += 1
         self.wake()
 
-    def _behind(self, after: Cursor) -> Iterator[_Entry]:
-        """The entries behind a cursor, in order. Readers are near the end, so they are counted from there."""
-        behind = 0
+    def _behind(self, after: Cursor, start: Cursor) -> list[_Entry] | None:
+        """The entries behind a cursor, in order; None when the cursor is not on our thread.
+
+        Readers are near the end, so entries are counted from there. One that is further than we are is on no thread
+        yet: nothing is behind it.
+        """
+        behind, before = 0, start
         for entry in reversed(self._entries):
             if entry.cursor.position <= after.position:
+                before = entry.cursor
                 break
             behind += 1
-        for place in range(len(self._entries) - behind, len(self._entries)):
-            yield self._entries[place]
+        if before != after and (behind or after.position <= before.position):
+            return None
+        return [self._entries[place] for place in range(len(self._entries) - behind, len(self._entries))]

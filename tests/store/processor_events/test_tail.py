@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from services.processor.epoch import begin_epoch
 from services.processor.errors import CursorEpochChanged
 from services.processor.events import publish
 from services.processor.head import HeadWatch
-from services.processor.reading import EARLIEST, LATEST, EventReader
+from services.processor.reading import EARLIEST, LATEST, EventReader, Page
 from services.processor.selection import Selection
 from services.processor.store.connection import lent
 from services.processor.tail import Tail, TailLimits
@@ -115,6 +116,23 @@ async def test_who_is_too_far_behind_is_sent_to_the_database(pool: "asyncpg.Pool
         assert tail.page(before_all, EVERYTHING, BASIC, 10) is None
         assert len((tail.page(rest.next, EVERYTHING, BASIC, 10) or rest).events) == 3
         assert (tail.page(newest, EVERYTHING, BASIC, 10) or rest).events == []
+
+
+async def test_who_stands_behind_an_event_that_is_not_ours_is_sent_to_the_database(
+    pool: "asyncpg.Pool[Any]", reader: EventReader
+) -> None:
+    async with following(pool) as tail:
+        start = await reader.start(LATEST, LATEST)
+        await put(pool, *(mail_draft() for _ in range(3)))
+        newest = await caught_up(tail, reader)
+        second = (await reader.page(start, EVERYTHING, BASIC, 2)).next
+        elsewhere = [replace(second, tag=b"others"), replace(second, position=second.position - 1)]
+        further = replace(newest, position=newest.position + 1)
+
+        assert [1] == [len(page.events) for page in [tail.page(second, EVERYTHING, BASIC, 10)] if page]
+        assert [None, None] == [tail.page(cursor, EVERYTHING, BASIC, 10) for cursor in elsewhere]
+        assert tail.page(replace(newest, tag=b"others"), EVERYTHING, BASIC, 10) is None
+        assert Page([], further, has_more=False) == tail.page(further, EVERYTHING, BASIC, 10)
 
 
 async def test_memory_is_bounded_by_bytes(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
