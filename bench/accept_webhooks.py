@@ -31,7 +31,7 @@ class Memory:
 
 async def program(options: Options) -> Sequence[Figure]:
     """Measures Ingest behind the edge and the plain design in turn, then Ingest at half and at three times its most."""
-    seconds = 0.3 if options.is_quick else SECONDS
+    seconds = 1.0 if options.is_quick else SECONDS
     targets = {} if options.is_quick else TARGETS
     async with machine() as made:
         figures, most = [], 0.0

@@ -37,7 +37,7 @@ async def program(options: Options) -> Sequence[Figure]:
 
 
 async def _rates(made: Machine, name: str, options: Options) -> list[Figure]:
-    seconds = 0.3 if options.is_quick else SECONDS
+    seconds = 1.0 if options.is_quick else SECONDS
     await made.send(made.edge_port, 1, min(seconds, WARM_SECONDS))
     figures = []
     for size in SIZES:
