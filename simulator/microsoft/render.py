@@ -54,7 +54,7 @@ class Rendered:
     attachments: tuple[Attachment, ...]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def rendered(source: MailSource) -> Rendered:
     """Return the unchanging half of a message."""
     root = parsed(source)
