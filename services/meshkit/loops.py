@@ -133,6 +133,59 @@ async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[Non
     await _together([worker() for _ in range(at_once)])
 
 
+class Lanes:
+    """Works on items beside each other, a bounded number at once, over many rounds.
+
+    What takes long goes on in its lane while the next rounds use the others, so that one that hangs holds up nobody.
+
+    Args:
+        name: For logs and metrics.
+        at_once: How many lanes there are.
+        patience_seconds: How long a round waits for what it has started.
+    """
+
+    def __init__(self, name: str, at_once: int, patience_seconds: float = 1.0) -> None:
+        self._name = name
+        self._at_once = at_once
+        self._patience_seconds = patience_seconds
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def free(self) -> int:
+        """Waits until a lane is free, and returns how many are."""
+        while len(self._running) >= self._at_once:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        return self._at_once - len(self._running)
+
+    async def start(self, items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]]) -> None:
+        """Starts work on items, as many as are free at most, and waits for it a while.
+
+        Args:
+            items: What to work on.
+            work: What to do with one. What it raises is logged and counted, and hinders no other.
+        """
+        started = [asyncio.create_task(self._one(work(item))) for item in items]
+        self._running.update(started)
+        for task in started:
+            task.add_done_callback(self._running.discard)
+        if started:
+            await asyncio.wait(started, timeout=self._patience_seconds)
+
+    async def aclose(self) -> None:
+        """Cancels what still runs, and waits for its end. Safe to call again."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _one(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as exc:
+            if not isinstance(exc, (MeshError, OSError)):
+                UNEXPECTED.labels(self._name).inc()
+            logger.exception("work failed", loop=self._name, error_id=new_id())
+
+
 async def _together(workers: Iterable[Awaitable[None]]) -> None:
     tasks = [asyncio.ensure_future(worker) for worker in workers]
     try:

@@ -24,12 +24,11 @@ from services.ingest.subscriptions.steps import Steps
 from services.ingest.subscriptions.vault import FaultReports
 from services.meshkit.clock import Clock
 from services.meshkit.errors import Aborted, DeadlineExceeded, MeshError, ResourceExhausted, Unavailable
-from services.meshkit.loops import for_each
+from services.meshkit.loops import Lanes
 
 logger = structlog.get_logger(__name__)
 
 DUE_AT_ONCE = 16
-DUE_IN_A_ROUND = 64
 STEP_SECONDS = 75.0
 """Less than a lease lasts: nobody else takes the row while its provider is still being called."""
 PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted)
@@ -57,20 +56,28 @@ class SubscriptionKeeper:
         self._faults = faults
         self._holder = holder
         self._clock = clock
+        self._lanes: dict[str, Lanes] = {}
 
     async def round(self, provider: str) -> int:
-        """Works what is due at a provider, a bounded number at once. One that fails does not hinder the others.
+        """Works what is due at a provider, a bounded number at once. One that fails or hangs hinders no other.
 
         Args:
             provider: "ms365" or "googlews": the trouble of one does not delay what is due at the other.
 
         Returns:
-            How many were due.
+            How many were begun. What takes long goes on beside the next rounds.
         """
+        lanes = self._lanes.setdefault(provider, Lanes(f"subscriptions {provider}", DUE_AT_ONCE))
+        free = await lanes.free()
         async with reading(self._pool) as connection:
-            due = await store.due(connection, provider, self._clock.now(), DUE_IN_A_ROUND)
-        await for_each(due, self._work_if_due, at_once=DUE_AT_ONCE)
+            due = await store.due(connection, provider, self._clock.now(), free)
+        await lanes.start(due, self._work_if_due)
         return len(due)
+
+    async def aclose(self) -> None:
+        """Ends the steps that rounds have begun; what was due is due still. Safe to call again."""
+        for lanes in self._lanes.values():
+            await lanes.aclose()
 
     async def work(self, subscription_id: str, *, if_due: bool = False) -> bool:
         """Does the next step of one subscription. Safe to call again.

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -71,10 +71,11 @@ async def subscriptions(
         wakes: Tells the workers.
         clock: The time.
     """
-    async with httpx.AsyncClient(verify=_trust(settings), limits=CONNECTIONS, follow_redirects=False) as http:
-        tokens = Tokens(vault.IssueToken)
-        inbox = InboxWriter(wakes)
-        keeper = _keeper(settings, pool, vault, http, tokens, inbox, clock)
+    tokens, inbox = Tokens(vault.IssueToken), InboxWriter(wakes)
+    async with (
+        httpx.AsyncClient(verify=_trust(settings), limits=CONNECTIONS, follow_redirects=False) as http,
+        aclosing(_keeper(settings, pool, vault, http, tokens, inbox, clock)) as keeper,
+    ):
         seconds = settings.subscription_seconds
         quiet = timedelta(minutes=settings.silence_minutes)
         loops = {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +107,24 @@ async def test_one_that_fails_does_not_hinder_the_others(play: Play) -> None:
     states = [(await play.ground.read(row)).state for row in rows]
     assert [pb.SUBSCRIPTION_STATE_FAILING] + [pb.SUBSCRIPTION_STATE_ACTIVE] * 4 == states
     assert 0 == await play.keeper.round("ms365")
+
+
+async def test_those_that_hang_hold_up_nobody_who_is_due_later(play: Play) -> None:
+    hanging = {(await play.ground.add(at=play.clock.now())).subscription_id for _ in range(keeping.DUE_AT_ONCE - 1)}
+
+    async def act(row: SubscriptionRow) -> None:
+        if row.subscription_id in hanging:
+            await asyncio.Event().wait()
+
+    play.act = act
+    async with asyncio.timeout(60), aclosing(play.keeper):
+        assert len(hanging) == await play.keeper.round("ms365")
+        later = [await play.ground.add(at=play.clock.now()) for _ in range(3)]
+        assert [1, 1, 1, 0] == [await play.keeper.round("ms365") for _ in range(4)]
+        states = [(await play.ground.read(row)).state for row in later]
+
+    assert [pb.SUBSCRIPTION_STATE_ACTIVE] * 3 == states
+    assert hanging == set(await play.ground.due(play.clock.now()))
 
 
 async def test_the_trouble_of_one_provider_is_not_the_others(play: Play) -> None:

@@ -1,13 +1,14 @@
 """Loops come back, whatever their rounds do."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
 from services.meshkit import correlation
 from services.meshkit.errors import StoreUnavailable
-from services.meshkit.loops import PeriodicLoop, for_each
-from services.meshkit.metrics import LOOP_RUNS
+from services.meshkit.loops import Lanes, PeriodicLoop, for_each
+from services.meshkit.metrics import LOOP_RUNS, UNEXPECTED
 from services.meshkit.process import background
 
 
@@ -204,3 +205,47 @@ async def test_a_loop_ends_although_cleaning_up_fails_when_it_is_cancelled() -> 
 
     await asyncio.wait([task], timeout=30)
     assert task.cancelled()
+
+
+async def test_lanes_that_hang_leave_the_others_free_and_end_with_the_last_word() -> None:
+    never, done, before = asyncio.Event(), [], UNEXPECTED.labels("lanes")._value.get()
+
+    async def work(item: int) -> None:
+        if item < 2:
+            await never.wait()
+        if item == 2:
+            raise ZeroDivisionError
+        done.append(item)
+
+    async with asyncio.timeout(30):
+        lanes = Lanes("lanes", 3, patience_seconds=0.01)
+        async with aclosing(lanes):
+            assert 3 == await lanes.free()
+            await lanes.start([0, 1], work)
+            for item in (2, 3, 4):
+                assert 1 == await lanes.free()
+                await lanes.start([item], work)
+            await lanes.start([0], work)
+            waiting = asyncio.create_task(lanes.free())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            never.set()
+            assert 1 <= await waiting <= 3
+
+    assert [3, 4] == done[:2]
+    assert 1 == UNEXPECTED.labels("lanes")._value.get() - before
+
+
+async def test_what_runs_in_lanes_is_cancelled_at_their_end() -> None:
+    ended = []
+
+    async def work(item: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(item)
+
+    async with asyncio.timeout(30), aclosing(Lanes("lanes", 3, patience_seconds=0.01)) as lanes:
+        await lanes.start([0, 1], work)
+
+    assert [0, 1] == sorted(ended)
