@@ -1,4 +1,4 @@
-"""The schema goes forward and back, with events and partitions in it."""
+"""The schema goes forward and back, with events and partitions in it, and is what the tables say."""
 
 import asyncpg
 
@@ -9,8 +9,10 @@ from services.processor.events import publish
 from services.processor.migrate import migrations
 from services.processor.retention import Retention
 from services.processor.store.connection import lent
-from tests.programs.postgres import PostgresProgram
+from services.processor.tables import metadata
+from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.store.processor_events.conftest import mail_draft
+from tests.store.schemas import differences
 
 
 async def _publish_one(url: str) -> bool:
@@ -18,6 +20,10 @@ async def _publish_one(url: str) -> bool:
         await Retention(pool, 30, SystemClock()).prepare()
         async with lent(pool) as connection, connection.transaction():
             return (await publish(connection, [mail_draft()]))[0].is_new
+
+
+async def test_the_migrated_schema_is_what_the_tables_say(processor_database: TestDatabase) -> None:
+    assert [] == await differences(processor_database, metadata, partitions=["events_"], with_indexes=False)
 
 
 async def test_migrating_goes_forward_back_and_forward_again(postgres: PostgresProgram) -> None:

@@ -5,16 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
 
 from services.meshkit.db import Database
 from services.meshkit.secret import Secret
 from services.token_vault.migrate import migrations
 from services.token_vault.store import audit
-from services.token_vault.tables import SCHEMA, metadata
+from services.token_vault.tables import metadata
 from tests.programs.postgres import PostgresProgram, TestDatabase
+from tests.store.schemas import differences
 
 NOW = datetime.now(UTC)
 
@@ -23,19 +21,6 @@ NOW = datetime.now(UTC)
 async def database(token_vault_database: TestDatabase) -> AsyncIterator[Database]:
     async with Database.open(Secret(token_vault_database.url), "tests") as opened:
         yield opened
-
-
-def _differences(connection: Connection) -> list[object]:
-    def is_ours(name: str | None, kind: str, parents: object) -> bool:
-        del parents
-        if kind == "schema":
-            return name == SCHEMA
-        return not (kind == "table" and (name or "").startswith(("audit_entries_", "alembic_version")))
-
-    context = MigrationContext.configure(
-        connection, opts={"include_schemas": True, "include_name": is_ours, "version_table_schema": SCHEMA}
-    )
-    return list(compare_metadata(context, metadata))
 
 
 async def _objects(url: str) -> list[str]:
@@ -66,10 +51,7 @@ async def test_migrations_go_up_down_and_up_again(postgres: PostgresProgram) -> 
 
 
 async def test_the_migrated_schema_is_what_the_tables_say(token_vault_database: TestDatabase) -> None:
-    # Not as the service: with our schema on the search path it would be taken for the nameless default.
-    url = Secret(token_vault_database.admin_url)
-    async with Database.open(url, "tests") as database, database.engine.connect() as connection:
-        assert [] == await connection.run_sync(_differences)
+    assert [] == await differences(token_vault_database, metadata, partitions=["audit_entries_"])
 
 
 async def _append(database: Database, occurred_at: datetime) -> None:
