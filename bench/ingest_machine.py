@@ -185,9 +185,7 @@ async def _serving(
         webhooks_per_second=RATE_WITHOUT_BOUND,
         webhooks_burst=RATE_WITHOUT_BOUND,
     )
-    path = folder / "envoy.yaml"
-    path.write_text(render(edge))
-    _start(stack, folder, EnvoyServer(path, admin_port).program())
+    _start(stack, folder, EnvoyServer(render(edge, folder), admin_port).program())
     made = Machine(edge_port, plain_port, url, watched, ingests, redis_url, folder)
     await _until_open(made)
     return made

@@ -1,19 +1,20 @@
-"""`python -m gateway`: prints the edge's configuration for Envoy."""
+"""`python -m gateway`: writes the edge's configuration for Envoy."""
 
 import sys
+from pathlib import Path
 
 from gateway.render import render
 from gateway.settings import EdgeSettings
 from services.meshkit.settings import SettingsError, load, reference
 
-USAGE = "usage: python -m gateway render > envoy.rendered.yaml | python -m gateway settings"
+USAGE = "usage: python -m gateway render FOLDER | python -m gateway settings"
 
 
 def main() -> int:
-    """Runs the command and returns the exit code: 0 done, 1 settings are wrong, 2 usage."""
+    """Runs the command and returns the exit code: 0 done, 1 settings are wrong or the folder is, 2 usage."""
     match sys.argv[1:]:
-        case ["render"]:
-            return _render()
+        case ["render", folder]:
+            return _render(Path(folder))
         case ["settings"]:
             sys.stdout.write(reference(EdgeSettings))
             return 0
@@ -22,10 +23,10 @@ def main() -> int:
             return 2
 
 
-def _render() -> int:
+def _render(folder: Path) -> int:
     try:
-        sys.stdout.write(render(load(EdgeSettings)))
-    except (SettingsError, FileNotFoundError) as exc:
+        sys.stdout.write(f"{render(load(EdgeSettings), folder)}\n")
+    except (SettingsError, OSError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     return 0

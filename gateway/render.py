@@ -1,8 +1,15 @@
-"""Fills in the edge's configuration: settings and contract in, Envoy's YAML out."""
+"""Fills in the edge's configuration: settings and contract in, Envoy's YAML out, with its secrets beside it.
+
+Envoy follows renewed certificates only where a file of its own says where they lie; what the configuration itself names
+is read once. Those files hold paths, no key.
+"""
 
 import ipaddress
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
@@ -12,6 +19,7 @@ from gateway.replies import LOCAL_REPLIES, PUSH_REFUSED
 from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
 from mailmesh.access.v1 import access_pb2
 
+JSON = dict[str, Any]
 TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
 CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor"}
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
@@ -20,6 +28,7 @@ WEBHOOK_TIMEOUT_SECONDS = 3
 # A batch of a thousand subscriptions is a thousand calls to a provider.
 TIMEOUT_SECONDS = {"mailmesh.ingest.v1.SubscriptionService": 300, "mailmesh.processor.v1.ProcessorService": 120}
 USUAL_TIMEOUT_SECONDS = 30
+_SECRET = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"}
 
 
 @dataclass(frozen=True)
@@ -43,15 +52,54 @@ class Address:
     port: int
 
 
-def render(settings: EdgeSettings) -> str:
-    """Renders the configuration.
+def render(settings: EdgeSettings, folder: Path) -> Path:
+    """Renders the configuration into a folder. Safe to call again.
 
     Args:
         settings: What differs between installations.
+        folder: Exists, and stays while Envoy runs: for `envoy.yaml` and what it refers to.
 
     Returns:
-        YAML for `envoy --config-path`.
+        The file for `envoy --config-path`.
+
+    Raises:
+        OSError: The folder cannot be written.
     """
+    secrets = _secrets(settings)
+    for name, secret in secrets.items():
+        _secret_path(folder, name).write_text(json.dumps({"resources": [_SECRET | {"name": name} | secret]}, indent=2))
+    path = folder / "envoy.yaml"
+    path.write_text(_configuration(settings, {name: str(_secret_path(folder, name)) for name in secrets}))
+    return path
+
+
+def _secret_path(folder: Path, name: str) -> Path:
+    return folder.resolve() / f"{name}.json"
+
+
+def _secrets(settings: EdgeSettings) -> dict[str, JSON]:
+    authority = settings.mesh_authority.resolve()
+    secrets: dict[str, JSON] = {
+        "mesh-certificate": _certificate(settings.mesh_certificate, settings.mesh_key),
+        "mesh-authority": {"validation_context": {"trusted_ca": {"filename": str(authority)}} | _watched(authority)},
+    }
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        secrets["public-certificate"] = _certificate(settings.tls_certificate, settings.tls_key)
+    return secrets
+
+
+def _certificate(certificate: Path, key: Path) -> JSON:
+    chain, private = certificate.resolve(), key.resolve()
+    files = {"certificate_chain": {"filename": str(chain)}, "private_key": {"filename": str(private)}}
+    return {"tls_certificate": files | _watched(chain)}
+
+
+def _watched(path: Path) -> JSON:
+    """A file that is moved into the folder makes Envoy read again."""
+    return {"watched_directory": {"path": str(path.parent)}}
+
+
+def _configuration(settings: EdgeSettings, secrets: Mapping[str, str]) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - YAML, quoted by tojson
     template = environment.from_string(TEMPLATE_PATH.read_text())
     path = descriptor_path()
@@ -60,9 +108,8 @@ def render(settings: EdgeSettings) -> str:
         services=[_edge_service(service) for service in edge_services(path)],
         listen=_address(settings.listen),
         admin=_address(settings.admin_listen),
-        tls=_certificate(settings.tls_certificate, settings.tls_key),
-        mesh=_certificate(settings.mesh_certificate, settings.mesh_key)
-        | {"authority": str(settings.mesh_authority.resolve())},
+        secrets=secrets,
+        has_tls=settings.tls_certificate is not None,
         upstreams={
             "token_vault": [_address(text) for text in settings.token_vault],
             "ingest": [_address(text) for text in settings.ingest],
@@ -94,17 +141,6 @@ def _edge_service(service: ContractService) -> EdgeService:
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     return Address(host.strip("[]"), int(port))
-
-
-def _certificate(certificate: Path | None, key: Path | None) -> dict[str, str]:
-    if certificate is None or key is None:
-        return {}
-    # Envoy watches the folder: a renewed certificate is used without a restart.
-    return {
-        "certificate": str(certificate.resolve()),
-        "key": str(key.resolve()),
-        "directory": str(certificate.resolve().parent),
-    }
 
 
 def _pushes(settings: EdgeSettings) -> dict[str, object]:

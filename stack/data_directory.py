@@ -131,9 +131,9 @@ class DataDirectory:
         return self.root / "environments"
 
     @property
-    def envoy_configuration(self) -> Path:
-        """Envoy's rendered configuration."""
-        return self.root / "envoy.yaml"
+    def edge(self) -> Path:
+        """Envoy's configuration, `envoy.yaml`, and what it refers to."""
+        return self.root / "edge"
 
 
 def _try_to_lock(file: IO[str]) -> bool:

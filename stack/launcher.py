@@ -110,12 +110,12 @@ class Launcher:
         started = time.monotonic()
         supervisor.start()
         plan, planner = prepared.plan, prepared.planner
-        rendering = EdgeRendering(planner.edge_environment())
+        rendering = EdgeRendering(planner.edge_environment(), self._data.edge)
         self._start_stage(supervisor, plan.servers, "Starting servers")
         with self._report.step("Bringing databases up to date", "databases are up to date"):
             prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
             migrate(prepared.admin_url, plan, self._data)
-            rendering.write(self._data.envoy_configuration)
+            rendering.wait()
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
         ensure_admin_key(self._data.admin_key, planner.vault_environment(), edge_url(planner.ports))

@@ -150,7 +150,7 @@ class Planner:
         ]
 
     def _envoy(self) -> Program:
-        return EnvoyServer(self.data.envoy_configuration, self.ports["envoy-admin"]).program()
+        return EnvoyServer(self.data.edge / "envoy.yaml", self.ports["envoy-admin"]).program()
 
     def _simulator(self) -> Program:
         ports = {name.removeprefix("simulator-"): self.ports[name] for name in SIMULATOR_PORTS}

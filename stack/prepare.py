@@ -13,7 +13,7 @@ import asyncpg
 from stack.blocking import run_blocking
 from stack.data_directory import DataDirectory
 from stack.errors import StartError
-from stack.files import MAX_SOCKET_FOLDER_BYTES, write_private
+from stack.files import MAX_SOCKET_FOLDER_BYTES, private_folder
 from stack.plan import Plan
 from stack.programs.postgres import PostgresServer
 from stack.programs.roles import (
@@ -110,29 +110,30 @@ class EdgeRendering:
 
     Args:
         environment: What it is rendered from.
+        folder: Where it is written.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        command = (sys.executable, "-m", "gateway", "render")
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        private_folder(folder)
+        command = (sys.executable, "-m", "gateway", "render", str(folder))
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, env={**machine_environment(), **environment}, stdout=pipe, stderr=pipe, text=True
         )
 
-    def write(self, path: Path) -> None:
-        """Waits for the configuration and writes it.
+    def wait(self) -> None:
+        """Waits until it is written.
 
         Raises:
             StartError: A setting is wrong; with the reason.
         """
         try:
-            configuration, complaint = self._process.communicate(timeout=RENDER_SECONDS)
+            _, complaint = self._process.communicate(timeout=RENDER_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise StartError("the edge's configuration is not made in time") from None
         if self._process.returncode != 0:
             raise StartError(f"the edge's configuration cannot be made:\n{complaint.strip()}")
-        write_private(path, configuration)
 
 
 def admin_url_of(server: PostgresServer) -> str:

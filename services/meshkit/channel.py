@@ -23,8 +23,9 @@ from typing_extensions import override
 from services.meshkit import correlation, tracing
 from services.meshkit.deadlines import budget
 from services.meshkit.errors import Unavailable
-from services.meshkit.identity.certificates import TlsFiles, channel_credentials, host_name
+from services.meshkit.identity.certificates import FileChanges, TlsFiles, channel_credentials, host_name
 from services.meshkit.metrics import CLIENT_HANDLED
+from services.meshkit.rotating_channel import RotatingChannel
 from services.meshkit.status import from_rpc_error
 
 UNARY_SECONDS = 10.0
@@ -55,7 +56,7 @@ async def mesh_channel(
     retry_safe: Iterable[str] = (),
     caps: CallCaps | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """Opens a channel; the connection itself is made, and made again, as it is needed.
+    """Opens a channel; the connection itself is made, and made again, as it is needed. It follows changed certificates.
 
     Args:
         address: `host:port`, or `unix:/path`.
@@ -68,10 +69,16 @@ async def mesh_channel(
     Yields:
         A channel for generated stubs.
     """
-    interceptors = _interceptors(peer, caps or CallCaps(), frozenset(retry_safe))
-    async with grpc.aio.secure_channel(
-        address, channel_credentials(tls), options=_options(peer), interceptors=interceptors
-    ) as channel:
+    bounds, repeated = caps or CallCaps(), frozenset(retry_safe)
+
+    def make() -> grpc.aio.Channel:
+        interceptors = _interceptors(peer, bounds, repeated)
+        return grpc.aio.secure_channel(
+            address, channel_credentials(tls), options=_options(peer), interceptors=interceptors
+        )
+
+    longest_call_seconds = max(bounds.unary_seconds, bounds.stream_seconds)
+    async with RotatingChannel(make, FileChanges(tls), longest_call_seconds) as channel:
         yield channel
 
 

@@ -170,9 +170,7 @@ async def serve(certificates: MeshCertificates, folder: Path) -> AsyncIterator[S
             ingest=(f"127.0.0.1:{ingest_port}",),
             processor=(f"127.0.0.1:{processor_port}",),
         )
-        configuration = folder / "envoy.yaml"
-        configuration.write_text(render(settings))
-        envoy = running(EnvoyServer(configuration, admin_port).program("envoy"), folder)
+        envoy = running(EnvoyServer(render(settings, folder), admin_port).program("envoy"), folder)
         stack.push(envoy.__exit__)
         await asyncio.to_thread(envoy.__enter__)
         edge = ServedEdge(f"http://127.0.0.1:{edge_port}")

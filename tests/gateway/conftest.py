@@ -19,7 +19,6 @@ from google.protobuf import json_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from gateway.render import render
 from gateway.settings import EdgeSettings
 from mailmesh.ingest.v1 import ingest_service_pb2, ingest_service_pb2_grpc
 from mailmesh.processor.v1 import event_service_pb2_grpc
@@ -275,7 +274,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                 processor=(f"127.0.0.1:{processor}",),
                 **settings,
             )
-            await asyncio.to_thread(start_envoy, render(edge_settings), admin_port)
+            await asyncio.to_thread(start_envoy, edge_settings, admin_port)
             await _until_healthy(admin_port, 3 - len(impostors or {}))
             scheme = "https" if settings.get("tls_certificate") else "http"
             client = await stack.enter_async_context(

@@ -332,9 +332,7 @@ def _edge(
         push_certs_url=simulator.settings["MAILMESH_GOOGLEWS_CERTS_URL"],
         provider_ca=simulator.ca_file,
     )
-    path = folder / "envoy.yaml"
-    path.write_text(render(settings))
-    return EnvoyServer(path, admin).program()
+    return EnvoyServer(render(settings, folder), admin).program()
 
 
 def _admin_key(environment: Mapping[str, str]) -> str:

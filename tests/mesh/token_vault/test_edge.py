@@ -102,8 +102,7 @@ def front(
             return Front(database, keys, ground.lend(), port, key.strip())
 
     made = asyncio.run(start())
-    configuration = folder / "envoy.yaml"
-    configuration.write_text(render(edge_settings(port, admin_port, made.process.port, certificates)))
+    configuration = render(edge_settings(port, admin_port, made.process.port, certificates), folder)
     with running(EnvoyServer(configuration, admin_port).program(), folder):
         yield made
     made.process.kill()

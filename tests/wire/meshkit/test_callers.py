@@ -11,7 +11,7 @@ from services.meshkit.identity.caller import Caller, Role
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.status import remote_errors
 from stack.certificates import MeshCertificates
-from tests.wire.meshkit.conftest import ARITIES, SERVER, Connect, Echo, call_as, make_server, pb, pb_grpc
+from tests.wire.meshkit.conftest import ARITIES, SERVER, Connect, Echo, call_as, pb, pb_grpc
 
 REQUEST = pb.EchoRequest(text="hello")
 READER = (("x-mailmesh-key-id", "key-1"), ("x-mailmesh-role", "reader"), ("x-mailmesh-tenants", "t1, t2"))
@@ -161,30 +161,6 @@ async def test_a_server_with_another_name_is_not_believed(server, tls, echo: Ech
 
     assert {"service": "processor"} == caught.value.metadata
     assert [] == echo.seen
-
-
-async def test_rotated_certificates_are_used_without_a_restart(echo, tls, tmp_path):
-    files = TlsFiles(tmp_path / "cert", tmp_path / "key", tmp_path / "ca")
-    for kept, original in zip(files.paths, tls(SERVER).paths, strict=True):
-        kept.write_bytes(original.read_bytes())
-    renewed = MeshCertificates(tmp_path / "renewed")
-    renewed.ensure()
-
-    server = make_server(echo, files)
-    async with server.running():
-        address = f"127.0.0.1:{server.port}"
-        async with mesh_channel(address, SERVER, tls("ingest")) as channel:
-            await pb_grpc.MeshEchoStub(channel).One(REQUEST)
-        new = renewed.identity(SERVER)
-        for kept, fresh in zip(files.paths, (new.certificate, new.key, new.authority), strict=True):
-            kept.write_bytes(fresh.read_bytes())
-        client = renewed.identity("ingest")
-        new_files = TlsFiles(client.certificate, client.key, client.authority)
-        async with mesh_channel(address, SERVER, new_files) as channel:
-            assert "hello" == (await pb_grpc.MeshEchoStub(channel).One(REQUEST)).text
-        async with mesh_channel(address, SERVER, tls("ingest")) as channel:
-            with pytest.raises(errors.ServiceUnavailable):
-                await pb_grpc.MeshEchoStub(channel).One(REQUEST, timeout=30)
 
 
 def test_a_caller_never_changes():
