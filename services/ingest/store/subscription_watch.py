@@ -11,6 +11,8 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
 )
 from services.ingest.store.connections import Connection
 
+_ADDRESS = "public_address"
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -51,6 +53,43 @@ async def silent(connection: Connection, now: datetime, quiet: timedelta, limit:
         limit,
     )
     return [(str(record["subscription_id"]), str(record["tenant_id"])) for record in found]
+
+
+async def note_address(connection: Connection, address: str, now: datetime) -> int:
+    """Notes where the edge is. When it was elsewhere before, what pushes there is made due.
+
+    Args:
+        connection: In a transaction.
+        address: The public address.
+        now: The time.
+
+    Returns:
+        How many subscriptions are due for it.
+    """
+    before = await connection.fetchval("SELECT cursor FROM ingest.cursors WHERE name = $1 FOR UPDATE", _ADDRESS)
+    if before == address:
+        return 0
+    await connection.execute(
+        """
+        INSERT INTO ingest.cursors (name, cursor) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
+        """,
+        _ADDRESS,
+        address,
+    )
+    if before is None:
+        return 0
+    # Google pushes to a topic, whoever reads it.
+    due = await connection.fetch(
+        """
+        UPDATE ingest.subscriptions SET renew_at = $1
+        WHERE provider = 'ms365' AND provider_subscription_id IS NOT NULL AND state = ANY ($2::smallint[])
+        RETURNING 1
+        """,
+        now,
+        [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING],
+    )
+    return len(due)
 
 
 async def unreleased(connection: Connection, tenant_id: str) -> int:

@@ -86,13 +86,20 @@ class GraphSubscriptions:
     async def renew(self, tenant_id: str, provider_subscription_id: str, now: datetime) -> Made:
         """Renews by PATCH, which also reauthorizes; `/reauthorize` is never sent beside it.
 
+        One that pushes to an address that the edge no longer has is deleted: PATCH could change where notifications go,
+        but not where those about the subscription's own life go.
+
         Raises:
-            GoneError: The provider does not know it: make it anew.
+            GoneError: The provider does not know it, or not any more: make it anew.
             MeshError: What the provider's answer means.
         """
         url = f"{self._subscriptions_url}/{quote(provider_subscription_id, safe='')}"
         document = {"expirationDateTime": _text(now + LIFETIME)}
-        return _made(await self._calls.send(tenant_id, "PATCH", url, json=document))
+        response = await self._calls.send(tenant_id, "PATCH", url, json=document)
+        if self._pushes_elsewhere(_object(response)):
+            await self.delete(tenant_id, provider_subscription_id)
+            raise GoneError
+        return _made(response)
 
     async def delete(self, tenant_id: str, provider_subscription_id: str) -> None:
         """Deletes it; that it is gone already is a success.
@@ -139,6 +146,14 @@ class GraphSubscriptions:
         """Whether it is this subscription's, also under an older public address, or one of this installation's."""
         url = str(found.get("notificationUrl", ""))
         return url.endswith(_path("webhook", subscription_id)) or url.startswith(f"{self._public_url}/api/ms365/")
+
+    def _pushes_elsewhere(self, found: dict[str, Any]) -> bool:
+        url = found.get("notificationUrl")
+        return (
+            bool(self._public_url)
+            and isinstance(url, str)
+            and not url.lower().startswith(f"{self._public_url}/api/ms365/".lower())
+        )
 
     def _url(self, route: str, subscription_id: str) -> str:
         return f"{self._public_url}{_path(route, subscription_id)}"

@@ -1,5 +1,6 @@
-"""What is looked after beside the steps: mailboxes that are too quiet, tenants that are being disconnected, counts."""
+"""What is looked after beside the steps: quiet mailboxes, disconnects, the address, counts."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -50,6 +51,37 @@ class SilenceWatch:
             self._inbox.wake(tenant_id)
         SILENCES.inc(len(silent))
         return len(silent)
+
+
+class AddressWatch:
+    """Has what pushes to an address that the edge no longer has made anew, as when a tunnel was opened again.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        address: The public address; empty without one.
+        nudge: Starts the next round of the keeper.
+        clock: The time.
+    """
+
+    def __init__(self, pool: Pool, address: str, nudge: Callable[[], None], clock: Clock) -> None:
+        self._pool = pool
+        self._address = address
+        self._nudge = nudge
+        self._clock = clock
+        # Once for a process: while processes with the old and the new address run beside each other, neither insists.
+        self._is_noted = not address
+
+    async def round(self) -> int:
+        """Notes the address. Returns 0: it is not due again."""
+        if self._is_noted:
+            return 0
+        async with transaction(self._pool) as connection:
+            due = await store.note_address(connection, self._address, self._clock.now())
+        self._is_noted = True
+        if due:
+            logger.info("public address changed", public_url=self._address, subscriptions=due)
+            self._nudge()
+        return 0
 
 
 class SubscriptionCounts:

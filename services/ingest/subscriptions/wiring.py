@@ -20,7 +20,7 @@ from services.ingest.subscriptions.lifecycle import LifecycleWorker
 from services.ingest.subscriptions.provider import ProviderCalls, Tokens
 from services.ingest.subscriptions.steps import Steps
 from services.ingest.subscriptions.vault import FaultReports, Releases
-from services.ingest.subscriptions.watch_over import ReleaseWatch, SilenceWatch, SubscriptionCounts
+from services.ingest.subscriptions.watch_over import AddressWatch, ReleaseWatch, SilenceWatch, SubscriptionCounts
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
@@ -84,11 +84,13 @@ async def subscriptions(
         }
         # Lifecycle notifications are Graph's.
         lifecycle = LifecycleWorker(pool, inbox, clock, loops[microsoft.PROVIDER].nudge)
+        address = AddressWatch(pool, settings.public_url, loops[microsoft.PROVIDER].nudge, clock)
         yield Subscriptions(
             creator=SubscriptionCreator(pool, keeper, tokens, clock, _pushing(settings)),
             keepers=tuple(loops.values()),
             lifecycle=PeriodicLoop("lifecycle", seconds, lifecycle.round),
             others=(
+                PeriodicLoop("address", COUNT_ROUND_SECONDS, address.round),
                 PeriodicLoop("silence", SILENCE_ROUND_SECONDS, SilenceWatch(pool, inbox, quiet, clock).round),
                 PeriodicLoop("counts", COUNT_ROUND_SECONDS, SubscriptionCounts(pool).round),
                 PeriodicLoop("releases", seconds, ReleaseWatch(pool, Releases(vault.ConfirmTenantRelease)).round),

@@ -1,4 +1,4 @@
-"""What is looked after beside the steps: silence and releases."""
+"""What is looked after beside the steps: silence, the address and releases."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from services.ingest.store.connections import reading
 from services.ingest.store.tenants import TenantStore
 from services.ingest.subscriptions.inbox import InboxWriter
 from services.ingest.subscriptions.vault import Releases
-from services.ingest.subscriptions.watch_over import ReleaseWatch, SilenceWatch, SubscriptionCounts
+from services.ingest.subscriptions.watch_over import AddressWatch, ReleaseWatch, SilenceWatch, SubscriptionCounts
 from services.meshkit.clock import ManualClock
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
@@ -36,6 +36,25 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
     assert [(tenant_id, RECONCILE_REASON_SILENCE)] == [
         (item["tenant_id"], Reconcile.FromString(item["content"]).reason) for item in items
     ]
+
+
+async def test_what_pushes_to_an_older_address_is_due_once_for_each_new_one(ground: Ground, clock: ManualClock) -> None:
+    at_graph = await ground.make(await ground.add(at=clock.now()), at=clock.now())
+    await ground.make(await ground.add_watch(new_id(), "INBOX"), at=clock.now())
+    nudges: list[str] = []
+
+    async def start(address: str) -> tuple[list[str], int]:
+        watch = AddressWatch(ground.pool, address, lambda: nudges.append(address), clock)
+        assert [0, 0] == [await watch.round(), await watch.round()]
+        due = [*await ground.due(clock.now()), *await ground.due(clock.now(), provider="googlews")]
+        return due, nudges.count(address)
+
+    assert ([], 0) == await start("https://one.example")
+    assert ([], 0) == await start("https://one.example")
+    assert ([], 0) == await start("")
+    assert ([at_graph.subscription_id], 1) == await start("https://two.example")
+    await ground.make(at_graph, at=clock.now())
+    assert ([], 1) == await start("https://two.example")
 
 
 class Vault:
