@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 _AT_ONCE = 4
 _BATCH = 16
 _LEASE = timedelta(minutes=2)
-_FIRST_PAUSE = timedelta(minutes=5)
+_FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(hours=6)
 _ADDRESSES_EVERY = timedelta(minutes=10)
 _DETAIL_CHARACTERS = 500

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ VICTIMS = ("ingest-1", "worker-1", "worker-2", "processor", "token-vault", "envo
 SETTLE_SECONDS = 180.0
 AGREE_SECONDS = 60.0
 # A deletion is believed after minutes, since the provider's announcements run ahead of its store; here after seconds.
-ENVIRONMENT = {"MAILMESH_PROCESSOR_MISSING_SECONDS": "5"}
+ENVIRONMENT = {"MAILMESH_PROCESSOR_MISSING_SECONDS": "5", "MAILMESH_INGEST_RECONCILE_SPREAD_SECONDS": "5"}
 CALL_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.5},
     {"kind": "status", "status": 500, "probability": 0.5},
@@ -232,9 +233,9 @@ def settle(mesh: Mesh, accounts: list[Account]) -> dict[str, Any]:
     assert mesh.simulator.wait_until_idle(60.0)
     processor = processor_service_pb2_grpc.ProcessorServiceStub(mesh.channel)
     for account in accounts:
-        processor.ReconcileMailbox(
-            processor_service_pb2.ReconcileMailboxRequest(tenant_id=account.tenant_id), wait_for_ready=True, timeout=60
-        )
+        request = processor_service_pb2.ReconcileMailboxRequest(tenant_id=account.tenant_id)
+        # What was killed last may not be back yet.
+        eventually(partial(processor.ReconcileMailbox, request, timeout=60), SETTLE_SECONDS, what="it is compared")
     found = eventually(lambda: _worked(processor), SETTLE_SECONDS, what="everything is worked")
     letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(mesh.channel)
     dead = letters.ListDeadLetters(dead_letter_service_pb2.ListDeadLettersRequest())

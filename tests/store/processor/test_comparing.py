@@ -119,7 +119,7 @@ async def test_a_polled_mailbox_lives_on_the_schedule_alone(ground: Ground) -> N
         await ground.until(is_told)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 + CATCH_UP // 20)
 async def test_a_long_catch_up_survives_any_number_of_interruptions(ground: Ground, tmp_path: Path) -> None:
     tenant = await ground.tenant("googlews")
     await ground.begin(tenant)
@@ -138,7 +138,7 @@ async def test_a_long_catch_up_survives_any_number_of_interruptions(ground: Grou
         await end_holds(ground)
         told.append(await _told(ground))
     async with running(ground.worker_settings()):
-        await ground.settled(60)
+        await ground.settled(60 + CATCH_UP / 50)
 
     ids = [event.message_id for event in await ground.events(tenant)]
     assert (CATCH_UP, expected) == (len(ids), set(ids))
