@@ -9,7 +9,7 @@ import pytest
 from tests.clients.served import ADMIN_KEY, ServedEdge
 from tools.generate.protos import ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 WORKFLOW: Any = json.loads((ROOT / "examples" / "n8n" / "new-mail.json").read_text())
 NODES = {node["name"]: node for node in WORKFLOW["nodes"]}
 

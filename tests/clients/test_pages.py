@@ -12,7 +12,7 @@ from tests.clients.served import ADMIN_KEY, ServedEdge
 from tests.programs.toolchains import require
 from tools.generate.protos import CACHE, ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PAGES = ["examples/grpcurl/README.md", "docs/user.md"]
 BIN = CACHE / "go" / "bin"

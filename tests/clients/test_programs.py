@@ -8,7 +8,7 @@ from tests.clients.programs import Program, build
 from tests.clients.served import ADMIN_KEY, STALE_CURSOR, ServedEdge
 
 # Building comes first, and a Go build from nothing takes its time.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 EVENTS = [
     "mail.created\ttenant-0\tNr. 1: ünï",

@@ -21,7 +21,7 @@ TOOLCHAINS = {
 
 
 @pytest.mark.parametrize("part", generation.PARTS)
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_generating_anew_makes_what_is_committed(part: str, tmp_path: Path) -> None:
     require(*TOOLCHAINS[part])
 

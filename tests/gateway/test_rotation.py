@@ -14,7 +14,7 @@ from services.meshkit.settings import load
 from stack.certificates import MeshCertificates
 from stack.ports import free_ports
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def until(ask: Callable[[], Awaitable[bool]]) -> None:

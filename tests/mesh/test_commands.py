@@ -14,7 +14,7 @@ import pytest
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
 from tests.programs.mesh import Mesh, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
 

@@ -14,7 +14,7 @@ from tests.mesh.accounts import (
 )
 from tests.programs.mesh import Mesh, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

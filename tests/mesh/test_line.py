@@ -9,7 +9,7 @@ from mailmesh.processor.v1 import event_pb2
 from tests.mesh.accounts import PROVIDERS, connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -10,7 +10,7 @@ from mailmesh.vault.v1 import tenant_service_pb2_grpc as services
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, tenant_of, told_when_all_are
 from tests.programs.mesh import Mesh, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -36,7 +36,7 @@ from tests.programs.simulator import RunningSimulator, running_simulator
 from tests.programs.vault import new_keys
 
 Result = TypeVar("Result")
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 90.0
 HEALTHY_SECONDS = 60.0
 DOMAINS = {"ms365": "contoso.test", "googlews": "fabrikam.test"}
 _numbers = itertools.count(1)

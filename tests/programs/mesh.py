@@ -122,7 +122,7 @@ def running_mesh(data: Path, *options: str, environment: Mapping[str, str] | Non
             mesh.stop()
 
 
-def eventually(ask: Callable[[], Result], timeout_seconds: float = 60.0, *, what: str = "") -> Result:
+def eventually(ask: Callable[[], Result], timeout_seconds: float = 120.0, *, what: str = "") -> Result:
     """Asks again and again until the answer is true, and returns it. A mesh that is not there counts as a no.
 
     Raises:

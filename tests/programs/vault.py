@@ -37,7 +37,7 @@ def new_keys(*key_ids: str) -> str:
     return ",".join(f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}" for key_id in key_ids)
 
 
-async def eventually(ask: Callable[[], Awaitable[Result]], timeout_seconds: float = 40.0) -> Result:
+async def eventually(ask: Callable[[], Awaitable[Result]], timeout_seconds: float = 90.0) -> Result:
     """Asks again and again until the answer is true, and returns it."""
     deadline = time.monotonic() + timeout_seconds
     while not (answer := await ask()):

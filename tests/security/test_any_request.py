@@ -25,7 +25,7 @@ from tests.security.doors import rest
 from tests.security.shapes import Document, messages, with_each_text
 from tools.generate.protos import ROOT
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 EXAMPLES = int(os.environ.get("MAILMESH_TEST_EXAMPLES", "8"))
 ANY = settings(
     max_examples=EXAMPLES,

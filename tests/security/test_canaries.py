@@ -10,7 +10,7 @@ from tests.security import places
 from tests.security.places import RedisEar, found_in
 from tests.security.scenario import Scenario
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 PROCESSOR_TABLES = "table processor."
 CALLBACK = b"/auth/oauth/googlews/callback"
 

@@ -29,7 +29,7 @@ from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 from tests.security.doors import rest
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 CALL_SECONDS = 60.0
 STREAM_SECONDS = 2.5
 HEARTBEATS = 120

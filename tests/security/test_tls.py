@@ -21,7 +21,7 @@ from tests.programs.envoy import StartEnvoy
 from tests.programs.mesh import Mesh
 from tests.security.doors import HOMES, port_of
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 CONNECT_SECONDS = 30.0
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,

@@ -7,7 +7,7 @@ from tests.mesh.accounts import PROVIDERS, connect, created_events, new_address,
 from tests.programs.collector import Collector
 from tests.programs.mesh import Mesh, eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 EXPORT_SECONDS = 60.0
 WAY = {"edge", "ingest", "processor"}
 

@@ -14,7 +14,7 @@ from tests.mesh.accounts import all_events, connect, created_events, new_address
 from tests.programs.mesh import Mesh, eventually
 from tests.security.doors import rest
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 GRAPH = "/api/ms365/webhook"
 LIFECYCLE = "/api/ms365/lifecycle"
 GMAIL = "/api/googlews/webhook"

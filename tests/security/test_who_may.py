@@ -21,7 +21,7 @@ from mailmesh.processor.v1.event_service_pb2 import StreamEventsRequest
 from mailmesh.vault.v1 import api_key_service_pb2, api_key_service_pb2_grpc
 from tests.programs.mesh import Mesh
 
-pytestmark = [pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.timeout(300)]
 ROLES = {"reader": access_pb2.ROLE_READER, "operator": access_pb2.ROLE_OPERATOR, "admin": access_pb2.ROLE_ADMIN}
 IDENTITIES = ("token-vault", "ingest", "processor", "envoy", "operator")
 HOMES = {

@@ -22,7 +22,7 @@ from mailmesh.processor.v1 import event_pb2
 from tests.mesh.accounts import PROVIDERS, all_events, connect, new_address
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 SEEDS = int(os.environ.get("MAILMESH_TEST_SEEDS", "1"))
 FIRST_SEED = int(os.environ.get("MAILMESH_TEST_SEED", "0")) or random.SystemRandom().randrange(1_000_000)

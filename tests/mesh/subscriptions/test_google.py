@@ -7,7 +7,7 @@ import pytest
 from mailmesh.ingest.v1 import inbox_item_pb2 as inbox
 from tests.programs.kept import Connected, Kept, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

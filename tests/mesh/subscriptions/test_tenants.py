@@ -8,7 +8,7 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as inbox
 from services.meshkit.ids import new_id
 from tests.programs.kept import Connected, Kept, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 PROVIDERS = ("ms365", "googlews")
 
 

@@ -11,7 +11,7 @@ from services.meshkit.errors import MeshError
 from tests.programs.vault import VaultGround, eventually
 from tests.programs.vault_clients import ADMIN, Stubs, Walk
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 NOWHERE = "019a9f0e-7c1e-7000-8000-000000000002"
 OPERATOR = (ADMIN[0], ("x-mailmesh-role", "operator"), ADMIN[2])

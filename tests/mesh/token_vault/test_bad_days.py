@@ -29,7 +29,7 @@ from tests.programs.simulator import RunningSimulator
 from tests.programs.vault import VaultGround, eventually, vault_ground
 from tests.programs.vault_clients import ADMIN, Walk
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_without_a_database_it_says_so_and_comes_back_by_itself(

@@ -11,7 +11,7 @@ from services.meshkit.errors import MeshError
 from tests.programs.vault import VaultGround
 from tests.programs.vault_clients import ADMIN, Stubs, Walk
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PROVIDERS = ["ms365", "googlews"]
 GMAIL = "https://www.googleapis.com/auth/gmail.readonly"

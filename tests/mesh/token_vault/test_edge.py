@@ -28,7 +28,7 @@ from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.programs.vault import VaultGround, VaultProcess, eventually, new_keys, vault_ground
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 FIRST = ("api_keys", "audit_entries")
 """Where the making of the first admin key leaves a row."""
 

@@ -12,7 +12,7 @@ from services.meshkit.errors import MeshError
 from tests.programs.vault import VaultGround
 from tests.programs.vault_clients import ADMIN, Stubs
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 ENDPOINTS = {"ms365": "ms.token", "googlews": "google.token"}
 PROVIDERS = list(ENDPOINTS)

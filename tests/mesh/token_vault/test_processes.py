@@ -12,7 +12,7 @@ from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 from services.meshkit.errors import MeshError
 from tests.programs.vault import VaultGround, eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 ENDPOINTS = {"ms365": "ms.token", "googlews": "google.token"}
 

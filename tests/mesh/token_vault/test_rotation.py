@@ -23,7 +23,7 @@ from tests.programs.simulator import RunningSimulator
 from tests.programs.vault import VaultGround, eventually, new_keys, vault_ground
 from tests.programs.vault_clients import ADMIN
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def connected(ground: VaultGround, provider: str = "ms365") -> str:

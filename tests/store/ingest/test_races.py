@@ -63,7 +63,7 @@ async def work(inbox: Inbox, floor: Floor, name: str) -> None:
             await asyncio.sleep(0.002)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_no_item_is_overlooked_and_none_is_worked_twice(
     inbox: Inbox, ingest_database: TestDatabase, database: asyncpg.Connection
 ) -> None:
@@ -153,7 +153,7 @@ async def test_a_claim_does_not_wait_for_the_writer(
     assert put == ids(lease)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_a_claim_reads_as_little_from_a_full_inbox_as_from_an_empty_one(
     inbox: Inbox, database: asyncpg.Connection
 ) -> None:

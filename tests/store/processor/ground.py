@@ -36,7 +36,7 @@ from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.store.processor.gates import GatedInbox, Gates, Vault
 
-PATIENCE = 45.0
+PATIENCE = 90.0
 FAST: Mapping[str, Any] = {
     "missing_seconds": 1.0,
     "retry_base_seconds": 0.2,

@@ -11,7 +11,7 @@ from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.test_killing import gate, hanging
 from tests.store.processor.workers import log_of, worker_process
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_the_late_writes_of_a_frozen_worker_are_refused(ground: Ground, tmp_path: Path) -> None:

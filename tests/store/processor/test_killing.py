@@ -13,7 +13,7 @@ from services.processor.worker import running
 from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.workers import end_holds, worker_process
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from services.processor import threads
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 THROTTLED_SECONDS = 5
 HANGING_SECONDS = 60
 

@@ -13,7 +13,7 @@ from tests.programs.redis import RedisProgram
 from tests.programs.simulator import RunningSimulator
 from tests.store.processor.ground import Ground, standing
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

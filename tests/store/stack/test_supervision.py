@@ -15,7 +15,7 @@ from stack.programs.running import wait_until
 from stack.supervision.configuration import write_configuration
 from stack.supervision.supervisor import Supervisor
 
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 90.0
 
 
 @dataclass

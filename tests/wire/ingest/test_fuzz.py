@@ -14,7 +14,7 @@ from services.meshkit.errors import InvalidArgument
 from tests.factories.ingest import add_watched, graph_item, push_body
 from tests.wire.ingest.pushing import body_of, claim_all, push_gmail, push_graph, push_lifecycle
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet=st.characters(codec=None)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

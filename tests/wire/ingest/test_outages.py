@@ -64,7 +64,7 @@ async def firing(fire: Fire) -> AsyncIterator[None]:
             fire.is_over.set()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_postgresql_stopped_and_started_under_fire(
     durable_postgres: PostgresProgram, make_settings: MakeSettings, clients_of: Callable[..., Any], end: str
@@ -86,7 +86,7 @@ async def test_postgresql_stopped_and_started_under_fire(
     assert {"OK", "UNAVAILABLE"} >= set(fire.codes)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_postgresql_that_hangs_is_answered_503_in_time_and_served_again_when_it_is_back(
     durable_postgres: PostgresProgram, make_settings: MakeSettings, clients_of: Callable[..., Any]
 ) -> None:
@@ -110,7 +110,7 @@ async def test_a_postgresql_that_hangs_is_answered_503_in_time_and_served_again_
     assert fire.acknowledged <= set(await on_disk(database.url))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_ingest_killed_under_fire_has_everything_that_it_acknowledged(
     ingest_database: TestDatabase, certificates: MeshCertificates, tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ async def test_ingest_killed_under_fire_has_everything_that_it_acknowledged(
     assert fire.refused
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_two_processes_take_the_same_notifications_at_once_and_keep_each_once(
     ingest_database: TestDatabase, certificates: MeshCertificates, tmp_path: Path
 ) -> None:
@@ -191,7 +191,7 @@ async def test_a_worker_is_woken_once_for_a_mailbox_that_has_become_due(
         assert payload["a"][0] in (one.tenant_id, other.tenant_id)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("patient_wakes")
 async def test_with_redis_wiped_or_down_webhooks_are_taken_as_before(
     redis_program: RedisProgram,

@@ -15,7 +15,7 @@ from services.processor.stream_metrics import STREAM_ENDS
 from tests.store.processor_events.conftest import OTHER_TENANT, TENANT, mail_draft, tenant_draft
 from tests.wire.processor_events.conftest import Processor, Start, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 WAIT_SECONDS = 60
 
 

@@ -12,7 +12,7 @@ from mailmesh.processor.v1 import event_service_pb2 as pb2
 from tests.store.processor_events.conftest import mail_draft
 from tests.wire.processor_events.conftest import Processor
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 Frame = dict[str, str]
 
 

@@ -17,7 +17,7 @@ from stack.certificates import MeshCertificates
 from tests.programs.simulator import running_simulator
 
 # Each test starts the program, some of them twice.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SCENARIO = """
 settings: {gmail_units_per_minute: 6000}
