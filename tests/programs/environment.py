@@ -10,13 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
-
-# The same examples in each run, so that a change is blamed for what it did. `--hypothesis-profile default` asks for
-# others, and MAILMESH_TEST_EXAMPLES for more.
-hypothesis.settings.register_profile("same", derandomize=True)
-hypothesis.settings.load_profile("same")
 
 SCRUBBED_PREFIXES = ("MAILMESH_", "OTEL_", "GRPC_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_", "PG")
 SCRUBBED_SUFFIXES = ("_PROXY",)
