@@ -65,16 +65,14 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
     Raises:
         OSError: The folder cannot be written.
     """
-    secrets = _secrets(settings)
-    for name, secret in secrets.items():
-        _secret_path(folder, name).write_text(json.dumps({"resources": [_SECRET | {"name": name} | secret]}, indent=2))
+    paths: dict[str, str] = {}
+    for name, secret in _secrets(settings).items():
+        place = folder.resolve() / f"{name}.json"
+        place.write_text(json.dumps({"resources": [_SECRET | {"name": name} | secret]}, indent=2))
+        paths[name] = str(place)
     path = folder / "envoy.yaml"
-    path.write_text(_configuration(settings, {name: str(_secret_path(folder, name)) for name in secrets}))
+    path.write_text(_configuration(settings, paths))
     return path
-
-
-def _secret_path(folder: Path, name: str) -> Path:
-    return folder.resolve() / f"{name}.json"
 
 
 def _secrets(settings: EdgeSettings) -> dict[str, JSON]:
@@ -109,7 +107,6 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str]) -> str:
         listen=_address(settings.listen),
         admin=_address(settings.admin_listen),
         secrets=secrets,
-        has_tls=settings.tls_certificate is not None,
         upstreams={
             "token_vault": [_address(text) for text in settings.token_vault],
             "ingest": [_address(text) for text in settings.ingest],

@@ -156,7 +156,7 @@ class Lanes:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return self._at_once - len(self._running)
 
-    async def start(self, items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]]) -> None:
+    async def start(self, items: Iterable[_Item], work: Callable[[_Item], Awaitable[object]]) -> None:
         """Starts work on items, as many as are free at most, and waits for it a while.
 
         Args:
@@ -172,12 +172,9 @@ class Lanes:
 
     async def aclose(self) -> None:
         """Cancels what still runs, and waits for its end. Safe to call again."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await cancel(self._running)
 
-    async def _one(self, work: Awaitable[None]) -> None:
+    async def _one(self, work: Awaitable[object]) -> None:
         try:
             await work
         except Exception as exc:
@@ -191,9 +188,15 @@ async def _together(workers: Iterable[Awaitable[None]]) -> None:
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
+
+
+async def cancel(tasks: Iterable["asyncio.Future[None]"]) -> None:
+    """Cancels tasks and waits for their end, whatever it is. Safe to call again."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _name(exc: Exception) -> str:

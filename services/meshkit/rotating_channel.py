@@ -10,12 +10,10 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import grpc
-import structlog
 from typing_extensions import override
 
 from services.meshkit.identity.certificates import FileChanges
-
-logger = structlog.get_logger(__name__)
+from services.meshkit.loops import cancel
 
 _LOOK_SECONDS = 5.0
 
@@ -55,16 +53,9 @@ class RotatingChannel(grpc.aio.Channel):
         return self._newest
 
     def _look(self) -> None:
-        try:
-            if not self._changes.are_new():
-                return
-            made = self._make()
-            self._changes.take()
-        except OSError as exc:
-            # As when one of the files is being written. What is known goes on; the next look sees the change still.
-            logger.warning("mesh certificate cannot be read again", error=str(exc))
+        made = self._changes.read_if_new(self._make)
+        if made is None:
             return
-        logger.info("mesh certificate read again")
         followed, self._newest = self._newest, made
         task = asyncio.create_task(self._close_later(followed))
         self._followed.add(task)
@@ -86,10 +77,8 @@ class RotatingChannel(grpc.aio.Channel):
 
     @override
     async def close(self, grace: float | None = None) -> None:
-        followed = list(self._followed)
-        for task in followed:
-            task.cancel()
-        await asyncio.gather(self._newest.close(grace), *followed, return_exceptions=True)
+        await cancel(self._followed)
+        await self._newest.close(grace)
 
     @override
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:

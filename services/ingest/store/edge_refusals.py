@@ -3,15 +3,10 @@
 from datetime import datetime
 from typing import Final
 
+from services.ingest.store import cursors
 from services.ingest.store.connections import Pool, transaction
 
 _NAME: Final = "edge_refusals:"
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('ingest.' || $1, 0))"
-_READ = "SELECT cursor FROM ingest.cursors WHERE name = $1"
-_MOVE = """
-INSERT INTO ingest.cursors (name, cursor) VALUES ($1, $2)
-ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
-"""
 _ADD = """
 INSERT INTO ingest.refusals (minute, notifications) VALUES (date_trunc('minute', $1::timestamptz), $2)
 ON CONFLICT (minute) DO UPDATE
@@ -45,13 +40,12 @@ class EdgeRefusalStore:
         """
         name = f"{_NAME}{edge}"
         async with transaction(self._pool) as connection:
-            await connection.execute(_LOCK, name)
-            before = await connection.fetchval(_READ, name)
+            before = await cursors.locked(connection, name)
             added = 0 if before is None else _added(int(before), total)
             if added:
                 await connection.execute(_ADD, now, added)
             if added or before is None or int(before) != total:
-                await connection.execute(_MOVE, name, str(total))
+                await cursors.move(connection, name, str(total))
         return added
 
 

@@ -9,6 +9,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_DELETED,
     SUBSCRIPTION_STATE_FAILING,
 )
+from services.ingest.store import cursors
 from services.ingest.store.connections import Connection
 
 _ADDRESS = "public_address"
@@ -66,17 +67,10 @@ async def note_address(connection: Connection, address: str, now: datetime) -> i
     Returns:
         How many subscriptions are due for it.
     """
-    before = await connection.fetchval("SELECT cursor FROM ingest.cursors WHERE name = $1 FOR UPDATE", _ADDRESS)
+    before = await cursors.locked(connection, _ADDRESS)
     if before == address:
         return 0
-    await connection.execute(
-        """
-        INSERT INTO ingest.cursors (name, cursor) VALUES ($1, $2)
-        ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
-        """,
-        _ADDRESS,
-        address,
-    )
+    await cursors.move(connection, _ADDRESS, address)
     if before is None:
         return 0
     # Google pushes to a topic, whoever reads it.

@@ -7,7 +7,7 @@ from typing import Final
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.vault.v1.tenant_pb2 import Tenant, TenantStatus
 from mailmesh.vault.v1.token_vault_service_pb2 import TenantChange
-from services.ingest.store import mailboxes, subscriptions
+from services.ingest.store import cursors, mailboxes, subscriptions
 from services.ingest.store.connections import Connection, Pool, reading, transaction
 from services.ingest.store.matching import KEPT_STATUSES
 from services.ingest.store.reconciles import WantedReconcile, enqueue
@@ -16,12 +16,6 @@ CURSOR: Final = "tenant_changes"
 _WORKED: Final = frozenset({TenantStatus.TENANT_STATUS_ACTIVE, TenantStatus.TENANT_STATUS_TOKEN_EXPIRED})
 _ENDING: Final = frozenset({TenantStatus.TENANT_STATUS_DISCONNECTING, TenantStatus.TENANT_STATUS_DISCONNECTED})
 
-_READ_CURSOR = "SELECT cursor FROM ingest.cursors WHERE name = $1"
-_LOCK_CURSOR = "SELECT pg_advisory_xact_lock(hashtextextended('ingest.' || $1, 0))"
-_MOVE_CURSOR = """
-INSERT INTO ingest.cursors (name, cursor) VALUES ($1, $2)
-ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
-"""
 _BEFORE = "SELECT status, address FROM ingest.tenants WHERE tenant_id = $1 FOR UPDATE"
 _INSERT = """
 INSERT INTO ingest.tenants
@@ -83,8 +77,7 @@ class TenantStore:
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         async with reading(self._pool) as connection:
-            cursor: str | None = await connection.fetchval(_READ_CURSOR, CURSOR)
-        return cursor or ""
+            return await cursors.read(connection, CURSOR) or ""
 
     async def follow(
         self, changes: Sequence[TenantChange], cursor: str, next_cursor: str
@@ -103,11 +96,10 @@ class TenantStore:
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         async with transaction(self._pool) as connection:
-            await connection.execute(_LOCK_CURSOR, CURSOR)
-            if (await connection.fetchval(_READ_CURSOR, CURSOR) or "") != cursor:
+            if (await cursors.locked(connection, CURSOR) or "") != cursor:
                 return None
             followed = [await _apply(connection, change) for change in changes]
-            await connection.execute(_MOVE_CURSOR, CURSOR, next_cursor)
+            await cursors.move(connection, CURSOR, next_cursor)
             return followed
 
     async def discard(self, limit: int) -> int:

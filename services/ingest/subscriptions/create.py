@@ -98,7 +98,7 @@ class SubscriptionCreator:
         if row.state in ENDING:
             raise SubscriptionNotFound.of(subscription_id)
         await self._tokens.borrow(row.tenant_id)
-        return await self._turn(row, is_done=lambda _: False)
+        return await self._turn(subscription_id, is_done=lambda _: False)
 
     async def delete(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
         """Ends one here and at the provider. What the provider cannot take now is tried on. Safe to call again.
@@ -138,7 +138,7 @@ class SubscriptionCreator:
             await tenants.ensure(connection, tenant)
             row, is_new = await store.insert(connection, wanted)
         try:
-            return await self._turn(row, is_done=_is_made)
+            return await self._turn(row.subscription_id, is_done=_is_made)
         except FailedPrecondition:
             # What a person has to mend first is not kept trying for somebody who was told no.
             if is_new:
@@ -158,23 +158,23 @@ class SubscriptionCreator:
                 return
             await asyncio.sleep(TURN_POLL_SECONDS)
 
-    async def _turn(self, row: SubscriptionRow, is_done: Callable[[SubscriptionRow], bool]) -> SubscriptionRow:
+    async def _turn(self, subscription_id: str, is_done: Callable[[SubscriptionRow], bool]) -> SubscriptionRow:
         """Does the step as soon as nobody else works on the tenant; leaves it to the loop when that takes too long.
 
         Raises:
             ProviderThrottled: The provider has asked for patience, and the time is not over.
             MeshError: The step failed.
         """
-        deadline = self._clock.monotonic() + WAIT_FOR_TURN_SECONDS
-        while not is_done(row):
-            self._require_patience(row)
-            if await self._keeper.work(row.subscription_id):
-                return await self.get(row.subscription_id, None)
-            if self._clock.monotonic() >= deadline:
-                return row
-            await asyncio.sleep(TURN_POLL_SECONDS)
-            row = await self.get(row.subscription_id, None)
-        return row
+
+        async def act() -> bool:
+            found = await self.get(subscription_id, None)
+            if is_done(found):
+                return True
+            self._require_patience(found)
+            return await self._keeper.work(subscription_id)
+
+        await self._as_soon_as_possible(act)
+        return await self.get(subscription_id, None)
 
     def _require_patience(self, row: SubscriptionRow) -> None:
         if row.failure_reason != ProviderThrottled.reason or row.renew_at is None:

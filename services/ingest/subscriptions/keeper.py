@@ -7,6 +7,7 @@ that carries our id in its notification address; the next step finds and replace
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 
 import structlog
 
@@ -19,6 +20,7 @@ from services.ingest.errors import MailboxUnavailable, PermissionMissing, Provid
 from services.ingest.metrics import SUBSCRIPTION_STEPS
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.connections import Pool, reading, transaction
+from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.row import SubscriptionRow, next_step, retry_time
 from services.ingest.subscriptions.steps import Steps
 from services.ingest.subscriptions.vault import FaultReports
@@ -28,6 +30,7 @@ from services.meshkit.loops import Lanes
 
 logger = structlog.get_logger(__name__)
 
+PROVIDERS = (microsoft.PROVIDER, google.PROVIDER)
 DUE_AT_ONCE = 16
 STEP_SECONDS = 75.0
 """Less than a lease lasts: nobody else takes the row while its provider is still being called."""
@@ -56,7 +59,7 @@ class SubscriptionKeeper:
         self._faults = faults
         self._holder = holder
         self._clock = clock
-        self._lanes: dict[str, Lanes] = {}
+        self._lanes = {name: Lanes(f"subscriptions {name}", DUE_AT_ONCE) for name in PROVIDERS}
 
     async def round(self, provider: str) -> int:
         """Works what is due at a provider, a bounded number at once. One that fails or hangs hinders no other.
@@ -67,11 +70,11 @@ class SubscriptionKeeper:
         Returns:
             How many were begun. What takes long goes on beside the next rounds.
         """
-        lanes = self._lanes.setdefault(provider, Lanes(f"subscriptions {provider}", DUE_AT_ONCE))
+        lanes = self._lanes[provider]
         free = await lanes.free()
         async with reading(self._pool) as connection:
             due = await store.due(connection, provider, self._clock.now(), free)
-        await lanes.start(due, self._work_if_due)
+        await lanes.start(due, partial(self.work_quietly, if_due=True))
         return len(due)
 
     async def aclose(self) -> None:
@@ -113,9 +116,6 @@ class SubscriptionKeeper:
         except MeshError as exc:
             logger.warning("subscription step failed", subscription_id=subscription_id, reason=exc.reason)
             return True
-
-    async def _work_if_due(self, subscription_id: str) -> None:
-        await self.work_quietly(subscription_id, if_due=True)
 
     async def _step(self, row: SubscriptionRow, tenant_status: int) -> None:
         step = next_step(row, tenant_status, self._clock.now())

@@ -15,7 +15,7 @@ from services.ingest.store.connections import Pool
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.create import SubscriptionCreator
 from services.ingest.subscriptions.inbox import InboxWriter
-from services.ingest.subscriptions.keeper import SubscriptionKeeper
+from services.ingest.subscriptions.keeper import PROVIDERS, SubscriptionKeeper
 from services.ingest.subscriptions.lifecycle import LifecycleWorker
 from services.ingest.subscriptions.provider import ProviderCalls, Tokens
 from services.ingest.subscriptions.steps import Steps
@@ -80,7 +80,7 @@ async def subscriptions(
         quiet = timedelta(minutes=settings.silence_minutes)
         loops = {
             provider: PeriodicLoop(f"subscriptions {provider}", seconds, partial(keeper.round, provider))
-            for provider in (microsoft.PROVIDER, google.PROVIDER)
+            for provider in PROVIDERS
         }
         # Lifecycle notifications are Graph's.
         lifecycle = LifecycleWorker(pool, inbox, clock, loops[microsoft.PROVIDER].nudge)

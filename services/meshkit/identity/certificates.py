@@ -3,21 +3,23 @@
 A mesh identity `<name>` is the URI `spiffe://mailmesh/<name>` in a certificate's alternative names; clients check the
 server by the DNS name `<name>.mailmesh.internal` beside it, whatever address they dial.
 
-Servers read their files again at each handshake when they have changed, so a rotated certificate takes effect by
-itself. Clients read them when a channel is made: let certificates live longer than the time between restarts.
+Rotated certificates take effect by themselves: servers read files that have changed at the next handshake, channels
+soon before a call.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import grpc
 
 from services.meshkit.settings import SettingsError
 
 TRUST_DOMAIN = "mailmesh"
+Read = TypeVar("Read")
 _HOST_SUFFIX = ".mailmesh.internal"
 
 logger = logging.getLogger(__name__)
@@ -74,12 +76,18 @@ def host_name(name: str) -> str:
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     """Credentials of a server that asks every client for a certificate of the mesh and picks up rotated files."""
-    rotation = _Rotation(files)
+    changes, read = FileChanges(files), partial(_server_configuration, files)
     return grpc.dynamic_ssl_server_credentials(
-        rotation.configuration(),
-        # None means "unchanged"; the stubs do not know that.
-        cast("Callable[[], grpc.ServerCertificateConfiguration]", rotation.changed_configuration),
+        read(),
+        # gRPC asks at each handshake, from a thread of its own. None means "unchanged"; the stubs do not know that.
+        cast("Callable[[], grpc.ServerCertificateConfiguration]", partial(changes.read_if_new, read)),
         require_client_authentication=True,
+    )
+
+
+def _server_configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(files.key.read_bytes(), files.certificate.read_bytes())], root_certificates=files.authority.read_bytes()
     )
 
 
@@ -93,52 +101,32 @@ def channel_credentials(files: TlsFiles) -> grpc.ChannelCredentials:
 
 
 class FileChanges:
-    """Tells when the files of an identity have changed."""
+    """Reads the files of an identity again when they have changed."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._seen = self._stamps()
-        self._found = self._seen
 
-    def are_new(self) -> bool:
-        """Whether they have changed since `take`, or since the beginning. Raises `OSError` when one is not there."""
-        self._found = self._stamps()
-        return self._found != self._seen
+    def read_if_new(self, read: Callable[[], Read]) -> Read | None:
+        """What reading gives, or None to go on with what is known: nothing has changed, or a file is half-written.
 
-    def take(self) -> None:
-        """Says that what `are_new` found was read."""
-        self._seen = self._found
-
-    def _stamps(self) -> tuple[tuple[int, int], ...]:
-        return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._files.paths))
-
-
-class _Rotation:
-    """Reads the files again when they have changed. gRPC asks at each handshake, from a thread of its own."""
-
-    def __init__(self, files: TlsFiles) -> None:
-        self._files = files
-        self._changes = FileChanges(files)
-
-    def configuration(self) -> grpc.ServerCertificateConfiguration:
-        """What the files say now."""
-        return grpc.ssl_server_certificate_configuration(
-            [(self._files.key.read_bytes(), self._files.certificate.read_bytes())],
-            root_certificates=self._files.authority.read_bytes(),
-        )
-
-    def changed_configuration(self) -> grpc.ServerCertificateConfiguration | None:
-        """What the files say, or None to go on with what is known. Half-written files wait for the next handshake."""
+        Args:
+            read: Reads the files. Raises `OSError` when that cannot be done; it is asked again the next time.
+        """
         try:
-            if not self._changes.are_new():
+            stamps = self._stamps()
+            if stamps == self._seen:
                 return None
-            configuration = self.configuration()
+            made = read()
         except OSError as exc:
             logger.warning("mesh certificate cannot be read again: %s", exc)
             return None
-        self._changes.take()
+        self._seen = stamps
         logger.info("mesh certificate read again")
-        return configuration
+        return made
+
+    def _stamps(self) -> tuple[tuple[int, int], ...]:
+        return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._files.paths))
 
 
 def _is_readable(path: Path) -> bool:

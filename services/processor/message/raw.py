@@ -147,7 +147,7 @@ def _cut(given: Mapping[Any, Any], max_bytes: int) -> tuple[Struct, int]:
     made = copy.object(given, 3)
     copy.drop_largest()
     struct = Struct()
-    struct.update(made)
+    _fill(struct.fields, made, 3)
     while struct.ByteSize() > max_bytes and struct.fields:
         largest = max(struct.fields, key=lambda name: struct.fields[name].ByteSize())
         copy.left_out += struct.fields[largest].ByteSize()
