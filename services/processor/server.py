@@ -1,9 +1,20 @@
 """Composition of the server process: `python -m services.processor serve`."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
-from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+import asyncpg
+import grpc
+
+from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
+from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
+from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
 from services.meshkit.channel import mesh_channel
+from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
@@ -11,9 +22,18 @@ from services.meshkit.process import background, observed
 from services.meshkit.server import MeshServer
 from services.meshkit.settings import load
 from services.processor.follow import TenantFollower
+from services.processor.following import Following, StreamLimits
+from services.processor.head import HeadWatch
+from services.processor.keys import KeyChecks
 from services.processor.migrate import migrations
-from services.processor.serving import serving
+from services.processor.pipeline import Pipeline
+from services.processor.reading import EventReader
+from services.processor.replaying import Replaying
+from services.processor.retention import Retention
+from services.processor.servicers.events import EventServicer
+from services.processor.servicers.processor import ProcessorServicer
 from services.processor.settings import ProcessorSettings
+from services.processor.tail import Tail
 
 NAME = "processor"
 _INGEST_RETRY_SAFE = (
@@ -23,10 +43,11 @@ _INGEST_RETRY_SAFE = (
 _VAULT = "/mailmesh.vault.v1.TokenVaultService"
 _VAULT_RETRY_SAFE = (f"{_VAULT}/ListTenantChanges", f"{_VAULT}/CheckApiKey", f"{_VAULT}/GetVaultStatus")
 _FOLLOW_SECONDS = 1.0
+_RETENTION_SECONDS = 60.0
 
 
 async def serve(stop: asyncio.Event) -> None:
-    """Serves events and follows tenants until told to stop."""
+    """Serve events and follow the tenants' changes until `stop` is set."""
     settings = load(ProcessorSettings)
     async with observed(NAME, settings):
         await migrations(settings.database_url).check()
@@ -34,7 +55,7 @@ async def serve(stop: asyncio.Event) -> None:
 
 
 async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
-    """Opens everything, serves until told to stop, closes everything in reverse."""
+    """Open everything, serve until `stop` is set, and close everything in reverse order."""
     tls = TlsFiles.of(settings)
     async with (
         open_pool(settings.database_url, NAME, DatabaseLimits(settings.connections)) as pool,
@@ -48,3 +69,48 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
             background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run()),
         ):
             await server.serve(stop)
+
+
+@asynccontextmanager
+async def serving(
+    server: MeshServer,
+    settings: ProcessorSettings,
+    pool: "asyncpg.Pool[Any]",
+    ingest: "grpc.aio.Channel",
+    vault: "grpc.aio.Channel",
+) -> AsyncIterator[None]:
+    """Add EventService and ProcessorService to the server, and run their loops while the block runs.
+
+    Args:
+        server: A server that is not started yet.
+        settings: Processor's settings.
+        pool: Connections to PostgreSQL; one of them listens for new events.
+        ingest: A channel to Ingest.
+        vault: A channel to TokenVault.
+    """
+    inbox, tokens = InboxServiceStub(ingest), TokenVaultServiceStub(vault)
+    reader, head = EventReader(pool), HeadWatch(pool)
+    limits = StreamLimits(streams=settings.streams, write_seconds=settings.slow_reader_seconds)
+    tail = Tail(reader, head)
+    following = Following(reader, tail, KeyChecks(tokens), server.stopping, limits)
+    retention = Retention(pool, settings.retention_days, SystemClock())
+    server.add(
+        add_EventServiceServicer_to_server,
+        EventServicer(reader, following),
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    )
+    server.add(
+        add_ProcessorServiceServicer_to_server,
+        ProcessorServicer(Replaying(pool, reader), Pipeline(pool, inbox, tokens), inbox),
+        processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
+    )
+    await retention.prepare()
+    loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
+    async with background(head.run(), tail.run(), loop.run(), _wake_at_the_end(server.stopping, tail)):
+        yield
+
+
+async def _wake_at_the_end(stopping: asyncio.Event, tail: Tail) -> None:
+    """Tell the streams that wait for events at once that the server stops."""
+    await stopping.wait()
+    tail.wake()

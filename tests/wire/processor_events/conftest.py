@@ -24,7 +24,7 @@ from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.processor.errors import KeyRevoked, TenantNotFound
 from services.processor.events import EventDraft, publish
-from services.processor.serving import serving
+from services.processor.server import serving
 from services.processor.settings import ProcessorSettings
 from services.processor.store.connection import lent
 from stack.certificates import MeshCertificates

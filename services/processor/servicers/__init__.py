@@ -1,0 +1,1 @@
+"""The RPCs of Processor: protobuf in, one use case, protobuf out."""
