@@ -12,8 +12,8 @@ from pathlib import Path
 from mailmesh.mail.v1 import event_pb2
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.processor.events import EventDraft
 from services.processor.migrate import migrations
+from services.processor.stream.publish import EventDraft
 from stack.programs.postgres import PostgresServer
 from stack.programs.roles import (
     SERVICE_ROLES,

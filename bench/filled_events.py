@@ -9,11 +9,11 @@ from uuid import UUID
 import asyncpg
 
 from bench.event_store import draft
-from services.processor.cursor import Cursor, tag_of
-from services.processor.payloads import split
-from services.processor.reading import EventReader, EventView
-from services.processor.selection import Selection
-from services.processor.store.retention import make_partition
+from services.processor.stream.cursor import Cursor, tag_of
+from services.processor.stream.encoding import split
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EventReader, EventView
+from services.processor.stream.store.retention import make_partition
 
 TENANTS = 200
 DAYS = 30

@@ -11,8 +11,8 @@ from bench.publish_events import rate
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
-from services.processor.events import publish
-from services.processor.selection import Selection
+from services.processor.stream.filter import Selection
+from services.processor.stream.publish import publish
 
 STORED = (10_000, 100_000, 1_000_000, 10_000_000)
 QUICK_STORED = (500, 1_000)

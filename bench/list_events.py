@@ -12,8 +12,8 @@ from bench.measure import Figure, Options
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
-from services.processor.reading import EventView
-from services.processor.selection import Selection
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EventView
 
 QUESTION = "How long does a page of 50 events take, at any cursor of five million events?"
 METHOD = """Events of 200 mailboxes over 30 days, one partition a day, are put into a real PostgreSQL. Pages are read by

@@ -12,8 +12,8 @@ from bench.measure import Figure, Options
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.processor.events import EventDraft, publish
-from services.processor.store.event_log import EventRow
+from services.processor.stream.publish import EventDraft, publish
+from services.processor.stream.store.event_log import EventRow
 
 QUESTION = "How many events a second can be published, and what does the order of commits cost?"
 METHOD = """Several connections publish events of about 6 KB, a mailbox each, for some seconds, into a real PostgreSQL

@@ -8,8 +8,8 @@ from services.meshkit.db import open_pool
 from services.meshkit.process import run
 from services.meshkit.secret import Secret
 from services.meshkit.settings import EnvironmentSettings, env, load
-from services.processor.epoch import begin_epoch
 from services.processor.migrate import migrations
+from services.processor.stream.epoch import begin_epoch
 
 
 class MigrateSettings(EnvironmentSettings):

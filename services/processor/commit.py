@@ -16,15 +16,17 @@ from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.clock import Clock
 from services.meshkit.db import store_errors
-from services.processor import events, threads
+from services.processor import threads
+from services.processor.connection import Connection
 from services.processor.coverage import Coverage
 from services.processor.decide import Happening, Patience, Verdict, decide
 from services.processor.known import Hint
+from services.processor.message.bounds import fit
 from services.processor.metrics import EVENTS, FENCED, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Finding
 from services.processor.store import lookups, mailboxes, messages
-from services.processor.store.connection import Connection
+from services.processor.stream.publish import EventDraft, PublishedEvent, publish
 
 logger = structlog.get_logger(__name__)
 
@@ -144,9 +146,9 @@ class Commits:
         await mailboxes.touch(connection, tenant_id, self._clock.now())
         mails = {hint.message_id: happening.mapped.message for hint, happening in told if happening.mapped is not None}
         conversations = await threads.Threads.of(connection, tenant_id, mails)
-        drafts = [events.EventDraft(_event(conversations, tenant, hint, happening)) for hint, happening in told]
+        drafts = [EventDraft(_event(conversations, tenant, hint, happening)) for hint, happening in told]
         await conversations.write(connection, tenant_id)
-        published = await events.publish(connection, drafts)
+        published = await publish(connection, drafts)
         await self._note_open(connection, tenant_id, told, published)
         return sum(event.is_new for event in published)
 
@@ -155,7 +157,7 @@ class Commits:
         connection: Connection,
         tenant_id: str,
         told: Sequence[tuple[Hint, Happening]],
-        published: Sequence[events.PublishedEvent],
+        published: Sequence[PublishedEvent],
     ) -> None:
         """Events without their message are noted by their ids, which exist only now; they are few."""
         for (hint, happening), event in zip(told, published, strict=True):
@@ -197,7 +199,7 @@ def _event(
         _fill(conversations, event, happening)
     elif hint.notification is not None:
         event.raw.CopyFrom(hint.notification)
-    return event
+    return fit(event)
 
 
 def _fill(conversations: threads.Threads, event: event_pb2.NormalizedMailEvent, happening: Happening) -> None:

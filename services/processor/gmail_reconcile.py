@@ -10,13 +10,13 @@ import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.commit import Sighting
+from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.gmail_work import Origin, read_history
 from services.processor.known import LISTED, RECONCILIATION, UPDATED, Hint
 from services.processor.sources.findings import Found
 from services.processor.sources.gmail import GmailMailbox
 from services.processor.store import mailboxes, messages
-from services.processor.store.connection import Connection
 
 logger = structlog.get_logger(__name__)
 

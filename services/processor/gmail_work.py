@@ -8,6 +8,7 @@ import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.commit import Sighting
+from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.decide import Patience
 from services.processor.failures import Remedy, SourceError
@@ -19,7 +20,6 @@ from services.processor.sources.findings import Finding, Found, Missing
 from services.processor.sources.gmail import GmailMailbox, HistoryPage
 from services.processor.sources.http import JSON
 from services.processor.store import mailboxes, messages
-from services.processor.store.connection import Connection
 
 logger = structlog.get_logger(__name__)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.coverage import Coverage
 from services.processor.failures import Remedy, SourceError
@@ -16,7 +17,6 @@ from services.processor.known import CREATED, DELETED, RECONCILIATION, UPDATED, 
 from services.processor.sources.graph import DeltaPage, GraphMailbox
 from services.processor.sources.http import JSON
 from services.processor.store import folders, messages
-from services.processor.store.connection import Connection
 from services.processor.store.folders import FolderCursor
 
 logger = structlog.get_logger(__name__)

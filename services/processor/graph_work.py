@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.failures import Remedy, SourceError
 from services.processor.known import Hint
 from services.processor.sources.graph import GraphMailbox
 from services.processor.store import folders
-from services.processor.store.connection import Connection
 
 
 def hints_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, Hint]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor import gmail_reconcile, gmail_work, graph_reconcile, graph_work
+from services.processor.connection import Connection
 from services.processor.context import MailboxContext, Source
 from services.processor.coverage import Coverage
 from services.processor.failures import GOOGLEWS, MS365
@@ -17,7 +18,6 @@ from services.processor.sources.gmail import GmailMailbox, Quota
 from services.processor.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.sources.http import ProviderHttp
 from services.processor.store import folders, mailboxes
-from services.processor.store.connection import Connection
 from services.processor.tokens import Tokens
 
 _MAX_QUOTAS = 10_000

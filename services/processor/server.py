@@ -21,19 +21,19 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.server import MeshServer
 from services.meshkit.settings import load
-from services.processor.follow import TenantFollower
-from services.processor.following import Following, StreamLimits
-from services.processor.head import HeadWatch
-from services.processor.keys import KeyChecks
 from services.processor.migrate import migrations
-from services.processor.pipeline import Pipeline
-from services.processor.reading import EventReader
-from services.processor.replaying import Replaying
-from services.processor.retention import Retention
+from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.processor import ProcessorServicer
 from services.processor.settings import ProcessorSettings
-from services.processor.tail import Tail
+from services.processor.stream.head import HeadWatch
+from services.processor.stream.key_checks import KeyChecks
+from services.processor.stream.live import Following, StreamLimits
+from services.processor.stream.pages import EventReader
+from services.processor.stream.replay import Replaying
+from services.processor.stream.retention import Retention
+from services.processor.stream.tail import Tail
+from services.processor.stream.tenant_events import TenantFollower
 
 NAME = "processor"
 _INGEST_RETRY_SAFE = (

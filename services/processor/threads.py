@@ -14,8 +14,8 @@ from uuid import UUID
 
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit.ids import new_id
+from services.processor.connection import Connection
 from services.processor.store import threads as store
-from services.processor.store.connection import Connection
 from services.processor.store.threads import Membership
 
 MAX_REFERENCES = 50

@@ -7,6 +7,7 @@ import structlog
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit.clock import Clock
 from services.processor.commit import Commits, Sighting
+from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.decide import Patience
 from services.processor.failures import Remedy, SourceError
@@ -18,7 +19,6 @@ from services.processor.metrics import FAILURES
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Failed
 from services.processor.store import lookups, mailboxes
-from services.processor.store.connection import Connection
 from services.processor.tokens import Tokens
 
 logger = structlog.get_logger(__name__)

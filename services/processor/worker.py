@@ -23,7 +23,6 @@ from services.meshkit.process import background, observed
 from services.meshkit.settings import load
 from services.processor.commit import Commits
 from services.processor.desk import Desk
-from services.processor.follow import TokenDropper
 from services.processor.inbox import Inbox
 from services.processor.mailbox_worker import MailboxWorker
 from services.processor.migrate import migrations
@@ -32,6 +31,7 @@ from services.processor.schedule import Schedule
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.http import ProviderHttp
 from services.processor.store import workers
+from services.processor.stream.tenant_events import TokenDropper
 from services.processor.tokens import Tokens
 
 logger = structlog.get_logger(__name__)

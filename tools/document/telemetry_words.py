@@ -5,7 +5,7 @@ GROUPS = {
     "services/token_vault/": "TokenVault",
     "services/ingest/": "Ingest",
     "services/processor/metrics.py": "Processor: the workers",
-    "services/processor/stream_metrics.py": "Processor: the server",
+    "services/processor/stream/metrics.py": "Processor: the server",
 }
 """Who shows the metrics that are defined in a place."""
 

@@ -13,9 +13,9 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.processor.errors import TenantNotFound
-from services.processor.pipeline import MAX_TENANTS, Pipeline
-from services.processor.replaying import Replaying
-from services.processor.selection import scope_of
+from services.processor.pipeline.status import MAX_TENANTS, Pipeline
+from services.processor.stream.filter import scope_of
+from services.processor.stream.replay import Replaying
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.processor.store.connection import Connection
+from services.processor.connection import Connection
 
 
 @dataclass(frozen=True)

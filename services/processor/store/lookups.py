@@ -6,8 +6,8 @@ from datetime import datetime
 import asyncpg
 from google.protobuf.struct_pb2 import Struct
 
+from services.processor.connection import Connection
 from services.processor.known import Hint
-from services.processor.store.connection import Connection
 
 _COLUMNS = (
     "message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification, was_watched,"

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from services.processor.store.connection import Connection
+from services.processor.connection import Connection
 
 
 class FencedError(Exception):

@@ -6,8 +6,8 @@ from datetime import datetime
 import asyncpg
 import orjson
 
+from services.processor.connection import Connection
 from services.processor.known import Known, State
-from services.processor.store.connection import Connection
 
 _SAVE = """
     INSERT INTO processor.messages AS m (

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.processor.store.connection import Connection
+from services.processor.connection import Connection
 
 _MAX_THREADS = 50
 """Threads that are looked at for one message id; those that have its message come first."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from services.processor.store.connection import Connection
+from services.processor.connection import Connection
 
 _FORGET_AFTER = timedelta(days=1)
 

@@ -1,0 +1,1 @@
+"""The state of everything between a push and an event, for GetPipelineStatus."""

@@ -1,0 +1,63 @@
+"""What the pipeline's view reads of our own tables."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from services.processor.connection import Connection
+
+_HOUR = 3_600 * 1_000_000
+
+_EVENTS_LAST_HOUR = """
+    SELECT count(*) FROM processor.events
+    WHERE position > (extract(epoch FROM now()) * 1000000)::bigint - $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY ($2))
+"""
+_UNENRICHED = """
+    SELECT count(*) FROM processor.messages
+    WHERE open_event_id IS NOT NULL AND ($1::uuid[] IS NULL OR tenant_id = ANY ($1))
+"""
+_WORKERS = """
+    SELECT worker_id, started_at, seen_at, tenants_held FROM processor.workers
+    WHERE seen_at > now() - interval '1 minute' ORDER BY worker_id LIMIT 1000
+"""
+_TENANTS = """
+    SELECT t.tenant_id, t.provider, t.status, m.throttled_until, m.last_reconciled_at, last.position
+    FROM processor.tenants t LEFT JOIN processor.mailboxes m USING (tenant_id) LEFT JOIN LATERAL (
+        SELECT position FROM processor.events e WHERE e.tenant_id = t.tenant_id ORDER BY position DESC LIMIT 1
+    ) AS last ON true
+    WHERE ($1::uuid[] IS NULL OR t.tenant_id = ANY ($1)) AND ($2::uuid[] IS NULL OR t.tenant_id = ANY ($2))
+    ORDER BY t.tenant_id LIMIT $3
+"""
+
+
+@dataclass(frozen=True)
+class OwnCounts:
+    """Counts of our own tables."""
+
+    events_last_hour: int
+    unenriched_pending: int
+    workers: list[asyncpg.Record]
+
+
+async def own_counts(connection: Connection, scope: list[str] | None) -> OwnCounts:
+    """Counts events, messages whose content is still tried for, and workers."""
+    return OwnCounts(
+        events_last_hour=await connection.fetchval(_EVENTS_LAST_HOUR, _HOUR, scope),
+        unenriched_pending=await connection.fetchval(_UNENRICHED, scope),
+        workers=await connection.fetch(_WORKERS),
+    )
+
+
+async def tenant_rows(
+    connection: Connection, scope: list[str] | None, wanted: list[str] | None, most: int
+) -> list[asyncpg.Record]:
+    """Reads what is known of tenants.
+
+    Args:
+        connection: Any.
+        scope: The tenants that the caller may see; None means all.
+        wanted: Only these; None means any.
+        most: Rows at most.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(_TENANTS, scope, wanted, most)
+    return rows

@@ -1,0 +1,1 @@
+"""The log of events: publishing, pages, live streams, replays, retention."""

@@ -1,0 +1,27 @@
+"""A new life of the store: every cursor given out before is refused from here on.
+
+Nobody needs this after an ordinary restore, which cursors notice by themselves. It is for an operator who has changed
+the stream by hand, or who wants every consumer to start over.
+"""
+
+import secrets
+from typing import Any
+
+import asyncpg
+
+from services.processor.connection import lent
+from services.processor.stream.cursor import EPOCH_BYTES
+from services.processor.stream.store.event_log import set_epoch
+
+
+async def begin_epoch(pool: "asyncpg.Pool[Any]") -> None:
+    """Begins a new epoch. Safe to call again: yes, with the same effect on readers each time.
+
+    Args:
+        pool: PostgreSQL.
+
+    Raises:
+        StoreUnavailable: The database is away.
+    """
+    async with lent(pool) as connection:
+        await set_epoch(connection, secrets.token_bytes(EPOCH_BYTES))

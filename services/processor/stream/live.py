@@ -1,0 +1,193 @@
+"""Following the stream: events behind a cursor, then new ones as they come, for as long as the reader may and can."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+
+from mailmesh.processor.v1 import event_pb2, event_service_pb2
+from services.meshkit.errors import FieldInvalid, MeshError, Overloaded, ShuttingDown
+from services.processor.errors import ReaderTooSlow
+from services.processor.stream.cursor import Cursor
+from services.processor.stream.filter import Selection
+from services.processor.stream.key_checks import KeyChecks
+from services.processor.stream.metrics import STREAM_ENDS, STREAMS
+from services.processor.stream.pages import EventReader, EventView, Page
+from services.processor.stream.tail import Tail
+
+Step = event_service_pb2.StreamEventsResponse
+_DEFAULT_HEARTBEAT_SECONDS = 15
+_MAX_HEARTBEAT_SECONDS = 60
+_LOOK_AROUND_SECONDS = 10.0
+"""A stream looks whether its key is still good at least this often."""
+
+
+@dataclass(frozen=True)
+class StreamLimits:
+    """Bounds of the streams of one process.
+
+    Args:
+        streams: At most this many at once; then OVERLOADED.
+        page_events: Events that are read ahead for one stream.
+        write_seconds: How long a reader may take to accept one event.
+        reads: Streams that read the database at the same time. The others wait for their turn, and find more at once
+            when it comes, instead of taking the connections from everybody else.
+    """
+
+    streams: int = 500
+    page_events: int = 64
+    write_seconds: float = 30.0
+    reads: int = 8
+
+
+def heartbeat_seconds(asked: int) -> int:
+    """Reads the field of that name.
+
+    Raises:
+        FieldInvalid: It is not from 0 to 60.
+    """
+    if not 0 <= asked <= _MAX_HEARTBEAT_SECONDS:
+        raise FieldInvalid.of("heartbeat_seconds", f"must be 1 to {_MAX_HEARTBEAT_SECONDS}, or 0 for the default")
+    return asked or _DEFAULT_HEARTBEAT_SECONDS
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who follows, and what.
+
+    Args:
+        selection: What it sees and wants.
+        view: How much of each event it is given.
+        heartbeat_seconds: The longest silence.
+        key_id: The API key that has opened the stream.
+        write: Hands on a step and returns when there is room for more.
+    """
+
+    selection: Selection
+    view: EventView
+    heartbeat_seconds: float
+    key_id: str
+    write: Callable[[Step], Awaitable[None]]
+
+
+class Following:
+    """Serves the streams of this process.
+
+    Args:
+        events: Reads pages.
+        tail: Has the newest events, and tells when there are new ones.
+        keys: Tells whether keys are still good.
+        stopping: Set when the process stops.
+        limits: Bounds.
+    """
+
+    def __init__(
+        self,
+        events: EventReader,
+        tail: Tail,
+        keys: KeyChecks,
+        stopping: asyncio.Event,
+        limits: StreamLimits | None = None,
+    ) -> None:
+        self._events = events
+        self._tail = tail
+        self._keys = keys
+        self._stopping = stopping
+        self._limits = limits or StreamLimits()
+        self._open = 0
+        self._turns = asyncio.Semaphore(self._limits.reads)
+
+    async def follow(self, start: Cursor, reader: Reader) -> None:
+        """Sends what comes behind a cursor until the stream has to end.
+
+        Raises:
+            MeshError: Why it ended, with the position to go on from: ShuttingDown, KeyRevoked, ReaderTooSlow,
+                CursorExpired, CursorEpochChanged, StoreUnavailable, ServiceUnavailable, Overloaded.
+        """
+        with self._admitted():
+            stream = _Stream(start, reader, self._limits.write_seconds)
+            try:
+                async with aclosing(self._pages(start, reader)) as pages:
+                    async for page in pages:
+                        await stream.send(page)
+            except MeshError as exc:
+                exc.metadata.setdefault("position", stream.position)
+                STREAM_ENDS.labels(exc.reason).inc()
+                raise
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self._open >= self._limits.streams:
+            raise Overloaded(metadata={"bound": "streams"})
+        self._open += 1
+        STREAMS.set(self._open)
+        try:
+            yield
+        finally:
+            self._open -= 1
+            STREAMS.set(self._open)
+
+    async def _pages(self, start: Cursor, reader: Reader) -> AsyncGenerator[Page, None]:
+        """Pages as they come. An empty one says that the reader has got on, or that time has passed."""
+        position, life = start, -1
+        while True:
+            if self._stopping.is_set():
+                raise ShuttingDown
+            await self._keys.check(reader.key_id)
+            # The database looks whether the reader's cursor is still good; what is in memory is only trusted for a
+            # cursor that was good in the same life of it.
+            is_known, life = life == self._tail.life, self._tail.life
+            page = await self._page(position, reader, is_known=is_known)
+            position = page.next
+            yield page
+            if not page.has_more:
+                await self._tail.beyond(position.position, min(reader.heartbeat_seconds / 2, _LOOK_AROUND_SECONDS))
+
+    async def _page(self, position: Cursor, reader: Reader, *, is_known: bool) -> Page:
+        count = self._limits.page_events
+        page = self._tail.page(position, reader.selection, reader.view, count) if is_known else None
+        if page is None:
+            async with self._turns:
+                page = await self._events.page(position, reader.selection, reader.view, count)
+        return page
+
+
+class _Stream:
+    """What a reader has been given."""
+
+    def __init__(self, start: Cursor, reader: Reader, write_seconds: float) -> None:
+        self.position = start.write()
+        self._reader = reader
+        self._write_seconds = write_seconds
+        self._written_at = time.monotonic()
+
+    async def send(self, page: Page) -> None:
+        """Sends a page's events; a heartbeat when the silence has lasted long enough."""
+        for event in page.events:
+            await self._write(Step(event=event), event.position)
+        position = page.next.write()
+        silence = time.monotonic() - self._written_at
+        if silence >= self._reader.heartbeat_seconds / 2 and not page.events:
+            heartbeat = event_service_pb2.Heartbeat(position=position)
+            heartbeat.sent_at.GetCurrentTime()
+            await self._write(Step(heartbeat=heartbeat), position)
+
+    async def _write(self, step: Step, position: str) -> None:
+        try:
+            async with asyncio.timeout(self._write_seconds):
+                await self._reader.write(step)
+        except TimeoutError as exc:
+            raise ReaderTooSlow from exc
+        self.position = position
+        self._written_at = time.monotonic()
+
+
+def basic_by_default(view: EventView) -> EventView:
+    """What lists and streams give when the request does not say."""
+    return view or event_pb2.EVENT_VIEW_BASIC
+
+
+def full_by_default(view: EventView) -> EventView:
+    """What a single event is given as when the request does not say."""
+    return view or event_pb2.EVENT_VIEW_FULL

@@ -1,0 +1,222 @@
+"""Reading pages of the stream: where a cursor is, whether it is still good, and what comes behind it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from mailmesh.processor.v1 import event_pb2
+from services.processor.connection import Connection, lent
+from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound
+from services.processor.stream.cursor import Cursor, read_cursor, tag_of
+from services.processor.stream.encoding import Identity, join
+from services.processor.stream.filter import Selection
+from services.processor.stream.store.event_reader import StreamState, find, load, look, stream_state
+
+EARLIEST = "earliest"
+LATEST = "latest"
+PAGE_BYTES = 2 * 1024 * 1024
+_LOOK_ROWS = 1000
+_MERGED_ROWS = 4000
+_LOOK_SECONDS = 0.006
+"""A page goes on looking for events that its filter takes about this long; then it ends, empty or not."""
+_EVENT_OVERHEAD_BYTES = 256
+
+EventView: TypeAlias = "event_pb2.EventView.ValueType"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of the stream as a reader gets it.
+
+    Args:
+        events: In order.
+        next: Behind what was looked through.
+        has_more: There may be events behind it already.
+    """
+
+    events: list[event_pb2.Event]
+    next: Cursor
+    has_more: bool
+
+
+class EventReader:
+    """Reads events.
+
+    Args:
+        pool: PostgreSQL; a connection is held only while a page is read.
+        page_bytes: Where a page ends, measured as the messages are serialized.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Any]", page_bytes: int = PAGE_BYTES) -> None:
+        self._pool = pool
+        self._page_bytes = page_bytes
+
+    async def start(self, value: str, default: str, field: str = "cursor") -> Cursor:
+        """Says where a reader starts.
+
+        Args:
+            value: A cursor, "earliest", "latest", or empty.
+            default: What empty means.
+            field: The request's field, for errors.
+
+        Raises:
+            CursorInvalid: It is not one of ours.
+            CursorExpired: What is behind it has been dropped in part.
+            CursorEpochChanged: The store was restored since.
+        """
+        word = value or default
+        given = None if word in (EARLIEST, LATEST) else read_cursor(word, field)
+        async with lent(self._pool) as connection:
+            state = await stream_state(connection, given.position if given else 0)
+        if given is not None:
+            check(given, state)
+            return given
+        return oldest(state) if word == EARLIEST else newest(state)
+
+    async def page(self, start: Cursor, selection: Selection, view: EventView, count: int) -> Page:
+        """Reads what comes behind a cursor.
+
+        Args:
+            start: Where to start.
+            selection: What the reader sees and wants.
+            view: How much of each event is given.
+            count: The most events to give.
+
+        Raises:
+            CursorExpired: What is behind the cursor has been dropped in part.
+            CursorEpochChanged: The store was restored since.
+            StoreUnavailable: The database is away.
+        """
+        async with lent(self._pool) as connection:
+            state = await stream_state(connection, start.position)
+            check(start, state)
+            found = await self._look(connection, start, state, selection, view, count)
+            rows = await load(
+                connection,
+                selection,
+                found.positions,
+                with_body=view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL),
+                with_raw=view == event_pb2.EVENT_VIEW_FULL,
+            )
+        return Page([_event(row, state.epoch) for row in rows], found.end, found.end.position < state.head)
+
+    async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
+        """Reads one event.
+
+        Raises:
+            EventNotFound: There is none of this id in scope.
+        """
+        async with lent(self._pool) as connection:
+            row = await find(connection, scope, event_id)
+            state = await stream_state(connection, 0)
+        if row is None or row["position"] <= state.floor:
+            raise EventNotFound(resource=event_id)
+        return _event(row, state.epoch, view)
+
+    async def _look(
+        self,
+        connection: Connection,
+        start: Cursor,
+        state: StreamState,
+        selection: Selection,
+        view: EventView,
+        count: int,
+    ) -> "_Found":
+        found, ends_at = _Found(start, state, self._page_bytes), time.monotonic() + _LOOK_SECONDS
+        rows = count + 1
+        while len(found.positions) < count:
+            window = await look(connection, selection, found.end.position, state.head, rows)
+            if not found.take(window.chosen, view, count):
+                break
+            if window.is_end or window.last is None:
+                found.end = newest(state)
+                break
+            found.move(window.last)
+            if time.monotonic() > ends_at:
+                break
+            rows = _next_look(rows, len(window.chosen), count - len(found.positions), selection)
+        return found
+
+
+def _next_look(looked_at: int, chosen: int, wanted: int, selection: Selection) -> int:
+    """How many rows to look at next: about as many as it takes, judged by the look before."""
+    enough = wanted * looked_at * 5 // (max(chosen, 1) * 4) + 1
+    # Every tenant's own index gives as many, and most of them are put back.
+    tenants = selection.tenants if selection.is_merged else None
+    return min(enough, _LOOK_ROWS, _MERGED_ROWS // max(len(tenants or ()), 1))
+
+
+class _Found:
+    """What a page has so far."""
+
+    def __init__(self, start: Cursor, state: StreamState, page_bytes: int) -> None:
+        self.positions: list[int] = []
+        self.end = start
+        self._epoch = state.epoch
+        self._bytes_left = page_bytes
+
+    def take(self, rows: Sequence[asyncpg.Record], view: EventView, count: int) -> bool:
+        """Takes rows until the page is full; says whether all were taken. The first one is, whatever its size."""
+        for row in rows:
+            self._bytes_left -= _size(row, view)
+            if self.positions and (self._bytes_left < 0 or len(self.positions) >= count):
+                return False
+            self.positions.append(row["position"])
+            self.move(row)
+        return True
+
+    def move(self, row: asyncpg.Record) -> None:
+        """Says that everything up to a row was looked through."""
+        self.end = Cursor(self._epoch, row["position"], tag_of(row["event_id"]))
+
+
+def check(cursor: Cursor, state: StreamState) -> None:
+    """Makes sure that nothing is skipped by going on from a cursor.
+
+    Args:
+        cursor: Where a reader stands.
+        state: Of the stream, asked about the cursor's position.
+
+    Raises:
+        CursorExpired: Retention has dropped events behind it.
+        CursorEpochChanged: The event that it stands behind is not in this store, so the store is not the one that gave
+            the cursor out.
+    """
+    metadata = {"oldest_cursor": oldest(state).write()}
+    if cursor.epoch != state.epoch:
+        raise CursorEpochChanged(metadata=metadata)
+    if cursor.position < state.floor:
+        raise CursorExpired(metadata=metadata)
+    here = state.floor_event_id if cursor.position == state.floor else state.here
+    if tag_of(here) != cursor.tag or (here is None and cursor.position != 0):
+        raise CursorEpochChanged(metadata=metadata)
+
+
+def oldest(state: StreamState) -> Cursor:
+    """The cursor before everything that is kept."""
+    return Cursor(state.epoch, state.floor, tag_of(state.floor_event_id))
+
+
+def newest(state: StreamState) -> Cursor:
+    """The cursor behind everything that is there."""
+    return oldest(state) if state.head <= state.floor else Cursor(state.epoch, state.head, tag_of(state.head_event_id))
+
+
+def _size(row: asyncpg.Record, view: EventView) -> int:
+    size: int = row["basic_size"] + _EVENT_OVERHEAD_BYTES
+    if view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL):
+        size += row["body_size"]
+    return size + (row["raw_size"] if view == event_pb2.EVENT_VIEW_FULL else 0)
+
+
+def _event(row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL) -> event_pb2.Event:
+    parts = [row["basic"]]
+    if view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL):
+        parts.append(row["body"])
+    if view == event_pb2.EVENT_VIEW_FULL:
+        parts.append(row["raw"])
+    position = Cursor(epoch, row["position"], tag_of(row["event_id"])).write()
+    return join(row["kind"], parts, Identity(row["event_id"], row["replay_id"], row["original_event_id"], position))

@@ -1,0 +1,147 @@
+"""Publishing: events get their ids and positions here, as the last thing before the caller's commit."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_pb2
+from services.meshkit.ids import new_id
+from services.processor.connection import Connection
+from services.processor.stream.cursor import Cursor, tag_of
+from services.processor.stream.encoding import KIND_MAIL, KIND_TENANT, split
+from services.processor.stream.store.event_log import EventRow, KeyRow, append, claim_keys
+
+MAIL_UPDATED = "mail.updated"
+MAIL_ENRICHED = "mail.enriched"
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class EventDraft:
+    """An event to be published. Exactly one of the two kinds is given.
+
+    Args:
+        mail: A change of a mail within the bounds of an event, with `event_id` and `position` empty.
+        tenant: A change of a tenant's state, with `event_id` and `position` empty.
+        change_id: Of a tenant event, TokenVault's id of the change: the key that makes it one event.
+    """
+
+    mail: mail_pb2.NormalizedMailEvent | None = None
+    tenant: event_pb2.TenantEvent | None = None
+    change_id: str = ""
+
+    def key(self) -> bytes:
+        """What must not be published twice.
+
+        A mail's event: tenant, message, generation, type; for updates the version, for enrichments the event.
+        """
+        if self.mail is not None:
+            event = self.mail
+            last = {MAIL_UPDATED: event.version, MAIL_ENRICHED: event.enriched_event_id or event.version}
+            parts = [event.message_id, str(event.generation), event.event_type, last.get(event.event_type, "")]
+        else:
+            parts = ["", "0", self._content().event_type, self.change_id]
+        parts.append(self.tenant_id)
+        digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        for part in (text.encode() for text in parts):
+            digest.update(len(part).to_bytes(4, "big") + part)
+        return digest.digest()
+
+    @property
+    def is_key_permanent(self) -> bool:
+        """What can be found again at any time is remembered as long as the tenant; updates are not found again."""
+        return self._content().event_type not in (MAIL_UPDATED, MAIL_ENRICHED)
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant's UUID."""
+        return self._content().tenant_id
+
+    def row(self, event_id: UUID) -> EventRow:
+        """Makes what is stored."""
+        event = self._content()
+        return EventRow(
+            event_id=event_id,
+            tenant_id=event.tenant_id,
+            provider=event.provider,
+            event_type=event.event_type,
+            kind=KIND_TENANT if self.mail is None else KIND_MAIL,
+            received_at=event.received_at.ToDatetime(UTC) if event.HasField("received_at") else datetime.now(UTC),
+            payload=split(event),
+        )
+
+    def _content(self) -> mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent:
+        event = self.tenant if self.mail is None else self.mail
+        if event is None:
+            msg = "a draft holds a mail's event or a tenant's"
+            raise ValueError(msg)
+        return event
+
+
+@dataclass(frozen=True)
+class PublishedEvent:
+    """What became of a draft.
+
+    Args:
+        event_id: The event's UUID; of the event that exists when the key was used before.
+        position: The cursor just behind it; empty when it was published before.
+        is_new: It was published now.
+    """
+
+    event_id: str
+    position: str
+    is_new: bool
+
+
+async def publish(connection: Connection, drafts: Sequence[EventDraft]) -> list[PublishedEvent]:
+    """Publishes events within the caller's transaction, which must commit right after.
+
+    From here to the commit nobody else can publish: that is what keeps an event from becoming visible behind a reader.
+    A transaction that does nothing for five seconds after this is ended by the database.
+
+    Args:
+        connection: In a transaction of isolation READ COMMITTED.
+        drafts: In the order in which they are to be read.
+
+    Returns:
+        One for each draft, in the same order.
+
+    Safe to call again: yes. A key that was used before publishes nothing and names the event that has it.
+    """
+    keys = [draft.key() for draft in drafts]
+    candidates: dict[bytes, _Candidate] = {}
+    for key, draft in zip(keys, drafts, strict=True):
+        candidates.setdefault(key, _Candidate(draft, UUID(new_id())))
+    holders = await claim_keys(connection, [candidate.key_row(key) for key, candidate in candidates.items()])
+    new = {key: candidate for key, candidate in candidates.items() if holders[key] == candidate.event_id}
+    positions = await _append(connection, new)
+    return [
+        PublishedEvent(str(holders[key]), position := positions.pop(key, ""), is_new=bool(position)) for key in keys
+    ]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A draft with the id that it gets if its key is free."""
+
+    draft: EventDraft
+    event_id: UUID
+
+    def key_row(self, key: bytes) -> KeyRow:
+        return KeyRow(self.draft.tenant_id, key, self.event_id, self.draft.is_key_permanent)
+
+
+async def _append(connection: Connection, new: dict[bytes, _Candidate]) -> dict[bytes, str]:
+    """Appends what is new; returns the position behind each, by key."""
+    if not new:
+        return {}
+    # Made before the stream's row is locked: this is where the time goes.
+    rows = [candidate.draft.row(candidate.event_id) for candidate in new.values()]
+    appended = await append(connection, rows)
+    return {
+        key: Cursor(appended.epoch, appended.base + place, tag_of(row.event_id)).write()
+        for place, (key, row) in enumerate(zip(new, rows, strict=True), start=1)
+    }

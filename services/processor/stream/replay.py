@@ -1,0 +1,143 @@
+"""ReplayEvents: events of a range are appended again, for those who ask for replays."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mailmesh.processor.v1 import processor_service_pb2 as pb2
+from services.meshkit.deadlines import budget
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import Caller
+from services.meshkit.ids import check_id
+from services.processor.connection import lent
+from services.processor.errors import RequestIdReused
+from services.processor.stream.cursor import Cursor, tag_of
+from services.processor.stream.filter import select
+from services.processor.stream.metrics import REPLAYED
+from services.processor.stream.pages import EARLIEST, LATEST, EventReader
+from services.processor.stream.store import replays
+from services.processor.stream.store.replays import Range, Replay
+
+MAX_EVENTS = 100_000
+_BATCH_EVENTS = 200
+_BATCH_BYTES = 1024 * 1024
+_CALL_SECONDS = 600.0
+_CLOCK_SLACK = timedelta(hours=1)
+"""By how much an event's position may seem to be earlier than its reception."""
+
+
+class Replaying:
+    """Replays events.
+
+    Args:
+        pool: PostgreSQL.
+        events: Knows what cursors mean.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Any]", events: EventReader) -> None:
+        self._pool = pool
+        self._events = events
+
+    async def replay(self, request: pb2.ReplayEventsRequest, caller: Caller) -> pb2.ReplayEventsResponse:
+        """Does what the request asks for, or goes on with what the same request has begun.
+
+        A call that ends early (a deadline, a crash) leaves a replay that is not complete: the same `request_id` goes on
+        with it.
+
+        Raises:
+            CursorInvalid: A cursor is not one of ours.
+            CursorExpired: The range begins before what is kept.
+            CursorEpochChanged: The store was restored since a cursor was given out.
+            RequestIdReused: The id came with another request.
+            FieldInvalid: More than 100,000 events are chosen.
+        """
+        request_id = check_id("request_id", request.request_id) if request.request_id else None
+        wanted = await self._range(request, caller)
+        digest = _digest(request)
+        known = await self._known(caller, request_id, digest)
+        if known is None:
+            matched = await self._count(wanted)
+            if request.dry_run:
+                return pb2.ReplayEventsResponse(matched=matched)
+            known = await self._begin(caller, request_id, digest, wanted, matched)
+        return await self._finish(known, _resumed(wanted, known))
+
+    async def _range(self, request: pb2.ReplayEventsRequest, caller: Caller) -> Range:
+        start = await self._events.start(request.from_cursor, EARLIEST, "from_cursor")
+        end = await self._events.start(request.to_cursor, LATEST, "to_cursor")
+        received_from = _time(request, "received_from", request.received_from)
+        since = 0 if received_from is None else int((received_from - _CLOCK_SLACK).timestamp() * 1_000_000)
+        return Range(
+            after=max(start.position, since),
+            until=end.position,
+            received_from=received_from,
+            received_before=_time(request, "received_before", request.received_before),
+            selection=select(request.filter, caller),
+        )
+
+    async def _known(self, caller: Caller, request_id: str | None, digest: bytes) -> Replay | None:
+        if request_id is None:
+            return None
+        async with lent(self._pool) as connection:
+            known = await replays.find_request(connection, caller.key_id, request_id)
+        if known is not None and known.request_digest != digest:
+            raise RequestIdReused(
+                violations={"request_id": "came with another request"}, metadata={"request_id": request_id}
+            )
+        return known
+
+    async def _count(self, wanted: Range) -> int:
+        async with lent(self._pool) as connection:
+            matched = await replays.count(connection, wanted, MAX_EVENTS + 1)
+        if matched > MAX_EVENTS:
+            raise FieldInvalid.of("to_cursor", f"more than {MAX_EVENTS} events are chosen")
+        return matched
+
+    async def _begin(
+        self, caller: Caller, request_id: str | None, digest: bytes, wanted: Range, matched: int
+    ) -> Replay:
+        async with lent(self._pool) as connection:
+            begun = await replays.begin(connection, caller.key_id, request_id, digest, wanted, matched)
+        known = begun or await self._known(caller, request_id, digest)
+        assert known is not None  # noqa: S101 - what kept us from beginning is there
+        return known
+
+    async def _finish(self, replay: Replay, wanted: Range) -> pb2.ReplayEventsResponse:
+        while replay.done_position < replay.end_position:
+            budget(_CALL_SECONDS)  # nothing is begun when the caller has gone
+            async with lent(self._pool) as connection, connection.transaction():
+                before = replay.appended
+                replay = await replays.copy_some(connection, replay, wanted, _BATCH_EVENTS, _BATCH_BYTES)
+            REPLAYED.inc(replay.appended - before)
+        start = await self._start_cursor(replay)
+        return pb2.ReplayEventsResponse(
+            replay_id=str(replay.replay_id), matched=replay.matched, appended=replay.appended, start_cursor=start
+        )
+
+    async def _start_cursor(self, replay: Replay) -> str:
+        epoch = (await self._events.start(LATEST, LATEST)).epoch
+        return Cursor(epoch, replay.start_position, tag_of(replay.start_event_id)).write()
+
+
+def _resumed(wanted: Range, replay: Replay) -> Range:
+    """The range as it was when the replay began: what "the newest event" meant then."""
+    return Range(wanted.after, replay.end_position, wanted.received_from, wanted.received_before, wanted.selection)
+
+
+def _digest(request: pb2.ReplayEventsRequest) -> bytes:
+    content = pb2.ReplayEventsRequest()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+def _time(request: pb2.ReplayEventsRequest, name: str, value: Timestamp) -> datetime | None:
+    if not request.HasField(name):  # type: ignore[arg-type] # the names are those of the message
+        return None
+    try:
+        return value.ToDatetime(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise FieldInvalid.of(name, "is not a time") from exc

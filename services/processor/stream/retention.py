@@ -1,0 +1,58 @@
+"""Keeping the stream in shape: partitions ahead of time, and what is past retention away."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+
+from services.meshkit.clock import Clock
+from services.processor.connection import lent
+from services.processor.stream.metrics import DROPPED_PARTITIONS, STRAY_DAYS
+from services.processor.stream.store import retention as store
+
+DAYS_AHEAD = 7
+SETTLE = timedelta(minutes=2)
+"""Between the end of serving events and their end: longer than any statement may take."""
+REDELIVERY = timedelta(days=31)
+"""The longest that a provider keeps repeating itself."""
+REPLAY_MEMORY = timedelta(days=1)
+
+
+class Retention:
+    """Makes partitions and drops them.
+
+    Args:
+        pool: PostgreSQL, as the owner of the schema.
+        days: How long events are kept.
+        clock: The time.
+        settle: See `SETTLE`.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Any]", days: int, clock: Clock, settle: timedelta = SETTLE) -> None:
+        self._pool = pool
+        self._days = timedelta(days=days)
+        self._clock = clock
+        self._settle = settle
+
+    async def prepare(self) -> None:
+        """Makes the partitions of today and of the days ahead. Safe to call again: yes."""
+        today = self._clock.now().date()
+        async with lent(self._pool) as connection:
+            made = [
+                await store.make_partition(connection, today + timedelta(days=number))
+                for number in range(-1, DAYS_AHEAD + 1)
+            ]
+        STRAY_DAYS.set(made.count(False))
+
+    async def round(self) -> int:
+        """One round: returns how many partitions and keys went. Safe to call again: yes."""
+        await self.prepare()
+        now = self._clock.now()
+        first_kept = (now - self._days).date()
+        async with lent(self._pool) as connection:
+            await store.raise_floor(connection, first_kept)
+            dropped = await store.drop_partitions(connection, first_kept, self._settle)
+            keys = await store.delete_keys(connection, now - self._days - REDELIVERY)
+            await store.delete_replays(connection, now - REPLAY_MEMORY)
+        DROPPED_PARTITIONS.inc(dropped)
+        return dropped + keys

@@ -1,0 +1,134 @@
+"""Appending to the stream: keys first, then the stream's row, then nothing but the commit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.processor.connection import Connection
+from services.processor.stream.encoding import Payload
+
+CHANNEL = "mailmesh_processor_events"
+"""Where readers hear that the head has moved: the payload is the new head."""
+
+# A client that freezes between here and its commit holds up everyone who publishes, so the server ends its transaction.
+_HOLD = "5s"
+
+_CLAIM = """
+    INSERT INTO processor.event_keys (tenant_id, digest, event_id, is_permanent)
+    SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::boolean[])
+    ON CONFLICT (tenant_id, digest) DO NOTHING
+    RETURNING event_id
+"""
+_TAKEN = """
+    SELECT k.digest, k.event_id FROM processor.event_keys k
+    JOIN unnest($1::uuid[], $2::bytea[]) AS asked (tenant_id, digest) USING (tenant_id, digest)
+"""
+# The row's lock is held until the commit. Whoever waits for it sees the head that the commit before has left, so
+# positions follow the order of commits, and a rollback leaves no trace.
+_APPEND = f"""
+    WITH head AS (
+        UPDATE processor.stream SET
+            head = greatest(head, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) + cardinality($1::uuid[]),
+            head_event_id = ($1::uuid[])[cardinality($1::uuid[])]
+        WHERE id = 1
+        RETURNING head AS last, head - cardinality($1::uuid[]) AS base, epoch
+    ), appended AS (
+        INSERT INTO processor.events (position, event_id, tenant_id, provider, event_type, kind, received_at,
+            replay_id, original_event_id, basic_size, body_size, raw_size, basic, body, raw)
+        SELECT head.base + e.place, e.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
+            e.replay_id, e.original_event_id, length(e.basic), e.body_size, e.raw_size, e.basic, e.body, e.raw
+        FROM head, unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[],
+            $7::uuid[], $8::uuid[], $9::integer[], $10::integer[], $11::bytea[], $12::bytea[], $13::bytea[])
+            WITH ORDINALITY AS e (event_id, tenant_id, provider, event_type, kind, received_at,
+                replay_id, original_event_id, body_size, raw_size, basic, body, raw, place)
+    )
+    SELECT base, epoch, set_config('idle_in_transaction_session_timeout', '{_HOLD}', true),
+        pg_notify('{CHANNEL}', last::text)
+    FROM head
+"""  # noqa: S608 - constants
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """An event that is about to be appended."""
+
+    event_id: UUID
+    tenant_id: str
+    provider: str
+    event_type: str
+    kind: int
+    received_at: datetime
+    payload: Payload
+    replay_id: UUID | None = None
+    original_event_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """The key that makes an event one of a kind.
+
+    Args:
+        tenant_id: The tenant's UUID.
+        digest: Of what must not come twice.
+        event_id: The event that takes the key, if nobody has it.
+        is_permanent: It lives as long as the tenant.
+    """
+
+    tenant_id: str
+    digest: bytes
+    event_id: UUID
+    is_permanent: bool
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Where events were appended: the first one is at `base + 1`."""
+
+    base: int
+    epoch: bytes
+
+
+async def claim_keys(connection: Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:
+    """Takes keys. Another transaction that has just taken one is waited for.
+
+    Returns:
+        By digest, the event that has the key now: the given one, or an earlier one.
+    """
+    # In one order everywhere, so that two transactions never wait for each other.
+    ordered = sorted(keys, key=lambda key: (key.tenant_id, key.digest))
+    tenants, digests = [key.tenant_id for key in ordered], [key.digest for key in ordered]
+    taken = await connection.fetch(
+        _CLAIM, tenants, digests, [key.event_id for key in ordered], [key.is_permanent for key in ordered]
+    )
+    if len(taken) == len(ordered):  # no key was in use, which is nearly always so
+        return {key.digest: key.event_id for key in ordered}
+    rows = await connection.fetch(_TAKEN, tenants, digests)
+    return {row["digest"]: UUID(str(row["event_id"])) for row in rows}
+
+
+async def append(connection: Connection, rows: Sequence[EventRow]) -> Appended:
+    """Appends events in their order. The caller commits right after; until then nobody else appends."""
+    row = await connection.fetchrow(
+        _APPEND,
+        [row.event_id for row in rows],
+        [row.tenant_id for row in rows],
+        [row.provider for row in rows],
+        [row.event_type for row in rows],
+        [row.kind for row in rows],
+        [row.received_at for row in rows],
+        [row.replay_id for row in rows],
+        [row.original_event_id for row in rows],
+        [row.payload.body_size for row in rows],
+        [row.payload.raw_size for row in rows],
+        [row.payload.basic for row in rows],
+        [row.payload.body for row in rows],
+        [row.payload.raw for row in rows],
+    )
+    assert row is not None  # noqa: S101 - the migration has made the stream's row
+    return Appended(row["base"], row["epoch"])
+
+
+async def set_epoch(connection: Connection, epoch: bytes) -> None:
+    """Begins a new life of the stream."""
+    await connection.execute("UPDATE processor.stream SET epoch = $1 WHERE id = 1", epoch)

@@ -1,0 +1,140 @@
+"""Reading the stream. Every query takes the scope of who reads, and looks at a bounded number of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from services.processor.connection import Connection
+from services.processor.stream.filter import Selection
+
+_STATE = """
+    SELECT epoch, head, head_event_id, floor, floor_event_id,
+        (SELECT event_id FROM processor.events WHERE position = $1) AS here
+    FROM processor.stream WHERE id = 1
+"""
+_COLUMNS = "position, event_id, tenant_id, provider, event_type, replay_id, basic_size, body_size, raw_size"
+_WHOLE_STREAM = f"""
+    SELECT {_COLUMNS} FROM processor.events
+    WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+"""  # noqa: S608 - constants
+_OF_TENANTS = f"""
+    SELECT {_COLUMNS} FROM unnest($4::uuid[]) AS asked (tenant), LATERAL (
+        SELECT {_COLUMNS} FROM processor.events
+        WHERE tenant_id = asked.tenant AND position > $1 AND position <= $2 ORDER BY position LIMIT $3
+    ) AS each_tenant
+    ORDER BY position LIMIT $3
+"""  # noqa: S608 - constants
+# The last row that was looked at comes along in any case: it says how far the reader has got.
+_CHOSEN = """
+    WITH looked_at AS MATERIALIZED ({window})
+    SELECT position, event_id, basic_size, body_size, raw_size, is_chosen, looked_at_count FROM (
+        SELECT *, position = max(position) OVER () AS is_last, count(*) OVER () AS looked_at_count, (
+            ($4::uuid[] IS NULL OR tenant_id = ANY ($4))
+            AND ($5::text[] IS NULL OR provider = ANY ($5))
+            AND ($6::text[] IS NULL OR event_type = ANY ($6) OR split_part(event_type, '.', 1) = ANY ($7::text[]))
+            AND ($8::boolean OR replay_id IS NULL)
+            AND ($9::uuid IS NULL OR replay_id = $9)
+        ) AS is_chosen FROM looked_at
+    ) AS judged
+    WHERE is_chosen OR is_last ORDER BY position
+"""
+_FROM_STREAM = _CHOSEN.format(window=_WHOLE_STREAM)
+_FROM_TENANTS = _CHOSEN.format(window=_OF_TENANTS)
+_LOAD = """
+    SELECT position, kind, event_id, replay_id, original_event_id, basic,
+        CASE WHEN $4 THEN body END AS body, CASE WHEN $5 THEN raw END AS raw
+    FROM processor.events
+    WHERE position BETWEEN $1 AND $2 AND position = ANY ($3::bigint[]) AND ($6::uuid[] IS NULL OR tenant_id = ANY ($6))
+    ORDER BY position
+"""
+_BY_ID = """
+    SELECT position, kind, event_id, replay_id, original_event_id, basic, body, raw
+    FROM processor.events WHERE event_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY ($2))
+"""
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """Where the stream begins and ends now.
+
+    Args:
+        epoch: The life of the store.
+        head: The position of the newest event; 0 before the first.
+        head_event_id: That event.
+        floor: The position of the newest event that retention has dropped; 0 before the first.
+        floor_event_id: That event.
+        here: The event at the position that was asked about; None when there is none.
+    """
+
+    epoch: bytes
+    head: int
+    head_event_id: UUID | None
+    floor: int
+    floor_event_id: UUID | None
+    here: UUID | None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of the stream that was looked at.
+
+    Args:
+        chosen: The rows that the selection takes, in order.
+        last: The last row that was looked at; None when there was none.
+        is_end: There was nothing behind it.
+    """
+
+    chosen: Sequence[asyncpg.Record]
+    last: asyncpg.Record | None
+    is_end: bool
+
+
+async def stream_state(connection: Connection, position: int) -> StreamState:
+    """Reads where the stream stands, and which event is at a position."""
+    row = await connection.fetchrow(_STATE, position)
+    assert row is not None  # noqa: S101 - the migration has made the stream's row
+    return StreamState(**dict(row))
+
+
+async def look(connection: Connection, selection: Selection, after: int, until: int, count: int) -> Window:
+    """Looks at the next rows of the stream that may be the reader's.
+
+    Args:
+        connection: Any.
+        selection: What the reader sees and wants.
+        after: The position to go on behind.
+        until: The head; a later event is not looked at.
+        count: The most rows to look at.
+    """
+    query = _FROM_TENANTS if selection.is_merged else _FROM_STREAM
+    rows = await connection.fetch(
+        query, after, until, count, selection.tenant_list, selection.providers, selection.event_types, selection.kinds,
+        selection.include_replays, selection.replay_id,
+    )  # fmt: skip
+    if not rows:
+        return Window((), None, is_end=True)
+    return Window([row for row in rows if row["is_chosen"]], rows[-1], rows[0]["looked_at_count"] < count)
+
+
+async def load(
+    connection: Connection,
+    selection: Selection,
+    positions: Sequence[int],
+    *,
+    with_body: bool,
+    with_raw: bool,
+) -> list[asyncpg.Record]:
+    """Reads the contents of events at positions, in order; positions out of scope give nothing."""
+    if not positions:
+        return []
+    rows: list[asyncpg.Record] = await connection.fetch(
+        _LOAD, positions[0], positions[-1], positions, with_body, with_raw, selection.tenant_list
+    )
+    return rows
+
+
+async def find(connection: Connection, scope: list[str] | None, event_id: str) -> asyncpg.Record | None:
+    """Reads one event with all its parts; None when it is not there or not in scope."""
+    return await connection.fetchrow(_BY_ID, event_id, scope)

@@ -1,0 +1,164 @@
+"""Replays in the store: a range that is copied behind the head, a bounded part at a time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.meshkit.ids import new_id
+from services.processor.connection import Connection
+from services.processor.stream.filter import Selection
+from services.processor.stream.store.event_log import CHANNEL
+
+_IN_RANGE = """
+    position > $1 AND position <= $2 AND replay_id IS NULL
+    AND ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
+    AND ($5::uuid[] IS NULL OR tenant_id = ANY ($5)) AND ($6::text[] IS NULL OR provider = ANY ($6))
+    AND ($7::text[] IS NULL OR event_type = ANY ($7) OR split_part(event_type, '.', 1) = ANY ($8::text[]))
+"""
+_COUNT = f"SELECT count(*) FROM (SELECT FROM processor.events WHERE {_IN_RANGE} LIMIT $9) AS matching"  # noqa: S608
+_NEXT = f"""
+    SELECT position, basic_size + length(body) + length(raw) AS size
+    FROM processor.events WHERE {_IN_RANGE} ORDER BY position LIMIT $9
+"""  # noqa: S608 - constants
+_BEGIN = """
+    INSERT INTO processor.replays (replay_id, key_id, request_id, request_digest, start_position, start_event_id,
+        done_position, end_position, matched)
+    SELECT $1, $2, $3, $4, greatest(head, floor), CASE WHEN head > floor THEN head_event_id ELSE floor_event_id END,
+        $5, $6, $7 FROM processor.stream WHERE id = 1
+    ON CONFLICT DO NOTHING
+    RETURNING *
+"""
+_BY_REQUEST = "SELECT * FROM processor.replays WHERE key_id = $1 AND request_id = $2"
+_LOCK = "SELECT * FROM processor.replays WHERE replay_id = $1 FOR UPDATE"
+_PROGRESS = """
+    UPDATE processor.replays SET done_position = $2, appended = appended + $3 WHERE replay_id = $1 RETURNING *
+"""
+_COPY = f"""
+    WITH head AS (
+        UPDATE processor.stream SET
+            head = greatest(head, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+                + cardinality($1::bigint[]),
+            head_event_id = ($2::uuid[])[cardinality($2::uuid[])]
+        WHERE id = 1
+        RETURNING head AS last, head - cardinality($1::bigint[]) AS base
+    ), copied AS (
+        INSERT INTO processor.events (position, event_id, tenant_id, provider, event_type, kind, received_at,
+            replay_id, original_event_id, basic_size, body_size, raw_size, basic, body, raw)
+        SELECT head.base + c.place, c.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
+            $3, e.event_id, e.basic_size, e.body_size, e.raw_size, e.basic, e.body, e.raw
+        FROM head, unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS c (position, event_id, place)
+        JOIN processor.events e USING (position)
+        WHERE e.position BETWEEN $4 AND $5
+        RETURNING position
+    )
+    SELECT (SELECT count(*) FROM copied) AS appended, pg_notify('{CHANNEL}', last::text) FROM head
+"""  # noqa: S608 - constants
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is replayed.
+
+    Args:
+        after: The position before the range.
+        until: The last position of the range.
+        received_from: Only events received at or after it.
+        received_before: Only events received before it.
+        selection: What the caller sees and wants.
+    """
+
+    after: int
+    until: int
+    received_from: datetime | None
+    received_before: datetime | None
+    selection: Selection
+
+    def arguments(self, after: int) -> tuple[Any, ...]:
+        """As the queries take them."""
+        chosen = self.selection
+        return (
+            after, self.until, self.received_from, self.received_before, chosen.tenant_list, chosen.providers,
+            chosen.event_types, chosen.kinds,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A replay as far as it has got."""
+
+    replay_id: UUID
+    request_digest: bytes
+    start_position: int
+    start_event_id: UUID | None
+    done_position: int
+    end_position: int
+    matched: int
+    appended: int
+
+    @classmethod
+    def of(cls, row: asyncpg.Record | None) -> "Replay":
+        """Reads a row that is sure to be there."""
+        assert row is not None  # noqa: S101 - replays are deleted a day later
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
+
+
+async def count(connection: Connection, wanted: Range, most: int) -> int:
+    """Counts the events of a range, up to a number."""
+    return int(await connection.fetchval(_COUNT, *wanted.arguments(wanted.after), most))
+
+
+async def find_request(connection: Connection, key_id: str, request_id: str) -> Replay | None:
+    """Finds the replay that a request has begun."""
+    row = await connection.fetchrow(_BY_REQUEST, key_id, request_id)
+    return None if row is None else Replay.of(row)
+
+
+async def begin(
+    connection: Connection,
+    key_id: str,
+    request_id: str | None,
+    digest: bytes,
+    wanted: Range,
+    matched: int,
+) -> Replay | None:
+    """Notes a replay that begins now; None when the same request has begun one in the meantime."""
+    row = await connection.fetchrow(_BEGIN, new_id(), key_id, request_id, digest, wanted.after, wanted.until, matched)
+    return None if row is None else Replay.of(row)
+
+
+async def copy_some(connection: Connection, replay: Replay, wanted: Range, most: int, most_bytes: int) -> Replay:
+    """Appends the next events of a replay, in one transaction that the caller commits right after.
+
+    Args:
+        connection: In a transaction of isolation READ COMMITTED.
+        replay: The replay.
+        wanted: Its range.
+        most: Events at most.
+        most_bytes: Bytes at most, but one event in any case: nobody else publishes while they are copied.
+
+    Returns:
+        The replay after it; done when `done_position` is `end_position`.
+    """
+    held = Replay.of(await connection.fetchrow(_LOCK, replay.replay_id))
+    rows = await connection.fetch(_NEXT, *wanted.arguments(held.done_position), most)
+    positions = _within(rows, most_bytes)
+    if not positions:
+        return Replay.of(await connection.fetchrow(_PROGRESS, held.replay_id, held.end_position, 0))
+    ids = [new_id() for _ in positions]
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
+    progress = await connection.fetchrow(_PROGRESS, held.replay_id, positions[-1], len(positions))
+    await connection.fetchrow(_COPY, positions, ids, held.replay_id, positions[0], positions[-1])
+    return Replay.of(progress)
+
+
+def _within(rows: list[asyncpg.Record], most_bytes: int) -> list[int]:
+    positions: list[int] = []
+    for row in rows:
+        most_bytes -= row["size"]
+        if positions and most_bytes < 0:
+            break
+        positions.append(row["position"])
+    return positions

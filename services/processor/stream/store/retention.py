@@ -1,0 +1,116 @@
+"""Partitions of the stream, a day each: made ahead of time, dropped when retention is over."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.processor.connection import Connection
+
+logger = structlog.get_logger(__name__)
+
+_PREFIX = "events_d"
+_MICROSECONDS = 1_000_000
+_BATCH = 5000
+_EPOCH = date(1970, 1, 1)
+
+_PARTITIONS = """
+    SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'processor.events'::regclass AND starts_with(c.relname, $1) ORDER BY c.relname
+"""
+_RAISE_FLOOR = """
+    UPDATE processor.stream SET floor = last.position, floor_event_id = last.event_id, floor_raised_at = now()
+    FROM (
+        SELECT position, event_id FROM processor.events WHERE position < $1 ORDER BY position DESC LIMIT 1
+    ) AS last
+    WHERE id = 1 AND floor < last.position
+"""
+_SETTLED_FLOOR = "SELECT floor FROM processor.stream WHERE id = 1 AND floor_raised_at < now() - $1::interval"
+_DELETE_STRAYS = """
+    DELETE FROM processor.events_rest WHERE position IN (
+        SELECT position FROM processor.events_rest WHERE position <= $1 ORDER BY position LIMIT $2
+    )
+"""
+_DELETE_KEYS = """
+    DELETE FROM processor.event_keys WHERE (tenant_id, digest) IN (
+        SELECT tenant_id, digest FROM processor.event_keys
+        WHERE NOT is_permanent AND published_at < $1 ORDER BY published_at LIMIT $2
+    )
+"""
+_DELETE_REPLAYS = "DELETE FROM processor.replays WHERE created_at < $1"
+
+
+def first_position(day: date) -> int:
+    """The first position of a day, UTC."""
+    return (day - _EPOCH).days * 86_400 * _MICROSECONDS
+
+
+async def make_partition(connection: Connection, day: date) -> bool:
+    """Makes the partition of a day, unless it is there.
+
+    Returns:
+        False when it cannot be made, since events of that day lie in the default partition; they stay there.
+
+    Safe to call again: yes.
+    """
+    name = f"{_PREFIX}{day:%Y%m%d}"
+    if await connection.fetchval("SELECT to_regclass($1)", f"processor.{name}"):
+        return True
+    low, high = first_position(day), first_position(day + timedelta(days=1))
+    try:
+        async with connection.transaction():
+            # Attached and not made in place: that does not keep out those who read and publish.
+            await connection.execute(f"CREATE TABLE processor.{name} (LIKE processor.events INCLUDING STORAGE)")
+            await connection.execute(
+                f"ALTER TABLE processor.events ATTACH PARTITION processor.{name} FOR VALUES FROM ({low}) TO ({high})"
+            )
+    except asyncpg.CheckViolationError:
+        return False
+    except asyncpg.DuplicateTableError:  # another process was faster
+        return True
+    return True
+
+
+async def raise_floor(connection: Connection, before: date) -> None:
+    """Stops serving events from before a day. Safe to call again: yes."""
+    await connection.execute(_RAISE_FLOOR, first_position(before))
+
+
+async def drop_partitions(connection: Connection, before: date, settle: timedelta) -> int:
+    """Drops partitions from before a day that are not served any more.
+
+    Args:
+        connection: Not in a transaction.
+        before: The first day that is kept.
+        settle: How long ago serving them must have stopped, so that nobody is in the middle of reading them.
+
+    Returns:
+        How many were dropped.
+
+    Safe to call again: yes.
+    """
+    floor = await connection.fetchval(_SETTLED_FLOOR, settle)
+    if floor is None:
+        return 0
+    dropped = 0
+    for name in [row["relname"] for row in await connection.fetch(_PARTITIONS, _PREFIX)]:
+        day = datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").replace(tzinfo=UTC).date()
+        if day >= before:
+            break
+        later = f"SELECT EXISTS (SELECT FROM processor.{name} WHERE position > $1)"  # noqa: S608 - our own digits
+        if not await connection.fetchval(later, floor):
+            await connection.execute(f"DROP TABLE processor.{name}")
+            dropped += 1
+            logger.info("dropped events", day=day.isoformat())
+    await connection.execute(_DELETE_STRAYS, floor, _BATCH)
+    return dropped
+
+
+async def delete_keys(connection: Connection, before: datetime) -> int:
+    """Deletes keys of updates that are too old to come again, a bounded number at a time; returns how many."""
+    return int((await connection.execute(_DELETE_KEYS, before, _BATCH)).rpartition(" ")[2])
+
+
+async def delete_replays(connection: Connection, before: datetime) -> None:
+    """Forgets the requests of old replays; their events stay as long as any."""
+    await connection.execute(_DELETE_REPLAYS, before)

@@ -1,0 +1,90 @@
+"""Tenants as TokenVault last told them, and the duty of listening to it."""
+
+from datetime import datetime, timedelta
+
+from mailmesh.vault.v1 import tenant_pb2
+from services.processor.connection import Connection
+
+
+async def take_duty(connection: Connection, name: str, holder: str, lasts: timedelta) -> bool:
+    """Takes or keeps a duty that one process at a time has. Returns whether it is ours until `lasts` from now."""
+    row = await connection.fetchrow(
+        """
+        INSERT INTO processor.duties AS d (name, holder, expires_at) VALUES ($1, $2, now() + $3)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+        WHERE d.holder = excluded.holder OR d.expires_at < now()
+        RETURNING name
+        """,
+        name,
+        holder,
+        lasts,
+    )
+    return row is not None
+
+
+async def cursor(connection: Connection, name: str, *, lock: bool = False) -> str:
+    """Reads how far a log was followed; empty before the first time."""
+    found = await connection.fetchval(
+        f"SELECT cursor FROM processor.followed WHERE name = $1{' FOR UPDATE' if lock else ''}",  # noqa: S608 - constants
+        name,
+    )
+    return str(found or "")
+
+
+async def set_cursor(connection: Connection, name: str, cursor: str) -> None:
+    """Notes how far a log was followed."""
+    await connection.execute(
+        """
+        INSERT INTO processor.followed (name, cursor) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
+        """,
+        name,
+        cursor,
+    )
+
+
+async def status(connection: Connection, tenant_id: str) -> str:
+    """Reads a tenant's status; empty when it is not known."""
+    return str(await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1", tenant_id) or "")
+
+
+async def save(connection: Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
+    """Notes a tenant as it is now; workers see by the number that it has changed."""
+    await connection.execute(
+        """
+        INSERT INTO processor.tenants
+            (tenant_id, provider, external_tenant_id, user_id, status, change_number, changed_at)
+        VALUES ($1, $2, $3, $4, $5, nextval('processor.tenant_change_numbers'), $6)
+        ON CONFLICT (tenant_id) DO UPDATE SET
+            provider = excluded.provider, external_tenant_id = excluded.external_tenant_id,
+            user_id = excluded.user_id, status = excluded.status, change_number = excluded.change_number,
+            changed_at = excluded.changed_at
+        """,
+        tenant.tenant_id,
+        tenant.provider,
+        tenant.external_tenant_id,
+        tenant.user_id,
+        status,
+        changed_at,
+    )
+
+
+async def changed_since(connection: Connection, number: int, limit: int) -> list[tuple[str, int]]:
+    """Reads tenants that were changed after a number, with their numbers, in order."""
+    rows = await connection.fetch(
+        "SELECT tenant_id, change_number FROM processor.tenants "
+        "WHERE change_number > $1 ORDER BY change_number LIMIT $2",
+        number,
+        limit,
+    )
+    return [(str(row["tenant_id"]), row["change_number"]) for row in rows]
+
+
+async def newest_change(connection: Connection) -> int:
+    """Reads the number of the newest change."""
+    return int(await connection.fetchval("SELECT coalesce(max(change_number), 0) FROM processor.tenants"))
+
+
+async def forget_mailbox(connection: Connection, tenant_id: str) -> None:
+    """Drops what a disconnected tenant still has to be looked at; cursors and messages stay for a reconnect."""
+    await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)

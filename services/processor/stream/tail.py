@@ -1,0 +1,170 @@
+"""The newest events in memory, read once for all streams of the process that have caught up.
+
+Without it every stream would ask the database at every event. A stream that is further behind, or that wants more of an
+event than the basic view, reads pages of its own.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+
+from mailmesh.processor.v1 import event_pb2
+from services.meshkit.errors import MeshError
+from services.meshkit.loops import heed_cancellation
+from services.processor.stream.cursor import Cursor, read_cursor
+from services.processor.stream.filter import Selection
+from services.processor.stream.head import HeadWatch
+from services.processor.stream.pages import LATEST, EventReader, EventView, Page
+
+logger = structlog.get_logger(__name__)
+
+_EVERYTHING = Selection(tenants=None, include_replays=True)
+_PAGE_EVENTS = 256
+_LOOK_SECONDS = 5.0
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class TailLimits:
+    """What is kept in memory.
+
+    Args:
+        events: At most.
+        size_bytes: At most, as serialized.
+    """
+
+    events: int = 2048
+    size_bytes: int = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Entry:
+    cursor: Cursor
+    event: event_pb2.Event
+    size: int
+
+
+class Tail:
+    """Follows the stream for those who follow it.
+
+    Args:
+        events: Reads pages.
+        head: Tells when there is something new.
+        limits: Bounds.
+    """
+
+    def __init__(self, events: EventReader, head: HeadWatch, limits: TailLimits | None = None) -> None:
+        self._events = events
+        self._head = head
+        self._limits = limits or TailLimits()
+        self.life = 0
+        """Grows whenever the thread was lost, as when the database was away or was restored."""
+        self._entries: deque[_Entry] = deque()
+        self._bytes = 0
+        self._start: Cursor | None = None
+        self._end: Cursor | None = None
+        self._moved = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follows until it is cancelled. While the database is away, streams ask for themselves and are told so."""
+        while True:
+            heed_cancellation()
+            try:
+                await self._step()
+            except MeshError as exc:
+                logger.warning("newest events not at hand", reason=exc.reason)
+                self._forget()
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def page(self, after: Cursor, selection: Selection, view: EventView, count: int) -> Page | None:
+        """Gives what comes behind a cursor.
+
+        Args:
+            after: Where the reader stands.
+            selection: What it sees and wants.
+            view: How much of each event it is given.
+            count: The most events to give.
+
+        Returns:
+            None when that takes the database: the reader is too far behind, or wants more than the basic view of an
+            event that is there, or stands where we have no event: then the database says whether it ever had one.
+        """
+        if self._start is None or self._end is None:
+            return None
+        behind = self._behind(after, self._start)
+        if behind is None:
+            return None
+        taken: list[_Entry] = []
+        for entry in behind:
+            if selection.takes(entry.event):
+                if view != event_pb2.EVENT_VIEW_BASIC:
+                    return None
+                taken.append(entry)
+                if len(taken) == count:
+                    break
+        events = [entry.event for entry in taken]
+        if len(taken) == count:
+            return Page(events, taken[-1].cursor, taken[-1].cursor.position < self._end.position)
+        return Page(events, self._end if self._end.position > after.position else after, has_more=False)
+
+    async def beyond(self, position: int, seconds: float) -> None:
+        """Waits until there is something behind a position, for a time at most, or until everybody is woken."""
+        if self._end is None:
+            await self._head.beyond(position, min(seconds, _RETRY_SECONDS))
+        elif self._end.position <= position:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._moved.wait()
+            except TimeoutError:
+                return
+
+    def wake(self) -> None:
+        """Wakes everyone who waits, for them to look around."""
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _step(self) -> None:
+        if self._end is None:
+            self._start = self._end = await self._events.start(LATEST, LATEST)
+        page = await self._events.page(self._end, _EVERYTHING, event_pb2.EVENT_VIEW_BASIC, _PAGE_EVENTS)
+        if page.events:
+            self._take(page)
+            self.wake()
+        if not page.has_more:
+            await self._head.beyond(self._end.position, _LOOK_SECONDS)
+
+    def _take(self, page: Page) -> None:
+        for event in page.events:
+            entry = _Entry(read_cursor(event.position), event, event.ByteSize())
+            self._entries.append(entry)
+            self._bytes += entry.size
+        self._end = page.next
+        while len(self._entries) > self._limits.events or self._bytes > self._limits.size_bytes:
+            oldest = self._entries.popleft()
+            self._bytes -= oldest.size
+            self._start = oldest.cursor
+
+    def _forget(self) -> None:
+        self._entries.clear()
+        self._bytes = 0
+        self._start = self._end = None
+        self.life += 1
+        self.wake()
+
+    def _behind(self, after: Cursor, start: Cursor) -> list[_Entry] | None:
+        """The entries behind a cursor, in order; None when the cursor is not on our thread.
+
+        Readers are near the end, so entries are counted from there. One that is further than we are is on no thread
+        yet: nothing is behind it.
+        """
+        behind, before = 0, start
+        for entry in reversed(self._entries):
+            if entry.cursor.position <= after.position:
+                before = entry.cursor
+                break
+            behind += 1
+        if before != after and (behind or after.position <= before.position):
+            return None
+        return [self._entries[place] for place in range(len(self._entries) - behind, len(self._entries))]

@@ -1,0 +1,58 @@
+"""What the tests of the stream share: connections of the service's own role, and drafts to publish."""
+
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from mailmesh.mail.v1 import event_pb2
+from mailmesh.processor.v1 import event_pb2 as processor_pb2
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.secret import Secret
+from services.processor.stream.publish import EventDraft
+from tests.programs.postgres import TestDatabase
+
+TENANT = "019a9f0e-7c1e-7000-8000-000000000002"
+OTHER_TENANT = "019a9f0e-7c1e-7000-8000-000000000003"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+async def pool(processor_database: TestDatabase) -> "AsyncIterator[asyncpg.Pool[Any]]":
+    async with open_pool(Secret(processor_database.url), "test", DatabaseLimits(connections=8)) as opened:
+        yield opened
+
+
+def mail_draft(message_id: str = "", tenant_id: str = TENANT, **fields: Any) -> EventDraft:
+    event = event_pb2.NormalizedMailEvent(
+        provider="ms365",
+        tenant_id=tenant_id,
+        event_type="mail.created",
+        message_id=message_id or f"m{next(_numbers)}",
+        correlation_id=str(uuid.uuid4()),
+        generation=1,
+        is_enriched=True,
+    )
+    event.received_at.FromDatetime(datetime.now(UTC))
+    event.message.subject = "Hello"
+    event.message.body.text = "text of the mail"
+    event.message.headers.add(name="From", value="a@b.example")
+    event.raw.update({"id": event.message_id})
+    for name, value in fields.items():
+        setattr(event, name, value)
+    return EventDraft(mail=event)
+
+
+def tenant_draft(change_id: str, tenant_id: str = TENANT, event_type: str = "tenant.disabled") -> EventDraft:
+    event = processor_pb2.TenantEvent(provider="ms365", tenant_id=tenant_id, event_type=event_type)
+    event.received_at.FromDatetime(datetime.now(UTC))
+    return EventDraft(tenant=event, change_id=change_id)
+
+
+@pytest.fixture
+def make_drafts() -> Callable[[int], list[EventDraft]]:
+    return lambda count: [mail_draft() for _ in range(count)]

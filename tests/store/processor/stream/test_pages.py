@@ -1,0 +1,247 @@
+"""Reading pages on a real PostgreSQL: cursors, filters, scope, bounds, and never skipping anything."""
+
+import asyncio
+import random
+from typing import Any
+
+import asyncpg
+import pytest
+
+from mailmesh.processor.v1 import event_pb2
+from services.processor.connection import lent
+from services.processor.errors import CursorEpochChanged, CursorInvalid, EventNotFound
+from services.processor.stream.cursor import read_cursor
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EARLIEST, LATEST, EventReader
+from services.processor.stream.publish import EventDraft, publish
+from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft, tenant_draft
+
+EVERYTHING = Selection(tenants=None)
+BASIC, BODY, FULL = event_pb2.EVENT_VIEW_BASIC, event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL
+
+
+@pytest.fixture
+def reader(pool: "asyncpg.Pool[Any]") -> EventReader:
+    return EventReader(pool)
+
+
+async def put(pool: "asyncpg.Pool[Any]", *drafts: EventDraft) -> list[str]:
+    async with lent(pool) as connection, connection.transaction():
+        return [event.event_id for event in await publish(connection, drafts)]
+
+
+async def ids(reader: EventReader, selection: Selection = EVERYTHING, count: int = 3) -> list[str]:
+    found, cursor = [], await reader.start("", EARLIEST)
+    while True:
+        page = await reader.page(cursor, selection, BASIC, count)
+        found += [event.mail.event_id or event.tenant.event_id for event in page.events]
+        if not page.has_more:
+            return found
+        cursor = page.next
+
+
+async def test_pages_give_every_event_once_and_in_order(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    published = await put(pool, *(mail_draft() for _ in range(10)))
+
+    assert published == await ids(reader)
+
+
+async def test_an_empty_stream_gives_a_cursor_that_is_good_later(
+    pool: "asyncpg.Pool[Any]", reader: EventReader
+) -> None:
+    page = await reader.page(await reader.start("", LATEST), EVERYTHING, BASIC, 10)
+    published = await put(pool, mail_draft())
+    later = await reader.page(await reader.start(page.next.write(), LATEST), EVERYTHING, BASIC, 10)
+
+    assert ([], False) == (page.events, page.has_more)
+    assert published == [event.mail.event_id for event in later.events]
+
+
+async def test_latest_gives_only_what_comes_later(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    await put(pool, mail_draft())
+    start = await reader.start(LATEST, EARLIEST)
+    published = await put(pool, mail_draft())
+
+    assert published == [event.mail.event_id for event in (await reader.page(start, EVERYTHING, BASIC, 10)).events]
+
+
+async def test_the_position_of_an_event_goes_on_right_behind_it(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    published = await put(pool, *(mail_draft() for _ in range(3)))
+    page = await reader.page(await reader.start("", EARLIEST), EVERYTHING, BASIC, 3)
+    start = await reader.start(page.events[0].position, EARLIEST)
+
+    rest = await reader.page(start, EVERYTHING, BASIC, 3)
+
+    assert page.events[0].position == page.events[0].mail.position
+    assert published[1:] == [event.mail.event_id for event in rest.events]
+
+
+@pytest.mark.parametrize("selection", [
+    Selection(tenants=frozenset({TENANT})),
+    Selection(tenants=frozenset({TENANT, *(f"019a9f0e-7c1e-7000-8000-{number:012}" for number in range(100, 200))})),
+])  # fmt: skip
+async def test_a_scope_hides_the_other_tenants(
+    pool: "asyncpg.Pool[Any]", reader: EventReader, selection: Selection
+) -> None:
+    """By the tenants' own index, and for many tenants by the stream."""
+    published = await put(pool, *(mail_draft(tenant_id=(TENANT, OTHER_TENANT)[number % 2]) for number in range(20)))
+
+    assert published[::2] == await ids(reader, selection)
+
+
+async def test_an_empty_scope_sees_nothing_and_still_moves_on(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    await put(pool, mail_draft())
+    page = await reader.page(await reader.start("", EARLIEST), Selection(tenants=frozenset()), BASIC, 10)
+
+    assert ([], False) == (page.events, page.has_more)
+    assert (await reader.start(LATEST, LATEST)) == page.next
+
+
+@pytest.mark.parametrize(("selection", "expected"), [
+    (Selection(None, event_types=["tenant.disabled"]), [1]),
+    (Selection(None, event_types=["mail.*"], kinds=("mail",)), [0, 2, 3]),
+    (Selection(None, event_types=["mail.updated", "tenant.*"], kinds=("tenant",)), [1, 2]),
+    (Selection(None, providers=["googlews"]), [3]),
+    (Selection(None, providers=["imap"]), []),
+])  # fmt: skip
+async def test_filters_choose_by_type_and_provider(
+    pool: "asyncpg.Pool[Any]", reader: EventReader, selection: Selection, expected: list[int]
+) -> None:
+    drafts = [
+        mail_draft(), tenant_draft("1"), mail_draft(event_type="mail.updated"), mail_draft(provider="googlews"),
+    ]  # fmt: skip
+    published = await put(pool, *drafts)
+
+    assert [published[place] for place in expected] == await ids(reader, selection, 1)
+
+
+async def test_a_filter_that_takes_little_moves_on_through_a_long_stream(
+    pool: "asyncpg.Pool[Any]", reader: EventReader
+) -> None:
+    for _ in range(4):
+        await put(pool, *(mail_draft() for _ in range(700)))
+    wanted = await put(pool, mail_draft(provider="googlews"))
+
+    assert wanted == await ids(reader, Selection(None, providers=["googlews"]), 5)
+
+
+async def test_a_view_gives_what_it_says(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    await put(pool, mail_draft())
+    start = await reader.start("", EARLIEST)
+    basic, body, full = [(await reader.page(start, EVERYTHING, view, 1)).events[0].mail for view in (BASIC, BODY, FULL)]
+
+    assert "Hello" == basic.message.subject == body.message.subject == full.message.subject
+    assert (False, 0, False) == (basic.message.HasField("body"), len(basic.message.headers), basic.HasField("raw"))
+    assert (True, 1, False) == (body.message.HasField("body"), len(body.message.headers), body.HasField("raw"))
+    assert (True, 1, True) == (full.message.HasField("body"), len(full.message.headers), full.HasField("raw"))
+
+
+async def test_a_page_ends_at_its_bytes_and_has_one_event_at_least(pool: "asyncpg.Pool[Any]") -> None:
+    drafts = [mail_draft() for _ in range(6)]
+    for draft in drafts:
+        assert draft.mail is not None
+        draft.mail.message.body.text = "x" * 40_000
+    await put(pool, *drafts)
+    reader = EventReader(pool, page_bytes=100_000)
+    start = await reader.start("", EARLIEST)
+
+    assert 2 == len((await reader.page(start, EVERYTHING, BODY, 10)).events)
+    assert 6 == len((await reader.page(start, EVERYTHING, BASIC, 10)).events)
+    assert 1 == len((await EventReader(pool, page_bytes=10).page(start, EVERYTHING, BODY, 10)).events)
+
+
+async def test_one_event_is_found_by_its_id_and_only_in_scope(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    (event_id,) = await put(pool, mail_draft())
+
+    assert event_id == (await reader.event(event_id, [TENANT], FULL)).mail.event_id
+    with pytest.raises(EventNotFound):
+        await reader.event(event_id, [OTHER_TENANT], FULL)
+    with pytest.raises(EventNotFound):
+        await reader.event(TENANT, None, FULL)
+
+
+async def test_a_cursor_of_another_life_of_the_store_is_refused(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    await put(pool, mail_draft())
+    cursor = (await reader.start(LATEST, LATEST)).write()
+    await pool.execute("UPDATE processor.stream SET epoch = '\\x010203040506'")
+
+    with pytest.raises(CursorEpochChanged) as refused:
+        await reader.start(cursor, LATEST)
+    oldest = await reader.start(refused.value.metadata["oldest_cursor"], LATEST)
+    assert oldest == await reader.start("", EARLIEST)
+
+
+@pytest.mark.parametrize("altered", ["x", "!!!!", "A" * 32, "A" * 33, "ä" * 32, "earlier", "0"])
+async def test_what_is_no_cursor_is_refused(reader: EventReader, altered: str) -> None:
+    with pytest.raises(CursorInvalid):
+        await reader.start(altered, LATEST)
+
+
+async def test_each_changed_character_makes_a_cursor_invalid(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    await put(pool, mail_draft())
+    cursor = (await reader.start(LATEST, LATEST)).write()
+    for place, character in enumerate(cursor):
+        altered = cursor[:place] + ("A" if character != "A" else "B") + cursor[place + 1 :]
+        with pytest.raises(CursorInvalid):
+            read_cursor(altered)
+
+
+async def test_no_event_becomes_visible_behind_a_reader(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+    """Writers overlap, dawdle, and roll back one time in four, while a reader runs along."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+    committed: list[str] = []
+    is_done = asyncio.Event()
+
+    async def write(count: int) -> None:
+        for _ in range(count):
+            async with lent(pool) as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                await connection.execute("SELECT pg_sleep($1)", chance.random() * 0.004)
+                events = await publish(connection, [mail_draft() for _ in range(chance.randint(1, 4))])
+                await connection.execute("SELECT pg_sleep($1)", chance.random() * 0.004)
+                if chance.random() < 0.25:
+                    await transaction.rollback()
+                else:
+                    await transaction.commit()
+                    committed.extend(event.event_id for event in events)
+
+    async def read() -> list[str]:
+        seen: list[str] = []
+        cursor = await reader.start("", EARLIEST)
+        while True:
+            last_look = is_done.is_set()
+            page = await reader.page(cursor, EVERYTHING, BASIC, chance.randint(1, 5))
+            seen += [event.mail.event_id for event in page.events]
+            cursor = page.next
+            if last_look and not page.has_more:
+                return seen
+
+    reading = asyncio.create_task(read())
+    await asyncio.gather(*(write(25) for _ in range(5)))
+    is_done.set()
+    seen = await reading
+
+    assert sorted(committed) == sorted(seen)
+    assert len(seen) == len(set(seen))
+
+
+async def test_a_transaction_that_commits_late_is_read_in_its_place(
+    pool: "asyncpg.Pool[Any]", reader: EventReader
+) -> None:
+    """Whoever publishes second waits for the first to commit or roll back, so nothing overtakes."""
+    async with lent(pool) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        (first,) = await publish(connection, [mail_draft()])
+        second = asyncio.create_task(put(pool, mail_draft()))
+        start = await reader.start("", EARLIEST)
+
+        assert [] == (await reader.page(start, EVERYTHING, BASIC, 10)).events
+        assert not second.done()
+
+        await transaction.commit()
+
+    assert [first.event_id, *await second] == await ids(reader)

@@ -1,0 +1,160 @@
+"""Replays on a real PostgreSQL."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from mailmesh.processor.v1 import event_pb2
+from mailmesh.processor.v1 import processor_service_pb2 as pb2
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import Caller, Role
+from services.processor.connection import lent
+from services.processor.errors import RequestIdReused
+from services.processor.stream import replay
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.publish import publish
+from services.processor.stream.replay import Replaying
+from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
+
+OPERATOR = Caller("envoy", "key-1", Role.OPERATOR)
+FULL = event_pb2.EVENT_VIEW_FULL
+
+
+@pytest.fixture
+def reader(pool: "asyncpg.Pool[Any]") -> EventReader:
+    return EventReader(pool)
+
+
+@pytest.fixture
+def replays(pool: "asyncpg.Pool[Any]", reader: EventReader) -> Replaying:
+    return Replaying(pool, reader)
+
+
+async def _publish(pool: "asyncpg.Pool[Any]", *drafts: Any) -> list[str]:
+    async with lent(pool) as connection, connection.transaction():
+        return [event.event_id for event in await publish(connection, drafts)]
+
+
+async def _read(reader: EventReader, selection: Selection, start: str = "") -> list[Any]:
+    cursor = await reader.start(start, EARLIEST)
+    return [event.mail for event in (await reader.page(cursor, selection, FULL, 1000)).events]
+
+
+async def test_a_replay_appends_marked_copies_for_those_who_ask(
+    pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
+) -> None:
+    published = await _publish(pool, *(mail_draft() for _ in range(3)))
+    answer = await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
+    copies = await _read(reader, Selection(None, include_replays=True, replay_id=answer.replay_id))
+    originals = await _read(reader, Selection(None))
+
+    assert (3, 3) == (answer.matched, answer.appended)
+    assert published == [event.event_id for event in originals] == [copy.original_event_id for copy in copies]
+    assert all(copy.is_replay and copy.replay_id == answer.replay_id for copy in copies)
+    assert not set(published) & {copy.event_id for copy in copies}
+    for original, copy in zip(originals, copies, strict=True):
+        for field in ("event_id", "position", "is_replay", "replay_id", "original_event_id"):
+            original.ClearField(field)
+            copy.ClearField(field)
+        assert original == copy
+
+
+async def test_the_start_cursor_reads_the_replay_and_what_follows(
+    pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
+) -> None:
+    await _publish(pool, mail_draft())
+    answer = await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
+    (later,) = await _publish(pool, mail_draft())
+
+    found = await _read(reader, Selection(None, include_replays=True), answer.start_cursor)
+    assert [True, False] == [event.is_replay for event in found]
+    assert later == found[1].event_id
+
+
+async def test_a_replay_is_not_replayed(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+    await _publish(pool, mail_draft())
+    await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
+
+    assert 1 == (await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)).appended
+
+
+async def test_a_dry_run_only_counts(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+    await _publish(pool, mail_draft(), mail_draft())
+    answer = await replays.replay(pb2.ReplayEventsRequest(dry_run=True), OPERATOR)
+
+    assert pb2.ReplayEventsResponse(matched=2) == answer
+    assert 2 == await pool.fetchval("SELECT count(*) FROM processor.events")
+
+
+async def test_a_range_is_bounded_by_cursors_times_and_filter(
+    pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
+) -> None:
+    await _publish(pool, *(mail_draft() for _ in range(4)), mail_draft(provider="googlews"))
+    positions = [event.position for event in await _read(reader, Selection(None))]
+    ranged = pb2.ReplayEventsRequest(from_cursor=positions[0], to_cursor=positions[2], dry_run=True)
+    timed, filtered = pb2.ReplayEventsRequest(dry_run=True), pb2.ReplayEventsRequest(dry_run=True)
+    timed.received_from.GetCurrentTime()
+    filtered.filter.providers.append("googlews")
+
+    assert 2 == (await replays.replay(ranged, OPERATOR)).matched
+    assert 0 == (await replays.replay(timed, OPERATOR)).matched
+    assert 1 == (await replays.replay(filtered, OPERATOR)).matched
+
+
+async def test_a_key_replays_only_its_tenants(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+    await _publish(pool, mail_draft(), mail_draft(tenant_id=OTHER_TENANT))
+    narrow = Caller("envoy", "key-2", Role.OPERATOR, frozenset({TENANT}))
+
+    assert 1 == (await replays.replay(pb2.ReplayEventsRequest(), narrow)).appended
+
+
+async def test_the_same_request_makes_one_replay(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+    await _publish(pool, *(mail_draft() for _ in range(5)))
+    request = pb2.ReplayEventsRequest(request_id=str(uuid4()))
+    answers = await asyncio.gather(*(replays.replay(request, OPERATOR) for _ in range(4)))
+
+    assert 1 == len({answer.SerializeToString() for answer in answers})
+    assert 10 == await pool.fetchval("SELECT count(*) FROM processor.events")
+
+
+async def test_a_request_that_was_cut_off_is_finished_by_the_same_request(
+    pool: "asyncpg.Pool[Any]", replays: Replaying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "_BATCH_EVENTS", 2)
+    await _publish(pool, *(mail_draft() for _ in range(5)))
+    request = pb2.ReplayEventsRequest(request_id=str(uuid4()))
+    first = asyncio.create_task(replays.replay(request, OPERATOR))
+    async with asyncio.timeout(40):
+        while await pool.fetchval("SELECT count(*) FROM processor.events") < 7:
+            await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    answer = await replays.replay(request, OPERATOR)
+
+    assert (5, 5) == (answer.matched, answer.appended)
+    assert 10 == await pool.fetchval("SELECT count(*) FROM processor.events")
+
+
+async def test_the_same_request_id_with_other_content_is_refused(replays: Replaying) -> None:
+    request_id = str(uuid4())
+    await replays.replay(pb2.ReplayEventsRequest(request_id=request_id), OPERATOR)
+    other = pb2.ReplayEventsRequest(request_id=request_id)
+    other.filter.providers.append("ms365")
+
+    with pytest.raises(RequestIdReused):
+        await replays.replay(other, OPERATOR)
+
+
+async def test_too_many_events_are_refused_and_nothing_is_appended(
+    pool: "asyncpg.Pool[Any]", replays: Replaying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_EVENTS", 2)
+    await _publish(pool, *(mail_draft() for _ in range(3)))
+
+    with pytest.raises(FieldInvalid):
+        await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
+    assert 3 == await pool.fetchval("SELECT count(*) FROM processor.events")

@@ -1,0 +1,44 @@
+"""The schema goes forward and back, with events and partitions in it, and is what the tables say."""
+
+import asyncpg
+
+from services.meshkit.clock import SystemClock
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.secret import Secret
+from services.processor.connection import lent
+from services.processor.migrate import migrations
+from services.processor.stream.publish import publish
+from services.processor.stream.retention import Retention
+from services.processor.tables import metadata
+from tests.programs.postgres import PostgresProgram, TestDatabase
+from tests.store.processor.stream.conftest import mail_draft
+from tests.store.schemas import differences
+
+
+async def _publish_one(url: str) -> bool:
+    async with open_pool(Secret(url), "test", DatabaseLimits(connections=2)) as pool:
+        await Retention(pool, 30, SystemClock()).prepare()
+        async with lent(pool) as connection, connection.transaction():
+            return (await publish(connection, [mail_draft()]))[0].is_new
+
+
+async def test_the_migrated_schema_is_what_the_tables_say(processor_database: TestDatabase) -> None:
+    assert [] == await differences(processor_database, metadata, partitions=["events_"], with_indexes=False)
+
+
+async def test_migrating_goes_forward_back_and_forward_again(postgres: PostgresProgram) -> None:
+    made = postgres.empty_database("processor")
+    history = migrations(Secret(made.url))
+    await history.upgrade()
+    await history.upgrade()
+    was_published = await _publish_one(made.url)
+    await history.downgrade("base")
+    connection = await asyncpg.connect(made.url)
+    left = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'processor'")
+    await connection.close()
+    await history.upgrade()
+
+    assert ["alembic_version"] == [row["tablename"] for row in left]
+    assert (True, True) == (was_published, await _publish_one(made.url))
+    await history.check()
+    postgres.drop(made)

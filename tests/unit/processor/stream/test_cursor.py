@@ -1,0 +1,27 @@
+"""Cursors as strings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.processor.errors import CursorInvalid
+from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor, read_cursor
+
+CURSORS = st.builds(
+    Cursor,
+    st.binary(min_size=EPOCH_BYTES, max_size=EPOCH_BYTES),
+    st.integers(0, 2**63 - 1),
+    st.binary(min_size=TAG_BYTES, max_size=TAG_BYTES),
+)
+
+
+@given(CURSORS)
+def test_what_is_written_is_read(cursor: Cursor) -> None:
+    assert cursor == read_cursor(cursor.write())
+    assert 32 == len(cursor.write())
+
+
+@given(st.text(max_size=40))
+def test_any_other_string_is_refused(value: str) -> None:
+    with pytest.raises(CursorInvalid):
+        read_cursor(value)

@@ -1,0 +1,219 @@
+"""Streams over real gRPC: they follow, resume, keep alive, and end with a position to go on from."""
+
+import asyncio
+import random
+from typing import Any
+
+import grpc
+import pytest
+
+from mailmesh.processor.v1 import event_pb2
+from mailmesh.processor.v1 import event_service_pb2 as pb2
+from services.meshkit.status import from_rpc_error
+from services.processor.stream import key_checks
+from services.processor.stream.metrics import STREAM_ENDS
+from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft, tenant_draft
+from tests.wire.processor.stream.conftest import Processor, Start, until
+
+pytestmark = pytest.mark.timeout(300)
+WAIT_SECONDS = 60
+
+
+async def next_event(call: Any) -> Any:
+    """The next event of a stream; heartbeats are passed over."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            step = await call.read()
+            assert step is not grpc.aio.EOF
+            if step.WhichOneof("step") == "event":
+                return step.event
+
+
+async def end_of(call: Any) -> Any:
+    """Why a stream ended."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    return from_rpc_error(ended.value)
+
+
+async def test_a_stream_gives_what_is_there_and_then_what_comes(processor: Processor) -> None:
+    first = await processor.publish(mail_draft(), tenant_draft("1"))
+    call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
+    seen = [await next_event(call) for _ in first]
+    (later,) = await processor.publish(mail_draft())
+
+    assert first == [seen[0].mail.event_id, seen[1].tenant.event_id]
+    assert later == (await next_event(call)).mail.event_id
+
+
+async def test_a_stream_begins_at_latest_unless_told(processor: Processor) -> None:
+    await processor.publish(mail_draft())
+    call = processor.events.StreamEvents(pb2.StreamEventsRequest(heartbeat_seconds=1), metadata=processor.key())
+    heartbeat = await asyncio.wait_for(call.read(), WAIT_SECONDS)
+    (later,) = await processor.publish(mail_draft())
+
+    assert heartbeat.WhichOneof("step") == "heartbeat"
+    assert later == (await next_event(call)).mail.event_id
+
+
+async def test_a_heartbeat_moves_the_position_past_what_the_filter_leaves_out(processor: Processor) -> None:
+    request = pb2.StreamEventsRequest(cursor="earliest", heartbeat_seconds=1)
+    request.filter.providers.append("googlews")
+    call = processor.events.StreamEvents(request, metadata=processor.key())
+    first = (await asyncio.wait_for(call.read(), WAIT_SECONDS)).heartbeat.position
+    await processor.publish(mail_draft())
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (moved := (await call.read()).heartbeat.position) == first:
+            pass
+    again = pb2.ListEventsRequest(cursor=moved)
+
+    assert not (await processor.events.ListEvents(again, metadata=processor.key())).events
+
+
+async def test_a_stream_shows_only_the_tenants_of_its_key(processor: Processor) -> None:
+    request = pb2.StreamEventsRequest(cursor="earliest")
+    call = processor.events.StreamEvents(request, metadata=processor.key(OTHER_TENANT))
+    await processor.publish(mail_draft(tenant_id=TENANT))
+    (own,) = await processor.publish(mail_draft(tenant_id=OTHER_TENANT))
+
+    assert own == (await next_event(call)).mail.event_id
+
+
+async def test_a_stream_ends_with_a_position_when_the_server_stops(processor: Processor) -> None:
+    await processor.publish(mail_draft())
+    call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
+    last = await next_event(call)
+    stopping = asyncio.create_task(processor.stop())
+    ended = await end_of(call)
+    await stopping
+
+    assert ("SHUTTING_DOWN", last.position) == (ended.reason, ended.metadata["position"])
+
+
+async def test_a_stream_is_cut_when_its_key_is_revoked(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_checks, "CHECK_SECONDS", 0.0)
+    call = processor.events.StreamEvents(pb2.StreamEventsRequest(heartbeat_seconds=1), metadata=processor.key())
+    await call.read()
+    processor.vault.revoked.add("key-1")
+    ended = await end_of(call)
+
+    assert "KEY_REVOKED" == ended.reason
+    assert ended.metadata["position"]
+
+
+async def test_streams_of_one_key_ask_about_it_once(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = pb2.StreamEventsRequest(heartbeat_seconds=1)
+    calls = [processor.events.StreamEvents(request, metadata=processor.key()) for _ in range(5)]
+    await asyncio.gather(*(call.read() for call in calls))
+    # What is known of the key is too old for all of them until one has asked.
+    processor.vault.on_ask = lambda: monkeypatch.setattr(key_checks, "CHECK_SECONDS", 3600.0)
+    monkeypatch.setattr(key_checks, "CHECK_SECONDS", 0.0)
+    await until(lambda: len(processor.vault.asked) > 0)
+    for _ in range(2):
+        await asyncio.gather(*(call.read() for call in calls))
+
+    assert 1 == len(processor.vault.asked)
+
+
+async def test_streams_over_the_bound_are_refused(start_processor: Start) -> None:
+    processor = await start_processor(streams=1)
+    request = pb2.StreamEventsRequest(heartbeat_seconds=1)
+    first = processor.events.StreamEvents(request, metadata=processor.key())
+    await first.read()
+    refused = await end_of(processor.events.StreamEvents(request, metadata=processor.key()))
+
+    assert ("OVERLOADED", "streams") == (refused.reason, refused.metadata["bound"])
+    assert refused.retry_after is not None
+
+
+async def test_a_reader_who_does_not_read_is_told_and_the_others_are_not_held_up(start_processor: Start) -> None:
+    slow_ends = STREAM_ENDS.labels("READER_TOO_SLOW")
+    ends_before = slow_ends._value.get()
+    processor = await start_processor(slow_reader_seconds=3)
+    request = pb2.StreamEventsRequest(cursor="earliest", heartbeat_seconds=1)
+    request.view = event_pb2.EVENT_VIEW_FULL
+    slow = processor.events.StreamEvents(request, metadata=processor.key())
+    await slow.read()  # of nothing yet: it is open
+    drafts = []
+    for _ in range(40):
+        drafts.append(mail_draft())
+        assert drafts[-1].mail is not None
+        drafts[-1].mail.message.body.text = random.randbytes(200_000).hex()[:250_000]
+    await processor.publish(*drafts)
+    quick = processor.events.StreamEvents(request, metadata=processor.key())
+    for _ in drafts:
+        await next_event(quick)
+    await until(lambda: slow_ends._value.get() > ends_before)
+    ended = await end_of(slow)
+
+    assert "READER_TOO_SLOW" == ended.reason
+    rest = pb2.ListEventsRequest(cursor=ended.metadata["position"], page_size=100)
+    assert (await processor.events.ListEvents(rest, metadata=processor.key())).events
+
+
+async def test_a_consumer_that_disconnects_at_random_misses_nothing(processor: Processor) -> None:
+    """It keeps the position of the last event that it has worked, and comes again from there."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+    published: list[str] = []
+    batches = [number % 4 + 1 for number in range(40)]
+
+    async def write() -> None:
+        for size in batches:
+            published.extend(await processor.publish(*(mail_draft() for _ in range(size))))
+
+    writing = asyncio.create_task(write())
+    seen: list[str] = []
+    position = "earliest"
+    async with asyncio.timeout(WAIT_SECONDS):
+        while len(seen) < sum(batches):
+            call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor=position), metadata=processor.key())
+            for _ in range(min(chance.randint(1, 12), sum(batches) - len(seen))):
+                event = await next_event(call)
+                seen.append(event.mail.event_id)
+                position = event.position
+            call.cancel()
+    await writing
+
+    assert published == seen
+
+
+async def test_events_go_on_after_the_database_connections_were_cut(processor: Processor) -> None:
+    call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
+    (first,) = await processor.publish(mail_draft())
+    assert first == (await next_event(call)).mail.event_id
+    # Each is waited for: one that is only about to end would take the next statement with it.
+    listeners = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    await processor.pool.fetchval(f"{listeners} AND datname = current_database()")
+    again = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
+    await next_event(again)
+    (second,) = await processor.publish(mail_draft())
+
+    assert second == (await next_event(again)).mail.event_id
+
+
+async def test_a_stream_over_a_restored_store_ends_and_does_not_go_on(processor: Processor) -> None:
+    """The events that it has read are gone, and new ones come: it must not look as if nothing had happened."""
+    await processor.publish(mail_draft(), mail_draft())
+    call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
+    await next_event(call)
+    await next_event(call)
+    async with processor.pool.acquire() as connection, connection.transaction():
+        await connection.execute("DELETE FROM processor.events WHERE position = (SELECT head FROM processor.stream)")
+        await connection.execute(
+            "UPDATE processor.stream SET head = last.position, head_event_id = last.event_id FROM"
+            " (SELECT position, event_id FROM processor.events ORDER BY position DESC LIMIT 1) AS last"
+        )
+    await processor.publish(mail_draft())
+
+    assert "CURSOR_EPOCH_CHANGED" == (await end_of(call)).reason
+
+
+@pytest.mark.parametrize("heartbeat_seconds", [-1, 61])
+async def test_a_heartbeat_out_of_range_is_refused(processor: Processor, heartbeat_seconds: int) -> None:
+    request = pb2.StreamEventsRequest(heartbeat_seconds=heartbeat_seconds)
+
+    assert "FIELD_INVALID" == (await end_of(processor.events.StreamEvents(request, metadata=processor.key()))).reason
