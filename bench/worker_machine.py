@@ -17,7 +17,7 @@ from services.ingest.items import Kind, NewItem
 from services.ingest.store.arrivals import accept_in
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.processor.sources.http import ProviderHttp
+from services.processor.mailbox.provider_http import ProviderHttp
 from stack.certificates import MeshCertificates
 from tests.programs.postgres import PostgresProgram, start_postgres
 from tests.programs.redis import RedisProgram, start_redis

@@ -21,11 +21,12 @@ from services.processor.connection import Connection
 from services.processor.coverage import Coverage
 from services.processor.decide import Happening, Patience, Verdict, decide
 from services.processor.known import Hint
+from services.processor.mailbox.store import mailboxes
 from services.processor.message.bounds import fit
 from services.processor.metrics import EVENTS, FENCED, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Finding
-from services.processor.store import lookups, mailboxes, messages
+from services.processor.store import lookups, messages
 from services.processor.stream.publish import EventDraft, PublishedEvent, publish
 
 logger = structlog.get_logger(__name__)

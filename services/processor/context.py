@@ -13,12 +13,12 @@ from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
 from services.processor.commit import AlsoCommitted, Commits, Sighting
 from services.processor.coverage import Coverage
-from services.processor.failures import classify
-from services.processor.hold import Hold
 from services.processor.known import Hint
+from services.processor.mailbox.failures import classify
+from services.processor.mailbox.lease import Hold
+from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Failed, Fetched
-from services.processor.store.mailboxes import FencedError, Mailbox
 
 logger = structlog.get_logger(__name__)
 

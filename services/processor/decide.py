@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from mailmesh.mail.v1 import event_pb2
 from services.processor.coverage import Coverage
 from services.processor.digests import differing, digests_of
-from services.processor.failures import GOOGLEWS, Remedy, SourceError
 from services.processor.known import CREATED, DELETED, LISTED, UPDATED, Hint, Known, State
+from services.processor.mailbox.failures import GOOGLEWS, Remedy, SourceError
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Failed, Finding, Found, Missing
 from services.processor.sources.mapped import MappedMessage

@@ -14,9 +14,10 @@ from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.gmail_work import Origin, read_history
 from services.processor.known import LISTED, RECONCILIATION, UPDATED, Hint
+from services.processor.mailbox.store import mailboxes
 from services.processor.sources.findings import Found
 from services.processor.sources.gmail import GmailMailbox
-from services.processor.store import mailboxes, messages
+from services.processor.store import messages
 
 logger = structlog.get_logger(__name__)
 

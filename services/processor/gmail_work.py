@@ -11,15 +11,16 @@ from services.processor.commit import Sighting
 from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.decide import Patience
-from services.processor.failures import Remedy, SourceError
 from services.processor.history import DRAFT, Trail, chunks, kinds_of, record_id, trails
-from services.processor.inbox import GivenBack
 from services.processor.known import NOTIFICATION, UPDATED, Hint, Known
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.inbox_client import GivenBack
+from services.processor.mailbox.provider_http import JSON
+from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import STEP_SECONDS
 from services.processor.sources.findings import Finding, Found, Missing
 from services.processor.sources.gmail import GmailMailbox, HistoryPage
-from services.processor.sources.http import JSON
-from services.processor.store import mailboxes, messages
+from services.processor.store import messages
 
 logger = structlog.get_logger(__name__)
 

@@ -11,11 +11,11 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.coverage import Coverage
-from services.processor.failures import Remedy, SourceError
 from services.processor.gmail_work import Origin
 from services.processor.known import CREATED, DELETED, RECONCILIATION, UPDATED, Hint, Known
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.provider_http import JSON
 from services.processor.sources.graph import DeltaPage, GraphMailbox
-from services.processor.sources.http import JSON
 from services.processor.store import folders, messages
 from services.processor.store.folders import FolderCursor
 

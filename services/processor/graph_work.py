@@ -6,8 +6,8 @@ from datetime import UTC
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.connection import Connection
 from services.processor.context import MailboxContext
-from services.processor.failures import Remedy, SourceError
 from services.processor.known import Hint
+from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.sources.graph import GraphMailbox
 from services.processor.store import folders
 

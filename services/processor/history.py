@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.processor.known import CREATED, DELETED, UPDATED
-from services.processor.sources.http import JSON
+from services.processor.mailbox.provider_http import JSON
 
 DRAFT = "DRAFT"
 

@@ -8,17 +8,18 @@ from services.processor import gmail_reconcile, gmail_work, graph_reconcile, gra
 from services.processor.connection import Connection
 from services.processor.context import MailboxContext, Source
 from services.processor.coverage import Coverage
-from services.processor.failures import GOOGLEWS, MS365
-from services.processor.inbox import GivenBack
 from services.processor.known import Hint
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import GOOGLEWS, MS365
+from services.processor.mailbox.inbox_client import GivenBack
+from services.processor.mailbox.provider_http import ProviderHttp
+from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.token_cache import Tokens
 from services.processor.metrics import RECONCILED, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
-from services.processor.sources.access import MailboxAccess
 from services.processor.sources.gmail import GmailMailbox, Quota
 from services.processor.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
-from services.processor.sources.http import ProviderHttp
-from services.processor.store import folders, mailboxes
-from services.processor.tokens import Tokens
+from services.processor.store import folders
 
 _MAX_QUOTAS = 10_000
 

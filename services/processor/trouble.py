@@ -10,16 +10,17 @@ from services.processor.commit import Commits, Sighting
 from services.processor.connection import Connection
 from services.processor.context import MailboxContext
 from services.processor.decide import Patience
-from services.processor.failures import Remedy, SourceError
 from services.processor.graph_work import hints_of
-from services.processor.hold import Hold
-from services.processor.inbox import GivenBack
 from services.processor.known import Hint
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.inbox_client import GivenBack
+from services.processor.mailbox.lease import Hold
+from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.token_cache import Tokens
 from services.processor.metrics import FAILURES
 from services.processor.settings import ProcessorSettings
 from services.processor.sources.findings import Failed
-from services.processor.store import lookups, mailboxes
-from services.processor.tokens import Tokens
+from services.processor.store import lookups
 
 logger = structlog.get_logger(__name__)
 

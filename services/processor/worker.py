@@ -22,17 +22,17 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
 from services.processor.commit import Commits
-from services.processor.desk import Desk
-from services.processor.inbox import Inbox
-from services.processor.mailbox_worker import MailboxWorker
+from services.processor.mailbox.dispatcher import Desk
+from services.processor.mailbox.inbox_client import Inbox
+from services.processor.mailbox.poll_schedule import Schedule
+from services.processor.mailbox.provider_http import ProviderHttp
+from services.processor.mailbox.store import workers
+from services.processor.mailbox.token_cache import Tokens
+from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.mailbox.worker import MailboxWorker
 from services.processor.migrate import migrations
 from services.processor.provider_work import ProviderWork
-from services.processor.schedule import Schedule
 from services.processor.settings import ProcessorSettings
-from services.processor.sources.http import ProviderHttp
-from services.processor.store import workers
-from services.processor.stream.tenant_events import TokenDropper
-from services.processor.tokens import Tokens
 
 logger = structlog.get_logger(__name__)
 

@@ -125,7 +125,7 @@ def test_what_stands_on_every_line_is_what_the_page_says() -> None:
     with structlog.testing.capture_logs():  # puts the configuration back
         configure_logs("processor", stream=stream)
         with correlated():
-            structlog.get_logger("services.processor.tokens").info("lent")
+            structlog.get_logger("services.processor.mailbox.token_cache").info("lent")
 
     assert LINE.keys() - {"exception", "trace_id"} == json.loads(stream.getvalue()).keys()
 

@@ -7,9 +7,9 @@ from typing import TypeAlias
 import structlog
 
 from services.meshkit.metrics import UNEXPECTED
-from services.processor.failures import Remedy, SourceError, classify
+from services.processor.mailbox.failures import Remedy, SourceError, classify
+from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
-from services.processor.sources.http import JSON
 from services.processor.sources.mapped import MappedMessage
 
 logger = structlog.get_logger(__name__)

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from services.meshkit.loops import for_each
-from services.processor.failures import GOOGLEWS, Remedy, Rule, SourceError
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import GOOGLEWS, Remedy, Rule, SourceError
+from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
-from services.processor.sources.access import MailboxAccess
 from services.processor.sources.findings import Fetched, Finding, finding_of, mapped_by
 from services.processor.sources.gmail_mapping import detached_bodies, map_message
-from services.processor.sources.http import JSON
 
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")

@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 import structlog
 
-from services.processor.failures import MS365, SourceError, classify
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import MS365, SourceError, classify
+from services.processor.mailbox.provider_http import JSON, failure
 from services.processor.metrics import STEP_SECONDS
-from services.processor.sources.access import MailboxAccess
 from services.processor.sources.findings import Fetched, Finding, finding_of, mapped_by
 from services.processor.sources.graph_mapping import map_message
-from services.processor.sources.http import JSON, failure
 
 logger = structlog.get_logger(__name__)
 

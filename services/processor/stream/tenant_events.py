@@ -1,4 +1,4 @@
-"""Following TokenVault's log of tenants' changes: they join the stream of events, and workers drop tokens."""
+"""Follow TokenVault's log of tenants' changes, and publish each change as an event of the stream."""
 
 from datetime import UTC, timedelta
 from typing import cast
@@ -15,7 +15,6 @@ from services.meshkit.ids import new_id
 from services.processor.connection import Connection
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
-from services.processor.tokens import Tokens
 
 logger = structlog.get_logger(__name__)
 
@@ -25,7 +24,6 @@ _CALL_SECONDS = 12.0
 _PAGE = 200
 _DUTY = timedelta(seconds=15)
 _POOL_SECONDS = 5.0
-_CHANGES_AT_ONCE = 1000
 
 
 def status_name(status: "tenant_pb2.TenantStatus.ValueType") -> str:
@@ -119,33 +117,3 @@ def _event(change: vault_pb2.TenantChange, event_type: str) -> event_pb2.TenantE
         status_reason=tenant.status_reason,
         status_detail=tenant.status_detail,
     )
-
-
-class TokenDropper:
-    """Makes one worker process forget the tokens of tenants that were changed.
-
-    Args:
-        pool: The process's connections.
-        tokens: The process's tokens.
-    """
-
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", tokens: Tokens) -> None:
-        self._pool = pool
-        self._tokens = tokens
-        self._number: int | None = None
-
-    async def round(self) -> int:
-        """Drops the tokens of tenants that were changed since the last round. For a periodic loop."""
-        with store_errors():
-            async with self._pool.acquire(timeout=_POOL_SECONDS) as lent:
-                connection = cast("Connection", lent)
-                if self._number is None:
-                    self._number = await tenants.newest_change(connection)
-                    # What was lent before this first look may be older than a change that it does not show.
-                    self._tokens.drop_all()
-                    return 0
-                changed = await tenants.changed_since(connection, self._number, _CHANGES_AT_ONCE)
-        for tenant_id, number in changed:
-            self._tokens.drop(tenant_id)
-            self._number = number
-        return len(changed) if len(changed) == _CHANGES_AT_ONCE else 0

@@ -13,8 +13,9 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.meshkit.errors import StoreUnavailable
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import LOOP_RUNS
-from services.processor.stream.tenant_events import TenantFollower, TokenDropper, event_type_of
-from services.processor.tokens import Tokens
+from services.processor.mailbox.token_cache import Tokens
+from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.stream.tenant_events import TenantFollower, event_type_of
 from services.processor.worker import running
 from tests.store.processor.ground import Ground, read_events
 

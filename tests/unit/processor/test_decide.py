@@ -8,8 +8,8 @@ from mailmesh.mail.v1 import message_pb2
 from services.processor.coverage import Coverage
 from services.processor.decide import NOTHING, Verdict, decide
 from services.processor.digests import digests_of
-from services.processor.failures import GOOGLEWS, MS365, classify
 from services.processor.known import State
+from services.processor.mailbox.failures import GOOGLEWS, MS365, classify
 from services.processor.sources.findings import Failed, Found, Missing
 from tests.unit.processor.makers import NOW, make_hint, make_known, make_mapped, make_patience, make_watch
 

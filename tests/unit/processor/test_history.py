@@ -1,7 +1,7 @@
 """What Gmail's history says of messages."""
 
 from services.processor.history import chunks, kinds_of, trails
-from services.processor.sources.http import JSON
+from services.processor.mailbox.provider_http import JSON
 
 INBOX = frozenset({"INBOX"})
 

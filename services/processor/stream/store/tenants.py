@@ -69,22 +69,6 @@ async def save(connection: Connection, tenant: tenant_pb2.Tenant, status: str, c
     )
 
 
-async def changed_since(connection: Connection, number: int, limit: int) -> list[tuple[str, int]]:
-    """Reads tenants that were changed after a number, with their numbers, in order."""
-    rows = await connection.fetch(
-        "SELECT tenant_id, change_number FROM processor.tenants "
-        "WHERE change_number > $1 ORDER BY change_number LIMIT $2",
-        number,
-        limit,
-    )
-    return [(str(row["tenant_id"]), row["change_number"]) for row in rows]
-
-
-async def newest_change(connection: Connection) -> int:
-    """Reads the number of the newest change."""
-    return int(await connection.fetchval("SELECT coalesce(max(change_number), 0) FROM processor.tenants"))
-
-
 async def forget_mailbox(connection: Connection, tenant_id: str) -> None:
     """Drops what a disconnected tenant still has to be looked at; cursors and messages stay for a reconnect."""
     await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)

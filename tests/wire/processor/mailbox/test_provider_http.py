@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.meshkit.secret import Secret
-from services.processor.failures import Remedy, SourceError
-from services.processor.sources.http import JSON, ProviderHttp
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.provider_http import JSON, ProviderHttp
 from stack.certificates import MeshCertificates
 
 MAX_BYTES = 1024 * 1024

@@ -9,7 +9,7 @@ import structlog
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.errors import MeshError
-from services.processor.inbox import GivenBack, Inbox
+from services.processor.mailbox.inbox_client import GivenBack, Inbox
 
 logger = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ import orjson
 from yarl import URL
 
 from services.meshkit.secret import Secret
-from services.processor.failures import SourceError, classify
+from services.processor.mailbox.failures import SourceError, classify
 from services.processor.metrics import PROVIDER_REQUESTS, PROVIDER_SECONDS
 
 JSON = dict[str, Any]

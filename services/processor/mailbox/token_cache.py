@@ -11,7 +11,7 @@ from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
-from services.processor.failures import SourceError, token_refused
+from services.processor.mailbox.failures import SourceError, token_refused
 from services.processor.metrics import TOKENS
 
 logger = structlog.get_logger(__name__)

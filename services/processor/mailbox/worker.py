@@ -17,16 +17,17 @@ from services.meshkit.tracing import span
 from services.processor.commit import Commits
 from services.processor.context import MailboxContext
 from services.processor.coverage import Coverage
-from services.processor.failures import SourceError
-from services.processor.hold import Hold, HoldLostError
-from services.processor.inbox import GivenBack, Inbox
 from services.processor.known import Hint
+from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.inbox_client import GivenBack, Inbox
+from services.processor.mailbox.lease import Hold, HoldLostError
+from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
+from services.processor.mailbox.token_cache import Tokens
 from services.processor.metrics import HELD, STEP_SECONDS
 from services.processor.provider_work import ProviderWork
 from services.processor.settings import ProcessorSettings
-from services.processor.store import lookups, mailboxes
-from services.processor.store.mailboxes import FencedError, Mailbox
-from services.processor.tokens import Tokens
+from services.processor.store import lookups
 from services.processor.trouble import Trouble
 
 logger = structlog.get_logger(__name__)

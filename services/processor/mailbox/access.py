@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from services.processor.failures import Remedy, SourceError
-from services.processor.sources.http import JSON, ProviderHttp
-from services.processor.tokens import LentToken, Tokens
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.provider_http import JSON, ProviderHttp
+from services.processor.mailbox.token_cache import LentToken, Tokens
 
 
 class MailboxAccess:

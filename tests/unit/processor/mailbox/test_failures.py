@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from mailmesh.errors.v1 import error_reason_pb2
-from services.processor.failures import TABLE, TOKEN_REFUSALS, Remedy, classify, token_refused
-from services.processor.sources.http import error_codes, parse, retry_after
+from services.processor.mailbox.failures import TABLE, TOKEN_REFUSALS, Remedy, classify, token_refused
+from services.processor.mailbox.provider_http import error_codes, parse, retry_after
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The statements over mailboxes, workers and the changes of tenants."""

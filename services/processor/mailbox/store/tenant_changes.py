@@ -1,0 +1,19 @@
+"""Which tenants have changed, for the workers that keep a token of theirs."""
+
+from services.processor.connection import Connection
+
+
+async def changed_since(connection: Connection, number: int, limit: int) -> list[tuple[str, int]]:
+    """Reads tenants that were changed after a number, with their numbers, in order."""
+    rows = await connection.fetch(
+        "SELECT tenant_id, change_number FROM processor.tenants "
+        "WHERE change_number > $1 ORDER BY change_number LIMIT $2",
+        number,
+        limit,
+    )
+    return [(str(row["tenant_id"]), row["change_number"]) for row in rows]
+
+
+async def newest_change(connection: Connection) -> int:
+    """Reads the number of the newest change."""
+    return int(await connection.fetchval("SELECT coalesce(max(change_number), 0) FROM processor.tenants"))

@@ -1,0 +1,43 @@
+"""Make a worker process drop the tokens of tenants that have changed."""
+
+from typing import cast
+
+import asyncpg
+
+from services.meshkit.db import store_errors
+from services.processor.connection import Connection
+from services.processor.mailbox.store import tenant_changes
+from services.processor.mailbox.token_cache import Tokens
+
+_POOL_SECONDS = 5.0
+_CHANGES_AT_ONCE = 1000
+
+
+class TokenDropper:
+    """Makes one worker process forget the tokens of tenants that were changed.
+
+    Args:
+        pool: The process's connections.
+        tokens: The process's tokens.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", tokens: Tokens) -> None:
+        self._pool = pool
+        self._tokens = tokens
+        self._number: int | None = None
+
+    async def round(self) -> int:
+        """Drops the tokens of tenants that were changed since the last round. For a periodic loop."""
+        with store_errors():
+            async with self._pool.acquire(timeout=_POOL_SECONDS) as lent:
+                connection = cast("Connection", lent)
+                if self._number is None:
+                    self._number = await tenant_changes.newest_change(connection)
+                    # What was lent before this first look may be older than a change that it does not show.
+                    self._tokens.drop_all()
+                    return 0
+                changed = await tenant_changes.changed_since(connection, self._number, _CHANGES_AT_ONCE)
+        for tenant_id, number in changed:
+            self._tokens.drop(tenant_id)
+            self._number = number
+        return len(changed) if len(changed) == _CHANGES_AT_ONCE else 0
