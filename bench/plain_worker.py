@@ -14,8 +14,8 @@ from arq.connections import RedisSettings
 from arq.worker import Worker, func
 
 from services.meshkit.queue import dumps, loads
-from services.processor.sources.graph import QUERY
-from services.processor.sources.graph_mapping import map_message
+from services.processor.mail.sources.graph import QUERY
+from services.processor.mail.sources.graph_mapping import map_message
 
 TABLE = """
     CREATE TABLE IF NOT EXISTS processor.plain_events (

@@ -21,7 +21,8 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
-from services.processor.commit import Commits
+from services.processor.mail.commit import Commits
+from services.processor.mail.sync import ProviderWork
 from services.processor.mailbox.dispatcher import Desk
 from services.processor.mailbox.inbox_client import Inbox
 from services.processor.mailbox.poll_schedule import Schedule
@@ -31,7 +32,6 @@ from services.processor.mailbox.token_cache import Tokens
 from services.processor.mailbox.token_dropper import TokenDropper
 from services.processor.mailbox.worker import MailboxWorker
 from services.processor.migrate import migrations
-from services.processor.provider_work import ProviderWork
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)

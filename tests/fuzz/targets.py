@@ -13,12 +13,12 @@ from services.ingest.webhooks.microsoft import GraphChange, parse_notifications
 from services.meshkit.errors import PageTokenInvalid
 from services.meshkit.pages import PageTokens
 from services.processor.errors import CursorInvalid
-from services.processor.message.addresses import parse_addresses
-from services.processor.message.bounds import EVENT_BYTES, fit
-from services.processor.message.headers import Headers, automation, importance
-from services.processor.message.html import sanitize, to_text
-from services.processor.message.words import decode_bytes, decode_words
-from services.processor.sources import gmail_mapping, graph_mapping
+from services.processor.mail.message.addresses import parse_addresses
+from services.processor.mail.message.bounds import EVENT_BYTES, fit
+from services.processor.mail.message.headers import Headers, automation, importance
+from services.processor.mail.message.html import sanitize, to_text
+from services.processor.mail.message.words import decode_bytes, decode_words
+from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.stream.cursor import read_cursor
 
 Target = Callable[[bytes], None]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.processor.message.html import cut, sanitize
+from services.processor.mail.message.html import cut, sanitize
 
 ACTING_TAGS = frozenset({
     "script", "style", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "input", "button",

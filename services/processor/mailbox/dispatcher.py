@@ -11,10 +11,10 @@ import structlog
 
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.errors import MeshError
-from services.processor.commit import Commits
+from services.processor.mail.commit import Commits
+from services.processor.mail.store import lookups
 from services.processor.mailbox.inbox_client import Inbox
 from services.processor.settings import ProcessorSettings
-from services.processor.store import lookups
 
 logger = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.processor.commit import Commits
+from services.processor.mail.commit import Commits
 from services.processor.mailbox.inbox_client import Inbox
 from services.processor.mailbox.store import mailboxes
 from services.processor.settings import ProcessorSettings

@@ -14,10 +14,13 @@ from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
 from services.meshkit.tracing import span
-from services.processor.commit import Commits
-from services.processor.context import MailboxContext
-from services.processor.coverage import Coverage
-from services.processor.known import Hint
+from services.processor.mail.commit import Commits
+from services.processor.mail.context import MailboxContext
+from services.processor.mail.coverage import Coverage
+from services.processor.mail.recovery import Trouble
+from services.processor.mail.state import Hint
+from services.processor.mail.store import lookups
+from services.processor.mail.sync import ProviderWork
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.inbox_client import GivenBack, Inbox
 from services.processor.mailbox.lease import Hold, HoldLostError
@@ -25,10 +28,7 @@ from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
 from services.processor.mailbox.token_cache import Tokens
 from services.processor.metrics import HELD, STEP_SECONDS
-from services.processor.provider_work import ProviderWork
 from services.processor.settings import ProcessorSettings
-from services.processor.store import lookups
-from services.processor.trouble import Trouble
 
 logger = structlog.get_logger(__name__)
 

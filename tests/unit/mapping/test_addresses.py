@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.processor.message.addresses import parse_addresses
+from services.processor.mail.message.addresses import parse_addresses
 
 Parsed = list[tuple[str, str, str]]
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.processor.v1 import event_pb2 as processor_pb2
 from mailmesh.processor.v1 import event_service_pb2
-from services.processor.message.bounds import EVENT_BYTES, fit
-from services.processor.sources import gmail_mapping, graph_mapping
-from services.processor.sources.mapped import MappedMessage
+from services.processor.mail.message.bounds import EVENT_BYTES, fit
+from services.processor.mail.sources import gmail_mapping, graph_mapping
+from services.processor.mail.sources.mapped import MappedMessage
 
 Map = Callable[[Any], MappedMessage]
 MAPPINGS = [graph_mapping.map_message, gmail_mapping.map_message]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mailmesh.mail.v1 import message_pb2 as pb2
-from services.processor.message.headers import Headers, automation, importance
+from services.processor.mail.message.headers import Headers, automation, importance
 
 
 def headers(*fields: tuple[str, str]) -> Headers:

@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from services.processor.message.bodies import Part, make_body
-from services.processor.message.bounds import Cuts
-from services.processor.message.html import cut, sanitize, to_text
+from services.processor.mail.message.bodies import Part, make_body
+from services.processor.mail.message.bounds import Cuts
+from services.processor.mail.message.html import cut, sanitize, to_text
 
 
 @pytest.mark.parametrize(("source", "expected"), [

@@ -9,8 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.processor.message import raw
-from services.processor.message.raw import bounded_struct
+from services.processor.mail.message import raw
+from services.processor.mail.message.raw import bounded_struct
 
 ROOM = 1024 * 1024
 TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from('\0\n"'), max_size=20)

@@ -13,8 +13,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from mailmesh.mail.v1 import event_pb2, message_pb2
-from services.processor.sources import gmail_mapping, graph_mapping
-from services.processor.sources.mapped import MappedMessage
+from services.processor.mail.sources import gmail_mapping, graph_mapping
+from services.processor.mail.sources.mapped import MappedMessage
 
 DATA = Path(__file__).parents[2] / "data"
 MAPPINGS = {"ms365": graph_mapping.map_message, "googlews": gmail_mapping.map_message}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.processor.message.fields import clean
-from services.processor.message.words import base64url, decode_bytes, decode_words
+from services.processor.mail.message.fields import clean
+from services.processor.mail.message.words import base64url, decode_bytes, decode_words
 
 
 @pytest.mark.parametrize(("value", "expected"), [

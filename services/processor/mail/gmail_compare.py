@@ -1,0 +1,172 @@
+"""Comparing a Google mailbox with what is known: by history, and by time when Gmail has forgotten the cursor."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.connection import Connection
+from services.processor.mail.commit import Sighting
+from services.processor.mail.context import MailboxContext
+from services.processor.mail.gmail_history import read_history
+from services.processor.mail.origin import Origin
+from services.processor.mail.sources.findings import Found
+from services.processor.mail.sources.gmail import GmailMailbox
+from services.processor.mail.state import LISTED, RECONCILIATION, UPDATED, Hint
+from services.processor.mail.store import messages
+from services.processor.mailbox.store import mailboxes
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Where a comparison by time stands; kept with the mailbox, so that any worker goes on with it.
+
+    Args:
+        target: The history id from before it began: the cursor when it is done.
+        since: Only what the mailbox got since then.
+        started_at: When it began.
+        page_token: The next page of the list.
+        is_listed: The list is through; now for what is known and was not in it.
+        after: The last message of that second part.
+    """
+
+    target: int
+    since: datetime
+    started_at: datetime
+    page_token: str = ""
+    is_listed: bool = False
+    after: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """As it is kept."""
+        return {**self.__dict__, "since": self.since.isoformat(), "started_at": self.started_at.isoformat()}
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Comparison":
+        """As it was kept."""
+        times = {name: datetime.fromisoformat(row[name]) for name in ("since", "started_at")}
+        return cls(**{**row, **times})
+
+
+async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2.InboxItem) -> bool:
+    """Compares the mailbox, for a bounded time.
+
+    Returns:
+        True when it is done, False when it is to go on later.
+
+    Raises:
+        SourceError: Trouble that concerns the whole mailbox.
+    """
+    origin = Origin.of(item, RECONCILIATION)
+    asked = item.reconcile.since.ToDatetime(UTC) if item.reconcile.HasField("since") else None
+    if context.mailbox.resync is None and asked is None and await read_history(context, gmail, origin):
+        return True
+    return await compare(context, gmail, origin, asked)
+
+
+async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, since: datetime | None = None) -> bool:
+    """Compares by time: what the mailbox got since coverage, or since the cursor was last at the end, is listed.
+
+    Returns:
+        True when it is done and history was read to its end, False when it is to go on later.
+
+    Raises:
+        SourceError: Trouble that concerns the whole mailbox.
+    """
+    deadline = time.monotonic() + context.settings.slice_seconds
+    state = Comparison.of(context.mailbox.resync) if context.mailbox.resync else await _begin(context, gmail, since)
+    while not state.is_listed:
+        state = await _list(context, gmail, state, origin)
+        if time.monotonic() > deadline:
+            return False
+    while await _look_for_gone(context, gmail, state, origin):
+        assert context.mailbox.resync is not None  # noqa: S101 - just written
+        state = Comparison.of(context.mailbox.resync)
+        if time.monotonic() > deadline:
+            return False
+    return await read_history(context, gmail, origin)
+
+
+async def _begin(context: MailboxContext, gmail: GmailMailbox, since: datetime | None) -> Comparison:
+    """The history id is had first: what happens while the list is read is in the history after it."""
+    now = context.clock.now()
+    target = await gmail.present_history_id()
+    overlap = timedelta(seconds=context.settings.overlap_seconds)
+    covered = context.mailbox.covered_from or now
+    caught_up = context.mailbox.caught_up_at
+    begin = since or (max(covered, caught_up - overlap) if caught_up else covered)
+    state = Comparison(target, begin, now)
+    await _keep(context, state)
+    logger.info("comparing by time", tenant_id=context.tenant_id, since=begin.isoformat())
+    return state
+
+
+async def _list(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> Comparison:
+    ids, token = await gmail.listed_since(state.since, state.page_token, context.settings.page_size)
+    step = context.settings.commit_messages
+    for begin in range(0, len(ids), step):
+        await _look(context, gmail, ids[begin : begin + step], origin)
+    following = replace(state, page_token=token, is_listed=not token)
+    await _keep(context, following)
+    return following
+
+
+async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str], origin: Origin) -> None:
+    """Fetches listed messages; what is new and not in what is watched is left alone."""
+    async with context.commits.reading() as connection:
+        known = await messages.load(connection, context.tenant_id, ids)
+    fetched = await gmail.fetch(ids)
+    sightings = []
+    for message_id, finding in fetched.findings.items():
+        is_watched = not isinstance(finding, Found) or context.coverage.covers("", finding.mapped.label_ids)
+        if message_id in known or is_watched:
+            kind = UPDATED if message_id in known else LISTED
+            sightings.append(Sighting(_hint(message_id, kind, origin), finding))
+
+    async def seen(connection: Connection) -> None:
+        await messages.mark_seen(connection, context.tenant_id, list(fetched.findings))
+
+    await context.commit(sightings, seen)
+    if fetched.trouble is not None:
+        raise fetched.trouble
+
+
+async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> bool:
+    """Looks for messages that are known and were not listed; ends the comparison when there are no more."""
+    async with context.commits.reading() as connection:
+        ids = await messages.received_since(
+            connection, context.tenant_id, state.since, state.started_at, state.after, context.settings.commit_messages
+        )
+    if ids:
+        await context.look_at_all(gmail, [_hint(message_id, UPDATED, origin) for message_id in ids])
+        await _keep(context, replace(state, after=ids[-1]))
+        return True
+
+    async def finish(connection: Connection) -> None:
+        await mailboxes.set_resync(connection, context.tenant_id, None)
+        await mailboxes.set_history(connection, context.tenant_id, state.target)
+
+    await context.note(finish)
+    end = max(state.target, context.mailbox.history_id or 0)
+    context.mailbox = replace(context.mailbox, resync=None, history_id=end)
+    return False
+
+
+async def _keep(context: MailboxContext, state: Comparison) -> None:
+    row = state.row()
+
+    async def note(connection: Connection) -> None:
+        await mailboxes.set_resync(connection, context.tenant_id, row)
+
+    await context.note(note)
+    context.mailbox = replace(context.mailbox, resync=row)
+
+
+def _hint(message_id: str, kind: str, origin: Origin) -> Hint:
+    return Hint(message_id, frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION)

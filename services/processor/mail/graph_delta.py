@@ -1,0 +1,211 @@
+"""Comparing a Microsoft mailbox with what is known: Graph's delta, folder by folder."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.connection import Connection
+from services.processor.mail.context import MailboxContext
+from services.processor.mail.coverage import Coverage
+from services.processor.mail.origin import Origin
+from services.processor.mail.sources.graph import DeltaPage, GraphMailbox
+from services.processor.mail.state import CREATED, DELETED, RECONCILIATION, UPDATED, Hint, Known
+from services.processor.mail.store import folders, messages
+from services.processor.mail.store.folders import FolderCursor
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.provider_http import JSON
+
+logger = structlog.get_logger(__name__)
+
+
+async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2.InboxItem) -> bool:
+    """Compares the mailbox, for a bounded time: the list of folders when all mail is watched, then each folder.
+
+    Returns:
+        True when it is done, False when it is to go on later.
+
+    Raises:
+        SourceError: Trouble that concerns the whole mailbox.
+    """
+    deadline = time.monotonic() + context.settings.slice_seconds
+    asked_at = item.received_at.ToDatetime(UTC)
+    origin = Origin.of(item, RECONCILIATION)
+    for cursor in await _watched(context, graph):
+        if cursor.completed_at is not None and cursor.completed_at >= asked_at:
+            continue
+        if not await _compare(context, graph, cursor, origin, deadline):
+            return False
+    return True
+
+
+async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderCursor]:
+    """The folders to compare, each with how far it has come."""
+    if context.coverage.is_all_mail and context.hold.watches:
+        ids = await graph.folders()
+    else:
+        named = {watch.folder_id for watch in context.hold.watches}
+        ids = [context.coverage.folders.get(name, name) for name in sorted(named)]
+
+    async def add(connection: Connection) -> None:
+        for folder_id in ids:
+            await folders.add(connection, context.tenant_id, folder_id, "")
+
+    await context.note(add)
+    async with context.commits.reading() as connection:
+        known = {cursor.folder_id: cursor for cursor in await folders.load(connection, context.tenant_id)}
+    return [known[folder_id] for folder_id in ids]
+
+
+async def _compare(
+    context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin, deadline: float
+) -> bool:
+    """Reads a folder's round to its end, or until the time is over."""
+    if cursor.is_complete:
+        cursor = replace(cursor, round_started_at=context.clock.now())
+    while True:
+        try:
+            page = await graph.delta(cursor.folder_id, cursor.link, context.settings.page_size)
+        except SourceError as exc:
+            if exc.remedy is Remedy.MISSING:
+                return await _gone(context, cursor)
+            if exc.remedy is not Remedy.CURSOR_LOST or not cursor.link:
+                raise
+            cursor = await _restarted(context, cursor)
+            continue
+        await _work_page(context, graph, cursor, page, origin)
+        if page.is_last:
+            await _complete(context, graph, cursor, page.link, origin)
+            return True
+        cursor = await _moved(context, cursor, page.link)
+        if time.monotonic() > deadline:
+            return False
+
+
+async def _restarted(context: MailboxContext, cursor: FolderCursor) -> FolderCursor:
+    async def note(connection: Connection) -> None:
+        await folders.restart(connection, context.tenant_id, cursor.folder_id)
+
+    logger.warning("delta cursor lost", tenant_id=context.tenant_id)
+    await context.note(note)
+    return replace(cursor, link="", is_full=True, round_started_at=context.clock.now())
+
+
+async def _moved(context: MailboxContext, cursor: FolderCursor, link: str) -> FolderCursor:
+    async def note(connection: Connection) -> None:
+        await folders.move(connection, context.tenant_id, cursor.folder_id, link, cursor.round_started_at)
+
+    await context.note(note)
+    return replace(cursor, link=link)
+
+
+async def _work_page(
+    context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, page: DeltaPage, origin: Origin
+) -> None:
+    """Fetches what differs from what is known; what was there before coverage began is only recorded."""
+    ids = [str(entry["id"]) for entry in page.entries]
+    async with context.commits.reading() as connection:
+        known = await messages.load(connection, context.tenant_id, ids)
+    old = [_known(entry) for entry in page.entries if _is_old(entry, known, context.coverage, cursor)]
+    recorded = {message.message_id for message in old}
+    hints = []
+    for entry in page.entries:
+        kind = _kind(entry, known.get(str(entry["id"])))
+        if kind and str(entry["id"]) not in recorded:
+            hints.append(
+                Hint(str(entry["id"]), frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION)
+            )
+
+    async def note(connection: Connection) -> None:
+        await messages.record(connection, context.tenant_id, old)
+        if cursor.is_full:
+            await messages.mark_seen(connection, context.tenant_id, list(known))
+
+    await context.note(note)
+    await _look(context, graph, hints)
+
+
+async def _look(context: MailboxContext, graph: GraphMailbox, hints: Sequence[Hint]) -> None:
+    step = context.settings.commit_messages
+    for begin in range(0, len(hints), step):
+        await context.look_at_all(graph, hints[begin : begin + step])
+
+
+async def _look_for_gone(context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin) -> None:
+    """After a listing that had to begin anew: what is known in the folder and was not in it moved away or is gone."""
+    after = ""
+    while True:
+        async with context.commits.reading() as connection:
+            ids = await messages.unseen(
+                connection,
+                context.tenant_id,
+                cursor.folder_id,
+                cursor.round_started_at,
+                after,
+                context.settings.commit_messages,
+            )
+        if not ids:
+            return
+        await _look(context, graph, [_gone_hint(message_id, origin) for message_id in ids])
+        after = ids[-1]
+
+
+async def _complete(
+    context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, link: str, origin: Origin
+) -> None:
+    if cursor.is_full and cursor.has_baseline:
+        await _look_for_gone(context, graph, cursor, origin)
+
+    async def note(connection: Connection) -> None:
+        await folders.complete(connection, context.tenant_id, cursor.folder_id, link, cursor.round_started_at)
+
+    await context.note(note)
+    listed = frozenset({*context.coverage.listed, cursor.folder_id})
+    context.coverage = replace(context.coverage, listed=listed)
+
+
+async def _gone(context: MailboxContext, cursor: FolderCursor) -> bool:
+    """The folder was deleted; what was in it is told of where it went."""
+    logger.info("folder is gone", tenant_id=context.tenant_id)
+    await context.note(lambda connection: folders.forget(connection, context.tenant_id, [cursor.folder_id]))
+    return True
+
+
+def _gone_hint(message_id: str, origin: Origin) -> Hint:
+    return Hint(message_id, frozenset({DELETED}), origin.received_at, origin.correlation_id, RECONCILIATION)
+
+
+def _kind(entry: JSON, known: Known | None) -> str:
+    """What an entry tells, empty when it tells nothing new."""
+    if "@removed" in entry:
+        return DELETED if known is not None else ""
+    if known is None:
+        return CREATED
+    return "" if entry.get("changeKey") == known.version else UPDATED
+
+
+def _is_old(entry: JSON, known: dict[str, Known], coverage: Coverage, cursor: FolderCursor) -> bool:
+    if str(entry["id"]) in known or "@removed" in entry or cursor.has_baseline:
+        return False
+    return coverage.is_older(cursor.folder_id, _received_at(entry))
+
+
+def _known(entry: JSON) -> Known:
+    return Known(
+        str(entry["id"]),
+        version=str(entry.get("changeKey") or ""),
+        folder_id=str(entry.get("parentFolderId") or ""),
+        mail_received_at=_received_at(entry),
+    )
+
+
+def _received_at(entry: JSON) -> datetime | None:
+    text = str(entry.get("receivedDateTime") or "")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,86 @@
+"""Work on a Microsoft mailbox: notifications become events."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+
+from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.processor.connection import Connection
+from services.processor.mail.context import MailboxContext
+from services.processor.mail.sources.graph import GraphMailbox
+from services.processor.mail.state import Hint
+from services.processor.mail.store import folders
+from services.processor.mailbox.failures import Remedy, SourceError
+
+
+def hints_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, Hint]:
+    """One hint for each message that the items speak of, in the order in which they were first told."""
+    hints: dict[str, Hint] = {}
+    for item in items:
+        hint = hint_of(item)
+        hints[hint.message_id] = hint.merged(hints.get(hint.message_id))
+    return hints
+
+
+def hint_of(item: item_pb2.InboxItem) -> Hint:
+    """What one notification tells."""
+    mail = item.mail
+    return Hint(
+        mail.message_id,
+        frozenset({mail.event_type.removeprefix("mail.")}),
+        item.received_at.ToDatetime(UTC),
+        item.correlation_id or mail.correlation_id,
+        subscription_ids=tuple(mail.subscription_ids),
+        version=version_of(mail.version),
+        notification=mail.raw if mail.HasField("raw") else None,
+    )
+
+
+def version_of(etag: str) -> str:
+    """The change key in an etag: W/"CQAA..." names the version CQAA..."""
+    return etag.removeprefix("W/").strip('"')
+
+
+async def work_notifications(context: MailboxContext, graph: GraphMailbox) -> None:
+    """Fetches and commits what the hold's notifications speak of, a bounded number of messages at a time.
+
+    Raises:
+        SourceError: Trouble that concerns the whole mailbox; the items that are not done stay in the hold.
+    """
+    items = [item for item in context.hold.waiting if item.WhichOneof("content") == "mail"]
+    hints = hints_of(items)
+    ids = list(hints)
+    for begin in range(0, len(ids), context.settings.commit_messages):
+        chunk = ids[begin : begin + context.settings.commit_messages]
+        fetched = await context.look(graph, [hints[message_id] for message_id in chunk])
+        await context.hold.done(item.item_id for item in items if item.mail.message_id in fetched.findings)
+        if fetched.trouble is not None:
+            raise fetched.trouble
+
+
+async def resolve_folders(
+    context: MailboxContext, graph: GraphMailbox, known: Sequence[folders.FolderCursor]
+) -> Mapping[str, str]:
+    """Finds the ids of the folders that subscriptions call by a well-known name; asked once for each.
+
+    Returns:
+        Ids by name. A folder that is gone is not in it.
+    """
+    names = {cursor.alias: cursor.folder_id for cursor in known if cursor.alias}
+    ids = {cursor.folder_id for cursor in known}
+    for watch in context.hold.watches:
+        name = watch.folder_id
+        if not name or name in names or name in ids:
+            continue
+        try:
+            folder_id = str((await graph.folder(name))["id"])
+        except SourceError as exc:
+            if exc.remedy is not Remedy.MISSING:
+                raise
+            continue
+        names[name] = folder_id
+
+        async def add(connection: Connection, folder_id: str = folder_id, name: str = name) -> None:
+            await folders.add(connection, context.tenant_id, folder_id, "" if name == folder_id else name)
+
+        await context.note(add)
+    return names

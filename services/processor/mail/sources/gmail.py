@@ -1,0 +1,164 @@
+"""Gmail over HTTP: messages, history, lists, the profile. What the answers mean is said elsewhere."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+from services.meshkit.loops import for_each
+from services.processor.mail.sources.findings import Fetched, Finding, finding_of, mapped_by
+from services.processor.mail.sources.gmail_mapping import detached_bodies, map_message
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import GOOGLEWS, Remedy, Rule, SourceError
+from services.processor.mailbox.provider_http import JSON
+from services.processor.metrics import STEP_SECONDS
+
+GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
+_TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
+_PATIENCE_SECONDS = 2.0
+_BODIES = 8  # of one mail, held back by Gmail
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """One page of history.
+
+    Args:
+        records: As Gmail gave them, oldest first.
+        history_id: The mailbox's history id when the page was made.
+        next_token: For the next page; empty on the last.
+    """
+
+    records: Sequence[JSON]
+    history_id: int
+    next_token: str
+
+
+class Quota:
+    """The quota of one mailbox, as a bucket that fills over a minute.
+
+    Args:
+        units_per_minute: What the provider gives.
+    """
+
+    def __init__(self, units_per_minute: int) -> None:
+        self._most = float(units_per_minute)
+        self._left = float(units_per_minute)
+        self._at = time.monotonic()
+
+    def wait_for(self, units: int) -> float:
+        """Takes units and says how many seconds to wait first; takes nothing when that is longer than two seconds."""
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
+        self._at = now
+        seconds = max(0.0, (units - self._left) * 60 / self._most)
+        if seconds <= _PATIENCE_SECONDS:
+            self._left -= units
+        return seconds
+
+
+class GmailMailbox:
+    """One mailbox at Gmail.
+
+    Args:
+        access: The mailbox's calls.
+        base_url: The Gmail API with its version.
+        quota: What is left of the mailbox's minute.
+        at_once: Fetches at the same time.
+    """
+
+    def __init__(self, access: MailboxAccess, base_url: str, quota: Quota, at_once: int) -> None:
+        self.access = access
+        self._base = f"{base_url}/users/me"
+        self._quota = quota
+        self._at_once = at_once
+
+    async def fetch(self, message_ids: Sequence[str]) -> Fetched:
+        """Looks for messages, several at a time. Raises nothing of the provider's."""
+        findings: dict[str, Finding] = {}
+        whole: list[SourceError] = []
+
+        async def one(message_id: str) -> None:
+            if whole:
+                return
+            try:
+                findings[message_id] = await self._fetch_one(message_id)
+            except SourceError as exc:
+                whole.append(exc)
+
+        with STEP_SECONDS.labels("fetch").time():
+            await for_each(message_ids, one, at_once=min(self._at_once, max(1, len(message_ids))))
+        return Fetched(findings, whole[0] if whole else None)
+
+    async def history(self, start_id: int, page_token: str, page_size: int) -> HistoryPage:
+        """Reads a page of what happened after a history id.
+
+        Raises:
+            SourceError: With `CURSOR_LOST` when Gmail no longer knows the id.
+        """
+        params: dict[str, object] = {"startHistoryId": str(start_id), "historyTypes": _TYPES, "maxResults": page_size}
+        if page_token:
+            params["pageToken"] = page_token
+        try:
+            answer = await self._call("history", "/history", HISTORY_UNITS, params)
+        except SourceError as exc:
+            if exc.remedy is not Remedy.MISSING:
+                raise
+            rule = Rule(GOOGLEWS, {404}, (), Remedy.CURSOR_LOST, exc.reason)
+            raise SourceError(rule, "Gmail no longer knows the history id") from exc
+        return HistoryPage(
+            answer.get("history") or (), int(answer.get("historyId") or 0), answer.get("nextPageToken") or ""
+        )
+
+    async def present_history_id(self) -> int:
+        """The mailbox's history id now. Raises `SourceError`."""
+        return int((await self._call("profile", "/profile", PROFILE_UNITS))["historyId"])
+
+    async def listed_since(self, since: datetime, page_token: str, page_size: int) -> tuple[list[str], str]:
+        """Reads a page of the ids of messages received since a time, spam and trash included.
+
+        Returns:
+            The ids, newest first, and the next page's token, empty at the end.
+
+        Raises:
+            SourceError: As the table of failures has it.
+        """
+        params: dict[str, object] = {
+            "q": f"after:{int((since - timedelta(seconds=1)).timestamp())}",
+            "includeSpamTrash": "true",
+            "maxResults": page_size,
+        }  # fmt: skip
+        if page_token:
+            params["pageToken"] = page_token
+        answer = await self._call("list", "/messages", LIST_UNITS, params)
+        return [str(entry["id"]) for entry in answer.get("messages") or ()], answer.get("nextPageToken") or ""
+
+    async def _fetch_one(self, message_id: str) -> Finding:
+        try:
+            raw = await self._call("message", f"/messages/{message_id}", GET_UNITS, {"format": "full"})
+            await self._put_in_bodies(message_id, raw)
+        except SourceError as exc:
+            return finding_of(exc)
+        return mapped_by(map_message, GOOGLEWS, raw)
+
+    async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:
+        """Fetches the bodies that Gmail holds back because they are large. One that cannot be had counts as cut."""
+        for attachment_id, body in itertools.islice(detached_bodies(raw), _BODIES):
+            path = f"/messages/{message_id}/attachments/{quote(attachment_id, safe='')}"
+            try:
+                body["data"] = (await self._call("attachment", path, GET_UNITS)).get("data")
+            except SourceError as exc:
+                if exc.remedy not in (Remedy.MISSING, Remedy.PERMANENT):
+                    raise
+
+    async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
+        seconds = self._quota.wait_for(units)
+        if seconds > _PATIENCE_SECONDS:
+            rule = Rule(GOOGLEWS, {429}, (), Remedy.THROTTLED, "PROVIDER_THROTTLED")
+            raise SourceError(rule, "the mailbox's own quota is used up", timedelta(seconds=seconds))
+        if seconds:
+            await asyncio.sleep(seconds)
+        return await self.access.call(operation, f"{self._base}{path}", params=params)

@@ -1,0 +1,91 @@
+"""Gmail's message to the contract's mail: pure, and never an exception whatever the object holds."""
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+from mailmesh.mail.v1 import message_pb2
+from services.processor.mail.message.addresses import parse_addresses
+from services.processor.mail.message.bodies import make_body
+from services.processor.mail.message.bounds import Cuts, bound, raw_budget
+from services.processor.mail.message.fields import epoch_milliseconds, members, number, text, texts, timestamp
+from services.processor.mail.message.headers import Headers, automation, importance
+from services.processor.mail.message.mime import MimeTree
+from services.processor.mail.message.raw import bounded_struct
+from services.processor.mail.sources.mapped import MappedMessage
+
+LABEL_UNREAD = "UNREAD"
+LABEL_DRAFT = "DRAFT"
+
+
+def map_message(raw: dict[str, Any]) -> MappedMessage:
+    """Maps a message as Gmail gives it in the format `full`.
+
+    Args:
+        raw: The object. Bodies that Gmail holds back as attachments (`detached_bodies`) are used when their `data` was
+            put beside the `attachmentId`.
+
+    Returns:
+        The mail within its bounds. What the object lacks, or has in another shape, is empty.
+    """
+    tree, cuts = MimeTree(members(raw, "payload")), Cuts()
+    headers, labels = tree.headers, sorted(set(texts(raw, "labelIds")))
+    body = make_body(tree.shown(), cuts)
+    message = message_pb2.MailMessage(
+        subject=headers.words("Subject"),
+        sent_at=timestamp(headers.date()),
+        mail_received_at=timestamp(received := epoch_milliseconds(number(raw, "internalDate"))),
+        headers=[message_pb2.Header(name=name, value=value) for name, value in headers.fields],
+        preview=html.unescape(text(raw, "snippet")),
+        importance=importance(headers),
+        is_read=LABEL_UNREAD not in labels,
+        is_draft=LABEL_DRAFT in labels,
+        label_ids=labels,
+        attachments=tree.attachments(body.html),
+        size_bytes=number(raw, "sizeEstimate"),
+        automation=automation(headers),
+        body=body,
+    )
+    _set_people(message, headers)
+    _set_threading(message, raw, headers)
+    bound(message, cuts)
+    struct, left_out = bounded_struct(raw, raw_budget(message))
+    cuts.is_raw_cut, cuts.left_out_bytes = left_out > 0, cuts.left_out_bytes + left_out
+    return MappedMessage(
+        message=message,
+        version=text(raw, "historyId"),
+        folder_id="",
+        label_ids=tuple(labels),
+        is_draft=message.is_draft,
+        received_at=received,
+        truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
+        raw=struct,
+    )
+
+
+def detached_bodies(raw: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Finds the bodies that Gmail holds back because they are large.
+
+    Yields:
+        The attachment id to fetch, and the part's `body`, to put the fetched `data` into.
+    """
+    yield from MimeTree(members(raw, "payload")).detached()
+
+
+def _set_people(message: message_pb2.MailMessage, headers: Headers) -> None:
+    authors, senders = parse_addresses(headers.first("From")), parse_addresses(headers.first("Sender"))
+    if authors:
+        message.from_address.CopyFrom(authors[0])
+    if senders and (not authors or senders[0].address.casefold() != authors[0].address.casefold()):
+        message.sender.CopyFrom(senders[0])
+    for name, recipients in (
+        ("To", message.to), ("Cc", message.cc), ("Bcc", message.bcc), ("Reply-To", message.reply_to),
+    ):  # fmt: skip
+        recipients.extend(parse_addresses(", ".join(headers.all(name))))
+
+
+def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:
+    message.internet_message_id = next(iter(headers.message_ids("Message-ID")), "")
+    message.in_reply_to = next(iter(headers.message_ids("In-Reply-To")), "")
+    message.references.extend(headers.message_ids("References"))
+    message.thread.provider_thread_id = text(raw, "threadId")

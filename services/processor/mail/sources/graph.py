@@ -1,0 +1,176 @@
+"""Microsoft Graph over HTTP: messages by immutable id, folders, delta. What the answers mean is said elsewhere."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from services.processor.mail.sources.findings import Fetched, Finding, finding_of, mapped_by
+from services.processor.mail.sources.graph_mapping import map_message
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import MS365, SourceError, classify
+from services.processor.mailbox.provider_http import JSON, failure
+from services.processor.metrics import STEP_SECONDS
+
+logger = structlog.get_logger(__name__)
+
+REQUESTS_AT_ONCE = 4
+"""Outlook serves four requests at once per app and mailbox, and runs what a batch holds four at a time."""
+BATCH_MAX = 20
+FOLDERS_MAX = 2000
+_FIELDS = (
+    "id,changeKey,internetMessageId,conversationId,parentFolderId,subject,bodyPreview,body,from,sender,toRecipients,"
+    "ccRecipients,bccRecipients,replyTo,receivedDateTime,sentDateTime,hasAttachments,importance,isRead,isDraft,categories,"
+    "internetMessageHeaders,webLink,createdDateTime,lastModifiedDateTime,flag,inferenceClassification"
+)
+_EXPAND = (
+    "attachments($select=id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId),"
+    "singleValueExtendedProperties($filter=id eq 'Integer 0xE08')"
+)
+_IMMUTABLE = 'IdType="ImmutableId"'
+_DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"
+
+
+@dataclass(frozen=True)
+class DeltaPage:
+    """One page of a delta round.
+
+    Args:
+        entries: Messages with few fields, or `@removed`.
+        link: Where to go on: the next page, or the next round.
+        is_last: The round is over; `link` begins the next one.
+    """
+
+    entries: Sequence[JSON]
+    link: str
+    is_last: bool
+
+
+class GraphMailbox:
+    """One mailbox at Graph.
+
+    Args:
+        access: The mailbox's calls.
+        base_url: Graph with its version.
+    """
+
+    def __init__(self, access: MailboxAccess, base_url: str) -> None:
+        self.access = access
+        self._base = base_url
+
+    async def fetch(self, message_ids: Sequence[str]) -> Fetched:
+        """Looks for messages: one by GET, several by `$batch`, one at a time. Raises nothing of the provider's."""
+        findings: dict[str, Finding] = {}
+        for begin in range(0, len(message_ids), BATCH_MAX):
+            ids = message_ids[begin : begin + BATCH_MAX]
+            try:
+                with STEP_SECONDS.labels("fetch").time():
+                    fetched = await (self._fetch_batch(ids) if len(ids) > 1 else self._fetch_one(ids[0]))
+            except SourceError as exc:
+                return Fetched(findings, exc)
+            findings |= fetched.findings
+            if fetched.trouble is not None:
+                return Fetched(findings, fetched.trouble)
+        return Fetched(findings)
+
+    async def folder(self, name: str) -> JSON:
+        """Reads a folder by id or well-known name. Raises `SourceError`."""
+        return await self.access.call(
+            "folder", f"{self._base}/me/mailFolders/{quote(name, safe='')}", params={"$select": "id,displayName"}
+        )
+
+    async def folders(self) -> list[str]:
+        """Lists the ids of all folders, children included, 2,000 at most. Raises `SourceError`."""
+        found: list[str] = []
+        parents = [f"{self._base}/me/mailFolders"]
+        while parents and len(found) < FOLDERS_MAX:
+            for folder in await self._pages(parents.pop()):
+                found.append(str(folder["id"]))
+                if folder.get("childFolderCount"):
+                    parents.append(f"{self._base}/me/mailFolders/{quote(str(folder['id']), safe='')}/childFolders")
+        return found[:FOLDERS_MAX]
+
+    async def delta(self, folder_id: str, link: str, page_size: int) -> DeltaPage:
+        """Reads one page of a folder's changes.
+
+        Args:
+            folder_id: The folder.
+            link: From the page before; empty begins with all that is in the folder.
+            page_size: The most entries.
+
+        Raises:
+            SourceError: With `CURSOR_LOST` when Graph no longer knows the link.
+        """
+        url = link or f"{self._base}/me/mailFolders/{quote(folder_id, safe='')}/messages/delta"
+        prefer = {"prefer": f"{_IMMUTABLE}, odata.maxpagesize={page_size}"}
+        answer = await self.access.call(
+            "delta", url, params=None if link else {"$select": _DELTA_FIELDS}, headers=prefer
+        )
+        following = answer.get("@odata.nextLink")
+        if not (following or answer.get("@odata.deltaLink")):
+            raise classify(MS365, 0, ["delta_without_link"])
+        entries = [entry for entry in answer.get("value") or () if isinstance(entry, dict) and entry.get("id")]
+        return DeltaPage(entries, str(following or answer["@odata.deltaLink"]), not following)
+
+    async def _pages(self, url: str) -> list[JSON]:
+        params: dict[str, Any] | None = {
+            "$select": "id,childFolderCount",
+            "$top": "200",
+            "includeHiddenFolders": "true",
+        }
+        found: list[JSON] = []
+        while url and len(found) < FOLDERS_MAX:
+            answer = await self.access.call("folders", url, params=params)
+            found += [folder for folder in answer.get("value") or () if isinstance(folder, dict) and folder.get("id")]
+            url, params = str(answer.get("@odata.nextLink") or ""), None
+        return found
+
+    async def _fetch_one(self, message_id: str) -> Fetched:
+        url = f"{self._base}{_message_path(message_id)}"
+        try:
+            raw = await self.access.call("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
+        except SourceError as exc:
+            return Fetched({message_id: finding_of(exc)})
+        return Fetched({message_id: mapped_by(map_message, MS365, raw)})
+
+    async def _fetch_batch(self, ids: Sequence[str]) -> Fetched:
+        requests = [
+            {
+                "id": str(number),
+                "method": "GET",
+                "url": f"{_message_path(message_id)}?{_QUERY_TEXT}",
+                "headers": {"Prefer": _IMMUTABLE},
+            }
+            for number, message_id in enumerate(ids)
+        ]
+        answer = await self.access.call(
+            "batch", f"{self._base}/$batch", method="POST", slots=REQUESTS_AT_ONCE, body={"requests": requests}
+        )
+        return self._taken_apart(ids, answer.get("responses") or ())
+
+    def _taken_apart(self, ids: Sequence[str], responses: Iterable[JSON]) -> Fetched:
+        """Each answer by itself; what concerns the mailbox as a whole is the trouble."""
+        findings: dict[str, Finding] = {}
+        whole: SourceError | None = None
+        for response in responses:
+            message_id = ids[int(response["id"])]
+            status, body = int(response.get("status", 0)), response.get("body")
+            if status == 200:  # noqa: PLR2004 - OK
+                findings[message_id] = mapped_by(map_message, MS365, body)
+                continue
+            error = failure(MS365, status, response.get("headers") or {}, body if isinstance(body, dict) else None)
+            try:
+                findings[message_id] = finding_of(error)
+            except SourceError as exc:
+                whole = exc
+        return Fetched(findings, whole)
+
+
+def _message_path(message_id: str) -> str:
+    return f"/me/messages/{quote(message_id, safe='')}"
+
+
+QUERY = {"$select": _FIELDS, "$expand": _EXPAND}
+_QUERY_TEXT = "&".join(f"{name}={quote(value, safe=',$()=/')}" for name, value in QUERY.items())

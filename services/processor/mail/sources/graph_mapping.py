@@ -1,0 +1,144 @@
+"""Graph's message to the contract's mail: pure, and never an exception whatever the object holds."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from mailmesh.mail.v1 import message_pb2
+from services.processor.mail.message.addresses import make_address
+from services.processor.mail.message.bodies import Part, make_body
+from services.processor.mail.message.bounds import Cuts, bound, raw_budget
+from services.processor.mail.message.fields import clean, flag, iso_time, items, members, number, text, texts, timestamp
+from services.processor.mail.message.headers import Headers, automation, message_ids
+from services.processor.mail.message.raw import bounded_struct
+from services.processor.mail.sources.mapped import MappedMessage
+
+_IMPORTANCE = {
+    "low": message_pb2.IMPORTANCE_LOW,
+    "normal": message_pb2.IMPORTANCE_NORMAL,
+    "high": message_pb2.IMPORTANCE_HIGH,
+}
+_KINDS = {
+    "fileattachment": message_pb2.ATTACHMENT_KIND_FILE,
+    "itemattachment": message_pb2.ATTACHMENT_KIND_ITEM,
+    "referenceattachment": message_pb2.ATTACHMENT_KIND_REFERENCE,
+}
+_MESSAGE_SIZE = re.compile(r"(integer|long)\s+0x0*e08", re.IGNORECASE)
+_ETAG = re.compile(r'(?:W/)?"(.*)"', re.DOTALL)
+_MAX_RECIPIENTS = 20_000
+
+
+def map_message(raw: dict[str, Any]) -> MappedMessage:
+    """Maps a message as Graph gives it.
+
+    Args:
+        raw: The object, with `internetMessageHeaders` selected and the metadata of `attachments` expanded.
+
+    Returns:
+        The mail within its bounds. What the object lacks, or has in another shape, is empty.
+    """
+    cuts, headers = Cuts(), Headers(items(raw, "internetMessageHeaders"))
+    message = message_pb2.MailMessage(
+        subject=" ".join(text(raw, "subject").split()),
+        sent_at=timestamp(iso_time(text(raw, "sentDateTime"))),
+        mail_received_at=timestamp(received := iso_time(text(raw, "receivedDateTime"))),
+        headers=[message_pb2.Header(name=name, value=value) for name, value in headers.fields],
+        preview=text(raw, "bodyPreview"),
+        importance=_IMPORTANCE.get(text(raw, "importance").lower(), message_pb2.IMPORTANCE_UNSPECIFIED),
+        is_read=flag(raw, "isRead"),
+        is_draft=flag(raw, "isDraft"),
+        folder_id=text(raw, "parentFolderId"),
+        categories=texts(raw, "categories"),
+        attachments=_attachments(raw),
+        size_bytes=_size(raw),
+        automation=automation(headers),
+        web_link=link if len(link := text(raw, "webLink")) <= _MAX_LINK_CHARACTERS else "",
+        body=make_body([_body(raw)], cuts),
+    )
+    _set_people(message, raw)
+    _set_threading(message, raw, headers)
+    bound(message, cuts)
+    struct, left_out = bounded_struct(raw, raw_budget(message))
+    cuts.is_raw_cut, cuts.left_out_bytes = left_out > 0, cuts.left_out_bytes + left_out
+    return MappedMessage(
+        message=message,
+        version=_version(raw),
+        folder_id=message.folder_id,
+        label_ids=(),
+        is_draft=message.is_draft,
+        received_at=received,
+        truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
+        raw=struct,
+    )
+
+
+_MAX_LINK_CHARACTERS = 4096
+
+
+def _version(raw: dict[str, Any]) -> str:
+    """`changeKey`, or the same taken out of the etag."""
+    etag = _ETAG.fullmatch(text(raw, "@odata.etag"))
+    return text(raw, "changeKey") or (etag[1] if etag else "")
+
+
+def _set_people(message: message_pb2.MailMessage, raw: dict[str, Any]) -> None:
+    author, sender = _address(members(raw, "from")), _address(members(raw, "sender"))
+    if author is not None:
+        message.from_address.CopyFrom(author)
+    if sender is not None and (author is None or sender.address.casefold() != author.address.casefold()):
+        message.sender.CopyFrom(sender)
+    message.to.extend(_addresses(items(raw, "toRecipients")))
+    message.cc.extend(_addresses(items(raw, "ccRecipients")))
+    message.bcc.extend(_addresses(items(raw, "bccRecipients")))
+    message.reply_to.extend(_addresses(items(raw, "replyTo")))
+
+
+def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:
+    own = [*message_ids(text(raw, "internetMessageId")), *headers.message_ids("Message-ID")]
+    message.internet_message_id = own[0] if own else ""
+    message.in_reply_to = next(iter(headers.message_ids("In-Reply-To")), "")
+    message.references.extend(headers.message_ids("References"))
+    message.thread.provider_thread_id = text(raw, "conversationId")
+
+
+def _addresses(recipients: list[Any]) -> Iterable[message_pb2.Address]:
+    for recipient in recipients[:_MAX_RECIPIENTS]:
+        address = _address(recipient)
+        if address is not None:
+            yield address
+
+
+def _address(recipient: Any) -> message_pb2.Address | None:
+    mailbox = members(recipient, "emailAddress")
+    return make_address(text(mailbox, "address"), text(mailbox, "name"))
+
+
+def _body(raw: dict[str, Any]) -> Part:
+    body = members(raw, "body")
+    content = text(body, "content")
+    if text(body, "contentType").lower() == "html":
+        return Part(html=content or None)
+    return Part(text=content or None)
+
+
+def _attachments(raw: dict[str, Any]) -> Iterable[message_pb2.Attachment]:
+    for attachment in items(raw, "attachments"):
+        name, kind = text(attachment, "name"), text(attachment, "@odata.type").rpartition(".")[2].lower()
+        media = text(attachment, "contentType").partition(";")[0].strip().lower()
+        yield message_pb2.Attachment(
+            attachment_id=text(attachment, "id"),
+            name=clean(name[:1024]),
+            content_type=media[:255] or "application/octet-stream",
+            size_bytes=number(attachment, "size"),
+            is_inline=flag(attachment, "isInline"),
+            content_id=text(attachment, "contentId").strip().strip("<>")[:998],
+            kind=_KINDS.get(kind, message_pb2.ATTACHMENT_KIND_UNSPECIFIED),
+        )
+
+
+def _size(raw: dict[str, Any]) -> int:
+    """PidTagMessageSize, where it was expanded."""
+    for extended in items(raw, "singleValueExtendedProperties"):
+        if _MESSAGE_SIZE.fullmatch(text(extended, "id").strip()):
+            return number(extended, "value")
+    return 0

@@ -1,0 +1,112 @@
+"""Messages that have to be looked at again: too early, gone, not had, or announced without their content."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import asyncpg
+from google.protobuf.struct_pb2 import Struct
+
+from services.processor.connection import Connection
+from services.processor.mail.state import Hint
+
+_COLUMNS = (
+    "message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification, was_watched,"
+    " missing_since, attempts, reason"
+)
+_SAVE = """
+    INSERT INTO processor.lookups (
+        tenant_id, message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification,
+        was_watched, missing_since, attempts, reason, due_at
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    ON CONFLICT (tenant_id, message_id) DO UPDATE SET
+        kinds = excluded.kinds, source = excluded.source, received_at = excluded.received_at,
+        correlation_id = excluded.correlation_id, subscription_ids = excluded.subscription_ids,
+        version = excluded.version, notification = excluded.notification, was_watched = excluded.was_watched,
+        missing_since = excluded.missing_since, attempts = excluded.attempts, reason = excluded.reason,
+        due_at = excluded.due_at
+"""
+
+
+async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, Hint]:
+    """Reads what is remembered about messages, by id."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
+        tenant_id,
+        list(message_ids),
+    )
+    return {row["message_id"]: _hint(row) for row in rows}
+
+
+async def due(connection: Connection, tenant_id: str, limit: int) -> list[Hint]:
+    """Reads what is due of one tenant, oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at LIMIT $2",  # noqa: S608
+        tenant_id,
+        limit,
+    )
+    return [_hint(row) for row in rows]
+
+
+async def due_tenants(connection: Connection, limit: int) -> list[str]:
+    """Reads tenants for which something is due and that are worked and not throttled, longest due first."""
+    rows = await connection.fetch(
+        """
+        SELECT l.tenant_id FROM processor.lookups l
+        JOIN processor.mailboxes m USING (tenant_id)
+        LEFT JOIN processor.tenants t USING (tenant_id)
+        WHERE l.due_at <= now() AND coalesce(m.throttled_until, '-infinity') <= now()
+            AND coalesce(t.status, 'active') IN ('active', 'token_expired')
+        GROUP BY l.tenant_id ORDER BY min(l.due_at) LIMIT $1
+        """,
+        limit,
+    )
+    return [str(row["tenant_id"]) for row in rows]
+
+
+async def save(connection: Connection, tenant_id: str, hints: Iterable[tuple[Hint, datetime]]) -> None:
+    """Remembers messages, each with when to look again."""
+    rows = [
+        (
+            tenant_id, hint.message_id, sorted(hint.kinds), hint.source, hint.received_at, hint.correlation_id,
+            list(hint.subscription_ids), hint.version,
+            None if hint.notification is None else hint.notification.SerializeToString(),
+            hint.was_watched, hint.missing_since, hint.attempts, hint.reason, due_at,
+        )
+        for hint, due_at in hints
+    ]  # fmt: skip
+    if rows:
+        await connection.executemany(_SAVE, rows)
+
+
+async def postpone(connection: Connection, tenant_id: str, until: datetime) -> None:
+    """Puts off all of one tenant that would be due before a time."""
+    await connection.execute(
+        "UPDATE processor.lookups SET due_at = $2 WHERE tenant_id = $1 AND due_at < $2", tenant_id, until
+    )
+
+
+async def remove(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
+    """Forgets messages about which all is said."""
+    if message_ids:
+        await connection.execute(
+            "DELETE FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",
+            tenant_id,
+            list(message_ids),
+        )
+
+
+def _hint(row: asyncpg.Record) -> Hint:
+    return Hint(
+        row["message_id"],
+        frozenset(row["kinds"]),
+        row["received_at"],
+        row["correlation_id"],
+        row["source"],
+        tuple(row["subscription_ids"]),
+        row["version"],
+        None if row["notification"] is None else Struct.FromString(row["notification"]),
+        row["was_watched"],
+        row["missing_since"],
+        row["attempts"],
+        row["reason"],
+    )

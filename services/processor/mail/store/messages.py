@@ -1,0 +1,149 @@
+"""Messages: what is known of each."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from services.processor.connection import Connection
+from services.processor.mail.state import Known, State
+
+_SAVE = """
+    INSERT INTO processor.messages AS m (
+        tenant_id, message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
+        mail_received_at, seen_at, changed_at
+    )
+    SELECT $1, s.message_id, s.generation, s.state, s.version, s.folder_id,
+        ARRAY(SELECT label FROM jsonb_array_elements_text(s.label_ids::jsonb) AS label),
+        s.field_digests, s.open_event_id, s.mail_received_at, now(), now()
+    FROM unnest($2::text[], $3::integer[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+        $9::uuid[], $10::timestamptz[])
+        AS s (message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
+            mail_received_at)
+    ON CONFLICT (tenant_id, message_id) DO UPDATE SET
+        generation = excluded.generation, state = excluded.state, version = excluded.version,
+        folder_id = excluded.folder_id, label_ids = excluded.label_ids, field_digests = excluded.field_digests,
+        open_event_id = excluded.open_event_id,
+        mail_received_at = coalesce(excluded.mail_received_at, m.mail_received_at),
+        seen_at = now(), changed_at = now()
+"""
+_RECORD = """
+    INSERT INTO processor.messages (
+        tenant_id, message_id, state, version, folder_id, mail_received_at, seen_at, changed_at
+    )
+    SELECT $1, entry.message_id, 1, entry.version, entry.folder_id, entry.mail_received_at, now(), now()
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[])
+        AS entry (message_id, version, folder_id, mail_received_at)
+    ON CONFLICT (tenant_id, message_id) DO NOTHING
+"""
+_COLUMNS = (
+    "message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id, mail_received_at"
+)
+
+
+async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, Known]:
+    """Reads what is known of messages, by id."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.messages WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
+        tenant_id,
+        list(message_ids),
+    )
+    return {row["message_id"]: _known(row) for row in rows}
+
+
+async def save(connection: Connection, tenant_id: str, messages: Iterable[Known]) -> None:
+    """Writes what is known from now on, each message once."""
+    rows = [
+        (
+            known.message_id, known.generation, int(known.state), known.version, known.folder_id,
+            orjson.dumps(known.label_ids).decode(), known.digests, known.open_event_id or None, known.mail_received_at,
+        )
+        for known in messages
+    ]  # fmt: skip
+    if rows:
+        await connection.execute(_SAVE, tenant_id, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def open_event(connection: Connection, tenant_id: str, message_id: str, event_id: str) -> None:
+    """Notes which event awaits its message."""
+    await connection.execute(
+        "UPDATE processor.messages SET open_event_id = $3 WHERE tenant_id = $1 AND message_id = $2",
+        tenant_id,
+        message_id,
+        event_id,
+    )
+
+
+async def record(connection: Connection, tenant_id: str, messages: Sequence[Known]) -> None:
+    """Records messages that were there before coverage began; those that are known already stay as they are."""
+    if messages:
+        await connection.execute(
+            _RECORD,
+            tenant_id,
+            [known.message_id for known in messages],
+            [known.version for known in messages],
+            [known.folder_id for known in messages],
+            [known.mail_received_at for known in messages],
+        )
+
+
+async def mark_seen(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
+    """Notes that a listing has these messages."""
+    await connection.execute(
+        "UPDATE processor.messages SET seen_at = now() WHERE tenant_id = $1 AND message_id = ANY($2::text[])",
+        tenant_id,
+        list(message_ids),
+    )
+
+
+async def unseen(
+    connection: Connection, tenant_id: str, folder_id: str, since: datetime, after: str, limit: int
+) -> list[str]:
+    """Reads messages of a folder that a listing did not have, by id, after one."""
+    rows = await connection.fetch(
+        """
+        SELECT message_id FROM processor.messages
+        WHERE tenant_id = $1 AND folder_id = $2 AND seen_at < $3 AND state < 3 AND message_id > $4
+        ORDER BY message_id LIMIT $5
+        """,
+        tenant_id,
+        folder_id,
+        since,
+        after,
+        limit,
+    )
+    return [row["message_id"] for row in rows]
+
+
+async def received_since(
+    connection: Connection, tenant_id: str, since: datetime, unseen_since: datetime, after: str, limit: int
+) -> list[str]:
+    """Reads messages that the mailbox got since a time and that a listing did not have, by id, after one."""
+    rows = await connection.fetch(
+        """
+        SELECT message_id FROM processor.messages
+        WHERE tenant_id = $1 AND mail_received_at >= $2 AND seen_at < $3 AND state < 3 AND message_id > $4
+        ORDER BY message_id LIMIT $5
+        """,
+        tenant_id,
+        since,
+        unseen_since,
+        after,
+        limit,
+    )
+    return [row["message_id"] for row in rows]
+
+
+def _known(row: asyncpg.Record) -> Known:
+    return Known(
+        row["message_id"],
+        row["generation"],
+        State(row["state"]),
+        row["version"],
+        row["folder_id"],
+        tuple(row["label_ids"]),
+        row["field_digests"],
+        str(row["open_event_id"] or ""),
+        row["mail_received_at"],
+    )

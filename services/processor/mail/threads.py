@@ -1,0 +1,184 @@
+"""Threads: which conversation a mail belongs to.
+
+A mail joins a thread by In-Reply-To or References when its sender took part in that thread or the provider's
+conversation agrees, else by the provider's conversation alone, else it begins a thread. The subject never counts, and
+an outsider who forges In-Reply-To joins nothing. A mail that comes after its own reply joins the thread that the reply
+began, when the conversation agrees or the reply's author is among the people of the mail.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from mailmesh.mail.v1 import message_pb2
+from services.meshkit.ids import new_id
+from services.processor.connection import Connection
+from services.processor.mail.store import threads as store
+from services.processor.mail.store.threads import Membership
+
+MAX_REFERENCES = 50
+"""The nearest references that are looked at and noted."""
+_DIGEST_BYTES = 16
+
+Reason = message_pb2.ThreadReason
+
+
+@dataclass(frozen=True)
+class _Decision:
+    thread_id: UUID
+    reason: "message_pb2.ThreadReason.ValueType"
+    message_id: str = ""
+
+
+class _Links:
+    """What a mail says about where it belongs."""
+
+    def __init__(self, message: message_pb2.MailMessage) -> None:
+        self.conversation = message.thread.provider_thread_id
+        self.sender = message.from_address.address.lower()
+        self.in_reply_to = message.in_reply_to
+        self.own = _digest(message.internet_message_id) if message.internet_message_id else None
+        nearest = [message.in_reply_to, *reversed(message.references[-MAX_REFERENCES:])]
+        named = (name for name in dict.fromkeys(nearest) if name and name != message.internet_message_id)
+        self.parents = {name: _digest(name) for name in named}
+        self.writers = {self.sender, message.sender.address.lower()} - {""}
+        self.people = set(_people(message))
+
+    @property
+    def digests(self) -> set[bytes]:
+        """Of all message ids that it has and names."""
+        return {*self.parents.values(), *([] if self.own is None else [self.own])}
+
+
+class Threads:
+    """Finds or begins the threads of the mails of one commit. A thread once given never changes.
+
+    What is known of all of them is read at once, and what they add to it is written at once; in between, each mail is
+    looked at in its turn, and finds what the ones before it have added.
+    """
+
+    def __init__(
+        self, given: dict[str, message_pb2.Thread], links: Mapping[str, _Links], known: store.ThreadFacts
+    ) -> None:
+        self._given = given
+        self._links = links
+        self._known = known
+        self._learned = store.ThreadFacts()
+        self._memberships: list[Membership] = []
+
+    @classmethod
+    async def of(cls, connection: Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]) -> Self:
+        """Reads what is known of some mails.
+
+        Args:
+            connection: In a transaction that holds the tenant's mailbox.
+            tenant_id: The tenant's UUID.
+            mails: By the provider's id. `thread.provider_thread_id` is the provider's conversation.
+        """
+        rows = await store.assigned(connection, tenant_id, list(mails)) if mails else {}
+        given = {
+            message_id: message_pb2.Thread(
+                thread_id=str(row["thread_id"]),
+                provider_thread_id=row["provider_thread_id"],
+                reason=row["reason"],
+                reason_message_id=row["reason_message_id"],
+            )
+            for message_id, row in rows.items()
+        }
+        links = {message_id: _Links(mail) for message_id, mail in mails.items() if message_id not in given}
+        if not links:
+            return cls(given, links, store.ThreadFacts())
+        known = await store.facts(
+            connection,
+            tenant_id,
+            {one.conversation for one in links.values()} - {""},
+            {digest for one in links.values() for digest in one.digests},
+            {address for one in links.values() for address in (*one.people, *one.writers)},
+        )
+        return cls(given, links, known)
+
+    def assign(self, message_id: str) -> message_pb2.Thread:
+        """Finds or begins the thread of one of the mails. Safe to call again: yes, with the same answer."""
+        if message_id not in self._given:
+            links = self._links[message_id]
+            decision = self._decide(links)
+            self._note(message_id, links, decision)
+            self._given[message_id] = message_pb2.Thread(
+                thread_id=str(decision.thread_id),
+                provider_thread_id=links.conversation,
+                reason=decision.reason,
+                reason_message_id=decision.message_id,
+            )
+        return self._given[message_id]
+
+    async def write(self, connection: Connection, tenant_id: str) -> None:
+        """Writes what was found, in the same transaction."""
+        if self._memberships:
+            await store.join(connection, tenant_id, self._memberships, self._learned)
+
+    def _decide(self, links: _Links) -> _Decision:
+        conversation = self._known.conversations.get(links.conversation) if links.conversation else None
+        decision = self._by_parent(links, conversation) or self._by_child(links, conversation)
+        if decision is not None:
+            return decision
+        if conversation is not None:
+            return _Decision(conversation, Reason.THREAD_REASON_CONVERSATION)
+        return _Decision(UUID(new_id()), Reason.THREAD_REASON_STARTED)
+
+    def _by_parent(self, links: _Links, conversation: UUID | None) -> _Decision | None:
+        """The nearest message that it answers, in a thread that lets it in: its sender took part there."""
+        for parent, digest in links.parents.items():
+            for thread_id, _ in self._candidates(digest):
+                if links.sender in self._known.people.get(thread_id, ()) or thread_id == conversation:
+                    is_direct = parent == links.in_reply_to
+                    reason = Reason.THREAD_REASON_IN_REPLY_TO if is_direct else Reason.THREAD_REASON_REFERENCES
+                    return _Decision(thread_id, reason, parent)
+        return None
+
+    def _by_child(self, links: _Links, conversation: UUID | None) -> _Decision | None:
+        """A thread that a reply to it has begun: who wrote there is among its people."""
+        for thread_id, is_own in self._candidates(links.own) if links.own is not None else ():
+            wrote = self._known.people.get(thread_id, {})
+            is_let_in = any(wrote.get(address) for address in links.people) or thread_id == conversation
+            if not is_own and is_let_in:
+                return _Decision(thread_id, Reason.THREAD_REASON_CHILD_ARRIVED_FIRST)
+        return None
+
+    def _candidates(self, digest: bytes) -> list[tuple[UUID, bool]]:
+        """The threads that know a message id, those that have its message first."""
+        return sorted(self._known.ids.get(digest, {}).items(), key=lambda one: (not one[1], one[0]))
+
+    def _note(self, message_id: str, links: _Links, decision: _Decision) -> None:
+        """Adds what the mail's thread knows by it, for the mails behind it and for the store.
+
+        A message id that another thread has the message of is that thread's: a mail that was not let in there by its
+        headers does not get a hold on it.
+        """
+        thread_id, known = decision.thread_id, self._known
+        taken = {digest for digest in links.parents.values() if any(known.ids.get(digest, {}).values())}
+        if links.conversation and links.conversation not in known.conversations:
+            known.conversations[links.conversation] = self._learned.conversations[links.conversation] = thread_id
+        for facts in (known, self._learned):
+            for digest in links.parents.values():
+                if digest not in taken:
+                    facts.ids.setdefault(digest, {}).setdefault(thread_id, False)
+            if links.own is not None:
+                facts.ids.setdefault(links.own, {})[thread_id] = True
+            people = facts.people.setdefault(thread_id, {})
+            for address in links.people:
+                people[address] = people.get(address, False) or address in links.writers
+        self._memberships.append(
+            Membership(message_id, thread_id, links.conversation, decision.reason, decision.message_id)
+        )
+
+
+def _people(message: message_pb2.MailMessage) -> Iterator[str]:
+    for recipients in (message.to, message.cc, message.bcc, message.reply_to):
+        yield from (address.address.lower() for address in recipients if address.address)
+    yield from (address.lower() for address in (message.from_address.address, message.sender.address) if address)
+
+
+def _digest(message_id: str) -> bytes:
+    return hashlib.blake2b(message_id.encode(), digest_size=_DIGEST_BYTES).digest()

@@ -1,1 +1,0 @@
-"""What Processor keeps in PostgreSQL: SQL stands here and nowhere else."""
