@@ -106,8 +106,8 @@ def show(result: Result) -> None:
     """Prints the figures for a person."""
     print(f"{result.name}: {result.question}")
     for figure in result.figures:
-        verdict = {None: "", True: "reached", False: "MISSED"}[figure.is_reached]
-        target = f"target {figure.target}: {verdict}" if figure.target else ""
+        decision = {None: "", True: "reached", False: "MISSED"}[figure.is_reached]
+        target = f"target {figure.target}: {decision}" if figure.target else ""
         print(f"  {figure.name:<58} {figure.value:>12,.3f} {figure.unit:<8} {target} {figure.note}".rstrip())
     sys.stdout.flush()
 

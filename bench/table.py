@@ -57,9 +57,9 @@ def _figures(result: Result) -> str:
 
 
 def _row(figure: Figure) -> str:
-    verdict = {None: "", True: "yes", False: "**no**"}[figure.is_reached]
+    decision = {None: "", True: "yes", False: "**no**"}[figure.is_reached]
     name = f"{figure.name} ({figure.note})" if figure.note else figure.name
-    return f"| {name} | {figure.value:,.3f} | {figure.unit} | {figure.target} | {verdict} |"
+    return f"| {name} | {figure.value:,.3f} | {figure.unit} | {figure.target} | {decision} |"
 
 
 if __name__ == "__main__":

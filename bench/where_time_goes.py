@@ -224,7 +224,7 @@ def _cost(run: Run) -> list[Figure]:
     found = [
         ("notifications", kept, "", "what was measured"),
         ("notifications a commit", per_commit, "", "how many share one"),
-        ("messages a hold", per_hold, "", "fetched, of which each becomes an event"),
+        ("messages a lease", per_hold, "", "fetched, of which each becomes an event"),
     ]
     spent = {kind: load.processor_seconds(kind) - rest.processor_seconds(kind) * share for kind in KINDS}
     for kind, name in KINDS.items():

@@ -29,7 +29,7 @@ class ProcessorSettings(MeshSettings):
     tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker process works at a time.")
     claim_items: int = Field(200, ge=1, le=500, description="Items taken at most in one claim, over all its mailboxes.")
     lease_seconds: int = Field(
-        60, ge=5, le=600, description="How long a hold on a mailbox lasts; it is extended while work goes on."
+        60, ge=5, le=600, description="How long a lease on a mailbox lasts; it is extended while work goes on."
     )
     sweep_seconds: float = Field(
         1.0, gt=0, le=60, description="How often a worker looks for work that nobody told it about."

@@ -21,15 +21,16 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
-from services.processor.mail.commit import Commits
-from services.processor.mail.sync import ProviderWork
-from services.processor.mailbox.dispatcher import Desk
-from services.processor.mailbox.inbox_client import Inbox
-from services.processor.mailbox.poll_schedule import Schedule
+from services.processor.mail.state import ReportedChange
+from services.processor.mail.sync import MailSync
+from services.processor.mailbox.dispatcher import Dispatcher
+from services.processor.mailbox.inbox_client import InboxClient
+from services.processor.mailbox.poll_schedule import PollSchedule
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import workers
-from services.processor.mailbox.token_cache import Tokens
+from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.worker import MailboxWorker
 from services.processor.migrate import migrations
 from services.processor.settings import ProcessorSettings
@@ -55,14 +56,14 @@ async def work(stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def running(settings: ProcessorSettings) -> AsyncIterator[Desk]:
+async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
     """Runs a worker while the block runs.
 
     Args:
         settings: What the environment says.
 
     Yields:
-        The desk, for tests.
+        The dispatcher, for tests.
     """
     tls = TlsFiles.of(settings)
     async with (
@@ -77,23 +78,23 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Desk]:
         ) as http,
     ):
         clock = SystemClock()
-        inbox = Inbox(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
-        tokens = Tokens(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
-        commits = Commits(pool, settings, clock)
-        provider_work = ProviderWork(http, tokens, settings)
-        mailbox_worker = MailboxWorker(inbox, commits, tokens, provider_work, settings, clock)
-        desk = Desk(inbox, commits, mailbox_worker.work, settings)
-        show = _Shown(commits, inbox.worker_id, clock.now(), desk)
+        inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
+        tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
+        transactions = Transactions(pool)
+        mail_sync = MailSync(http, tokens, transactions, settings, clock)
+        mailbox_worker = MailboxWorker[ReportedChange](inbox, transactions, tokens, mail_sync, settings, clock)
+        dispatcher = Dispatcher(inbox, mail_sync.due_tenants, mailbox_worker.process, settings)
+        show = _Shown(transactions, inbox.worker_id, clock.now(), dispatcher)
         loops = [
-            PeriodicLoop("lookups", settings.sweep_seconds, desk.sweep).run(),
+            PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep).run(),
             PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
-            PeriodicLoop("schedule", settings.sweep_seconds, Schedule(commits, inbox, settings).round).run(),
+            PeriodicLoop("schedule", settings.sweep_seconds, PollSchedule(transactions, inbox, settings).round).run(),
             PeriodicLoop("worker", _SHOW_SECONDS, show.round).run(),
         ]
         if settings.redis_url is not None:
-            loops.append(queue.work(settings.redis_url, QUEUE, desk.wake, at_once=100, job_seconds=10))
-        async with _desk_running(desk), background(*loops):
-            yield desk
+            loops.append(queue.work(settings.redis_url, QUEUE, dispatcher.wake, at_once=100, job_seconds=10))
+        async with _dispatching(dispatcher), background(*loops):
+            yield dispatcher
         await show.leave()
 
 
@@ -103,9 +104,9 @@ def worker_id() -> str:
 
 
 @asynccontextmanager
-async def _desk_running(desk: Desk) -> AsyncIterator[None]:
-    """Runs the desk; behind the block it takes nothing more and ends what it has, while all else still stands."""
-    task = asyncio.create_task(desk.run(), name="desk")
+async def _dispatching(dispatcher: Dispatcher) -> AsyncIterator[None]:
+    """Runs the dispatcher; behind the block it takes nothing more and ends what it has, while all else still stands."""
+    task = asyncio.create_task(dispatcher.run(), name="dispatcher")
     try:
         yield
     finally:
@@ -117,20 +118,20 @@ async def _desk_running(desk: Desk) -> AsyncIterator[None]:
 class _Shown:
     """Lets the pipeline's view see this worker."""
 
-    def __init__(self, commits: Commits, worker: str, started_at: datetime, desk: Desk) -> None:
-        self._commits = commits
+    def __init__(self, transactions: Transactions, worker: str, started_at: datetime, dispatcher: Dispatcher) -> None:
+        self._transactions = transactions
         self._worker = worker
         self._started_at = started_at
-        self._desk = desk
+        self._desk = dispatcher
 
     async def round(self) -> int:
-        async with self._commits.reading() as connection:
+        async with self._transactions.reading() as connection:
             await workers.show(connection, self._worker, self._started_at, self._desk.held)
         return 0
 
     async def leave(self) -> None:
         try:
-            async with self._commits.reading() as connection:
+            async with self._transactions.reading() as connection:
                 await workers.leave(connection, self._worker)
         except MeshError:
             logger.info("worker could not sign off")

@@ -1,4 +1,4 @@
-"""What work on one mailbox needs at hand."""
+"""One lease on one mailbox, with everything that processing its mail needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
-from services.processor.mail.commit import AlsoCommitted, Commits, Sighting
+from services.processor.mail.commit import MailCommitter, Observation
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.sources.findings import Failed, Fetched
-from services.processor.mail.state import Hint
+from services.processor.mail.state import ReportedChange
 from services.processor.mailbox.failures import classify
-from services.processor.mailbox.lease import Hold
+from services.processor.mailbox.lease import Lease
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
+from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)
@@ -32,23 +33,25 @@ class Source(Protocol):
 
 @dataclass
 class MailboxContext:
-    """One hold on one mailbox, and all that belongs to it.
+    """One lease on one mailbox, and all that belongs to it.
 
     Args:
-        hold: The lease.
-        mailbox: The mailbox's row as it was when the hold began.
+        lease: The lease.
+        mailbox: The mailbox's row as it was when the lease began.
         tenant: Whose mailbox.
         coverage: What is watched.
-        commits: Where results go.
+        transactions: The process's fenced transactions.
+        committer: Commits what was found.
         settings: Bounds and waits.
         clock: The time.
     """
 
-    hold: Hold
+    lease: Lease
     mailbox: Mailbox
     tenant: tenant_pb2.Tenant
     coverage: Coverage
-    commits: Commits
+    transactions: Transactions
+    committer: MailCommitter
     settings: ProcessorSettings
     clock: Clock
 
@@ -57,30 +60,30 @@ class MailboxContext:
         """Whose mailbox."""
         return self.tenant.tenant_id
 
-    async def commit(self, sightings: Sequence[Sighting], also: AlsoCommitted | None = None) -> int:
-        """Commits what was found; see `Commits.messages`.
+    async def commit(self, observations: Sequence[Observation], also: AlsoCommitted | None = None) -> int:
+        """Commits what was found; see `MailCommitter.commit`.
 
         A message that makes our own code fail is found out by committing each alone, and goes out without its content:
         it takes down neither its neighbours nor the cursor.
         """
         try:
-            return await self._committed(sightings, also)
+            return await self._committed(observations, also)
         except (MeshError, OSError, FencedError):
             raise
         except Exception:
-            if not sightings:
+            if not observations:
                 raise
             UNEXPECTED.labels("commit").inc()
-            logger.exception("messages not committed together", tenant_id=self.tenant_id, messages=len(sightings))
-        published = [await self._committed_alone(sighting) for sighting in sightings]
+            logger.exception("messages not committed together", tenant_id=self.tenant_id, messages=len(observations))
+        published = [await self._committed_alone(observation) for observation in observations]
         return sum(published) + await self._committed((), also)
 
-    async def _committed(self, sightings: Sequence[Sighting], also: AlsoCommitted | None) -> int:
-        return await self.commits.messages(self.tenant, self.hold.fence, sightings, self.coverage, also)
+    async def _committed(self, observations: Sequence[Observation], also: AlsoCommitted | None) -> int:
+        return await self.committer.commit(self.tenant, self.lease.fence, observations, self.coverage, also)
 
-    async def _committed_alone(self, sighting: Sighting) -> int:
+    async def _committed_alone(self, observation: Observation) -> int:
         try:
-            return await self._committed([sighting], None)
+            return await self._committed([observation], None)
         except (MeshError, OSError, FencedError):
             raise
         except Exception as exc:
@@ -88,33 +91,39 @@ class MailboxContext:
             UNEXPECTED.labels("message").inc()
             logger.exception("message not committed", tenant_id=self.tenant_id, error_id=error_id)
             error = classify(self.tenant.provider, 422, [f"{type(exc).__name__} {error_id}"])
-            return await self._committed([Sighting(sighting.hint, Failed(error))], None)
+            return await self._committed([Observation(observation.reported, Failed(error))], None)
 
     async def note(self, also: AlsoCommitted) -> None:
         """Commits something else under the fence."""
-        async with self.commits.holding(self.tenant_id, self.hold.fence) as connection:
+        async with self.transactions.fenced(self.tenant_id, self.lease.fence) as connection:
             await also(connection)
 
-    async def look(self, source: Source, hints: Sequence[Hint], also: AlsoCommitted | None = None) -> Fetched:
+    async def fetch_and_commit(
+        self, source: Source, changes: Sequence[ReportedChange], also: AlsoCommitted | None = None
+    ) -> Fetched:
         """Fetches messages and commits what was found.
 
         Args:
             source: The mailbox at its provider.
-            hints: One for each message.
+            changes: One for each message.
             also: Committed with them, only when all were found out about.
 
         Returns:
             What was found, and the trouble that kept the rest from being found.
         """
-        fetched = await source.fetch([hint.message_id for hint in hints]) if hints else Fetched({})
-        sightings = [
-            Sighting(hint, fetched.findings[hint.message_id]) for hint in hints if hint.message_id in fetched.findings
+        fetched = await source.fetch([reported.message_id for reported in changes]) if changes else Fetched({})
+        observations = [
+            Observation(reported, fetched.findings[reported.message_id])
+            for reported in changes
+            if reported.message_id in fetched.findings
         ]
-        await self.commit(sightings, also if fetched.trouble is None else None)
+        await self.commit(observations, also if fetched.trouble is None else None)
         return fetched
 
-    async def look_at_all(self, source: Source, hints: Sequence[Hint], also: AlsoCommitted | None = None) -> None:
-        """As `look`, and raises the trouble as `SourceError`; what was found before it is committed."""
-        fetched = await self.look(source, hints, also)
+    async def fetch_and_commit_all(
+        self, source: Source, changes: Sequence[ReportedChange], also: AlsoCommitted | None = None
+    ) -> None:
+        """As `fetch_and_commit`, and raises the trouble as `SourceError`; what was found before it is committed."""
+        fetched = await self.fetch_and_commit(source, changes, also)
         if fetched.trouble is not None:
             raise fetched.trouble

@@ -5,7 +5,6 @@ told of, and not there  -> wait a while; then deleted (after created, if nobody 
 told of, and not had    -> try again; after so many tries the event goes out without the message
 """
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,56 +14,15 @@ from services.processor.mail.coverage import Coverage
 from services.processor.mail.field_digests import differing, digests_of
 from services.processor.mail.sources.findings import Failed, Finding, Found, Missing
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.state import CREATED, DELETED, LISTED, UPDATED, Hint, Known, State
+from services.processor.mail.state import CREATED, DELETED, LISTED, UPDATED, MessageState, ReportedChange, State
 from services.processor.mailbox.failures import GOOGLEWS, Remedy, SourceError
-from services.processor.settings import ProcessorSettings
+from services.processor.mailbox.retry_policy import RetryPolicy
 
 _FIRST_LOOKS_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long what is waited for.
-
-    Args:
-        now: The present.
-        missing: How long a message must be gone before it counts as deleted.
-        attempts: Failed tries after which an event goes out without its message.
-        announce_after: Age at which it does so in any case.
-        give_up_after: How long content is tried for.
-        retry_base: First wait after a failure.
-        retry_max: Longest wait.
-    """
-
-    now: datetime
-    missing: timedelta
-    attempts: int
-    announce_after: timedelta
-    give_up_after: timedelta
-    retry_base: timedelta
-    retry_max: timedelta
-
-    @classmethod
-    def waits(cls, settings: ProcessorSettings, now: datetime) -> "Patience":
-        """As the settings have it, at a time."""
-        return cls(
-            now=now,
-            missing=timedelta(seconds=settings.missing_seconds),
-            attempts=settings.fetch_attempts,
-            announce_after=timedelta(seconds=settings.announce_after_seconds),
-            give_up_after=timedelta(seconds=settings.give_up_seconds),
-            retry_base=timedelta(seconds=settings.retry_base_seconds),
-            retry_max=timedelta(seconds=settings.retry_max_seconds),
-        )
-
-    def after(self, attempts: int, base: timedelta | None = None) -> datetime:
-        """When to try again: exponentially later, with jitter."""
-        wait: timedelta = min((base or self.retry_base) * 2 ** min(attempts, 20), self.retry_max)
-        return self.now + wait * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
-
-
-@dataclass(frozen=True)
-class Happening:
+class PendingEvent:
     """One event to be published.
 
     Args:
@@ -87,83 +45,95 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What is to be committed about one message.
 
     Args:
-        happenings: Events, in their order.
+        pending: Events, in their order.
         known: What is known from now on; None leaves it as it is.
         again_at: When to look again; None when all is said.
-        hint: What to remember until then.
+        reported: What to remember until then.
     """
 
-    happenings: tuple[Happening, ...] = ()
-    known: Known | None = None
+    pending: tuple[PendingEvent, ...] = ()
+    known: MessageState | None = None
     again_at: datetime | None = None
-    hint: Hint | None = None
+    reported: ReportedChange | None = None
 
 
-NOTHING = Verdict()
+NOTHING = Decision()
 
 
-def decide(hint: Hint, finding: Finding, known: Known | None, coverage: Coverage, patience: Patience) -> Verdict:
+def decide(
+    reported: ReportedChange,
+    finding: Finding,
+    known: MessageState | None,
+    coverage: Coverage,
+    retry_policy: RetryPolicy,
+) -> Decision:
     """Decides. The same arguments give the same answer, but for the jitter of waits."""
     match finding:
         case Found(mapped):
-            return _found(hint, mapped, known, coverage)
+            return _found(reported, mapped, known, coverage)
         case Missing(is_certain):
-            return _missing(hint, known, coverage, patience, is_certain=is_certain)
+            return _missing(reported, known, coverage, retry_policy, is_certain=is_certain)
         case Failed(error):
-            return _failed(hint, error, known, coverage, patience)
+            return _failed(reported, error, known, coverage, retry_policy)
 
 
-def _found(hint: Hint, mapped: MappedMessage, known: Known | None, coverage: Coverage) -> Verdict:
+def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage) -> Decision:
     if coverage.provider == GOOGLEWS and mapped.is_draft:
         return NOTHING
     if known is None or known.state is State.DELETED:
-        return _first_sight(hint, mapped, known, coverage)
+        return _first_sight(reported, mapped, known, coverage)
     if known.open_event_id:
-        happening = Happening(
+        event_to_publish = PendingEvent(
             "mail.enriched", known.generation, mapped.version, mapped, enriched_event_id=known.open_event_id
         )
-        return Verdict((happening,), _seen(mapped, known.generation, State.ANNOUNCED, hint))
+        return Decision((event_to_publish,), _seen(mapped, known.generation, State.ANNOUNCED, reported))
     if mapped.version and mapped.version == known.version:
         return NOTHING
-    return _changed(hint, mapped, known, coverage)
+    return _changed(reported, mapped, known, coverage)
 
 
-def _first_sight(hint: Hint, mapped: MappedMessage, known: Known | None, coverage: Coverage) -> Verdict:
+def _first_sight(
+    reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage
+) -> Decision:
     generation = known.generation + 1 if known else 1
-    event_type = _first_event(hint, mapped, known, coverage)
+    event_type = _first_event(reported, mapped, known, coverage)
     if not event_type:
-        return Verdict((), _seen(mapped, generation, State.KNOWN, hint))
+        return Decision((), _seen(mapped, generation, State.KNOWN, reported))
     change = event_pb2.MailChange() if event_type == "mail.updated" else None
-    happening = Happening(event_type, generation, mapped.version, mapped, change=change)
-    return Verdict((happening,), _seen(mapped, generation, State.ANNOUNCED, hint))
+    event_to_publish = PendingEvent(event_type, generation, mapped.version, mapped, change=change)
+    return Decision((event_to_publish,), _seen(mapped, generation, State.ANNOUNCED, reported))
 
 
-def _first_event(hint: Hint, mapped: MappedMessage, known: Known | None, coverage: Coverage) -> str:
+def _first_event(
+    reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage
+) -> str:
     """The type of the first event of a life; empty when there is none to tell."""
-    is_older = known is None and CREATED not in hint.kinds and coverage.is_older(mapped.folder_id, mapped.received_at)
-    if is_older and hint.kinds == {LISTED}:
+    is_older = (
+        known is None and CREATED not in reported.kinds and coverage.is_older(mapped.folder_id, mapped.received_at)
+    )
+    if is_older and reported.kinds == {LISTED}:
         return ""
     if not is_older and coverage.allows("mail.created"):
         return "mail.created"
-    is_update = bool(hint.kinds & {UPDATED, DELETED})
+    is_update = bool(reported.kinds & {UPDATED, DELETED})
     return "mail.updated" if is_update and coverage.allows("mail.updated") else ""
 
 
-def _changed(hint: Hint, mapped: MappedMessage, known: Known, coverage: Coverage) -> Verdict:
-    after = _seen(mapped, known.generation, State.ANNOUNCED, hint)
+def _changed(reported: ReportedChange, mapped: MappedMessage, known: MessageState, coverage: Coverage) -> Decision:
+    after = _seen(mapped, known.generation, State.ANNOUNCED, reported)
     was_covered = coverage.covers(known.folder_id, known.label_ids)
     is_covered = coverage.covers(mapped.folder_id, mapped.label_ids)
     if not (was_covered or is_covered) or not coverage.allows("mail.updated"):
-        return Verdict((), replace(after, state=known.state))
+        return Decision((), replace(after, state=known.state))
     change = _change(known, after)
-    return Verdict((Happening("mail.updated", known.generation, mapped.version, mapped, change=change),), after)
+    return Decision((PendingEvent("mail.updated", known.generation, mapped.version, mapped, change=change),), after)
 
 
-def _change(before: Known, after: Known) -> event_pb2.MailChange:
+def _change(before: MessageState, after: MessageState) -> event_pb2.MailChange:
     if before.digests is None or after.digests is None:
         return event_pb2.MailChange(previous_folder_id=_other(before.folder_id, after.folder_id))
     old, new = set(before.label_ids), set(after.label_ids)
@@ -179,42 +149,55 @@ def _other(before: str, after: str) -> str:
     return before if before != after else ""
 
 
-def _missing(hint: Hint, known: Known | None, coverage: Coverage, patience: Patience, *, is_certain: bool) -> Verdict:
-    since = hint.missing_since or patience.now
-    if not is_certain and patience.now - since < patience.missing:
-        return _look_again(replace(hint, missing_since=since, reason="MESSAGE_NOT_FOUND"), known, since, patience)
+def _missing(
+    reported: ReportedChange,
+    known: MessageState | None,
+    coverage: Coverage,
+    retry_policy: RetryPolicy,
+    *,
+    is_certain: bool,
+) -> Decision:
+    since = reported.missing_since or retry_policy.now
+    if not is_certain and retry_policy.now - since < retry_policy.missing:
+        return _process_lookups(
+            replace(reported, missing_since=since, reason="MESSAGE_NOT_FOUND"), known, since, retry_policy
+        )
     if known is not None and known.state is State.DELETED:
         return NOTHING
     if known is None:
-        return _never_seen(hint, coverage)
-    gone = (Happening("mail.deleted", known.generation),)
+        return _never_seen(reported, coverage)
+    gone = (PendingEvent("mail.deleted", known.generation),)
     after = replace(known, state=State.DELETED, open_event_id="")
-    return Verdict(_allowed(gone, coverage), after)
+    return Decision(_allowed(gone, coverage), after)
 
 
-def _look_again(hint: Hint, known: Known | None, since: datetime, patience: Patience) -> Verdict:
+def _process_lookups(
+    reported: ReportedChange, known: MessageState | None, since: datetime, retry_policy: RetryPolicy
+) -> Decision:
     """What is new may show up any moment; what was said to be gone is looked for once, at the end."""
-    end = since + patience.missing
-    if hint.kinds <= {DELETED} or (known is not None and known.state is State.ANNOUNCED and CREATED not in hint.kinds):
-        return Verdict((), None, end, hint)
-    soon = patience.after(hint.attempts, timedelta(seconds=_FIRST_LOOKS_SECONDS))
-    return Verdict((), None, min(soon, end), replace(hint, attempts=hint.attempts + 1))
+    end = since + retry_policy.missing
+    if reported.kinds <= {DELETED} or (
+        known is not None and known.state is State.ANNOUNCED and CREATED not in reported.kinds
+    ):
+        return Decision((), None, end, reported)
+    soon = retry_policy.after(reported.attempts, timedelta(seconds=_FIRST_LOOKS_SECONDS))
+    return Decision((), None, min(soon, end), replace(reported, attempts=reported.attempts + 1))
 
 
-def _never_seen(hint: Hint, coverage: Coverage) -> Verdict:
+def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
     """It came and went before anybody looked: both are told. What only a listing or a deletion named may be old."""
-    deleted = Happening("mail.deleted", 1)
-    after = Known(hint.message_id, 1, State.DELETED)
-    if hint.kinds <= {LISTED}:
+    deleted = PendingEvent("mail.deleted", 1)
+    after = MessageState(reported.message_id, 1, State.DELETED)
+    if reported.kinds <= {LISTED}:
         return NOTHING
-    if hint.kinds <= {DELETED, LISTED} and not _is_surely_new(coverage):
-        return Verdict(_allowed((deleted,), coverage) if hint.was_watched else (), after)
+    if reported.kinds <= {DELETED, LISTED} and not _is_surely_new(coverage):
+        return Decision(_allowed((deleted,), coverage) if reported.was_watched else (), after)
     why = event_pb2.NotEnriched(
         reason="MESSAGE_NOT_FOUND", detail="The mail was gone before it could be fetched.",
-        attempts=hint.attempts + 1, is_final=True,
+        attempts=reported.attempts + 1, is_final=True,
     )  # fmt: skip
-    created = Happening("mail.created", 1, "", not_enriched=why)
-    return Verdict(_allowed((created, deleted), coverage), after)
+    created = PendingEvent("mail.created", 1, "", not_enriched=why)
+    return Decision(_allowed((created, deleted), coverage), after)
 
 
 def _is_surely_new(coverage: Coverage) -> bool:
@@ -227,49 +210,61 @@ def _is_surely_new(coverage: Coverage) -> bool:
     )
 
 
-def _failed(hint: Hint, error: SourceError, known: Known | None, coverage: Coverage, patience: Patience) -> Verdict:
-    attempts = hint.attempts + 1
-    waiting = replace(hint, attempts=attempts, reason=error.reason)
+def _failed(
+    reported: ReportedChange,
+    error: SourceError,
+    known: MessageState | None,
+    coverage: Coverage,
+    retry_policy: RetryPolicy,
+) -> Decision:
+    attempts = reported.attempts + 1
+    waiting = replace(reported, attempts=attempts, reason=error.reason)
     is_final = error.remedy is Remedy.PERMANENT
-    age = patience.now - hint.received_at
-    again = None if is_final or age > patience.give_up_after + patience.announce_after else patience.after(attempts - 1)
-    is_due = is_final or attempts >= patience.attempts or age >= patience.announce_after
-    happening = _without_message(waiting, error, known, coverage, is_final=is_final) if is_due else None
-    if happening is None:
-        return Verdict((), None, again, waiting)
+    age = retry_policy.now - reported.received_at
+    again = (
+        None
+        if is_final or age > retry_policy.give_up_after + retry_policy.announce_after
+        else retry_policy.after(attempts - 1)
+    )
+    is_due = is_final or attempts >= retry_policy.attempts or age >= retry_policy.announce_after
+    event_to_publish = _without_message(waiting, error, known, coverage, is_final=is_final) if is_due else None
+    if event_to_publish is None:
+        return Decision((), None, again, waiting)
     folder = known.folder_id if known else ""
     after = replace(
-        known or Known(hint.message_id),
-        generation=happening.generation,
+        known or MessageState(reported.message_id),
+        generation=event_to_publish.generation,
         state=State.ANNOUNCED,
-        version=hint.version,
+        version=reported.version,
         folder_id=folder,
         digests=None,
     )
-    return Verdict((happening,), after, again, waiting)
+    return Decision((event_to_publish,), after, again, waiting)
 
 
 def _without_message(
-    hint: Hint, error: SourceError, known: Known | None, coverage: Coverage, *, is_final: bool
-) -> Happening | None:
+    reported: ReportedChange, error: SourceError, known: MessageState | None, coverage: Coverage, *, is_final: bool
+) -> PendingEvent | None:
     """The event that goes out without its message; None when it went out already, or tells nothing new."""
-    why = event_pb2.NotEnriched(reason=error.reason, detail=error.detail, attempts=hint.attempts, is_final=is_final)
+    why = event_pb2.NotEnriched(reason=error.reason, detail=error.detail, attempts=reported.attempts, is_final=is_final)
     if known is None or known.state is State.DELETED:
-        is_told = hint.kinds - {LISTED} and coverage.allows("mail.created")
+        is_told = reported.kinds - {LISTED} and coverage.allows("mail.created")
         return (
-            Happening("mail.created", known.generation + 1 if known else 1, hint.version, not_enriched=why)
+            PendingEvent("mail.created", known.generation + 1 if known else 1, reported.version, not_enriched=why)
             if is_told
             else None
         )
-    is_old_news = bool(known.open_event_id) or not hint.version or hint.version == known.version
+    is_old_news = bool(known.open_event_id) or not reported.version or reported.version == known.version
     if is_old_news or not coverage.allows("mail.updated"):
         return None
-    return Happening("mail.updated", known.generation, hint.version, not_enriched=why, change=event_pb2.MailChange())
+    return PendingEvent(
+        "mail.updated", known.generation, reported.version, not_enriched=why, change=event_pb2.MailChange()
+    )
 
 
-def _seen(mapped: MappedMessage, generation: int, state: State, hint: Hint) -> Known:
-    return Known(
-        hint.message_id,
+def _seen(mapped: MappedMessage, generation: int, state: State, reported: ReportedChange) -> MessageState:
+    return MessageState(
+        reported.message_id,
         generation,
         state,
         mapped.version,
@@ -281,5 +276,5 @@ def _seen(mapped: MappedMessage, generation: int, state: State, hint: Hint) -> K
     )
 
 
-def _allowed(happenings: Iterable[Happening], coverage: Coverage) -> tuple[Happening, ...]:
-    return tuple(happening for happening in happenings if coverage.allows(happening.event_type))
+def _allowed(pending: Iterable[PendingEvent], coverage: Coverage) -> tuple[PendingEvent, ...]:
+    return tuple(event_to_publish for event_to_publish in pending if coverage.allows(event_to_publish.event_type))

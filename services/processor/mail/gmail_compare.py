@@ -10,13 +10,13 @@ import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.connection import Connection
-from services.processor.mail.commit import Sighting
+from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_history import read_history
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Found
 from services.processor.mail.sources.gmail import GmailMailbox
-from services.processor.mail.state import LISTED, RECONCILIATION, UPDATED, Hint
+from services.processor.mail.state import LISTED, RECONCILIATION, UPDATED, ReportedChange
 from services.processor.mail.store import messages
 from services.processor.mailbox.store import mailboxes
 
@@ -61,7 +61,7 @@ async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2
         True when it is done, False when it is to go on later.
 
     Raises:
-        SourceError: Trouble that concerns the whole mailbox.
+        SourceError: Recovery that concerns the whole mailbox.
     """
     origin = Origin.of(item, RECONCILIATION)
     asked = item.reconcile.since.ToDatetime(UTC) if item.reconcile.HasField("since") else None
@@ -77,7 +77,7 @@ async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, 
         True when it is done and history was read to its end, False when it is to go on later.
 
     Raises:
-        SourceError: Trouble that concerns the whole mailbox.
+        SourceError: Recovery that concerns the whole mailbox.
     """
     deadline = time.monotonic() + context.settings.slice_seconds
     state = Comparison.of(context.mailbox.resync) if context.mailbox.resync else await _begin(context, gmail, since)
@@ -119,32 +119,32 @@ async def _list(context: MailboxContext, gmail: GmailMailbox, state: Comparison,
 
 async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str], origin: Origin) -> None:
     """Fetches listed messages; what is new and not in what is watched is left alone."""
-    async with context.commits.reading() as connection:
+    async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
     fetched = await gmail.fetch(ids)
-    sightings = []
+    observations = []
     for message_id, finding in fetched.findings.items():
         is_watched = not isinstance(finding, Found) or context.coverage.covers("", finding.mapped.label_ids)
         if message_id in known or is_watched:
             kind = UPDATED if message_id in known else LISTED
-            sightings.append(Sighting(_hint(message_id, kind, origin), finding))
+            observations.append(Observation(_reported(message_id, kind, origin), finding))
 
     async def seen(connection: Connection) -> None:
         await messages.mark_seen(connection, context.tenant_id, list(fetched.findings))
 
-    await context.commit(sightings, seen)
+    await context.commit(observations, seen)
     if fetched.trouble is not None:
         raise fetched.trouble
 
 
 async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> bool:
     """Looks for messages that are known and were not listed; ends the comparison when there are no more."""
-    async with context.commits.reading() as connection:
+    async with context.transactions.reading() as connection:
         ids = await messages.received_since(
             connection, context.tenant_id, state.since, state.started_at, state.after, context.settings.commit_messages
         )
     if ids:
-        await context.look_at_all(gmail, [_hint(message_id, UPDATED, origin) for message_id in ids])
+        await context.fetch_and_commit_all(gmail, [_reported(message_id, UPDATED, origin) for message_id in ids])
         await _keep(context, replace(state, after=ids[-1]))
         return True
 
@@ -168,5 +168,5 @@ async def _keep(context: MailboxContext, state: Comparison) -> None:
     context.mailbox = replace(context.mailbox, resync=row)
 
 
-def _hint(message_id: str, kind: str, origin: Origin) -> Hint:
-    return Hint(message_id, frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION)
+def _reported(message_id: str, kind: str, origin: Origin) -> ReportedChange:
+    return ReportedChange(message_id, frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION)

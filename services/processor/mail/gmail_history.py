@@ -7,13 +7,13 @@ from datetime import datetime
 import structlog
 
 from services.processor.connection import Connection
-from services.processor.mail.commit import Sighting
+from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.history_records import DRAFT, Trail, chunks, kinds_of, record_id, trails
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Finding, Found, Missing
 from services.processor.mail.sources.gmail import GmailMailbox, HistoryPage
-from services.processor.mail.state import NOTIFICATION, UPDATED, Hint, Known
+from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange
 from services.processor.mail.store import messages
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON
@@ -45,17 +45,17 @@ async def read_history(context: MailboxContext, gmail: GmailMailbox, origin: Ori
                 raise
             logger.warning("history cursor lost", tenant_id=context.tenant_id)
             return False
-        await _work_page(context, gmail, page, origin, began_at)
+        await _process_page(context, gmail, page, origin, began_at)
         token = page.next_token
         if not token:
             return True
 
 
-async def _work_page(
+async def _process_page(
     context: MailboxContext, gmail: GmailMailbox, page: HistoryPage, origin: Origin, began_at: datetime
 ) -> None:
     for records in chunks(page.records, context.settings.commit_messages):
-        await _work_stretch(context, gmail, records, origin)
+        await _process_stretch(context, gmail, records, origin)
     if page.next_token:
         return
     end = max(page.history_id, context.mailbox.history_id or 0)
@@ -68,33 +68,35 @@ async def _work_page(
     context.mailbox = replace(context.mailbox, history_id=end, caught_up_at=began_at)
 
 
-async def _work_stretch(context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin) -> None:
+async def _process_stretch(
+    context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin
+) -> None:
     """Fetches what a stretch speaks of and commits it together with the cursor behind it."""
     followed = trails(records)
     with STEP_SECONDS.labels("known").time():
-        async with context.commits.reading() as connection:
+        async with context.transactions.reading() as connection:
             known = await messages.load(connection, context.tenant_id, [trail.message_id for trail in followed])
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
     wanted = [trail for trail in followed if _concerns(trail, known.get(trail.message_id), watched)]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])
     if fetched.trouble is not None:
         raise fetched.trouble
-    sightings = []
+    observations = []
     for trail in wanted:
         finding = fetched.findings.get(trail.message_id, Missing(is_certain=True))
-        hint = _hint(context, trail, finding, known.get(trail.message_id), watched, origin)
-        if hint is not None:
-            sightings.append(Sighting(hint, finding))
+        reported = _reported(context, trail, finding, known.get(trail.message_id), watched, origin)
+        if reported is not None:
+            observations.append(Observation(reported, finding))
     end = record_id(records[-1])
 
     async def move(connection: Connection) -> None:
         await mailboxes.set_history(connection, context.tenant_id, end)
 
-    await context.commit(sightings, move)
+    await context.commit(observations, move)
     context.mailbox = replace(context.mailbox, history_id=max(end, context.mailbox.history_id or 0))
 
 
-def _concerns(trail: Trail, known: Known | None, watched: frozenset[str] | None) -> bool:
+def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] | None) -> bool:
     """Leaves out, before anything is fetched, what surely is none of anybody's business."""
     if known is not None or watched is None:
         return True
@@ -104,14 +106,14 @@ def _concerns(trail: Trail, known: Known | None, watched: frozenset[str] | None)
     return bool((trail.labels | touched) & watched)
 
 
-def _hint(
+def _reported(
     context: MailboxContext,
     trail: Trail,
     finding: Finding,
-    known: Known | None,
+    known: MessageState | None,
     watched: frozenset[str] | None,
     origin: Origin,
-) -> Hint | None:
+) -> ReportedChange | None:
     labels = frozenset(finding.mapped.label_ids) if isinstance(finding, Found) else None
     kinds, was_watched = kinds_of(trail, watched, labels)
     if known is not None:
@@ -119,7 +121,7 @@ def _hint(
     elif not kinds - ({"deleted"} if not was_watched else set()) or DRAFT in (trail.labels or ()):
         return None
     there = labels or trail.labels or (known.label_ids if known else ())
-    return Hint(
+    return ReportedChange(
         trail.message_id,
         kinds,
         origin.received_at,

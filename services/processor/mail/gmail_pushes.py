@@ -4,20 +4,20 @@ from collections.abc import Sequence
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.mail.context import MailboxContext
-from services.processor.mail.decide import Patience
 from services.processor.mail.gmail_compare import compare
 from services.processor.mail.gmail_history import read_history
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION
-from services.processor.mailbox.inbox_client import GivenBack
+from services.processor.mailbox.inbox_client import ReturnedItem
+from services.processor.mailbox.retry_policy import RetryPolicy
 
 
-async def work_pushes(context: MailboxContext, gmail: GmailMailbox, items: Sequence[item_pb2.InboxItem]) -> None:
+async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Sequence[item_pb2.InboxItem]) -> None:
     """Reads history up to its end, and acknowledges the pushes that it reached.
 
     Raises:
-        SourceError: Trouble that concerns the whole mailbox; the cursor is at what was committed before it.
+        SourceError: Recovery that concerns the whole mailbox; the cursor is at what was committed before it.
     """
     wanted = max(item.mailbox_changed.history_id for item in items)
     if (context.mailbox.history_id or 0) < wanted and not await read_history(
@@ -25,20 +25,20 @@ async def work_pushes(context: MailboxContext, gmail: GmailMailbox, items: Seque
     ):
         await compare(context, gmail, Origin.of(items[0], NOTIFICATION))
     cursor = context.mailbox.history_id or 0
-    await context.hold.done(item.item_id for item in items if item.mailbox_changed.history_id <= cursor)
+    await context.lease.acknowledge(item.item_id for item in items if item.mailbox_changed.history_id <= cursor)
     late = [item for item in items if item.mailbox_changed.history_id > cursor]
     await _wait_for_history(context, late)
 
 
 async def _wait_for_history(context: MailboxContext, late: Sequence[item_pb2.InboxItem]) -> None:
     """Pushes can run ahead of history; one that stays ahead is given up, and the gap is compared."""
-    waits = Patience.waits(context.settings, context.clock.now())
+    waits = RetryPolicy.from_settings(context.settings, context.clock.now())
     detail = "Gmail's history has not come as far as the push said"
     lost = [item for item in late if item.attempts >= context.settings.bury_attempts]
-    await context.hold.bury([GivenBack(item.item_id, "PROVIDER_UNAVAILABLE", detail) for item in lost])
-    await context.hold.give_back(
+    await context.lease.bury([ReturnedItem(item.item_id, "PROVIDER_UNAVAILABLE", detail) for item in lost])
+    await context.lease.release(
         [
-            GivenBack(item.item_id, "PROVIDER_UNAVAILABLE", detail, waits.after(item.attempts - 1))
+            ReturnedItem(item.item_id, "PROVIDER_UNAVAILABLE", detail, waits.after(item.attempts - 1))
             for item in late
             if item not in lost
         ]

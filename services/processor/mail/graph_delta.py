@@ -13,7 +13,7 @@ from services.processor.mail.context import MailboxContext
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.graph import DeltaPage, GraphMailbox
-from services.processor.mail.state import CREATED, DELETED, RECONCILIATION, UPDATED, Hint, Known
+from services.processor.mail.state import CREATED, DELETED, RECONCILIATION, UPDATED, MessageState, ReportedChange
 from services.processor.mail.store import folders, messages
 from services.processor.mail.store.folders import FolderCursor
 from services.processor.mailbox.failures import Remedy, SourceError
@@ -29,7 +29,7 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
         True when it is done, False when it is to go on later.
 
     Raises:
-        SourceError: Trouble that concerns the whole mailbox.
+        SourceError: Recovery that concerns the whole mailbox.
     """
     deadline = time.monotonic() + context.settings.slice_seconds
     asked_at = item.received_at.ToDatetime(UTC)
@@ -44,10 +44,10 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
 
 async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderCursor]:
     """The folders to compare, each with how far it has come."""
-    if context.coverage.is_all_mail and context.hold.watches:
+    if context.coverage.is_all_mail and context.lease.watches:
         ids = await graph.folders()
     else:
-        named = {watch.folder_id for watch in context.hold.watches}
+        named = {watch.folder_id for watch in context.lease.watches}
         ids = [context.coverage.folders.get(name, name) for name in sorted(named)]
 
     async def add(connection: Connection) -> None:
@@ -55,7 +55,7 @@ async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderC
             await folders.add(connection, context.tenant_id, folder_id, "")
 
     await context.note(add)
-    async with context.commits.reading() as connection:
+    async with context.transactions.reading() as connection:
         known = {cursor.folder_id: cursor for cursor in await folders.load(connection, context.tenant_id)}
     return [known[folder_id] for folder_id in ids]
 
@@ -76,7 +76,7 @@ async def _compare(
                 raise
             cursor = await _restarted(context, cursor)
             continue
-        await _work_page(context, graph, cursor, page, origin)
+        await _process_page(context, graph, cursor, page, origin)
         if page.is_last:
             await _complete(context, graph, cursor, page.link, origin)
             return True
@@ -102,21 +102,23 @@ async def _moved(context: MailboxContext, cursor: FolderCursor, link: str) -> Fo
     return replace(cursor, link=link)
 
 
-async def _work_page(
+async def _process_page(
     context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, page: DeltaPage, origin: Origin
 ) -> None:
     """Fetches what differs from what is known; what was there before coverage began is only recorded."""
     ids = [str(entry["id"]) for entry in page.entries]
-    async with context.commits.reading() as connection:
+    async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
     old = [_known(entry) for entry in page.entries if _is_old(entry, known, context.coverage, cursor)]
     recorded = {message.message_id for message in old}
-    hints = []
+    changes = []
     for entry in page.entries:
         kind = _kind(entry, known.get(str(entry["id"])))
         if kind and str(entry["id"]) not in recorded:
-            hints.append(
-                Hint(str(entry["id"]), frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION)
+            changes.append(
+                ReportedChange(
+                    str(entry["id"]), frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION
+                )
             )
 
     async def note(connection: Connection) -> None:
@@ -125,20 +127,20 @@ async def _work_page(
             await messages.mark_seen(connection, context.tenant_id, list(known))
 
     await context.note(note)
-    await _look(context, graph, hints)
+    await _look(context, graph, changes)
 
 
-async def _look(context: MailboxContext, graph: GraphMailbox, hints: Sequence[Hint]) -> None:
+async def _look(context: MailboxContext, graph: GraphMailbox, changes: Sequence[ReportedChange]) -> None:
     step = context.settings.commit_messages
-    for begin in range(0, len(hints), step):
-        await context.look_at_all(graph, hints[begin : begin + step])
+    for begin in range(0, len(changes), step):
+        await context.fetch_and_commit_all(graph, changes[begin : begin + step])
 
 
 async def _look_for_gone(context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin) -> None:
     """After a listing that had to begin anew: what is known in the folder and was not in it moved away or is gone."""
     after = ""
     while True:
-        async with context.commits.reading() as connection:
+        async with context.transactions.reading() as connection:
             ids = await messages.unseen(
                 connection,
                 context.tenant_id,
@@ -174,11 +176,11 @@ async def _gone(context: MailboxContext, cursor: FolderCursor) -> bool:
     return True
 
 
-def _gone_hint(message_id: str, origin: Origin) -> Hint:
-    return Hint(message_id, frozenset({DELETED}), origin.received_at, origin.correlation_id, RECONCILIATION)
+def _gone_hint(message_id: str, origin: Origin) -> ReportedChange:
+    return ReportedChange(message_id, frozenset({DELETED}), origin.received_at, origin.correlation_id, RECONCILIATION)
 
 
-def _kind(entry: JSON, known: Known | None) -> str:
+def _kind(entry: JSON, known: MessageState | None) -> str:
     """What an entry tells, empty when it tells nothing new."""
     if "@removed" in entry:
         return DELETED if known is not None else ""
@@ -187,14 +189,14 @@ def _kind(entry: JSON, known: Known | None) -> str:
     return "" if entry.get("changeKey") == known.version else UPDATED
 
 
-def _is_old(entry: JSON, known: dict[str, Known], coverage: Coverage, cursor: FolderCursor) -> bool:
+def _is_old(entry: JSON, known: dict[str, MessageState], coverage: Coverage, cursor: FolderCursor) -> bool:
     if str(entry["id"]) in known or "@removed" in entry or cursor.has_baseline:
         return False
     return coverage.is_older(cursor.folder_id, _received_at(entry))
 
 
-def _known(entry: JSON) -> Known:
-    return Known(
+def _known(entry: JSON) -> MessageState:
+    return MessageState(
         str(entry["id"]),
         version=str(entry.get("changeKey") or ""),
         folder_id=str(entry.get("parentFolderId") or ""),

@@ -7,24 +7,24 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.connection import Connection
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.sources.graph import GraphMailbox
-from services.processor.mail.state import Hint
+from services.processor.mail.state import ReportedChange
 from services.processor.mail.store import folders
 from services.processor.mailbox.failures import Remedy, SourceError
 
 
-def hints_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, Hint]:
-    """One hint for each message that the items speak of, in the order in which they were first told."""
-    hints: dict[str, Hint] = {}
+def changes_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, ReportedChange]:
+    """One reported for each message that the items speak of, in the order in which they were first told."""
+    changes: dict[str, ReportedChange] = {}
     for item in items:
-        hint = hint_of(item)
-        hints[hint.message_id] = hint.merged(hints.get(hint.message_id))
-    return hints
+        reported = change_of(item)
+        changes[reported.message_id] = reported.merged(changes.get(reported.message_id))
+    return changes
 
 
-def hint_of(item: item_pb2.InboxItem) -> Hint:
+def change_of(item: item_pb2.InboxItem) -> ReportedChange:
     """What one notification tells."""
     mail = item.mail
-    return Hint(
+    return ReportedChange(
         mail.message_id,
         frozenset({mail.event_type.removeprefix("mail.")}),
         item.received_at.ToDatetime(UTC),
@@ -40,19 +40,19 @@ def version_of(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
-async def work_notifications(context: MailboxContext, graph: GraphMailbox) -> None:
-    """Fetches and commits what the hold's notifications speak of, a bounded number of messages at a time.
+async def process_notifications(context: MailboxContext, graph: GraphMailbox) -> None:
+    """Fetches and commits what the lease's notifications speak of, a bounded number of messages at a time.
 
     Raises:
-        SourceError: Trouble that concerns the whole mailbox; the items that are not done stay in the hold.
+        SourceError: Recovery that concerns the whole mailbox; the items that are not done stay in the lease.
     """
-    items = [item for item in context.hold.waiting if item.WhichOneof("content") == "mail"]
-    hints = hints_of(items)
-    ids = list(hints)
+    items = [item for item in context.lease.waiting if item.WhichOneof("content") == "mail"]
+    changes = changes_of(items)
+    ids = list(changes)
     for begin in range(0, len(ids), context.settings.commit_messages):
         chunk = ids[begin : begin + context.settings.commit_messages]
-        fetched = await context.look(graph, [hints[message_id] for message_id in chunk])
-        await context.hold.done(item.item_id for item in items if item.mail.message_id in fetched.findings)
+        fetched = await context.fetch_and_commit(graph, [changes[message_id] for message_id in chunk])
+        await context.lease.acknowledge(item.item_id for item in items if item.mail.message_id in fetched.findings)
         if fetched.trouble is not None:
             raise fetched.trouble
 
@@ -67,7 +67,7 @@ async def resolve_folders(
     """
     names = {cursor.alias: cursor.folder_id for cursor in known if cursor.alias}
     ids = {cursor.folder_id for cursor in known}
-    for watch in context.hold.watches:
+    for watch in context.lease.watches:
         name = watch.folder_id
         if not name or name in names or name in ids:
             continue

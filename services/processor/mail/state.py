@@ -27,7 +27,7 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True)
-class Known:
+class MessageState:
     """A message as it was when something was last committed about it.
 
     Args:
@@ -54,7 +54,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Hint:
+class ReportedChange:
     """What was told about one message, by one notification or several, or by a listing.
 
     Args:
@@ -85,7 +85,7 @@ class Hint:
     attempts: int = 0
     reason: str = ""
 
-    def merged(self, later: "Hint | None") -> "Hint":
+    def merged(self, later: "ReportedChange | None") -> "ReportedChange":
         """Both as one: the earlier one's origin, the later one's version, what either of them tells."""
         if later is None:
             return self

@@ -1,79 +1,122 @@
-"""What is done on a mailbox, by provider: notifications first, then what has to be looked at again, then comparing."""
+"""Process a mailbox at its provider: notifications first, then due lookups, then reconciliation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.meshkit.clock import Clock
 from services.processor.connection import Connection
 from services.processor.mail import gmail_compare, gmail_pushes, graph_delta, graph_notifications
+from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
+from services.processor.mail.recovery import Recovery
 from services.processor.mail.sources.gmail import GmailMailbox, Quota
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
-from services.processor.mail.state import Hint
-from services.processor.mail.store import folders
+from services.processor.mail.state import ReportedChange
+from services.processor.mail.store import folders, lookups
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import GOOGLEWS, MS365
-from services.processor.mailbox.inbox_client import GivenBack
+from services.processor.mailbox.failures import GOOGLEWS, MS365, SourceError
+from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import mailboxes
-from services.processor.mailbox.token_cache import Tokens
+from services.processor.mailbox.token_cache import TokenCache
+from services.processor.mailbox.transaction import Transactions
+from services.processor.mailbox.work import HeldMailbox
 from services.processor.metrics import RECONCILED, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 
 _MAX_QUOTAS = 10_000
+_LOOKUPS_AT_ONCE = 100
 
 
-class ProviderWork:
-    """Knows the providers.
+class MailSync:
+    """The mail wing's work on a held mailbox; implements `mailbox.work.MailboxWork`.
 
     Args:
-        http: The process's connections.
+        http: The process's connections to the providers.
         tokens: The process's tokens.
+        transactions: The process's transactions.
         settings: Addresses, bounds and waits.
+        clock: The time.
     """
 
-    def __init__(self, http: ProviderHttp, tokens: Tokens, settings: ProcessorSettings) -> None:
+    def __init__(
+        self,
+        http: ProviderHttp,
+        tokens: TokenCache,
+        transactions: Transactions,
+        settings: ProcessorSettings,
+        clock: Clock,
+    ) -> None:
         self._http = http
         self._tokens = tokens
+        self._transactions = transactions
         self._settings = settings
+        self._clock = clock
+        self._committer = MailCommitter(transactions, settings, clock)
+        self._recovery = Recovery(tokens, settings, clock)
         self._quotas: dict[str, Quota] = {}
 
-    async def work(self, context: MailboxContext, lookups: Sequence[Hint]) -> None:
-        """Works what a hold has, and acknowledges what is done.
+    async def due_tenants(self, limit: int) -> Sequence[str]:
+        """See `MailboxWork.due_tenants`."""
+        async with self._transactions.reading() as connection:
+            return await lookups.due_tenants(connection, limit)
 
-        Args:
-            context: The hold and what belongs to it.
-            lookups: Messages of Processor's own queue that are due.
+    async def read_due(self, connection: Connection, tenant_id: str) -> Sequence[ReportedChange]:
+        """See `MailboxWork.read_due`."""
+        return await lookups.due(connection, tenant_id, _LOOKUPS_AT_ONCE)
 
-        Raises:
-            SourceError: Trouble that concerns the whole mailbox.
-        """
+    async def process(self, held: HeldMailbox, due: Sequence[ReportedChange]) -> None:
+        """See `MailboxWork.process`."""
+        context = self._context(held)
+        try:
+            await self._process(context, due)
+        except SourceError as exc:
+            await self._recovery.handle(context, exc, has_lookups=bool(due))
+
+    async def recover(self, held: HeldMailbox, due: Sequence[ReportedChange], error: SourceError) -> None:
+        """See `MailboxWork.recover`."""
+        await self._recovery.handle(self._context(held), error, has_lookups=bool(due))
+
+    def _context(self, held: HeldMailbox) -> MailboxContext:
+        return MailboxContext(
+            lease=held.lease,
+            mailbox=held.mailbox,
+            tenant=held.tenant,
+            coverage=Coverage(held.tenant.provider, held.lease.watches),
+            transactions=self._transactions,
+            committer=self._committer,
+            settings=self._settings,
+            clock=self._clock,
+        )
+
+    async def _process(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         await self._begin(context)
         match context.tenant.provider:
             case "ms365":
-                await self._graph(context, lookups)
+                await self._graph(context, due)
             case "googlews":
-                await self._gmail(context, lookups)
+                await self._gmail(context, due)
             case provider:
-                items = [GivenBack(item.item_id, "PROVIDER_UNKNOWN", provider) for item in context.hold.waiting]
-                await context.hold.bury(items)
+                items = [ReturnedItem(item.item_id, "PROVIDER_UNKNOWN", provider) for item in context.lease.waiting]
+                await context.lease.bury(items)
 
-    async def _graph(self, context: MailboxContext, lookups: Sequence[Hint]) -> None:
+    async def _graph(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(self._http, self._tokens, context.tenant_id, MS365, REQUESTS_AT_ONCE)
         graph = GraphMailbox(access, self._settings.ms365_graph_url)
         with STEP_SECONDS.labels("known").time():
-            async with context.commits.reading() as connection:
+            async with context.transactions.reading() as connection:
                 known = await folders.load(connection, context.tenant_id)
         names = await graph_notifications.resolve_folders(context, graph, known)
         listed = frozenset(cursor.folder_id for cursor in known if cursor.has_baseline)
-        context.coverage = Coverage(MS365, context.hold.watches, names, listed)
-        await graph_notifications.work_notifications(context, graph)
-        await self._look_again(context, graph, lookups)
+        context.coverage = Coverage(MS365, context.lease.watches, names, listed)
+        await graph_notifications.process_notifications(context, graph)
+        await self._process_lookups(context, graph, due)
         for item in items_of(context, "reconcile"):
             await self._reconciled(context, item, await graph_delta.reconcile(context, graph, item))
 
-    async def _gmail(self, context: MailboxContext, lookups: Sequence[Hint]) -> None:
+    async def _gmail(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(
             self._http, self._tokens, context.tenant_id, GOOGLEWS, self._settings.gmail_requests_at_once
         )
@@ -83,14 +126,14 @@ class ProviderWork:
             self._quota(context.tenant_id),
             self._settings.gmail_requests_at_once,
         )
-        await self._look_again(context, gmail, lookups)
-        if not context.hold.watches:
+        await self._process_lookups(context, gmail, due)
+        if not context.lease.watches:
             # The last subscription is gone: a push only says that one may look, and there is nothing to look for.
-            await context.hold.done(item.item_id for item in context.hold.waiting)
+            await context.lease.acknowledge(item.item_id for item in context.lease.waiting)
             return
         pushes = items_of(context, "mailbox_changed")
         if pushes:
-            await gmail_pushes.work_pushes(context, gmail, pushes)
+            await gmail_pushes.process_pushes(context, gmail, pushes)
         for item in items_of(context, "reconcile"):
             await self._reconciled(context, item, await gmail_compare.reconcile(context, gmail, item))
 
@@ -108,25 +151,25 @@ class ProviderWork:
         await context.note(note)
         if context.mailbox.history_id is None and first:
             context.mailbox = replace(context.mailbox, history_id=first)
-        await context.hold.done(item.item_id for item in items)
+        await context.lease.acknowledge(item.item_id for item in items)
 
-    async def _look_again(self, context: MailboxContext, source: Source, lookups: Sequence[Hint]) -> None:
+    async def _process_lookups(self, context: MailboxContext, source: Source, due: Sequence[ReportedChange]) -> None:
         step = context.settings.commit_messages
-        for begin in range(0, len(lookups), step):
-            await context.look_at_all(source, lookups[begin : begin + step])
+        for begin in range(0, len(due), step):
+            await context.fetch_and_commit_all(source, due[begin : begin + step])
 
     async def _reconciled(self, context: MailboxContext, item: item_pb2.InboxItem, is_done: bool) -> None:
         """Ends a comparison, or lets new mail of the same mailbox have its turn before it goes on."""
         RECONCILED.labels(context.tenant.provider, "done" if is_done else "paused").inc()
         if not is_done:
-            await context.hold.give_back([GivenBack(item.item_id, "", "", None, is_forgiven=True)])
+            await context.lease.release([ReturnedItem(item.item_id, "", "", None, is_forgiven=True)])
             return
 
         async def note(connection: Connection) -> None:
             await mailboxes.set_reconciled(connection, context.tenant_id)
 
         await context.note(note)
-        await context.hold.done([item.item_id])
+        await context.lease.acknowledge([item.item_id])
 
     def _quota(self, tenant_id: str) -> Quota:
         if tenant_id not in self._quotas and len(self._quotas) >= _MAX_QUOTAS:
@@ -135,5 +178,5 @@ class ProviderWork:
 
 
 def items_of(context: MailboxContext, kind: str) -> list[item_pb2.InboxItem]:
-    """The hold's items of one kind, oldest first."""
-    return [item for item in context.hold.waiting if item.WhichOneof("content") == kind]
+    """The lease's items of one kind, oldest first."""
+    return [item for item in context.lease.waiting if item.WhichOneof("content") == kind]

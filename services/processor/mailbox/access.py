@@ -7,7 +7,7 @@ from typing import Any
 
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON, ProviderHttp
-from services.processor.mailbox.token_cache import LentToken, Tokens
+from services.processor.mailbox.token_cache import LentToken, TokenCache
 
 
 class MailboxAccess:
@@ -24,7 +24,7 @@ class MailboxAccess:
         at_once: Requests at the same time.
     """
 
-    def __init__(self, http: ProviderHttp, tokens: Tokens, tenant_id: str, provider: str, at_once: int) -> None:
+    def __init__(self, http: ProviderHttp, tokens: TokenCache, tenant_id: str, provider: str, at_once: int) -> None:
         self.tenant_id = tenant_id
         self.provider = provider
         self._http = http

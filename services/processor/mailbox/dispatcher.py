@@ -1,6 +1,6 @@
-"""Where a worker process takes work: as much as it has room for, as soon as it is told, and every second in any case.
+"""Claim leases for a worker process: as many as it has room for, on each wake-up, and every second in any case.
 
-A wake-up only makes the desk look. Whether it is lost, late or doubled changes nothing but when the desk looks.
+A wake-up only makes the dispatcher claim earlier: a lost, late or repeated wake-up changes nothing else.
 """
 
 import asyncio
@@ -11,82 +11,82 @@ import structlog
 
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.errors import MeshError
-from services.processor.mail.commit import Commits
-from services.processor.mail.store import lookups
-from services.processor.mailbox.inbox_client import Inbox
+from services.processor.mailbox.inbox_client import InboxClient
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)
 
-Work = Callable[[inbox_pb2.TenantLease], Awaitable[None]]
+Process = Callable[[inbox_pb2.TenantLease], Awaitable[None]]
+DueTenants = Callable[[int], Awaitable[Sequence[str]]]
+"""Returns the ids of tenants with work due in Processor's own queue, at most as many as asked for."""
 
 
-class Desk:
-    """Claims leases and has each worked in a task of its own, a bounded number at a time.
+class Dispatcher:
+    """Claims leases and processes each in a task of its own, a bounded number at a time.
 
     Args:
-        inbox: Where work comes from.
-        commits: For Processor's own queue.
-        work: What to do with a lease. Raises nothing but cancellation.
+        inbox: The source of leases.
+        due_tenants: The query of Processor's own queue.
+        process: Processes a lease. Raises only cancellation.
         settings: Bounds.
     """
 
-    def __init__(self, inbox: Inbox, commits: Commits, work: Work, settings: ProcessorSettings) -> None:
+    def __init__(
+        self, inbox: InboxClient, due_tenants: DueTenants, process: Process, settings: ProcessorSettings
+    ) -> None:
         self._inbox = inbox
-        self._commits = commits
-        self._work = work
+        self._due_tenants = due_tenants
+        self._process = process
         self._settings = settings
-        self._told = asyncio.Event()
+        self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], str] = {}
         self._is_closing = False
 
     @property
     def held(self) -> int:
-        """How many mailboxes are worked now."""
+        """The number of mailboxes that are being processed now."""
         return len(self._running)
 
     async def wake(self, _key: str = "") -> None:
-        """Makes the desk look. Safe to call again."""
-        self._told.set()
+        """Make the dispatcher claim now. Safe to call again."""
+        self._woken.set()
 
     async def run(self) -> None:
-        """Looks for items whenever told, and every sweep, until it is cancelled; then lets the running work end.
+        """Claim on each wake-up and every sweep until cancelled; then let the running work end.
 
-        What is not done within the grace is cancelled, and gives back what it holds.
+        Work that is not done within the grace is cancelled, and releases its items.
         """
         try:
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._settings.sweep_seconds):
-                        await self._told.wait()
-                self._told.clear()
+                        await self._woken.wait()
+                self._woken.clear()
                 await self._guarded(self._take_all)
         finally:
             self._is_closing = True
             await self._close()
 
     async def sweep(self) -> int:
-        """Takes mailboxes for which messages have to be looked at again; for a periodic loop.
+        """Claim the mailboxes with entries due in Processor's own queue; for a periodic loop.
 
         Returns:
-            How many were taken.
+            The number of mailboxes claimed.
 
         Raises:
-            MeshError: A store or Ingest is away.
+            MeshError: PostgreSQL or Ingest cannot be reached.
         """
         if not self._may_take():
             return 0
-        async with self._commits.reading() as connection:
-            tenants = await lookups.due_tenants(connection, self._free)
         taken = 0
-        for tenant_id in tenants:
+        for tenant_id in await self._due_tenants(self._free):
             if tenant_id in self._running.values() or not self._may_take():
                 continue
             taken += self._start(await self._inbox.claim(self._settings.claim_items, 1, tenant_id, hold_idle=True))
         return taken
 
     def _may_take(self) -> bool:
-        # Asked anew after each wait: closing may have begun, and room may be gone.
+        # Checked again after each wait: closing may have begun, and the room may be taken.
         return self._free > 0 and not self._is_closing
 
     @property
@@ -96,11 +96,11 @@ class Desk:
     async def _guarded(self, take: Callable[[], Awaitable[None]]) -> None:
         try:
             await take()
-        except MeshError as exc:  # Ingest is away: the next sweep asks again
+        except MeshError as exc:  # Ingest cannot be reached: the next sweep asks again
             logger.warning("nothing claimed", error=exc.reason)
 
     async def _take_all(self) -> None:
-        """Claims until nothing is due or there is no more room."""
+        """Claim until nothing is due or no room is left."""
         while self._free:
             leases = await self._inbox.claim(self._settings.claim_items, min(self._free, 50))
             if not self._start(leases):
@@ -113,13 +113,13 @@ class Desk:
             task.add_done_callback(self._ended)
         return len(leases)
 
-    async def _one(self, lease: inbox_pb2.TenantLease) -> None:
-        await self._work(lease)
+    async def _one(self, claimed: inbox_pb2.TenantLease) -> None:
+        await self._process(claimed)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Room again, and a mailbox whose new items could not be claimed while it was held."""
+        """Claim again: there is room, and new items of this mailbox could not be claimed while it was held."""
         self._running.pop(task, None)
-        self._told.set()
+        self._woken.set()
         if not task.cancelled() and (failure := task.exception()) is not None:
             logger.error("work on a mailbox ended badly", exc_info=failure)
 

@@ -19,7 +19,7 @@ _NOTIFICATIONS = frozenset({"mail", "mailbox_changed"})
 
 
 @dataclass(frozen=True)
-class GivenBack:
+class ReturnedItem:
     """An item that is given back, or buried.
 
     Args:
@@ -49,13 +49,13 @@ class GivenBack:
         return shown
 
 
-class Inbox:
+class InboxClient:
     """InboxService for one worker process.
 
     Args:
         stub: Ingest.
         worker_id: Names the process.
-        lease_seconds: How long a hold lasts.
+        lease_seconds: How long a lease lasts.
     """
 
     def __init__(self, stub: InboxServiceAsyncStub, worker_id: str, lease_seconds: int) -> None:
@@ -94,26 +94,26 @@ class Inbox:
         return list(answer.leases)
 
     async def extend(self, tenant_id: str, fence: int) -> None:
-        """Makes a hold last longer. Raises `MeshError` with MAILBOX_HELD when it is lost. Safe to call again."""
+        """Makes a lease last longer. Raises `MeshError` with MAILBOX_HELD when it is lost. Safe to call again."""
         request = inbox_pb2.ExtendLeaseRequest(tenant_id=tenant_id, fence=fence, lease=self._lease)
         await self._stub.ExtendLease(request, timeout=_CALL_SECONDS)
 
     async def ack(self, tenant_id: str, fence: int, item_ids: Iterable[str], *, keep: bool) -> None:
-        """Says that items are done. Without `keep` the hold ends. Safe to call again."""
+        """Says that items are done. Without `keep` the lease ends. Safe to call again."""
         request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
         with STEP_SECONDS.labels("settle").time():
             await self._stub.AckItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("done").inc(len(request.item_ids))
 
-    async def release(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
+    async def release(self, tenant_id: str, fence: int, items: Iterable[ReturnedItem]) -> None:
         """Gives items back. Safe to call again."""
         request = inbox_pb2.ReleaseItemsRequest(
             tenant_id=tenant_id, fence=fence, items=[item.message() for item in items]
         )
         await self._stub.ReleaseItems(request, timeout=_CALL_SECONDS)
-        ITEMS.labels("given_back").inc(len(request.items))
+        ITEMS.labels("released").inc(len(request.items))
 
-    async def bury(self, tenant_id: str, fence: int, items: Iterable[GivenBack]) -> None:
+    async def bury(self, tenant_id: str, fence: int, items: Iterable[ReturnedItem]) -> None:
         """Makes dead letters of items. Safe to call again."""
         request = inbox_pb2.BuryItemsRequest(tenant_id=tenant_id, fence=fence, items=[item.message() for item in items])
         await self._stub.BuryItems(request, timeout=_CALL_SECONDS)

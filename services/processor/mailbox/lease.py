@@ -1,39 +1,40 @@
-"""A hold on one mailbox: kept alive while work goes on, acknowledged piece by piece, given back at the end."""
+"""A lease on one mailbox: kept alive while work goes on, acknowledged piece by piece, given back at the end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 
 import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.errors import MeshError
-from services.processor.mailbox.inbox_client import GivenBack, Inbox
+from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
 
 logger = structlog.get_logger(__name__)
 
 _LOST = "MAILBOX_HELD"
 
 
-class HoldLostError(Exception):
+class LeaseLostError(Exception):
     """The lease is over: another worker holds the mailbox, or will."""
 
 
-class Hold:
+class Lease:
     """One lease of one tenant.
 
     Args:
         inbox: Where it came from.
-        lease: The lease.
+        claimed: The lease as Ingest gave it.
     """
 
-    def __init__(self, inbox: Inbox, lease: inbox_pb2.TenantLease) -> None:
-        self.tenant_id = lease.tenant_id
-        self.fence = lease.fence
-        self.watches: Sequence[item_pb2.Watch] = list(lease.watches)
-        self.items: dict[str, item_pb2.InboxItem] = {item.item_id: item for item in lease.items}
-        self.has_more = lease.has_more
+    def __init__(self, inbox: InboxClient, claimed: inbox_pb2.TenantLease) -> None:
+        self.tenant_id = claimed.tenant_id
+        self.fence = claimed.fence
+        self.watches: Sequence[item_pb2.Watch] = list(claimed.watches)
+        self.items: dict[str, item_pb2.InboxItem] = {item.item_id: item for item in claimed.items}
+        self.has_more = claimed.has_more
         self.is_over = False
         self._inbox = inbox
         self._last: list[str] = []
@@ -43,8 +44,8 @@ class Hold:
         """Items that are neither done nor given back, oldest first."""
         return [item for item in self.items.values() if item.item_id not in self._last]
 
-    async def done(self, item_ids: Iterable[str]) -> None:
-        """Acknowledges items whose effects are committed; the hold goes on. The very last ones wait for `end`."""
+    async def acknowledge(self, item_ids: Iterable[str]) -> None:
+        """Acknowledges items whose effects are committed; the lease goes on. The very last ones wait for `end`."""
         ids = [item_id for item_id in item_ids if item_id in self.items]
         if not ids or len(ids) == len(self.items):
             self._last = ids
@@ -53,14 +54,18 @@ class Hold:
             await self._inbox.ack(self.tenant_id, self.fence, ids, keep=True)
         self._forget(ids)
 
-    async def give_back(self, items: Sequence[GivenBack]) -> None:
+    async def release(self, items: Sequence[ReturnedItem]) -> None:
         """Gives items back, to be given out again."""
         if items:
             with _losing():
                 await self._inbox.release(self.tenant_id, self.fence, items)
             self._forget(item.item_id for item in items)
 
-    async def bury(self, items: Sequence[GivenBack]) -> None:
+    async def release_all(self, until: datetime | None, reason: str) -> None:
+        """Release every waiting item until a time, without counting the attempt."""
+        await self.release([ReturnedItem(item.item_id, reason, "", until, is_forgiven=True) for item in self.waiting])
+
+    async def bury(self, items: Sequence[ReturnedItem]) -> None:
         """Makes dead letters of items."""
         if items:
             with _losing():
@@ -68,7 +73,7 @@ class Hold:
             self._forget(item.item_id for item in items)
 
     async def end(self) -> None:
-        """Acknowledges the last items and ends the hold. Safe to call again."""
+        """Acknowledges the last items and ends the lease. Safe to call again."""
         if self.is_over:
             return
         with _losing():
@@ -77,29 +82,29 @@ class Hold:
         self.is_over = True
 
     @asynccontextmanager
-    async def kept_alive(self) -> AsyncIterator[None]:
+    async def renewing(self) -> AsyncIterator[None]:
         """Extends the lease while the block runs; cancels the block when the lease is lost.
 
         Raises:
-            HoldLostError: It was lost.
+            LeaseLostError: It was lost.
         """
         worker = asyncio.current_task()
         assert worker is not None  # noqa: S101 - coroutines run in tasks
         lost = asyncio.Event()
-        keeper = asyncio.create_task(self._keep(worker, lost), name="lease keeper")
+        renewal = asyncio.create_task(self._renew(worker, lost), name="lease renewal")
         try:
             yield
         except asyncio.CancelledError:
             if not lost.is_set():
                 raise
             worker.uncancel()
-            raise HoldLostError from None
+            raise LeaseLostError from None
         finally:
-            keeper.cancel()
+            renewal.cancel()
             with suppress(asyncio.CancelledError):
-                await keeper
+                await renewal
 
-    async def _keep(self, worker: "asyncio.Task[object]", lost: asyncio.Event) -> None:
+    async def _renew(self, worker: "asyncio.Task[object]", lost: asyncio.Event) -> None:
         """Three tries fit into one lease; one that is refused ends it."""
         while True:
             await asyncio.sleep(self._inbox.lease_seconds / 3)
@@ -119,11 +124,11 @@ class Hold:
 
 
 class _losing:  # noqa: N801 - reads as the statement that it is
-    """Turns MAILBOX_HELD into `HoldLostError`."""
+    """Turns MAILBOX_HELD into `LeaseLostError`."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
         if isinstance(exc, MeshError) and exc.reason == _LOST:
-            raise HoldLostError from exc
+            raise LeaseLostError from exc

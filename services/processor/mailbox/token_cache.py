@@ -1,4 +1,4 @@
-"""Tokens, lent by TokenVault and kept in memory for some minutes."""
+"""TokenCache, lent by TokenVault and kept in memory for some minutes."""
 
 import hashlib
 import time
@@ -37,7 +37,7 @@ class LentToken:
     drop_at: float
 
 
-class Tokens:
+class TokenCache:
     """Lends tokens to the workers of this process.
 
     Args:

@@ -7,7 +7,7 @@ import asyncpg
 from services.meshkit.db import store_errors
 from services.processor.connection import Connection
 from services.processor.mailbox.store import tenant_changes
-from services.processor.mailbox.token_cache import Tokens
+from services.processor.mailbox.token_cache import TokenCache
 
 _POOL_SECONDS = 5.0
 _CHANGES_AT_ONCE = 1000
@@ -21,7 +21,7 @@ class TokenDropper:
         tokens: The process's tokens.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", tokens: Tokens) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", tokens: TokenCache) -> None:
         self._pool = pool
         self._tokens = tokens
         self._number: int | None = None

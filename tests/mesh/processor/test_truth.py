@@ -1,4 +1,4 @@
-"""Whatever happens to notifications, the events tell in the end what the mailboxes hold.
+"""Whatever happens to notifications, the events tell in the end what the mailboxes lease.
 
 Mailboxes live through random deliveries, flags, moves, trash, restores, deletions and drafts, while notifications are
 lost, doubled, late and in reverse, and fetches fail now and then. MAILMESH_TEST_SEEDS sets how many seeds are tried,

@@ -6,14 +6,14 @@ from typing import Any
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.mail.v1 import message_pb2
-from services.processor.mail.decide import Patience
+from services.processor.mail.decide import RetryPolicy
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.state import Hint, Known, State
+from services.processor.mail.state import MessageState, ReportedChange, State
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def make_patience(**changed: Any) -> Patience:
+def make_patience(**changed: Any) -> RetryPolicy:
     """Waits of whole minutes."""
     values: dict[str, Any] = {
         "now": NOW,
@@ -24,18 +24,20 @@ def make_patience(**changed: Any) -> Patience:
         "retry_base": timedelta(seconds=2),
         "retry_max": timedelta(minutes=15),
     }
-    return Patience(**{**values, **changed})
+    return RetryPolicy(**{**values, **changed})
 
 
-def make_hint(*kinds: str, **changed: Any) -> Hint:
+def make_hint(*kinds: str, **changed: Any) -> ReportedChange:
     """What was told of message "m"."""
     values: dict[str, Any] = {"received_at": NOW - timedelta(seconds=1), "correlation_id": "c"}
-    return Hint("m", frozenset(kinds or ("created",)), **{**values, **changed})
+    return ReportedChange("m", frozenset(kinds or ("created",)), **{**values, **changed})
 
 
-def make_known(**changed: Any) -> Known:
+def make_known(**changed: Any) -> MessageState:
     """A message that consumers know of."""
-    return Known(**{"message_id": "m", "state": State.ANNOUNCED, "version": "1", "folder_id": "inbox-id", **changed})
+    return MessageState(
+        **{"message_id": "m", "state": State.ANNOUNCED, "version": "1", "folder_id": "inbox-id", **changed}
+    )
 
 
 def make_mapped(**changed: Any) -> MappedMessage:

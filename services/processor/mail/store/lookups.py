@@ -7,7 +7,7 @@ import asyncpg
 from google.protobuf.struct_pb2 import Struct
 
 from services.processor.connection import Connection
-from services.processor.mail.state import Hint
+from services.processor.mail.state import ReportedChange
 
 _COLUMNS = (
     "message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification, was_watched,"
@@ -27,24 +27,24 @@ _SAVE = """
 """
 
 
-async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, Hint]:
+async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, ReportedChange]:
     """Reads what is remembered about messages, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
         tenant_id,
         list(message_ids),
     )
-    return {row["message_id"]: _hint(row) for row in rows}
+    return {row["message_id"]: _reported(row) for row in rows}
 
 
-async def due(connection: Connection, tenant_id: str, limit: int) -> list[Hint]:
+async def due(connection: Connection, tenant_id: str, limit: int) -> list[ReportedChange]:
     """Reads what is due of one tenant, oldest first."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at LIMIT $2",  # noqa: S608
         tenant_id,
         limit,
     )
-    return [_hint(row) for row in rows]
+    return [_reported(row) for row in rows]
 
 
 async def due_tenants(connection: Connection, limit: int) -> list[str]:
@@ -63,16 +63,17 @@ async def due_tenants(connection: Connection, limit: int) -> list[str]:
     return [str(row["tenant_id"]) for row in rows]
 
 
-async def save(connection: Connection, tenant_id: str, hints: Iterable[tuple[Hint, datetime]]) -> None:
+async def save(connection: Connection, tenant_id: str, changes: Iterable[tuple[ReportedChange, datetime]]) -> None:
     """Remembers messages, each with when to look again."""
     rows = [
         (
-            tenant_id, hint.message_id, sorted(hint.kinds), hint.source, hint.received_at, hint.correlation_id,
-            list(hint.subscription_ids), hint.version,
-            None if hint.notification is None else hint.notification.SerializeToString(),
-            hint.was_watched, hint.missing_since, hint.attempts, hint.reason, due_at,
+            tenant_id, reported.message_id, sorted(reported.kinds), reported.source, reported.received_at,
+            reported.correlation_id,
+            list(reported.subscription_ids), reported.version,
+            None if reported.notification is None else reported.notification.SerializeToString(),
+            reported.was_watched, reported.missing_since, reported.attempts, reported.reason, due_at,
         )
-        for hint, due_at in hints
+        for reported, due_at in changes
     ]  # fmt: skip
     if rows:
         await connection.executemany(_SAVE, rows)
@@ -95,8 +96,8 @@ async def remove(connection: Connection, tenant_id: str, message_ids: Sequence[s
         )
 
 
-def _hint(row: asyncpg.Record) -> Hint:
-    return Hint(
+def _reported(row: asyncpg.Record) -> ReportedChange:
+    return ReportedChange(
         row["message_id"],
         frozenset(row["kinds"]),
         row["received_at"],

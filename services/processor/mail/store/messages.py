@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from services.processor.connection import Connection
-from services.processor.mail.state import Known, State
+from services.processor.mail.state import MessageState, State
 
 _SAVE = """
     INSERT INTO processor.messages AS m (
@@ -42,7 +42,7 @@ _COLUMNS = (
 )
 
 
-async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, Known]:
+async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, MessageState]:
     """Reads what is known of messages, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.messages WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
@@ -52,7 +52,7 @@ async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str
     return {row["message_id"]: _known(row) for row in rows}
 
 
-async def save(connection: Connection, tenant_id: str, messages: Iterable[Known]) -> None:
+async def save(connection: Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
     """Writes what is known from now on, each message once."""
     rows = [
         (
@@ -75,7 +75,7 @@ async def open_event(connection: Connection, tenant_id: str, message_id: str, ev
     )
 
 
-async def record(connection: Connection, tenant_id: str, messages: Sequence[Known]) -> None:
+async def record(connection: Connection, tenant_id: str, messages: Sequence[MessageState]) -> None:
     """Records messages that were there before coverage began; those that are known already stay as they are."""
     if messages:
         await connection.execute(
@@ -135,8 +135,8 @@ async def received_since(
     return [row["message_id"] for row in rows]
 
 
-def _known(row: asyncpg.Record) -> Known:
-    return Known(
+def _known(row: asyncpg.Record) -> MessageState:
+    return MessageState(
         row["message_id"],
         row["generation"],
         State(row["state"]),

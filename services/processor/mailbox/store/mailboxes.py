@@ -79,7 +79,7 @@ async def open_mailbox(
     return _mailbox(row)
 
 
-async def hold(connection: Connection, tenant_id: str, fence: int) -> Mailbox:
+async def lock_fenced(connection: Connection, tenant_id: str, fence: int) -> Mailbox:
     """Locks the mailbox's row for the transaction: the first statement of every commit.
 
     Raises:

@@ -30,7 +30,7 @@ async def test_the_late_writes_of_a_frozen_worker_are_refused(ground: Ground, tm
         frozen.send_signal(signal.SIGCONT)
 
         async def is_refused() -> bool:
-            return "hold lost" in log_of(tmp_path)
+            return "lease lost" in log_of(tmp_path)
 
         await ground.until(is_refused)
     assert [mail["id"]] == [event.message_id for event in before]

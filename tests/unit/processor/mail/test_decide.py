@@ -6,7 +6,7 @@ import pytest
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.coverage import Coverage
-from services.processor.mail.decide import NOTHING, Verdict, decide
+from services.processor.mail.decide import NOTHING, Decision, decide
 from services.processor.mail.field_digests import digests_of
 from services.processor.mail.sources.findings import Failed, Found, Missing
 from services.processor.mail.state import State
@@ -19,9 +19,9 @@ OLD = NOW - timedelta(days=9)
 PATIENCE = make_patience()
 
 
-def types(verdict: Verdict) -> list[str]:
-    """The types of the events of a verdict."""
-    return [happening.event_type for happening in verdict.happenings]
+def types(decision: Decision) -> list[str]:
+    """The types of the events of a decision."""
+    return [event_to_publish.event_type for event_to_publish in decision.pending]
 
 
 @pytest.mark.parametrize("kind", ["created", "updated", "deleted", "listed"])
@@ -34,11 +34,11 @@ def test_new_mail_is_created_however_it_was_told(kind: str) -> None:
     [("created", ["mail.created"]), ("updated", ["mail.updated"]), ("deleted", ["mail.updated"]), ("listed", [])],
 )
 def test_old_mail_is_created_only_when_it_came_into_what_is_watched(kind: str, expected: list[str]) -> None:
-    verdict = decide(make_hint(kind), Found(make_mapped(received_at=OLD)), None, INBOX, PATIENCE)
+    decision = decide(make_hint(kind), Found(make_mapped(received_at=OLD)), None, INBOX, PATIENCE)
 
-    assert expected == types(verdict)
-    assert verdict.known is not None
-    assert (State.ANNOUNCED if expected else State.KNOWN) is verdict.known.state
+    assert expected == types(decision)
+    assert decision.known is not None
+    assert (State.ANNOUNCED if expected else State.KNOWN) is decision.known.state
 
 
 def test_once_a_folder_was_listed_what_nobody_knows_is_new_whatever_its_age() -> None:
@@ -56,7 +56,7 @@ def test_an_update_names_the_fields_the_labels_and_the_folder_that_differ() -> N
         digests=digests_of(message_pb2.MailMessage(subject="Offer")), label_ids=("A",), folder_id="elsewhere"
     )
     mapped = make_mapped(version="2", message=message_pb2.MailMessage(subject="Offer", is_read=True), label_ids=("B",))
-    change = decide(make_hint("updated"), Found(mapped), before, INBOX, PATIENCE).happenings[0].change
+    change = decide(make_hint("updated"), Found(mapped), before, INBOX, PATIENCE).pending[0].change
 
     assert change is not None
     assert ["is_read"] == list(change.fields)
@@ -66,22 +66,22 @@ def test_an_update_names_the_fields_the_labels_and_the_folder_that_differ() -> N
 
 
 def test_what_moves_between_folders_that_nobody_watches_is_not_told() -> None:
-    verdict = decide(
+    decision = decide(
         make_hint("updated"), Found(make_mapped(version="2", folder_id="b")), make_known(folder_id="a"), INBOX, PATIENCE
     )
 
-    assert [] == types(verdict)
-    assert verdict.known is not None
-    assert "2" == verdict.known.version
+    assert [] == types(decision)
+    assert decision.known is not None
+    assert "2" == decision.known.version
 
 
 def test_kinds_that_no_subscription_wants_are_not_told_and_are_known() -> None:
     coverage = Coverage(MS365, [make_watch("inbox", kinds=["deleted"])], {"inbox": "inbox-id"})
-    verdict = decide(make_hint("created"), Found(make_mapped()), None, coverage, PATIENCE)
+    decision = decide(make_hint("created"), Found(make_mapped()), None, coverage, PATIENCE)
 
-    assert [] == types(verdict)
-    assert verdict.known is not None
-    assert State.KNOWN is verdict.known.state
+    assert [] == types(decision)
+    assert decision.known is not None
+    assert State.KNOWN is decision.known.state
 
 
 def test_an_update_is_told_as_one_where_nobody_wants_created_events() -> None:
@@ -98,29 +98,31 @@ def test_a_draft_is_no_event_at_google_and_one_at_microsoft() -> None:
 
 
 def test_a_restored_mail_begins_another_life() -> None:
-    verdict = decide(make_hint(), Found(make_mapped()), make_known(state=State.DELETED), INBOX, PATIENCE)
+    decision = decide(make_hint(), Found(make_mapped()), make_known(state=State.DELETED), INBOX, PATIENCE)
 
-    assert [("mail.created", 2)] == [(happening.event_type, happening.generation) for happening in verdict.happenings]
+    assert [("mail.created", 2)] == [
+        (event_to_publish.event_type, event_to_publish.generation) for event_to_publish in decision.pending
+    ]
 
 
 def test_what_is_missing_is_looked_for_until_the_wait_is_over() -> None:
     first = decide(make_hint("created"), Missing(), None, INBOX, PATIENCE)
     assert first.again_at is not None
-    assert first.hint is not None
-    assert ([], NOW) == (types(first), first.hint.missing_since)
+    assert first.reported is not None
+    assert ([], NOW) == (types(first), first.reported.missing_since)
     assert NOW < first.again_at < NOW + timedelta(seconds=1)
 
     later = make_patience(now=NOW + timedelta(minutes=3))
-    assert ["mail.created", "mail.deleted"] == types(decide(first.hint, Missing(), None, INBOX, later))
+    assert ["mail.created", "mail.deleted"] == types(decide(first.reported, Missing(), None, INBOX, later))
 
 
 def test_a_deletion_is_believed_when_the_wait_is_over() -> None:
     first = decide(make_hint("deleted"), Missing(), make_known(), INBOX, PATIENCE)
-    assert first.hint is not None
+    assert first.reported is not None
     assert NOW + timedelta(minutes=3) == first.again_at
 
     later = make_patience(now=NOW + timedelta(minutes=3))
-    last = decide(first.hint, Missing(), make_known(), INBOX, later)
+    last = decide(first.reported, Missing(), make_known(), INBOX, later)
     assert ["mail.deleted"] == types(last)
     assert last.known is not None
     assert State.DELETED is last.known.state
@@ -153,47 +155,47 @@ def test_a_failed_fetch_is_tried_again_and_then_goes_out_without_its_message() -
 
     last = decide(make_hint("created", attempts=2), Failed(error), None, INBOX, PATIENCE)
     assert ["mail.created"] == types(last)
-    why = last.happenings[0].not_enriched
+    why = last.pending[0].not_enriched
     assert why is not None
     assert ("PROVIDER_UNAVAILABLE", 3, False) == (why.reason, why.attempts, why.is_final)
     assert last.again_at is not None
 
 
 def test_what_can_never_be_had_goes_out_at_once_and_is_not_tried_again() -> None:
-    verdict = decide(make_hint("created"), Failed(classify(MS365, 400, ["ErrorCorruptData"])), None, INBOX, PATIENCE)
+    decision = decide(make_hint("created"), Failed(classify(MS365, 400, ["ErrorCorruptData"])), None, INBOX, PATIENCE)
 
-    why = verdict.happenings[0].not_enriched
+    why = decision.pending[0].not_enriched
     assert why is not None
-    assert (True, None) == (why.is_final, verdict.again_at)
+    assert (True, None) == (why.is_final, decision.again_at)
 
 
 def test_an_old_notification_goes_out_however_few_the_attempts_were() -> None:
-    hint = make_hint("created", received_at=NOW - timedelta(minutes=16))
+    reported = make_hint("created", received_at=NOW - timedelta(minutes=16))
 
-    assert ["mail.created"] == types(decide(hint, Failed(classify(MS365, 503, [])), None, INBOX, PATIENCE))
+    assert ["mail.created"] == types(decide(reported, Failed(classify(MS365, 503, [])), None, INBOX, PATIENCE))
 
 
 def test_an_event_that_went_out_without_its_message_goes_out_once() -> None:
     known = make_known(open_event_id="e", version="")
-    verdict = decide(make_hint("created", attempts=9), Failed(classify(MS365, 500, [])), known, INBOX, PATIENCE)
+    decision = decide(make_hint("created", attempts=9), Failed(classify(MS365, 500, [])), known, INBOX, PATIENCE)
 
-    assert [] == types(verdict)
-    assert verdict.again_at is not None
+    assert [] == types(decision)
+    assert decision.again_at is not None
 
 
 def test_content_that_is_had_later_is_announced_as_enriched() -> None:
-    verdict = decide(make_hint("created"), Found(make_mapped()), make_known(open_event_id="e"), INBOX, PATIENCE)
+    decision = decide(make_hint("created"), Found(make_mapped()), make_known(open_event_id="e"), INBOX, PATIENCE)
 
-    assert [("mail.enriched", "e")] == [(h.event_type, h.enriched_event_id) for h in verdict.happenings]
-    assert verdict.known is not None
-    assert "" == verdict.known.open_event_id
+    assert [("mail.enriched", "e")] == [(h.event_type, h.enriched_event_id) for h in decision.pending]
+    assert decision.known is not None
+    assert "" == decision.known.open_event_id
 
 
 def test_content_is_given_up_after_its_time() -> None:
-    hint = make_hint("created", received_at=NOW - timedelta(days=2))
+    reported = make_hint("created", received_at=NOW - timedelta(days=2))
     known = make_known(open_event_id="e", version="")
 
-    assert None is decide(hint, Failed(classify(MS365, 500, [])), known, INBOX, PATIENCE).again_at
+    assert None is decide(reported, Failed(classify(MS365, 500, [])), known, INBOX, PATIENCE).again_at
 
 
 def test_waits_grow_and_are_bounded() -> None:

@@ -1,0 +1,53 @@
+"""Transactions that only the holder of a mailbox can commit: the fence, and nothing of what a wing writes."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias, cast
+
+import asyncpg
+
+from services.meshkit.db import store_errors
+from services.processor.connection import Connection
+from services.processor.mailbox.store import mailboxes
+from services.processor.metrics import FENCED
+
+_WAIT_SECONDS = 5.0
+
+AlsoCommitted: TypeAlias = Callable[[Connection], Awaitable[None]]
+"""A write that is committed in the same transaction as others: as a rule, a cursor."""
+
+
+class Transactions:
+    """Connections and fenced transactions of one worker process.
+
+    Args:
+        pool: The process's connections.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Give a connection outside of any transaction. Raises `StoreUnavailable`."""
+        with store_errors():
+            async with self._pool.acquire(timeout=_WAIT_SECONDS) as connection:
+                yield cast("Connection", connection)
+
+    @asynccontextmanager
+    async def fenced(self, tenant_id: str, fence: int) -> AsyncIterator[Connection]:
+        """Run the block in a transaction that commits only while the mailbox is still held under this fence.
+
+        The first statement locks the mailbox's row on condition that no higher fence was seen.
+
+        Raises:
+            FencedError: Another worker holds the mailbox.
+            StoreUnavailable: PostgreSQL cannot be reached or is too slow.
+        """
+        async with self.reading() as connection, connection.transaction():
+            try:
+                await mailboxes.lock_fenced(connection, tenant_id, fence)
+            except mailboxes.FencedError:
+                FENCED.inc()
+                raise
+            yield connection
