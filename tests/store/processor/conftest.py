@@ -1,14 +1,24 @@
 """The ground for tests of the worker."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import asyncpg
 import pytest
 import structlog
 
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.secret import Secret
 from stack.certificates import MeshCertificates
 from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.store.processor.ground import Ground, standing
+
+
+@pytest.fixture
+async def pool(processor_database: TestDatabase) -> "AsyncIterator[asyncpg.Pool[Any]]":
+    async with open_pool(Secret(processor_database.url), "test", DatabaseLimits(connections=8)) as opened:
+        yield opened
 
 
 @pytest.fixture

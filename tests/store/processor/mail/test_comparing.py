@@ -13,7 +13,7 @@ import pytest
 
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
-from tests.store.processor.test_killing import hanging
+from tests.store.processor.mailbox.test_killing import hanging
 from tests.store.processor.workers import end_holds, worker_process
 
 OLD_MAILS = int(os.environ.get("MAILMESH_TEST_OLD_MAILS", "100000"))

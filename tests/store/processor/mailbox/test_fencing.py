@@ -8,7 +8,7 @@ import pytest
 
 from services.processor.worker import running
 from tests.store.processor.ground import PATIENCE, Ground
-from tests.store.processor.test_killing import gate, hanging
+from tests.store.processor.mailbox.test_killing import gate, hanging
 from tests.store.processor.workers import log_of, worker_process
 
 pytestmark = pytest.mark.timeout(300)

@@ -2,29 +2,19 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import pytest
 
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.processor.v1 import event_pb2 as processor_pb2
-from services.meshkit.db import DatabaseLimits, open_pool
-from services.meshkit.secret import Secret
 from services.processor.stream.publish import EventDraft
-from tests.programs.postgres import TestDatabase
 
 TENANT = "019a9f0e-7c1e-7000-8000-000000000002"
 OTHER_TENANT = "019a9f0e-7c1e-7000-8000-000000000003"
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-async def pool(processor_database: TestDatabase) -> "AsyncIterator[asyncpg.Pool[Any]]":
-    async with open_pool(Secret(processor_database.url), "test", DatabaseLimits(connections=8)) as opened:
-        yield opened
 
 
 def mail_draft(message_id: str = "", tenant_id: str = TENANT, **fields: Any) -> EventDraft:
