@@ -1,1 +1,1 @@
-"""Processor: from "something changed in this mailbox" to one typed event, in order per message, and its serving."""
+"""Processor: turns "something changed in this mailbox" into one typed event, in order per message, and serves it."""

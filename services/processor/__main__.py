@@ -1,4 +1,4 @@
-"""Starts Processor: `python -m services.processor serve|work|migrate|new-epoch`."""
+"""Start Processor: `python -m services.processor serve|work|migrate|new-epoch`."""
 
 import asyncio
 import sys
@@ -13,32 +13,32 @@ from services.processor.stream.epoch import begin_epoch
 
 
 class MigrateSettings(EnvironmentSettings):
-    """What migrating needs and nothing more."""
+    """The settings of a migration."""
 
     database_url: Secret = env("MAILMESH_DATABASE_URL", description="PostgreSQL, as the role that owns the schema.")
 
 
 async def serve(stop: asyncio.Event) -> None:
-    """Serves events and follows tenants until told to stop."""
+    """Serve events and follow the tenants' changes until told to stop."""
     from services.processor.server import serve as serve_until  # noqa: PLC0415 - a worker needs none of the server
 
     await serve_until(stop)
 
 
 async def work(stop: asyncio.Event) -> None:
-    """Works mailboxes until told to stop."""
+    """Process mailboxes until told to stop."""
     from services.processor.worker import work as work_until  # noqa: PLC0415 - a server needs none of the worker
 
     await work_until(stop)
 
 
 async def migrate(_stop: asyncio.Event) -> None:
-    """Brings the schema to this program's revision."""
+    """Migrate the schema to this program's revision."""
     await migrations(load(MigrateSettings).database_url).upgrade()
 
 
 async def new_epoch(_stop: asyncio.Event) -> None:
-    """Refuses every cursor given out so far, so that every consumer starts over."""
+    """Refuse every cursor issued so far, so that every consumer starts over."""
     async with open_pool(load(MigrateSettings).database_url, "processor new-epoch") as pool:
         await begin_epoch(pool)
 
@@ -52,7 +52,7 @@ COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command that the arguments name."""
+    """Run the command that the arguments name."""
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         print(f"usage: python -m services.processor {'|'.join(COMMANDS)}", file=sys.stderr)  # noqa: T201
         return 2

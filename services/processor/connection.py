@@ -1,4 +1,4 @@
-"""The connection that stores are handed."""
+"""The connection that statements run on."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,16 +11,16 @@ from services.meshkit.db import store_errors
 _WAIT_SECONDS = 2.0
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-"""Of a pool, too: what a pool lends passes everything on to one of these."""
+"""A connection, alone or from a pool: a pool's proxy passes everything on to one of these."""
 
 
 @asynccontextmanager
 async def lent(pool: "asyncpg.Pool[Any]") -> AsyncIterator[Connection]:
-    """Lends a connection for a few statements.
+    """Lend a connection for a few statements.
 
     Raises:
-        StoreUnavailable: The database is away, or no connection is free in time.
-        Conflict: Another transaction was in the way.
+        StoreUnavailable: PostgreSQL cannot be reached, or no connection is free in time.
+        Conflict: Another transaction was in conflict.
     """
     with store_errors():
         async with pool.acquire(timeout=_WAIT_SECONDS) as connection:

@@ -1,10 +1,10 @@
-"""What may go wrong in Processor that a caller can act on."""
+"""Processor's failures that a caller can act on."""
 
 from services.meshkit.errors import InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unauthenticated
 
 
 class CursorInvalid(InvalidArgument):
-    """The cursor is not one that was given out."""
+    """mailmesh did not issue this cursor."""
 
     reason = "CURSOR_INVALID"
 
@@ -30,19 +30,19 @@ class TenantNotFound(NotFound):
 
 
 class CursorExpired(OutOfRange):
-    """Events behind the cursor are past retention. Go on from the oldest cursor; what is between is missed."""
+    """Events after the cursor are past retention. Resume from the oldest cursor; the events in between are lost."""
 
     reason = "CURSOR_EXPIRED"
 
 
 class CursorEpochChanged(OutOfRange):
-    """The store was restored since the cursor was given out. Start again from "earliest"."""
+    """The store was restored since the cursor was issued. Start again from "earliest"."""
 
     reason = "CURSOR_EPOCH_CHANGED"
 
 
 class KeyRevoked(Unauthenticated):
-    """The API key of this stream is not good any more. The last position stays good."""
+    """The API key of this stream is no longer valid. The last position stays valid."""
 
     reason = "KEY_REVOKED"
 

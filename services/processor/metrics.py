@@ -1,4 +1,4 @@
-"""What Processor counts. Labels are bounded: providers, operations, reasons; never an id of anything."""
+"""Metrics of the workers. Labels are bounded: providers, operations, reasons, never an id."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

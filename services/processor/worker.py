@@ -39,7 +39,7 @@ logger = structlog.get_logger(__name__)
 
 NAME = "processor"
 QUEUE = "processor"
-"""The name under which Ingest wakes workers."""
+"""The queue through which Ingest wakes workers."""
 _INBOX = "/mailmesh.ingest.v1.InboxService"
 _RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
@@ -47,7 +47,7 @@ _SHOW_SECONDS = 5.0
 
 
 async def work(stop: asyncio.Event) -> None:
-    """Works mailboxes until told to stop, then lets what runs come to its end or gives it back."""
+    """Process mailboxes until told to stop, then let running work end or release it."""
     settings = load(ProcessorSettings)
     async with observed(NAME, settings):
         await migrations(settings.database_url).check()
@@ -57,10 +57,10 @@ async def work(stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
-    """Runs a worker while the block runs.
+    """Run a worker while the block runs.
 
     Args:
-        settings: What the environment says.
+        settings: The settings from the environment.
 
     Yields:
         The dispatcher, for tests.
@@ -99,13 +99,13 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
 
 
 def worker_id() -> str:
-    """Names this process: host, process id, and something that a restart changes."""
+    """Return the name of this process: host, process id, and a suffix that a restart changes."""
     return f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
 
 
 @asynccontextmanager
 async def _dispatching(dispatcher: Dispatcher) -> AsyncIterator[None]:
-    """Runs the dispatcher; behind the block it takes nothing more and ends what it has, while all else still stands."""
+    """Run the dispatcher; after the block it claims nothing more and ends its work, while everything else still runs."""
     task = asyncio.create_task(dispatcher.run(), name="dispatcher")
     try:
         yield
@@ -116,7 +116,7 @@ async def _dispatching(dispatcher: Dispatcher) -> AsyncIterator[None]:
 
 
 class _Shown:
-    """Lets the pipeline's view see this worker."""
+    """Shows this worker in the pipeline's view."""
 
     def __init__(self, transactions: Transactions, worker: str, started_at: datetime, dispatcher: Dispatcher) -> None:
         self._transactions = transactions

@@ -28,7 +28,7 @@ from services.processor.stream.publish import EventDraft, PublishedEvent, publis
 
 @dataclass(frozen=True)
 class Observation:
-    """What was told of a message, and what was found."""
+    """A reported change of a message, and the result of looking for the message."""
 
     reported: ReportedChange
     finding: Finding
@@ -56,21 +56,21 @@ class MailCommitter:
         coverage: Coverage,
         also: AlsoCommitted | None = None,
     ) -> int:
-        """Commits what was found about messages of a mailbox. Safe to call again: what is known makes no second event.
+        """Commit the observations of a mailbox. Safe to call again: a known change makes no second event.
 
         Args:
-            tenant: Whose mailbox.
-            fence: Of the lease.
-            observations: One for each message, in the order in which they are to be told.
-            coverage: What is watched.
-            also: Committed with them.
+            tenant: The mailbox's tenant.
+            fence: The fence of the lease.
+            observations: One for each message, in the order of their events.
+            coverage: What the tenant's subscriptions cover.
+            also: A write that is committed with them.
 
         Returns:
-            How many events were published.
+            The number of events published.
 
         Raises:
             FencedError: Another worker holds the mailbox.
-            StoreUnavailable: PostgreSQL is away or too slow; nothing is certain to be committed.
+            StoreUnavailable: PostgreSQL cannot be reached or is too slow; the commit may or may not have happened.
         """
         with STEP_SECONDS.labels("store").time():
             async with self._transactions.fenced(tenant.tenant_id, fence) as connection:
@@ -138,7 +138,7 @@ class MailCommitter:
         told: Sequence[tuple[ReportedChange, PendingEvent]],
         published: Sequence[PublishedEvent],
     ) -> None:
-        """Events without their message are noted by their ids, which exist only now; they are few."""
+        """Note the events that went out without their message, by their ids, which exist only now; they are few."""
         for (reported, event_to_publish), event in zip(told, published, strict=True):
             why = event_to_publish.not_enriched
             if why is not None and not why.is_final:
@@ -184,7 +184,7 @@ def _event(
 
 
 def _fill(conversations: threads.Threads, event: event_pb2.NormalizedMailEvent, event_to_publish: PendingEvent) -> None:
-    """Puts the message in; what the mapping made is left as it is, since the transaction may be repeated."""
+    """Copy the message into the event; the mapping's result stays unchanged, since the transaction may be repeated."""
     mapped = event_to_publish.mapped
     assert mapped is not None  # noqa: S101 - the caller has looked
     event.is_enriched = True

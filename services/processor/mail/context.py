@@ -25,23 +25,23 @@ logger = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
-    """What both providers' mailboxes can do."""
+    """The operations that both providers' mailboxes have."""
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
-        """Looks for messages."""
+        """Fetch messages."""
 
 
 @dataclass
 class MailboxContext:
-    """One lease on one mailbox, and all that belongs to it.
+    """One lease on one mailbox, with everything that belongs to it.
 
     Args:
         lease: The lease.
-        mailbox: The mailbox's row as it was when the lease began.
-        tenant: Whose mailbox.
-        coverage: What is watched.
+        mailbox: The mailbox's row, as it was at the beginning of the lease and as this lease has changed it.
+        tenant: The mailbox's tenant.
+        coverage: What the tenant's subscriptions cover.
         transactions: The process's fenced transactions.
-        committer: Commits what was found.
+        committer: Commits observations.
         settings: Bounds and waits.
         clock: The time.
     """
@@ -57,14 +57,14 @@ class MailboxContext:
 
     @property
     def tenant_id(self) -> str:
-        """Whose mailbox."""
+        """The id of the mailbox's tenant."""
         return self.tenant.tenant_id
 
     async def commit(self, observations: Sequence[Observation], also: AlsoCommitted | None = None) -> int:
-        """Commits what was found; see `MailCommitter.commit`.
+        """Commit observations; see `MailCommitter.commit`.
 
-        A message that makes our own code fail is found out by committing each alone, and goes out without its content:
-        it takes down neither its neighbours nor the cursor.
+        When our own code fails on a message, each is committed alone, and the one that fails is announced without its
+        content: it stops neither its neighbours nor the cursor.
         """
         try:
             return await self._committed(observations, also)
@@ -94,22 +94,22 @@ class MailboxContext:
             return await self._committed([Observation(observation.reported, Failed(error))], None)
 
     async def note(self, also: AlsoCommitted) -> None:
-        """Commits something else under the fence."""
+        """Commit another write under the fence."""
         async with self.transactions.fenced(self.tenant_id, self.lease.fence) as connection:
             await also(connection)
 
     async def fetch_and_commit(
         self, source: Source, changes: Sequence[ReportedChange], also: AlsoCommitted | None = None
     ) -> Fetched:
-        """Fetches messages and commits what was found.
+        """Fetch messages and commit the results.
 
         Args:
             source: The mailbox at its provider.
             changes: One for each message.
-            also: Committed with them, only when all were found out about.
+            also: A write that is committed with them, only when the provider answered about all of them.
 
         Returns:
-            What was found, and the trouble that kept the rest from being found.
+            The results, and the failure that kept the provider from answering about the rest.
         """
         fetched = await source.fetch([reported.message_id for reported in changes]) if changes else Fetched({})
         observations = [
@@ -123,7 +123,7 @@ class MailboxContext:
     async def fetch_and_commit_all(
         self, source: Source, changes: Sequence[ReportedChange], also: AlsoCommitted | None = None
     ) -> None:
-        """As `fetch_and_commit`, and raises the trouble as `SourceError`; what was found before it is committed."""
+        """Like `fetch_and_commit`, but raise the failure as `SourceError`; results from before it are committed."""
         fetched = await self.fetch_and_commit(source, changes, also)
         if fetched.trouble is not None:
             raise fetched.trouble

@@ -1,4 +1,4 @@
-"""What a tenant's subscriptions cover: which folders or labels, which kinds of change, since when."""
+"""The coverage of a tenant's subscriptions: folders or labels, kinds of change, and the time since when."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,14 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Coverage:
-    """The watches of one tenant, ready to be asked.
+    """The watches of one tenant.
 
     Args:
         provider: "ms365" or "googlews".
-        watches: What the subscriptions cover. Without any, what was told is taken as covered: it was accepted.
-        folders: Ids of folders by the names that watches use for them; an id stands for itself.
-        listed: Ids of folders whose first listing is complete: what they hold and we do not know is new.
+        watches: The watches of the subscriptions. Without any, each reported change counts as covered: Ingest accepted
+            it.
+        folders: The ids of folders by the names that watches use for them; an id maps to itself.
+        listed: The ids of folders whose first listing is complete: an unknown message in them is new.
     """
 
     provider: str
@@ -28,24 +29,24 @@ class Coverage:
 
     @property
     def is_all_mail(self) -> bool:
-        """Some subscription covers every folder or label, or there is none that says less."""
+        """Whether a subscription covers every folder or label, or no subscription limits them."""
         return not self.watches or any(self._is_all(watch) for watch in self.watches)
 
     @property
     def label_ids(self) -> frozenset[str]:
-        """The labels that are watched; of use only when not all mail is."""
+        """The watched labels; meaningful only when not all mail is watched."""
         return frozenset(label for watch in self.watches for label in watch.label_ids)
 
     def covers(self, folder_id: str, label_ids: Iterable[str]) -> bool:
-        """Tells whether a message there is watched. A folder that is not known counts as watched."""
+        """Return whether a message with this folder or these labels is watched; an unknown folder counts as watched."""
         return not self.watches or any(True for _ in self._covering(folder_id, label_ids))
 
     def covering(self, folder_id: str, label_ids: Iterable[str]) -> tuple[str, ...]:
-        """Our ids of the subscriptions that cover a message there."""
+        """Return our ids of the subscriptions that cover a message in this folder or with these labels."""
         return tuple(sorted(watch.subscription_id for watch in self._covering(folder_id, label_ids)))
 
     def allows(self, event_type: str) -> bool:
-        """Tells whether some subscription wants this kind of change."""
+        """Return whether a subscription asks for this kind of change."""
         kind = event_type.removeprefix("mail.")
         return (
             kind == "enriched"
@@ -54,16 +55,16 @@ class Coverage:
         )
 
     def is_older(self, folder_id: str, mail_received_at: datetime | None) -> bool:
-        """Tells whether a message that nothing is known of was there before coverage began.
+        """Return whether an unknown message arrived before coverage began.
 
-        Providers cut times to the second, so the beginning is too.
+        Providers cut times to the second, so the beginning is cut, too.
         """
         if folder_id in self.listed or mail_received_at is None:
             return False
         return mail_received_at < self.begins_at(folder_id).replace(microsecond=0)
 
     def begins_at(self, folder_id: str = "") -> datetime:
-        """When coverage of a folder began, or of the mailbox."""
+        """Return the time when coverage of a folder began, or of the mailbox."""
         known = [watch for watch in self.watches if watch.HasField("covered_from")]
         own = [watch for watch in known if self._is_all(watch) or self._folder(watch) == folder_id]
         times = [watch.covered_from.ToDatetime(UTC) for watch in own or known]

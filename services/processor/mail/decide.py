@@ -1,8 +1,8 @@
-"""What becomes of a message, given what was told, what was found and what is known: no I/O, one answer.
+"""Decide what becomes of a message from the reported change, the finding and the known state: no I/O, one answer.
 
-told of, and found      -> created, updated, enriched, or nothing new
-told of, and not there  -> wait a while; then deleted (after created, if nobody knows of it yet)
-told of, and not had    -> try again; after so many tries the event goes out without the message
+reported, and found           -> created, updated, enriched, or nothing new
+reported, and missing         -> wait a while; then deleted (after created, if it was not announced yet)
+reported, but the fetch failed -> retry; after a number of attempts the event goes out without the message
 """
 
 from collections.abc import Iterable
@@ -27,11 +27,11 @@ class PendingEvent:
 
     Args:
         event_type: Such as "mail.created".
-        generation: The message's life.
-        version: The provider's version that is told.
-        mapped: The message; None when it was not had or is gone.
-        not_enriched: Why there is no message.
-        change: What an update changed.
+        generation: The message's generation.
+        version: The provider's version that the event reports.
+        mapped: The message; None when it was not fetched or is gone.
+        not_enriched: The reason why there is no message.
+        change: The fields and places that an update changed.
         enriched_event_id: The event that now gets its message.
     """
 
@@ -46,13 +46,13 @@ class PendingEvent:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be committed about one message.
+    """The decision about one message.
 
     Args:
-        pending: Events, in their order.
-        known: What is known from now on; None leaves it as it is.
-        again_at: When to look again; None when all is said.
-        reported: What to remember until then.
+        pending: The events to publish, in their order.
+        known: The new state of the message; None leaves the state as it is.
+        again_at: When to look the message up again; None when nothing is left to do.
+        reported: The change to keep until then.
     """
 
     pending: tuple[PendingEvent, ...] = ()
@@ -71,7 +71,7 @@ def decide(
     coverage: Coverage,
     retry_policy: RetryPolicy,
 ) -> Decision:
-    """Decides. The same arguments give the same answer, but for the jitter of waits."""
+    """Decide. The same arguments give the same answer, except for the jitter of waits."""
     match finding:
         case Found(mapped):
             return _found(reported, mapped, known, coverage)
@@ -111,7 +111,7 @@ def _first_sight(
 def _first_event(
     reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage
 ) -> str:
-    """The type of the first event of a life; empty when there is none to tell."""
+    """Return the type of the first event of a generation; empty when there is none to publish."""
     is_older = (
         known is None and CREATED not in reported.kinds and coverage.is_older(mapped.folder_id, mapped.received_at)
     )
@@ -174,7 +174,7 @@ def _missing(
 def _process_lookups(
     reported: ReportedChange, known: MessageState | None, since: datetime, retry_policy: RetryPolicy
 ) -> Decision:
-    """What is new may show up any moment; what was said to be gone is looked for once, at the end."""
+    """Look up a new message again soon, since it may appear at any moment; look up a deleted one once, at the end."""
     end = since + retry_policy.missing
     if reported.kinds <= {DELETED} or (
         known is not None and known.state is State.ANNOUNCED and CREATED not in reported.kinds
@@ -185,7 +185,10 @@ def _process_lookups(
 
 
 def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
-    """It came and went before anybody looked: both are told. What only a listing or a deletion named may be old."""
+    """Publish both events of a message that came and went before it was fetched.
+
+    A message that only a listing or a deletion named may be old.
+    """
     deleted = PendingEvent("mail.deleted", 1)
     after = MessageState(reported.message_id, 1, State.DELETED)
     if reported.kinds <= {LISTED}:
@@ -201,7 +204,7 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
 
 
 def _is_surely_new(coverage: Coverage) -> bool:
-    """All that is watched was listed once, so what nobody knows came later."""
+    """Return whether everything watched was listed once: then an unknown message came later."""
     folders = [coverage.folders.get(watch.folder_id, watch.folder_id) for watch in coverage.watches]
     return (
         coverage.provider != GOOGLEWS
@@ -245,7 +248,7 @@ def _failed(
 def _without_message(
     reported: ReportedChange, error: SourceError, known: MessageState | None, coverage: Coverage, *, is_final: bool
 ) -> PendingEvent | None:
-    """The event that goes out without its message; None when it went out already, or tells nothing new."""
+    """Return the event that goes out without its message; None when it went out already, or reports nothing new."""
     why = event_pb2.NotEnriched(reason=error.reason, detail=error.detail, attempts=reported.attempts, is_final=is_final)
     if known is None or known.state is State.DELETED:
         is_told = reported.kinds - {LISTED} and coverage.allows("mail.created")

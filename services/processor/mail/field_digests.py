@@ -1,4 +1,4 @@
-"""Telling what an update changed without keeping the message: a short digest of each of its fields."""
+"""Detect the fields that an update changed without keeping the message: a short digest of each field."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ _NAMES = {field.number: field.name for field in message_pb2.MailMessage.DESCRIPT
 
 
 def digests_of(message: message_pb2.MailMessage) -> bytes:
-    """Makes the digests of the fields that are set; the thread is ours and never changes."""
+    """Return the digests of the fields that are set; the thread is ours and never changes."""
     entries = []
     for field, value in message.ListFields():
         if field.name in _LEFT_OUT:
@@ -23,7 +23,7 @@ def digests_of(message: message_pb2.MailMessage) -> bytes:
 
 
 def differing(before: bytes | None, after: bytes) -> list[str]:
-    """Names the fields that differ, sorted; none when what was before is not known."""
+    """Return the names of the fields that differ, sorted; none when the earlier digests are unknown."""
     if before is None:
         return []
     old, new = dict(_ENTRY.iter_unpack(before)), dict(_ENTRY.iter_unpack(after))

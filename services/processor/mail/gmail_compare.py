@@ -1,4 +1,4 @@
-"""Comparing a Google mailbox with what is known: by history, and by time when Gmail has forgotten the cursor."""
+"""Reconcile a Google mailbox: by history, and by time when Gmail no longer knows the cursor."""
 
 import time
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Where a comparison by time stands; kept with the mailbox, so that any worker goes on with it.
+    """The progress of a reconciliation by time; stored with the mailbox, so that any worker can continue it.
 
     Args:
         target: The history id from before it began: the cursor when it is done.
-        since: Only what the mailbox got since then.
+        since: Only messages received since this time are listed.
         started_at: When it began.
-        page_token: The next page of the list.
-        is_listed: The list is through; now for what is known and was not in it.
+        page_token: The token of the list's next page.
+        is_listed: Whether the list is complete; then known messages that it did not have are looked up.
         after: The last message of that second part.
     """
 
@@ -44,24 +44,24 @@ class Comparison:
     after: str = ""
 
     def row(self) -> dict[str, Any]:
-        """As it is kept."""
+        """Return the stored form."""
         return {**self.__dict__, "since": self.since.isoformat(), "started_at": self.started_at.isoformat()}
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Comparison":
-        """As it was kept."""
+        """Read the stored form."""
         times = {name: datetime.fromisoformat(row[name]) for name in ("since", "started_at")}
         return cls(**{**row, **times})
 
 
 async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2.InboxItem) -> bool:
-    """Compares the mailbox, for a bounded time.
+    """Reconcile the mailbox, for a bounded time.
 
     Returns:
-        True when it is done, False when it is to go on later.
+        True when it is done, False when it has to continue later.
 
     Raises:
-        SourceError: Recovery that concerns the whole mailbox.
+        SourceError: A failure of the whole mailbox.
     """
     origin = Origin.of(item, RECONCILIATION)
     asked = item.reconcile.since.ToDatetime(UTC) if item.reconcile.HasField("since") else None
@@ -71,13 +71,13 @@ async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2
 
 
 async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, since: datetime | None = None) -> bool:
-    """Compares by time: what the mailbox got since coverage, or since the cursor was last at the end, is listed.
+    """Reconcile by time: list the messages received since coverage began, or since the cursor was last at the end.
 
     Returns:
-        True when it is done and history was read to its end, False when it is to go on later.
+        True when it is done and history was read to its end, False when it has to continue later.
 
     Raises:
-        SourceError: Recovery that concerns the whole mailbox.
+        SourceError: A failure of the whole mailbox.
     """
     deadline = time.monotonic() + context.settings.slice_seconds
     state = Comparison.of(context.mailbox.resync) if context.mailbox.resync else await _begin(context, gmail, since)
@@ -94,7 +94,7 @@ async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, 
 
 
 async def _begin(context: MailboxContext, gmail: GmailMailbox, since: datetime | None) -> Comparison:
-    """The history id is had first: what happens while the list is read is in the history after it."""
+    """Read the history id first: changes during the listing are in the history after it."""
     now = context.clock.now()
     target = await gmail.present_history_id()
     overlap = timedelta(seconds=context.settings.overlap_seconds)
@@ -118,7 +118,7 @@ async def _list(context: MailboxContext, gmail: GmailMailbox, state: Comparison,
 
 
 async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str], origin: Origin) -> None:
-    """Fetches listed messages; what is new and not in what is watched is left alone."""
+    """Fetch listed messages; skip those that are unknown and not watched."""
     async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
     fetched = await gmail.fetch(ids)
@@ -138,7 +138,7 @@ async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str]
 
 
 async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> bool:
-    """Looks for messages that are known and were not listed; ends the comparison when there are no more."""
+    """Look up known messages that were not listed; end the reconciliation when there are no more."""
     async with context.transactions.reading() as connection:
         ids = await messages.received_since(
             connection, context.tenant_id, state.since, state.started_at, state.after, context.settings.commit_messages

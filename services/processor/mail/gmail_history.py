@@ -24,13 +24,13 @@ logger = structlog.get_logger(__name__)
 
 
 async def read_history(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> bool:
-    """Reads history from the cursor to its end; the cursor moves with each stretch that is committed.
+    """Read history from the cursor to its end; the cursor moves with each stretch that is committed.
 
     Returns:
         False when there is no cursor, or Gmail no longer knows it.
 
     Raises:
-        SourceError: Any other trouble that concerns the whole mailbox.
+        SourceError: Any other failure of the whole mailbox.
     """
     start, token = context.mailbox.history_id, ""
     if start is None:
@@ -71,7 +71,7 @@ async def _process_page(
 async def _process_stretch(
     context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin
 ) -> None:
-    """Fetches what a stretch speaks of and commits it together with the cursor behind it."""
+    """Fetch the messages of a stretch and commit them together with the cursor after it."""
     followed = trails(records)
     with STEP_SECONDS.labels("known").time():
         async with context.transactions.reading() as connection:
@@ -97,7 +97,7 @@ async def _process_stretch(
 
 
 def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] | None) -> bool:
-    """Leaves out, before anything is fetched, what surely is none of anybody's business."""
+    """Return whether a message needs a fetch: one that is unknown and touches no watched label does not."""
     if known is not None or watched is None:
         return True
     if trail.labels is None:

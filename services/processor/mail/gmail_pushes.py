@@ -14,10 +14,10 @@ from services.processor.mailbox.retry_policy import RetryPolicy
 
 
 async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Sequence[item_pb2.InboxItem]) -> None:
-    """Reads history up to its end, and acknowledges the pushes that it reached.
+    """Read history to its end, and acknowledge the pushes that it reached.
 
     Raises:
-        SourceError: Recovery that concerns the whole mailbox; the cursor is at what was committed before it.
+        SourceError: A failure of the whole mailbox; the cursor is at the last commit before it.
     """
     wanted = max(item.mailbox_changed.history_id for item in items)
     if (context.mailbox.history_id or 0) < wanted and not await read_history(
@@ -31,7 +31,7 @@ async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Se
 
 
 async def _wait_for_history(context: MailboxContext, late: Sequence[item_pb2.InboxItem]) -> None:
-    """Pushes can run ahead of history; one that stays ahead is given up, and the gap is compared."""
+    """Release the pushes that run ahead of history; bury one that stays ahead, and reconcile the gap."""
     waits = RetryPolicy.from_settings(context.settings, context.clock.now())
     detail = "Gmail's history has not come as far as the push said"
     lost = [item for item in late if item.attempts >= context.settings.bury_attempts]

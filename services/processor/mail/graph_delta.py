@@ -1,4 +1,4 @@
-"""Comparing a Microsoft mailbox with what is known: Graph's delta, folder by folder."""
+"""Reconcile a Microsoft mailbox by Graph's delta, folder by folder."""
 
 import time
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ logger = structlog.get_logger(__name__)
 
 
 async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2.InboxItem) -> bool:
-    """Compares the mailbox, for a bounded time: the list of folders when all mail is watched, then each folder.
+    """Reconcile the mailbox, for a bounded time: the list of folders when all mail is watched, then each folder.
 
     Returns:
-        True when it is done, False when it is to go on later.
+        True when it is done, False when it has to continue later.
 
     Raises:
-        SourceError: Recovery that concerns the whole mailbox.
+        SourceError: A failure of the whole mailbox.
     """
     deadline = time.monotonic() + context.settings.slice_seconds
     asked_at = item.received_at.ToDatetime(UTC)
@@ -43,7 +43,7 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
 
 
 async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderCursor]:
-    """The folders to compare, each with how far it has come."""
+    """Return the folders to reconcile, each with its progress."""
     if context.coverage.is_all_mail and context.lease.watches:
         ids = await graph.folders()
     else:
@@ -63,7 +63,7 @@ async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderC
 async def _compare(
     context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin, deadline: float
 ) -> bool:
-    """Reads a folder's round to its end, or until the time is over."""
+    """Read a folder's delta round to its end, or until the time is over."""
     if cursor.is_complete:
         cursor = replace(cursor, round_started_at=context.clock.now())
     while True:
@@ -105,7 +105,7 @@ async def _moved(context: MailboxContext, cursor: FolderCursor, link: str) -> Fo
 async def _process_page(
     context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, page: DeltaPage, origin: Origin
 ) -> None:
-    """Fetches what differs from what is known; what was there before coverage began is only recorded."""
+    """Fetch the messages that differ from their known state; only record those from before coverage began."""
     ids = [str(entry["id"]) for entry in page.entries]
     async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
@@ -137,7 +137,7 @@ async def _look(context: MailboxContext, graph: GraphMailbox, changes: Sequence[
 
 
 async def _look_for_gone(context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin) -> None:
-    """After a listing that had to begin anew: what is known in the folder and was not in it moved away or is gone."""
+    """After a listing from the start: look up the folder's known messages that it lacked; they moved or are gone."""
     after = ""
     while True:
         async with context.transactions.reading() as connection:
@@ -170,7 +170,7 @@ async def _complete(
 
 
 async def _gone(context: MailboxContext, cursor: FolderCursor) -> bool:
-    """The folder was deleted; what was in it is told of where it went."""
+    """Handle a deleted folder: its messages are reported from their new folders."""
     logger.info("folder is gone", tenant_id=context.tenant_id)
     await context.note(lambda connection: folders.forget(connection, context.tenant_id, [cursor.folder_id]))
     return True
@@ -181,7 +181,7 @@ def _gone_hint(message_id: str, origin: Origin) -> ReportedChange:
 
 
 def _kind(entry: JSON, known: MessageState | None) -> str:
-    """What an entry tells, empty when it tells nothing new."""
+    """Return the kind of change that an entry reports; empty when it reports nothing new."""
     if "@removed" in entry:
         return DELETED if known is not None else ""
     if known is None:

@@ -1,4 +1,4 @@
-"""Work on a Microsoft mailbox: notifications become events."""
+"""Process the notifications of a Microsoft mailbox."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
@@ -13,7 +13,7 @@ from services.processor.mailbox.failures import Remedy, SourceError
 
 
 def changes_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, ReportedChange]:
-    """One reported for each message that the items speak of, in the order in which they were first told."""
+    """Return one reported change for each message of the items, in the order of their first report."""
     changes: dict[str, ReportedChange] = {}
     for item in items:
         reported = change_of(item)
@@ -22,7 +22,7 @@ def changes_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, ReportedChange]
 
 
 def change_of(item: item_pb2.InboxItem) -> ReportedChange:
-    """What one notification tells."""
+    """Return the change that a notification reports."""
     mail = item.mail
     return ReportedChange(
         mail.message_id,
@@ -36,15 +36,15 @@ def change_of(item: item_pb2.InboxItem) -> ReportedChange:
 
 
 def version_of(etag: str) -> str:
-    """The change key in an etag: W/"CQAA..." names the version CQAA..."""
+    """Return the change key of an etag: W/"CQAA..." names the version CQAA..."""
     return etag.removeprefix("W/").strip('"')
 
 
 async def process_notifications(context: MailboxContext, graph: GraphMailbox) -> None:
-    """Fetches and commits what the lease's notifications speak of, a bounded number of messages at a time.
+    """Fetch and commit the messages of the lease's notifications, a bounded number at a time.
 
     Raises:
-        SourceError: Recovery that concerns the whole mailbox; the items that are not done stay in the lease.
+        SourceError: A failure of the whole mailbox; the items that are not done stay in the lease.
     """
     items = [item for item in context.lease.waiting if item.WhichOneof("content") == "mail"]
     changes = changes_of(items)
@@ -60,10 +60,10 @@ async def process_notifications(context: MailboxContext, graph: GraphMailbox) ->
 async def resolve_folders(
     context: MailboxContext, graph: GraphMailbox, known: Sequence[folders.FolderCursor]
 ) -> Mapping[str, str]:
-    """Finds the ids of the folders that subscriptions call by a well-known name; asked once for each.
+    """Find the ids of folders that subscriptions call by a well-known name; Graph is asked once for each.
 
     Returns:
-        Ids by name. A folder that is gone is not in it.
+        Ids by name, without folders that are gone.
     """
     names = {cursor.alias: cursor.folder_id for cursor in known if cursor.alias}
     ids = {cursor.folder_id for cursor in known}

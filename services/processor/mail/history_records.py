@@ -1,4 +1,4 @@
-"""What Gmail's history says of each message: pure reading, no I/O."""
+"""Read Gmail's history records into one trail for each message: pure, no I/O."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ DRAFT = "DRAFT"
 
 @dataclass
 class Trail:
-    """What happened to one message in a stretch of history.
+    """The changes of one message in a stretch of history.
 
     Args:
-        message_id: Which.
-        was_added: It came into the mailbox.
-        was_deleted: It is gone for good.
-        steps: Labels that came and went, in order.
-        labels: The labels that it had at the end, as the records tell; None when they do not.
-        history_id: Of the last record about it.
+        message_id: The message's id.
+        was_added: Whether it came into the mailbox.
+        was_deleted: Whether it was deleted permanently.
+        steps: The labels added and removed, in order.
+        labels: The labels at the end, as the records state them; None when they do not.
+        history_id: The id of the last record about it.
     """
 
     message_id: str
@@ -31,12 +31,12 @@ class Trail:
 
 
 def record_id(record: JSON) -> int:
-    """The history id of a record; 64-bit numbers are strings in Gmail's JSON."""
+    """Return the history id of a record; 64-bit numbers are strings in Gmail's JSON."""
     return int(record.get("id") or 0)
 
 
 def chunks(records: Sequence[JSON], most: int) -> Iterable[Sequence[JSON]]:
-    """Cuts history into stretches that speak of at most so many messages."""
+    """Cut history into stretches of at most so many messages."""
     begin, seen = 0, set[str]()
     for index, record in enumerate(records):
         named = {message_id for message_id, _, _ in _entries(record)}
@@ -49,7 +49,7 @@ def chunks(records: Sequence[JSON], most: int) -> Iterable[Sequence[JSON]]:
 
 
 def trails(records: Iterable[JSON]) -> list[Trail]:
-    """Follows each message through a stretch of history, in the order of their first records."""
+    """Return the trail of each message through a stretch of history, in the order of their first records."""
     found: dict[str, Trail] = {}
     for record in records:
         for message_id, kind, entry in _entries(record):
@@ -62,16 +62,16 @@ def trails(records: Iterable[JSON]) -> list[Trail]:
 def kinds_of(
     trail: Trail, watched: frozenset[str] | None, labels_now: frozenset[str] | None
 ) -> tuple[frozenset[str], bool]:
-    """Says what a stretch of history means for what is watched.
+    """Return the meaning of a stretch of history for the watched labels.
 
     Args:
-        trail: The message's way through it.
-        watched: The labels that are watched; None means all mail.
-        labels_now: The message's labels now; None when they could not be had.
+        trail: The message's trail through the stretch.
+        watched: The watched labels; None means all mail.
+        labels_now: The message's labels now; None when they could not be fetched.
 
     Returns:
-        CREATED when it came into what is watched, UPDATED when it was there before, DELETED; empty when it was never
-        there. And whether it was there before.
+        CREATED when the message entered a watched label, UPDATED when it had one before, DELETED; empty when it never
+        had one. And whether it had one before.
     """
     entered = trail.was_added if watched is None else any(added & watched for added, _ in trail.steps)
     was_watched = not trail.was_added and (
@@ -82,7 +82,7 @@ def kinds_of(
 
 
 def _before(trail: Trail, labels_at_end: frozenset[str] | None) -> frozenset[str]:
-    """The labels before the first step: the end's, with every step taken back."""
+    """Return the labels before the first step: those at the end, with each step reverted."""
     labels = set(labels_at_end or ())
     for added, removed in reversed(trail.steps):
         labels = (labels - added) | removed
@@ -98,7 +98,7 @@ _LISTS = {
 
 
 def _entries(record: JSON) -> Iterable[tuple[str, str, JSON]]:
-    """The typed lists of a record; its plain `messages` only repeats them."""
+    """Return the typed lists of a record; its plain `messages` only repeats them."""
     for name, kind in _LISTS.items():
         for entry in record.get(name) or ():
             message_id = str((entry.get("message") or {}).get("id") or "")

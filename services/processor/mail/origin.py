@@ -8,12 +8,12 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 
 @dataclass(frozen=True)
 class Origin:
-    """How a stretch of history came to be read: what its events will say of themselves.
+    """The reason why a stretch of history was read: its events carry these values.
 
     Args:
         source: NOTIFICATION or RECONCILIATION.
-        received_at: When it was told.
-        correlation_id: Of what told it.
+        received_at: When the reason arrived.
+        correlation_id: The correlation id of the reason.
     """
 
     source: int
@@ -22,5 +22,5 @@ class Origin:
 
     @classmethod
     def of(cls, item: item_pb2.InboxItem, source: int) -> "Origin":
-        """As an item tells it."""
+        """Return the origin that an item gives."""
         return cls(source, item.received_at.ToDatetime(UTC), item.correlation_id)

@@ -1,4 +1,4 @@
-"""What Processor knows about a message, what it was told about one, and what it has to look at again."""
+"""The state of a message as Processor knows it, and the changes reported about it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,34 +12,34 @@ NOTIFICATION = event_pb2.EVENT_SOURCE_NOTIFICATION
 RECONCILIATION = event_pb2.EVENT_SOURCE_RECONCILIATION
 
 CREATED, UPDATED, DELETED, LISTED = "created", "updated", "deleted", "listed"
-"""What was told of a message: the provider's change types, and that a first listing of a folder has it."""
+"""The kinds of reported changes: the provider's change types, and LISTED for a first listing of a folder."""
 
 
 class State(IntEnum):
-    """Where a message stands; the numbers are the table's."""
+    """The stages of a message; the numbers are stored in the table."""
 
     KNOWN = 1
-    """Seen, not announced: it was there before coverage began, or nobody wanted to know."""
+    """Recorded but not announced: it is older than the coverage, or no subscription asks for it."""
     ANNOUNCED = 2
-    """Consumers know of it."""
+    """An event has announced it to consumers."""
     DELETED = 3
-    """Gone for good; if it comes back, that is another life."""
+    """Deleted permanently; if it comes back, a new generation begins."""
 
 
 @dataclass(frozen=True)
 class MessageState:
-    """A message as it was when something was last committed about it.
+    """A message as it was at the last commit about it.
 
     Args:
         message_id: The provider's id.
-        generation: Its life, from 1.
-        state: Where it stands.
-        version: The provider's version that was last told or seen; empty when unknown.
-        folder_id: The folder that held it; empty when unknown, and at Google.
-        label_ids: The labels on it; empty at Microsoft.
-        digests: Of the fields of the message, for telling what an update changed; None when they were not had.
+        generation: The message's generation, from 1.
+        state: Its stage.
+        version: The provider's version that was last reported or fetched; empty when unknown.
+        folder_id: The folder that contained it; empty when unknown, and at Google.
+        label_ids: Its labels; empty at Microsoft.
+        digests: The digests of its fields, to detect the fields that an update changed; None when it was never fetched.
         open_event_id: The event that went out without its message and awaits it; empty when there is none.
-        mail_received_at: When the mailbox got it.
+        mail_received_at: When the mailbox received it.
     """
 
     message_id: str
@@ -55,21 +55,21 @@ class MessageState:
 
 @dataclass(frozen=True)
 class ReportedChange:
-    """What was told about one message, by one notification or several, or by a listing.
+    """The changes reported about one message, by one or several notifications, or by a listing.
 
     Args:
         message_id: The provider's id.
         kinds: CREATED, UPDATED, DELETED, LISTED.
-        received_at: When it was first told.
-        correlation_id: Of the first.
-        source: NOTIFICATION or RECONCILIATION, of the first.
-        subscription_ids: Our ids of the subscriptions that told it.
-        version: The version that was told last; empty when none was.
+        received_at: When the first report arrived.
+        correlation_id: The correlation id of the first report.
+        source: NOTIFICATION or RECONCILIATION, of the first report.
+        subscription_ids: Our ids of the subscriptions that reported it.
+        version: The version reported last; empty when no report named one.
         notification: The first notification's own object.
-        was_watched: Before the change it was in what is watched, as far as the provider's words tell.
-        missing_since: Since when it is not found; None when it was not looked for or is there.
-        attempts: Tries that failed so far.
-        reason: Why the last one failed.
+        was_watched: Whether it was in a watched folder or label before the change, as far as the provider tells.
+        missing_since: Since when it is not found; None when it was not looked up or exists.
+        attempts: The number of failed attempts so far.
+        reason: The reason of the last failure.
     """
 
     message_id: str
@@ -86,7 +86,7 @@ class ReportedChange:
     reason: str = ""
 
     def merged(self, later: "ReportedChange | None") -> "ReportedChange":
-        """Both as one: the earlier one's origin, the later one's version, what either of them tells."""
+        """Merge two reports: the earlier one's origin, the later one's version, the kinds of both."""
         if later is None:
             return self
         first, last = (self, later) if self.received_at <= later.received_at else (later, self)

@@ -128,7 +128,7 @@ class MailSync:
         )
         await self._process_lookups(context, gmail, due)
         if not context.lease.watches:
-            # The last subscription is gone: a push only says that one may look, and there is nothing to look for.
+            # The last subscription is gone: a push only announces a change, and no watched label is left to check.
             await context.lease.acknowledge(item.item_id for item in context.lease.waiting)
             return
         pushes = items_of(context, "mailbox_changed")
@@ -138,7 +138,7 @@ class MailSync:
             await self._reconciled(context, item, await gmail_compare.reconcile(context, gmail, item))
 
     async def _begin(self, context: MailboxContext) -> None:
-        """Takes the first cursors that subscriptions brought; none that is there already is moved."""
+        """Store the first cursors that subscriptions brought; an existing cursor does not move."""
         items = items_of(context, "mailbox_watched")
         if not items:
             return
@@ -159,7 +159,7 @@ class MailSync:
             await context.fetch_and_commit_all(source, due[begin : begin + step])
 
     async def _reconciled(self, context: MailboxContext, item: item_pb2.InboxItem, is_done: bool) -> None:
-        """Ends a comparison, or lets new mail of the same mailbox have its turn before it goes on."""
+        """End a reconciliation, or let new mail of the same mailbox go first before it continues."""
         RECONCILED.labels(context.tenant.provider, "done" if is_done else "paused").inc()
         if not is_done:
             await context.lease.release([ReturnedItem(item.item_id, "", "", None, is_forgiven=True)])
@@ -178,5 +178,5 @@ class MailSync:
 
 
 def items_of(context: MailboxContext, kind: str) -> list[item_pb2.InboxItem]:
-    """The lease's items of one kind, oldest first."""
+    """Return the lease's items of one kind, oldest first."""
     return [item for item in context.lease.waiting if item.WhichOneof("content") == kind]

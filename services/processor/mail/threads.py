@@ -1,4 +1,4 @@
-"""Threads: which conversation a mail belongs to.
+"""Threads: assign each mail to a conversation.
 
 A mail joins a thread by In-Reply-To or References when its sender took part in that thread or the provider's
 conversation agrees, else by the provider's conversation alone, else it begins a thread. The subject never counts, and
@@ -19,7 +19,7 @@ from services.processor.mail.store import threads as store
 from services.processor.mail.store.threads import Membership
 
 MAX_REFERENCES = 50
-"""The nearest references that are looked at and noted."""
+"""The number of nearest references that are read and stored."""
 _DIGEST_BYTES = 16
 
 Reason = message_pb2.ThreadReason
@@ -33,7 +33,7 @@ class _Decision:
 
 
 class _Links:
-    """What a mail says about where it belongs."""
+    """The identifiers of a mail that decide its thread."""
 
     def __init__(self, message: message_pb2.MailMessage) -> None:
         self.conversation = message.thread.provider_thread_id
@@ -48,15 +48,15 @@ class _Links:
 
     @property
     def digests(self) -> set[bytes]:
-        """Of all message ids that it has and names."""
+        """The digests of all message ids that the mail has and names."""
         return {*self.parents.values(), *([] if self.own is None else [self.own])}
 
 
 class Threads:
-    """Finds or begins the threads of the mails of one commit. A thread once given never changes.
+    """Finds or begins the threads of the mails of one commit. An assigned thread never changes.
 
-    What is known of all of them is read at once, and what they add to it is written at once; in between, each mail is
-    looked at in its turn, and finds what the ones before it have added.
+    The facts about all of them are read at once, and their additions are written at once. In between, each mail is
+    assigned in its turn and sees the additions of the mails before it.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Threads:
 
     @classmethod
     async def of(cls, connection: Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]) -> Self:
-        """Reads what is known of some mails.
+        """Read the facts about some mails.
 
         Args:
-            connection: In a transaction that holds the tenant's mailbox.
+            connection: A connection in a transaction that has locked the tenant's mailbox.
             tenant_id: The tenant's UUID.
-            mails: By the provider's id. `thread.provider_thread_id` is the provider's conversation.
+            mails: The mails by the provider's id. `thread.provider_thread_id` is the provider's conversation.
         """
         rows = await store.assigned(connection, tenant_id, list(mails)) if mails else {}
         given = {
@@ -100,7 +100,7 @@ class Threads:
         return cls(given, links, known)
 
     def assign(self, message_id: str) -> message_pb2.Thread:
-        """Finds or begins the thread of one of the mails. Safe to call again: yes, with the same answer."""
+        """Find or begin the thread of one of the mails. Safe to call again: yes, with the same answer."""
         if message_id not in self._given:
             links = self._links[message_id]
             decision = self._decide(links)
@@ -114,7 +114,7 @@ class Threads:
         return self._given[message_id]
 
     async def write(self, connection: Connection, tenant_id: str) -> None:
-        """Writes what was found, in the same transaction."""
+        """Write the additions, in the same transaction."""
         if self._memberships:
             await store.join(connection, tenant_id, self._memberships, self._learned)
 
@@ -128,7 +128,7 @@ class Threads:
         return _Decision(UUID(new_id()), Reason.THREAD_REASON_STARTED)
 
     def _by_parent(self, links: _Links, conversation: UUID | None) -> _Decision | None:
-        """The nearest message that it answers, in a thread that lets it in: its sender took part there."""
+        """Return the nearest message that the mail answers, in a thread that admits it: its sender took part there."""
         for parent, digest in links.parents.items():
             for thread_id, _ in self._candidates(digest):
                 if links.sender in self._known.people.get(thread_id, ()) or thread_id == conversation:
@@ -138,7 +138,7 @@ class Threads:
         return None
 
     def _by_child(self, links: _Links, conversation: UUID | None) -> _Decision | None:
-        """A thread that a reply to it has begun: who wrote there is among its people."""
+        """Return a thread that a reply to the mail has begun, when an author there is among the mail's people."""
         for thread_id, is_own in self._candidates(links.own) if links.own is not None else ():
             wrote = self._known.people.get(thread_id, {})
             is_let_in = any(wrote.get(address) for address in links.people) or thread_id == conversation
@@ -147,14 +147,14 @@ class Threads:
         return None
 
     def _candidates(self, digest: bytes) -> list[tuple[UUID, bool]]:
-        """The threads that know a message id, those that have its message first."""
+        """Return the threads that know a message id, those that contain its message first."""
         return sorted(self._known.ids.get(digest, {}).items(), key=lambda one: (not one[1], one[0]))
 
     def _note(self, message_id: str, links: _Links, decision: _Decision) -> None:
-        """Adds what the mail's thread knows by it, for the mails behind it and for the store.
+        """Add the facts that the mail brings to its thread, for the mails after it and for the store.
 
-        A message id that another thread has the message of is that thread's: a mail that was not let in there by its
-        headers does not get a hold on it.
+        A message id belongs to the thread that contains its message: a mail whose headers did not admit it there
+        cannot claim the id.
         """
         thread_id, known = decision.thread_id, self._known
         taken = {digest for digest in links.parents.values() if any(known.ids.get(digest, {}).values())}

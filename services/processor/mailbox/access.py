@@ -1,4 +1,4 @@
-"""One mailbox at its provider: the token, the one retry with another token, and the bound on requests at once."""
+"""One mailbox at its provider: the token, one retry with another token, and the bound on concurrent requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,15 +13,15 @@ from services.processor.mailbox.token_cache import LentToken, TokenCache
 class MailboxAccess:
     """Calls a provider on behalf of one mailbox.
 
-    The bound on requests at once holds for the mailbox as a whole: a mailbox is worked by the one worker that holds its
-    lease, and that worker makes one `MailboxAccess` for it.
+    The bound on concurrent requests holds for the mailbox as a whole: only the worker that holds its lease processes
+    it, and that worker makes one `MailboxAccess` for it.
 
     Args:
-        http: The process's connections.
+        http: The process's connections to the providers.
         tokens: The process's tokens.
-        tenant_id: Whose mailbox.
+        tenant_id: The id of the mailbox's tenant.
         provider: "ms365" or "googlews".
-        at_once: Requests at the same time.
+        at_once: The largest number of requests at the same time.
     """
 
     def __init__(self, http: ProviderHttp, tokens: TokenCache, tenant_id: str, provider: str, at_once: int) -> None:
@@ -34,24 +34,25 @@ class MailboxAccess:
         self._whole = asyncio.Lock()
 
     async def lent(self) -> LentToken:
-        """The token and the tenant.
+        """Return the token and the tenant.
 
         Raises:
-            SourceError: TokenVault lends none.
+            SourceError: TokenVault lends no token.
         """
         return await self._tokens.of(self.tenant_id)
 
     async def call(self, operation: str, url: str, *, slots: int = 1, **request: Any) -> JSON:
-        """Makes one request; a 401 asks for another token and tries once more.
+        """Make one request; after a 401, ask for another token and retry once.
 
         Args:
-            operation: For metrics.
-            url: Whole.
-            slots: How many of the mailbox's requests it stands for: what a batch holds runs at once at the provider.
-            request: As for `ProviderHttp.call`: params, headers, body, method.
+            operation: The operation's name for metrics.
+            url: The complete URL.
+            slots: The number of the mailbox's requests that it counts as: the provider runs the requests of a batch at
+                once.
+            request: The arguments of `ProviderHttp.call`: params, headers, body, method.
 
         Raises:
-            SourceError: As the table of failures has it.
+            SourceError: Any failure, classified by the table of failures.
         """
         method = request.pop("method", "GET")
         async with self._holding(min(slots, self._at_once)):
@@ -68,7 +69,7 @@ class MailboxAccess:
     async def _holding(self, slots: int) -> AsyncIterator[None]:
         taken = 0
         try:
-            # Taking several is done by one at a time, or two would wait for each other's.
+            # One caller at a time takes several slots; otherwise two would wait for each other's.
             async with self._whole:
                 while taken < slots:
                     await self._slots.acquire()

@@ -1,4 +1,4 @@
-"""The inbox as a worker sees it: claim, extend, acknowledge, give back, bury."""
+"""The worker's client of the inbox: claim, extend, acknowledge, release, bury."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -20,14 +20,14 @@ _NOTIFICATIONS = frozenset({"mail", "mailbox_changed"})
 
 @dataclass(frozen=True)
 class ReturnedItem:
-    """An item that is given back, or buried.
+    """An item that is released or buried.
 
     Args:
-        item_id: Which.
-        reason: A name from the catalogue.
+        item_id: The item's id.
+        reason: A reason from the error catalogue.
         detail: A sentence for people, without content or secret.
         not_before: When it is due again; None means at once.
-        is_forgiven: The attempt is not counted: the item was not at fault.
+        is_forgiven: Whether the attempt is not counted: the item was not at fault.
     """
 
     item_id: str
@@ -37,7 +37,7 @@ class ReturnedItem:
     is_forgiven: bool = False
 
     def message(self) -> inbox_pb2.ReleasedItem:
-        """As it travels."""
+        """Return the message for the wire."""
         shown = inbox_pb2.ReleasedItem(
             item_id=self.item_id,
             reason=self.reason,
@@ -53,9 +53,9 @@ class InboxClient:
     """InboxService for one worker process.
 
     Args:
-        stub: Ingest.
-        worker_id: Names the process.
-        lease_seconds: How long a lease lasts.
+        stub: The client of Ingest.
+        worker_id: The name of the process.
+        lease_seconds: The length of a lease, in seconds.
     """
 
     def __init__(self, stub: InboxServiceAsyncStub, worker_id: str, lease_seconds: int) -> None:
@@ -67,16 +67,16 @@ class InboxClient:
     async def claim(
         self, max_items: int, max_tenants: int, tenant_id: str = "", *, hold_idle: bool = False
     ) -> Sequence[inbox_pb2.TenantLease]:
-        """Takes due items.
+        """Claim due items.
 
         Args:
-            max_items: Over all tenants.
-            max_tenants: Leased at once.
-            tenant_id: Only of this one; empty means any.
-            hold_idle: Also hold that tenant when nothing of it is due.
+            max_items: The largest number of items over all tenants.
+            max_tenants: The largest number of tenants.
+            tenant_id: The only tenant to claim for; empty means any.
+            hold_idle: Whether that tenant is also leased when it has no due item.
 
         Raises:
-            MeshError: Ingest or its store is away.
+            MeshError: Ingest or its database cannot be reached.
         """
         request = inbox_pb2.ClaimItemsRequest(
             worker_id=self.worker_id,
@@ -94,19 +94,19 @@ class InboxClient:
         return list(answer.leases)
 
     async def extend(self, tenant_id: str, fence: int) -> None:
-        """Makes a lease last longer. Raises `MeshError` with MAILBOX_HELD when it is lost. Safe to call again."""
+        """Extend a lease. Raises `MeshError` with MAILBOX_HELD when it is lost. Safe to call again."""
         request = inbox_pb2.ExtendLeaseRequest(tenant_id=tenant_id, fence=fence, lease=self._lease)
         await self._stub.ExtendLease(request, timeout=_CALL_SECONDS)
 
     async def ack(self, tenant_id: str, fence: int, item_ids: Iterable[str], *, keep: bool) -> None:
-        """Says that items are done. Without `keep` the lease ends. Safe to call again."""
+        """Acknowledge items. Without `keep` the lease ends. Safe to call again."""
         request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
         with STEP_SECONDS.labels("settle").time():
             await self._stub.AckItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("done").inc(len(request.item_ids))
 
     async def release(self, tenant_id: str, fence: int, items: Iterable[ReturnedItem]) -> None:
-        """Gives items back. Safe to call again."""
+        """Release items. Safe to call again."""
         request = inbox_pb2.ReleaseItemsRequest(
             tenant_id=tenant_id, fence=fence, items=[item.message() for item in items]
         )
@@ -114,7 +114,7 @@ class InboxClient:
         ITEMS.labels("released").inc(len(request.items))
 
     async def bury(self, tenant_id: str, fence: int, items: Iterable[ReturnedItem]) -> None:
-        """Makes dead letters of items. Safe to call again."""
+        """Turn items into dead letters. Safe to call again."""
         request = inbox_pb2.BuryItemsRequest(tenant_id=tenant_id, fence=fence, items=[item.message() for item in items])
         await self._stub.BuryItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("buried").inc(len(request.items))
@@ -126,7 +126,7 @@ class InboxClient:
         delay: timedelta = timedelta(),
         now: datetime | None = None,
     ) -> None:
-        """Puts a comparison of a mailbox into the inbox. One that waits is not doubled."""
+        """Put a reconciliation of a mailbox into the inbox. One that is already waiting is not doubled."""
         request = inbox_pb2.EnqueueReconcileRequest(tenant_id=tenant_id, reason=reason)
         if delay and now is not None:
             due = Timestamp()
@@ -136,7 +136,7 @@ class InboxClient:
 
 
 def _observe_queued(leases: Iterable[inbox_pb2.TenantLease]) -> None:
-    """How long notifications that are given out for the first time have waited since they were accepted."""
+    """Observe the time since acceptance of notifications that are claimed for the first time."""
     now = time.time()
     for lease in leases:
         for item in lease.items:

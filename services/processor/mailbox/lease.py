@@ -1,4 +1,4 @@
-"""A lease on one mailbox: kept alive while work goes on, acknowledged piece by piece, given back at the end."""
+"""A lease on one mailbox: renewed during the work, acknowledged piece by piece, released at the end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -18,15 +18,15 @@ _LOST = "MAILBOX_HELD"
 
 
 class LeaseLostError(Exception):
-    """The lease is over: another worker holds the mailbox, or will."""
+    """The lease is lost: another worker holds the mailbox, or will."""
 
 
 class Lease:
     """One lease of one tenant.
 
     Args:
-        inbox: Where it came from.
-        claimed: The lease as Ingest gave it.
+        inbox: The client of the inbox that the lease came from.
+        claimed: The lease as Ingest granted it.
     """
 
     def __init__(self, inbox: InboxClient, claimed: inbox_pb2.TenantLease) -> None:
@@ -41,11 +41,11 @@ class Lease:
 
     @property
     def waiting(self) -> list[item_pb2.InboxItem]:
-        """Items that are neither done nor given back, oldest first."""
+        """The items that are neither acknowledged nor released, oldest first."""
         return [item for item in self.items.values() if item.item_id not in self._last]
 
     async def acknowledge(self, item_ids: Iterable[str]) -> None:
-        """Acknowledges items whose effects are committed; the lease goes on. The very last ones wait for `end`."""
+        """Acknowledge items whose effects are committed; the lease continues. The last ones wait for `end`."""
         ids = [item_id for item_id in item_ids if item_id in self.items]
         if not ids or len(ids) == len(self.items):
             self._last = ids
@@ -55,7 +55,7 @@ class Lease:
         self._forget(ids)
 
     async def release(self, items: Sequence[ReturnedItem]) -> None:
-        """Gives items back, to be given out again."""
+        """Release items, so that they can be claimed again."""
         if items:
             with _losing():
                 await self._inbox.release(self.tenant_id, self.fence, items)
@@ -66,14 +66,14 @@ class Lease:
         await self.release([ReturnedItem(item.item_id, reason, "", until, is_forgiven=True) for item in self.waiting])
 
     async def bury(self, items: Sequence[ReturnedItem]) -> None:
-        """Makes dead letters of items."""
+        """Turn items into dead letters."""
         if items:
             with _losing():
                 await self._inbox.bury(self.tenant_id, self.fence, items)
             self._forget(item.item_id for item in items)
 
     async def end(self) -> None:
-        """Acknowledges the last items and ends the lease. Safe to call again."""
+        """Acknowledge the last items and end the lease. Safe to call again."""
         if self.is_over:
             return
         with _losing():
@@ -83,10 +83,10 @@ class Lease:
 
     @asynccontextmanager
     async def renewing(self) -> AsyncIterator[None]:
-        """Extends the lease while the block runs; cancels the block when the lease is lost.
+        """Renew the lease while the block runs; cancel the block when the lease is lost.
 
         Raises:
-            LeaseLostError: It was lost.
+            LeaseLostError: The lease was lost.
         """
         worker = asyncio.current_task()
         assert worker is not None  # noqa: S101 - coroutines run in tasks
@@ -105,13 +105,13 @@ class Lease:
                 await renewal
 
     async def _renew(self, worker: "asyncio.Task[object]", lost: asyncio.Event) -> None:
-        """Three tries fit into one lease; one that is refused ends it."""
+        """Renew three times within the length of a lease; a refusal ends it."""
         while True:
             await asyncio.sleep(self._inbox.lease_seconds / 3)
             try:
                 await self._inbox.extend(self.tenant_id, self.fence)
             except MeshError as exc:
-                if exc.reason != _LOST:  # Ingest is away: the fence still keeps us honest
+                if exc.reason != _LOST:  # Ingest cannot be reached: the fence still guards the commits
                     logger.warning("lease not extended", tenant_id=self.tenant_id, error=exc.reason)
                     continue
                 lost.set()

@@ -1,4 +1,4 @@
-"""The slow schedule: every watched mailbox is compared now and then, one without pushes often."""
+"""The schedule of reconciliations: rare for watched mailboxes, frequent for polled ones."""
 
 from datetime import timedelta
 
@@ -12,12 +12,12 @@ _AT_ONCE = 50
 
 
 class PollSchedule:
-    """Puts due comparisons into the inbox. Any number of processes may do so at the same time.
+    """Puts due reconciliations into the inbox. Any number of processes may do so at the same time.
 
     Args:
         transactions: The process's connections.
-        inbox: Where the work goes.
-        settings: How often.
+        inbox: The client of the inbox.
+        settings: The intervals.
     """
 
     def __init__(self, transactions: Transactions, inbox: InboxClient, settings: ProcessorSettings) -> None:
@@ -27,13 +27,13 @@ class PollSchedule:
         self._other = timedelta(seconds=settings.reconcile_seconds)
 
     async def round(self) -> int:
-        """Takes what is due and enqueues it. A crash in between costs one turn, the next one comes by itself.
+        """Take the due reconciliations and enqueue them. A crash in between skips one turn; the next one follows.
 
         Returns:
-            How many were due.
+            The number of reconciliations that were due.
 
         Raises:
-            MeshError: The store or Ingest is away.
+            MeshError: PostgreSQL or Ingest cannot be reached.
         """
         async with self._transactions.reading() as connection:
             due = await mailboxes.take_due(connection, self._poll, self._other, _AT_ONCE)

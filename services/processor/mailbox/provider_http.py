@@ -1,4 +1,4 @@
-"""HTTP to the providers: bounded in time, size and number, with every failure as a line of the table of failures."""
+"""HTTP to the providers: bounded in time, size and number, with every failure classified by the table of failures."""
 
 import json
 import re
@@ -32,8 +32,8 @@ class ProviderHttp:
     """One connection pool for all mailboxes of a process.
 
     Args:
-        session: Made by `ProviderHttp.open`.
-        max_bytes: Largest answer that is read.
+        session: The session that `ProviderHttp.open` made.
+        max_bytes: The largest answer, in bytes.
     """
 
     def __init__(self, session: aiohttp.ClientSession, max_bytes: int) -> None:
@@ -45,13 +45,14 @@ class ProviderHttp:
     async def open(
         cls, *, authority: Path | None, connections: int, timeout_seconds: float, max_bytes: int
     ) -> AsyncIterator["ProviderHttp"]:
-        """Opens the pool and closes it behind the block.
+        """Open the pool, and close it after the block.
 
         Args:
             authority: A certificate authority to trust beside the system's.
-            connections: At most at once, over all providers.
-            timeout_seconds: For each read; twice that for a request as a whole, waiting for a connection included.
-            max_bytes: Largest answer that is read, when it is unpacked.
+            connections: The largest number of connections over all providers.
+            timeout_seconds: The deadline of each read; a whole request has twice that, including the wait for a
+                connection.
+            max_bytes: The largest unpacked answer, in bytes.
         """
         trust = ssl.create_default_context()
         if authority is not None:
@@ -81,23 +82,23 @@ class ProviderHttp:
         headers: Mapping[str, str] | None = None,
         body: JSON | None = None,
     ) -> JSON:
-        """Makes one request.
+        """Make one request.
 
         Args:
             provider: "ms365" or "googlews".
-            operation: A name for metrics, without ids.
+            operation: The operation's name for metrics, without ids.
             method: GET or POST.
-            url: Whole. It is sent as it is: a provider's link is not ours to write differently.
+            url: The complete URL. It is sent unchanged: a provider's link must not be re-encoded.
             token: The mailbox's access token.
-            params: The query of a URL that has none; a list is a name said again for each of its values.
-            headers: Beside Authorization and Accept.
-            body: Sent as JSON.
+            params: The query of a URL that has none; a list repeats the name for each of its values.
+            headers: Headers beside Authorization and Accept.
+            body: The JSON body.
 
         Returns:
-            The JSON object of a 2xx.
+            The JSON object of a 2xx answer.
 
         Raises:
-            SourceError: Anything else, classified.
+            SourceError: Any other answer, classified.
         """
         asked = f"{url}?{urlencode(params, doseq=True, quote_via=quote)}" if params else url
         if not _WHOLE_URL.fullmatch(asked):
@@ -123,7 +124,7 @@ class ProviderHttp:
                 method, URL(url, encoded=True), headers=headers, data=data, allow_redirects=False
             ) as answer:
                 return answer.status, answer.headers, await self._read(provider, answer)
-        # Beside its own errors, aiohttp lets those of the event loop and of URLs through.
+        # Beside its own errors, aiohttp passes on those of the event loop and of URLs.
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             PROVIDER_REQUESTS.labels(provider, operation, "none").inc()
             raise classify(provider, 0, [type(exc).__name__]) from exc
@@ -140,7 +141,7 @@ class ProviderHttp:
 
 
 def parse(raw: bytes) -> JSON | None:
-    """Reads a JSON object; None when it is something else."""
+    """Read a JSON object; None when the answer is something else."""
     try:
         shown = orjson.loads(raw)
     except ValueError:
@@ -149,7 +150,7 @@ def parse(raw: bytes) -> JSON | None:
 
 
 def _parse_leniently(raw: bytes) -> Any:
-    """Reads what is no strict JSON, but what providers have been seen to send: half surrogates, endless numbers."""
+    """Read the deviations from strict JSON that providers have been seen to send: half surrogates, endless numbers."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
@@ -157,12 +158,12 @@ def _parse_leniently(raw: bytes) -> Any:
 
 
 def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:
-    """Classifies an answer that is no success."""
+    """Classify an answer that is not a success."""
     return classify(provider, status, error_codes(body), retry_after(headers))
 
 
 def error_codes(body: JSON | None) -> list[str]:
-    """The machine words in a provider's error object, the outermost first, each provider's own nesting walked."""
+    """Return the machine words of a provider's error object, the outermost first, through each provider's nesting."""
     error = body.get("error") if body else None
     found: list[str] = []
     seen = 0
@@ -174,7 +175,7 @@ def error_codes(body: JSON | None) -> list[str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Reads Retry-After, in seconds or as a date; an hour at most."""
+    """Read Retry-After, in seconds or as a date (RFC 9110 10.2.3); at most an hour."""
     said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if not said:
         return None

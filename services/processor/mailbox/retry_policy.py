@@ -1,4 +1,4 @@
-"""How long a worker waits before it tries again, and after how many tries it stops."""
+"""The waits between retries, and the bounds after which a worker stops retrying."""
 
 import random
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from services.processor.settings import ProcessorSettings
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long what is waited for.
+    """The bounds of retries at a point in time.
 
     Args:
-        now: The present.
-        missing: How long a message must be gone before it counts as deleted.
-        attempts: Failed tries after which an event goes out without its message.
-        announce_after: Age at which it does so in any case.
-        give_up_after: How long content is tried for.
-        retry_base: First wait after a failure.
-        retry_max: Longest wait.
+        now: The present time.
+        missing: How long a message must be missing before it counts as deleted.
+        attempts: The number of failed attempts after which an event goes out without its message.
+        announce_after: The age at which it goes out in any case.
+        give_up_after: How long its content is still fetched afterwards.
+        retry_base: The first wait after a failure.
+        retry_max: The longest wait.
     """
 
     now: datetime
@@ -31,7 +31,7 @@ class RetryPolicy:
 
     @classmethod
     def from_settings(cls, settings: ProcessorSettings, now: datetime) -> "RetryPolicy":
-        """As the settings have it, at a time."""
+        """Return the bounds from the settings, at a point in time."""
         return cls(
             now=now,
             missing=timedelta(seconds=settings.missing_seconds),
@@ -43,6 +43,6 @@ class RetryPolicy:
         )
 
     def after(self, attempts: int, base: timedelta | None = None) -> datetime:
-        """When to try again: exponentially later, with jitter."""
+        """Return when to retry: exponentially later, with jitter."""
         wait: timedelta = min((base or self.retry_base) * 2 ** min(attempts, 20), self.retry_max)
         return self.now + wait * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing

@@ -1,4 +1,4 @@
-"""TokenCache, lent by TokenVault and kept in memory for some minutes."""
+"""Tokens lent by TokenVault, kept in memory for some minutes."""
 
 import hashlib
 import time
@@ -24,12 +24,12 @@ _DETAIL_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class LentToken:
-    """A token and whose it is.
+    """A token with its tenant.
 
     Args:
         token: The bearer token.
-        tenant: The tenant as TokenVault told it with the token.
-        drop_at: On the monotonic clock: when it is forgotten.
+        tenant: The tenant as TokenVault described it with the token.
+        drop_at: The time at which it is dropped, on the monotonic clock.
     """
 
     token: Secret
@@ -41,8 +41,8 @@ class TokenCache:
     """Lends tokens to the workers of this process.
 
     Args:
-        stub: TokenVault.
-        keep_seconds: How long a token is kept, 300 at most.
+        stub: The client of TokenVault.
+        keep_seconds: How long a token is kept, at most 300.
     """
 
     def __init__(self, stub: TokenVaultServiceAsyncStub, keep_seconds: float) -> None:
@@ -52,10 +52,10 @@ class TokenCache:
         self._drops = 0
 
     async def of(self, tenant_id: str) -> LentToken:
-        """Gives a token that lasts for five minutes more.
+        """Return a token that stays valid for five more minutes.
 
         Raises:
-            SourceError: TokenVault lends none.
+            SourceError: TokenVault lends no token.
         """
         kept = self._kept.get(tenant_id)
         if kept is not None and kept.drop_at > time.monotonic():
@@ -64,10 +64,10 @@ class TokenCache:
         return await self._ask(vault_pb2.IssueTokenRequest(tenant_id=tenant_id, minimum_seconds=_MINIMUM_SECONDS))
 
     async def another(self, tenant_id: str, rejected: Secret) -> LentToken:
-        """Gives another token than one that the provider refused.
+        """Return another token than one that the provider refused.
 
         Raises:
-            SourceError: TokenVault lends none.
+            SourceError: TokenVault lends no token.
         """
         self.drop(tenant_id)
         digest = hashlib.sha256(rejected.reveal().encode()).hexdigest()
@@ -78,17 +78,17 @@ class TokenCache:
         )
 
     def drop(self, tenant_id: str) -> None:
-        """Forgets a tenant's token, and one that is on its way. Safe to call again."""
+        """Drop a tenant's token, and one that is being requested. Safe to call again."""
         self._drops += 1
         self._kept.pop(tenant_id, None)
 
     def drop_all(self) -> None:
-        """Forgets every token. Safe to call again."""
+        """Drop all tokens. Safe to call again."""
         self._drops += 1
         self._kept.clear()
 
     async def report(self, tenant_id: str, error: SourceError) -> None:
-        """Tells TokenVault what was learned about a tenant, if the failure is one of a tenant's. Safe to call again."""
+        """Report a failure to TokenVault, if it is the tenant's. Safe to call again."""
         if error.rule.fault == vault_pb2.TENANT_FAULT_UNSPECIFIED:
             return
         self.drop(tenant_id)
@@ -102,7 +102,7 @@ class TokenCache:
                 ),
                 timeout=_CALL_SECONDS,
             )
-        except MeshError as exc:  # the next try of the same work finds and tells it again
+        except MeshError as exc:  # the next attempt at the same work meets and reports it again
             logger.warning("fault not reported", tenant_id=tenant_id, error=exc.reason)
 
     async def _ask(self, request: vault_pb2.IssueTokenRequest) -> LentToken:

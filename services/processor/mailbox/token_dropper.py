@@ -14,7 +14,7 @@ _CHANGES_AT_ONCE = 1000
 
 
 class TokenDropper:
-    """Makes one worker process forget the tokens of tenants that were changed.
+    """Makes one worker process drop the tokens of tenants that have changed.
 
     Args:
         pool: The process's connections.
@@ -27,13 +27,13 @@ class TokenDropper:
         self._number: int | None = None
 
     async def round(self) -> int:
-        """Drops the tokens of tenants that were changed since the last round. For a periodic loop."""
+        """Drop the tokens of tenants that changed since the last round; for a periodic loop."""
         with store_errors():
             async with self._pool.acquire(timeout=_POOL_SECONDS) as lent:
                 connection = cast("Connection", lent)
                 if self._number is None:
                     self._number = await tenant_changes.newest_change(connection)
-                    # What was lent before this first look may be older than a change that it does not show.
+                    # A token lent before this first look may be older than a change that the look does not show.
                     self._tokens.drop_all()
                     return 0
                 changed = await tenant_changes.changed_since(connection, self._number, _CHANGES_AT_ONCE)

@@ -1,4 +1,4 @@
-"""What the pipeline's view reads of our own tables."""
+"""The statements of GetPipelineStatus over Processor's tables."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ _TENANTS = """
 
 @dataclass(frozen=True)
 class OwnCounts:
-    """Counts of our own tables."""
+    """Counts over Processor's tables."""
 
     events_last_hour: int
     unenriched_pending: int
@@ -40,7 +40,7 @@ class OwnCounts:
 
 
 async def own_counts(connection: Connection, scope: list[str] | None) -> OwnCounts:
-    """Counts events, messages whose content is still tried for, and workers."""
+    """Count events, messages whose content is still being fetched, and workers."""
     return OwnCounts(
         events_last_hour=await connection.fetchval(_EVENTS_LAST_HOUR, _HOUR, scope),
         unenriched_pending=await connection.fetchval(_UNENRICHED, scope),
@@ -51,13 +51,13 @@ async def own_counts(connection: Connection, scope: list[str] | None) -> OwnCoun
 async def tenant_rows(
     connection: Connection, scope: list[str] | None, wanted: list[str] | None, most: int
 ) -> list[asyncpg.Record]:
-    """Reads what is known of tenants.
+    """Read the state of tenants.
 
     Args:
-        connection: Any.
+        connection: Any connection.
         scope: The tenants that the caller may see; None means all.
-        wanted: Only these; None means any.
-        most: Rows at most.
+        wanted: The tenants to read; None means any.
+        most: The largest number of rows.
     """
     rows: list[asyncpg.Record] = await connection.fetch(_TENANTS, scope, wanted, most)
     return rows

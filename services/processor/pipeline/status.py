@@ -1,4 +1,4 @@
-"""GetPipelineStatus: how it stands with everything between a push and an event."""
+"""GetPipelineStatus: the state of everything between a push and an event."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -27,12 +27,12 @@ _Answer = TypeVar("_Answer")
 
 
 class Pipeline:
-    """Puts the view together.
+    """Assembles the view.
 
     Args:
-        pool: PostgreSQL.
-        ingest: Knows what waits.
-        vault: Knows tenants and refreshes.
+        pool: Connections to PostgreSQL.
+        ingest: The service that counts waiting items.
+        vault: The service that counts tenants and refreshes.
     """
 
     def __init__(
@@ -43,15 +43,16 @@ class Pipeline:
         self._vault = vault
 
     async def status(self, max_tenants: int, scope: list[str] | None) -> pb2.GetPipelineStatusResponse:
-        """Makes the view.
+        """Return the view.
 
         Args:
-            max_tenants: How many tenants to list; 0 means 20.
-            scope: The tenants that the caller may see; None means all. Counts that a service keeps for the whole
-                installation only are left out for a caller who does not see all of it.
+            max_tenants: The number of tenants to list; 0 means 20.
+            scope: The tenants that the caller may see; None means all. A caller with a scope does not get the counts
+                that a service keeps only for the whole installation.
 
         Raises:
-            StoreUnavailable: Our own database is away. Services that do not answer are named in `unavailable`.
+            StoreUnavailable: Processor's database cannot be reached. The field `unavailable` names the other services
+                that do not answer.
         """
         most = max_tenants or _DEFAULT_TENANTS
         inbox_request = ingest_pb2.GetInboxStatusRequest(tenant_ids=scope or [], max_tenants=most)
@@ -94,7 +95,7 @@ class Pipeline:
 
 
 async def _optional(call: Awaitable[_Answer]) -> _Answer | None:
-    """The answer, or None when the service does not give one: the view says so and shows the rest."""
+    """Return the answer, or None when the service does not answer: the view names the service and shows the rest."""
     try:
         return await call
     except MeshError:

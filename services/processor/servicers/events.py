@@ -1,4 +1,4 @@
-"""EventService: what consumers read."""
+"""EventService: consumers read events here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,8 +30,8 @@ class EventServicer(Base):
     """Answers EventService.
 
     Args:
-        events: Reads pages.
-        following: Serves streams.
+        events: The reader of pages.
+        following: The server of streams.
     """
 
     def __init__(self, events: EventReader, following: Following) -> None:
@@ -40,7 +40,7 @@ class EventServicer(Base):
 
     @override
     async def ListEvents(self, request: pb2.ListEventsRequest, context: "Context") -> pb2.ListEventsResponse:
-        """Reads a page."""
+        """Return a page of events."""
         count, selection = page_size(request.page_size), select(request.filter, current_caller())
         start = await self._events.start(request.cursor, EARLIEST)
         page = await self._events.page(start, selection, basic_by_default(request.view), count)
@@ -48,23 +48,23 @@ class EventServicer(Base):
 
     @override
     async def GetEvent(self, request: pb2.GetEventRequest, context: "Context") -> pb2.GetEventResponse:
-        """Reads one event."""
+        """Return one event."""
         event_id = check_id("event_id", request.event_id)
         event = await self._events.event(event_id, scope_of(current_caller()), full_by_default(request.view))
         return pb2.GetEventResponse(event=event)
 
-    # Steps are written to the context and not yielded: only so can a reader who does not take them be noticed.
+    # Steps are written to the context and not yielded: only a write shows that a reader does not take them.
     @override
     async def StreamEvents(  # type: ignore[override]
         self, request: pb2.StreamEventsRequest, context: "Context"
     ) -> None:
-        """Sends events until the stream has to end."""
+        """Send events until the stream has to end."""
         start = await self._events.start(request.cursor, LATEST)
         await self._following.follow(start, _reader(request, context.write))
 
     @override
     async def TailEvents(self, request: pb2.TailEventsRequest, context: "Context") -> None:  # type: ignore[override]
-        """Sends events as server-sent events. Once it has begun, what ends it is the last event."""
+        """Send events as server-sent events. After the first byte, an error is sent as the last event."""
 
         async def write(step: Step) -> None:
             await context.write(sse.frame(step))
@@ -76,7 +76,7 @@ class EventServicer(Base):
         try:
             await self._following.follow(start, reader)
         except MeshError as exc:
-            with suppress(TimeoutError):  # a reader that was too slow may be too slow for this as well
+            with suppress(TimeoutError):  # a reader that was too slow may be too slow for this step as well
                 async with asyncio.timeout(_ENDING_SECONDS):
                     await context.write(sse.ending(exc))
 
@@ -95,7 +95,7 @@ def _reader(
 
 
 def _last_event_id(context: "Context") -> str:
-    """Where a browser that connects again says it is."""
+    """Return the position that a reconnecting browser sends as `Last-Event-ID`."""
     for name, value in context.invocation_metadata() or ():
         if name == LAST_EVENT_ID:
             return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""ProcessorService: what operators do with the pipeline."""
+"""ProcessorService: operators inspect and repair the pipeline here."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ class ProcessorServicer(Base):
 
     Args:
         replaying: Replays events.
-        pipeline: Makes the view.
-        ingest: Takes reconciliations.
+        pipeline: Assembles the pipeline's view.
+        ingest: The service that takes reconciliations.
     """
 
     def __init__(self, replaying: Replaying, pipeline: Pipeline, ingest: InboxServiceAsyncStub) -> None:
@@ -37,14 +37,14 @@ class ProcessorServicer(Base):
 
     @override
     async def ReplayEvents(self, request: pb2.ReplayEventsRequest, context: "Context") -> pb2.ReplayEventsResponse:
-        """Appends events of a range again."""
+        """Append the events of a range again."""
         return await self._replaying.replay(request, current_caller())
 
     @override
     async def ReconcileMailbox(
         self, request: pb2.ReconcileMailboxRequest, context: "Context"
     ) -> pb2.ReconcileMailboxResponse:
-        """Puts a comparison into the inbox."""
+        """Put a reconciliation into the inbox."""
         tenant_id = check_id("tenant_id", request.tenant_id)
         if not current_caller().may_see(tenant_id):
             raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
@@ -60,7 +60,7 @@ class ProcessorServicer(Base):
     async def GetPipelineStatus(
         self, request: pb2.GetPipelineStatusRequest, context: "Context"
     ) -> pb2.GetPipelineStatusResponse:
-        """Tells how it stands."""
+        """Return the state of the pipeline."""
         if not 0 <= request.max_tenants <= MAX_TENANTS:
             raise FieldInvalid.of("max_tenants", f"must be 0 to {MAX_TENANTS}")
         return await self._pipeline.status(request.max_tenants, scope_of(current_caller()))

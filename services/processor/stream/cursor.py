@@ -1,8 +1,8 @@
-"""Cursors: where a reader stands, as an opaque string.
+"""Cursors: the position of a reader as an opaque string.
 
-A cursor names the event that it stands behind, not only a number. A store that was restored from a backup does not
-have the events that came after the backup, so it does not find a cursor's event and says so, instead of going on as if
-nothing had happened. No bookkeeping outside of the store is needed for that.
+A cursor names the event just before it, not only a number. A store that was restored from a backup lacks the events
+that came after the backup. It does not find the cursor's event, and refuses the cursor instead of skipping silently.
+This needs no bookkeeping outside of the store.
 """
 
 import base64
@@ -21,7 +21,7 @@ _FORMAT = struct.Struct(f">B{EPOCH_BYTES}sq{TAG_BYTES}s")
 _VERSION = 1
 _CHECK_BYTES = 3
 _CHARACTERS = 32
-"""A whole number of base64 groups, so that there is no padding and each cursor has one spelling."""
+"""A whole number of base64 groups: there is no padding, and each cursor has one spelling."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Cursor:
     """A place in the stream.
 
     Args:
-        epoch: The life of the store that the position belongs to.
-        position: Of the event that the reader stands behind; 0 before all.
+        epoch: The epoch of the store that issued the position.
+        position: The position of the last event before the cursor; 0 before all events.
         tag: The end of that event's id.
     """
 
@@ -39,25 +39,25 @@ class Cursor:
     tag: bytes = NO_TAG
 
     def write(self) -> str:
-        """Makes the string that is given out."""
+        """Return the string that consumers get."""
         packed = _FORMAT.pack(_VERSION, self.epoch, self.position, self.tag)
         return base64.urlsafe_b64encode(packed + _check(packed)).decode().rstrip("=")
 
 
 def tag_of(event_id: UUID | str | None) -> bytes:
-    """The end of an event's id, which is random."""
+    """Return the end of an event's id, which is random."""
     return NO_TAG if event_id is None else UUID(str(event_id)).bytes[-TAG_BYTES:]
 
 
 def read_cursor(value: str, field: str = "cursor") -> Cursor:
-    """Takes a cursor apart.
+    """Decode a cursor.
 
     Args:
-        value: What a reader gave back.
+        value: The string from the request.
         field: The request's field, for the error.
 
     Raises:
-        CursorInvalid: It was altered, or is not one of ours.
+        CursorInvalid: The string was altered, or mailmesh did not issue it.
     """
     packed, check = _decoded(value, field)
     version, epoch, position, tag = _FORMAT.unpack(packed)
@@ -79,7 +79,7 @@ def _decoded(value: str, field: str) -> tuple[bytes, bytes]:
 
 
 def _check(packed: bytes) -> bytes:
-    """Tells mistakes from cursors; it keeps nobody from making one, since a cursor grants nothing."""
+    """Return a checksum that detects mistakes. It does not prevent forgery: a cursor grants nothing."""
     return hashlib.blake2b(packed, digest_size=_CHECK_BYTES).digest()
 
 

@@ -1,7 +1,8 @@
-"""How an event lies in the store: in three parts, so that a view reads no more than it gives.
+"""The stored form of an event: three parts, so that a view reads only the parts that it returns.
 
-Serialized messages that are put one behind the other are read as one message, so the parts of an event are simply
-joined. What differs between an event and its replay (ids, position) is in columns of its own and put in at reading.
+Concatenated serialized messages parse as one message (Protobuf encoding, "Last One Wins"), so the parts of an event are
+simply joined. The values that differ between an event and its replay (ids, position) have columns of their own and are
+set on reading.
 """
 
 import copy
@@ -17,7 +18,8 @@ KIND_TENANT = 2
 _COMPRESSION = 1
 _WORTH_COMPRESSING_BYTES = 1024
 _COMPRESSED = b"\x78"
-"""How a zlib stream begins (RFC 1950). No part begins so: it would be field 15 as a varint, which no event has."""
+"""The first byte of a zlib stream (RFC 1950). No part begins with it: it would be field 15 as a varint, which no event
+has."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Identity:
-    """What is an event's own and not its content's."""
+    """The values that belong to the event itself and not to its content."""
 
     event_id: UUID
     replay_id: UUID | None
@@ -42,7 +44,7 @@ class Identity:
 
 
 def split(event: mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent) -> Payload:
-    """Takes an event apart for the store."""
+    """Split an event into its stored parts."""
     basic = copy.deepcopy(event)
     for name in ("event_id", "position", "is_replay", "replay_id", "original_event_id"):
         basic.ClearField(name)
@@ -55,12 +57,12 @@ def split(event: mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent) -> Payloa
 
 
 def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
-    """Puts an event together.
+    """Join the parts of an event.
 
     Args:
         kind: `KIND_MAIL` or `KIND_TENANT`.
-        parts: The basic part, and what else the view gives, as they were stored.
-        identity: What is put in.
+        parts: The basic part and the other parts of the view, as they were stored.
+        identity: The values of the event itself.
     """
     event = event_pb2.Event(position=identity.position)
     content = event.mail if kind == KIND_MAIL else event.tenant

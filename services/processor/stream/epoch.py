@@ -1,7 +1,7 @@
-"""A new life of the store: every cursor given out before is refused from here on.
+"""Begin a new epoch of the store: from then on every older cursor is refused.
 
-Nobody needs this after an ordinary restore, which cursors notice by themselves. It is for an operator who has changed
-the stream by hand, or who wants every consumer to start over.
+An ordinary restore does not need this, since cursors detect it. It is for an operator who has changed the stream by
+hand, or who wants every consumer to start over.
 """
 
 import secrets
@@ -15,13 +15,13 @@ from services.processor.stream.store.event_log import set_epoch
 
 
 async def begin_epoch(pool: "asyncpg.Pool[Any]") -> None:
-    """Begins a new epoch. Safe to call again: yes, with the same effect on readers each time.
+    """Begin a new epoch. Safe to call again: yes, with the same effect on readers each time.
 
     Args:
-        pool: PostgreSQL.
+        pool: Connections to PostgreSQL.
 
     Raises:
-        StoreUnavailable: The database is away.
+        StoreUnavailable: PostgreSQL cannot be reached.
     """
     async with lent(pool) as connection:
         await set_epoch(connection, secrets.token_bytes(EPOCH_BYTES))

@@ -1,4 +1,4 @@
-"""Which events a reader gets: what the key may see, and what the reader asks for."""
+"""Select the events of a reader: the tenants that the key may see, and the filter of the request."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,15 +17,15 @@ _ALL_OF_KIND = ".*"
 
 @dataclass(frozen=True)
 class Selection:
-    """What a reader gets.
+    """The selection of events for one reader.
 
     Args:
-        tenants: The only tenants whose events it gets; None means all of them.
-        providers: Limits to these; None does not.
-        event_types: Limits to these, or to the kinds; None does not.
-        kinds: The first words of event types that are wanted whole.
-        include_replays: Also replays.
-        replay_id: Only this replay.
+        tenants: The tenants whose events are included; None means all.
+        providers: The providers included; None means all.
+        event_types: The event types included, beside `kinds`; None means all.
+        kinds: The first words of event types that are included as a whole.
+        include_replays: Whether replays are included.
+        replay_id: Only this replay is included.
     """
 
     tenants: frozenset[str] | None
@@ -37,11 +37,11 @@ class Selection:
 
     @property
     def is_merged(self) -> bool:
-        """Few tenants: each one's own index is read, and not the stream with the others' events in it."""
+        """Whether the selection has few tenants: then each tenant's index is read instead of the whole stream."""
         return self.tenants is not None and len(self.tenants) <= MAX_MERGED_TENANTS
 
     def takes(self, event: event_pb2.Event) -> bool:
-        """Tells whether the reader gets an event, as the queries do."""
+        """Return whether the selection includes an event, by the same rules as the queries."""
         content = event.mail if event.WhichOneof("kind") == "mail" else event.tenant
         kind = content.event_type.partition(".")[0]
         return (
@@ -54,17 +54,17 @@ class Selection:
 
     @cached_property
     def tenant_list(self) -> list[str] | None:
-        """The tenants as queries take them."""
+        """The tenants in the form that queries take."""
         return None if self.tenants is None else sorted(self.tenants)
 
 
 def select(wanted: event_service_pb2.EventFilter, caller: Caller) -> Selection:
-    """Puts together what the key may see and what the filter asks for.
+    """Combine the key's scope with the request's filter.
 
-    A tenant that the key may not see is passed over without a word, as one that does not exist is.
+    A tenant outside the key's scope is ignored silently, like a tenant that does not exist.
 
     Raises:
-        FieldInvalid: The filter is too long, or an id in it is no UUID.
+        FieldInvalid: The filter is too long, or one of its ids is not a UUID.
     """
     _check_length("filter.tenant_ids", len(wanted.tenant_ids), MAX_TENANTS)
     asked = frozenset(check_id(f"filter.tenant_ids[{n}]", value) for n, value in enumerate(wanted.tenant_ids))
@@ -80,7 +80,7 @@ def select(wanted: event_service_pb2.EventFilter, caller: Caller) -> Selection:
 
 
 def scope_of(caller: Caller) -> list[str] | None:
-    """The tenants that a caller may see, as queries take them; None means all."""
+    """Return the tenants that a caller may see, in the form that queries take; None means all."""
     return None if caller.tenants is None else sorted(caller.tenants)
 
 

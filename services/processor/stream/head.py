@@ -1,4 +1,4 @@
-"""Knowing when there is something new: one listener for the whole process, and a slow look for when it fails."""
+"""Watch for new events: one listener for the whole process, and a slow poll for when it fails."""
 
 import asyncio
 from typing import Any
@@ -19,9 +19,9 @@ class HeadWatch:
     """Follows the position of the newest event.
 
     Args:
-        pool: PostgreSQL; one connection of it is kept for listening.
-        look_seconds: How often the head is looked up whatever was heard.
-        retry_seconds: Between two tries to listen.
+        pool: Connections to PostgreSQL; one of them listens.
+        look_seconds: The interval at which the head is read in any case.
+        retry_seconds: The pause between two attempts to listen.
     """
 
     def __init__(self, pool: "asyncpg.Pool[Any]", look_seconds: float = 2.0, retry_seconds: float = 0.5) -> None:
@@ -32,14 +32,14 @@ class HeadWatch:
         self._moved = asyncio.Event()
 
     async def beyond(self, position: int, seconds: float) -> bool:
-        """Waits until there is something behind a position.
+        """Wait until there is an event after a position.
 
         Args:
-            position: Where the reader stands.
-            seconds: How long to wait at most.
+            position: The reader's position.
+            seconds: The longest wait.
 
         Returns:
-            Whether there is; False also when the readers were woken for another reason.
+            Whether there is one; False also when the readers were woken for another reason.
         """
         if self.head <= position and seconds > 0:
             try:
@@ -50,12 +50,12 @@ class HeadWatch:
         return self.head > position
 
     def wake(self) -> None:
-        """Wakes everyone who waits, for them to look around."""
+        """Wake all waiters, so that they check their conditions."""
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
     async def run(self) -> None:
-        """Listens until it is cancelled; takes up again whenever the database was away."""
+        """Listen until cancelled; listen again whenever the connection was lost."""
         while True:
             heed_cancellation()
             try:
@@ -79,7 +79,7 @@ class HeadWatch:
         self._move(int(str(payload)))
 
     def _move(self, head: int) -> None:
-        """A head that went back is one too: then the store was restored, and readers must find out."""
+        """Note the head. One that went back counts as a change: the store was restored, and readers must find out."""
         if head != self.head:
             self.head = head
             self.wake()

@@ -1,4 +1,4 @@
-"""Whether the API key behind a stream is still good."""
+"""Check that the API key of a stream is still valid."""
 
 import asyncio
 import time
@@ -13,9 +13,9 @@ from services.meshkit.errors import MeshError, ServiceUnavailable
 from services.processor.errors import KeyRevoked
 
 CHECK_SECONDS = 20.0
-"""How old an answer may be."""
+"""The largest age of an answer, in seconds."""
 TRUST_SECONDS = 50.0
-"""How long a stream goes on while TokenVault does not answer."""
+"""How long a stream continues while TokenVault does not answer, in seconds."""
 _CALL_SECONDS = 5.0
 _MAX_KEYS = 10_000
 
@@ -32,7 +32,7 @@ class KeyChecks:
 
     Args:
         vault: TokenVault.
-        monotonic: Seconds that only grow.
+        monotonic: A monotonic clock, in seconds.
     """
 
     def __init__(self, vault: TokenVaultServiceAsyncStub, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -41,13 +41,13 @@ class KeyChecks:
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def check(self, key_id: str) -> None:
-        """Makes sure that a key was good within the last minute.
+        """Make sure that a key was valid within the last minute.
 
         Args:
-            key_id: Of a key that has opened a stream; the edge has checked it then.
+            key_id: The id of the key that opened the stream; the edge checked it at that time.
 
         Raises:
-            KeyRevoked: It was revoked, or it has expired.
+            KeyRevoked: The key was revoked, or it has expired.
             ServiceUnavailable: TokenVault has not answered for longer than a key is trusted without it.
         """
         known = self._of(key_id)
@@ -73,7 +73,7 @@ class KeyChecks:
         known.expires_at = answer.expires_at.ToDatetime(UTC) if answer.HasField("expires_at") else None
 
     def _of(self, key_id: str) -> _Known:
-        """What is known of a key. A key that opens its first stream was checked by the edge just now."""
+        """Return the key's last answer. A key that opens its first stream was checked by the edge just now."""
         if key_id not in self._known:
             self._known[key_id] = _Known(self._monotonic())
         self._known.move_to_end(key_id)

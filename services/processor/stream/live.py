@@ -1,4 +1,4 @@
-"""Following the stream: events behind a cursor, then new ones as they come, for as long as the reader may and can."""
+"""Live streams: the events after a cursor, then new ones, as long as the key is valid and the reader keeps up."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ Step = event_service_pb2.StreamEventsResponse
 _DEFAULT_HEARTBEAT_SECONDS = 15
 _MAX_HEARTBEAT_SECONDS = 60
 _LOOK_AROUND_SECONDS = 10.0
-"""A stream looks whether its key is still good at least this often."""
+"""The longest interval between two checks of a stream's key, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class StreamLimits:
     """Bounds of the streams of one process.
 
     Args:
-        streams: At most this many at once; then OVERLOADED.
-        page_events: Events that are read ahead for one stream.
-        write_seconds: How long a reader may take to accept one event.
-        reads: Streams that read the database at the same time. The others wait for their turn, and find more at once
-            when it comes, instead of taking the connections from everybody else.
+        streams: The largest number of streams at once; beyond it a stream is refused with OVERLOADED.
+        page_events: The number of events read ahead for one stream.
+        write_seconds: The longest time that a reader may take to accept one event.
+        reads: The number of streams that read PostgreSQL at the same time. The others wait for their turn and then find
+            more events at once, instead of taking the connections from all other requests.
     """
 
     streams: int = 500
@@ -42,10 +42,10 @@ class StreamLimits:
 
 
 def heartbeat_seconds(asked: int) -> int:
-    """Reads the field of that name.
+    """Return the value of the request's field `heartbeat_seconds`.
 
     Raises:
-        FieldInvalid: It is not from 0 to 60.
+        FieldInvalid: The value is not from 0 to 60.
     """
     if not 0 <= asked <= _MAX_HEARTBEAT_SECONDS:
         raise FieldInvalid.of("heartbeat_seconds", f"must be 1 to {_MAX_HEARTBEAT_SECONDS}, or 0 for the default")
@@ -54,14 +54,14 @@ def heartbeat_seconds(asked: int) -> int:
 
 @dataclass(frozen=True)
 class Reader:
-    """Who follows, and what.
+    """One reader of a stream.
 
     Args:
-        selection: What it sees and wants.
-        view: How much of each event it is given.
+        selection: The events that the reader gets.
+        view: The parts of each event that the reader gets.
         heartbeat_seconds: The longest silence.
-        key_id: The API key that has opened the stream.
-        write: Hands on a step and returns when there is room for more.
+        key_id: The API key that opened the stream.
+        write: Sends a step and returns when there is room for more.
     """
 
     selection: Selection
@@ -75,11 +75,11 @@ class Following:
     """Serves the streams of this process.
 
     Args:
-        events: Reads pages.
-        tail: Has the newest events, and tells when there are new ones.
-        keys: Tells whether keys are still good.
+        events: The reader of pages.
+        tail: The newest events in memory.
+        keys: The checks of keys.
         stopping: Set when the process stops.
-        limits: Bounds.
+        limits: The bounds.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class Following:
         self._turns = asyncio.Semaphore(self._limits.reads)
 
     async def follow(self, start: Cursor, reader: Reader) -> None:
-        """Sends what comes behind a cursor until the stream has to end.
+        """Send the events after a cursor until the stream has to end.
 
         Raises:
-            MeshError: Why it ended, with the position to go on from: ShuttingDown, KeyRevoked, ReaderTooSlow,
+            MeshError: The reason of the end, with the position to resume from: ShuttingDown, KeyRevoked, ReaderTooSlow,
                 CursorExpired, CursorEpochChanged, StoreUnavailable, ServiceUnavailable, Overloaded.
         """
         with self._admitted():
@@ -129,7 +129,7 @@ class Following:
             STREAMS.set(self._open)
 
     async def _pages(self, start: Cursor, reader: Reader) -> AsyncGenerator[Page, None]:
-        """Pages as they come. An empty one says that the reader has got on, or that time has passed."""
+        """Yield pages as they come. An empty page reports progress of the position, or that time has passed."""
         position, life = start, -1
         while True:
             if self._stopping.is_set():
@@ -154,7 +154,7 @@ class Following:
 
 
 class _Stream:
-    """What a reader has been given."""
+    """The progress of one reader."""
 
     def __init__(self, start: Cursor, reader: Reader, write_seconds: float) -> None:
         self.position = start.write()
@@ -163,7 +163,7 @@ class _Stream:
         self._written_at = time.monotonic()
 
     async def send(self, page: Page) -> None:
-        """Sends a page's events; a heartbeat when the silence has lasted long enough."""
+        """Send a page's events, or a heartbeat when the silence has lasted long enough."""
         for event in page.events:
             await self._write(Step(event=event), event.position)
         position = page.next.write()
@@ -184,10 +184,10 @@ class _Stream:
 
 
 def basic_by_default(view: EventView) -> EventView:
-    """What lists and streams give when the request does not say."""
+    """The view of lists and streams when the request names none."""
     return view or event_pb2.EVENT_VIEW_BASIC
 
 
 def full_by_default(view: EventView) -> EventView:
-    """What a single event is given as when the request does not say."""
+    """The view of a single event when the request names none."""
     return view or event_pb2.EVENT_VIEW_FULL

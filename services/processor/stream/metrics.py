@@ -1,4 +1,4 @@
-"""What is counted about events that are read. Labels are bounded: reasons of the catalogue."""
+"""Metrics of the server. Labels are bounded: they are reasons of the error catalogue."""
 
 from prometheus_client import Counter, Gauge
 

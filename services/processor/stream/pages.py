@@ -1,4 +1,4 @@
-"""Reading pages of the stream: where a cursor is, whether it is still good, and what comes behind it."""
+"""Read pages of the stream: resolve a cursor, check that it is still valid, and return the events after it."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PAGE_BYTES = 2 * 1024 * 1024
 _LOOK_ROWS = 1000
 _MERGED_ROWS = 4000
 _LOOK_SECONDS = 0.006
-"""A page goes on looking for events that its filter takes about this long; then it ends, empty or not."""
+"""The time after which a page stops searching for events that match its filter, in seconds. It may end empty."""
 _EVENT_OVERHEAD_BYTES = 256
 
 EventView: TypeAlias = "event_pb2.EventView.ValueType"
@@ -29,12 +29,12 @@ EventView: TypeAlias = "event_pb2.EventView.ValueType"
 
 @dataclass(frozen=True)
 class Page:
-    """A part of the stream as a reader gets it.
+    """A page of the stream.
 
     Args:
-        events: In order.
-        next: Behind what was looked through.
-        has_more: There may be events behind it already.
+        events: The events, in order.
+        next: The cursor after the last row that was examined.
+        has_more: Whether there may be further events already.
     """
 
     events: list[event_pb2.Event]
@@ -46,8 +46,8 @@ class EventReader:
     """Reads events.
 
     Args:
-        pool: PostgreSQL; a connection is held only while a page is read.
-        page_bytes: Where a page ends, measured as the messages are serialized.
+        pool: Connections to PostgreSQL; one is held only while a page is read.
+        page_bytes: The size at which a page ends, in bytes of serialized messages.
     """
 
     def __init__(self, pool: "asyncpg.Pool[Any]", page_bytes: int = PAGE_BYTES) -> None:
@@ -55,16 +55,16 @@ class EventReader:
         self._page_bytes = page_bytes
 
     async def start(self, value: str, default: str, field: str = "cursor") -> Cursor:
-        """Says where a reader starts.
+        """Resolve the start of a reader.
 
         Args:
             value: A cursor, "earliest", "latest", or empty.
-            default: What empty means.
+            default: The meaning of an empty value.
             field: The request's field, for errors.
 
         Raises:
-            CursorInvalid: It is not one of ours.
-            CursorExpired: What is behind it has been dropped in part.
+            CursorInvalid: mailmesh did not issue the cursor.
+            CursorExpired: Retention has dropped some of the events after it.
             CursorEpochChanged: The store was restored since.
         """
         word = value or default
@@ -77,18 +77,18 @@ class EventReader:
         return oldest(state) if word == EARLIEST else newest(state)
 
     async def page(self, start: Cursor, selection: Selection, view: EventView, count: int) -> Page:
-        """Reads what comes behind a cursor.
+        """Return the events after a cursor.
 
         Args:
-            start: Where to start.
-            selection: What the reader sees and wants.
-            view: How much of each event is given.
-            count: The most events to give.
+            start: The cursor.
+            selection: The events that the reader gets.
+            view: The parts of each event.
+            count: The largest number of events.
 
         Raises:
-            CursorExpired: What is behind the cursor has been dropped in part.
+            CursorExpired: Retention has dropped some of the events after the cursor.
             CursorEpochChanged: The store was restored since.
-            StoreUnavailable: The database is away.
+            StoreUnavailable: PostgreSQL cannot be reached.
         """
         async with lent(self._pool) as connection:
             state = await stream_state(connection, start.position)
@@ -104,10 +104,10 @@ class EventReader:
         return Page([_event(row, state.epoch) for row in rows], found.end, found.end.position < state.head)
 
     async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
-        """Reads one event.
+        """Return one event.
 
         Raises:
-            EventNotFound: There is none of this id in scope.
+            EventNotFound: No event in scope has this id.
         """
         async with lent(self._pool) as connection:
             row = await find(connection, scope, event_id)
@@ -142,15 +142,15 @@ class EventReader:
 
 
 def _next_look(looked_at: int, chosen: int, wanted: int, selection: Selection) -> int:
-    """How many rows to look at next: about as many as it takes, judged by the look before."""
+    """Return the number of rows to examine next, estimated from the rows examined before."""
     enough = wanted * looked_at * 5 // (max(chosen, 1) * 4) + 1
-    # Every tenant's own index gives as many, and most of them are put back.
+    # Each tenant's index returns that many rows, and most of them are discarded.
     tenants = selection.tenants if selection.is_merged else None
     return min(enough, _LOOK_ROWS, _MERGED_ROWS // max(len(tenants or ()), 1))
 
 
 class _Found:
-    """What a page has so far."""
+    """A page that is being filled."""
 
     def __init__(self, start: Cursor, state: StreamState, page_bytes: int) -> None:
         self.positions: list[int] = []
@@ -159,7 +159,7 @@ class _Found:
         self._bytes_left = page_bytes
 
     def take(self, rows: Sequence[asyncpg.Record], view: EventView, count: int) -> bool:
-        """Takes rows until the page is full; says whether all were taken. The first one is, whatever its size."""
+        """Add rows until the page is full; return whether all were added. The first row is always added."""
         for row in rows:
             self._bytes_left -= _size(row, view)
             if self.positions and (self._bytes_left < 0 or len(self.positions) >= count):
@@ -169,21 +169,20 @@ class _Found:
         return True
 
     def move(self, row: asyncpg.Record) -> None:
-        """Says that everything up to a row was looked through."""
+        """Note that everything up to a row was examined."""
         self.end = Cursor(self._epoch, row["position"], tag_of(row["event_id"]))
 
 
 def check(cursor: Cursor, state: StreamState) -> None:
-    """Makes sure that nothing is skipped by going on from a cursor.
+    """Make sure that a reader who resumes from a cursor skips nothing.
 
     Args:
-        cursor: Where a reader stands.
-        state: Of the stream, asked about the cursor's position.
+        cursor: The reader's cursor.
+        state: The state of the stream, read for the cursor's position.
 
     Raises:
-        CursorExpired: Retention has dropped events behind it.
-        CursorEpochChanged: The event that it stands behind is not in this store, so the store is not the one that gave
-            the cursor out.
+        CursorExpired: Retention has dropped events after it.
+        CursorEpochChanged: The cursor's event is not in this store: another store issued the cursor.
     """
     metadata = {"oldest_cursor": oldest(state).write()}
     if cursor.epoch != state.epoch:
@@ -196,12 +195,12 @@ def check(cursor: Cursor, state: StreamState) -> None:
 
 
 def oldest(state: StreamState) -> Cursor:
-    """The cursor before everything that is kept."""
+    """Return the cursor before all events that are kept."""
     return Cursor(state.epoch, state.floor, tag_of(state.floor_event_id))
 
 
 def newest(state: StreamState) -> Cursor:
-    """The cursor behind everything that is there."""
+    """Return the cursor after all events."""
     return oldest(state) if state.head <= state.floor else Cursor(state.epoch, state.head, tag_of(state.head_event_id))
 
 

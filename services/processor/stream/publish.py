@@ -1,4 +1,4 @@
-"""Publishing: events get their ids and positions here, as the last thing before the caller's commit."""
+"""Publish events: assign their ids and positions, as the last step before the caller's commit."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class EventDraft:
-    """An event to be published. Exactly one of the two kinds is given.
+    """An event to be published, of exactly one of the two kinds.
 
     Args:
         mail: A change of a mail within the bounds of an event, with `event_id` and `position` empty.
         tenant: A change of a tenant's state, with `event_id` and `position` empty.
-        change_id: Of a tenant event, TokenVault's id of the change: the key that makes it one event.
+        change_id: For a tenant event, TokenVault's id of the change: the key that makes it one event.
     """
 
     mail: mail_pb2.NormalizedMailEvent | None = None
@@ -34,9 +34,9 @@ class EventDraft:
     change_id: str = ""
 
     def key(self) -> bytes:
-        """What must not be published twice.
+        """Return the digest of the values that must not be published twice.
 
-        A mail's event: tenant, message, generation, type; for updates the version, for enrichments the event.
+        For a mail event: tenant, message, generation, type; for updates also the version, for enrichments the event.
         """
         if self.mail is not None:
             event = self.mail
@@ -52,7 +52,7 @@ class EventDraft:
 
     @property
     def is_key_permanent(self) -> bool:
-        """What can be found again at any time is remembered as long as the tenant; updates are not found again."""
+        """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot."""
         return self._content().event_type not in (MAIL_UPDATED, MAIL_ENRICHED)
 
     @property
@@ -61,7 +61,7 @@ class EventDraft:
         return self._content().tenant_id
 
     def row(self, event_id: UUID) -> EventRow:
-        """Makes what is stored."""
+        """Return the row to store."""
         event = self._content()
         return EventRow(
             event_id=event_id,
@@ -83,12 +83,12 @@ class EventDraft:
 
 @dataclass(frozen=True)
 class PublishedEvent:
-    """What became of a draft.
+    """The result for a draft.
 
     Args:
-        event_id: The event's UUID; of the event that exists when the key was used before.
-        position: The cursor just behind it; empty when it was published before.
-        is_new: It was published now.
+        event_id: The event's UUID; when the key was used before, the UUID of that earlier event.
+        position: The cursor just after the event; empty when it was published before.
+        is_new: Whether it was published now.
     """
 
     event_id: str
@@ -97,17 +97,17 @@ class PublishedEvent:
 
 
 async def publish(connection: Connection, drafts: Sequence[EventDraft]) -> list[PublishedEvent]:
-    """Publishes events within the caller's transaction, which must commit right after.
+    """Publish events within the caller's transaction, which must commit right after.
 
-    From here to the commit nobody else can publish: that is what keeps an event from becoming visible behind a reader.
-    A transaction that does nothing for five seconds after this is ended by the database.
+    From here to the commit no other transaction can publish: this keeps an event from becoming visible behind a reader.
+    PostgreSQL ends a transaction that stays idle for five seconds after this.
 
     Args:
-        connection: In a transaction of isolation READ COMMITTED.
-        drafts: In the order in which they are to be read.
+        connection: A connection in a transaction of isolation READ COMMITTED.
+        drafts: The events, in the order in which they are to be read.
 
     Returns:
-        One for each draft, in the same order.
+        One result for each draft, in the same order.
 
     Safe to call again: yes. A key that was used before publishes nothing and names the event that has it.
     """
@@ -125,7 +125,7 @@ async def publish(connection: Connection, drafts: Sequence[EventDraft]) -> list[
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A draft with the id that it gets if its key is free."""
+    """A draft with the id that it gets when its key is free."""
 
     draft: EventDraft
     event_id: UUID
@@ -135,10 +135,10 @@ class _Candidate:
 
 
 async def _append(connection: Connection, new: dict[bytes, _Candidate]) -> dict[bytes, str]:
-    """Appends what is new; returns the position behind each, by key."""
+    """Append the new events; return the position after each, by key."""
     if not new:
         return {}
-    # Made before the stream's row is locked: this is where the time goes.
+    # Encode before the stream's row is locked: encoding takes most of the time.
     rows = [candidate.draft.row(candidate.event_id) for candidate in new.values()]
     appended = await append(connection, rows)
     return {

@@ -1,4 +1,4 @@
-"""ReplayEvents: events of a range are appended again, for those who ask for replays."""
+"""ReplayEvents: append the events of a range again, for readers that ask for replays."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -26,15 +26,15 @@ _BATCH_EVENTS = 200
 _BATCH_BYTES = 1024 * 1024
 _CALL_SECONDS = 600.0
 _CLOCK_SLACK = timedelta(hours=1)
-"""By how much an event's position may seem to be earlier than its reception."""
+"""The largest time by which an event's position may precede its reception."""
 
 
 class Replaying:
     """Replays events.
 
     Args:
-        pool: PostgreSQL.
-        events: Knows what cursors mean.
+        pool: Connections to PostgreSQL.
+        events: The reader that resolves cursors.
     """
 
     def __init__(self, pool: "asyncpg.Pool[Any]", events: EventReader) -> None:
@@ -42,17 +42,16 @@ class Replaying:
         self._events = events
 
     async def replay(self, request: pb2.ReplayEventsRequest, caller: Caller) -> pb2.ReplayEventsResponse:
-        """Does what the request asks for, or goes on with what the same request has begun.
+        """Replay the range of the request, or continue the replay that the same request has begun.
 
-        A call that ends early (a deadline, a crash) leaves a replay that is not complete: the same `request_id` goes on
-        with it.
+        A call that ends early (a deadline, a crash) leaves an incomplete replay: the same `request_id` continues it.
 
         Raises:
-            CursorInvalid: A cursor is not one of ours.
-            CursorExpired: The range begins before what is kept.
-            CursorEpochChanged: The store was restored since a cursor was given out.
+            CursorInvalid: mailmesh did not issue a cursor.
+            CursorExpired: The range begins before the events that are kept.
+            CursorEpochChanged: The store was restored since a cursor was issued.
             RequestIdReused: The id came with another request.
-            FieldInvalid: More than 100,000 events are chosen.
+            FieldInvalid: The range has more than 100,000 events.
         """
         request_id = check_id("request_id", request.request_id) if request.request_id else None
         wanted = await self._range(request, caller)
@@ -107,7 +106,7 @@ class Replaying:
 
     async def _finish(self, replay: Replay, wanted: Range) -> pb2.ReplayEventsResponse:
         while replay.done_position < replay.end_position:
-            budget(_CALL_SECONDS)  # nothing is begun when the caller has gone
+            budget(_CALL_SECONDS)  # do not begin when the caller has gone
             async with lent(self._pool) as connection, connection.transaction():
                 before = replay.appended
                 replay = await replays.copy_some(connection, replay, wanted, _BATCH_EVENTS, _BATCH_BYTES)
@@ -123,7 +122,7 @@ class Replaying:
 
 
 def _resumed(wanted: Range, replay: Replay) -> Range:
-    """The range as it was when the replay began: what "the newest event" meant then."""
+    """Return the range as it was when the replay began: "the newest event" keeps the meaning that it had then."""
     return Range(wanted.after, replay.end_position, wanted.received_from, wanted.received_before, wanted.selection)
 
 

@@ -1,4 +1,4 @@
-"""Keeping the stream in shape: partitions ahead of time, and what is past retention away."""
+"""Retention of the stream: make partitions ahead of time, and drop those past retention."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,9 +12,9 @@ from services.processor.stream.store import retention as store
 
 DAYS_AHEAD = 7
 SETTLE = timedelta(minutes=2)
-"""Between the end of serving events and their end: longer than any statement may take."""
+"""The time between the end of serving events and dropping them: longer than any statement may take."""
 REDELIVERY = timedelta(days=31)
-"""The longest that a provider keeps repeating itself."""
+"""The longest time for which a provider repeats a notification."""
 REPLAY_MEMORY = timedelta(days=1)
 
 
@@ -22,8 +22,8 @@ class Retention:
     """Makes partitions and drops them.
 
     Args:
-        pool: PostgreSQL, as the owner of the schema.
-        days: How long events are kept.
+        pool: Connections to PostgreSQL, as the owner of the schema.
+        days: The number of days for which events are kept.
         clock: The time.
         settle: See `SETTLE`.
     """
@@ -35,7 +35,7 @@ class Retention:
         self._settle = settle
 
     async def prepare(self) -> None:
-        """Makes the partitions of today and of the days ahead. Safe to call again: yes."""
+        """Make the partitions of today and of the days ahead. Safe to call again: yes."""
         today = self._clock.now().date()
         async with lent(self._pool) as connection:
             made = [
@@ -45,7 +45,7 @@ class Retention:
         STRAY_DAYS.set(made.count(False))
 
     async def round(self) -> int:
-        """One round: returns how many partitions and keys went. Safe to call again: yes."""
+        """Run one round; return the number of partitions and keys dropped. Safe to call again: yes."""
         await self.prepare()
         now = self._clock.now()
         first_kept = (now - self._days).date()

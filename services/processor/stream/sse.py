@@ -13,12 +13,12 @@ RETRY_MILLISECONDS = 3000
 
 
 def opening() -> httpbody_pb2.HttpBody:
-    """What comes first: how long a browser waits before it connects again."""
+    """Return the first chunk: the time after which a browser reconnects."""
     return _chunk(f"retry: {RETRY_MILLISECONDS}\n\n")
 
 
 def frame(step: event_service_pb2.StreamEventsResponse) -> httpbody_pb2.HttpBody:
-    """A step of the stream. A heartbeat has an id and no data: a browser notes the id and tells the page nothing."""
+    """Return a step as a chunk. A heartbeat has an id and no data: a browser notes the id and raises no event."""
     if step.WhichOneof("step") == "heartbeat":
         return _chunk(f": heartbeat\nid: {step.heartbeat.position}\n\n")
     event = step.event
@@ -27,12 +27,12 @@ def frame(step: event_service_pb2.StreamEventsResponse) -> httpbody_pb2.HttpBody
 
 
 def ending(error: MeshError) -> httpbody_pb2.HttpBody:
-    """Why the stream ends: `event: error` with a `google.rpc.Status`."""
+    """Return the reason of the end as a chunk: `event: error` with a `google.rpc.Status`."""
     return _chunk(f"event: error\ndata: {_json(to_status(error))}\n\n")
 
 
 def _json(message: Message) -> str:
-    """One line, as the edge prints messages: names in lowerCamelCase, members without presence always there."""
+    """Return a message as one line of JSON in the edge's form: lowerCamelCase, fields without presence printed."""
     return MessageToJson(message, indent=None, ensure_ascii=False, always_print_fields_with_no_presence=True)
 
 

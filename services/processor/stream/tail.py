@@ -1,6 +1,6 @@
 """The newest events in memory, read once for all streams of the process that have caught up.
 
-Without it every stream would ask the database at every event. A stream that is further behind, or that wants more of an
+Without it every stream would query PostgreSQL at every event. A stream that is further behind, or that wants more of an
 event than the basic view, reads pages of its own.
 """
 
@@ -28,11 +28,11 @@ _RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class TailLimits:
-    """What is kept in memory.
+    """The bounds of the events in memory.
 
     Args:
-        events: At most.
-        size_bytes: At most, as serialized.
+        events: The largest number of events.
+        size_bytes: The largest size, in bytes of serialized messages.
     """
 
     events: int = 2048
@@ -47,12 +47,12 @@ class _Entry:
 
 
 class Tail:
-    """Follows the stream for those who follow it.
+    """Follows the stream on behalf of the live streams.
 
     Args:
-        events: Reads pages.
-        head: Tells when there is something new.
-        limits: Bounds.
+        events: The reader of pages.
+        head: The watch for new events.
+        limits: The bounds.
     """
 
     def __init__(self, events: EventReader, head: HeadWatch, limits: TailLimits | None = None) -> None:
@@ -60,7 +60,7 @@ class Tail:
         self._head = head
         self._limits = limits or TailLimits()
         self.life = 0
-        """Grows whenever the thread was lost, as when the database was away or was restored."""
+        """A number that grows with each gap, as when PostgreSQL could not be reached or was restored."""
         self._entries: deque[_Entry] = deque()
         self._bytes = 0
         self._start: Cursor | None = None
@@ -68,7 +68,7 @@ class Tail:
         self._moved = asyncio.Event()
 
     async def run(self) -> None:
-        """Follows until it is cancelled. While the database is away, streams ask for themselves and are told so."""
+        """Follow until cancelled. While PostgreSQL cannot be reached, streams query it themselves and get the error."""
         while True:
             heed_cancellation()
             try:
@@ -79,17 +79,17 @@ class Tail:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def page(self, after: Cursor, selection: Selection, view: EventView, count: int) -> Page | None:
-        """Gives what comes behind a cursor.
+        """Return the events after a cursor.
 
         Args:
-            after: Where the reader stands.
-            selection: What it sees and wants.
-            view: How much of each event it is given.
-            count: The most events to give.
+            after: The reader's cursor.
+            selection: The events that the reader gets.
+            view: The parts of each event.
+            count: The largest number of events.
 
         Returns:
-            None when that takes the database: the reader is too far behind, or wants more than the basic view of an
-            event that is there, or stands where we have no event: then the database says whether it ever had one.
+            None when only PostgreSQL can answer: the reader is too far behind, or wants more than the basic view of an
+            event, or its cursor names no event in memory, so PostgreSQL must decide whether the event ever existed.
         """
         if self._start is None or self._end is None:
             return None
@@ -110,7 +110,7 @@ class Tail:
         return Page(events, self._end if self._end.position > after.position else after, has_more=False)
 
     async def beyond(self, position: int, seconds: float) -> None:
-        """Waits until there is something behind a position, for a time at most, or until everybody is woken."""
+        """Wait until there is an event after a position, for a time at most, or until all waiters are woken."""
         if self._end is None:
             await self._head.beyond(position, min(seconds, _RETRY_SECONDS))
         elif self._end.position <= position:
@@ -121,7 +121,7 @@ class Tail:
                 return
 
     def wake(self) -> None:
-        """Wakes everyone who waits, for them to look around."""
+        """Wake all waiters, so that they check their conditions."""
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -154,10 +154,10 @@ class Tail:
         self.wake()
 
     def _behind(self, after: Cursor, start: Cursor) -> list[_Entry] | None:
-        """The entries behind a cursor, in order; None when the cursor is not on our thread.
+        """Return the entries after a cursor, in order; None when the cursor's event is not in memory.
 
-        Readers are near the end, so entries are counted from there. One that is further than we are is on no thread
-        yet: nothing is behind it.
+        Readers are near the end, so entries are counted from there. A cursor ahead of the tail has no entries after it
+        yet.
         """
         behind, before = 0, start
         for entry in reversed(self._entries):

@@ -27,12 +27,12 @@ _POOL_SECONDS = 5.0
 
 
 def status_name(status: "tenant_pb2.TenantStatus.ValueType") -> str:
-    """A status without its prefix, in lower case."""
+    """Return a status without its prefix, in lower case."""
     return tenant_pb2.TenantStatus.Name(status).removeprefix("TENANT_STATUS_").lower()
 
 
 class TenantFollower:
-    """Reads the log from where it was left; one process at a time, the others stand by.
+    """Reads the log from the stored cursor; one process at a time, the others stand by.
 
     Args:
         pool: The process's connections.
@@ -45,13 +45,13 @@ class TenantFollower:
         self._holder = new_id()
 
     async def round(self) -> int:
-        """Reads a page of changes, waiting a while for one, and commits them with the cursor. For a periodic loop.
+        """Read a page of changes, waiting a while for one, and commit them with the cursor; for a periodic loop.
 
         Returns:
-            How many changes there were.
+            The number of changes.
 
         Raises:
-            MeshError: TokenVault or the store is away.
+            MeshError: TokenVault or PostgreSQL cannot be reached.
         """
         with store_errors():
             async with self._pool.acquire(timeout=_POOL_SECONDS) as lent:
@@ -81,7 +81,7 @@ class TenantFollower:
     async def _taken(
         self, connection: Connection, change: vault_pb2.TenantChange, *, is_first: bool
     ) -> list[EventDraft]:
-        """Notes the change. A tenant as it was when following began is no event."""
+        """Store the change. The first state of a tenant, read when following began, makes no event."""
         tenant = change.tenant
         before, now = await tenants.status(connection, tenant.tenant_id), status_name(tenant.status)
         await tenants.save(connection, tenant, now, change.changed_at.ToDatetime(UTC))
@@ -94,7 +94,7 @@ class TenantFollower:
 
 
 def event_type_of(change: vault_pb2.TenantChange, before: str) -> str:
-    """Which event a change is; empty when it only changed something that consumers do not follow."""
+    """Return the event type of a change; empty when consumers do not follow the change."""
     now = status_name(change.tenant.status)
     previous = status_name(change.previous_status)
     if change.is_reconnected or previous == "unspecified":

@@ -1,1 +1,1 @@
-"""Where mail comes from: one module per provider for HTTP, one for the pure mapping of what it answers."""
+"""The providers' mailboxes: one module per provider for HTTP, one for the pure mapping of its answers."""

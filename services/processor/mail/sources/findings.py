@@ -1,4 +1,4 @@
-"""What looking for a message gave: the message, nothing, or a failure."""
+"""The result of fetching a message: the message, nothing, or a failure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """The message is there."""
+    """The message exists."""
 
     mapped: MappedMessage
 
@@ -27,7 +27,7 @@ class Missing:
     """The provider knows no such message (any more, or yet).
 
     Args:
-        is_certain: The provider itself has said that it was deleted; no need to look again.
+        is_certain: Whether the provider itself has reported the deletion; then no second look-up is needed.
     """
 
     is_certain: bool = False
@@ -35,7 +35,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Failed:
-    """The message could not be had."""
+    """The message could not be fetched."""
 
     error: SourceError
 
@@ -45,11 +45,11 @@ Finding: TypeAlias = Found | Missing | Failed
 
 @dataclass(frozen=True)
 class Fetched:
-    """What fetching several messages gave.
+    """The result of fetching several messages.
 
     Args:
-        findings: By id. Messages about which nothing was learned are left out.
-        trouble: What kept the provider from answering about those: it concerns the whole mailbox.
+        findings: The findings by message id, without the messages that the provider did not answer about.
+        trouble: The failure of the whole mailbox that kept the provider from answering about those.
     """
 
     findings: Mapping[str, Finding]
@@ -57,7 +57,7 @@ class Fetched:
 
 
 def mapped_by(map_message: Callable[[JSON], MappedMessage], provider: str, raw: object) -> Finding:
-    """Maps a provider's object; one that cannot be mapped is a failure of that message alone."""
+    """Map a provider's object; an object that cannot be mapped is a failure of that message alone."""
     if not isinstance(raw, dict) or not raw.get("id"):
         return Failed(classify(provider, 422, ["message_is_no_object"]))
     try:
@@ -70,7 +70,7 @@ def mapped_by(map_message: Callable[[JSON], MappedMessage], provider: str, raw: 
 
 
 def finding_of(error: SourceError) -> Finding:
-    """What a failed GET of one message says about it.
+    """Return the finding that a failed GET of one message means.
 
     Raises:
         SourceError: The failure itself, when it concerns the whole mailbox.

@@ -1,4 +1,4 @@
-"""Gmail over HTTP: messages, history, lists, the profile. What the answers mean is said elsewhere."""
+"""Gmail over HTTP: messages, history, lists, the profile. Other modules interpret the answers."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ from services.processor.metrics import STEP_SECONDS
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
 _PATIENCE_SECONDS = 2.0
-_BODIES = 8  # of one mail, held back by Gmail
+_BODIES = 8  # of one mail, withheld by Gmail
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class HistoryPage:
     """One page of history.
 
     Args:
-        records: As Gmail gave them, oldest first.
-        history_id: The mailbox's history id when the page was made.
-        next_token: For the next page; empty on the last.
+        records: The records as Gmail returned them, oldest first.
+        history_id: The mailbox's history id when Gmail made the page.
+        next_token: The token of the next page; empty on the last one.
     """
 
     records: Sequence[JSON]
@@ -38,10 +38,10 @@ class HistoryPage:
 
 
 class Quota:
-    """The quota of one mailbox, as a bucket that fills over a minute.
+    """The quota of one mailbox, as a token bucket that fills over a minute.
 
     Args:
-        units_per_minute: What the provider gives.
+        units_per_minute: The provider's quota, in quota units per minute.
     """
 
     def __init__(self, units_per_minute: int) -> None:
@@ -50,7 +50,7 @@ class Quota:
         self._at = time.monotonic()
 
     def wait_for(self, units: int) -> float:
-        """Takes units and says how many seconds to wait first; takes nothing when that is longer than two seconds."""
+        """Take units and return the seconds to wait first; take nothing when the wait is longer than two seconds."""
         now = time.monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
         self._at = now
@@ -64,10 +64,10 @@ class GmailMailbox:
     """One mailbox at Gmail.
 
     Args:
-        access: The mailbox's calls.
-        base_url: The Gmail API with its version.
-        quota: What is left of the mailbox's minute.
-        at_once: Fetches at the same time.
+        access: The mailbox's access to the provider.
+        base_url: The base URL of the Gmail API, with its version.
+        quota: The mailbox's quota.
+        at_once: The largest number of fetches at the same time.
     """
 
     def __init__(self, access: MailboxAccess, base_url: str, quota: Quota, at_once: int) -> None:
@@ -77,7 +77,7 @@ class GmailMailbox:
         self._at_once = at_once
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
-        """Looks for messages, several at a time. Raises nothing of the provider's."""
+        """Fetch messages, several at a time. A failure of the provider is in the result, not raised."""
         findings: dict[str, Finding] = {}
         whole: list[SourceError] = []
 
@@ -94,7 +94,7 @@ class GmailMailbox:
         return Fetched(findings, whole[0] if whole else None)
 
     async def history(self, start_id: int, page_token: str, page_size: int) -> HistoryPage:
-        """Reads a page of what happened after a history id.
+        """Read a page of the history after an id.
 
         Raises:
             SourceError: With `CURSOR_LOST` when Gmail no longer knows the id.
@@ -114,17 +114,17 @@ class GmailMailbox:
         )
 
     async def present_history_id(self) -> int:
-        """The mailbox's history id now. Raises `SourceError`."""
+        """Return the mailbox's history id now. Raises `SourceError`."""
         return int((await self._call("profile", "/profile", PROFILE_UNITS))["historyId"])
 
     async def listed_since(self, since: datetime, page_token: str, page_size: int) -> tuple[list[str], str]:
-        """Reads a page of the ids of messages received since a time, spam and trash included.
+        """Read a page of the ids of messages received since a time, spam and trash included.
 
         Returns:
             The ids, newest first, and the next page's token, empty at the end.
 
         Raises:
-            SourceError: As the table of failures has it.
+            SourceError: Any failure, classified by the table of failures.
         """
         params: dict[str, object] = {
             "q": f"after:{int((since - timedelta(seconds=1)).timestamp())}",
@@ -145,7 +145,7 @@ class GmailMailbox:
         return mapped_by(map_message, GOOGLEWS, raw)
 
     async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:
-        """Fetches the bodies that Gmail holds back because they are large. One that cannot be had counts as cut."""
+        """Fetch the bodies that Gmail withholds because they are large. A body that cannot be fetched counts as cut."""
         for attachment_id, body in itertools.islice(detached_bodies(raw), _BODIES):
             path = f"/messages/{message_id}/attachments/{quote(attachment_id, safe='')}"
             try:

@@ -1,4 +1,4 @@
-"""Microsoft Graph over HTTP: messages by immutable id, folders, delta. What the answers mean is said elsewhere."""
+"""Microsoft Graph over HTTP: messages by immutable id, folders, delta. Other modules interpret the answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from services.processor.metrics import STEP_SECONDS
 logger = structlog.get_logger(__name__)
 
 REQUESTS_AT_ONCE = 4
-"""Outlook serves four requests at once per app and mailbox, and runs what a batch holds four at a time."""
+"""Outlook serves four requests at once per app and mailbox, and runs the requests of a batch four at a time."""
 BATCH_MAX = 20
 FOLDERS_MAX = 2000
 _FIELDS = (
@@ -39,8 +39,8 @@ class DeltaPage:
 
     Args:
         entries: Messages with few fields, or `@removed`.
-        link: Where to go on: the next page, or the next round.
-        is_last: The round is over; `link` begins the next one.
+        link: The link of the next page, or of the next round.
+        is_last: Whether the round is over; then `link` begins the next one.
     """
 
     entries: Sequence[JSON]
@@ -52,8 +52,8 @@ class GraphMailbox:
     """One mailbox at Graph.
 
     Args:
-        access: The mailbox's calls.
-        base_url: Graph with its version.
+        access: The mailbox's access to the provider.
+        base_url: The base URL of Graph, with its version.
     """
 
     def __init__(self, access: MailboxAccess, base_url: str) -> None:
@@ -61,7 +61,7 @@ class GraphMailbox:
         self._base = base_url
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
-        """Looks for messages: one by GET, several by `$batch`, one at a time. Raises nothing of the provider's."""
+        """Fetch messages: one by GET, several by `$batch`, one batch at a time. A failure is returned, not raised."""
         findings: dict[str, Finding] = {}
         for begin in range(0, len(message_ids), BATCH_MAX):
             ids = message_ids[begin : begin + BATCH_MAX]
@@ -76,13 +76,13 @@ class GraphMailbox:
         return Fetched(findings)
 
     async def folder(self, name: str) -> JSON:
-        """Reads a folder by id or well-known name. Raises `SourceError`."""
+        """Read a folder by id or well-known name. Raises `SourceError`."""
         return await self.access.call(
             "folder", f"{self._base}/me/mailFolders/{quote(name, safe='')}", params={"$select": "id,displayName"}
         )
 
     async def folders(self) -> list[str]:
-        """Lists the ids of all folders, children included, 2,000 at most. Raises `SourceError`."""
+        """List the ids of all folders, children included, at most 2,000. Raises `SourceError`."""
         found: list[str] = []
         parents = [f"{self._base}/me/mailFolders"]
         while parents and len(found) < FOLDERS_MAX:
@@ -93,12 +93,12 @@ class GraphMailbox:
         return found[:FOLDERS_MAX]
 
     async def delta(self, folder_id: str, link: str, page_size: int) -> DeltaPage:
-        """Reads one page of a folder's changes.
+        """Read one page of a folder's changes.
 
         Args:
-            folder_id: The folder.
-            link: From the page before; empty begins with all that is in the folder.
-            page_size: The most entries.
+            folder_id: The folder's id.
+            link: The link of the page before; empty begins with everything in the folder.
+            page_size: The largest number of entries.
 
         Raises:
             SourceError: With `CURSOR_LOST` when Graph no longer knows the link.
@@ -151,7 +151,7 @@ class GraphMailbox:
         return self._taken_apart(ids, answer.get("responses") or ())
 
     def _taken_apart(self, ids: Sequence[str], responses: Iterable[JSON]) -> Fetched:
-        """Each answer by itself; what concerns the mailbox as a whole is the trouble."""
+        """Sort the answers: each message's own finding, and the failure that concerns the whole mailbox."""
         findings: dict[str, Finding] = {}
         whole: SourceError | None = None
         for response in responses:

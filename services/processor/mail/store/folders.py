@@ -9,17 +9,17 @@ from services.processor.connection import Connection
 
 @dataclass(frozen=True)
 class FolderCursor:
-    """How far one folder has been compared.
+    """The progress of one folder's reconciliation.
 
     Args:
-        folder_id: The folder.
-        alias: The well-known name by which a subscription calls it; empty when none does.
-        link: Where to go on; empty to begin with all that is in the folder.
-        is_complete: No round is under way: `link` begins the next one.
-        is_full: The round under way lists all that is in the folder, not only what changed.
-        has_baseline: All that was in the folder was listed once.
+        folder_id: The folder's id.
+        alias: The well-known name that a subscription uses for it; empty when none does.
+        link: The link to continue with; empty to begin with everything in the folder.
+        is_complete: Whether no round is under way: then `link` begins the next one.
+        is_full: Whether the round under way lists everything in the folder, not only changes.
+        has_baseline: Whether everything in the folder was listed once.
         round_started_at: When the round under way began.
-        completed_at: When a round last came to its end.
+        completed_at: When a round last ended.
     """
 
     folder_id: str
@@ -36,7 +36,7 @@ _COLUMNS = "folder_id, alias, link, is_complete, is_full, has_baseline, round_st
 
 
 async def load(connection: Connection, tenant_id: str) -> list[FolderCursor]:
-    """Reads all folders of a mailbox that are known."""
+    """Read all known folders of a mailbox."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.folder_cursors WHERE tenant_id = $1",  # noqa: S608 - constants
         tenant_id,
@@ -45,7 +45,7 @@ async def load(connection: Connection, tenant_id: str) -> list[FolderCursor]:
 
 
 async def add(connection: Connection, tenant_id: str, folder_id: str, alias: str) -> None:
-    """Notes a folder; one that is there keeps what it has, and takes an alias. Safe to call again."""
+    """Insert a folder; an existing one keeps its progress and gets the alias. Safe to call again."""
     await connection.execute(
         """
         INSERT INTO processor.folder_cursors AS f (tenant_id, folder_id, alias, is_complete, round_started_at)
@@ -60,7 +60,7 @@ async def add(connection: Connection, tenant_id: str, folder_id: str, alias: str
 
 
 async def move(connection: Connection, tenant_id: str, folder_id: str, link: str, started_at: datetime) -> None:
-    """Notes the next page of the round under way, and when the round began."""
+    """Store the next page of the round under way, and the time when the round began."""
     await connection.execute(
         """
         UPDATE processor.folder_cursors SET link = $3, is_complete = false, round_started_at = $4
@@ -74,14 +74,14 @@ async def move(connection: Connection, tenant_id: str, folder_id: str, link: str
 
 
 async def complete(connection: Connection, tenant_id: str, folder_id: str, link: str, started_at: datetime) -> None:
-    """Ends the round: the next one gives what changes from here on.
+    """End the round: the next one returns the changes from here on.
 
     Args:
-        connection: In a transaction.
-        tenant_id: Whose.
-        folder_id: The folder.
-        link: Where the next round begins.
-        started_at: When this round began: all that happened before is in.
+        connection: A connection in a transaction.
+        tenant_id: The tenant's UUID.
+        folder_id: The folder's id.
+        link: The link that begins the next round.
+        started_at: When this round began: every change before this time is included.
     """
     await connection.execute(
         """
@@ -97,7 +97,7 @@ async def complete(connection: Connection, tenant_id: str, folder_id: str, link:
 
 
 async def restart(connection: Connection, tenant_id: str, folder_id: str) -> None:
-    """Begins anew with all that is in the folder, since the provider has forgotten the link."""
+    """Start again with everything in the folder, since the provider no longer knows the link."""
     await connection.execute(
         """
         UPDATE processor.folder_cursors SET link = '', is_full = true, is_complete = true
@@ -109,7 +109,7 @@ async def restart(connection: Connection, tenant_id: str, folder_id: str) -> Non
 
 
 async def forget(connection: Connection, tenant_id: str, folder_ids: Sequence[str]) -> None:
-    """Forgets folders that are gone."""
+    """Delete folders that are gone."""
     await connection.execute(
         "DELETE FROM processor.folder_cursors WHERE tenant_id = $1 AND folder_id = ANY($2::text[])",
         tenant_id,

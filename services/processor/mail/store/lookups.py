@@ -1,4 +1,4 @@
-"""Messages that have to be looked at again: too early, gone, not had, or announced without their content."""
+"""The queue of lookups: messages that were not there yet, are missing, failed, or were announced without content."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ _SAVE = """
 
 
 async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, ReportedChange]:
-    """Reads what is remembered about messages, by id."""
+    """Read the pending lookups of messages, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
         tenant_id,
@@ -38,7 +38,7 @@ async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str
 
 
 async def due(connection: Connection, tenant_id: str, limit: int) -> list[ReportedChange]:
-    """Reads what is due of one tenant, oldest first."""
+    """Read the due lookups of one tenant, oldest first."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at LIMIT $2",  # noqa: S608
         tenant_id,
@@ -48,7 +48,7 @@ async def due(connection: Connection, tenant_id: str, limit: int) -> list[Report
 
 
 async def due_tenants(connection: Connection, limit: int) -> list[str]:
-    """Reads tenants for which something is due and that are worked and not throttled, longest due first."""
+    """Read the active, unthrottled tenants with due lookups, longest due first."""
     rows = await connection.fetch(
         """
         SELECT l.tenant_id FROM processor.lookups l
@@ -64,7 +64,7 @@ async def due_tenants(connection: Connection, limit: int) -> list[str]:
 
 
 async def save(connection: Connection, tenant_id: str, changes: Iterable[tuple[ReportedChange, datetime]]) -> None:
-    """Remembers messages, each with when to look again."""
+    """Store lookups, each with the time when it is due."""
     rows = [
         (
             tenant_id, reported.message_id, sorted(reported.kinds), reported.source, reported.received_at,
@@ -80,14 +80,14 @@ async def save(connection: Connection, tenant_id: str, changes: Iterable[tuple[R
 
 
 async def postpone(connection: Connection, tenant_id: str, until: datetime) -> None:
-    """Puts off all of one tenant that would be due before a time."""
+    """Postpone all lookups of one tenant that are due before a time."""
     await connection.execute(
         "UPDATE processor.lookups SET due_at = $2 WHERE tenant_id = $1 AND due_at < $2", tenant_id, until
     )
 
 
 async def remove(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
-    """Forgets messages about which all is said."""
+    """Delete the lookups of messages that are settled."""
     if message_ids:
         await connection.execute(
             "DELETE FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",

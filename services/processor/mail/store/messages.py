@@ -1,4 +1,4 @@
-"""Messages: what is known of each."""
+"""The statements over the states of messages."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ _COLUMNS = (
 
 
 async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, MessageState]:
-    """Reads what is known of messages, by id."""
+    """Read the states of messages, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.messages WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
         tenant_id,
@@ -53,7 +53,7 @@ async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str
 
 
 async def save(connection: Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
-    """Writes what is known from now on, each message once."""
+    """Write the states of messages, each message once."""
     rows = [
         (
             known.message_id, known.generation, int(known.state), known.version, known.folder_id,
@@ -66,7 +66,7 @@ async def save(connection: Connection, tenant_id: str, messages: Iterable[Messag
 
 
 async def open_event(connection: Connection, tenant_id: str, message_id: str, event_id: str) -> None:
-    """Notes which event awaits its message."""
+    """Store the event that awaits its message."""
     await connection.execute(
         "UPDATE processor.messages SET open_event_id = $3 WHERE tenant_id = $1 AND message_id = $2",
         tenant_id,
@@ -76,7 +76,7 @@ async def open_event(connection: Connection, tenant_id: str, message_id: str, ev
 
 
 async def record(connection: Connection, tenant_id: str, messages: Sequence[MessageState]) -> None:
-    """Records messages that were there before coverage began; those that are known already stay as they are."""
+    """Record messages from before coverage began; known ones stay as they are."""
     if messages:
         await connection.execute(
             _RECORD,
@@ -89,7 +89,7 @@ async def record(connection: Connection, tenant_id: str, messages: Sequence[Mess
 
 
 async def mark_seen(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
-    """Notes that a listing has these messages."""
+    """Mark messages as listed."""
     await connection.execute(
         "UPDATE processor.messages SET seen_at = now() WHERE tenant_id = $1 AND message_id = ANY($2::text[])",
         tenant_id,
@@ -100,7 +100,7 @@ async def mark_seen(connection: Connection, tenant_id: str, message_ids: Sequenc
 async def unseen(
     connection: Connection, tenant_id: str, folder_id: str, since: datetime, after: str, limit: int
 ) -> list[str]:
-    """Reads messages of a folder that a listing did not have, by id, after one."""
+    """Read the messages of a folder that a listing lacked, ordered by id, after one id."""
     rows = await connection.fetch(
         """
         SELECT message_id FROM processor.messages
@@ -119,7 +119,7 @@ async def unseen(
 async def received_since(
     connection: Connection, tenant_id: str, since: datetime, unseen_since: datetime, after: str, limit: int
 ) -> list[str]:
-    """Reads messages that the mailbox got since a time and that a listing did not have, by id, after one."""
+    """Read the messages received since a time that a listing lacked, ordered by id, after one id."""
     rows = await connection.fetch(
         """
         SELECT message_id FROM processor.messages

@@ -1,4 +1,4 @@
-"""Threads in the store: which message is in which, which message ids they know, and who took part."""
+"""The statements over threads: their messages, the message ids that they know, and their participants."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import asyncpg
 from services.processor.connection import Connection
 
 _MAX_THREADS = 50
-"""Threads that are looked at for one message id; those that have its message come first."""
+"""The largest number of threads read for one message id; threads that contain its message come first."""
 
 _ASSIGNED = """
     SELECT message_id, thread_id, provider_thread_id, reason, reason_message_id FROM processor.thread_messages
@@ -54,13 +54,13 @@ _JOIN = """
 
 @dataclass(frozen=True)
 class Membership:
-    """That a message is in a thread, and why.
+    """The membership of a message in a thread, and its reason.
 
     Args:
         message_id: The provider's id of the message.
-        thread_id: The thread.
-        provider_thread_id: The provider's conversation; may be empty.
-        reason: The contract's number of why.
+        thread_id: The thread's id.
+        provider_thread_id: The provider's conversation id; may be empty.
+        reason: The contract's number of the reason.
         reason_message_id: The message id that the reason refers to.
     """
 
@@ -73,13 +73,13 @@ class Membership:
 
 @dataclass
 class ThreadFacts:
-    """What is known of threads, as far as it was asked for; and what there is to write, as the same.
+    """Facts about threads: read for some messages, and in the same form to be written.
 
     Args:
         conversations: By the provider's conversation, the thread that it began with.
-        ids: By the digest of a message id, the threads that know it, and whether they have its message; otherwise one
-            of theirs refers to it.
-        people: By thread, who took part, and whether they wrote.
+        ids: By the digest of a message id, the threads that know it, and whether they contain its message; otherwise
+            one of their messages refers to it.
+        people: By thread, the participants, and whether they wrote a message.
     """
 
     conversations: dict[str, UUID] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class ThreadFacts:
 
 
 async def assigned(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> Mapping[str, asyncpg.Record]:
-    """Reads the threads that messages were given, by message; those that were given none yet are left out."""
+    """Read the threads of messages, by message, without those that have none yet."""
     rows = await connection.fetch(_ASSIGNED, tenant_id, message_ids)
     return {row["message_id"]: row for row in rows}
 
@@ -100,7 +100,7 @@ async def facts(
     digests: Collection[bytes],
     addresses: Collection[str],
 ) -> ThreadFacts:
-    """Reads what is known of some conversations and message ids, and which addresses took part in those threads."""
+    """Read the facts about some conversations and message ids, and the addresses that took part in those threads."""
     rows = await connection.fetch(_RELATED, tenant_id, list(conversations), list(digests), _MAX_THREADS)
     found = ThreadFacts()
     for row in rows:
@@ -115,7 +115,7 @@ async def facts(
 
 
 async def join(connection: Connection, tenant_id: str, memberships: Sequence[Membership], learned: ThreadFacts) -> None:
-    """Notes that messages are in threads, and what their threads know by that. Safe to call again: the first stays."""
+    """Insert memberships of messages and the facts that follow. Safe to call again: the first write stays."""
     ids = [(digest, thread, own) for digest, known in learned.ids.items() for thread, own in known.items()]
     people = [(thread, who, wrote) for thread, known in learned.people.items() for who, wrote in known.items()]
     await connection.execute(

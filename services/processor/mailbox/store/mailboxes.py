@@ -1,4 +1,4 @@
-"""Mailboxes: the fence, the Gmail cursor, how long the provider asked to be left alone, when to reconcile next."""
+"""The statements over mailboxes: the fence, the Gmail cursor, the throttle, the next reconciliation."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from services.processor.connection import Connection
 
 
 class FencedError(Exception):
-    """Another worker holds the mailbox now: nothing of this one may be committed any more."""
+    """Another worker holds the mailbox now: this one must not commit any more."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class Mailbox:
     """A mailbox's row.
 
     Args:
-        tenant_id: Whose.
-        fence: The highest that was seen.
+        tenant_id: The tenant's UUID.
+        fence: The highest fence seen.
         history_id: The Gmail cursor: everything up to it is committed. None before the first.
         covered_from: When coverage began.
-        throttled_until: The provider wants no requests before.
+        throttled_until: The provider asked for no requests before this time.
         last_event_at: When its newest event was committed.
-        caught_up_at: When the Gmail cursor was last at the mailbox's end: nothing older is owed.
-        last_reconciled_at: When it was last compared in full.
-        resync: Where a comparison by time stands; None when none is under way.
+        caught_up_at: When the Gmail cursor was last at the mailbox's end: every older change is committed.
+        last_reconciled_at: When it was last reconciled completely.
+        resync: The progress of a reconciliation by time; None when none is under way.
     """
 
     tenant_id: str
@@ -70,20 +70,20 @@ async def open_mailbox(
     is_watched: bool,
     reconcile_within: Any,
 ) -> Mailbox:
-    """Raises the fence: from here on, no holder of a lower one commits anything. Safe to call again.
+    """Raise the fence: from now on, a holder of a lower one cannot commit. Safe to call again.
 
     Raises:
-        FencedError: A higher one was seen.
+        FencedError: A higher fence was seen.
     """
     row = await connection.fetchrow(_OPEN, tenant_id, fence, covered_from, is_polled, is_watched, reconcile_within)
     return _mailbox(row)
 
 
 async def lock_fenced(connection: Connection, tenant_id: str, fence: int) -> Mailbox:
-    """Locks the mailbox's row for the transaction: the first statement of every commit.
+    """Lock the mailbox's row for the transaction: the first statement of every commit.
 
     Raises:
-        FencedError: The fence is not ours any more.
+        FencedError: The fence is no longer ours.
     """
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM processor.mailboxes WHERE tenant_id = $1 AND fence = $2 FOR NO KEY UPDATE",  # noqa: S608
@@ -94,7 +94,7 @@ async def lock_fenced(connection: Connection, tenant_id: str, fence: int) -> Mai
 
 
 async def set_history(connection: Connection, tenant_id: str, history_id: int) -> None:
-    """Moves the Gmail cursor; never back."""
+    """Move the Gmail cursor, never backwards."""
     await connection.execute(
         "UPDATE processor.mailboxes SET history_id = GREATEST(coalesce(history_id, 0), $2) WHERE tenant_id = $1",
         tenant_id,
@@ -103,7 +103,7 @@ async def set_history(connection: Connection, tenant_id: str, history_id: int) -
 
 
 async def begin_history(connection: Connection, tenant_id: str, history_id: int) -> None:
-    """Sets the first Gmail cursor; one that is there stays."""
+    """Set the first Gmail cursor; an existing one stays."""
     await connection.execute(
         "UPDATE processor.mailboxes SET history_id = $2 WHERE tenant_id = $1 AND history_id IS NULL",
         tenant_id,
@@ -112,12 +112,12 @@ async def begin_history(connection: Connection, tenant_id: str, history_id: int)
 
 
 async def set_caught_up(connection: Connection, tenant_id: str, at: datetime) -> None:
-    """Notes that the Gmail cursor was at the mailbox's end at a time."""
+    """Store the time at which the Gmail cursor was at the mailbox's end."""
     await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
 async def set_resync(connection: Connection, tenant_id: str, resync: dict[str, Any] | None) -> None:
-    """Notes where a comparison by time stands."""
+    """Store the progress of a reconciliation by time."""
     await connection.execute(
         "UPDATE processor.mailboxes SET resync = $2 WHERE tenant_id = $1",
         tenant_id,
@@ -126,29 +126,29 @@ async def set_resync(connection: Connection, tenant_id: str, resync: dict[str, A
 
 
 async def set_throttled(connection: Connection, tenant_id: str, until: datetime) -> None:
-    """Notes until when the provider wants to be left alone."""
+    """Store the time before which the provider asked for no requests."""
     await connection.execute(
         "UPDATE processor.mailboxes SET throttled_until = $2 WHERE tenant_id = $1", tenant_id, until
     )
 
 
 async def set_reconciled(connection: Connection, tenant_id: str) -> None:
-    """Notes that the mailbox was compared in full, now."""
+    """Store that the mailbox was reconciled completely, now."""
     await connection.execute(
         "UPDATE processor.mailboxes SET last_reconciled_at = now() WHERE tenant_id = $1", tenant_id
     )
 
 
 async def touch(connection: Connection, tenant_id: str, at: datetime) -> None:
-    """Notes that an event was committed."""
+    """Store the time of the newest event."""
     await connection.execute("UPDATE processor.mailboxes SET last_event_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
 async def take_due(connection: Connection, poll: Any, other: Any, limit: int) -> list[tuple[str, bool]]:
-    """Takes mailboxes whose reconciliation is due, and sets when it is due next. Only of tenants that are worked.
+    """Take active mailboxes whose reconciliation is due, and set when it is due next.
 
     Returns:
-        Tenants, each with whether it is polled.
+        The tenants' ids, each with whether the mailbox is polled.
     """
     rows = await connection.fetch(
         """

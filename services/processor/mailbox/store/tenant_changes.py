@@ -1,10 +1,10 @@
-"""Which tenants have changed, for the workers that keep a token of theirs."""
+"""The statements over changes of tenants, for the workers that keep their tokens."""
 
 from services.processor.connection import Connection
 
 
 async def changed_since(connection: Connection, number: int, limit: int) -> list[tuple[str, int]]:
-    """Reads tenants that were changed after a number, with their numbers, in order."""
+    """Read the tenants that changed after a number, with their numbers, in order."""
     rows = await connection.fetch(
         "SELECT tenant_id, change_number FROM processor.tenants "
         "WHERE change_number > $1 ORDER BY change_number LIMIT $2",
@@ -15,5 +15,5 @@ async def changed_since(connection: Connection, number: int, limit: int) -> list
 
 
 async def newest_change(connection: Connection) -> int:
-    """Reads the number of the newest change."""
+    """Read the number of the newest change."""
     return int(await connection.fetchval("SELECT coalesce(max(change_number), 0) FROM processor.tenants"))

@@ -1,4 +1,4 @@
-"""Worker processes that have shown themselves."""
+"""The statements over worker processes."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ _FORGET_AFTER = timedelta(days=1)
 
 
 async def show(connection: Connection, worker_id: str, started_at: datetime, held: int) -> None:
-    """Notes that a worker lives; forgets those that were not seen for a day."""
+    """Store that a worker is alive; delete those that were not seen for a day."""
     await connection.execute(
         """
         INSERT INTO processor.workers (worker_id, started_at, seen_at, tenants_held) VALUES ($1, $2, now(), $3)
@@ -22,5 +22,5 @@ async def show(connection: Connection, worker_id: str, started_at: datetime, hel
 
 
 async def leave(connection: Connection, worker_id: str) -> None:
-    """Notes that a worker has ended."""
+    """Delete a worker that has ended."""
     await connection.execute("DELETE FROM processor.workers WHERE worker_id = $1", worker_id)

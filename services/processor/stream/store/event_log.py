@@ -1,4 +1,4 @@
-"""Appending to the stream: keys first, then the stream's row, then nothing but the commit."""
+"""Append to the stream: claim the keys, lock the stream's row, and leave only the commit to the caller."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from services.processor.connection import Connection
 from services.processor.stream.encoding import Payload
 
 CHANNEL = "mailmesh_processor_events"
-"""Where readers hear that the head has moved: the payload is the new head."""
+"""The NOTIFY channel of the stream's head; the payload is the new head."""
 
-# A client that freezes between here and its commit holds up everyone who publishes, so the server ends its transaction.
+# A client that freezes between here and its commit blocks all publishers, so PostgreSQL ends its transaction.
 _HOLD = "5s"
 
 _CLAIM = """
@@ -24,7 +24,7 @@ _TAKEN = """
     SELECT k.digest, k.event_id FROM processor.event_keys k
     JOIN unnest($1::uuid[], $2::bytea[]) AS asked (tenant_id, digest) USING (tenant_id, digest)
 """
-# The row's lock is held until the commit. Whoever waits for it sees the head that the commit before has left, so
+# The row's lock is held until the commit. The next publisher sees the head that this commit leaves, so
 # positions follow the order of commits, and a rollback leaves no trace.
 _APPEND = f"""
     WITH head AS (
@@ -66,13 +66,13 @@ class EventRow:
 
 @dataclass(frozen=True)
 class KeyRow:
-    """The key that makes an event one of a kind.
+    """The key that makes an event unique.
 
     Args:
         tenant_id: The tenant's UUID.
-        digest: Of what must not come twice.
-        event_id: The event that takes the key, if nobody has it.
-        is_permanent: It lives as long as the tenant.
+        digest: The digest of the values that must not be published twice.
+        event_id: The event that takes the key when it is free.
+        is_permanent: Whether the key is kept as long as the tenant.
     """
 
     tenant_id: str
@@ -83,32 +83,32 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class Appended:
-    """Where events were appended: the first one is at `base + 1`."""
+    """The place of appended events: the first one is at `base + 1`."""
 
     base: int
     epoch: bytes
 
 
 async def claim_keys(connection: Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:
-    """Takes keys. Another transaction that has just taken one is waited for.
+    """Claim keys. Wait for another transaction that has just claimed one of them.
 
     Returns:
-        By digest, the event that has the key now: the given one, or an earlier one.
+        By digest, the event that holds the key now: the given one, or an earlier one.
     """
-    # In one order everywhere, so that two transactions never wait for each other.
+    # One order everywhere keeps two transactions from waiting for each other.
     ordered = sorted(keys, key=lambda key: (key.tenant_id, key.digest))
     tenants, digests = [key.tenant_id for key in ordered], [key.digest for key in ordered]
     taken = await connection.fetch(
         _CLAIM, tenants, digests, [key.event_id for key in ordered], [key.is_permanent for key in ordered]
     )
-    if len(taken) == len(ordered):  # no key was in use, which is nearly always so
+    if len(taken) == len(ordered):  # no key was in use, as in nearly all cases
         return {key.digest: key.event_id for key in ordered}
     rows = await connection.fetch(_TAKEN, tenants, digests)
     return {row["digest"]: UUID(str(row["event_id"])) for row in rows}
 
 
 async def append(connection: Connection, rows: Sequence[EventRow]) -> Appended:
-    """Appends events in their order. The caller commits right after; until then nobody else appends."""
+    """Append events in their order. The caller commits right after; until then no other transaction appends."""
     row = await connection.fetchrow(
         _APPEND,
         [row.event_id for row in rows],
@@ -130,5 +130,5 @@ async def append(connection: Connection, rows: Sequence[EventRow]) -> Appended:
 
 
 async def set_epoch(connection: Connection, epoch: bytes) -> None:
-    """Begins a new life of the stream."""
+    """Begin a new epoch of the stream."""
     await connection.execute("UPDATE processor.stream SET epoch = $1 WHERE id = 1", epoch)

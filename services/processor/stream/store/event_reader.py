@@ -1,4 +1,4 @@
-"""Reading the stream. Every query takes the scope of who reads, and looks at a bounded number of rows."""
+"""Read the stream. Every query takes the reader's scope, and examines a bounded number of rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _OF_TENANTS = f"""
     ) AS each_tenant
     ORDER BY position LIMIT $3
 """  # noqa: S608 - constants
-# The last row that was looked at comes along in any case: it says how far the reader has got.
+# The last row that was examined is returned in any case: it marks the reader's progress.
 _CHOSEN = """
     WITH looked_at AS MATERIALIZED ({window})
     SELECT position, event_id, basic_size, body_size, raw_size, is_chosen, looked_at_count FROM (
@@ -57,15 +57,15 @@ _BY_ID = """
 
 @dataclass(frozen=True)
 class StreamState:
-    """Where the stream begins and ends now.
+    """The ends of the stream.
 
     Args:
-        epoch: The life of the store.
+        epoch: The epoch of the store.
         head: The position of the newest event; 0 before the first.
         head_event_id: That event.
         floor: The position of the newest event that retention has dropped; 0 before the first.
         floor_event_id: That event.
-        here: The event at the position that was asked about; None when there is none.
+        here: The event at the requested position; None when there is none.
     """
 
     epoch: bytes
@@ -78,12 +78,12 @@ class StreamState:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of the stream that was looked at.
+    """A part of the stream that was examined.
 
     Args:
-        chosen: The rows that the selection takes, in order.
-        last: The last row that was looked at; None when there was none.
-        is_end: There was nothing behind it.
+        chosen: The rows that the selection includes, in order.
+        last: The last row that was examined; None when there was none.
+        is_end: Whether there were no further rows.
     """
 
     chosen: Sequence[asyncpg.Record]
@@ -92,21 +92,21 @@ class Window:
 
 
 async def stream_state(connection: Connection, position: int) -> StreamState:
-    """Reads where the stream stands, and which event is at a position."""
+    """Read the ends of the stream, and the event at a position."""
     row = await connection.fetchrow(_STATE, position)
     assert row is not None  # noqa: S101 - the migration has made the stream's row
     return StreamState(**dict(row))
 
 
 async def look(connection: Connection, selection: Selection, after: int, until: int, count: int) -> Window:
-    """Looks at the next rows of the stream that may be the reader's.
+    """Examine the next rows of the stream for a reader.
 
     Args:
-        connection: Any.
-        selection: What the reader sees and wants.
-        after: The position to go on behind.
-        until: The head; a later event is not looked at.
-        count: The most rows to look at.
+        connection: Any connection.
+        selection: The events that the reader gets.
+        after: The position after which to begin.
+        until: The head; later events are not examined.
+        count: The largest number of rows to examine.
     """
     query = _FROM_TENANTS if selection.is_merged else _FROM_STREAM
     rows = await connection.fetch(
@@ -126,7 +126,7 @@ async def load(
     with_body: bool,
     with_raw: bool,
 ) -> list[asyncpg.Record]:
-    """Reads the contents of events at positions, in order; positions out of scope give nothing."""
+    """Read the contents of events at positions, in order; positions out of scope return no row."""
     if not positions:
         return []
     rows: list[asyncpg.Record] = await connection.fetch(
@@ -136,5 +136,5 @@ async def load(
 
 
 async def find(connection: Connection, scope: list[str] | None, event_id: str) -> asyncpg.Record | None:
-    """Reads one event with all its parts; None when it is not there or not in scope."""
+    """Read one event with all its parts; None when it does not exist or is out of scope."""
     return await connection.fetchrow(_BY_ID, event_id, scope)

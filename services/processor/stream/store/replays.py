@@ -1,4 +1,4 @@
-"""Replays in the store: a range that is copied behind the head, a bounded part at a time."""
+"""The statements of replays: copy a range after the head, a bounded part at a time."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,14 +60,14 @@ _COPY = f"""
 
 @dataclass(frozen=True)
 class Range:
-    """What is replayed.
+    """The range of a replay.
 
     Args:
         after: The position before the range.
         until: The last position of the range.
-        received_from: Only events received at or after it.
-        received_before: Only events received before it.
-        selection: What the caller sees and wants.
+        received_from: Only events received at or after this time.
+        received_before: Only events received before this time.
+        selection: The events that the caller gets.
     """
 
     after: int
@@ -77,7 +77,7 @@ class Range:
     selection: Selection
 
     def arguments(self, after: int) -> tuple[Any, ...]:
-        """As the queries take them."""
+        """The values in the form that queries take."""
         chosen = self.selection
         return (
             after, self.until, self.received_from, self.received_before, chosen.tenant_list, chosen.providers,
@@ -87,7 +87,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Replay:
-    """A replay as far as it has got."""
+    """A replay and its progress."""
 
     replay_id: UUID
     request_digest: bytes
@@ -100,18 +100,18 @@ class Replay:
 
     @classmethod
     def of(cls, row: asyncpg.Record | None) -> "Replay":
-        """Reads a row that is sure to be there."""
+        """Read a row that must exist."""
         assert row is not None  # noqa: S101 - replays are deleted a day later
         return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
 async def count(connection: Connection, wanted: Range, most: int) -> int:
-    """Counts the events of a range, up to a number."""
+    """Count the events of a range, up to a limit."""
     return int(await connection.fetchval(_COUNT, *wanted.arguments(wanted.after), most))
 
 
 async def find_request(connection: Connection, key_id: str, request_id: str) -> Replay | None:
-    """Finds the replay that a request has begun."""
+    """Find the replay that a request has begun."""
     row = await connection.fetchrow(_BY_REQUEST, key_id, request_id)
     return None if row is None else Replay.of(row)
 
@@ -124,23 +124,23 @@ async def begin(
     wanted: Range,
     matched: int,
 ) -> Replay | None:
-    """Notes a replay that begins now; None when the same request has begun one in the meantime."""
+    """Insert a replay that begins now; None when the same request has begun one in the meantime."""
     row = await connection.fetchrow(_BEGIN, new_id(), key_id, request_id, digest, wanted.after, wanted.until, matched)
     return None if row is None else Replay.of(row)
 
 
 async def copy_some(connection: Connection, replay: Replay, wanted: Range, most: int, most_bytes: int) -> Replay:
-    """Appends the next events of a replay, in one transaction that the caller commits right after.
+    """Append the next events of a replay, in one transaction that the caller commits right after.
 
     Args:
-        connection: In a transaction of isolation READ COMMITTED.
+        connection: A connection in a transaction of isolation READ COMMITTED.
         replay: The replay.
         wanted: Its range.
-        most: Events at most.
-        most_bytes: Bytes at most, but one event in any case: nobody else publishes while they are copied.
+        most: The largest number of events.
+        most_bytes: The largest size in bytes, but at least one event: no other transaction publishes during the copy.
 
     Returns:
-        The replay after it; done when `done_position` is `end_position`.
+        The replay afterwards; it is complete when `done_position` is `end_position`.
     """
     held = Replay.of(await connection.fetchrow(_LOCK, replay.replay_id))
     rows = await connection.fetch(_NEXT, *wanted.arguments(held.done_position), most)

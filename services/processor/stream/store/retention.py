@@ -1,4 +1,4 @@
-"""Partitions of the stream, a day each: made ahead of time, dropped when retention is over."""
+"""The statements of partitions, one for each day: made ahead of time, dropped when retention is over."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -41,15 +41,15 @@ _DELETE_REPLAYS = "DELETE FROM processor.replays WHERE created_at < $1"
 
 
 def first_position(day: date) -> int:
-    """The first position of a day, UTC."""
+    """Return the first position of a day, UTC."""
     return (day - _EPOCH).days * 86_400 * _MICROSECONDS
 
 
 async def make_partition(connection: Connection, day: date) -> bool:
-    """Makes the partition of a day, unless it is there.
+    """Make the partition of a day, unless it exists.
 
     Returns:
-        False when it cannot be made, since events of that day lie in the default partition; they stay there.
+        False when it cannot be made because events of that day are in the default partition; they stay there.
 
     Safe to call again: yes.
     """
@@ -59,7 +59,7 @@ async def make_partition(connection: Connection, day: date) -> bool:
     low, high = first_position(day), first_position(day + timedelta(days=1))
     try:
         async with connection.transaction():
-            # Attached and not made in place: that does not keep out those who read and publish.
+            # Attach the partition instead of making it in place: attaching does not block readers and publishers.
             await connection.execute(f"CREATE TABLE processor.{name} (LIKE processor.events INCLUDING STORAGE)")
             await connection.execute(
                 f"ALTER TABLE processor.events ATTACH PARTITION processor.{name} FOR VALUES FROM ({low}) TO ({high})"
@@ -72,20 +72,20 @@ async def make_partition(connection: Connection, day: date) -> bool:
 
 
 async def raise_floor(connection: Connection, before: date) -> None:
-    """Stops serving events from before a day. Safe to call again: yes."""
+    """Stop serving events from before a day. Safe to call again: yes."""
     await connection.execute(_RAISE_FLOOR, first_position(before))
 
 
 async def drop_partitions(connection: Connection, before: date, settle: timedelta) -> int:
-    """Drops partitions from before a day that are not served any more.
+    """Drop partitions from before a day that are not served any more.
 
     Args:
-        connection: Not in a transaction.
+        connection: A connection outside of a transaction.
         before: The first day that is kept.
-        settle: How long ago serving them must have stopped, so that nobody is in the middle of reading them.
+        settle: The time that must have passed since they were last served, so that no reader is still reading them.
 
     Returns:
-        How many were dropped.
+        The number of partitions dropped.
 
     Safe to call again: yes.
     """
@@ -107,10 +107,10 @@ async def drop_partitions(connection: Connection, before: date, settle: timedelt
 
 
 async def delete_keys(connection: Connection, before: datetime) -> int:
-    """Deletes keys of updates that are too old to come again, a bounded number at a time; returns how many."""
+    """Delete keys of updates that are too old to be repeated, a bounded number at a time; return their number."""
     return int((await connection.execute(_DELETE_KEYS, before, _BATCH)).rpartition(" ")[2])
 
 
 async def delete_replays(connection: Connection, before: datetime) -> None:
-    """Forgets the requests of old replays; their events stay as long as any."""
+    """Delete the requests of old replays; their events stay as long as all others."""
     await connection.execute(_DELETE_REPLAYS, before)

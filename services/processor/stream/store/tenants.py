@@ -1,4 +1,4 @@
-"""Tenants as TokenVault last told them, and the duty of listening to it."""
+"""The statements over tenants as TokenVault last reported them, and over the duty of following its log."""
 
 from datetime import datetime, timedelta
 
@@ -7,7 +7,7 @@ from services.processor.connection import Connection
 
 
 async def take_duty(connection: Connection, name: str, holder: str, lasts: timedelta) -> bool:
-    """Takes or keeps a duty that one process at a time has. Returns whether it is ours until `lasts` from now."""
+    """Take or keep a duty that one process has at a time. Return whether this process has it until `lasts` from now."""
     row = await connection.fetchrow(
         """
         INSERT INTO processor.duties AS d (name, holder, expires_at) VALUES ($1, $2, now() + $3)
@@ -23,7 +23,7 @@ async def take_duty(connection: Connection, name: str, holder: str, lasts: timed
 
 
 async def cursor(connection: Connection, name: str, *, lock: bool = False) -> str:
-    """Reads how far a log was followed; empty before the first time."""
+    """Read the cursor of a followed log; empty before the first time."""
     found = await connection.fetchval(
         f"SELECT cursor FROM processor.followed WHERE name = $1{' FOR UPDATE' if lock else ''}",  # noqa: S608 - constants
         name,
@@ -32,7 +32,7 @@ async def cursor(connection: Connection, name: str, *, lock: bool = False) -> st
 
 
 async def set_cursor(connection: Connection, name: str, cursor: str) -> None:
-    """Notes how far a log was followed."""
+    """Store the cursor of a followed log."""
     await connection.execute(
         """
         INSERT INTO processor.followed (name, cursor) VALUES ($1, $2)
@@ -44,12 +44,12 @@ async def set_cursor(connection: Connection, name: str, cursor: str) -> None:
 
 
 async def status(connection: Connection, tenant_id: str) -> str:
-    """Reads a tenant's status; empty when it is not known."""
+    """Read a tenant's status; empty when the tenant is unknown."""
     return str(await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1", tenant_id) or "")
 
 
 async def save(connection: Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
-    """Notes a tenant as it is now; workers see by the number that it has changed."""
+    """Store a tenant; the change number tells workers that it has changed."""
     await connection.execute(
         """
         INSERT INTO processor.tenants
@@ -70,5 +70,5 @@ async def save(connection: Connection, tenant: tenant_pb2.Tenant, status: str, c
 
 
 async def forget_mailbox(connection: Connection, tenant_id: str) -> None:
-    """Drops what a disconnected tenant still has to be looked at; cursors and messages stay for a reconnect."""
+    """Delete the pending lookups of a disconnected tenant; cursors and messages stay for a reconnect."""
     await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)
