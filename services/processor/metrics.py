@@ -18,13 +18,9 @@ LAG_SECONDS = Histogram(
 STEP_SECONDS = Histogram(
     "mailmesh_processor_step_seconds", "Time of one step on the way to an event.", ["step"], buckets=_STEP_SECONDS
 )
-ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by what became of them.", ["outcome"])
-FAILURES = Counter(
-    "mailmesh_processor_failures_total", "Failures by what was done about them.", ["provider", "remedy", "reason"]
-)
-PUT_OFF = Counter(
-    "mailmesh_processor_lookups_put_off_total", "Messages that have to be looked at once more, later.", ["provider"]
-)
+ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by outcome.", ["outcome"])
+FAILURES = Counter("mailmesh_processor_failures_total", "Failures by remedy.", ["provider", "remedy", "reason"])
+PUT_OFF = Counter("mailmesh_processor_lookups_put_off_total", "Lookups of messages that were postponed.", ["provider"])
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the lease was lost.")
 RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])

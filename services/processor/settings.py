@@ -24,21 +24,23 @@ class ProcessorSettings(MeshSettings):
         pattern=r"^https://.+[^/]$",
     )
 
-    connections: int = Field(16, ge=2, le=200, description="Connections to PostgreSQL that one process holds at most.")
+    connections: int = Field(
+        16, ge=2, le=200, description="Largest number of connections to PostgreSQL of one process."
+    )
 
-    tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker process works at a time.")
-    claim_items: int = Field(200, ge=1, le=500, description="Items taken at most in one claim, over all its mailboxes.")
+    tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker process processes at a time.")
+    claim_items: int = Field(
+        200, ge=1, le=500, description="Largest number of items in one claim, over all its mailboxes."
+    )
     lease_seconds: int = Field(
         60, ge=5, le=600, description="How long a lease on a mailbox lasts; it is extended while work goes on."
     )
-    sweep_seconds: float = Field(
-        1.0, gt=0, le=60, description="How often a worker looks for work that nobody told it about."
-    )
+    sweep_seconds: float = Field(1.0, gt=0, le=60, description="How often a worker looks for work without a wake-up.")
     grace_seconds: float = Field(
         20.0,
         ge=0,
         le=600,
-        description="What running work is given at the end of a worker before it gives back what it holds.",
+        description="How long a stopping worker lets running work go on before it releases its items.",
     )
     commit_messages: int = Field(20, ge=1, le=200, description="Messages that are fetched and committed together.")
 
@@ -49,14 +51,14 @@ class ProcessorSettings(MeshSettings):
         900,
         ge=1,
         description=(
-            "Age at which an event goes out without its message however few the attempts were, "
-            "as when a mailbox is throttled."
+            "Age at which an event goes out without its message after any number of attempts, "
+            "for example while a mailbox is throttled."
         ),
     )
     retry_base_seconds: float = Field(
         2.0, gt=0, le=600, description="First wait after a failure; it doubles each time and has jitter."
     )
-    retry_max_seconds: float = Field(900.0, gt=0, le=86400, description="Longest wait between two tries.")
+    retry_max_seconds: float = Field(900.0, gt=0, le=86400, description="Longest wait between two attempts.")
     bury_attempts: int = Field(
         20, ge=1, le=1000, description="Failed attempts after which work on a whole mailbox becomes a dead letter."
     )
@@ -69,14 +71,14 @@ class ProcessorSettings(MeshSettings):
         ),
     )
     give_up_seconds: int = Field(
-        86400, ge=60, description="How long content is tried for after an event went out without it."
+        86400, ge=60, description="How long content is still fetched after an event went out without it."
     )
 
     provider_timeout_seconds: float = Field(
         30.0, gt=0, le=300, description="How long a provider may take to answer one request."
     )
     provider_connections: int = Field(
-        64, ge=1, le=1000, description="Connections to providers that one process holds at most."
+        64, ge=1, le=1000, description="Largest number of connections to providers of one process."
     )
     provider_answer_bytes: int = Field(
         96 * 1024 * 1024, ge=1024 * 1024, description="Largest answer of a provider that is read."
@@ -86,9 +88,7 @@ class ProcessorSettings(MeshSettings):
     gmail_units_per_minute: int = Field(
         6000,
         ge=60,
-        description=(
-            "Quota units that one Gmail mailbox is given in a minute: 6000, or 15000 for projects from before May 2026."
-        ),
+        description=("Quota units of one Gmail mailbox per minute: 6000, or 15000 for projects from before May 2026."),
     )
 
     page_size: int = Field(500, ge=1, le=500, description="Entries in a page of history or delta.")
@@ -98,7 +98,9 @@ class ProcessorSettings(MeshSettings):
         le=60,
         description="How long a reconciliation goes on before new mail of the same mailbox gets its turn.",
     )
-    overlap_seconds: int = Field(600, ge=0, description="How far before the last event a comparison by time begins.")
+    overlap_seconds: int = Field(
+        600, ge=0, description="How far before the last event a reconciliation by time begins."
+    )
     poll_seconds: int = Field(60, ge=1, description="How often a mailbox without pushes is reconciled.")
     reconcile_seconds: int = Field(6 * 3600, ge=60, description="How often every other mailbox is reconciled.")
 

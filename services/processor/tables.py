@@ -1,17 +1,17 @@
-"""The tables of Processor as they are at the head of its migrations; a test compares the two.
+"""The tables of Processor at the head of its migrations; a test compares the two.
 
-tenants               what is followed of TokenVault's tenants
-followed              how far
-mailboxes             one row a tenant: the fence, cursors, when it was compared
-folder_cursors        how far each Graph folder is compared
-messages              what is known of each message, so that nothing is told twice
-lookups               Processor's own queue: messages that are looked for again
-workers, duties       who is there, and who does what only one may do
-stream                the one row that gives positions, the epoch, the oldest position that is kept
-events                what is published, in partitions by time, dropped by retention
-event_keys            what makes an event one of a kind
-replays               copies that are asked for, and how far they are
-thread_*              which message is in which thread, and what finds a thread
+tenants               the tenants, as TokenVault's log describes them
+followed              the cursors of followed logs
+mailboxes             one row for each tenant: fence, cursors, last reconciliation
+folder_cursors        the progress of each Graph folder's reconciliation
+messages              the state of each message, so that no change is published twice
+lookups               Processor's own queue: messages to look up again
+workers, duties       live workers, and duties that one process has at a time
+stream                the one row with the head, the epoch, and the oldest position that is kept
+events                the published events, in partitions by day, dropped by retention
+event_keys            the keys that make events unique
+replays               requested copies and their progress
+thread_*              the threads of messages, and the indexes that find a thread
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, SmallInteger, Table, Text

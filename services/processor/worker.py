@@ -105,7 +105,7 @@ def worker_id() -> str:
 
 @asynccontextmanager
 async def _dispatching(dispatcher: Dispatcher) -> AsyncIterator[None]:
-    """Run the dispatcher; after the block it claims nothing more and ends its work, while everything else still runs."""
+    """Run the dispatcher; after the block it claims nothing more and ends its work, while the rest still runs."""
     task = asyncio.create_task(dispatcher.run(), name="dispatcher")
     try:
         yield

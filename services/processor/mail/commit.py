@@ -113,33 +113,36 @@ class MailCommitter:
             (decision.reported, decision.again_at) for _, decision in decided if decision.reported and decision.again_at
         ]
         await lookups.save(connection, tenant_id, again)
-        told = [(reported, event_to_publish) for reported, decision in decided for event_to_publish in decision.pending]
-        if not told:
+        drafted = [
+            (reported, event_to_publish) for reported, decision in decided for event_to_publish in decision.pending
+        ]
+        if not drafted:
             return 0
         await mailboxes.touch(connection, tenant_id, self._clock.now())
         mails = {
             reported.message_id: event_to_publish.mapped.message
-            for reported, event_to_publish in told
+            for reported, event_to_publish in drafted
             if event_to_publish.mapped is not None
         }
         conversations = await threads.Threads.of(connection, tenant_id, mails)
         drafts = [
-            EventDraft(_event(conversations, tenant, reported, event_to_publish)) for reported, event_to_publish in told
+            EventDraft(_event(conversations, tenant, reported, event_to_publish))
+            for reported, event_to_publish in drafted
         ]
         await conversations.write(connection, tenant_id)
         published = await publish(connection, drafts)
-        await self._note_open(connection, tenant_id, told, published)
+        await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)
 
     async def _note_open(
         self,
         connection: Connection,
         tenant_id: str,
-        told: Sequence[tuple[ReportedChange, PendingEvent]],
+        drafted: Sequence[tuple[ReportedChange, PendingEvent]],
         published: Sequence[PublishedEvent],
     ) -> None:
         """Note the events that went out without their message, by their ids, which exist only now; they are few."""
-        for (reported, event_to_publish), event in zip(told, published, strict=True):
+        for (reported, event_to_publish), event in zip(drafted, published, strict=True):
             why = event_to_publish.not_enriched
             if why is not None and not why.is_final:
                 await messages.open_event(connection, tenant_id, reported.message_id, event.event_id)

@@ -117,7 +117,7 @@ class MailboxContext:
             for reported in changes
             if reported.message_id in fetched.findings
         ]
-        await self.commit(observations, also if fetched.trouble is None else None)
+        await self.commit(observations, also if fetched.failure is None else None)
         return fetched
 
     async def fetch_and_commit_all(
@@ -125,5 +125,5 @@ class MailboxContext:
     ) -> None:
         """Like `fetch_and_commit`, but raise the failure as `SourceError`; results from before it are committed."""
         fetched = await self.fetch_and_commit(source, changes, also)
-        if fetched.trouble is not None:
-            raise fetched.trouble
+        if fetched.failure is not None:
+            raise fetched.failure

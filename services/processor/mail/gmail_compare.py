@@ -133,8 +133,8 @@ async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str]
         await messages.mark_seen(connection, context.tenant_id, list(fetched.findings))
 
     await context.commit(observations, seen)
-    if fetched.trouble is not None:
-        raise fetched.trouble
+    if fetched.failure is not None:
+        raise fetched.failure
 
 
 async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> bool:

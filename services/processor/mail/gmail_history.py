@@ -79,8 +79,8 @@ async def _process_stretch(
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
     wanted = [trail for trail in followed if _concerns(trail, known.get(trail.message_id), watched)]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])
-    if fetched.trouble is not None:
-        raise fetched.trouble
+    if fetched.failure is not None:
+        raise fetched.failure
     observations = []
     for trail in wanted:
         finding = fetched.findings.get(trail.message_id, Missing(is_certain=True))

@@ -53,8 +53,8 @@ async def process_notifications(context: MailboxContext, graph: GraphMailbox) ->
         chunk = ids[begin : begin + context.settings.commit_messages]
         fetched = await context.fetch_and_commit(graph, [changes[message_id] for message_id in chunk])
         await context.lease.acknowledge(item.item_id for item in items if item.mail.message_id in fetched.findings)
-        if fetched.trouble is not None:
-            raise fetched.trouble
+        if fetched.failure is not None:
+            raise fetched.failure
 
 
 async def resolve_folders(

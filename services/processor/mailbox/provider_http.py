@@ -167,7 +167,7 @@ def error_codes(body: JSON | None) -> list[str]:
     error = body.get("error") if body else None
     found: list[str] = []
     seen = 0
-    while isinstance(error, dict) and seen < 10:  # noqa: PLR2004 - nobody nests deeper
+    while isinstance(error, dict) and seen < 10:  # noqa: PLR2004 - no provider nests deeper
         found += [str(item.get("reason")) for item in error.get("errors") or () if isinstance(item, dict)]
         found += [str(error[name]) for name in ("code", "status") if isinstance(error.get(name), str)]
         error, seen = error.get("innerError") or error.get("innererror"), seen + 1

@@ -135,7 +135,7 @@ class Following:
             if self._stopping.is_set():
                 raise ShuttingDown
             await self._keys.check(reader.key_id)
-            # The database looks whether the reader's cursor is still good; what is in memory is only trusted for a
+            # PostgreSQL checks that the reader's cursor is still valid; events in memory are only trusted for a
             # cursor that was good in the same life of it.
             is_known, life = life == self._tail.life, self._tail.life
             page = await self._page(position, reader, is_known=is_known)

@@ -101,7 +101,7 @@ class Replaying:
         async with lent(self._pool) as connection:
             begun = await replays.begin(connection, caller.key_id, request_id, digest, wanted, matched)
         known = begun or await self._known(caller, request_id, digest)
-        assert known is not None  # noqa: S101 - what kept us from beginning is there
+        assert known is not None  # noqa: S101 - the insert conflicted with this row
         return known
 
     async def _finish(self, replay: Replay, wanted: Range) -> pb2.ReplayEventsResponse:

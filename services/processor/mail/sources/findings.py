@@ -49,11 +49,11 @@ class Fetched:
 
     Args:
         findings: The findings by message id, without the messages that the provider did not answer about.
-        trouble: The failure of the whole mailbox that kept the provider from answering about those.
+        failure: The failure of the whole mailbox that kept the provider from answering about those.
     """
 
     findings: Mapping[str, Finding]
-    trouble: SourceError | None = None
+    failure: SourceError | None = None
 
 
 def mapped_by(map_message: Callable[[JSON], MappedMessage], provider: str, raw: object) -> Finding:

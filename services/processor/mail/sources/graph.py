@@ -71,8 +71,8 @@ class GraphMailbox:
             except SourceError as exc:
                 return Fetched(findings, exc)
             findings |= fetched.findings
-            if fetched.trouble is not None:
-                return Fetched(findings, fetched.trouble)
+            if fetched.failure is not None:
+                return Fetched(findings, fetched.failure)
         return Fetched(findings)
 
     async def folder(self, name: str) -> JSON:
