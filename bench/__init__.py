@@ -1,5 +1,6 @@
 """Measurements: one program for one question, each against its comparison in the same run.
 
-`python -m bench` runs them all and writes `results/NAME.json`; `python -m bench.table` makes docs/performance.md of
-those. Times alone say little on a shared machine: ratios within one run are what is promised.
+`python -m bench` runs them all and writes `results/NAME.json`; `python -m bench.table` generates
+docs/reference/performance.md from those files. Times alone say little on a shared machine, so the targets are ratios
+within one run.
 """

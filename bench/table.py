@@ -1,6 +1,6 @@
 """`python -m bench.table`: puts the results into the documentation.
 
-docs/performance.md is made as a whole; of the pages in `FILLED` the tables are, and the text is written by hand.
+docs/reference/performance.md is generated as a whole. The pages in `FILLED` are written by hand, except their tables.
 """
 
 import json
@@ -9,15 +9,19 @@ from pathlib import Path
 from bench.fill import fill, origin
 from bench.measure import REPOSITORY, RESULTS, Figure, Result
 
-PAGE = REPOSITORY / "docs" / "performance.md"
+DOCS = REPOSITORY / "docs"
+PAGE = DOCS / "reference" / "performance.md"
 FILLED = {
-    "where-the-time-goes.md": ("where_time_goes",),
-    "how-it-grows.md": ("grow_ingest", "grow_workers", "grow_events"),
+    "explanation/where-the-time-goes.md": ("where_time_goes",),
+    "explanation/how-it-grows.md": ("grow_ingest", "grow_workers", "grow_events"),
 }
-HEAD = """# What was measured
+HEAD = """# Measurements
 
-Made by `python -m bench.table` from the files in `bench/results`; `make bench` writes those anew. Each program measures
-its comparison in the same run. Ratios travel between machines; times do not.
+For readers who compare mailmesh with other designs or with an earlier version. After reading you know the figure, the
+target and the method of every benchmark.
+
+`python -m bench.table` generates this page from the files in `bench/results`, and `make bench` writes those files. Each
+program measures its comparison in the same run. Ratios are comparable between machines; times are not.
 """
 
 
@@ -27,7 +31,7 @@ def main() -> None:
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text("\n".join((HEAD, *(_section(result) for result in results))))
     for page, names in FILLED.items():
-        fill(PAGE.with_name(page), [result for result in results if result.name in names])
+        fill(DOCS / page, [result for result in results if result.name in names])
 
 
 def _read(path: Path) -> Result:
@@ -51,7 +55,7 @@ def _section(result: Result) -> str:
 def _figures(result: Result) -> str:
     page = next((page for page, names in FILLED.items() if result.name in names), "")
     if page:
-        return f"The figures, and what they mean: [{page}]({page})."
+        return f"The figures and their meaning: [{Path(page).name}](../{page})."
     rows = "\n".join(_row(figure) for figure in result.figures)
     return f"| figure | value | unit | target | reached |\n|---|---:|---|---|---|\n{rows}"
 

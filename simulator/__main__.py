@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pubsub-audience", help="audience of the pushes' tokens; empty = the push endpoint")
     add("--seed", type=int, default=1, help="everything random follows from it")
     add("--state", type=Path, help="file in which accounts, mail, tokens and subscriptions outlive a restart")
-    add("--scenario", type=Path, help="YAML or JSON file, see docs/simulator.md")
+    add("--scenario", type=Path, help="YAML or JSON file, see docs/reference/simulator.md")
     add(
         "--account",
         action="append",

@@ -1,11 +1,11 @@
-"""docs/guarantees.md names tests that exist, for every promise at least one."""
+"""docs/explanation/guarantees.md names tests that exist, for every promise at least one."""
 
 import re
 from functools import cache
 
 from tools.generate.protos import ROOT
 
-PAGE = ROOT / "docs" / "guarantees.md"
+PAGE = ROOT / "docs" / "explanation" / "guarantees.md"
 _NAMED = re.compile(r"`(test_\w+)`")
 _DEFINED = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 _PROMISES = 8

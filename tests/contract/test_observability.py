@@ -19,7 +19,7 @@ from tools.document import observability, telemetry
 from tools.document.telemetry_words import FIELDS, LABELS, LINE
 from tools.generate.protos import ROOT
 
-PROSE = ROOT / "docs" / "observability.md"
+PROSE = ROOT / "docs" / "how-to" / "monitor.md"
 NEW_METRIC = 'from prometheus_client import Gauge\nX = Gauge("mailmesh_x", "Says x.", ["provider", "colour"])\n'
 
 

@@ -9,7 +9,7 @@ from tools.generate.protos import ROOT
 _NOTE = "<!-- Made by `make gen`; never edited. -->\n"
 _ABOUT = """\
 What every process counts and logs. What to alert on, Envoy's own metrics and how traces are joined:
-[observability.md](../observability.md).
+[monitor.md](../how-to/monitor.md).
 """
 _ABOUT_METRICS = """\
 Each process serves its metrics at `http://MAILMESH_METRICS_LISTEN/metrics`. A name that more than one process has

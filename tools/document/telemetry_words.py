@@ -25,7 +25,7 @@ LABELS = {
     "reason": "a name from the [catalogue of failures](errors.md)",
     "remedy": "`new_token`, `later`, `throttled`, `person`, `missing`, `cursor_lost` or `permanent`",
     "revoked": "`yes`, `before`, `not_offered`, `not_readable`, `gave_up` or `no`: what became of the grant",
-    "state": "a [state of subscriptions](../subscriptions.md)",
+    "state": "a [state of subscriptions](../how-to/subscriptions.md)",
     "step": "what was done about a subscription: a word of the code",
     "what": "what was removed",
     "where": "the RPC's method, the loop, the queue or the part of the code",
@@ -38,7 +38,7 @@ LABELS = {
     ),
     "mailmesh_vault_api_key_checks_total.outcome": "`ok`, or the reason in lower case",
     "mailmesh_vault_probes_total.outcome": "`ok`, or the reason in lower case",
-    "mailmesh_vault_tenants.status": "a [state of tenants](../token-vault.md#states)",
+    "mailmesh_vault_tenants.status": "a [state of tenants](../how-to/credentials.md#states)",
     "mailmesh_ingest_notifications_total.outcome": (
         "`kept`, `not_wanted`, `unknown`, `unknown_or_forged`, `unproven`, or why it could not be read"
     ),

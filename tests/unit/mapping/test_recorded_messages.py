@@ -1,7 +1,7 @@
 """Recorded messages of both providers, each beside the event that it must give.
 
 `NAME.json` is what the provider gave, `NAME.expected.json` the event without `raw`. A mail that both providers have
-under the same name is the same mail, and must give the same message but for what docs/message-fields.md says.
+under the same name is the same mail, and must give the same message but for what docs/reference/message-fields.md says.
 """
 
 import json
