@@ -1,9 +1,9 @@
-"""What a check comes to."""
+"""The outcomes of a check other than success."""
 
 
 class CheckError(Exception):
-    """The check found something; the message says what and where."""
+    """The check found faults; the message names each with its place."""
 
 
-class Skipped(Exception):  # noqa: N818 - it is no error
-    """The check could not be made; the message says what is missing."""
+class Skipped(Exception):  # noqa: N818 - it is not an error
+    """The check cannot run; the message names the missing toolchain."""
