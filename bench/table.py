@@ -17,8 +17,8 @@ FILLED = {
 }
 HEAD = """# Measurements
 
-For readers who compare mailmesh with other designs or with an earlier version. After reading you know the figure, the
-target and the method of every benchmark.
+For readers who compare mailmesh with other designs or with an earlier version. After reading this page you know the
+figure, the target and the method of every benchmark.
 
 `python -m bench.table` generates this page from the files in `bench/results`, and `make bench` writes those files. Each
 program measures its comparison in the same run. Ratios are comparable between machines; times are not.

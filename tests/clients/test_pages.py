@@ -14,7 +14,7 @@ from tools.generate.protos import CACHE, ROOT
 
 pytestmark = pytest.mark.timeout(300)
 
-PAGES = ["examples/grpcurl/README.md", "docs/how-to/consume-events.md"]
+PAGES = ["examples/grpcurl/README.md", "docs/tutorial/first-events.md"]
 BIN = CACHE / "go" / "bin"
 # grpcurl's statuses are 64 and the gRPC code; curl's 28 and gRPC's 4 mean that the time given on the page was over.
 TIME_IS_OVER = {"curl": 28, "grpcurl": 64 + 4}

@@ -1,1 +1,1 @@
-"""Writes docs/reference, each page from where its matter is defined; `python -m tools.document`."""
+"""Writes the generated pages of docs/reference, each from the source of its content; `python -m tools.document`."""

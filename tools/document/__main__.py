@@ -1,4 +1,4 @@
-"""`python -m tools.document`: writes docs/reference anew."""
+"""`python -m tools.document`: rewrites the generated pages of docs/reference."""
 
 from tools.document.pages import PAGES
 from tools.generate.protos import ROOT

@@ -1,4 +1,4 @@
-"""Reads from the source, without running it, what services count and what they log."""
+"""Reads the services' metrics and log lines from the source, without running it."""
 
 import ast
 from collections.abc import Iterator
@@ -50,8 +50,8 @@ class LogEvent:
     Args:
         module: The file, from the root.
         name: The line's `event`.
-        levels: What it may be written at.
-        fields: Names of what the line says besides.
+        levels: The levels at which the module writes it.
+        fields: The names of its further fields.
     """
 
     module: str
@@ -75,7 +75,7 @@ def log_events(root: Path) -> list[LogEvent]:
     """Every line that can be logged below a folder, in order of files and lines.
 
     Raises:
-        UnreadableError: What is logged cannot be told from the text.
+        UnreadableError: The text alone does not determine a line.
     """
     return [event for path, tree in _modules(root) for event in _Lines(path, tree, root).events()]
 
@@ -103,7 +103,7 @@ def _metrics(path: Path, tree: ast.Module, module: str) -> Iterator[Metric]:
 
 
 class _Lines:
-    """What one module logs."""
+    """The log lines of one module."""
 
     def __init__(self, path: Path, tree: ast.Module, root: Path) -> None:
         self._path, self._tree = path, tree
@@ -158,7 +158,7 @@ class _Lines:
         sources = {node.id for node in ast.walk(keyword.value) if isinstance(node, ast.Name)}
         names = {name for node in ast.walk(self._tree) if self._makes(node, sources) for name in _keys(node)}
         if not names:
-            raise UnreadableError(self._path, call, "what ** adds to a line is a dict with plain keys in this module")
+            raise UnreadableError(self._path, call, "write ** of a line as a dict with plain keys in this module")
         return names
 
     def _makes(self, node: ast.AST, names: set[str]) -> bool:
