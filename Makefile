@@ -35,7 +35,7 @@ test: $(VENV) $(NODE) $(GO) ## Run all tests, those that must be alone first; T=
 	$(BIN)/pytest -m 'not serial' -n 3 --dist loadfile $(T)
 
 .PHONY: check
-check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of what is generated, Envoy's configuration, links, lock files
+check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of what is generated, Envoy's configuration, pages, locks
 	$(BIN)/python -m tools.check
 
 .PHONY: lint
@@ -52,6 +52,10 @@ types: $(VENV) ## mypy, strict
 gen: $(VENV) $(NODE) $(GO) ## Write gen/ and docs/reference anew (Node: TypeScript; Go: Go and OpenAPI)
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.document
+
+.PHONY: docs
+docs: $(VENV) ## Build the documentation's site, with search, into .cache/docs/site
+	$(BIN)/python -m tools.check.site
 
 .PHONY: bench
 bench: $(VENV) ## Measure, and write the results to bench/results

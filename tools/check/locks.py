@@ -1,4 +1,4 @@
-"""Lock files: exact, with hashes, in step with what asks for the packages, and without any address."""
+"""Checks of the lock files: exact, with hashes, in step with the requirements, and without any address."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r"\b[a-z+]+://|\"resolved\"|--(?:extra-)?index-url|--find-
 
 
 def without_addresses() -> str:
-    """No lock file says from where a package comes: that is the business of the machine it is installed on."""
+    """Check that no lock file names the source of a package, which each installing machine chooses."""
     found = [f"{name}:{fault}" for name in _LOCKS for fault in addresses((protos.ROOT / name).read_text())]
     if found:
         raise CheckError("\n".join(found))
@@ -23,12 +23,12 @@ def without_addresses() -> str:
 
 
 def addresses(text: str) -> list[str]:
-    """Returns the lines of a lock file that say from where something comes, with their numbers."""
+    """Return the lines of a lock file that name a source, with their numbers."""
     return [f"{number}: {line.strip()}" for number, line in enumerate(text.splitlines(), 1) if _ADDRESS.search(line)]
 
 
 def in_step() -> str:
-    """Every package that pyproject.toml or package.json names is locked at a version that they allow."""
+    """Check that every package of pyproject.toml and package.json is locked at a permitted version."""
     faults = [*_python_faults(), *_node_faults()]
     if faults:
         raise CheckError("run `make lock` or `npm install`:\n" + "\n".join(faults))
@@ -42,7 +42,7 @@ def _python_faults() -> Iterator[str]:
     for requirement in (Requirement(text) for group in groups for text in group):
         version = locked.get(requirement.name)
         if version is None or not requirement.specifier.contains(version):
-            yield f"{requirement} is asked for, {version} is locked"
+            yield f"{requirement} is required, {version} is locked"
 
 
 def _node_faults() -> Iterator[str]:
@@ -51,4 +51,4 @@ def _node_faults() -> Iterator[str]:
     for name, version in {**asked["dependencies"], **asked["devDependencies"]}.items():
         have = locked.get(f"node_modules/{name}", {}).get("version")
         if have != version:
-            yield f"{name} {version} is asked for, {have} is locked"
+            yield f"{name} {version} is required, {have} is locked"
