@@ -1,7 +1,7 @@
-# Everything that is done with this repository, by a person or by CI. `make` alone prints the list.
-# Needs Python 3.11 or later, make and a C compiler. What else is needed is set up on first use, in .venv and
-# node_modules, from exact versions with hashes; a second run installs nothing. Node and Go are needed only by what
-# says so below, which is skipped, with the reason, where they are absent.
+# All commands for this repository, for people and for CI. `make` alone prints the list.
+# They need Python 3.11 or later, make and a C compiler. The first use installs all other packages into .venv and
+# node_modules, from exact versions with hashes; a second run installs nothing. Targets that need Node or Go say so
+# below; they are skipped, with the reason, where these are absent.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,7 +14,7 @@ BIN := .venv/bin
 VENV := .venv/.installed
 NODE := $(if $(shell command -v npm),node_modules/.installed)
 GO := $(if $(shell command -v go),.cache/go/.installed)
-# What pytest is given besides: `make test T="tests/unit -k lease"`.
+# Further arguments of pytest: `make test T="tests/unit -k lease"`.
 T ?=
 
 .PHONY: help
@@ -35,7 +35,7 @@ test: $(VENV) $(NODE) $(GO) ## Run all tests, those that must be alone first; T=
 	$(BIN)/pytest -m 'not serial' -n 3 --dist loadfile $(T)
 
 .PHONY: check
-check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of what is generated, Envoy's configuration, pages, locks
+check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of generated files, Envoy's configuration, pages, locks
 	$(BIN)/python -m tools.check
 
 .PHONY: lint
@@ -49,7 +49,7 @@ types: $(VENV) ## mypy, strict
 	$(BIN)/mypy
 
 .PHONY: gen
-gen: $(VENV) $(NODE) $(GO) ## Write gen/ and docs/reference anew (Node: TypeScript; Go: Go and OpenAPI)
+gen: $(VENV) $(NODE) $(GO) ## Rewrite gen/ and docs/reference (Node: TypeScript; Go: Go and OpenAPI)
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.document
 
@@ -71,12 +71,12 @@ audit: $(VENV) $(NODE) ## Compare the locked packages with the published advisor
 	npm audit --omit=optional
 
 .PHONY: format
-format: $(VENV) ## Format the Python code and mend what ruff can mend
+format: $(VENV) ## Format the Python code and apply the fixes of ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 .PHONY: lock
-lock: $(VENV) ## Resolve the Python packages anew into requirements.lock; UPGRADE=1 takes newer versions
+lock: $(VENV) ## Resolve the Python packages again into requirements.lock; UPGRADE=1 takes newer versions
 	$(BIN)/uv pip compile pyproject.toml --extra stack --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
 		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
@@ -87,7 +87,7 @@ release: $(NODE) ## Keep today's contract as what later ones are compared with: 
 	node_modules/.bin/buf build proto --exclude-source-info --output releases/$(VERSION).binpb
 
 .PHONY: clean
-clean: ## Delete what was installed or made, but nothing that is committed
+clean: ## Delete installed and generated files, except committed ones
 	rm -rf .venv .cache node_modules dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -23,7 +23,7 @@ _CODE = re.compile(r"^(?P<reason>[A-Z_]+) has the gRPC code (?P<code>[A-Z_]+)\.$
 
 @dataclass(frozen=True)
 class Named:
-    """Something of the contract that has a name, and its comment."""
+    """A named element of the contract, and its comment."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ class Reason:
 
 @cache
 def files() -> list[FileDescriptorProto]:
-    """Returns the contract's own files, without what they import."""
+    """Returns the contract's own files, without their imports."""
     files_ = FileDescriptorSet.FromString((ROOT / "gen" / "mailmesh.binpb").read_bytes()).file
     return [file for file in files_ if file.package.startswith("mailmesh.")]
 

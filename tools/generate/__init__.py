@@ -1,1 +1,1 @@
-"""Makes everything under gen/ from proto/; `python -m tools.generate --help`."""
+"""Generates everything under gen/ from proto/; `python -m tools.generate --help`."""

@@ -1,4 +1,4 @@
-"""`python -m tools.generate`: writes gen/ anew.
+"""`python -m tools.generate`: rewrites gen/.
 
 Python's part needs Python alone. Each of the others is left as it is, with the reason said, where its toolchain is
 absent; with CI=true an absent toolchain is a failure.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.generate import golang, openapi, protos, python, typescript
 
-# A part of gen/: its name, the program that it cannot do without, and what makes it.
+# A part of gen/: its name, the program that it requires, and its generator.
 PARTS: dict[str, tuple[str | None, Callable[[Path], None]]] = {
     "python": (None, python.generate),
     "mailmesh.binpb": (None, python.generate_descriptor_set),
@@ -25,7 +25,7 @@ PARTS: dict[str, tuple[str | None, Callable[[Path], None]]] = {
 
 
 def main() -> int:
-    """Generates the parts asked for; returns the exit status."""
+    """Generate the requested parts; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"which of {', '.join(PARTS)}; default all")
     parser.add_argument("--out", type=Path, default=protos.ROOT / "gen", help="the folder to write to")
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def generate(parts: list[str], out: Path) -> list[str]:
-    """Writes parts of gen/ to a folder.
+    """Write parts of gen/ to a folder.
 
     Args:
         parts: Names out of `PARTS`.
@@ -71,7 +71,7 @@ def _available(name: str) -> bool:
 
 
 def _replace(name: str, out: Path) -> None:
-    """Makes a part beside its place and moves it in whole, so that a failed run leaves the old one."""
+    """Generate a part beside its place and move it in as a whole, so that a failed run leaves the old one."""
     protos.CACHE.mkdir(exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=protos.CACHE) as scratch:
@@ -84,7 +84,7 @@ def _replace(name: str, out: Path) -> None:
 
 
 def _mirror(made: Path, place: Path) -> None:
-    """Makes `place` equal to `made`, but for module files of Go, touching only what differs."""
+    """Make `place` equal to `made`, except module files of Go, and touch only differing files."""
     wanted = {path.relative_to(made) for path in made.rglob("*") if path.is_file()}
     for path in sorted(place.rglob("*")):
         if path.is_file() and path.relative_to(place) not in wanted and path.name not in {"go.mod", "go.sum"}:

@@ -1,10 +1,10 @@
-"""gen/go: messages and gRPC stubs. gen/go/go.mod is kept by hand (`go mod tidy`), and generation leaves it alone."""
+"""gen/go: messages and gRPC stubs. gen/go/go.mod is maintained by hand (`go mod tidy`); generation skips it."""
 
 from pathlib import Path
 
 from tools.generate import protos
 
-# `.internal` can belong to nobody, so the path can never fetch somebody else's module by mistake.
+# `.internal` has no owner, so the path can never fetch a foreign module by mistake.
 MODULE = "mailmesh.internal/gen/go"
 BIN = protos.CACHE / "go" / "bin"
 

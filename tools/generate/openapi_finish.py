@@ -1,7 +1,7 @@
-"""What the OpenAPI generator cannot know: who may call, what is not JSON, which statuses there are.
+"""Adds facts that the OpenAPI generator cannot know: permitted callers, bodies other than JSON, and statuses.
 
-Doors and roles come from the contract's options. Only the statuses of what is not JSON are said here, since the
-contract says them in prose.
+Doors and roles come from the contract's options. This module states only the statuses of bodies other than JSON,
+which the contract states in prose.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _VERBS = ("get", "put", "post", "patch", "delete")
 _BODY = "google.api.HttpBody"
 _REF = "#/components/schemas/"
 
-# RPCs that answer with bytes of their own: each status, what it means, and the media type when there is a body.
+# RPCs that answer with raw bytes: each status, its meaning, and the media type if there is a body.
 _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
     "OpenAuthorization": {
         "302": ("On to the provider, with a cookie that binds the flow to this browser.", None),
@@ -45,10 +45,10 @@ whose details hold a `google.rpc.ErrorInfo`; docs/reference/errors.md lists its 
 
 
 def finish(document: JSON, pool: descriptor_pool.DescriptorPool) -> JSON:
-    """Returns the document with what only the contract knows.
+    """Return the document with the facts that only the contract contains.
 
     Args:
-        document: What the generator made.
+        document: The generator's output.
         pool: The contract.
 
     Raises:
@@ -102,7 +102,7 @@ def _has_bytes(message: descriptor.Descriptor) -> bool:
 
 
 def _take_raw_body(operation: JSON) -> None:
-    """The body arrives as it is; the generator made query parameters or a string of it."""
+    """Declare a raw body, which the generator turned into query parameters or a string."""
     kept = [item for item in operation.get("parameters", []) if not item["name"].startswith("payload.")]
     operation["parameters"] = kept
     if not kept:
@@ -123,7 +123,7 @@ def _raw_response(description: str, media_type: str | None) -> JSON:
 
 
 def _drop_path_fields(document: JSON) -> None:
-    """Takes the fields that the path binds out of the bodies, where the generator lists them as required."""
+    """Remove the fields that the path binds from the bodies, where the generator lists them as required."""
     for operation in _operations(document):
         body = operation.get("requestBody", {}).get("content", {}).get("application/json")
         bound = {item["name"] for item in operation.get("parameters", []) if item["in"] == "path"}
@@ -136,7 +136,7 @@ def _drop_path_fields(document: JSON) -> None:
 
 
 def _number_operations(document: JSON) -> None:
-    """Gives the further paths of an RPC ids of their own, since ids are unique."""
+    """Give the further paths of an RPC ids of their own, because ids are unique."""
     seen: dict[str, int] = {}
     main_first = sorted(document["paths"].items(), key=lambda item: not item[0].startswith("/v1/"))
     for _, verbs in main_first:
@@ -147,7 +147,7 @@ def _number_operations(document: JSON) -> None:
 
 
 def _tidy(node: JSON) -> None:
-    """Takes out the space that the generator leaves at the beginning of each line of a comment."""
+    """Remove the space that the generator leaves at the beginning of each line of a comment."""
     for key, value in node.items() if isinstance(node, dict) else enumerate(node):
         if key == "description" and isinstance(value, str):
             node[key] = "\n".join(line.strip() for line in value.splitlines())

@@ -1,4 +1,4 @@
-"""Where the proto files are, and how protoc is called.
+"""The places of the proto files, and the call of protoc.
 
 protoc comes from the package grpcio-tools, the files of google/api and google/rpc from googleapis-common-protos.
 The latter are laid into an ignored folder, which is also buf's second module; nothing third-party is copied into
@@ -18,7 +18,7 @@ PROTO = ROOT / "proto"
 CACHE = ROOT / ".cache"
 THIRD_PARTY = CACHE / "proto"
 
-# What the contract imports, and what Envoy needs to answer with error details.
+# The imports of the contract, and the files that Envoy needs for error details.
 THIRD_PARTY_FILES = (
     "google/api/annotations.proto",
     "google/api/field_behavior.proto",
@@ -30,7 +30,7 @@ THIRD_PARTY_FILES = (
 
 
 class GenerationError(Exception):
-    """A generator failed; the message is what it said."""
+    """A generator failed; the message is its output."""
 
 
 def contract_files() -> list[str]:
@@ -39,7 +39,7 @@ def contract_files() -> list[str]:
 
 
 def has_service(name: str) -> bool:
-    """Says whether a proto file of the contract declares a service."""
+    """Return whether a proto file of the contract declares a service."""
     return any(line.startswith("service ") for line in (PROTO / name).read_text().splitlines())
 
 
@@ -50,13 +50,13 @@ def lay_third_party() -> None:
         target = THIRD_PARTY / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != (source / name).read_bytes():
-            # Several processes may do so at the same time, and others read meanwhile: a file is there whole or not.
+            # Several processes may copy at the same time while others read: a file appears as a whole or not at all.
             with tempfile.TemporaryDirectory(dir=CACHE, prefix="laying-") as folder:
                 shutil.copyfile(source / name, Path(folder) / target.name).replace(target)
 
 
 def protoc(arguments: Sequence[str], files: Sequence[str]) -> None:
-    """Runs protoc with the contract and what it imports on its path.
+    """Run protoc with the contract and its imports on its path.
 
     Args:
         arguments: The outputs and their options.

@@ -1,4 +1,4 @@
-"""gen/python and gen/mailmesh.binpb: what running the system needs, made with Python alone."""
+"""gen/python and gen/mailmesh.binpb: the code that running the system needs, generated with Python alone."""
 
 import re
 from pathlib import Path
