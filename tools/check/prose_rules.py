@@ -18,6 +18,7 @@ HELD = (
     "pyproject.toml",
     "zensical.toml",
     "examples/",
+    "proto/",
     "tools/check/",
     "tools/contract.py",
     "tools/document/",
@@ -27,14 +28,12 @@ HELD = (
 """The files and folders that keep the rules; `make check` fails on a finding in them. Extend it folder by folder."""
 
 NOT_HELD = (
-    "docs/reference/errors.md",
-    "docs/reference/event.md",
     "docs/reference/message-fields.md",
     "docs/reference/observability.md",
     "docs/reference/performance.md",
     "docs/reference/settings.md",
 )
-"""Exceptions from `HELD`: pages that are generated from sources which do not keep the rules yet."""
+"""Exceptions from `HELD`: pages that do not keep the rules yet, most of them because their sources do not."""
 
 GENERATED = ("gen/", "node_modules/", "releases/")
 """Folders that no person writes."""

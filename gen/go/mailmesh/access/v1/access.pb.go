@@ -4,8 +4,8 @@
 // 	protoc        v7.35.1
 // source: mailmesh/access/v1/access.proto
 
-// Who may call what. Every service of the contract has one door and every RPC its least role or its callers;
-// the edge's routes, the authorization checks and the tests are all made from these options and from nothing else.
+// The permitted callers of every RPC. Every service of the contract has one door, its exposure, and every RPC its least role or
+// its callers. The edge's routes, the authorization checks and the tests are all made from these options and from nothing else.
 
 package accessv1
 
@@ -35,7 +35,7 @@ const (
 	Door_DOOR_MESH Door = 1
 	// DOOR_KEY is reached through the edge with an API key in `Authorization: Bearer`.
 	Door_DOOR_KEY Door = 2
-	// DOOR_OPEN is reached through the edge by anyone. What arrives is proven by other means:
+	// DOOR_OPEN is reached through the edge by anyone. Other means prove the request:
 	// a `clientState`, a signed token, a single-use ticket.
 	Door_DOOR_OPEN Door = 3
 )

@@ -33,7 +33,7 @@ const (
 	// FIELD_INVALID has the gRPC code INVALID_ARGUMENT.
 	//
 	// When: A field of the request is missing, malformed or out of its range; `BadRequest` details name each one.
-	// Do: Mend the request. Repeating it unchanged fails again.
+	// Do: Correct the request. Repeating it unchanged fails again.
 	// Sample: {"reason": "FIELD_INVALID", "domain": "mailmesh", "metadata": {"field": "page_size"}}
 	ErrorReason_ERROR_REASON_FIELD_INVALID ErrorReason = 1
 	// PAGE_TOKEN_INVALID has the gRPC code INVALID_ARGUMENT.
@@ -56,7 +56,7 @@ const (
 	ErrorReason_ERROR_REASON_PROVIDER_UNKNOWN ErrorReason = 4
 	// REQUEST_ID_REUSED has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: A `request_id` came again within 24 hours with other content.
+	// When: A `request_id` was used again within 24 hours with other content.
 	// Do: Use a new `request_id` for a new request.
 	// Sample: {"reason": "REQUEST_ID_REUSED", "domain": "mailmesh", "metadata": {"request_id": "019a9f0e-7c1e-7000-8000-000000000001"}}
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 5
@@ -81,7 +81,7 @@ const (
 	// EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: No such event, it is past retention, or it is outside of the key's scope.
-	// Do: Check the id; an event past retention cannot be had again.
+	// Do: Check the id; an event past retention cannot be read again.
 	// Sample: {"reason": "EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"event_id": "019a9f0e-7c1e-7000-8000-000000000004"}}
 	ErrorReason_ERROR_REASON_EVENT_NOT_FOUND ErrorReason = 12
 	// API_KEY_NOT_FOUND has the gRPC code NOT_FOUND.
@@ -128,8 +128,8 @@ const (
 	ErrorReason_ERROR_REASON_TENANT_DISCONNECTED ErrorReason = 22
 	// TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The tenant has an error that a person must mend; `detail` says which.
-	// Do: Do what the tenant's `status_detail` says.
+	// When: The tenant has an error that a person must fix; `detail` names it.
+	// Do: Follow the tenant's `status_detail`.
 	// Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
 	ErrorReason_ERROR_REASON_TENANT_IN_ERROR ErrorReason = 23
 	// MAILBOX_MISMATCH has the gRPC code FAILED_PRECONDITION.
@@ -147,7 +147,7 @@ const (
 	// SUBSCRIPTION_REFUSED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The provider refused the subscription for a reason that repeating does not change.
-	// Do: Do what `detail` says: grant the permission, mend the topic, remove stale subscriptions.
+	// Do: Follow `detail`: grant the permission, fix the topic, remove stale subscriptions.
 	// Sample: {"reason": "SUBSCRIPTION_REFUSED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "ErrorAccessDenied"}}
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_REFUSED ErrorReason = 26
 	// KEY_RETIRING has the gRPC code FAILED_PRECONDITION.
@@ -176,8 +176,8 @@ const (
 	ErrorReason_ERROR_REASON_CURSOR_EXPIRED ErrorReason = 40
 	// CURSOR_EPOCH_CHANGED has the gRPC code OUT_OF_RANGE.
 	//
-	// When: The store was restored since the cursor was given out, so positions do not mean the same.
-	// Do: Start again from "earliest"; known event ids can be passed over.
+	// When: The store was restored since the cursor was issued, so positions no longer mean the same.
+	// Do: Start again from "earliest"; skip known event ids.
 	// Sample: {"reason": "CURSOR_EPOCH_CHANGED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
 	ErrorReason_ERROR_REASON_CURSOR_EPOCH_CHANGED ErrorReason = 41
 	// API_KEY_INVALID has the gRPC code UNAUTHENTICATED.
@@ -224,14 +224,14 @@ const (
 	ErrorReason_ERROR_REASON_SCOPE_TOO_WIDE ErrorReason = 62
 	// PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
 	//
-	// When: The provider throttles this mailbox or this installation; `RetryInfo` says how long.
-	// Do: Come again after that time.
+	// When: The provider throttles this mailbox or this installation; `RetryInfo` states the delay.
+	// Do: Retry after that delay.
 	// Sample: {"reason": "PROVIDER_THROTTLED", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
 	ErrorReason_ERROR_REASON_PROVIDER_THROTTLED ErrorReason = 70
 	// OVERLOADED has the gRPC code RESOURCE_EXHAUSTED.
 	//
-	// When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` says how long.
-	// Do: Come again after that time.
+	// When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` states the delay.
+	// Do: Retry after that delay.
 	// Sample: {"reason": "OVERLOADED", "domain": "mailmesh", "metadata": {"bound": "concurrent_rpcs"}}
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 71
 	// RATE_LIMITED has the gRPC code RESOURCE_EXHAUSTED.
@@ -254,8 +254,8 @@ const (
 	ErrorReason_ERROR_REASON_BODY_TOO_LARGE ErrorReason = 74
 	// PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
-	// When: The provider did not answer, or answered with a passing fault. Nothing was changed.
-	// Do: Come again after `RetryInfo`.
+	// When: The provider did not answer, or answered with a temporary fault. Nothing was changed.
+	// Do: Retry after the delay in `RetryInfo`.
 	// Sample: {"reason": "PROVIDER_UNAVAILABLE", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_PROVIDER_UNAVAILABLE ErrorReason = 80
 	// KEY_UNAVAILABLE has the gRPC code UNAVAILABLE.
@@ -267,13 +267,13 @@ const (
 	// STORE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
 	// When: The database did not answer in time. Nothing was acknowledged.
-	// Do: Come again after `RetryInfo`.
+	// Do: Retry after the delay in `RetryInfo`.
 	// Sample: {"reason": "STORE_UNAVAILABLE", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 82
 	// SERVICE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
 	// When: A service of the mesh did not answer.
-	// Do: Come again after `RetryInfo`.
+	// Do: Retry after the delay in `RetryInfo`.
 	// Sample: {"reason": "SERVICE_UNAVAILABLE", "domain": "mailmesh", "metadata": {"service": "token-vault"}}
 	ErrorReason_ERROR_REASON_SERVICE_UNAVAILABLE ErrorReason = 83
 	// SHUTTING_DOWN has the gRPC code UNAVAILABLE.
@@ -285,19 +285,19 @@ const (
 	// INSTALLATION_MISCONFIGURED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. No tenant is at fault.
-	// Do: The operator mends the provider's settings; `mailmesh doctor` says which.
+	// Do: The operator fixes the provider's settings; `mailmesh doctor` names them.
 	// Sample: {"reason": "INSTALLATION_MISCONFIGURED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "invalid_client"}}
 	ErrorReason_ERROR_REASON_INSTALLATION_MISCONFIGURED ErrorReason = 85
 	// DEADLINE_TOO_SHORT has the gRPC code DEADLINE_EXCEEDED.
 	//
-	// When: What was left of the deadline did not suffice.
+	// When: The rest of the deadline did not suffice.
 	// Do: Call again with a longer deadline.
 	// Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 86
 	// SEAL_BROKEN has the gRPC code DATA_LOSS.
 	//
 	// When: A sealed credential does not open: it was altered, or its data key is gone.
-	// Do: Connect the account again; if several tenants say so, look at the database.
+	// Do: Connect the account again; if several tenants report it, inspect the database.
 	// Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_SEAL_BROKEN ErrorReason = 90
 	// CONFLICT has the gRPC code ABORTED.

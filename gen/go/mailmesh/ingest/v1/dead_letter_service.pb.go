@@ -29,7 +29,7 @@ type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// dead_letter_id is our UUID.
 	DeadLetterId string `protobuf:"bytes,1,opt,name=dead_letter_id,json=deadLetterId,proto3" json:"dead_letter_id,omitempty"`
-	// item is what could not be worked.
+	// item is the item whose processing failed.
 	Item *InboxItem `protobuf:"bytes,2,opt,name=item,proto3" json:"item,omitempty"`
 	// reason is a name from `ErrorReason` without prefix.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`

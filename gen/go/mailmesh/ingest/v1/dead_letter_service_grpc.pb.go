@@ -27,7 +27,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope.
+// DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
 type DeadLetterServiceClient interface {
 	// ListDeadLetters lists dead letters, newest first.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
@@ -68,7 +68,7 @@ func (c *deadLetterServiceClient) RetryDeadLetters(ctx context.Context, in *Retr
 // All implementations must embed UnimplementedDeadLetterServiceServer
 // for forward compatibility.
 //
-// DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope.
+// DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
 type DeadLetterServiceServer interface {
 	// ListDeadLetters lists dead letters, newest first.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/ingest/v1/inbox_item.proto
 
-// What waits in the inbox: work on one mailbox.
+// Items that wait in the inbox: work on one mailbox.
 
 package ingestv1
 
@@ -35,7 +35,7 @@ const (
 	ReconcileReason_RECONCILE_REASON_CREATED ReconcileReason = 1
 	// RECONCILE_REASON_RECONNECTED follows a reconnect or an enable.
 	ReconcileReason_RECONCILE_REASON_RECONNECTED ReconcileReason = 2
-	// RECONCILE_REASON_MISSED follows Graph's `missed`, or a subscription that was removed and made anew.
+	// RECONCILE_REASON_MISSED follows Graph's `missed`, or a subscription that was removed and recreated.
 	ReconcileReason_RECONCILE_REASON_MISSED ReconcileReason = 3
 	// RECONCILE_REASON_SILENCE means that nothing came for longer than it should.
 	ReconcileReason_RECONCILE_REASON_SILENCE ReconcileReason = 4
@@ -407,7 +407,7 @@ type Reconcile struct {
 	Reason ReconcileReason `protobuf:"varint,1,opt,name=reason,proto3,enum=mailmesh.ingest.v1.ReconcileReason" json:"reason,omitempty"`
 	// since bounds the comparison by time. Absent means from the start of coverage or a little before the last event.
 	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	// reconcile_id is our UUID; the answer of `ReconcileMailbox` names it. Empty when nobody asked.
+	// reconcile_id is our UUID; the answer of `ReconcileMailbox` names it. Empty without such a request.
 	ReconcileId   string `protobuf:"bytes,3,opt,name=reconcile_id,json=reconcileId,proto3" json:"reconcile_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -163,14 +163,14 @@ func (x *ClaimItemsResponse) GetLeases() []*TenantLease {
 	return nil
 }
 
-// TenantLease is the hold on one tenant's mailbox.
+// TenantLease is the lease on one tenant's mailbox.
 type TenantLease struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant held.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// fence is the tenant's number for this lease; it goes with every answer and every commit.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// lease_expires_at is when the hold ends by itself.
+	// lease_expires_at is when the lease ends by itself.
 	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
 	// items to work, oldest first.
 	Items []*InboxItem `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
@@ -321,7 +321,7 @@ func (x *ExtendLeaseRequest) GetLease() *durationpb.Duration {
 // ExtendLeaseResponse says until when.
 type ExtendLeaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// lease_expires_at is when the hold ends by itself.
+	// lease_expires_at is when the lease ends by itself.
 	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -371,9 +371,9 @@ type AckItemsRequest struct {
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// fence is that of the lease.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// item_ids are the items, 500 at most. Empty only ends the hold.
+	// item_ids are the items, 500 at most. Empty only ends the lease.
 	ItemIds []string `protobuf:"bytes,3,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
-	// keep_lease keeps the hold for the items that remain. Otherwise the last acknowledgement ends it.
+	// keep_lease keeps the lease for the items that remain. Otherwise the last acknowledgement ends it.
 	KeepLease     bool `protobuf:"varint,4,opt,name=keep_lease,json=keepLease,proto3" json:"keep_lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,7 +28,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+// IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
 // Nothing in an answer tells whether a subscription exists.
 type IngestServiceClient interface {
 	// ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
@@ -85,7 +85,7 @@ func (c *ingestServiceClient) ReceiveGmailPush(ctx context.Context, in *ReceiveG
 // All implementations must embed UnimplementedIngestServiceServer
 // for forward compatibility.
 //
-// IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+// IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
 // Nothing in an answer tells whether a subscription exists.
 type IngestServiceServer interface {
 	// ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as

@@ -172,7 +172,7 @@ type Subscription struct {
 	DeliveryMode DeliveryMode `protobuf:"varint,8,opt,name=delivery_mode,json=deliveryMode,proto3,enum=mailmesh.ingest.v1.DeliveryMode" json:"delivery_mode,omitempty"`
 	// provider_subscription_id is the provider's id. Graph: the subscription's id. Empty at Google and before it is made.
 	ProviderSubscriptionId string `protobuf:"bytes,9,opt,name=provider_subscription_id,json=providerSubscriptionId,proto3" json:"provider_subscription_id,omitempty"`
-	// expires_at is when the provider ends it unless renewed, as the provider told. Absent when polling.
+	// expires_at is when the provider ends it unless renewed, as the provider stated. Absent when polling.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// renew_at is when it will be renewed next.
 	RenewAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=renew_at,json=renewAt,proto3" json:"renew_at,omitempty"`
@@ -499,7 +499,7 @@ func (x *CreateSubscriptionResponse) GetSubscription() *Subscription {
 // BatchCreateSubscriptionsRequest has many.
 type BatchCreateSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// requests are worked in no particular order, 1000 at most.
+	// requests are processed in no particular order, 1000 at most.
 	Requests      []*CreateSubscriptionRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

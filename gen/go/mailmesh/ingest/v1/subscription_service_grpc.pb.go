@@ -46,7 +46,7 @@ type SubscriptionServiceClient interface {
 	ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error)
 	// GetSubscription reads one subscription.
 	GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*GetSubscriptionResponse, error)
-	// RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
 	// Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
 	RenewSubscription(ctx context.Context, in *RenewSubscriptionRequest, opts ...grpc.CallOption) (*RenewSubscriptionResponse, error)
 	// DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
@@ -141,7 +141,7 @@ type SubscriptionServiceServer interface {
 	ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error)
 	// GetSubscription reads one subscription.
 	GetSubscription(context.Context, *GetSubscriptionRequest) (*GetSubscriptionResponse, error)
-	// RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
 	// Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
 	RenewSubscription(context.Context, *RenewSubscriptionRequest) (*RenewSubscriptionResponse, error)
 	// DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/mail/v1/event.proto
 
-// What consumers are told: one event per change of a mail.
+// The events for consumers: one event per change of a mail.
 
 package mailv1
 
@@ -82,10 +82,10 @@ func (EventSource) EnumDescriptor() ([]byte, []int) {
 // names and meanings are kept, fields may be added.
 type NormalizedMailEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// event_id is our UUID of the event. One change at the provider has one event id however often it is told.
+	// event_id is our UUID of the event. One change at the provider has one event id however often it is delivered.
 	// Empty only inside an `InboxItem`, before the event exists.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// provider is "ms365" or "googlews". More will come: readers must pass over what they do not know.
+	// provider is "ms365" or "googlews". More will come: readers must skip values that they do not know.
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 	// tenant_id is our UUID of the connected account.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
@@ -98,8 +98,8 @@ type NormalizedMailEvent struct {
 	// "mail.created" (the mail was first seen in what the subscriptions watch),
 	// "mail.updated" (flags, categories, labels or folder changed; moves and trash are updates),
 	// "mail.deleted" (it is gone for good),
-	// "mail.enriched" (an earlier event could not be given its message; here it is).
-	// More will come: readers must pass over what they do not know.
+	// "mail.enriched" (an earlier event lacked its message; this event has it).
+	// More will come: readers must skip values that they do not know.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// message_id is the provider's id of the mail, case-sensitive. Microsoft: the immutable id. Google: `id`.
 	MessageId string `protobuf:"bytes,7,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`

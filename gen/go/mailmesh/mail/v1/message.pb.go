@@ -151,7 +151,7 @@ const (
 	ThreadReason_THREAD_REASON_IN_REPLY_TO ThreadReason = 2
 	// THREAD_REASON_REFERENCES means the same for one of the References.
 	ThreadReason_THREAD_REASON_REFERENCES ThreadReason = 3
-	// THREAD_REASON_CONVERSATION means that only the provider's conversation id told it.
+	// THREAD_REASON_CONVERSATION means that only the provider's conversation id decided.
 	ThreadReason_THREAD_REASON_CONVERSATION ThreadReason = 4
 	// THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message was seen before it and had begun the thread.
 	ThreadReason_THREAD_REASON_CHILD_ARRIVED_FIRST ThreadReason = 5

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/processor/v1/event.proto
 
-// What the stream carries.
+// The content of the stream.
 
 package processorv1
 
@@ -82,7 +82,7 @@ func (EventView) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// Event is one entry of the stream: a change of a mail, or of a tenant. More kinds will come: readers must pass over an
+// Event is one entry of the stream: a change of a mail, or of a tenant. More kinds will come: readers must skip an
 // event whose kind they do not know, and keep its position.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -179,7 +179,7 @@ func (*Event_Mail) isEvent_Kind() {}
 
 func (*Event_Tenant) isEvent_Kind() {}
 
-// TenantEvent is a change of a tenant's state, told to consumers.
+// TenantEvent is a change of a tenant's state, published to consumers.
 type TenantEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// event_id is our UUID of the event.

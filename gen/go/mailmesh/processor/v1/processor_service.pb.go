@@ -358,7 +358,7 @@ type GetPipelineStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// measured_at is when.
 	MeasuredAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=measured_at,json=measuredAt,proto3" json:"measured_at,omitempty"`
-	// inbox_pending counts items that wait or are worked.
+	// inbox_pending counts items that wait or are being processed.
 	InboxPending int64 `protobuf:"varint,2,opt,name=inbox_pending,json=inboxPending,proto3" json:"inbox_pending,omitempty"`
 	// inbox_oldest_seconds is the age of the oldest due item. 0 when there is none.
 	InboxOldestSeconds float64 `protobuf:"fixed64,3,opt,name=inbox_oldest_seconds,json=inboxOldestSeconds,proto3" json:"inbox_oldest_seconds,omitempty"`

@@ -32,12 +32,12 @@ const (
 	TenantStatus_TENANT_STATUS_UNSPECIFIED TenantStatus = 0
 	// TENANT_STATUS_ACTIVE means that tokens are lent and mail flows.
 	TenantStatus_TENANT_STATUS_ACTIVE TenantStatus = 1
-	// TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a passing
-	// reason. It is worked like active.
+	// TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
+	// reason. It is processed like active.
 	TenantStatus_TENANT_STATUS_TOKEN_EXPIRED TenantStatus = 2
 	// TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again.
 	TenantStatus_TENANT_STATUS_NEEDS_REAUTHORIZATION TenantStatus = 3
-	// TENANT_STATUS_ERROR means that a person has to mend something other than the grant; `status_detail` says what.
+	// TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it.
 	TenantStatus_TENANT_STATUS_ERROR TenantStatus = 4
 	// TENANT_STATUS_DISABLED means that an operator switched it off.
 	TenantStatus_TENANT_STATUS_DISABLED TenantStatus = 5
@@ -133,7 +133,7 @@ type Tenant struct {
 	NextRefreshAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_refresh_at,json=nextRefreshAt,proto3" json:"next_refresh_at,omitempty"`
 	// token_expires_at is when the access token at hand ends. Absent where there is none.
 	TokenExpiresAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=token_expires_at,json=tokenExpiresAt,proto3" json:"token_expires_at,omitempty"`
-	// last_refresh_error is the passing trouble of the last refresh, as a machine word. Empty after a success.
+	// last_refresh_error is the temporary failure of the last refresh, as a machine word. Empty after a success.
 	LastRefreshError string `protobuf:"bytes,16,opt,name=last_refresh_error,json=lastRefreshError,proto3" json:"last_refresh_error,omitempty"`
 	// created_at is when the tenant was first connected.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`

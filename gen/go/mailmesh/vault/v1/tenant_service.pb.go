@@ -35,7 +35,7 @@ const (
 	AuthorizationState_AUTHORIZATION_STATE_PENDING AuthorizationState = 1
 	// AUTHORIZATION_STATE_CONNECTED: the account is connected. Final.
 	AuthorizationState_AUTHORIZATION_STATE_CONNECTED AuthorizationState = 2
-	// AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final.
+	// AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final.
 	AuthorizationState_AUTHORIZATION_STATE_FAILED AuthorizationState = 3
 )
 
@@ -158,8 +158,8 @@ func (x *StartAuthorizationRequest) GetDisplayName() string {
 // StartAuthorizationResponse has the address.
 type StartAuthorizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// authorization_url is our own address with a ticket in it: opened once, within ten minutes. Who has it can connect
-	// an account here, so it is to be treated as a secret.
+	// authorization_url is our own address with a ticket in it: opened once, within ten minutes. Everybody who has it can
+	// connect an account here, so treat it as a secret.
 	AuthorizationUrl string `protobuf:"bytes,1,opt,name=authorization_url,json=authorizationUrl,proto3" json:"authorization_url,omitempty"`
 	// expires_at is when the ticket ends.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -279,7 +279,7 @@ type GetAuthorizationResponse struct {
 	// CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
-	// where there is one, which is "expired" for what nobody finished in time. Empty in the other states.
+	// where there is one, which is "expired" for an attempt that was not finished in time. Empty in the other states.
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -1034,7 +1034,7 @@ type TestConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// is_healthy says that all of it is well.
 	IsHealthy bool `protobuf:"varint,1,opt,name=is_healthy,json=isHealthy,proto3" json:"is_healthy,omitempty"`
-	// reason names the first trouble, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
+	// reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
 	// TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence that a person can act on. Empty when healthy.

@@ -44,8 +44,8 @@ type TenantServiceClient interface {
 	// Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
 	// tenants would connect a new one.
 	StartAuthorization(ctx context.Context, in *StartAuthorizationRequest, opts ...grpc.CallOption) (*StartAuthorizationResponse, error)
-	// GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-	// later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+	// GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+	// at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
 	//
 	// A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
 	// Reasons: AUTHORIZATION_NOT_FOUND.
@@ -59,13 +59,13 @@ type TenantServiceClient interface {
 	// DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
 	// Safe to repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(ctx context.Context, in *DisableTenantRequest, opts ...grpc.CallOption) (*DisableTenantResponse, error)
-	// EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-	// that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+	// EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+	// that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
 	EnableTenant(ctx context.Context, in *EnableTenantRequest, opts ...grpc.CallOption) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
 	// credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
 	DisconnectTenant(ctx context.Context, in *DisconnectTenantRequest, opts ...grpc.CallOption) (*DisconnectTenantResponse, error)
-	// TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+	// TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
 	// of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
 	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
 }
@@ -182,8 +182,8 @@ type TenantServiceServer interface {
 	// Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
 	// tenants would connect a new one.
 	StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error)
-	// GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-	// later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+	// GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+	// at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
 	//
 	// A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
 	// Reasons: AUTHORIZATION_NOT_FOUND.
@@ -197,13 +197,13 @@ type TenantServiceServer interface {
 	// DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
 	// Safe to repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(context.Context, *DisableTenantRequest) (*DisableTenantResponse, error)
-	// EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-	// that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+	// EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+	// that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
 	EnableTenant(context.Context, *EnableTenantRequest) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
 	// credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
 	DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error)
-	// TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+	// TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
 	// of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
 	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
 	mustEmbedUnimplementedTenantServiceServer()

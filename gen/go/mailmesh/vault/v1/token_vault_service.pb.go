@@ -36,9 +36,9 @@ const (
 	TenantFault_TENANT_FAULT_PERMISSION_MISSING TenantFault = 2
 	// TENANT_FAULT_MAILBOX_UNAVAILABLE means that the account has no mailbox that the API reaches.
 	TenantFault_TENANT_FAULT_MAILBOX_UNAVAILABLE TenantFault = 3
-	// TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: look at the tenants' addresses.
+	// TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses.
 	TenantFault_TENANT_FAULT_ADDRESS_UNKNOWN TenantFault = 4
-	// TENANT_FAULT_CLEARED means that the trouble reported before is over.
+	// TENANT_FAULT_CLEARED means that the failure reported before is over.
 	TenantFault_TENANT_FAULT_CLEARED TenantFault = 5
 )
 
@@ -377,7 +377,7 @@ type TenantChange struct {
 	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
 	// correlation_id is that of what caused it.
 	CorrelationId string `protobuf:"bytes,5,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// is_reconnected says that a person connected the account anew: subscriptions are made again and the mailbox reconciled.
+	// is_reconnected says that a person reconnected the account: subscriptions are recreated and the mailbox reconciled.
 	IsReconnected bool `protobuf:"varint,6,opt,name=is_reconnected,json=isReconnected,proto3" json:"is_reconnected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -31,7 +31,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TokenVaultService lends tokens to the other services and tells them what became of tenants.
+// TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
 type TokenVaultServiceClient interface {
 	// IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
 	// there is one refresh, however many ask in however many processes. Safe to repeat.
@@ -132,7 +132,7 @@ func (c *tokenVaultServiceClient) GetVaultStatus(ctx context.Context, in *GetVau
 // All implementations must embed UnimplementedTokenVaultServiceServer
 // for forward compatibility.
 //
-// TokenVaultService lends tokens to the other services and tells them what became of tenants.
+// TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
 type TokenVaultServiceServer interface {
 	// IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
 	// there is one refresh, however many ask in however many processes. Safe to repeat.

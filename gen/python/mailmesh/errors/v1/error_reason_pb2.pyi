@@ -30,7 +30,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FIELD_INVALID has the gRPC code INVALID_ARGUMENT.
 
     When: A field of the request is missing, malformed or out of its range; `BadRequest` details name each one.
-    Do: Mend the request. Repeating it unchanged fails again.
+    Do: Correct the request. Repeating it unchanged fails again.
     Sample: {"reason": "FIELD_INVALID", "domain": "mailmesh", "metadata": {"field": "page_size"}}
     """
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 2
@@ -57,7 +57,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
     """REQUEST_ID_REUSED has the gRPC code INVALID_ARGUMENT.
 
-    When: A `request_id` came again within 24 hours with other content.
+    When: A `request_id` was used again within 24 hours with other content.
     Do: Use a new `request_id` for a new request.
     Sample: {"reason": "REQUEST_ID_REUSED", "domain": "mailmesh", "metadata": {"request_id": "019a9f0e-7c1e-7000-8000-000000000001"}}
     """
@@ -86,7 +86,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
 
     When: No such event, it is past retention, or it is outside of the key's scope.
-    Do: Check the id; an event past retention cannot be had again.
+    Do: Check the id; an event past retention cannot be read again.
     Sample: {"reason": "EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"event_id": "019a9f0e-7c1e-7000-8000-000000000004"}}
     """
     ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 13
@@ -141,8 +141,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TENANT_IN_ERROR: _ErrorReason.ValueType  # 23
     """TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
 
-    When: The tenant has an error that a person must mend; `detail` says which.
-    Do: Do what the tenant's `status_detail` says.
+    When: The tenant has an error that a person must fix; `detail` names it.
+    Do: Follow the tenant's `status_detail`.
     Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
     """
     ERROR_REASON_MAILBOX_MISMATCH: _ErrorReason.ValueType  # 24
@@ -163,7 +163,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """SUBSCRIPTION_REFUSED has the gRPC code FAILED_PRECONDITION.
 
     When: The provider refused the subscription for a reason that repeating does not change.
-    Do: Do what `detail` says: grant the permission, mend the topic, remove stale subscriptions.
+    Do: Follow `detail`: grant the permission, fix the topic, remove stale subscriptions.
     Sample: {"reason": "SUBSCRIPTION_REFUSED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "ErrorAccessDenied"}}
     """
     ERROR_REASON_KEY_RETIRING: _ErrorReason.ValueType  # 27
@@ -197,8 +197,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CURSOR_EPOCH_CHANGED: _ErrorReason.ValueType  # 41
     """CURSOR_EPOCH_CHANGED has the gRPC code OUT_OF_RANGE.
 
-    When: The store was restored since the cursor was given out, so positions do not mean the same.
-    Do: Start again from "earliest"; known event ids can be passed over.
+    When: The store was restored since the cursor was issued, so positions no longer mean the same.
+    Do: Start again from "earliest"; skip known event ids.
     Sample: {"reason": "CURSOR_EPOCH_CHANGED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
     """
     ERROR_REASON_API_KEY_INVALID: _ErrorReason.ValueType  # 50
@@ -253,15 +253,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PROVIDER_THROTTLED: _ErrorReason.ValueType  # 70
     """PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
 
-    When: The provider throttles this mailbox or this installation; `RetryInfo` says how long.
-    Do: Come again after that time.
+    When: The provider throttles this mailbox or this installation; `RetryInfo` states the delay.
+    Do: Retry after that delay.
     Sample: {"reason": "PROVIDER_THROTTLED", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 71
     """OVERLOADED has the gRPC code RESOURCE_EXHAUSTED.
 
-    When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` says how long.
-    Do: Come again after that time.
+    When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` states the delay.
+    Do: Retry after that delay.
     Sample: {"reason": "OVERLOADED", "domain": "mailmesh", "metadata": {"bound": "concurrent_rpcs"}}
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 72
@@ -288,8 +288,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 80
     """PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
 
-    When: The provider did not answer, or answered with a passing fault. Nothing was changed.
-    Do: Come again after `RetryInfo`.
+    When: The provider did not answer, or answered with a temporary fault. Nothing was changed.
+    Do: Retry after the delay in `RetryInfo`.
     Sample: {"reason": "PROVIDER_UNAVAILABLE", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
     """
     ERROR_REASON_KEY_UNAVAILABLE: _ErrorReason.ValueType  # 81
@@ -303,14 +303,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """STORE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 
     When: The database did not answer in time. Nothing was acknowledged.
-    Do: Come again after `RetryInfo`.
+    Do: Retry after the delay in `RetryInfo`.
     Sample: {"reason": "STORE_UNAVAILABLE", "domain": "mailmesh", "metadata": {}}
     """
     ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 83
     """SERVICE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 
     When: A service of the mesh did not answer.
-    Do: Come again after `RetryInfo`.
+    Do: Retry after the delay in `RetryInfo`.
     Sample: {"reason": "SERVICE_UNAVAILABLE", "domain": "mailmesh", "metadata": {"service": "token-vault"}}
     """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 84
@@ -324,13 +324,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INSTALLATION_MISCONFIGURED has the gRPC code FAILED_PRECONDITION.
 
     When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. No tenant is at fault.
-    Do: The operator mends the provider's settings; `mailmesh doctor` says which.
+    Do: The operator fixes the provider's settings; `mailmesh doctor` names them.
     Sample: {"reason": "INSTALLATION_MISCONFIGURED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "invalid_client"}}
     """
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 86
     """DEADLINE_TOO_SHORT has the gRPC code DEADLINE_EXCEEDED.
 
-    When: What was left of the deadline did not suffice.
+    When: The rest of the deadline did not suffice.
     Do: Call again with a longer deadline.
     Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
     """
@@ -338,7 +338,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """SEAL_BROKEN has the gRPC code DATA_LOSS.
 
     When: A sealed credential does not open: it was altered, or its data key is gone.
-    Do: Connect the account again; if several tenants say so, look at the database.
+    Do: Connect the account again; if several tenants report it, inspect the database.
     Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 91
@@ -442,7 +442,7 @@ ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 1
 """FIELD_INVALID has the gRPC code INVALID_ARGUMENT.
 
 When: A field of the request is missing, malformed or out of its range; `BadRequest` details name each one.
-Do: Mend the request. Repeating it unchanged fails again.
+Do: Correct the request. Repeating it unchanged fails again.
 Sample: {"reason": "FIELD_INVALID", "domain": "mailmesh", "metadata": {"field": "page_size"}}
 """
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 2
@@ -469,7 +469,7 @@ Sample: {"reason": "PROVIDER_UNKNOWN", "domain": "mailmesh", "metadata": {"provi
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
 """REQUEST_ID_REUSED has the gRPC code INVALID_ARGUMENT.
 
-When: A `request_id` came again within 24 hours with other content.
+When: A `request_id` was used again within 24 hours with other content.
 Do: Use a new `request_id` for a new request.
 Sample: {"reason": "REQUEST_ID_REUSED", "domain": "mailmesh", "metadata": {"request_id": "019a9f0e-7c1e-7000-8000-000000000001"}}
 """
@@ -498,7 +498,7 @@ ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 12
 """EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
 
 When: No such event, it is past retention, or it is outside of the key's scope.
-Do: Check the id; an event past retention cannot be had again.
+Do: Check the id; an event past retention cannot be read again.
 Sample: {"reason": "EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"event_id": "019a9f0e-7c1e-7000-8000-000000000004"}}
 """
 ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 13
@@ -553,8 +553,8 @@ Sample: {"reason": "TENANT_DISCONNECTED", "domain": "mailmesh", "metadata": {"te
 ERROR_REASON_TENANT_IN_ERROR: ErrorReason.ValueType  # 23
 """TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
 
-When: The tenant has an error that a person must mend; `detail` says which.
-Do: Do what the tenant's `status_detail` says.
+When: The tenant has an error that a person must fix; `detail` names it.
+Do: Follow the tenant's `status_detail`.
 Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
 """
 ERROR_REASON_MAILBOX_MISMATCH: ErrorReason.ValueType  # 24
@@ -575,7 +575,7 @@ ERROR_REASON_SUBSCRIPTION_REFUSED: ErrorReason.ValueType  # 26
 """SUBSCRIPTION_REFUSED has the gRPC code FAILED_PRECONDITION.
 
 When: The provider refused the subscription for a reason that repeating does not change.
-Do: Do what `detail` says: grant the permission, mend the topic, remove stale subscriptions.
+Do: Follow `detail`: grant the permission, fix the topic, remove stale subscriptions.
 Sample: {"reason": "SUBSCRIPTION_REFUSED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "ErrorAccessDenied"}}
 """
 ERROR_REASON_KEY_RETIRING: ErrorReason.ValueType  # 27
@@ -609,8 +609,8 @@ Sample: {"reason": "CURSOR_EXPIRED", "domain": "mailmesh", "metadata": {"oldest_
 ERROR_REASON_CURSOR_EPOCH_CHANGED: ErrorReason.ValueType  # 41
 """CURSOR_EPOCH_CHANGED has the gRPC code OUT_OF_RANGE.
 
-When: The store was restored since the cursor was given out, so positions do not mean the same.
-Do: Start again from "earliest"; known event ids can be passed over.
+When: The store was restored since the cursor was issued, so positions no longer mean the same.
+Do: Start again from "earliest"; skip known event ids.
 Sample: {"reason": "CURSOR_EPOCH_CHANGED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
 """
 ERROR_REASON_API_KEY_INVALID: ErrorReason.ValueType  # 50
@@ -665,15 +665,15 @@ Sample: {"reason": "SCOPE_TOO_WIDE", "domain": "mailmesh", "metadata": {"field":
 ERROR_REASON_PROVIDER_THROTTLED: ErrorReason.ValueType  # 70
 """PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
 
-When: The provider throttles this mailbox or this installation; `RetryInfo` says how long.
-Do: Come again after that time.
+When: The provider throttles this mailbox or this installation; `RetryInfo` states the delay.
+Do: Retry after that delay.
 Sample: {"reason": "PROVIDER_THROTTLED", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 71
 """OVERLOADED has the gRPC code RESOURCE_EXHAUSTED.
 
-When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` says how long.
-Do: Come again after that time.
+When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` states the delay.
+Do: Retry after that delay.
 Sample: {"reason": "OVERLOADED", "domain": "mailmesh", "metadata": {"bound": "concurrent_rpcs"}}
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 72
@@ -700,8 +700,8 @@ Sample: {"reason": "BODY_TOO_LARGE", "domain": "mailmesh", "metadata": {}}
 ERROR_REASON_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 80
 """PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
 
-When: The provider did not answer, or answered with a passing fault. Nothing was changed.
-Do: Come again after `RetryInfo`.
+When: The provider did not answer, or answered with a temporary fault. Nothing was changed.
+Do: Retry after the delay in `RetryInfo`.
 Sample: {"reason": "PROVIDER_UNAVAILABLE", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 """
 ERROR_REASON_KEY_UNAVAILABLE: ErrorReason.ValueType  # 81
@@ -715,14 +715,14 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 82
 """STORE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 
 When: The database did not answer in time. Nothing was acknowledged.
-Do: Come again after `RetryInfo`.
+Do: Retry after the delay in `RetryInfo`.
 Sample: {"reason": "STORE_UNAVAILABLE", "domain": "mailmesh", "metadata": {}}
 """
 ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 83
 """SERVICE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 
 When: A service of the mesh did not answer.
-Do: Come again after `RetryInfo`.
+Do: Retry after the delay in `RetryInfo`.
 Sample: {"reason": "SERVICE_UNAVAILABLE", "domain": "mailmesh", "metadata": {"service": "token-vault"}}
 """
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 84
@@ -736,13 +736,13 @@ ERROR_REASON_INSTALLATION_MISCONFIGURED: ErrorReason.ValueType  # 85
 """INSTALLATION_MISCONFIGURED has the gRPC code FAILED_PRECONDITION.
 
 When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. No tenant is at fault.
-Do: The operator mends the provider's settings; `mailmesh doctor` says which.
+Do: The operator fixes the provider's settings; `mailmesh doctor` names them.
 Sample: {"reason": "INSTALLATION_MISCONFIGURED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "invalid_client"}}
 """
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 86
 """DEADLINE_TOO_SHORT has the gRPC code DEADLINE_EXCEEDED.
 
-When: What was left of the deadline did not suffice.
+When: The rest of the deadline did not suffice.
 Do: Call again with a longer deadline.
 Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
 """
@@ -750,7 +750,7 @@ ERROR_REASON_SEAL_BROKEN: ErrorReason.ValueType  # 90
 """SEAL_BROKEN has the gRPC code DATA_LOSS.
 
 When: A sealed credential does not open: it was altered, or its data key is gone.
-Do: Connect the account again; if several tenants say so, look at the database.
+Do: Connect the account again; if several tenants report it, inspect the database.
 Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 91

@@ -41,7 +41,7 @@ class DeadLetter(_message.Message):
     """detail is a sentence for people, without content or secret."""
     @_builtins.property
     def item(self) -> _inbox_item_pb2.InboxItem:
-        """item is what could not be worked."""
+        """item is the item whose processing failed."""
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:

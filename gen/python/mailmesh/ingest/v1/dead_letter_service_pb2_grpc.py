@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DeadLetterServiceStub:
-    """DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope.
+    """DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
     """
 
     def __init__(self, channel):
@@ -48,7 +48,7 @@ class DeadLetterServiceStub:
 
 
 class DeadLetterServiceServicer:
-    """DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope.
+    """DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
     """
 
     def ListDeadLetters(self, request, context):
@@ -88,7 +88,7 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeadLetterService:
-    """DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope.
+    """DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
     """
 
     @staticmethod

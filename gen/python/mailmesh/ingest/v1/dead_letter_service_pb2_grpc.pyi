@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DeadLetterServiceStub:
-    """DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope."""
+    """DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -42,7 +42,7 @@ class DeadLetterServiceStub:
 
 @_typing.type_check_only
 class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
-    """DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope."""
+    """DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
@@ -53,7 +53,7 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     """
 
 class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope."""
+    """DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope."""
 
     @_abc_1.abstractmethod
     def ListDeadLetters(

@@ -93,7 +93,7 @@ Global___ClaimItemsResponse: _TypeAlias = ClaimItemsResponse  # noqa: Y015
 
 @_typing.final
 class TenantLease(_message.Message):
-    """TenantLease is the hold on one tenant's mailbox."""
+    """TenantLease is the lease on one tenant's mailbox."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -111,7 +111,7 @@ class TenantLease(_message.Message):
     """has_more says that further items of the tenant are due."""
     @_builtins.property
     def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """lease_expires_at is when the hold ends by itself."""
+        """lease_expires_at is when the lease ends by itself."""
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.InboxItem]:
@@ -180,7 +180,7 @@ class ExtendLeaseResponse(_message.Message):
     LEASE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """lease_expires_at is when the hold ends by itself."""
+        """lease_expires_at is when the lease ends by itself."""
 
     def __init__(
         self,
@@ -210,10 +210,10 @@ class AckItemsRequest(_message.Message):
     fence: _builtins.int
     """fence is that of the lease."""
     keep_lease: _builtins.bool
-    """keep_lease keeps the hold for the items that remain. Otherwise the last acknowledgement ends it."""
+    """keep_lease keeps the lease for the items that remain. Otherwise the last acknowledgement ends it."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """item_ids are the items, 500 at most. Empty only ends the hold."""
+        """item_ids are the items, 500 at most. Empty only ends the lease."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IngestServiceStub:
-    """IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
     Nothing in an answer tells whether a subscription exists.
     """
 
@@ -54,7 +54,7 @@ class IngestServiceStub:
 
 
 class IngestServiceServicer:
-    """IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
     Nothing in an answer tells whether a subscription exists.
     """
 
@@ -110,7 +110,7 @@ def add_IngestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IngestService:
-    """IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
     Nothing in an answer tells whether a subscription exists.
     """
 

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IngestServiceStub:
-    """IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
     Nothing in an answer tells whether a subscription exists.
     """
 
@@ -51,7 +51,7 @@ class IngestServiceStub:
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
-    """IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
     Nothing in an answer tells whether a subscription exists.
     """
 
@@ -71,7 +71,7 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
-    """IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
     Nothing in an answer tells whether a subscription exists.
     """
 

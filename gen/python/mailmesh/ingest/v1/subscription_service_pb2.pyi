@@ -144,7 +144,7 @@ class Subscription(_message.Message):
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when the provider ends it unless renewed, as the provider told. Absent when polling."""
+        """expires_at is when the provider ends it unless renewed, as the provider stated. Absent when polling."""
 
     @_builtins.property
     def renew_at(self) -> _timestamp_pb2.Timestamp:
@@ -280,7 +280,7 @@ class BatchCreateSubscriptionsRequest(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateSubscriptionRequest]:
-        """requests are worked in no particular order, 1000 at most."""
+        """requests are processed in no particular order, 1000 at most."""
 
     def __init__(
         self,

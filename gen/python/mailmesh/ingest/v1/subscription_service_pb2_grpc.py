@@ -105,7 +105,7 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RenewSubscription(self, request, context):
-        """RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+        """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
         Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -48,7 +48,7 @@ class SubscriptionServiceStub:
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]
     """GetSubscription reads one subscription."""
     RenewSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.RenewSubscriptionRequest, _subscription_service_pb2.RenewSubscriptionResponse]
-    """RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+    """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
     Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
     """
     DeleteSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.DeleteSubscriptionRequest, _subscription_service_pb2.DeleteSubscriptionResponse]
@@ -76,7 +76,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
     """GetSubscription reads one subscription."""
     RenewSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.RenewSubscriptionRequest, _subscription_service_pb2.RenewSubscriptionResponse]  # type: ignore[assignment]
-    """RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+    """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
     Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
     """
     DeleteSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.DeleteSubscriptionRequest, _subscription_service_pb2.DeleteSubscriptionResponse]  # type: ignore[assignment]
@@ -131,7 +131,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.RenewSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.RenewSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.RenewSubscriptionResponse]]:
-        """RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+        """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
         Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
         """
 

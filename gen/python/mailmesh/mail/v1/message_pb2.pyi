@@ -93,7 +93,7 @@ class _ThreadReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ThreadRe
     THREAD_REASON_REFERENCES: _ThreadReason.ValueType  # 3
     """THREAD_REASON_REFERENCES means the same for one of the References."""
     THREAD_REASON_CONVERSATION: _ThreadReason.ValueType  # 4
-    """THREAD_REASON_CONVERSATION means that only the provider's conversation id told it."""
+    """THREAD_REASON_CONVERSATION means that only the provider's conversation id decided."""
     THREAD_REASON_CHILD_ARRIVED_FIRST: _ThreadReason.ValueType  # 5
     """THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message was seen before it and had begun the thread."""
 
@@ -111,7 +111,7 @@ or the provider's conversation agrees.
 THREAD_REASON_REFERENCES: ThreadReason.ValueType  # 3
 """THREAD_REASON_REFERENCES means the same for one of the References."""
 THREAD_REASON_CONVERSATION: ThreadReason.ValueType  # 4
-"""THREAD_REASON_CONVERSATION means that only the provider's conversation id told it."""
+"""THREAD_REASON_CONVERSATION means that only the provider's conversation id decided."""
 THREAD_REASON_CHILD_ARRIVED_FIRST: ThreadReason.ValueType  # 5
 """THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message was seen before it and had begun the thread."""
 Global___ThreadReason: _TypeAlias = ThreadReason  # noqa: Y015

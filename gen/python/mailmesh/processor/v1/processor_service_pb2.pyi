@@ -244,7 +244,7 @@ class GetPipelineStatusResponse(_message.Message):
     UNAVAILABLE_FIELD_NUMBER: _builtins.int
     REFUSED_LAST_HOUR_FIELD_NUMBER: _builtins.int
     inbox_pending: _builtins.int
-    """inbox_pending counts items that wait or are worked."""
+    """inbox_pending counts items that wait or are being processed."""
     inbox_oldest_seconds: _builtins.float
     """inbox_oldest_seconds is the age of the oldest due item. 0 when there is none."""
     dead_letters: _builtins.int

@@ -31,13 +31,13 @@ class _TenantStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantSt
     TENANT_STATUS_ACTIVE: _TenantStatus.ValueType  # 1
     """TENANT_STATUS_ACTIVE means that tokens are lent and mail flows."""
     TENANT_STATUS_TOKEN_EXPIRED: _TenantStatus.ValueType  # 2
-    """TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a passing
-    reason. It is worked like active.
+    """TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
+    reason. It is processed like active.
     """
     TENANT_STATUS_NEEDS_REAUTHORIZATION: _TenantStatus.ValueType  # 3
     """TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again."""
     TENANT_STATUS_ERROR: _TenantStatus.ValueType  # 4
-    """TENANT_STATUS_ERROR means that a person has to mend something other than the grant; `status_detail` says what."""
+    """TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it."""
     TENANT_STATUS_DISABLED: _TenantStatus.ValueType  # 5
     """TENANT_STATUS_DISABLED means that an operator switched it off."""
     TENANT_STATUS_DISCONNECTING: _TenantStatus.ValueType  # 6
@@ -53,13 +53,13 @@ TENANT_STATUS_UNSPECIFIED: TenantStatus.ValueType  # 0
 TENANT_STATUS_ACTIVE: TenantStatus.ValueType  # 1
 """TENANT_STATUS_ACTIVE means that tokens are lent and mail flows."""
 TENANT_STATUS_TOKEN_EXPIRED: TenantStatus.ValueType  # 2
-"""TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a passing
-reason. It is worked like active.
+"""TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
+reason. It is processed like active.
 """
 TENANT_STATUS_NEEDS_REAUTHORIZATION: TenantStatus.ValueType  # 3
 """TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again."""
 TENANT_STATUS_ERROR: TenantStatus.ValueType  # 4
-"""TENANT_STATUS_ERROR means that a person has to mend something other than the grant; `status_detail` says what."""
+"""TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it."""
 TENANT_STATUS_DISABLED: TenantStatus.ValueType  # 5
 """TENANT_STATUS_DISABLED means that an operator switched it off."""
 TENANT_STATUS_DISCONNECTING: TenantStatus.ValueType  # 6
@@ -115,7 +115,7 @@ class Tenant(_message.Message):
     status_detail: _builtins.str
     """status_detail is a sentence that a person can act on. Empty while active."""
     last_refresh_error: _builtins.str
-    """last_refresh_error is the passing trouble of the last refresh, as a machine word. Empty after a success."""
+    """last_refresh_error is the temporary failure of the last refresh, as a machine word. Empty after a success."""
     @_builtins.property
     def status_changed_at(self) -> _timestamp_pb2.Timestamp:
         """status_changed_at is when the status was last changed."""

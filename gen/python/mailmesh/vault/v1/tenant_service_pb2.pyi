@@ -35,7 +35,7 @@ class _AuthorizationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Au
     AUTHORIZATION_STATE_CONNECTED: _AuthorizationState.ValueType  # 2
     """AUTHORIZATION_STATE_CONNECTED: the account is connected. Final."""
     AUTHORIZATION_STATE_FAILED: _AuthorizationState.ValueType  # 3
-    """AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final."""
+    """AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final."""
 
 class AuthorizationState(_AuthorizationState, metaclass=_AuthorizationStateEnumTypeWrapper):
     """AuthorizationState says how far an attempt to connect an account has come."""
@@ -47,7 +47,7 @@ AUTHORIZATION_STATE_PENDING: AuthorizationState.ValueType  # 1
 AUTHORIZATION_STATE_CONNECTED: AuthorizationState.ValueType  # 2
 """AUTHORIZATION_STATE_CONNECTED: the account is connected. Final."""
 AUTHORIZATION_STATE_FAILED: AuthorizationState.ValueType  # 3
-"""AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final."""
+"""AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final."""
 Global___AuthorizationState: _TypeAlias = AuthorizationState  # noqa: Y015
 
 @_typing.final
@@ -94,8 +94,8 @@ class StartAuthorizationResponse(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     FLOW_ID_FIELD_NUMBER: _builtins.int
     authorization_url: _builtins.str
-    """authorization_url is our own address with a ticket in it: opened once, within ten minutes. Who has it can connect
-    an account here, so it is to be treated as a secret.
+    """authorization_url is our own address with a ticket in it: opened once, within ten minutes. Everybody who has it can
+    connect an account here, so treat it as a secret.
     """
     flow_id: _builtins.str
     """flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address."""
@@ -185,7 +185,7 @@ class GetAuthorizationResponse(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
-        where there is one, which is "expired" for what nobody finished in time. Empty in the other states.
+        where there is one, which is "expired" for an attempt that was not finished in time. Empty in the other states.
         """
 
     @_builtins.property
@@ -560,7 +560,7 @@ class TestConnectionResponse(_message.Message):
     is_healthy: _builtins.bool
     """is_healthy says that all of it is well."""
     reason: _builtins.str
-    """reason names the first trouble, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
+    """reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
     TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
     """
     detail: _builtins.str

@@ -102,8 +102,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAuthorization(self, request, context):
-        """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-        later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+        """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+        at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
 
         A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
         Reasons: AUTHORIZATION_NOT_FOUND.
@@ -142,8 +142,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EnableTenant(self, request, context):
-        """EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-        that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+        """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+        that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,7 +158,7 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TestConnection(self, request, context):
-        """TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+        """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
         of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

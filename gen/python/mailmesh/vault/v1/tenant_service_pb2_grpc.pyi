@@ -44,8 +44,8 @@ class TenantServiceStub:
     tenants would connect a new one.
     """
     GetAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]
-    """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-    later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+    """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+    at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
 
     A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
     Reasons: AUTHORIZATION_NOT_FOUND.
@@ -61,15 +61,15 @@ class TenantServiceStub:
     Safe to repeat. Reasons: TENANT_DISCONNECTED.
     """
     EnableTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]
-    """EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-    that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+    """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+    that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
     """
     DisconnectTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
     credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
     """
     TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
-    """TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+    """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
     of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
     """
 
@@ -89,8 +89,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     tenants would connect a new one.
     """
     GetAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
-    """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-    later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+    """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+    at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
 
     A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
     Reasons: AUTHORIZATION_NOT_FOUND.
@@ -106,15 +106,15 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Safe to repeat. Reasons: TENANT_DISCONNECTED.
     """
     EnableTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]  # type: ignore[assignment]
-    """EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-    that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+    """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+    that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
     """
     DisconnectTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]  # type: ignore[assignment]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
     credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
     """
     TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
-    """TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+    """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
     of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
     """
 
@@ -143,8 +143,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.GetAuthorizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.GetAuthorizationResponse, _abc.Awaitable[_tenant_service_pb2.GetAuthorizationResponse]]:
-        """GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-        later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+        """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+        at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
 
         A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
         Reasons: AUTHORIZATION_NOT_FOUND.
@@ -190,8 +190,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.EnableTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.EnableTenantResponse, _abc.Awaitable[_tenant_service_pb2.EnableTenantResponse]]:
-        """EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-        that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+        """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+        that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
         """
 
     @_abc_1.abstractmethod
@@ -210,7 +210,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.TestConnectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.TestConnectionResponse, _abc.Awaitable[_tenant_service_pb2.TestConnectionResponse]]:
-        """TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+        """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
         of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
         """
 

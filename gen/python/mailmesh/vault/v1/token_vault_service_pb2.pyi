@@ -36,9 +36,9 @@ class _TenantFaultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantFau
     TENANT_FAULT_MAILBOX_UNAVAILABLE: _TenantFault.ValueType  # 3
     """TENANT_FAULT_MAILBOX_UNAVAILABLE means that the account has no mailbox that the API reaches."""
     TENANT_FAULT_ADDRESS_UNKNOWN: _TenantFault.ValueType  # 4
-    """TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: look at the tenants' addresses."""
+    """TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses."""
     TENANT_FAULT_CLEARED: _TenantFault.ValueType  # 5
-    """TENANT_FAULT_CLEARED means that the trouble reported before is over."""
+    """TENANT_FAULT_CLEARED means that the failure reported before is over."""
 
 class TenantFault(_TenantFault, metaclass=_TenantFaultEnumTypeWrapper):
     """TenantFault is what a service can learn about a tenant at the provider."""
@@ -52,9 +52,9 @@ TENANT_FAULT_PERMISSION_MISSING: TenantFault.ValueType  # 2
 TENANT_FAULT_MAILBOX_UNAVAILABLE: TenantFault.ValueType  # 3
 """TENANT_FAULT_MAILBOX_UNAVAILABLE means that the account has no mailbox that the API reaches."""
 TENANT_FAULT_ADDRESS_UNKNOWN: TenantFault.ValueType  # 4
-"""TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: look at the tenants' addresses."""
+"""TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses."""
 TENANT_FAULT_CLEARED: TenantFault.ValueType  # 5
-"""TENANT_FAULT_CLEARED means that the trouble reported before is over."""
+"""TENANT_FAULT_CLEARED means that the failure reported before is over."""
 Global___TenantFault: _TypeAlias = TenantFault  # noqa: Y015
 
 @_typing.final
@@ -218,7 +218,7 @@ class TenantChange(_message.Message):
     correlation_id: _builtins.str
     """correlation_id is that of what caused it."""
     is_reconnected: _builtins.bool
-    """is_reconnected says that a person connected the account anew: subscriptions are made again and the mailbox reconciled."""
+    """is_reconnected says that a person reconnected the account: subscriptions are recreated and the mailbox reconciled."""
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
         """tenant is the tenant after the change."""

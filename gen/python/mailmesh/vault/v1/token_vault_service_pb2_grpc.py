@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TokenVaultServiceStub:
-    """TokenVaultService lends tokens to the other services and tells them what became of tenants.
+    """TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class TokenVaultServiceStub:
 
 
 class TokenVaultServiceServicer:
-    """TokenVaultService lends tokens to the other services and tells them what became of tenants.
+    """TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
     """
 
     def IssueToken(self, request, context):
@@ -168,7 +168,7 @@ def add_TokenVaultServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TokenVaultService:
-    """TokenVaultService lends tokens to the other services and tells them what became of tenants.
+    """TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TokenVaultServiceStub:
-    """TokenVaultService lends tokens to the other services and tells them what became of tenants."""
+    """TokenVaultService lends tokens to the other services and reports the changes of tenants to them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -66,7 +66,7 @@ class TokenVaultServiceStub:
 
 @_typing.type_check_only
 class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
-    """TokenVaultService lends tokens to the other services and tells them what became of tenants."""
+    """TokenVaultService lends tokens to the other services and reports the changes of tenants to them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     IssueToken: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.IssueTokenRequest, _token_vault_service_pb2.IssueTokenResponse]  # type: ignore[assignment]
@@ -101,7 +101,7 @@ class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
     """GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat."""
 
 class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
-    """TokenVaultService lends tokens to the other services and tells them what became of tenants."""
+    """TokenVaultService lends tokens to the other services and reports the changes of tenants to them."""
 
     @_abc_1.abstractmethod
     def IssueToken(

@@ -2,8 +2,8 @@
 // @generated from file mailmesh/access/v1/access.proto (package mailmesh.access.v1, syntax proto3)
 /* eslint-disable */
 
-// Who may call what. Every service of the contract has one door and every RPC its least role or its callers;
-// the edge's routes, the authorization checks and the tests are all made from these options and from nothing else.
+// The permitted callers of every RPC. Every service of the contract has one door, its exposure, and every RPC its least role or
+// its callers. The edge's routes, the authorization checks and the tests are all made from these options and from nothing else.
 
 import type { GenEnum, GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
@@ -44,7 +44,7 @@ export enum Door {
   KEY = 2,
 
   /**
-   * DOOR_OPEN is reached through the edge by anyone. What arrives is proven by other means:
+   * DOOR_OPEN is reached through the edge by anyone. Other means prove the request:
    * a `clientState`, a signed token, a single-use ticket.
    *
    * @generated from enum value: DOOR_OPEN = 3;

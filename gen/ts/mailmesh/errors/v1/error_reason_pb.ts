@@ -31,7 +31,7 @@ export enum ErrorReason {
    * FIELD_INVALID has the gRPC code INVALID_ARGUMENT.
    *
    * When: A field of the request is missing, malformed or out of its range; `BadRequest` details name each one.
-   * Do: Mend the request. Repeating it unchanged fails again.
+   * Do: Correct the request. Repeating it unchanged fails again.
    * Sample: {"reason": "FIELD_INVALID", "domain": "mailmesh", "metadata": {"field": "page_size"}}
    *
    * @generated from enum value: ERROR_REASON_FIELD_INVALID = 1;
@@ -74,7 +74,7 @@ export enum ErrorReason {
   /**
    * REQUEST_ID_REUSED has the gRPC code INVALID_ARGUMENT.
    *
-   * When: A `request_id` came again within 24 hours with other content.
+   * When: A `request_id` was used again within 24 hours with other content.
    * Do: Use a new `request_id` for a new request.
    * Sample: {"reason": "REQUEST_ID_REUSED", "domain": "mailmesh", "metadata": {"request_id": "019a9f0e-7c1e-7000-8000-000000000001"}}
    *
@@ -119,7 +119,7 @@ export enum ErrorReason {
    * EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
    *
    * When: No such event, it is past retention, or it is outside of the key's scope.
-   * Do: Check the id; an event past retention cannot be had again.
+   * Do: Check the id; an event past retention cannot be read again.
    * Sample: {"reason": "EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"event_id": "019a9f0e-7c1e-7000-8000-000000000004"}}
    *
    * @generated from enum value: ERROR_REASON_EVENT_NOT_FOUND = 12;
@@ -206,8 +206,8 @@ export enum ErrorReason {
   /**
    * TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The tenant has an error that a person must mend; `detail` says which.
-   * Do: Do what the tenant's `status_detail` says.
+   * When: The tenant has an error that a person must fix; `detail` names it.
+   * Do: Follow the tenant's `status_detail`.
    * Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
    *
    * @generated from enum value: ERROR_REASON_TENANT_IN_ERROR = 23;
@@ -240,7 +240,7 @@ export enum ErrorReason {
    * SUBSCRIPTION_REFUSED has the gRPC code FAILED_PRECONDITION.
    *
    * When: The provider refused the subscription for a reason that repeating does not change.
-   * Do: Do what `detail` says: grant the permission, mend the topic, remove stale subscriptions.
+   * Do: Follow `detail`: grant the permission, fix the topic, remove stale subscriptions.
    * Sample: {"reason": "SUBSCRIPTION_REFUSED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "ErrorAccessDenied"}}
    *
    * @generated from enum value: ERROR_REASON_SUBSCRIPTION_REFUSED = 26;
@@ -294,8 +294,8 @@ export enum ErrorReason {
   /**
    * CURSOR_EPOCH_CHANGED has the gRPC code OUT_OF_RANGE.
    *
-   * When: The store was restored since the cursor was given out, so positions do not mean the same.
-   * Do: Start again from "earliest"; known event ids can be passed over.
+   * When: The store was restored since the cursor was issued, so positions no longer mean the same.
+   * Do: Start again from "earliest"; skip known event ids.
    * Sample: {"reason": "CURSOR_EPOCH_CHANGED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
    *
    * @generated from enum value: ERROR_REASON_CURSOR_EPOCH_CHANGED = 41;
@@ -382,8 +382,8 @@ export enum ErrorReason {
   /**
    * PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
    *
-   * When: The provider throttles this mailbox or this installation; `RetryInfo` says how long.
-   * Do: Come again after that time.
+   * When: The provider throttles this mailbox or this installation; `RetryInfo` states the delay.
+   * Do: Retry after that delay.
    * Sample: {"reason": "PROVIDER_THROTTLED", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
    *
    * @generated from enum value: ERROR_REASON_PROVIDER_THROTTLED = 70;
@@ -393,8 +393,8 @@ export enum ErrorReason {
   /**
    * OVERLOADED has the gRPC code RESOURCE_EXHAUSTED.
    *
-   * When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` says how long.
-   * Do: Come again after that time.
+   * When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` states the delay.
+   * Do: Retry after that delay.
    * Sample: {"reason": "OVERLOADED", "domain": "mailmesh", "metadata": {"bound": "concurrent_rpcs"}}
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 71;
@@ -437,8 +437,8 @@ export enum ErrorReason {
   /**
    * PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
    *
-   * When: The provider did not answer, or answered with a passing fault. Nothing was changed.
-   * Do: Come again after `RetryInfo`.
+   * When: The provider did not answer, or answered with a temporary fault. Nothing was changed.
+   * Do: Retry after the delay in `RetryInfo`.
    * Sample: {"reason": "PROVIDER_UNAVAILABLE", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
    *
    * @generated from enum value: ERROR_REASON_PROVIDER_UNAVAILABLE = 80;
@@ -460,7 +460,7 @@ export enum ErrorReason {
    * STORE_UNAVAILABLE has the gRPC code UNAVAILABLE.
    *
    * When: The database did not answer in time. Nothing was acknowledged.
-   * Do: Come again after `RetryInfo`.
+   * Do: Retry after the delay in `RetryInfo`.
    * Sample: {"reason": "STORE_UNAVAILABLE", "domain": "mailmesh", "metadata": {}}
    *
    * @generated from enum value: ERROR_REASON_STORE_UNAVAILABLE = 82;
@@ -471,7 +471,7 @@ export enum ErrorReason {
    * SERVICE_UNAVAILABLE has the gRPC code UNAVAILABLE.
    *
    * When: A service of the mesh did not answer.
-   * Do: Come again after `RetryInfo`.
+   * Do: Retry after the delay in `RetryInfo`.
    * Sample: {"reason": "SERVICE_UNAVAILABLE", "domain": "mailmesh", "metadata": {"service": "token-vault"}}
    *
    * @generated from enum value: ERROR_REASON_SERVICE_UNAVAILABLE = 83;
@@ -493,7 +493,7 @@ export enum ErrorReason {
    * INSTALLATION_MISCONFIGURED has the gRPC code FAILED_PRECONDITION.
    *
    * When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. No tenant is at fault.
-   * Do: The operator mends the provider's settings; `mailmesh doctor` says which.
+   * Do: The operator fixes the provider's settings; `mailmesh doctor` names them.
    * Sample: {"reason": "INSTALLATION_MISCONFIGURED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "invalid_client"}}
    *
    * @generated from enum value: ERROR_REASON_INSTALLATION_MISCONFIGURED = 85;
@@ -503,7 +503,7 @@ export enum ErrorReason {
   /**
    * DEADLINE_TOO_SHORT has the gRPC code DEADLINE_EXCEEDED.
    *
-   * When: What was left of the deadline did not suffice.
+   * When: The rest of the deadline did not suffice.
    * Do: Call again with a longer deadline.
    * Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
    *
@@ -515,7 +515,7 @@ export enum ErrorReason {
    * SEAL_BROKEN has the gRPC code DATA_LOSS.
    *
    * When: A sealed credential does not open: it was altered, or its data key is gone.
-   * Do: Connect the account again; if several tenants say so, look at the database.
+   * Do: Connect the account again; if several tenants report it, inspect the database.
    * Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
    * @generated from enum value: ERROR_REASON_SEAL_BROKEN = 90;

@@ -33,7 +33,7 @@ export type DeadLetter = Message<"mailmesh.ingest.v1.DeadLetter"> & {
   deadLetterId: string;
 
   /**
-   * item is what could not be worked.
+   * item is the item whose processing failed.
    *
    * @generated from field: mailmesh.ingest.v1.InboxItem item = 2;
    */
@@ -300,7 +300,7 @@ export const RetryDeadLettersResponseSchema: GenMessage<RetryDeadLettersResponse
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 6);
 
 /**
- * DeadLetterService shows what could not be worked, and tries it again. Every RPC sees only tenants in the API key's scope.
+ * DeadLetterService lists items whose processing failed, and retries them. Every RPC sees only tenants in the API key's scope.
  *
  * @generated from service mailmesh.ingest.v1.DeadLetterService
  */

@@ -2,7 +2,7 @@
 // @generated from file mailmesh/ingest/v1/inbox_item.proto (package mailmesh.ingest.v1, syntax proto3)
 /* eslint-disable */
 
-// What waits in the inbox: work on one mailbox.
+// Items that wait in the inbox: work on one mailbox.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -197,7 +197,7 @@ export type Reconcile = Message<"mailmesh.ingest.v1.Reconcile"> & {
   since?: Timestamp | undefined;
 
   /**
-   * reconcile_id is our UUID; the answer of `ReconcileMailbox` names it. Empty when nobody asked.
+   * reconcile_id is our UUID; the answer of `ReconcileMailbox` names it. Empty without such a request.
    *
    * @generated from field: string reconcile_id = 3;
    */
@@ -295,7 +295,7 @@ export enum ReconcileReason {
   RECONNECTED = 2,
 
   /**
-   * RECONCILE_REASON_MISSED follows Graph's `missed`, or a subscription that was removed and made anew.
+   * RECONCILE_REASON_MISSED follows Graph's `missed`, or a subscription that was removed and recreated.
    *
    * @generated from enum value: RECONCILE_REASON_MISSED = 3;
    */

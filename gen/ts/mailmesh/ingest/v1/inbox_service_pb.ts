@@ -97,7 +97,7 @@ export const ClaimItemsResponseSchema: GenMessage<ClaimItemsResponse> = /*@__PUR
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 1);
 
 /**
- * TenantLease is the hold on one tenant's mailbox.
+ * TenantLease is the lease on one tenant's mailbox.
  *
  * @generated from message mailmesh.ingest.v1.TenantLease
  */
@@ -117,7 +117,7 @@ export type TenantLease = Message<"mailmesh.ingest.v1.TenantLease"> & {
   fence: bigint;
 
   /**
-   * lease_expires_at is when the hold ends by itself.
+   * lease_expires_at is when the lease ends by itself.
    *
    * @generated from field: google.protobuf.Timestamp lease_expires_at = 3;
    */
@@ -194,7 +194,7 @@ export const ExtendLeaseRequestSchema: GenMessage<ExtendLeaseRequest> = /*@__PUR
  */
 export type ExtendLeaseResponse = Message<"mailmesh.ingest.v1.ExtendLeaseResponse"> & {
   /**
-   * lease_expires_at is when the hold ends by itself.
+   * lease_expires_at is when the lease ends by itself.
    *
    * @generated from field: google.protobuf.Timestamp lease_expires_at = 1;
    */
@@ -229,14 +229,14 @@ export type AckItemsRequest = Message<"mailmesh.ingest.v1.AckItemsRequest"> & {
   fence: bigint;
 
   /**
-   * item_ids are the items, 500 at most. Empty only ends the hold.
+   * item_ids are the items, 500 at most. Empty only ends the lease.
    *
    * @generated from field: repeated string item_ids = 3;
    */
   itemIds: string[];
 
   /**
-   * keep_lease keeps the hold for the items that remain. Otherwise the last acknowledgement ends it.
+   * keep_lease keeps the lease for the items that remain. Otherwise the last acknowledgement ends it.
    *
    * @generated from field: bool keep_lease = 4;
    */

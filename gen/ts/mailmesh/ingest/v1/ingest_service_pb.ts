@@ -172,7 +172,7 @@ export const ReceiveGmailPushResponseSchema: GenMessage<ReceiveGmailPushResponse
   messageDesc(file_mailmesh_ingest_v1_ingest_service, 5);
 
 /**
- * IngestService takes what the providers push. A 2xx means that it is committed; 503 asks the provider to come again.
+ * IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
  * Nothing in an answer tells whether a subscription exists.
  *
  * @generated from service mailmesh.ingest.v1.IngestService

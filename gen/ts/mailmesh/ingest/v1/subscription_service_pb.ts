@@ -89,7 +89,7 @@ export type Subscription = Message<"mailmesh.ingest.v1.Subscription"> & {
   providerSubscriptionId: string;
 
   /**
-   * expires_at is when the provider ends it unless renewed, as the provider told. Absent when polling.
+   * expires_at is when the provider ends it unless renewed, as the provider stated. Absent when polling.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 10;
    */
@@ -250,7 +250,7 @@ export const CreateSubscriptionResponseSchema: GenMessage<CreateSubscriptionResp
  */
 export type BatchCreateSubscriptionsRequest = Message<"mailmesh.ingest.v1.BatchCreateSubscriptionsRequest"> & {
   /**
-   * requests are worked in no particular order, 1000 at most.
+   * requests are processed in no particular order, 1000 at most.
    *
    * @generated from field: repeated mailmesh.ingest.v1.CreateSubscriptionRequest requests = 1;
    */
@@ -673,7 +673,7 @@ export const SubscriptionService: GenService<{
     output: typeof GetSubscriptionResponseSchema;
   },
   /**
-   * RenewSubscription renews now what would be renewed by itself; one that the provider dropped is made anew. Safe to repeat.
+   * RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
    * Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.RenewSubscription

@@ -2,7 +2,7 @@
 // @generated from file mailmesh/mail/v1/event.proto (package mailmesh.mail.v1, syntax proto3)
 /* eslint-disable */
 
-// What consumers are told: one event per change of a mail.
+// The events for consumers: one event per change of a mail.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -26,7 +26,7 @@ export const file_mailmesh_mail_v1_event: GenFile = /*@__PURE__*/
  */
 export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"> & {
   /**
-   * event_id is our UUID of the event. One change at the provider has one event id however often it is told.
+   * event_id is our UUID of the event. One change at the provider has one event id however often it is delivered.
    * Empty only inside an `InboxItem`, before the event exists.
    *
    * @generated from field: string event_id = 1;
@@ -34,7 +34,7 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   eventId: string;
 
   /**
-   * provider is "ms365" or "googlews". More will come: readers must pass over what they do not know.
+   * provider is "ms365" or "googlews". More will come: readers must skip values that they do not know.
    *
    * @generated from field: string provider = 2;
    */
@@ -67,8 +67,8 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
    * "mail.created" (the mail was first seen in what the subscriptions watch),
    * "mail.updated" (flags, categories, labels or folder changed; moves and trash are updates),
    * "mail.deleted" (it is gone for good),
-   * "mail.enriched" (an earlier event could not be given its message; here it is).
-   * More will come: readers must pass over what they do not know.
+   * "mail.enriched" (an earlier event lacked its message; this event has it).
+   * More will come: readers must skip values that they do not know.
    *
    * @generated from field: string event_type = 6;
    */

@@ -549,7 +549,7 @@ export enum ThreadReason {
   REFERENCES = 3,
 
   /**
-   * THREAD_REASON_CONVERSATION means that only the provider's conversation id told it.
+   * THREAD_REASON_CONVERSATION means that only the provider's conversation id decided.
    *
    * @generated from enum value: THREAD_REASON_CONVERSATION = 4;
    */

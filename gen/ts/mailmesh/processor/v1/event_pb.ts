@@ -2,7 +2,7 @@
 // @generated from file mailmesh/processor/v1/event.proto (package mailmesh.processor.v1, syntax proto3)
 /* eslint-disable */
 
-// What the stream carries.
+// The content of the stream.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -19,7 +19,7 @@ export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
   fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKOAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSpnCglFdmVudFZpZXcSGgoWRVZFTlRfVklFV19VTlNQRUNJRklFRBAAEhQKEEVWRU5UX1ZJRVdfQkFTSUMQARITCg9FVkVOVF9WSUVXX0JPRFkQAhITCg9FVkVOVF9WSUVXX0ZVTEwQA2IGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
 
 /**
- * Event is one entry of the stream: a change of a mail, or of a tenant. More kinds will come: readers must pass over an
+ * Event is one entry of the stream: a change of a mail, or of a tenant. More kinds will come: readers must skip an
  * event whose kind they do not know, and keep its position.
  *
  * @generated from message mailmesh.processor.v1.Event
@@ -64,7 +64,7 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event, 0);
 
 /**
- * TenantEvent is a change of a tenant's state, told to consumers.
+ * TenantEvent is a change of a tenant's state, published to consumers.
  *
  * @generated from message mailmesh.processor.v1.TenantEvent
  */

@@ -215,7 +215,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   measuredAt?: Timestamp | undefined;
 
   /**
-   * inbox_pending counts items that wait or are worked.
+   * inbox_pending counts items that wait or are being processed.
    *
    * @generated from field: int64 inbox_pending = 2;
    */

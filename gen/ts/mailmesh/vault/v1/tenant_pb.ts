@@ -130,7 +130,7 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   tokenExpiresAt?: Timestamp | undefined;
 
   /**
-   * last_refresh_error is the passing trouble of the last refresh, as a machine word. Empty after a success.
+   * last_refresh_error is the temporary failure of the last refresh, as a machine word. Empty after a success.
    *
    * @generated from field: string last_refresh_error = 16;
    */
@@ -179,8 +179,8 @@ export enum TenantStatus {
   ACTIVE = 1,
 
   /**
-   * TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a passing
-   * reason. It is worked like active.
+   * TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
+   * reason. It is processed like active.
    *
    * @generated from enum value: TENANT_STATUS_TOKEN_EXPIRED = 2;
    */
@@ -194,7 +194,7 @@ export enum TenantStatus {
   NEEDS_REAUTHORIZATION = 3,
 
   /**
-   * TENANT_STATUS_ERROR means that a person has to mend something other than the grant; `status_detail` says what.
+   * TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it.
    *
    * @generated from enum value: TENANT_STATUS_ERROR = 4;
    */

@@ -68,8 +68,8 @@ export const StartAuthorizationRequestSchema: GenMessage<StartAuthorizationReque
  */
 export type StartAuthorizationResponse = Message<"mailmesh.vault.v1.StartAuthorizationResponse"> & {
   /**
-   * authorization_url is our own address with a ticket in it: opened once, within ten minutes. Who has it can connect
-   * an account here, so it is to be treated as a secret.
+   * authorization_url is our own address with a ticket in it: opened once, within ten minutes. Everybody who has it can
+   * connect an account here, so treat it as a secret.
    *
    * @generated from field: string authorization_url = 1;
    */
@@ -155,7 +155,7 @@ export type GetAuthorizationResponse = Message<"mailmesh.vault.v1.GetAuthorizati
 
   /**
    * metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
-   * where there is one, which is "expired" for what nobody finished in time. Empty in the other states.
+   * where there is one, which is "expired" for an attempt that was not finished in time. Empty in the other states.
    *
    * @generated from field: map<string, string> metadata = 5;
    */
@@ -519,7 +519,7 @@ export type TestConnectionResponse = Message<"mailmesh.vault.v1.TestConnectionRe
   isHealthy: boolean;
 
   /**
-   * reason names the first trouble, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
+   * reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
    * TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
    *
    * @generated from field: string reason = 2;
@@ -597,7 +597,7 @@ export enum AuthorizationState {
   CONNECTED = 2,
 
   /**
-   * AUTHORIZATION_STATE_FAILED: nothing was connected, or nobody finished in time. Final.
+   * AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final.
    *
    * @generated from enum value: AUTHORIZATION_STATE_FAILED = 3;
    */
@@ -633,8 +633,8 @@ export const TenantService: GenService<{
     output: typeof StartAuthorizationResponseSchema;
   },
   /**
-   * GetAuthorization tells whoever began to connect an account how that goes, or how it ended. It is to be asked again, a second
-   * later or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+   * GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
+   * at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
    *
    * A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
    * Reasons: AUTHORIZATION_NOT_FOUND.
@@ -688,8 +688,8 @@ export const TenantService: GenService<{
     output: typeof DisableTenantResponseSchema;
   },
   /**
-   * EnableTenant switches it on again, makes its subscriptions anew and reconciles the time between. It also clears an error
-   * that was mended. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+   * EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
+   * that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.EnableTenant
    */
@@ -710,7 +710,7 @@ export const TenantService: GenService<{
     output: typeof DisconnectTenantResponseSchema;
   },
   /**
-   * TestConnection gets a token, asks the provider who it is and compares. What it finds is in the answer, not in the status
+   * TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
    * of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.TestConnection

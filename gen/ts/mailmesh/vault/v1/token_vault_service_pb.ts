@@ -215,7 +215,7 @@ export type TenantChange = Message<"mailmesh.vault.v1.TenantChange"> & {
   correlationId: string;
 
   /**
-   * is_reconnected says that a person connected the account anew: subscriptions are made again and the mailbox reconciled.
+   * is_reconnected says that a person reconnected the account: subscriptions are recreated and the mailbox reconciled.
    *
    * @generated from field: bool is_reconnected = 6;
    */
@@ -455,14 +455,14 @@ export enum TenantFault {
   MAILBOX_UNAVAILABLE = 3,
 
   /**
-   * TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: look at the tenants' addresses.
+   * TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses.
    *
    * @generated from enum value: TENANT_FAULT_ADDRESS_UNKNOWN = 4;
    */
   ADDRESS_UNKNOWN = 4,
 
   /**
-   * TENANT_FAULT_CLEARED means that the trouble reported before is over.
+   * TENANT_FAULT_CLEARED means that the failure reported before is over.
    *
    * @generated from enum value: TENANT_FAULT_CLEARED = 5;
    */
@@ -476,7 +476,7 @@ export const TenantFaultSchema: GenEnum<TenantFault> = /*@__PURE__*/
   enumDesc(file_mailmesh_vault_v1_token_vault_service, 0);
 
 /**
- * TokenVaultService lends tokens to the other services and tells them what became of tenants.
+ * TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
  *
  * @generated from service mailmesh.vault.v1.TokenVaultService
  */
