@@ -1,8 +1,9 @@
-"""The site of docs/: it builds without a warning, lists every page, and loads nothing from another host.
+"""The site of docs/: it builds without a warning, lists and finds every page, and loads nothing from another host.
 
 `python -m tools.check.site` (`make docs`) builds it into .cache/docs/site.
 """
 
+import json
 import os
 import re
 import shutil
@@ -38,7 +39,11 @@ def site() -> str:
     build()
     pages = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
     unlisted = sorted(set(pages) ^ set(listed(tomllib.loads(CONFIGURATION.read_text())["project"]["nav"])))
-    faults = [*(f"zensical.toml: nav and docs/ differ in {page}" for page in unlisted), *remote(SITE)]
+    faults = [
+        *(f"zensical.toml: nav and docs/ differ in {page}" for page in unlisted),
+        *(f"search.json: the search does not know {page}" for page in unsearchable(pages, SITE / "search.json")),
+        *remote(SITE),
+    ]
     if faults:
         raise CheckError("\n".join(faults))
     return f"{len(pages)} pages in {SITE.relative_to(ROOT)}"
@@ -58,6 +63,18 @@ def build() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise CheckError(re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr).partition("Traceback")[0])
+
+
+def unsearchable(pages: list[str], index: Path) -> list[str]:
+    """Return the pages, as paths below docs/, of which the search index holds no text."""
+    items = json.loads(index.read_text(encoding="utf-8"))["items"]
+    known = {item["location"].partition("#")[0].rstrip("/") for item in items if item["text"]}
+    return [page for page in pages if _location(page) not in known]
+
+
+def _location(page: str) -> str:
+    """Return where the site has a page, without the slash at the end."""
+    return page.removesuffix(".md").removesuffix("index").rstrip("/")
 
 
 def listed(nav: object) -> Iterator[str]:

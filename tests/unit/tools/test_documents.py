@@ -1,5 +1,6 @@
 """The checks of the pages find dead paths, pages without readers, and sites that load from other hosts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_the_pages_of_a_navigation_are_listed_at_any_depth() -> None:
     nav = [{"Home": "index.md"}, {"A": ["a.md", {"B": ["b.md"]}]}]
 
     assert ["index.md", "a.md", "b.md"] == list(site.listed(nav))
+
+
+def test_a_page_without_an_entry_in_the_search_is_reported(tmp_path: Path) -> None:
+    index = tmp_path / "search.json"
+    items = [("", "Home"), ("a/b/#part", "B"), ("a/", ""), ("c/#part", "C")]
+    index.write_text(json.dumps({"items": [{"location": place, "text": text} for place, text in items]}))
+
+    assert ["a/index.md", "d.md"] == site.unsearchable(["a/b.md", "a/index.md", "c.md", "d.md", "index.md"], index)
 
 
 @pytest.mark.parametrize(
