@@ -17,8 +17,8 @@ import asyncpg
 from bench.vault_load import Outcome, Plan
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.keyring import read_keys
-from services.token_vault.sealing import new_data_key
+from services.token_vault.keys.keyring import read_keys
+from services.token_vault.keys.sealing import new_data_key
 from stack.certificates import MeshCertificates
 from tests.programs.postgres import start_postgres
 from tests.programs.simulator import running_simulator

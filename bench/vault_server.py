@@ -12,7 +12,7 @@ from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.process import background, observed, run
 from services.meshkit.settings import load
 from services.token_vault import server
-from services.token_vault.contract import load_contract
+from services.token_vault.api_access.edge_contract import load_contract
 from services.token_vault.settings import NAME, VaultSettings
 from tests.programs.echo import echo_modules, echo_service
 

@@ -13,11 +13,11 @@ from services.meshkit.ids import new_id
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import observed, run
 from services.meshkit.settings import StoreSettings, load, reference
-from services.token_vault.api_keys import ApiKeys
+from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.audit import COMMAND
-from services.token_vault.keyring import read_keys
+from services.token_vault.keys.keyring import read_keys
+from services.token_vault.keys.rotate import KeyKeeper, Rotation
 from services.token_vault.migrate import migrations
-from services.token_vault.rotate import KeyKeeper, Rotation
 from services.token_vault.settings import NAME, RotateSettings, VaultSettings
 
 EXIT_REFUSED = 1

@@ -29,19 +29,19 @@ from services.meshkit.ids import new_id
 from services.meshkit.interceptors.caller import EDGE
 from services.meshkit.process import background
 from services.meshkit.server import MeshServer, ServerLimits
-from services.token_vault.authorize import Authorizer
-from services.token_vault.contract import EdgeContract, load_contract
+from services.token_vault.api_access.authorize import Authorizer
+from services.token_vault.api_access.edge_contract import EdgeContract, load_contract
+from services.token_vault.issuers.configured import offered_issuers
 from services.token_vault.issuers.issuer import Issuer
-from services.token_vault.issuers.offered import offered_issuers
-from services.token_vault.keyring import read_keys
+from services.token_vault.keys.keyring import read_keys
+from services.token_vault.keys.rotate import KeyKeeper
 from services.token_vault.migrate import migrations
-from services.token_vault.rotate import KeyKeeper
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
-from services.token_vault.servicers.mesh import TokenVaultServicer
 from services.token_vault.servicers.tenants import TenantServicer
+from services.token_vault.servicers.token_vault import TokenVaultServicer
 from services.token_vault.settings import NAME, VaultSettings
 from services.token_vault.vault import Means, Vault
 

@@ -8,8 +8,8 @@ import structlog
 from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.token_vault.metrics import AUDIT_PRUNED, REFRESH_LAG, TENANTS
-from services.token_vault.standing import STATUSES
-from services.token_vault.store import api_keys, audit, changes, flows, tenants, tokens
+from services.token_vault.store import api_keys, audit, authorization_flows, tenant_changes, tenants, tokens
+from services.token_vault.tokens.eligibility import STATUSES
 
 logger = structlog.get_logger(__name__)
 
@@ -39,9 +39,9 @@ class Upkeep:
         now = self.clock.now()
         async with self.database.transaction() as connection:
             pruned = {
-                "flows": await flows.prune_flows(connection, now, FLOWS_KEPT),
+                "flows": await authorization_flows.prune_flows(connection, now, FLOWS_KEPT),
                 "request_ids": await api_keys.prune_requests(connection, now, REQUEST_IDS_KEPT),
-                "changes": await changes.prune_changes(connection, now, self.changes_kept),
+                "changes": await tenant_changes.prune_changes(connection, now, self.changes_kept),
             }
         async with self.database.transaction() as connection:
             await audit.extend(connection, MONTHS_AHEAD)

@@ -8,24 +8,24 @@ import asyncpg
 from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.meshkit.loops import PeriodicLoop
-from services.token_vault.admit import Admission
-from services.token_vault.api_keys import ApiKeys, KeyChecker
+from services.token_vault.accounts.admit import Admission
+from services.token_vault.accounts.authorization_status import Reporter
+from services.token_vault.accounts.connect import Connector
+from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
+from services.token_vault.accounts.examine import Examiner
+from services.token_vault.accounts.probe import Prober
+from services.token_vault.accounts.tenant_change_feed import ChangeFeed
+from services.token_vault.accounts.tenants import Tenants
+from services.token_vault.api_access.api_keys import ApiKeys, KeyChecker
 from services.token_vault.audit import AuditLog
-from services.token_vault.connect import Connector
-from services.token_vault.custody import Custody
-from services.token_vault.disconnect import DisconnectBounds, Disconnector
-from services.token_vault.examine import Examiner
-from services.token_vault.follow import ChangeFeed
-from services.token_vault.issue import CredentialReader, Lender
 from services.token_vault.issuers.issuer import Issuer
-from services.token_vault.keyring import KeyRing
-from services.token_vault.probe import Prober
-from services.token_vault.refresh import RefreshBounds, Refresher
-from services.token_vault.refresh_ahead import RefreshAhead
-from services.token_vault.report import Reporter
-from services.token_vault.rotate import KeyKeeper
+from services.token_vault.keys.keyring import KeyRing
+from services.token_vault.keys.rotate import KeyKeeper
 from services.token_vault.settings import VaultSettings
-from services.token_vault.tenants import Tenants
+from services.token_vault.tokens.issue import CredentialReader, Lender
+from services.token_vault.tokens.refresh import RefreshBounds, Refresher
+from services.token_vault.tokens.refresh_ahead import RefreshAhead
+from services.token_vault.tokens.token_cipher import Custody
 from services.token_vault.upkeep import Upkeep
 
 _BEAT_SECONDS = 5.0

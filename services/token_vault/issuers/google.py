@@ -22,6 +22,7 @@ from services.token_vault.errors import (
     RefreshTokenMissing,
     ScopeNotGranted,
 )
+from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import (
@@ -34,7 +35,6 @@ from services.token_vault.issuers.issuer import (
     Identity,
     Tokens,
 )
-from services.token_vault.issuers.pool import BlockingPool
 
 PROVIDER = "googlews"
 _LONG_NAMES = {

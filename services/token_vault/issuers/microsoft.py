@@ -18,6 +18,7 @@ from services.token_vault.errors import (
     RefreshTokenMissing,
     ScopeNotGranted,
 )
+from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import (
@@ -30,7 +31,6 @@ from services.token_vault.issuers.issuer import (
     Identity,
     Tokens,
 )
-from services.token_vault.issuers.pool import BlockingPool
 
 PROVIDER = "ms365"
 _RESERVED = frozenset({"openid", "profile", "offline_access"})

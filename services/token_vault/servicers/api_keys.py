@@ -14,7 +14,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Role, current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
-from services.token_vault.api_keys import ApiKeys, NewKey
+from services.token_vault.api_access.api_keys import ApiKeys, NewKey
 from services.token_vault.store.api_keys import ApiKeyRow
 
 _Context = grpc.aio.ServicerContext

@@ -12,9 +12,9 @@ from mailmesh.vault.v1 import authorization_service_pb2 as pb
 from mailmesh.vault.v1.authorization_service_pb2_grpc import AuthorizationServiceServicer
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import is_id
-from services.token_vault import pages
-from services.token_vault.connect import Connector, Opened, Returned, cookie_name
-from services.token_vault.refusals import refusal
+from services.token_vault.accounts import result_pages
+from services.token_vault.accounts.connect import Connector, Opened, Returned, cookie_name
+from services.token_vault.accounts.redirect_errors import refusal
 
 _Context = grpc.aio.ServicerContext
 _MAX_CHARACTERS = 4096
@@ -41,7 +41,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         try:
             opened = await self._connector.open(request.provider, request.ticket[:_MAX_CHARACTERS])
         except MeshError as exc:
-            page = await _page(context, pages.of_ticket(exc.reason), "400")
+            page = await _page(context, result_pages.of_ticket(exc.reason), "400")
             return pb.OpenAuthorizationResponse(page=page)
         await _redirect(context, opened.url, self._cookie(opened.cookie_name, opened))
         return pb.OpenAuthorizationResponse(page=_empty())
@@ -67,7 +67,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         self, request: pb.ShowAuthorizationResultRequest, context: "_Context[Any, Any]"
     ) -> pb.ShowAuthorizationResultResponse:
         flow = await self._connector.result(request.flow_id.lower()) if is_id(request.flow_id) else None
-        return pb.ShowAuthorizationResultResponse(page=await _page(context, pages.of_flow(flow), "200"))
+        return pb.ShowAuthorizationResultResponse(page=await _page(context, result_pages.of_flow(flow), "200"))
 
     def _cookie(self, name: str, opened: Opened | None) -> str:
         """The cookie of a flow; without one, the cookie that ends it. Lax: the way back is a link from elsewhere."""
@@ -76,14 +76,14 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         return f"{name}={value}; Path={_COOKIE_PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
 
 
-async def _page(context: "_Context[Any, Any]", page: pages.Page, status: str) -> httpbody_pb2.HttpBody:
-    await context.send_initial_metadata((("x-http-status", status), *pages.HEADERS))
-    return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=pages.render(page))
+async def _page(context: "_Context[Any, Any]", page: result_pages.Page, status: str) -> httpbody_pb2.HttpBody:
+    await context.send_initial_metadata((("x-http-status", status), *result_pages.HEADERS))
+    return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=result_pages.render(page))
 
 
 async def _redirect(context: "_Context[Any, Any]", url: str, cookie: str) -> None:
     cookies = (("set-cookie", cookie),) if cookie else ()
-    await context.send_initial_metadata((("x-http-status", "302"), ("location", url), *cookies, *pages.HEADERS))
+    await context.send_initial_metadata((("x-http-status", "302"), ("location", url), *cookies, *result_pages.HEADERS))
 
 
 def _empty() -> httpbody_pb2.HttpBody:

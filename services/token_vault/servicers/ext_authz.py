@@ -19,7 +19,7 @@ from typing_extensions import override
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER
 from services.meshkit.status import to_status
-from services.token_vault.authorize import Allowed, Authorizer
+from services.token_vault.api_access.authorize import Allowed, Authorizer
 
 _Context = grpc.aio.ServicerContext
 _REST_MARK = "x-envoy-original-path"

@@ -13,12 +13,12 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
-from services.token_vault.connect import Connector
-from services.token_vault.disconnect import Disconnector
-from services.token_vault.probe import Prober
-from services.token_vault.report import Reporter
+from services.token_vault.accounts.authorization_status import Reporter
+from services.token_vault.accounts.connect import Connector
+from services.token_vault.accounts.disconnect import Disconnector
+from services.token_vault.accounts.probe import Prober
+from services.token_vault.accounts.tenants import NAME_CHARACTERS, Tenants
 from services.token_vault.store.tenants import Scope, TenantFilter, status_name, tenant_message
-from services.token_vault.tenants import NAME_CHARACTERS, Tenants
 
 _Context = grpc.aio.ServicerContext
 _NOTE_CHARACTERS = 500

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.token_vault.sealing import WrappedKey
+from services.token_vault.keys.sealing import WrappedKey
 from services.token_vault.tables import key_encryption_keys, processes, tenant_keys, writing_key
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailmesh.vault.v1 import tenant_pb2
 from services.token_vault.errors import TenantNotFound
-from services.token_vault.store.changes import record_change
+from services.token_vault.store.tenant_changes import record_change
 from services.token_vault.tables import tenant_tokens, tenants
 
 ACTIVE = "active"

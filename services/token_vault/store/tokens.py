@@ -13,7 +13,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.token_vault.sealing import WrappedKey
+from services.token_vault.keys.sealing import WrappedKey
 from services.token_vault.store.audit import Entry, entry_columns
 from services.token_vault.store.tenants import ACTIVE, DISABLED, ERROR, TenantRow, tenant_row
 from services.token_vault.tables import tenant_keys, tenant_tokens, tenants

@@ -12,8 +12,8 @@ from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmTenantReleaseReques
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.keyring import read_keys
-from services.token_vault.sealing import new_data_key
+from services.token_vault.keys.keyring import read_keys
+from services.token_vault.keys.sealing import new_data_key
 from stack.blocking import run_blocking
 from stack.certificates import MeshCertificates
 from stack.programs.postgres import BINARIES

@@ -12,8 +12,8 @@ from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.meshkit.ids import is_id
 from services.token_vault.errors import CursorInvalid
-from services.token_vault.store import changes
-from services.token_vault.store.changes import ChangeRow
+from services.token_vault.store import tenant_changes
+from services.token_vault.store.tenant_changes import ChangeRow
 from services.token_vault.store.tenants import TenantRow, status_number, tenant_message, tenants_after
 
 _POLL = 0.2
@@ -86,7 +86,7 @@ class ChangeFeed:
     async def _beginning(self) -> Cursor:
         """All tenants as they are now, then what changed since this moment: nothing in between is missed."""
         async with self._database.reading() as connection:
-            return Cursor(await changes.current_position(connection), "")
+            return Cursor(await tenant_changes.current_position(connection), "")
 
     async def _answer(self, place: Cursor, limit: int) -> pb.ListTenantChangesResponse:
         if place.snapshot_after is None and await self._is_lost(place):
@@ -94,7 +94,7 @@ class ChangeFeed:
         if place.snapshot_after is not None:
             return await self._snapshot(place, place.snapshot_after, limit)
         async with self._database.reading() as connection:
-            found = await changes.changes_after(connection, place.position, limit + 1)
+            found = await tenant_changes.changes_after(connection, place.position, limit + 1)
         given = found[:limit]
         behind = given[-1].position if given else place.position
         return pb.ListTenantChangesResponse(
@@ -106,8 +106,8 @@ class ChangeFeed:
     async def _is_lost(self, place: Cursor) -> bool:
         """Tells whether changes behind the place are pruned, or the log is another one than the place is from."""
         async with self._database.reading() as connection:
-            current = await changes.current_position(connection)
-            oldest = await changes.oldest_position(connection)
+            current = await tenant_changes.current_position(connection)
+            oldest = await tenant_changes.oldest_position(connection)
         if place.position > current:
             return True
         return place.position < current and (oldest is None or place.position < oldest - 1)

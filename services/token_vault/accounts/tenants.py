@@ -3,9 +3,8 @@
 from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.meshkit.errors import FieldInvalid
+from services.token_vault.accounts.probe import healthy
 from services.token_vault.audit import actor
-from services.token_vault.probe import healthy
-from services.token_vault.standing import refusal
 from services.token_vault.store import audit
 from services.token_vault.store.tenants import (
     ACTIVE,
@@ -20,6 +19,7 @@ from services.token_vault.store.tenants import (
     get_tenant,
     list_tenants,
 )
+from services.token_vault.tokens.eligibility import refusal
 
 NAME_CHARACTERS = 200
 

@@ -5,8 +5,8 @@ import structlog
 from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.token_vault.metrics import SEALS_BROKEN
-from services.token_vault.standing import SEAL_BROKEN
 from services.token_vault.store.tenants import ACTIVE, ERROR, change_tenant, get_tenant
+from services.token_vault.tokens.eligibility import SEAL_BROKEN
 
 logger = structlog.get_logger(__name__)
 

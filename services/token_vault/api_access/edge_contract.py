@@ -48,7 +48,7 @@ def load_contract() -> EdgeContract:
 
 
 def _path() -> Path:
-    repository = Path(__file__).resolve().parents[2] / "gen" / _NAME
+    repository = Path(__file__).resolve().parents[3] / "gen" / _NAME
     installed = Path(access_pb2.__file__).parents[2] / _NAME
     for path in (repository, installed):
         if path.is_file():

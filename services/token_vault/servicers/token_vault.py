@@ -15,14 +15,14 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
-from services.token_vault.api_keys import ApiKeys
-from services.token_vault.disconnect import Disconnector
-from services.token_vault.follow import ChangeFeed
-from services.token_vault.issue import DEFAULT_SECONDS, Lender, Wanted
+from services.token_vault.accounts.disconnect import Disconnector
+from services.token_vault.accounts.probe import Fault, Prober
+from services.token_vault.accounts.tenant_change_feed import ChangeFeed
+from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
-from services.token_vault.probe import Fault, Prober
 from services.token_vault.store import audit, tenants, tokens
 from services.token_vault.store.tenants import tenant_message
+from services.token_vault.tokens.issue import DEFAULT_SECONDS, Lender, Wanted
 
 _Context = grpc.aio.ServicerContext
 _MAX_WAIT_SECONDS = 30

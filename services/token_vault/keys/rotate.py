@@ -16,8 +16,8 @@ from services.meshkit.db import Database
 from services.meshkit.settings import SettingsError
 from services.token_vault.audit import COMMAND
 from services.token_vault.errors import KeyRetiring, KeyUnavailable, SealBroken
-from services.token_vault.keyring import KeyRing
-from services.token_vault.sealing import WrappedKey, bound_to, open_with, rewrap, seal_with
+from services.token_vault.keys.keyring import KeyRing
+from services.token_vault.keys.sealing import WrappedKey, bound_to, open_with, rewrap, seal_with
 from services.token_vault.store import audit, encryption_keys
 
 logger = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ import pytest
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
 from services.token_vault.errors import KeyUnavailable
-from services.token_vault.keyring import KeyRing, read_keys
+from services.token_vault.keys.keyring import KeyRing, read_keys
 
 KEY = bytes(range(32))
 STANDARD = base64.b64encode(KEY).decode()

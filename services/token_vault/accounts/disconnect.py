@@ -10,12 +10,11 @@ from services.meshkit.db import Database
 from services.meshkit.errors import MeshError
 from services.meshkit.loops import for_each
 from services.token_vault.audit import ITSELF, actor
-from services.token_vault.custody import Custody
 from services.token_vault.errors import KeyUnavailable, SealBroken
-from services.token_vault.issue import CredentialReader
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.metrics import DISCONNECTS
 from services.token_vault.store import audit, tokens
+from services.token_vault.store.due_tenants import disconnecting
 from services.token_vault.store.tenants import (
     DISCONNECTED,
     DISCONNECTING,
@@ -25,7 +24,8 @@ from services.token_vault.store.tenants import (
     get_tenant,
 )
 from services.token_vault.store.tokens import Credential
-from services.token_vault.store.upkeep import disconnecting
+from services.token_vault.tokens.issue import CredentialReader
+from services.token_vault.tokens.token_cipher import Custody
 
 logger = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.token_vault.errors import AuthorizationNotFound, FlowStateInvalid
-from services.token_vault.store import flows
-from services.token_vault.store.flows import FlowRow
+from services.token_vault.store import authorization_flows
+from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import Scope
 
 PENDING = "pending"
@@ -60,7 +60,7 @@ class Reporter:
                 scope has limits: such a key connects no new account.
         """
         async with self.database.reading() as connection:
-            flow = await flows.get_flow(connection, flow_id)
+            flow = await authorization_flows.get_flow(connection, flow_id)
         if flow is None or (scope is not None and flow.tenant_id not in scope):
             raise AuthorizationNotFound(resource=flow_id, metadata={"flow_id": flow_id})
         return report_of(flow, self.clock.now())
@@ -68,11 +68,11 @@ class Reporter:
 
 def report_of(flow: FlowRow, now: datetime) -> Report:
     """Tells how an attempt goes at a time. What nobody finishes in time has failed, though nobody wrote that down."""
-    if flow.step == flows.CONNECTED:
+    if flow.step == authorization_flows.CONNECTED:
         return Report(flow.flow_id, CONNECTED, flow.expires_at, tenant_id=flow.tenant_id or "")
-    if flow.step == flows.FAILED:
+    if flow.step == authorization_flows.FAILED:
         return _failed(flow, flow.reason, flow.detail)
-    life = _EXCHANGE_LIFE if flow.step == flows.EXCHANGING else timedelta()
+    life = _EXCHANGE_LIFE if flow.step == authorization_flows.EXCHANGING else timedelta()
     if flow.expires_at + life <= now:
         return _failed(flow, FlowStateInvalid.reason, "expired")
     return Report(flow.flow_id, PENDING, flow.expires_at)

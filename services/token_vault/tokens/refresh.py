@@ -17,13 +17,13 @@ from services.meshkit.db import Database
 from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import ITSELF
-from services.token_vault.custody import Custody
 from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
 from services.token_vault.issuers.issuer import GrantError, Issuer, Tokens
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
-from services.token_vault.reauthorization import mark_grant_broken
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.tokens import Credential, SealedTokens
+from services.token_vault.tokens.reauthorization import mark_grant_broken
+from services.token_vault.tokens.token_cipher import Custody
 
 logger = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.errors import SealBroken
-from services.token_vault.keyring import KeyRing
+from services.token_vault.keys.keyring import KeyRing
 
 KEY_BYTES = 32
 _VERSION = b"\x01"

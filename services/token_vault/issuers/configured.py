@@ -2,13 +2,13 @@
 
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
+from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
 from services.token_vault.issuers.google import GoogleIssuer, GoogleSettings
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi, trust
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.issuers.microsoft import PROVIDER as MICROSOFT
 from services.token_vault.issuers.microsoft import MicrosoftIssuer, MicrosoftSettings
-from services.token_vault.issuers.pool import BlockingPool
 from services.token_vault.settings import VaultSettings
 
 

@@ -5,7 +5,7 @@ import hashlib
 import html
 from dataclasses import dataclass
 
-from services.token_vault.store.flows import CONNECTED, EXCHANGING, FAILED, FlowRow
+from services.token_vault.store.authorization_flows import CONNECTED, EXCHANGING, FAILED, FlowRow
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:12vh auto;max-width:34rem;padding:0 1.5rem;color:#1d1d1f}"

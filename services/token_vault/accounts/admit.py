@@ -8,12 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.meshkit.clock import Clock
 from services.meshkit.db import Database
 from services.meshkit.ids import new_id
-from services.token_vault.custody import Custody
 from services.token_vault.errors import AccountMismatch, RefreshTokenMissing, SealBroken, TenantDisconnected
 from services.token_vault.issuers.issuer import Account, Grant
-from services.token_vault.sealing import DataKey, new_data_key, unwrap
-from services.token_vault.store import audit, encryption_keys, flows, tokens
-from services.token_vault.store.flows import FlowRow
+from services.token_vault.keys.sealing import DataKey, new_data_key, unwrap
+from services.token_vault.store import audit, authorization_flows, encryption_keys, tokens
+from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import (
     ACTIVE,
     DISCONNECTING,
@@ -23,6 +22,7 @@ from services.token_vault.store.tenants import (
     find_account,
     insert_tenant,
 )
+from services.token_vault.tokens.token_cipher import Custody
 
 _NAME_CHARACTERS = 200
 
@@ -136,7 +136,9 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
 async def _write_down(
     connection: AsyncConnection, flow: FlowRow, tenant: TenantRow, now: datetime, *, is_reconnect: bool
 ) -> None:
-    await flows.end_flow(connection, flow.flow_id, step=flows.CONNECTED, tenant_id=tenant.tenant_id)
+    await authorization_flows.end_flow(
+        connection, flow.flow_id, step=authorization_flows.CONNECTED, tenant_id=tenant.tenant_id
+    )
     action = "tenant.reconnect" if is_reconnect else "tenant.connect"
     facts = {"flow_id": flow.flow_id, "started_by": flow.started_by, "scopes": " ".join(tenant.scopes or ())}
     entry = audit.Entry(f"browser:{flow.flow_id}", action, now, tenant_id=tenant.tenant_id, detail=facts)

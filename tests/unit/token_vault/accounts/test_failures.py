@@ -4,14 +4,14 @@ import google.auth.exceptions
 import pytest
 
 from services.meshkit.errors import MeshError
-from services.token_vault import pages
+from services.token_vault.accounts import result_pages
+from services.token_vault.accounts.redirect_errors import refusal
 from services.token_vault.errors import FlowFailed
 from services.token_vault.issuers import google as google_issuer
 from services.token_vault.issuers import microsoft
 from services.token_vault.issuers.http import retry_after, trouble
 from services.token_vault.issuers.issuer import ADMIN_CONSENT, GrantError
-from services.token_vault.reauthorization import sentence
-from services.token_vault.refusals import refusal
+from services.token_vault.tokens.reauthorization import sentence
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ def test_every_way_to_fail_has_words_of_its_own() -> None:
     reasons = {error.reason for error in FlowFailed.__subclasses__()}
     reasons |= {"SCOPE_NOT_GRANTED", "PROVIDER_UNAVAILABLE", "TENANT_DISCONNECTED", "INSTALLATION_MISCONFIGURED"}
 
-    titles = {reason: pages.of_failure(reason).title for reason in reasons}
+    titles = {reason: result_pages.of_failure(reason).title for reason in reasons}
 
     assert len(reasons) == len(set(titles.values()))
-    assert pages._OUR_TROUBLE.title not in titles.values()
+    assert result_pages._OUR_TROUBLE.title not in titles.values()
 
 
 def test_a_page_escapes_what_it_shows() -> None:
-    page = pages.render(pages.of_failure("SCOPE_NOT_GRANTED", "<script>alert(1)</script>")).decode()
+    page = result_pages.render(result_pages.of_failure("SCOPE_NOT_GRANTED", "<script>alert(1)</script>")).decode()
 
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

@@ -14,10 +14,10 @@ from services.token_vault.errors import (
     ScopeNotGranted,
     TenantNeedsReauthorization,
 )
-from services.token_vault.issue import Lender
 from services.token_vault.issuers.issuer import TOKEN_REJECTED, Account, GrantError, Issuer
-from services.token_vault.reauthorization import sentence
 from services.token_vault.store.tenants import ACTIVE, ERROR, TenantRow
+from services.token_vault.tokens.issue import Lender
+from services.token_vault.tokens.reauthorization import sentence
 
 _MINIMUM_SECONDS = 60
 _CODES = {"FAILED_PRECONDITION", "DATA_LOSS"}

@@ -10,12 +10,12 @@ from services.meshkit.db import Database
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.loops import for_each
+from services.token_vault.accounts.examine import Examiner, Finding
 from services.token_vault.audit import ITSELF, actor
-from services.token_vault.examine import Examiner, Finding
 from services.token_vault.metrics import PROBES
 from services.token_vault.store import audit
+from services.token_vault.store.due_tenants import claim_probes, schedule_probe, schedule_probes_of
 from services.token_vault.store.tenants import ACTIVE, ERROR, Scope, TenantRow, change_tenant, get_tenant
-from services.token_vault.store.upkeep import claim_probes, schedule_probe, schedule_probes_of
 
 logger = structlog.get_logger(__name__)
 

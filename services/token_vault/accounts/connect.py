@@ -27,7 +27,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
-from services.token_vault.admit import Admission, Admitted
+from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.errors import (
     AccountMismatch,
     AdminConsentNeeded,
@@ -40,10 +40,10 @@ from services.token_vault.errors import (
     TenantDisconnected,
 )
 from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Grant, GrantError, Issuer
+from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.metrics import FLOWS
-from services.token_vault.sealing import bound_to, open_with, seal_with
-from services.token_vault.store import audit, flows
-from services.token_vault.store.flows import FlowRow
+from services.token_vault.store import audit, authorization_flows
+from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import DISCONNECTING, get_tenant
 
 logger = structlog.get_logger(__name__)
@@ -142,7 +142,7 @@ class Connector:
             login_hint=login_hint,
             display_name=display_name,
             started_by=f"key:{caller.key_id}",
-            step=flows.STARTED,
+            step=authorization_flows.STARTED,
             ticket_digest=digest(ticket),
             browser_digest=None,
             state_digest=None,
@@ -155,7 +155,7 @@ class Connector:
         )
         facts = {"flow_id": flow_id, "provider": provider}
         async with self._database.transaction() as connection:
-            await flows.insert_flow(connection, flow)
+            await authorization_flows.insert_flow(connection, flow)
             entry = audit.Entry(flow.started_by, "authorization.start", now, tenant_id=tenant_id, detail=facts)
             await audit.append(connection, entry)
         url = f"{self._public_url}/auth/oauth/{provider}/authorize?ticket={quote(ticket)}"
@@ -170,15 +170,15 @@ class Connector:
         """
         now = self._clock.now()
         async with self._database.reading() as connection:
-            flow = await flows.flow_of_ticket(connection, digest(ticket))
+            flow = await authorization_flows.flow_of_ticket(connection, digest(ticket))
         if flow is None or flow.provider != provider:
             raise invalid("unknown")
-        if flow.step != flows.STARTED or flow.expires_at <= now:
-            raise invalid("used" if flow.step != flows.STARTED else "expired")
+        if flow.step != authorization_flows.STARTED or flow.expires_at <= now:
+            raise invalid("used" if flow.step != authorization_flows.STARTED else "expired")
         state, browser = Secret(secrets.token_urlsafe(_SECRET_BYTES)), Secret(secrets.token_urlsafe(_SECRET_BYTES))
         begun = await self._issuer(provider).begin(state, flow.login_hint)
         async with self._database.transaction() as connection:
-            is_ours = await flows.open_flow(
+            is_ours = await authorization_flows.open_flow(
                 connection,
                 flow.flow_id,
                 now,
@@ -198,7 +198,9 @@ class Connector:
             The id of the flow, whose result page says how it went. Empty when there is no such flow.
         """
         async with self._database.reading() as connection:
-            flow = await flows.flow_of_state(connection, digest(returned.state)) if returned.state else None
+            flow = (
+                await authorization_flows.flow_of_state(connection, digest(returned.state)) if returned.state else None
+            )
         if flow is None or flow.provider != returned.provider:
             FLOWS.labels(self._known(returned.provider), "unknown").inc()
             return ""
@@ -207,7 +209,7 @@ class Connector:
             # Somebody else's browser: the flow stays as it is for its own.
             FLOWS.labels(flow.provider, "other_browser").inc()
             return ""
-        if flow.step != flows.OPENED:
+        if flow.step != authorization_flows.OPENED:
             await self._note_failure(flow, invalid("used"), is_end=False)
             return ""
         await self._finish(flow, returned, browser)
@@ -216,7 +218,7 @@ class Connector:
     async def result(self, flow_id: str) -> FlowRow | None:
         """Reads how a flow went."""
         async with self._database.reading() as connection:
-            return await flows.get_flow(connection, flow_id)
+            return await authorization_flows.get_flow(connection, flow_id)
 
     async def _finish(self, flow: FlowRow, returned: Returned, browser: str) -> None:
         try:
@@ -237,7 +239,7 @@ class Connector:
         if flow.expires_at <= now:
             raise invalid("expired")
         async with self._database.transaction() as connection:
-            return await flows.begin_exchange(connection, flow.flow_id, now)
+            return await authorization_flows.begin_exchange(connection, flow.flow_id, now)
 
     async def _admitted(self, flow: FlowRow, returned: Returned, browser: str) -> Admitted:
         if returned.refusal is not None:
@@ -275,8 +277,12 @@ class Connector:
         entry = audit.Entry(f"browser:{flow.flow_id}", "tenant.connect", now, error.reason, flow.tenant_id or "", facts)
         async with self._database.transaction() as connection:
             if is_end:
-                await flows.end_flow(
-                    connection, flow.flow_id, step=flows.FAILED, reason=error.reason, detail=_detail(error)
+                await authorization_flows.end_flow(
+                    connection,
+                    flow.flow_id,
+                    step=authorization_flows.FAILED,
+                    reason=error.reason,
+                    detail=_detail(error),
                 )
             await audit.append(connection, entry)
 

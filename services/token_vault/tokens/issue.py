@@ -14,7 +14,6 @@ from services.meshkit.db import Database, store_errors
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.audit import AuditLog
-from services.token_vault.custody import Custody
 from services.token_vault.errors import (
     MinimumSecondsTooLarge,
     ProviderUnknown,
@@ -25,13 +24,14 @@ from services.token_vault.errors import (
 from services.token_vault.grouped import Grouped
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.metrics import TOKENS_ISSUED
-from services.token_vault.refresh import Refresher, is_newest
-from services.token_vault.seals import report_broken_seal
-from services.token_vault.standing import require_standing
 from services.token_vault.store import audit
 from services.token_vault.store.audit import Entry
 from services.token_vault.store.tenants import ACTIVE, DISCONNECTING, TenantRow
 from services.token_vault.store.tokens import Credential, append_unchanged, read_many
+from services.token_vault.tokens.broken_seals import report_broken_seal
+from services.token_vault.tokens.eligibility import require_standing
+from services.token_vault.tokens.refresh import Refresher, is_newest
+from services.token_vault.tokens.token_cipher import Custody
 
 DEFAULT_SECONDS = 300
 MAXIMUM_SECONDS = 1800

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.meshkit.errors import ApiKeyInvalid, MeshError, RoleTooLow
 from services.meshkit.identity.caller import ALL_TENANTS, Role
-from services.token_vault.api_keys import KeyChecker
+from services.token_vault.api_access.api_keys import KeyChecker
 from services.token_vault.errors import RouteNotFound
 from services.token_vault.metrics import API_KEY_CHECKS
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from services.meshkit.secret import Secret
 from services.token_vault.errors import SealBroken
 from services.token_vault.issuers.issuer import Tokens
-from services.token_vault.keyring import KeyRing
-from services.token_vault.sealing import DataKey, unwrap
+from services.token_vault.keys.keyring import KeyRing
+from services.token_vault.keys.sealing import DataKey, unwrap
 from services.token_vault.store.tokens import Credential, NewTokens, SealedTokens
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a field

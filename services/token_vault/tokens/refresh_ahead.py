@@ -12,9 +12,9 @@ from services.meshkit.db import Database, store_errors
 from services.meshkit.errors import MeshError
 from services.meshkit.loops import for_each
 from services.token_vault.errors import SealBroken
-from services.token_vault.refresh import Refresher
-from services.token_vault.seals import report_broken_seal
 from services.token_vault.store.tokens import Credential, claim_due
+from services.token_vault.tokens.broken_seals import report_broken_seal
+from services.token_vault.tokens.refresh import Refresher
 
 logger = structlog.get_logger(__name__)
 

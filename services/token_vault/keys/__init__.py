@@ -1,0 +1,1 @@
+"""Key-encryption keys and data keys: load, check and rotate them, and seal with them."""
