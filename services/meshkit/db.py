@@ -1,29 +1,36 @@
-"""PostgreSQL: a bounded engine for SQLAlchemy, a bounded raw pool for hot paths, one translation of what goes wrong.
+"""PostgreSQL: a bounded pool of asyncpg connections, and one translation of its failures.
 
-    async with Database.open(settings.database_url, "echo") as database:
-        async with database.transaction() as connection:
-            await connection.execute(...)
+    from services.meshkit import db
 
-Connections are given back before anything outside of the database is waited for: a `transaction()` never spans a
-call to another service.
+    async with db.open_pool(settings.database_url, "echo") as pool:
+        async with db.transaction(pool) as connection:
+            await connection.execute("UPDATE echo.things SET name = $2 WHERE id = $1", 7, "seven")
+
+Stores are modules of functions that take such a connection first. A connection goes back to its pool before the process
+waits for anything outside of the database: a `transaction()` never spans a call to another service.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-from sqlalchemy import URL, text
+from sqlalchemy import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.meshkit.errors import Conflict, StoreUnavailable
 from services.meshkit.secret import Secret
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""A connection as stores take it. The proxy that a pool lends passes everything on to one of these."""
+
+ACQUIRE_SECONDS = 2.0
+"""How long a caller waits for a free connection of a pool, connecting included."""
 
 _AWAY = ("08", "53", "57", "58", "25006")
 """SQLSTATE: connection, resources, operator's intervention (cancelled and timed out too), system; a standby."""
@@ -45,7 +52,7 @@ class DatabaseLimits:
     """
 
     connections: int = 10
-    wait_seconds: float = 2.0
+    wait_seconds: float = ACQUIRE_SECONDS
     statement_seconds: float = 10.0
     lock_seconds: float = 5.0
     idle_transaction_seconds: float = 30.0
@@ -61,77 +68,15 @@ class DatabaseLimits:
         }
 
 
-class Database:
-    """A bounded SQLAlchemy engine whose failures are `StoreUnavailable` or `Conflict`.
-
-    Args:
-        engine: Made by `Database.open`.
-    """
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls, url: Secret, application: str, limits: DatabaseLimits | None = None
-    ) -> AsyncIterator["Database"]:
-        """Opens the engine and closes it behind the block. Connections are made as they are needed.
-
-        Args:
-            url: `postgresql://user:password@host:port/name`, `?host=/folder` for a unix socket.
-            application: Shown in `pg_stat_activity`.
-            limits: Bounds.
-        """
-        engine = make_engine(url, application, limits or DatabaseLimits())
-        try:
-            yield cls(engine)
-        finally:
-            await engine.dispose()
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Runs the block in a transaction: committed behind it, rolled back when it raises.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow; nothing of the block is certain to have happened.
-            Conflict: Another transaction was in the way; repeating the block makes sense.
-        """
-        with store_errors():
-            async with self.engine.begin() as connection:
-                yield connection
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Gives a connection whose statements each stand alone, for reads that need no common snapshot.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        with store_errors():
-            async with self.engine.connect() as connection:
-                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-
-    async def ping(self) -> None:
-        """Asks for an answer.
-
-        Raises:
-            StoreUnavailable: There is none.
-        """
-        async with self.reading() as connection:
-            await connection.execute(text("SELECT 1"))
-
-
 @asynccontextmanager
-async def open_pool(
-    url: Secret, application: str, limits: DatabaseLimits | None = None
-) -> "AsyncIterator[asyncpg.Pool[asyncpg.Record]]":
-    """Opens a raw asyncpg pool for a hot path and closes it behind the block; put `store_errors()` around its use.
+async def open_pool(url: Secret, application: str, limits: DatabaseLimits | None = None) -> AsyncIterator[Pool]:
+    """Open a pool, and close it behind the block. The pool makes its connections as callers need them.
 
     Args:
-        url: As for `Database.open`.
+        url: `postgresql://user:password@host:port/name`, `?host=/folder` for a unix socket.
         application: Shown in `pg_stat_activity`.
-        limits: Bounds; `pool.acquire(timeout=limits.wait_seconds)` is the caller's to say.
+        limits: Bounds. `connection` and `transaction` wait for a free connection; direct use of the pool needs
+            `store_errors()` around it and `pool.acquire(timeout=...)`.
 
     Raises:
         StoreUnavailable: PostgreSQL cannot be reached.
@@ -152,8 +97,61 @@ async def open_pool(
         await _close(pool)
 
 
-async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-    """Says goodbye, but not for ever: a server that is frozen never answers."""
+@asynccontextmanager
+async def connection(pool: Pool, wait_seconds: float = ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
+    """Lend a connection whose statements each stand alone, for reads that need no common snapshot.
+
+    Args:
+        pool: Source of the connection.
+        wait_seconds: For a free connection.
+
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow, or no connection is free in time.
+        Conflict: Another transaction was in the way.
+    """
+    with store_errors():
+        async with pool.acquire(timeout=wait_seconds) as lent:
+            yield cast("Connection", lent)
+
+
+@asynccontextmanager
+async def transaction(pool: Pool, wait_seconds: float = ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
+    """Run the block in a transaction: committed behind the block, rolled back when the block raises.
+
+    Args:
+        pool: Source of the connection.
+        wait_seconds: For a free connection.
+
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow. The outcome of the block is unknown.
+        Conflict: Another transaction was in the way; repeating the block makes sense.
+    """
+    with store_errors():
+        async with pool.acquire(timeout=wait_seconds) as lent, lent.transaction():
+            yield cast("Connection", lent)
+
+
+async def ping(pool: Pool) -> None:
+    """Ask the database for an answer.
+
+    Raises:
+        StoreUnavailable: The database gave none.
+    """
+    async with connection(pool) as lent:
+        await lent.execute("SELECT 1")
+
+
+def affected(status: str) -> int:
+    """Return the number of rows that a statement changed.
+
+    Args:
+        status: The statement's command tag, as `Connection.execute` returns it: "UPDATE 3", "INSERT 0 1".
+    """
+    return int(status.rpartition(" ")[2])
+
+
+async def _close(pool: Pool) -> None:
+    """Close the pool within a time limit: a frozen server never answers."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_GOODBYE_SECONDS):
             if not pool.is_closing():
@@ -161,43 +159,26 @@ async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     pool.terminate()
 
 
-def make_engine(url: Secret, application: str, limits: DatabaseLimits) -> AsyncEngine:
-    """Makes a bounded engine; whoever makes it disposes of it."""
-    return create_async_engine(
-        engine_url(url),
-        pool_size=limits.connections,
-        max_overflow=0,
-        pool_timeout=limits.wait_seconds,
-        pool_recycle=1800,
-        hide_parameters=True,
-        connect_args={
-            "timeout": limits.wait_seconds,
-            "command_timeout": limits.statement_seconds + 1,
-            "server_settings": limits.server_settings(application),
-        },
-    )
-
-
 def engine_url(url: Secret) -> URL:
-    """The URL as SQLAlchemy wants it, for asyncpg."""
+    """Return the URL as SQLAlchemy wants it, for asyncpg: migrations run on it."""
     return make_url(url.reveal()).set(drivername="postgresql+asyncpg")
 
 
 def database_name(url: Secret) -> str:
-    """The name of the database, for messages; nothing else of a URL is fit to be shown."""
+    """Return the name of the database for messages. No other part of a URL is fit for display."""
     return urlsplit(url.reveal()).path.lstrip("/") or parse_qs(urlsplit(url.reveal()).query).get("dbname", [""])[0]
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Translates what SQLAlchemy, asyncpg or the network raise inside of the block.
+    """Translate the exceptions that asyncpg, SQLAlchemy (in migrations) or the network raise inside the block.
 
-    Violated constraints and faulty statements pass as they are: the first belong to the store that knows what they
-    mean, the second are a fault of ours.
+    Violated constraints and faulty statements pass unchanged: the store knows the meaning of the first, and the second
+    are our own fault.
 
     Raises:
         StoreUnavailable: PostgreSQL is away, out of resources, or too slow.
-        Conflict: A deadlock, a serialization failure, a lock that was not had in time.
+        Conflict: A deadlock, a serialization failure, or a lock that was not free in time.
     """
     try:
         yield
@@ -206,7 +187,7 @@ def store_errors() -> Iterator[None]:
         if translated is None:
             raise
         raise translated from exc
-    except (PoolTimeoutError, OSError) as exc:  # a TimeoutError is an OSError
+    except OSError as exc:  # a TimeoutError is an OSError
         raise StoreUnavailable from exc
 
 
@@ -221,10 +202,10 @@ def _translated(exc: Exception) -> StoreUnavailable | Conflict | None:
 
 
 def _is_broken(exc: Exception) -> bool:
-    """Tells a lost connection, which has no SQLSTATE, from a wrong use of one."""
+    """Tell a lost connection, which has no SQLSTATE, from a wrong use of one."""
     if isinstance(exc, DBAPIError):
         return exc.connection_invalidated or isinstance(exc.orig, OSError)
-    # asyncpg takes a connection that broke away from whoever holds it, and says that it was given back.
+    # asyncpg takes a broken connection away from its holder, and reports that the holder released it.
     is_closed = isinstance(exc, asyncpg.InterfaceError) and any(word in str(exc) for word in ("clos", "released"))
     return is_closed or isinstance(exc, asyncpg.PostgresConnectionError)
 

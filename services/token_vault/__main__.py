@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from services.meshkit import db
 from services.meshkit.clock import SystemClock
-from services.meshkit.db import Database
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.logs import configure_logs
@@ -49,8 +49,8 @@ async def migrate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
 async def create_admin_key(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     """Makes an admin key and prints it, this once."""
     settings = _store_settings()
-    async with Database.open(settings.database_url, NAME) as database:
-        row, secret = await ApiKeys(database, SystemClock()).create_admin(arguments.name, COMMAND)
+    async with db.open_pool(settings.database_url, NAME) as pool:
+        row, secret = await ApiKeys(pool, SystemClock()).create_admin(arguments.name, COMMAND)
     print(f"API key {row.api_key_id}, role admin. It is shown this once:", file=sys.stderr)  # noqa: T201
     print(secret.reveal())  # noqa: T201 - this is what the command is for
 
@@ -60,8 +60,8 @@ async def rotate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     settings = load(RotateSettings)
     configure_logs(NAME, settings.log_level)
     ring = read_keys(settings.keys, settings.keys_file)
-    async with Database.open(settings.database_url, NAME) as database:
-        keeper = KeyKeeper(database, ring, SystemClock(), new_id(), lambda: ring)
+    async with db.open_pool(settings.database_url, NAME) as pool:
+        keeper = KeyKeeper(pool, ring, SystemClock(), new_id(), lambda: ring)
         _report(await keeper.rotate(arguments.to))
 
 

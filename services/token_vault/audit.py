@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 
-import asyncpg
-
-from services.meshkit.db import store_errors
+from services.meshkit import db
 from services.meshkit.identity.caller import current_caller
 from services.token_vault.grouped import Grouped
-from services.token_vault.store.audit import Entry, append_group
+from services.token_vault.store.audit import Entry, append
 
 ITSELF = "token-vault"
 COMMAND = "command"
 _GROUP_SIZE = 500
 _PENDING = 5000
-_WAIT_SECONDS = 2.0
 
 
 class AuditLog:
@@ -23,7 +20,7 @@ class AuditLog:
         pool: Connections of the hot path.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
         self._grouped: Grouped[Entry, None] = Grouped("audit", self._append, _GROUP_SIZE, _PENDING)
 
@@ -37,8 +34,8 @@ class AuditLog:
         await self._grouped.do(entry)
 
     async def _append(self, entries: Sequence[Entry]) -> Sequence[None]:
-        with store_errors():
-            await append_group(self._pool, entries, _WAIT_SECONDS)
+        async with db.connection(self._pool) as connection:
+            await append(connection, *entries)
         return [None] * len(entries)
 
 

@@ -20,8 +20,8 @@ from mailmesh.vault.v1 import (
     token_vault_service_pb2,
     token_vault_service_pb2_grpc,
 )
+from services.meshkit import db
 from services.meshkit.clock import Clock, SystemClock
-from services.meshkit.db import Database, DatabaseLimits, open_pool
 from services.meshkit.errors import MeshError
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
@@ -79,14 +79,14 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
     """
     ring, issuers, process_id = read_keys(settings.keys, settings.keys_file), offered_issuers(settings), new_id()
     async with (
-        Database.open(settings.database_url, NAME) as database,
-        open_pool(settings.database_url, f"{NAME} lending", DatabaseLimits(connections=6)) as pool,
+        db.open_pool(settings.database_url, NAME) as pool,
+        db.open_pool(settings.database_url, f"{NAME} lending", db.DatabaseLimits(connections=6)) as lending_pool,
     ):
         await migrations(settings.database_url).check()
-        keeper = KeyKeeper(database, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file))
+        keeper = KeyKeeper(pool, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file))
         await keeper.start()
         try:
-            yield Vault(settings, Means(clock, database, pool, ring, issuers, process_id), keeper)
+            yield Vault(settings, Means(clock, pool, lending_pool, ring, issuers, process_id), keeper)
         finally:
             await _close(issuers, keeper)
 
@@ -108,13 +108,13 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
         callers=[EDGE],
     )
     server.reflect([*contract.services, HEALTH], contract.pool)
-    server.depends_on(Dependency("postgres", vault.database.ping))
+    server.depends_on(Dependency("postgres", lambda: db.ping(vault.pool)))
     return server
 
 
 def _add_mesh(server: MeshServer, vault: Vault) -> None:
     servicer = TokenVaultServicer(
-        vault.lender, vault.feed, vault.prober, vault.disconnector, vault.api_keys, vault.database, vault.clock
+        vault.lender, vault.feed, vault.prober, vault.disconnector, vault.api_keys, vault.pool, vault.clock
     )
     server.add(
         token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server,
@@ -139,7 +139,7 @@ def _add_key_door(server: MeshServer, vault: Vault) -> None:
     )
     server.add(
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
-        AuditServicer(vault.database),
+        AuditServicer(vault.pool),
         audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
     )
 

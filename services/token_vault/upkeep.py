@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import structlog
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.token_vault.metrics import AUDIT_PRUNED, REFRESH_LAG, TENANTS
 from services.token_vault.store import api_keys, audit, authorization_flows, tenant_changes, tenants, tokens
 from services.token_vault.tokens.eligibility import STATUSES
@@ -23,13 +23,13 @@ class Upkeep:
     """Keeps tables small and gauges true.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         clock: The time.
         audit_days: How long the audit log is kept.
         changes_kept: How long the log of tenants' changes is kept.
     """
 
-    database: Database
+    pool: db.Pool
     clock: Clock
     audit_days: int
     changes_kept: timedelta
@@ -37,13 +37,13 @@ class Upkeep:
     async def prune(self) -> int:
         """Deletes what is past its time and makes the audit log's next months. For a loop."""
         now = self.clock.now()
-        async with self.database.transaction() as connection:
+        async with db.transaction(self.pool) as connection:
             pruned = {
                 "flows": await authorization_flows.prune_flows(connection, now, FLOWS_KEPT),
                 "request_ids": await api_keys.prune_requests(connection, now, REQUEST_IDS_KEPT),
                 "changes": await tenant_changes.prune_changes(connection, now, self.changes_kept),
             }
-        async with self.database.transaction() as connection:
+        async with db.transaction(self.pool) as connection:
             await audit.extend(connection, MONTHS_AHEAD)
             dropped = await audit.prune(connection, self.audit_days)
         AUDIT_PRUNED.inc(dropped)
@@ -54,7 +54,7 @@ class Upkeep:
     async def measure(self) -> int:
         """Sets the gauges. For a loop."""
         now = self.clock.now()
-        async with self.database.reading() as connection:
+        async with db.connection(self.pool) as connection:
             counts = await tenants.count_by_status(connection, now)
             since = await tokens.oldest_due(connection, now)
         for status in STATUSES | counts.keys():

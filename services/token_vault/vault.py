@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-import asyncpg
-
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.loops import PeriodicLoop
 from services.token_vault.accounts.admit import Admission
 from services.token_vault.accounts.authorization_status import Reporter
@@ -43,16 +41,16 @@ class Means:
 
     Args:
         clock: The time.
-        database: For everything but lending.
-        pool: For lending.
+        pool: For everything but lending.
+        lending_pool: For lending.
         ring: The key-encryption keys.
         issuers: By provider.
         process_id: Who this process is in claims.
     """
 
     clock: Clock
-    database: Database
-    pool: "asyncpg.Pool[asyncpg.Record]"
+    pool: db.Pool
+    lending_pool: db.Pool
     ring: KeyRing
     issuers: dict[str, Issuer]
     process_id: str
@@ -68,40 +66,38 @@ class Vault:
     """
 
     def __init__(self, settings: VaultSettings, means: Means, keeper: KeyKeeper) -> None:
-        clock, database, issuers = means.clock, means.database, means.issuers
+        clock, pool, issuers = means.clock, means.pool, means.issuers
         # A claim outlasts what the provider may take: setting up and asking, each within its own time limit.
         lease = timedelta(seconds=settings.provider_timeout_seconds * 2 + _LEASE_MARGIN_SECONDS)
-        self.clock, self.database, self.keeper = clock, database, keeper
+        self.clock, self.pool, self.keeper = clock, pool, keeper
         self.custody = Custody(means.ring, timedelta(seconds=settings.refresh_ahead_seconds))
-        self.reader = CredentialReader(means.pool)
+        self.reader = CredentialReader(means.lending_pool)
         self.refresher = Refresher(
-            database, self.reader.read, self.custody, issuers, clock, means.process_id, RefreshBounds(lease)
+            pool, self.reader.read, self.custody, issuers, clock, means.process_id, RefreshBounds(lease)
         )
-        self.audit_log = AuditLog(means.pool)
-        self.lender = Lender(database, self.reader, self.refresher, self.custody, self.audit_log, issuers, clock)
+        self.audit_log = AuditLog(means.lending_pool)
+        self.lender = Lender(pool, self.reader, self.refresher, self.custody, self.audit_log, issuers, clock)
         self.refresh_ahead = RefreshAhead(
-            means.pool, database, self.refresher, clock, means.process_id, lease, settings.refresh_concurrency
+            means.lending_pool, pool, self.refresher, clock, means.process_id, lease, settings.refresh_concurrency
         )
         self.connector = Connector(
-            database,
-            Admission(database, self.custody, clock),
+            pool,
+            Admission(pool, self.custody, clock),
             issuers,
             clock,
             settings.public_url,
             timedelta(seconds=settings.flow_seconds),
         )
-        self.reporter = Reporter(database, clock)
+        self.reporter = Reporter(pool, clock)
         self.disconnector = Disconnector(
-            database, self.reader, self.custody, issuers, clock, means.process_id, _disconnect_bounds(settings, lease)
+            pool, self.reader, self.custody, issuers, clock, means.process_id, _disconnect_bounds(settings, lease)
         )
-        self.prober = Prober(database, Examiner(self.lender, issuers, clock), clock)
-        self.tenants = Tenants(database, clock)
-        self.feed = ChangeFeed(database, clock)
-        self.api_keys = ApiKeys(database, clock)
-        self.checker = KeyChecker(database, clock, timedelta(seconds=settings.api_key_cache_seconds))
-        self.upkeep = Upkeep(
-            database, clock, settings.audit_retention_days, timedelta(days=settings.change_retention_days)
-        )
+        self.prober = Prober(pool, Examiner(self.lender, issuers, clock), clock)
+        self.tenants = Tenants(pool, clock)
+        self.feed = ChangeFeed(pool, clock)
+        self.api_keys = ApiKeys(pool, clock)
+        self.checker = KeyChecker(pool, clock, timedelta(seconds=settings.api_key_cache_seconds))
+        self.upkeep = Upkeep(pool, clock, settings.audit_retention_days, timedelta(days=settings.change_retention_days))
         self.loops = self._loops(settings)
 
     def _loops(self, settings: VaultSettings) -> tuple[PeriodicLoop, ...]:

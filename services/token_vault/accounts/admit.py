@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.ids import new_id
 from services.token_vault.errors import AccountMismatch, RefreshTokenMissing, SealBroken, TenantDisconnected
 from services.token_vault.issuers.issuer import Account, Grant
 from services.token_vault.keys.sealing import DataKey, new_data_key, unwrap
-from services.token_vault.store import audit, authorization_flows, encryption_keys, tokens
+from services.token_vault.store import audit, authorization_flows, data_keys, encryption_keys, tokens
 from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import (
     ACTIVE,
@@ -40,12 +38,12 @@ class Admission:
     """Stores tenants with their credentials: all of it or nothing.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         custody: Seals.
         clock: The time.
     """
 
-    database: Database
+    pool: db.Pool
     custody: Custody
     clock: Clock
 
@@ -55,10 +53,10 @@ class Admission:
         Raises:
             AccountMismatch: The flow is a reconnect of a tenant with another account.
             TenantDisconnected: The tenant is being disconnected right now.
-            IntegrityError: Another flow has created the tenant at the same time; calling again updates it.
+            asyncpg.UniqueViolationError: Another flow has just created the tenant; calling again updates it.
         """
         now = self.clock.now()
-        async with self.database.transaction() as connection:
+        async with db.transaction(self.pool) as connection:
             found = await find_account(connection, flow.provider, grant.identity.external_account)
             _require_same_account(flow, found)
             tenant_id = found.tenant_id if found else new_id()
@@ -74,16 +72,16 @@ class Admission:
             await _write_down(connection, flow, tenant, now, is_reconnect=found is not None)
         return Admitted(tenant, found is not None)
 
-    async def _put_tokens(self, connection: AsyncConnection, tenant_id: str, grant: Grant, now: datetime) -> None:
+    async def _put_tokens(self, connection: db.Connection, tenant_id: str, grant: Grant, now: datetime) -> None:
         refresh_token = grant.tokens.refresh_token
         if refresh_token is None:
             raise RefreshTokenMissing
         key = await self._data_key(connection, tenant_id)
         await tokens.put_tokens(connection, tenant_id, self.custody.sealed(key, grant.tokens, refresh_token, now))
 
-    async def _data_key(self, connection: AsyncConnection, tenant_id: str) -> DataKey:
+    async def _data_key(self, connection: db.Connection, tenant_id: str) -> DataKey:
         """The tenant's key; a new one where there is none or where it does not open any more."""
-        wrapped = await tokens.get_key(connection, tenant_id)
+        wrapped = await data_keys.get_key(connection, tenant_id)
         if wrapped is not None:
             try:
                 return unwrap(self.custody.ring, wrapped)
@@ -91,7 +89,7 @@ class Admission:
                 await tokens.destroy(connection, tenant_id)
         key_id = await encryption_keys.writing_key_id(connection, lock=True)
         key, wrapped = new_data_key(self.custody.ring, tenant_id, key_id)
-        await tokens.insert_key(connection, wrapped)
+        await data_keys.insert_key(connection, wrapped)
         return key
 
 
@@ -134,7 +132,7 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
 
 
 async def _write_down(
-    connection: AsyncConnection, flow: FlowRow, tenant: TenantRow, now: datetime, *, is_reconnect: bool
+    connection: db.Connection, flow: FlowRow, tenant: TenantRow, now: datetime, *, is_reconnect: bool
 ) -> None:
     await authorization_flows.end_flow(
         connection, flow.flow_id, step=authorization_flows.CONNECTED, tenant_id=tenant.tenant_id

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.token_vault.errors import AuthorizationNotFound, FlowStateInvalid
 from services.token_vault.store import authorization_flows
 from services.token_vault.store.authorization_flows import FlowRow
@@ -45,11 +45,11 @@ class Reporter:
     """Tells keys how the attempts go that they could have begun.
 
     Args:
-        database: Where attempts are kept.
+        pool: Where attempts are kept.
         clock: The time.
     """
 
-    database: Database
+    pool: db.Pool
     clock: Clock
 
     async def report(self, flow_id: str, scope: Scope) -> Report:
@@ -59,7 +59,7 @@ class Reporter:
             AuthorizationNotFound: There is none, or it is of a tenant outside of the scope, or of none yet while the
                 scope has limits: such a key connects no new account.
         """
-        async with self.database.reading() as connection:
+        async with db.connection(self.pool) as connection:
             flow = await authorization_flows.get_flow(connection, flow_id)
         if flow is None or (scope is not None and flow.tenant_id not in scope):
             raise AuthorizationNotFound(resource=flow_id, metadata={"flow_id": flow_id})

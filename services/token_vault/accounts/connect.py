@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+import asyncpg
 import structlog
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy.exc import IntegrityError
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
-from services.meshkit.db import Database
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
@@ -98,7 +98,7 @@ class Connector:
     """Connects accounts.
 
     Args:
-        database: Where flows are kept.
+        pool: Where flows are kept.
         admission: Makes tenants of accounts.
         issuers: By provider.
         clock: The time.
@@ -108,14 +108,14 @@ class Connector:
 
     def __init__(
         self,
-        database: Database,
+        pool: db.Pool,
         admission: Admission,
         issuers: dict[str, Issuer],
         clock: Clock,
         public_url: str,
         flow_life: timedelta,
     ) -> None:
-        self._database = database
+        self._pool = pool
         self._admission = admission
         self._issuers = issuers
         self._clock = clock
@@ -154,7 +154,7 @@ class Connector:
             correlation_id=correlation_id(),
         )
         facts = {"flow_id": flow_id, "provider": provider}
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await authorization_flows.insert_flow(connection, flow)
             entry = audit.Entry(flow.started_by, "authorization.start", now, tenant_id=tenant_id, detail=facts)
             await audit.append(connection, entry)
@@ -169,7 +169,7 @@ class Connector:
             ProviderUnavailable, InstallationMisconfigured: The provider could not be asked; the ticket stays good.
         """
         now = self._clock.now()
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             flow = await authorization_flows.flow_of_ticket(connection, digest(ticket))
         if flow is None or flow.provider != provider:
             raise invalid("unknown")
@@ -177,7 +177,7 @@ class Connector:
             raise invalid("used" if flow.step != authorization_flows.STARTED else "expired")
         state, browser = Secret(secrets.token_urlsafe(_SECRET_BYTES)), Secret(secrets.token_urlsafe(_SECRET_BYTES))
         begun = await self._issuer(provider).begin(state, flow.login_hint)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             is_ours = await authorization_flows.open_flow(
                 connection,
                 flow.flow_id,
@@ -197,7 +197,7 @@ class Connector:
         Returns:
             The id of the flow, whose result page says how it went. Empty when there is no such flow.
         """
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             flow = (
                 await authorization_flows.flow_of_state(connection, digest(returned.state)) if returned.state else None
             )
@@ -217,7 +217,7 @@ class Connector:
 
     async def result(self, flow_id: str) -> FlowRow | None:
         """Reads how a flow went."""
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             return await authorization_flows.get_flow(connection, flow_id)
 
     async def _finish(self, flow: FlowRow, returned: Returned, browser: str) -> None:
@@ -238,7 +238,7 @@ class Connector:
         now = self._clock.now()
         if flow.expires_at <= now:
             raise invalid("expired")
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             return await authorization_flows.begin_exchange(connection, flow.flow_id, now)
 
     async def _admitted(self, flow: FlowRow, returned: Returned, browser: str) -> Admitted:
@@ -249,7 +249,7 @@ class Connector:
         grant, account = await self._verified(flow, returned, browser)
         try:
             return await self._admission.admit(flow, grant, account)
-        except IntegrityError:
+        except asyncpg.UniqueViolationError:
             # Two flows connected the same new account at the same time: the other one was first, this is a reconnect.
             return await self._admission.admit(flow, grant, account)
 
@@ -275,7 +275,7 @@ class Connector:
         logger.info("account not connected", flow_id=flow.flow_id, reason=error.reason, detail=_detail(error))
         now, facts = self._clock.now(), {"flow_id": flow.flow_id, "detail": _detail(error)}
         entry = audit.Entry(f"browser:{flow.flow_id}", "tenant.connect", now, error.reason, flow.tenant_id or "", facts)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             if is_end:
                 await authorization_flows.end_flow(
                     connection,
@@ -288,7 +288,7 @@ class Connector:
 
     async def _checked_provider(self, caller: Caller, provider: str, tenant_id: str) -> str:
         if tenant_id:
-            async with self._database.reading() as connection:
+            async with db.connection(self._pool) as connection:
                 tenant = await get_tenant(connection, tenant_id, caller.tenants)
             if tenant.status == DISCONNECTING:
                 raise TenantDisconnected(

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import structlog
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.errors import MeshError
 from services.meshkit.loops import for_each
 from services.token_vault.audit import ITSELF, actor
@@ -14,6 +14,7 @@ from services.token_vault.errors import KeyUnavailable, SealBroken
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.metrics import DISCONNECTS
 from services.token_vault.store import audit, tokens
+from services.token_vault.store.credentials import Credential
 from services.token_vault.store.due_tenants import disconnecting
 from services.token_vault.store.tenants import (
     DISCONNECTED,
@@ -23,7 +24,6 @@ from services.token_vault.store.tenants import (
     change_tenant,
     get_tenant,
 )
-from services.token_vault.store.tokens import Credential
 from services.token_vault.tokens.issue import CredentialReader
 from services.token_vault.tokens.token_cipher import Custody
 
@@ -53,7 +53,7 @@ class Disconnector:
     """Disconnects tenants.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         reader: Reads credentials.
         custody: Opens the refresh token for the provider.
         issuers: By provider.
@@ -64,7 +64,7 @@ class Disconnector:
 
     def __init__(
         self,
-        database: Database,
+        pool: db.Pool,
         reader: CredentialReader,
         custody: Custody,
         issuers: dict[str, Issuer],
@@ -72,7 +72,7 @@ class Disconnector:
         process_id: str,
         bounds: DisconnectBounds,
     ) -> None:
-        self._database = database
+        self._pool = pool
         self._reader = reader
         self._custody = custody
         self._issuers = issuers
@@ -87,7 +87,7 @@ class Disconnector:
             TenantNotFound: There is none, or it is outside of the scope.
         """
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
             if tenant.status in {DISCONNECTING, DISCONNECTED}:
                 return tenant
@@ -102,7 +102,7 @@ class Disconnector:
             TenantNotFound: There is no such tenant.
         """
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             if tenant.status == DISCONNECTING and tenant.released_at is None:
                 told = {"released_at": now, "status_detail": "The grant is being revoked."}
@@ -115,7 +115,7 @@ class Disconnector:
             How many were worked on.
         """
         now = self._clock.now()
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             ready = await disconnecting(connection, now, now - self._bounds.release, _BATCH)
         await for_each(ready, self._go_on, at_once=_AT_ONCE)
         return len(ready)
@@ -138,7 +138,7 @@ class Disconnector:
         """Takes the claim of a refresh, so that nobody refreshes what is being revoked."""
         assert credential.tokens is not None  # noqa: S101 - the caller has looked
         version, now = credential.tokens.version, self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             return await tokens.claim(
                 connection, credential.tenant.tenant_id, version, self._process_id, now, self._bounds.lease
             )
@@ -163,19 +163,19 @@ class Disconnector:
         assert credential.tokens is not None  # noqa: S101 - the caller has looked
         tenant_id, now = credential.tenant.tenant_id, self._clock.now()
         logger.warning("revocation is put off", tenant_id=tenant_id, reason=error.reason)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await tokens.end_claim(
                 connection,
                 tenant_id,
                 credential.tokens.version,
                 self._process_id,
-                refresh_not_before=now + max(error.retry_after or timedelta(), _PAUSE),
-                last_refresh_error=error.reason,
+                error=error.reason,
+                not_before=now + max(error.retry_after or timedelta(), _PAUSE),
             )
 
     async def _destroy(self, tenant_id: str, revoked: str) -> None:
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             if tenant.status != DISCONNECTING:
                 return

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.loops import for_each
@@ -54,13 +54,13 @@ class Prober:
     """Finds out how tenants are and keeps their status true.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         examiner: Asks the provider.
         clock: The time.
     """
 
-    def __init__(self, database: Database, examiner: Examiner, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, pool: db.Pool, examiner: Examiner, clock: Clock) -> None:
+        self._pool = pool
         self._examiner = examiner
         self._clock = clock
 
@@ -71,7 +71,7 @@ class Prober:
             TenantNotFound: There is none, or it is outside of the scope.
             ProviderUnavailable, ProviderThrottled: It could not be found out.
         """
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope)
         try:
             finding = await self._examiner.examine(tenant)
@@ -90,7 +90,7 @@ class Prober:
         """
         now = self._clock.now()
         facts = {"fault": fault.reason, "provider_code": fault.provider_code[:200]}
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             await audit.append(connection, audit.Entry(actor(), "tenant.fault", now, tenant_id=tenant_id, detail=facts))
             if tenant.status != ACTIVE:
@@ -108,7 +108,7 @@ class Prober:
             TenantNotFound: There is no such tenant.
         """
         now, facts = self._clock.now(), {"fault": "cleared"}
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             if tenant.status != ERROR or tenant.status_reason not in FAULTS:
                 return tenant
@@ -121,7 +121,7 @@ class Prober:
         Returns:
             How many are going to be asked.
         """
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             return await schedule_probes_of(connection, provider, self._clock.now(), _ADDRESSES_EVERY)
 
     async def round(self) -> int:
@@ -130,13 +130,13 @@ class Prober:
         Returns:
             How many were asked about.
         """
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             due = await claim_probes(connection, self._clock.now(), _LEASE, _BATCH)
         await for_each(due, self._probe, at_once=_AT_ONCE)
         return len(due)
 
     async def _probe(self, tenant_id: str) -> None:
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None)
         try:
             finding = await self._examiner.examine(tenant)
@@ -155,7 +155,7 @@ class Prober:
     async def _learn(self, tenant_id: str, finding: Finding) -> TenantRow:
         """Takes over a new address, and clears an error that is mended."""
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             values: dict[str, object] = {}
             if finding.is_same_account and finding.address and finding.address != tenant.address:
@@ -174,11 +174,11 @@ class Prober:
         await self._schedule(tenant.tenant_id, self._clock.now() + pause, tenant.probe_failures + 1)
 
     async def _schedule(self, tenant_id: str, at: datetime | None, failures: int) -> None:
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await schedule_probe(connection, tenant_id, at, failures)
 
     async def _note(self, who: str, tenant_id: str, outcome: str) -> None:
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             entry = audit.Entry(who, "tenant.test", self._clock.now(), outcome, tenant_id)
             await audit.append(connection, entry)
 

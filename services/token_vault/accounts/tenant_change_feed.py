@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as pb
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.ids import is_id
 from services.token_vault.errors import CursorInvalid
 from services.token_vault.store import tenant_changes
@@ -56,12 +56,12 @@ class ChangeFeed:
     """The log of tenants' changes for those who follow it.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         clock: The time.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+        self._pool = pool
         self._clock = clock
 
     async def read(self, cursor: str, limit: int, wait_seconds: float) -> pb.ListTenantChangesResponse:
@@ -85,7 +85,7 @@ class ChangeFeed:
 
     async def _beginning(self) -> Cursor:
         """All tenants as they are now, then what changed since this moment: nothing in between is missed."""
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             return Cursor(await tenant_changes.current_position(connection), "")
 
     async def _answer(self, place: Cursor, limit: int) -> pb.ListTenantChangesResponse:
@@ -93,7 +93,7 @@ class ChangeFeed:
             place = await self._beginning()
         if place.snapshot_after is not None:
             return await self._snapshot(place, place.snapshot_after, limit)
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             found = await tenant_changes.changes_after(connection, place.position, limit + 1)
         given = found[:limit]
         behind = given[-1].position if given else place.position
@@ -105,7 +105,7 @@ class ChangeFeed:
 
     async def _is_lost(self, place: Cursor) -> bool:
         """Tells whether changes behind the place are pruned, or the log is another one than the place is from."""
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             current = await tenant_changes.current_position(connection)
             oldest = await tenant_changes.oldest_position(connection)
         if place.position > current:
@@ -113,7 +113,7 @@ class ChangeFeed:
         return place.position < current and (oldest is None or place.position < oldest - 1)
 
     async def _snapshot(self, place: Cursor, after: str, limit: int) -> pb.ListTenantChangesResponse:
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             rows: Sequence[TenantRow] = await tenants_after(connection, after, limit + 1)
         given, is_last = rows[:limit], len(rows) <= limit
         following = Cursor(place.position) if is_last else Cursor(place.position, given[-1].tenant_id)

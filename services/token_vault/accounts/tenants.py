@@ -1,7 +1,7 @@
 """Tenants as their operator sees them: listing, renaming, switching off and on."""
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.errors import FieldInvalid
 from services.token_vault.accounts.probe import healthy
 from services.token_vault.audit import actor
@@ -28,12 +28,12 @@ class Tenants:
     """Reads and changes tenants in the scope of who asks.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         clock: The time.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+        self._pool = pool
         self._clock = clock
 
     async def get(self, tenant_id: str, scope: Scope) -> TenantRow:
@@ -42,14 +42,14 @@ class Tenants:
         Raises:
             TenantNotFound: There is none, or it is outside of the scope.
         """
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             return await get_tenant(connection, tenant_id, scope)
 
     async def page(
         self, wanted: TenantFilter, scope: Scope, after: tuple[str, str] | None, limit: int
     ) -> list[TenantRow]:
         """Lists tenants in order, `limit` at most."""
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             return await list_tenants(connection, wanted, scope, after, limit)
 
     async def rename(self, tenant_id: str, scope: Scope, display_name: str) -> TenantRow:
@@ -62,7 +62,7 @@ class Tenants:
         if not 1 <= len(display_name) <= NAME_CHARACTERS:
             raise FieldInvalid.of("display_name", f"must have 1 to {NAME_CHARACTERS} characters")
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
             if tenant.display_name == display_name:
                 return tenant
@@ -77,7 +77,7 @@ class Tenants:
             TenantDisconnected: It is disconnected, or being disconnected.
         """
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
             if tenant.status in {DISCONNECTING, DISCONNECTED}:
                 raise refusal(tenant)
@@ -98,7 +98,7 @@ class Tenants:
             TenantNeedsReauthorization: The provider does not honour its grant.
         """
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
             if tenant.status in {DISCONNECTING, DISCONNECTED, NEEDS_REAUTHORIZATION}:
                 raise refusal(tenant)

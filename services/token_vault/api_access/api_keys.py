@@ -9,8 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.errors import ApiKeyInvalid, FieldInvalid
 from services.meshkit.identity.caller import Caller, Role
 from services.meshkit.ids import new_id
@@ -60,12 +60,12 @@ class ApiKeys:
     """Makes, lists and revokes keys.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         clock: The time.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+        self._pool = pool
         self._clock = clock
 
     async def create(self, caller: Caller, wanted: NewKey) -> tuple[ApiKeyRow, Secret | None]:
@@ -85,7 +85,7 @@ class ApiKeys:
         limits = await self._limits(caller)
         wanted = _narrowed(caller, limits, wanted)
         row, secret = _made(wanted, caller.key_id, now)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             if wanted.request_id:
                 before = await api_keys.remember_request(
                     connection, caller.key_id, wanted.request_id, wanted.content, row.api_key_id, now
@@ -103,7 +103,7 @@ class ApiKeys:
         """Makes an unlimited admin key: for the command line, where no key can ask for it yet."""
         now = self._clock.now()
         row, secret = _made(NewKey(display_name, Role.ADMIN, frozenset(), None), actor, now)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await api_keys.insert_api_key(connection, row)
             await audit.append(connection, _entry(actor, "api_key.create", row, now))
         return row, secret
@@ -113,7 +113,7 @@ class ApiKeys:
     ) -> list[ApiKeyRow]:
         """Lists keys in order, `limit` at most."""
         only_good_at = None if include_revoked else self._clock.now()
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             return await api_keys.list_api_keys(connection, scope, after, limit, only_good_at)
 
     async def revoke(self, caller: Caller, api_key_id: str) -> ApiKeyRow:
@@ -123,7 +123,7 @@ class ApiKeys:
             ApiKeyNotFound: There is none, or it is wider than the caller.
         """
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             row = await api_keys.get_api_key(connection, api_key_id)
             if row is None or not _is_within(row.scope, caller.tenants):
                 raise ApiKeyNotFound(resource=api_key_id, metadata={"api_key_id": api_key_id})
@@ -138,7 +138,7 @@ class ApiKeys:
         Raises:
             KeyRevoked: It is not.
         """
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             row = await api_keys.get_api_key(connection, api_key_id)
         if row is None or not row.is_good(self._clock.now()):
             raise KeyRevoked
@@ -146,7 +146,7 @@ class ApiKeys:
 
     async def _limits(self, caller: Caller) -> ApiKeyRow:
         """The key that asks, as it is now."""
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             row = await api_keys.get_api_key(connection, caller.key_id)
         if row is None or not row.is_good(self._clock.now()):
             raise ApiKeyInvalid
@@ -154,7 +154,7 @@ class ApiKeys:
 
     async def _repeated(self, before: tuple[bytes, str], wanted: NewKey) -> ApiKeyRow:
         digest, api_key_id = before
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             row = await api_keys.get_api_key(connection, api_key_id)
         if row is None or not hmac.compare_digest(digest, wanted.content):
             raise RequestIdReused(
@@ -167,13 +167,13 @@ class KeyChecker:
     """Tells whose key it is, many times a second. Answers are kept for seconds, in a bounded memory.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         clock: The time.
         keep: How long an answer may be reused.
     """
 
-    def __init__(self, database: Database, clock: Clock, keep: timedelta) -> None:
-        self._database = database
+    def __init__(self, pool: db.Pool, clock: Clock, keep: timedelta) -> None:
+        self._pool = pool
         self._clock = clock
         self._keep = keep
         self._cache: OrderedDict[str, tuple[datetime, ApiKeyRow | None]] = OrderedDict()
@@ -203,7 +203,7 @@ class KeyChecker:
         """
         noted = {key_id: self._used[key_id] for key_id in list(self._used)[:_NOTED_AT_ONCE]}
         if noted:
-            async with self._database.transaction() as connection:
+            async with db.transaction(self._pool) as connection:
                 await api_keys.note_used(connection, noted)
         self._used = {key_id: at for key_id, at in self._used.items() if noted.get(key_id) != at}
         return 0
@@ -213,7 +213,7 @@ class KeyChecker:
         until, row = self._cache.get(prefix, (now, None))
         if until > now:
             return row
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             row = await api_keys.find_prefix(connection, prefix)
         self._cache[prefix] = (now + self._keep, row)
         self._cache.move_to_end(prefix)

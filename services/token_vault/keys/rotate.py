@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.settings import SettingsError
 from services.token_vault.audit import COMMAND
 from services.token_vault.errors import KeyRetiring, KeyUnavailable, SealBroken
 from services.token_vault.keys.keyring import KeyRing
-from services.token_vault.keys.sealing import WrappedKey, bound_to, open_with, rewrap, seal_with
-from services.token_vault.store import audit, encryption_keys
+from services.token_vault.keys.sealing import bound_to, open_with, rewrap, seal_with
+from services.token_vault.store import audit, data_keys, encryption_keys
+from services.token_vault.store.data_keys import WrappedKey
 
 logger = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class KeyKeeper:
     """Looks after the key-encryption keys of one process.
 
     Args:
-        database: Where.
+        pool: Connections to the database.
         ring: The keys that this process has loaded.
         clock: The time.
         process_id: Who this process is.
@@ -59,9 +59,9 @@ class KeyKeeper:
     """
 
     def __init__(
-        self, database: Database, ring: KeyRing, clock: Clock, process_id: str, reread: Callable[[], KeyRing]
+        self, pool: db.Pool, ring: KeyRing, clock: Clock, process_id: str, reread: Callable[[], KeyRing]
     ) -> None:
-        self._database = database
+        self._pool = pool
         self._ring = ring
         self._clock = clock
         self._process_id = process_id
@@ -73,19 +73,19 @@ class KeyKeeper:
         Raises:
             SettingsError: A key is not the one that was used under its id, or the one to write with is not loaded.
         """
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await self._check(connection, self._ring)
             await encryption_keys.set_writing_key(connection, self._ring.first_id, only_first=True)
             await self._require_usable(connection, self._ring)
             await self._announce(connection)
-            wrapped_by = await encryption_keys.wrapped_counts(connection)
+            wrapped_by = await data_keys.wrapped_counts(connection)
         for key_id in wrapped_by.keys() - set(self._ring.ids):
             logger.warning("a needed key is not loaded", key_id=key_id, data_keys=wrapped_by[key_id])
 
     async def beat(self) -> int:
         """Takes over keys that were added or taken out, and says that the process lives. For a loop."""
         await self._adopt()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await self._announce(connection)
             await encryption_keys.prune_processes(connection, self._clock.now() - 10 * LIVE)
         return 0
@@ -94,7 +94,7 @@ class KeyKeeper:
         """Goes on with the keys at hand when the new ones cannot be used."""
         try:
             ring = self._reread()
-            async with self._database.transaction() as connection:
+            async with db.transaction(self._pool) as connection:
                 await self._require_usable(connection, ring)
                 is_changed = self._ring.adopt(ring)
         except SettingsError as exc:
@@ -103,7 +103,7 @@ class KeyKeeper:
         if is_changed:
             logger.info("keys read again", key_ids=self._ring.ids)
 
-    async def _require_usable(self, connection: AsyncConnection, ring: KeyRing) -> None:
+    async def _require_usable(self, connection: db.Connection, ring: KeyRing) -> None:
         """Locks the row that says which key is written with, so that a rotation waits until we are announced."""
         await self._check(connection, ring)
         writing = await encryption_keys.writing_key_id(connection, lock=True)
@@ -112,7 +112,7 @@ class KeyKeeper:
 
     async def stop(self) -> None:
         """Says that the process ends."""
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await encryption_keys.retire_process(connection, self._process_id)
 
     async def rotate(self, key_id: str = "") -> Rotation:
@@ -134,7 +134,7 @@ class KeyKeeper:
         await self._finish(rotation)
         return rotation
 
-    async def _check(self, connection: AsyncConnection, ring: KeyRing) -> None:
+    async def _check(self, connection: db.Connection, ring: KeyRing) -> None:
         """Compares each key with what is stored about its id; a key that is new leaves its check value."""
         known = await encryption_keys.check_values(connection)
         for key_id in ring.ids:
@@ -149,12 +149,12 @@ class KeyKeeper:
                 f"MAILMESH_VAULT_KEYS: the key {key_id} is not the one that was used under this id." for key_id in wrong
             )
 
-    async def _announce(self, connection: AsyncConnection) -> None:
+    async def _announce(self, connection: db.Connection) -> None:
         await encryption_keys.announce_process(connection, self._process_id, self._ring.ids, self._clock.now())
 
     async def _switch(self, target: str) -> None:
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await self._check(connection, self._ring)
             before = await encryption_keys.writing_key_id(connection)
             await encryption_keys.set_writing_key(connection, target)
@@ -169,8 +169,8 @@ class KeyKeeper:
     async def _rewrap_all(self, rotation: Rotation) -> None:
         after = ""
         while True:
-            async with self._database.transaction() as connection:
-                batch = await encryption_keys.keys_not_wrapped_by(connection, rotation.key_id, after, _BATCH)
+            async with db.transaction(self._pool) as connection:
+                batch = await data_keys.keys_not_wrapped_by(connection, rotation.key_id, after, _BATCH)
                 for old in batch:
                     await self._rewrap(connection, old, rotation)
             if not batch:
@@ -178,19 +178,19 @@ class KeyKeeper:
             after = batch[-1].tenant_id
             logger.info("data keys wrapped anew", key_id=rotation.key_id, so_far=rotation.rewrapped)
 
-    async def _rewrap(self, connection: AsyncConnection, old: WrappedKey, rotation: Rotation) -> None:
+    async def _rewrap(self, connection: db.Connection, old: WrappedKey, rotation: Rotation) -> None:
         try:
             new = rewrap(self._ring, old, rotation.key_id)
         except (SealBroken, KeyUnavailable) as exc:
             rotation.unopened[old.tenant_id] = exc.reason
             logger.warning("data key does not open", tenant_id=old.tenant_id, reason=exc.reason)
             return
-        rotation.rewrapped += await encryption_keys.replace_wrapped(connection, old, new)
+        rotation.rewrapped += await data_keys.replace_wrapped(connection, old, new)
 
     async def _finish(self, rotation: Rotation) -> None:
         now = self._clock.now()
-        async with self._database.transaction() as connection:
-            rotation.wrapped_by = await encryption_keys.wrapped_counts(connection)
+        async with db.transaction(self._pool) as connection:
+            rotation.wrapped_by = await data_keys.wrapped_counts(connection)
             known = await encryption_keys.check_values(connection)
             rotation.retired = tuple(sorted(known.keys() - rotation.wrapped_by.keys() - {rotation.key_id}))
             facts = {

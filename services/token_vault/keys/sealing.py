@@ -8,7 +8,6 @@ field to another column, or a wrapped key to another key-encryption key without 
 """
 
 import os
-from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,27 +16,11 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.errors import SealBroken
 from services.token_vault.keys.keyring import KeyRing
+from services.token_vault.store.data_keys import WrappedKey
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
-
-
-@dataclass(frozen=True)
-class WrappedKey:
-    """A tenant's data key as it is stored.
-
-    Args:
-        tenant_id: Whose it is.
-        data_key_id: Its own id, a UUID.
-        key_encryption_key_id: What it is wrapped by.
-        wrapped: The ciphertext.
-    """
-
-    tenant_id: str
-    data_key_id: str
-    key_encryption_key_id: str
-    wrapped: bytes = field(repr=False)
 
 
 class DataKey:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from mailmesh.vault.v1 import audit_service_pb2 as pb
 from mailmesh.vault.v1.audit_service_pb2_grpc import AuditServiceServicer
-from services.meshkit.db import Database
+from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
@@ -24,8 +24,8 @@ _ACTION = re.compile(r"[a-z0-9_.]{0,100}")
 class AuditServicer(AuditServiceServicer):
     """Answers admins about the audit log."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, pool: db.Pool) -> None:
+        self._pool = pool
         self._pages = PageTokens(columns=(is_time, is_row_id))
 
     @override
@@ -37,7 +37,7 @@ class AuditServicer(AuditServiceServicer):
         wanted = _filter(request)
         if wanted.tenant_id and scope is not None and wanted.tenant_id not in scope:
             raise TenantNotFound.of(wanted.tenant_id)
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             entries = await list_entries(connection, wanted, scope, before, size + 1)
         given = entries[:size]
         behind: Position | None = (

@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as pb
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceServicer
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.deadlines import remaining
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
@@ -45,7 +45,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         prober: Prober,
         disconnector: Disconnector,
         api_keys: ApiKeys,
-        database: Database,
+        pool: db.Pool,
         clock: Clock,
     ) -> None:
         self._lender = lender
@@ -53,7 +53,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self._prober = prober
         self._disconnector = disconnector
         self._api_keys = api_keys
-        self._database = database
+        self._pool = pool
         self._clock = clock
 
     @override
@@ -117,7 +117,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self, request: pb.GetVaultStatusRequest, context: "_Context[Any, Any]"
     ) -> pb.GetVaultStatusResponse:
         now = self._clock.now()
-        async with self._database.reading() as connection:
+        async with db.connection(self._pool) as connection:
             counts = await tenants.count_by_status(connection, now)
             _, failures = await audit.count_outcomes(connection, "token.refresh", now - timedelta(hours=1))
             since = await tokens.oldest_due(connection, now)

@@ -1,1 +1,1 @@
-"""What TokenVault keeps in PostgreSQL: one module per noun. Rows do not leave this package."""
+"""TokenVault's tables in PostgreSQL: one module per noun, SQL and the rows as frozen dataclasses."""

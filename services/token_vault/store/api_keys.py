@@ -1,16 +1,14 @@
-"""API keys, as digests, and the request ids that make creating one repeatable."""
+"""API keys, as digests, and the request ids that make the creation of a key repeatable."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
+from services.meshkit.db import Connection, affected
+from services.token_vault.store.statements import Parameters, where
 from services.token_vault.store.tenants import Scope
-from services.token_vault.tables import api_keys, request_ids, tenants
 
 
 @dataclass(frozen=True)
@@ -31,121 +29,129 @@ class ApiKeyRow:
 
     @property
     def scope(self) -> Scope:
-        """The tenants that it may see; None means all."""
+        """The tenants that the key may see; None means all."""
         return frozenset(self.tenant_ids) or None
 
     def is_good(self, now: datetime) -> bool:
-        """Tells whether it is neither revoked nor expired."""
+        """Tell whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
-async def insert_api_key(connection: AsyncConnection, key: ApiKeyRow) -> None:
-    """Adds a key."""
-    values = {column.name: getattr(key, column.name) for column in api_keys.columns}
-    await connection.execute(api_keys.insert().values(**{**values, "tenant_ids": list(key.tenant_ids)}))
+_FIELDS = tuple(field.name for field in fields(ApiKeyRow))
+_INSERT = """
+INSERT INTO vault.api_keys
+  (api_key_id, display_name, prefix, digest, role, tenant_ids, created_at, expires_at, last_used_at, revoked_at,
+   created_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+_SELECT = """
+SELECT api_key_id::text AS api_key_id, display_name, prefix, digest, role, tenant_ids::text[] AS tenant_ids,
+  created_at, expires_at, last_used_at, revoked_at, created_by
+FROM vault.api_keys
+"""
+_GET = f"{_SELECT} WHERE api_key_id = $1"
+_OF_PREFIX = f"{_SELECT} WHERE prefix = $1"
+_REVOKE = "UPDATE vault.api_keys SET revoked_at = $2 WHERE api_key_id = $1 AND revoked_at IS NULL"
+_NOTE_USED = """
+UPDATE vault.api_keys SET last_used_at = $2 WHERE api_key_id = $1 AND coalesce(last_used_at, $2) <= $2
+"""
+_KNOWN_TENANTS = "SELECT tenant_id::text AS tenant_id FROM vault.tenants WHERE tenant_id = ANY($1::uuid[])"
+_REMEMBER = """
+INSERT INTO vault.request_ids (owner, request_id, digest, result_id, created_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+"""
+_REMEMBERED = """
+SELECT digest, result_id::text AS result_id FROM vault.request_ids WHERE owner = $1 AND request_id = $2
+"""
+_PRUNE_REQUESTS = "DELETE FROM vault.request_ids WHERE created_at < $1"
 
 
-async def get_api_key(connection: AsyncConnection, api_key_id: str) -> ApiKeyRow | None:
-    """Reads a key by its id."""
-    return await _one(connection, api_keys.c.api_key_id == api_key_id)
+async def insert_api_key(connection: Connection, key: ApiKeyRow) -> None:
+    """Add a key."""
+    await connection.execute(_INSERT, *(getattr(key, name) for name in _FIELDS))
 
 
-async def find_prefix(connection: AsyncConnection, prefix: str) -> ApiKeyRow | None:
-    """Reads a key by its visible beginning."""
-    return await _one(connection, api_keys.c.prefix == prefix)
+async def get_api_key(connection: Connection, api_key_id: str) -> ApiKeyRow | None:
+    """Read a key by its id."""
+    found = await connection.fetchrow(_GET, api_key_id)
+    return None if found is None else _row(found)
+
+
+async def find_prefix(connection: Connection, prefix: str) -> ApiKeyRow | None:
+    """Read a key by its visible prefix."""
+    found = await connection.fetchrow(_OF_PREFIX, prefix)
+    return None if found is None else _row(found)
 
 
 async def list_api_keys(
-    connection: AsyncConnection,
+    connection: Connection,
     scope: Scope,
     after: tuple[str, str] | None,
     limit: int,
     only_good_at: datetime | None,
 ) -> list[ApiKeyRow]:
-    """Lists keys by `created_at`, oldest first.
+    """List keys by `created_at`, oldest first.
 
     Args:
         connection: Where to read.
         scope: Only keys that are limited to tenants among these; None means all keys.
-        after: `created_at` in ISO form and id of the last one before.
+        after: `created_at` in ISO form and id of the last key on the page before.
         limit: The most to return.
-        only_good_at: Leaves out what is revoked or expired then; None leaves out nothing.
+        only_good_at: Leaves out keys that are revoked or expired at this time; None leaves out none.
     """
-    columns = api_keys.c
-    query = sa.select(api_keys).order_by(columns.created_at, columns.api_key_id).limit(limit)
+    parameters, conditions = Parameters(), []
     if scope is not None:
-        limited = sa.func.cardinality(columns.tenant_ids) > 0
-        query = query.where(limited, columns.tenant_ids.contained_by(sorted(scope)))
+        conditions.append(f"cardinality(tenant_ids) > 0 AND tenant_ids <@ {parameters.add(sorted(scope))}::uuid[]")
     if after is not None:
-        last = sa.tuple_(datetime.fromisoformat(after[0]), sa.literal(after[1], columns.api_key_id.type))
-        query = query.where(sa.tuple_(columns.created_at, columns.api_key_id) > last)
+        created_at, api_key_id = parameters.add(datetime.fromisoformat(after[0])), parameters.add(after[1])
+        conditions.append(f"(created_at, api_key_id) > ({created_at}::timestamptz, {api_key_id}::uuid)")
     if only_good_at is not None:
-        query = query.where(
-            columns.revoked_at.is_(None), sa.or_(columns.expires_at.is_(None), columns.expires_at > only_good_at)
-        )
-    return [_row(found) for found in (await connection.execute(query)).mappings()]
+        now = parameters.add(only_good_at)
+        conditions.append(f"revoked_at IS NULL AND (expires_at IS NULL OR expires_at > {now})")
+    # A row's `api_key_id` is text in the result; the order is that of the column.
+    order = "ORDER BY api_keys.created_at, api_keys.api_key_id"
+    text = f"{_SELECT}{where(conditions)} {order} LIMIT {parameters.add(limit)}"
+    return [_row(found) for found in await connection.fetch(text, *parameters.values)]
 
 
-async def revoke_api_key(connection: AsyncConnection, api_key_id: str, now: datetime) -> bool:
-    """Revokes a key.
+async def revoke_api_key(connection: Connection, api_key_id: str, now: datetime) -> bool:
+    """Revoke a key.
 
     Returns:
-        False when it was revoked before.
+        False when the key was revoked before.
     """
-    columns = api_keys.c
-    done = await connection.execute(
-        api_keys.update().where(columns.api_key_id == api_key_id, columns.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    return done.rowcount == 1
+    return affected(await connection.execute(_REVOKE, api_key_id, now)) == 1
 
 
-async def note_used(connection: AsyncConnection, used: Mapping[str, datetime]) -> None:
-    """Writes down when keys were last used."""
-    columns = api_keys.c
-    for api_key_id, used_at in sorted(used.items()):
-        await connection.execute(
-            api_keys.update()
-            .where(columns.api_key_id == api_key_id, sa.func.coalesce(columns.last_used_at, used_at) <= used_at)
-            .values(last_used_at=used_at)
-        )
+async def note_used(connection: Connection, used: Mapping[str, datetime]) -> None:
+    """Record the last use of keys, in the order of their ids."""
+    await connection.executemany(_NOTE_USED, sorted(used.items()))
 
 
-async def known_tenants(connection: AsyncConnection, tenant_ids: frozenset[str]) -> frozenset[str]:
-    """Says which of these tenants exist."""
-    query = sa.select(tenants.c.tenant_id).where(tenants.c.tenant_id.in_(tenant_ids))
-    return frozenset((await connection.execute(query)).scalars())
+async def known_tenants(connection: Connection, tenant_ids: frozenset[str]) -> frozenset[str]:
+    """Return those of the tenants that exist."""
+    return frozenset(row["tenant_id"] for row in await connection.fetch(_KNOWN_TENANTS, sorted(tenant_ids)))
 
 
 async def remember_request(
-    connection: AsyncConnection, owner: str, request_id: str, digest: bytes, result_id: str, now: datetime
+    connection: Connection, owner: str, request_id: str, digest: bytes, result_id: str, now: datetime
 ) -> tuple[bytes, str] | None:
-    """Remembers a request id; waits for another transaction that remembers the same one.
+    """Remember a request id; wait for another transaction that remembers the same one.
 
     Returns:
-        None when it is new; digest and result of the request that came before with it otherwise.
+        None for a new request id; otherwise digest and result of the earlier request with it.
     """
-    row = {"owner": owner, "request_id": request_id, "digest": digest, "result_id": result_id, "created_at": now}
-    done = await connection.execute(insert(request_ids).values(**row).on_conflict_do_nothing())
-    if done.rowcount == 1:
+    if affected(await connection.execute(_REMEMBER, owner, request_id, digest, result_id, now)) == 1:
         return None
-    columns = request_ids.c
-    query = sa.select(columns.digest, columns.result_id).where(columns.owner == owner, columns.request_id == request_id)
-    before = (await connection.execute(query)).one()
-    return before.digest, before.result_id
+    before = await connection.fetchrow(_REMEMBERED, owner, request_id)
+    assert before is not None  # noqa: S101 - the row stood in the way, and only old ones are pruned
+    return before["digest"], before["result_id"]
 
 
-async def prune_requests(connection: AsyncConnection, now: datetime, keep: timedelta) -> int:
-    """Forgets request ids that are older."""
-    done = await connection.execute(request_ids.delete().where(request_ids.c.created_at < now - keep))
-    return done.rowcount
+async def prune_requests(connection: Connection, now: datetime, keep: timedelta) -> int:
+    """Forget older request ids."""
+    return affected(await connection.execute(_PRUNE_REQUESTS, now - keep))
 
 
-async def _one(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> ApiKeyRow | None:
-    found = (await connection.execute(sa.select(api_keys).where(condition))).mappings().first()
-    return None if found is None else _row(found)
-
-
-def _row(found: Any) -> ApiKeyRow:
-    values = dict(found)
-    values["tenant_ids"] = tuple(sorted(values["tenant_ids"]))
-    return ApiKeyRow(**values)
+def _row(found: asyncpg.Record) -> ApiKeyRow:
+    return ApiKeyRow(**{**found, "tenant_ids": tuple(sorted(found["tenant_ids"]))})

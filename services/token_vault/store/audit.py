@@ -1,34 +1,33 @@
-"""The audit log: appending and reading. Nothing else can be done with it."""
+"""The audit log: append and read. There is no other operation on it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.meshkit.correlation import correlation_id
+from services.meshkit.db import Connection
 from services.meshkit.ids import new_id
+from services.token_vault.store.statements import Parameters, where
 from services.token_vault.store.tenants import Scope
-from services.token_vault.tables import audit_entries
 
 OK = "ok"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was done or refused.
+    """One action that was done or refused.
 
     Args:
-        actor: Who: "mesh:ingest", "key:<id>", "browser:<flow id>", "command", "token-vault".
-        action: What: "token.issue", ...
+        actor: Its author: "mesh:ingest", "key:<id>", "browser:<flow id>", "command", "token-vault".
+        action: Its name: "token.issue", ...
         outcome: "ok" or a reason of the catalogue.
-        tenant_id: Whom it concerns; empty for none.
+        tenant_id: The tenant that it concerns; empty for none.
         detail: Further facts. Never a secret.
-        occurred_at: When.
+        occurred_at: Its time.
     """
 
     actor: str
@@ -51,85 +50,71 @@ class EntryFilter:
     occurred_before: datetime | None = None
 
 
-async def append(connection: AsyncConnection, *entries: Entry) -> None:
-    """Appends entries in the transaction of what they tell about."""
-    await connection.execute(
-        audit_entries.insert(),
-        [
-            {
-                "audit_entry_id": entry.audit_entry_id,
-                "occurred_at": entry.occurred_at,
-                "actor": entry.actor,
-                "action": entry.action,
-                "tenant_id": entry.tenant_id or None,
-                "outcome": entry.outcome,
-                "detail": dict(entry.detail),
-                "correlation_id": entry.correlation_id,
-            }
-            for entry in entries
-        ],
-    )
-
-
-_APPEND_GROUP = """
+_APPEND = """
 INSERT INTO vault.audit_entries
   (audit_entry_id, occurred_at, actor, action, tenant_id, outcome, detail, correlation_id)
 SELECT * FROM unnest(
   $1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::jsonb[], $8::text[])
 """
+_SELECT = """
+SELECT audit_entry_id::text AS audit_entry_id, occurred_at, actor, action, coalesce(tenant_id::text, '') AS tenant_id,
+  outcome, detail, correlation_id
+FROM vault.audit_entries e
+"""
+_EXTEND = "SELECT vault.extend_audit($1)"
+_PRUNE = "SELECT vault.prune_audit($1)"
+_COUNT_OUTCOMES = """
+SELECT count(*), count(*) FILTER (WHERE outcome <> 'ok') FROM vault.audit_entries
+WHERE action = $1 AND occurred_at >= $2
+"""
 
 
-async def append_group(pool: "asyncpg.Pool[asyncpg.Record]", entries: Sequence[Entry], wait_seconds: float) -> None:
-    """Appends many entries by one statement, which is committed when this returns."""
+async def append(connection: Connection, *entries: Entry) -> None:
+    """Append entries by one statement, in the transaction of the action that they record if there is one."""
     columns = zip(*(entry_columns(entry) for entry in entries), strict=True)
-    async with pool.acquire(timeout=wait_seconds) as connection:
-        await connection.execute(_APPEND_GROUP, *(list(column) for column in columns))
+    await connection.execute(_APPEND, *(list(column) for column in columns))
 
 
 async def list_entries(
-    connection: AsyncConnection, wanted: EntryFilter, scope: Scope, before: tuple[str, str] | None, limit: int
+    connection: Connection, wanted: EntryFilter, scope: Scope, before: tuple[str, str] | None, limit: int
 ) -> list[Entry]:
-    """Lists entries, newest first.
+    """List entries, newest first.
 
     Args:
         connection: Where to read.
-        wanted: Which.
-        scope: What the caller may see; entries without a tenant are for callers without limits.
-        before: `occurred_at` in ISO form and id of the last one on the page before.
+        wanted: The filter.
+        scope: The tenants that the caller may see. Only callers without limits see entries without a tenant.
+        before: `occurred_at` in ISO form and id of the last entry on the page before.
         limit: The most to return.
     """
-    columns = audit_entries.c
-    query = sa.select(audit_entries).order_by(columns.occurred_at.desc(), columns.audit_entry_id.desc()).limit(limit)
-    for condition in _conditions(wanted, scope, before):
-        query = query.where(condition)
-    return [_entry(row) for row in await connection.execute(query)]
+    parameters = Parameters()
+    conditions = _conditions(parameters, wanted, scope, before)
+    order = "ORDER BY e.occurred_at DESC, e.audit_entry_id DESC"
+    text = f"{_SELECT}{where(conditions)} {order} LIMIT {parameters.add(limit)}"
+    return [_entry(row) for row in await connection.fetch(text, *parameters.values)]
 
 
-async def extend(connection: AsyncConnection, months: int) -> int:
-    """Makes the partitions of this month and of so many after it, where they are missing."""
-    made: int = (
-        await connection.execute(sa.text("SELECT vault.extend_audit(:months)"), {"months": months})
-    ).scalar_one()
+async def extend(connection: Connection, months: int) -> int:
+    """Make the missing partitions of this month and of so many months after it."""
+    made: int = await connection.fetchval(_EXTEND, months)
     return made
 
 
-async def prune(connection: AsyncConnection, days: int) -> int:
-    """Drops whole months that ended longer ago; never of the last 90 days."""
-    dropped: int = (await connection.execute(sa.text("SELECT vault.prune_audit(:days)"), {"days": days})).scalar_one()
+async def prune(connection: Connection, days: int) -> int:
+    """Drop whole months that ended longer ago; never one of the last 90 days."""
+    dropped: int = await connection.fetchval(_PRUNE, days)
     return dropped
 
 
-async def count_outcomes(connection: AsyncConnection, action: str, since: datetime) -> tuple[int, int]:
-    """Counts the entries of an action since a time: all of them, and those that did not end well."""
-    columns = audit_entries.c
-    failed = sa.func.count().filter(columns.outcome != OK)
-    query = sa.select(sa.func.count(), failed).where(columns.action == action, columns.occurred_at >= since)
-    total, bad = (await connection.execute(query)).one()
-    return total, bad
+async def count_outcomes(connection: Connection, action: str, since: datetime) -> tuple[int, int]:
+    """Count the entries of an action since a time: all of them, and those with another outcome than ok."""
+    counts = await connection.fetchrow(_COUNT_OUTCOMES, action, since)
+    assert counts is not None  # noqa: S101 - an aggregate always has one row
+    return counts[0], counts[1]
 
 
 def entry_columns(entry: Entry) -> tuple[Any, ...]:
-    """An entry's columns in the order of the statements that append groups."""
+    """Return an entry's columns in the order of the statements that append."""
     return (
         entry.audit_entry_id,
         entry.occurred_at,
@@ -142,34 +127,23 @@ def entry_columns(entry: Entry) -> tuple[Any, ...]:
     )
 
 
-def _conditions(wanted: EntryFilter, scope: Scope, before: tuple[str, str] | None) -> "list[sa.ColumnElement[bool]]":
-    columns = audit_entries.c
-    conditions: list[sa.ColumnElement[bool]] = []
+def _conditions(parameters: Parameters, wanted: EntryFilter, scope: Scope, before: tuple[str, str] | None) -> list[str]:
+    conditions = []
     if scope is not None:
-        conditions.append(columns.tenant_id.in_(scope))
+        conditions.append(f"e.tenant_id = ANY({parameters.add(sorted(scope))}::uuid[])")
     if wanted.tenant_id:
-        conditions.append(columns.tenant_id == wanted.tenant_id)
+        conditions.append(f"e.tenant_id = {parameters.add(wanted.tenant_id)}")
     if wanted.action:
-        conditions.append(columns.action == wanted.action)
+        conditions.append(f"e.action = {parameters.add(wanted.action)}")
     if wanted.occurred_from is not None:
-        conditions.append(columns.occurred_at >= wanted.occurred_from)
+        conditions.append(f"e.occurred_at >= {parameters.add(wanted.occurred_from)}")
     if wanted.occurred_before is not None:
-        conditions.append(columns.occurred_at < wanted.occurred_before)
+        conditions.append(f"e.occurred_at < {parameters.add(wanted.occurred_before)}")
     if before is not None:
-        place = sa.tuple_(columns.occurred_at, columns.audit_entry_id)
-        last = sa.tuple_(datetime.fromisoformat(before[0]), sa.literal(before[1], columns.audit_entry_id.type))
-        conditions.append(place < last)
+        occurred_at, entry_id = parameters.add(datetime.fromisoformat(before[0])), parameters.add(before[1])
+        conditions.append(f"(e.occurred_at, e.audit_entry_id) < ({occurred_at}::timestamptz, {entry_id}::uuid)")
     return conditions
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(
-        actor=row.actor,
-        action=row.action,
-        occurred_at=row.occurred_at,
-        outcome=row.outcome,
-        tenant_id=row.tenant_id or "",
-        detail=row.detail,
-        audit_entry_id=row.audit_entry_id,
-        correlation_id=row.correlation_id,
-    )
+def _entry(row: asyncpg.Record) -> Entry:
+    return Entry(**{**row, "detail": json.loads(row["detail"])})

@@ -1,15 +1,12 @@
 """Authorization flows: started by a key, opened by one browser, completed once.
 
-Ticket, state and the browser's secret are here as SHA-256 digests only.
+The table holds ticket, state and the browser's secret as SHA-256 digests only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from services.token_vault.tables import authorization_flows
+from services.meshkit.db import Connection, affected
 
 STARTED = "started"
 OPENED = "opened"
@@ -40,29 +37,60 @@ class FlowRow:
     correlation_id: str
 
 
-async def insert_flow(connection: AsyncConnection, flow: FlowRow) -> None:
-    """Adds a flow that was started."""
-    values = {column.name: getattr(flow, column.name) for column in authorization_flows.columns}
-    await connection.execute(authorization_flows.insert().values(**values))
+_FIELDS = tuple(field.name for field in fields(FlowRow))
+_INSERT = """
+INSERT INTO vault.authorization_flows
+  (flow_id, provider, tenant_id, login_hint, display_name, started_by, step, ticket_digest, browser_digest,
+   state_digest, kept, reason, detail, created_at, expires_at, correlation_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+"""
+_SELECT = """
+SELECT flow_id::text AS flow_id, provider, tenant_id::text AS tenant_id, login_hint, display_name, started_by, step,
+  ticket_digest, browser_digest, state_digest, kept, reason, detail, created_at, expires_at, correlation_id
+FROM vault.authorization_flows
+"""
+_GET = f"{_SELECT} WHERE flow_id = $1"
+_OF_TICKET = f"{_SELECT} WHERE ticket_digest = $1"
+_OF_STATE = f"{_SELECT} WHERE state_digest = $1"
+_OPEN = """
+UPDATE vault.authorization_flows
+SET step = 'opened', expires_at = $3, browser_digest = $4, state_digest = $5, kept = $6
+WHERE flow_id = $1 AND step = 'started' AND expires_at > $2
+"""
+_BEGIN_EXCHANGE = """
+UPDATE vault.authorization_flows SET step = 'exchanging', kept = NULL
+WHERE flow_id = $1 AND step = 'opened' AND expires_at > $2
+"""
+_END = """
+UPDATE vault.authorization_flows
+SET step = $2, reason = $3, detail = $4, kept = NULL, tenant_id = coalesce($5, tenant_id)
+WHERE flow_id = $1 AND step <> 'connected'
+"""
+_PRUNE = "DELETE FROM vault.authorization_flows WHERE created_at < $1"
 
 
-async def get_flow(connection: AsyncConnection, flow_id: str) -> FlowRow | None:
-    """Reads a flow by its id."""
-    return await _one(connection, authorization_flows.c.flow_id == flow_id)
+async def insert_flow(connection: Connection, flow: FlowRow) -> None:
+    """Add a started flow."""
+    await connection.execute(_INSERT, *(getattr(flow, name) for name in _FIELDS))
 
 
-async def flow_of_ticket(connection: AsyncConnection, ticket_digest: bytes) -> FlowRow | None:
-    """Finds a flow by its ticket."""
-    return await _one(connection, authorization_flows.c.ticket_digest == ticket_digest)
+async def get_flow(connection: Connection, flow_id: str) -> FlowRow | None:
+    """Read a flow by its id."""
+    return await _one(connection, _GET, flow_id)
 
 
-async def flow_of_state(connection: AsyncConnection, state_digest: bytes) -> FlowRow | None:
-    """Finds a flow by its state."""
-    return await _one(connection, authorization_flows.c.state_digest == state_digest)
+async def flow_of_ticket(connection: Connection, ticket_digest: bytes) -> FlowRow | None:
+    """Find a flow by its ticket."""
+    return await _one(connection, _OF_TICKET, ticket_digest)
+
+
+async def flow_of_state(connection: Connection, state_digest: bytes) -> FlowRow | None:
+    """Find a flow by its state."""
+    return await _one(connection, _OF_STATE, state_digest)
 
 
 async def open_flow(
-    connection: AsyncConnection,
+    connection: Connection,
     flow_id: str,
     now: datetime,
     expires_at: datetime,
@@ -71,62 +99,36 @@ async def open_flow(
     state_digest: bytes,
     kept: bytes,
 ) -> bool:
-    """Spends the ticket: binds the flow to a browser, with a state that ends by itself.
+    """Spend the ticket: bind the flow to a browser, with a state that expires by itself.
 
     Returns:
-        False when it was spent before or is over.
+        False when the ticket was spent before or has expired.
     """
-    return await _step(
-        connection,
-        flow_id,
-        STARTED,
-        now,
-        step=OPENED,
-        expires_at=expires_at,
-        browser_digest=browser_digest,
-        state_digest=state_digest,
-        kept=kept,
-    )
+    done = await connection.execute(_OPEN, flow_id, now, expires_at, browser_digest, state_digest, kept)
+    return affected(done) == 1
 
 
-async def begin_exchange(connection: AsyncConnection, flow_id: str, now: datetime) -> bool:
-    """Spends the state: whoever gets True is the only one who exchanges the code.
+async def begin_exchange(connection: Connection, flow_id: str, now: datetime) -> bool:
+    """Spend the state: the caller that gets True is the only one to exchange the code.
 
     Returns:
-        False when it was spent before or is over.
+        False when the state was spent before or has expired.
     """
-    return await _step(connection, flow_id, OPENED, now, step=EXCHANGING, kept=None)
+    return affected(await connection.execute(_BEGIN_EXCHANGE, flow_id, now)) == 1
 
 
 async def end_flow(
-    connection: AsyncConnection, flow_id: str, *, step: str, reason: str = "", detail: str = "", tenant_id: str = ""
+    connection: Connection, flow_id: str, *, step: str, reason: str = "", detail: str = "", tenant_id: str = ""
 ) -> None:
-    """Writes down how a flow ended. One that was connected stays connected."""
-    columns = authorization_flows.c
-    values = {"step": step, "reason": reason, "detail": detail, "kept": None}
-    if tenant_id:
-        values["tenant_id"] = tenant_id
-    await connection.execute(
-        authorization_flows.update().where(columns.flow_id == flow_id, columns.step != CONNECTED).values(**values)
-    )
+    """Record the end of a flow. A connected flow stays connected."""
+    await connection.execute(_END, flow_id, step, reason, detail, tenant_id or None)
 
 
-async def prune_flows(connection: AsyncConnection, now: datetime, keep: timedelta) -> int:
-    """Deletes flows that began longer ago."""
-    done = await connection.execute(authorization_flows.delete().where(authorization_flows.c.created_at < now - keep))
-    return done.rowcount
+async def prune_flows(connection: Connection, now: datetime, keep: timedelta) -> int:
+    """Delete flows that started longer ago."""
+    return affected(await connection.execute(_PRUNE, now - keep))
 
 
-async def _one(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> FlowRow | None:
-    found = (await connection.execute(sa.select(authorization_flows).where(condition))).mappings().first()
+async def _one(connection: Connection, statement: str, value: object) -> FlowRow | None:
+    found = await connection.fetchrow(statement, value)
     return None if found is None else FlowRow(**found)
-
-
-async def _step(connection: AsyncConnection, flow_id: str, expected: str, now: datetime, **values: object) -> bool:
-    columns = authorization_flows.c
-    done = await connection.execute(
-        authorization_flows.update()
-        .where(columns.flow_id == flow_id, columns.step == expected, columns.expires_at > now)
-        .values(**values)
-    )
-    return done.rowcount == 1

@@ -1,62 +1,50 @@
-"""What falls due about tenants: those to disconnect, those whose account is to be looked at."""
+"""Tenants that are due for work: for the next step of disconnecting, or for a probe of the account."""
 
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from services.meshkit.db import Connection, affected
 
-from services.token_vault.store.tenants import ACTIVE, DISCONNECTING, ERROR
-from services.token_vault.tables import tenant_tokens, tenants
-
-
-async def disconnecting(connection: AsyncConnection, now: datetime, begun_before: datetime, limit: int) -> list[str]:
-    """Finds tenants to go on disconnecting: released, or begun long enough ago; nobody at work on them."""
-    is_ready = sa.or_(tenants.c.released_at.is_not(None), tenants.c.status_changed_at <= begun_before)
-    tokens = tenant_tokens.c
-    is_free = sa.and_(
-        sa.or_(tokens.refresh_until.is_(None), tokens.refresh_until < now),
-        sa.or_(tokens.refresh_not_before.is_(None), tokens.refresh_not_before <= now),
-    )
-    query = (
-        sa.select(tenants.c.tenant_id)
-        .outerjoin(tenant_tokens, tenants.c.tenant_id == tokens.tenant_id)
-        .where(tenants.c.status == DISCONNECTING, is_ready, sa.or_(tokens.tenant_id.is_(None), is_free))
-        .order_by(tenants.c.status_changed_at)
-        .limit(limit)
-    )
-    return list((await connection.execute(query)).scalars())
-
-
-async def claim_probes(connection: AsyncConnection, now: datetime, lease: timedelta, limit: int) -> list[str]:
-    """Claims tenants whose provider is to be asked about the account. Unanswered ones come back after the lease."""
-    due = (
-        sa.select(tenants.c.tenant_id)
-        .where(tenants.c.probe_at <= now, tenants.c.status.in_((ACTIVE, ERROR)))
-        .order_by(tenants.c.probe_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    statement = tenants.update().where(tenants.c.tenant_id.in_(due)).values(probe_at=now + lease)
-    return list((await connection.execute(statement.returning(tenants.c.tenant_id))).scalars())
+_DISCONNECTING = """
+SELECT t.tenant_id::text AS tenant_id FROM vault.tenants t LEFT JOIN vault.tenant_tokens o USING (tenant_id)
+WHERE t.status = 'disconnecting' AND (t.released_at IS NOT NULL OR t.status_changed_at <= $2)
+  AND (o.tenant_id IS NULL
+    OR ((o.refresh_until IS NULL OR o.refresh_until < $1)
+      AND (o.refresh_not_before IS NULL OR o.refresh_not_before <= $1)))
+ORDER BY t.status_changed_at LIMIT $3
+"""
+_CLAIM_PROBES = """
+UPDATE vault.tenants SET probe_at = $2 WHERE tenant_id IN (
+  SELECT tenant_id FROM vault.tenants WHERE probe_at <= $1 AND status IN ('active', 'error')
+  ORDER BY probe_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING tenant_id::text AS tenant_id
+"""
+_SCHEDULE_PROBE = "UPDATE vault.tenants SET probe_at = $2, probe_failures = $3 WHERE tenant_id = $1"
+_SCHEDULE_PROBES_OF = """
+UPDATE vault.tenants SET probe_at = $2, address_checked_at = $2
+WHERE provider = $1 AND status = 'active'
+  AND NOT EXISTS (SELECT 1 FROM vault.tenants WHERE provider = $1 AND address_checked_at > $3)
+"""
 
 
-async def schedule_probe(connection: AsyncConnection, tenant_id: str, at: datetime | None, failures: int) -> None:
-    """Says when to ask about an account again; None for never."""
-    await connection.execute(
-        tenants.update().where(tenants.c.tenant_id == tenant_id).values(probe_at=at, probe_failures=failures)
-    )
+async def disconnecting(connection: Connection, now: datetime, begun_before: datetime, limit: int) -> list[str]:
+    """Find tenants for the next step of disconnecting: released or begun long enough ago, and claimed by no process."""
+    return [row["tenant_id"] for row in await connection.fetch(_DISCONNECTING, now, begun_before, limit)]
 
 
-async def schedule_probes_of(connection: AsyncConnection, provider: str, at: datetime, again_after: timedelta) -> int:
-    """Has all active accounts of a provider looked at, unless each was scheduled a short time ago.
+async def claim_probes(connection: Connection, now: datetime, lease: timedelta, limit: int) -> list[str]:
+    """Claim tenants that are due for a probe. A probe without an outcome is due again after the lease."""
+    return [row["tenant_id"] for row in await connection.fetch(_CLAIM_PROBES, now, now + lease, limit)]
+
+
+async def schedule_probe(connection: Connection, tenant_id: str, at: datetime | None, failures: int) -> None:
+    """Set the time of the next probe of an account; None for never."""
+    await connection.execute(_SCHEDULE_PROBE, tenant_id, at, failures)
+
+
+async def schedule_probes_of(connection: Connection, provider: str, at: datetime, again_after: timedelta) -> int:
+    """Schedule a probe of all active accounts of a provider, unless one was scheduled a short time ago.
 
     Returns:
-        How many were scheduled.
+        The number of scheduled probes.
     """
-    recently = sa.exists().where(tenants.c.provider == provider, tenants.c.address_checked_at > at - again_after)
-    statement = (
-        tenants.update()
-        .where(tenants.c.provider == provider, tenants.c.status == ACTIVE, ~recently)
-        .values(probe_at=at, address_checked_at=at)
-    )
-    return (await connection.execute(statement)).rowcount
+    return affected(await connection.execute(_SCHEDULE_PROBES_OF, provider, at, at - again_after))

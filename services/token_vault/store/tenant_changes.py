@@ -1,20 +1,17 @@
-"""The log of tenants' changes, in the order in which they were committed.
+"""The log of tenants' changes, in the order of their commits.
 
-The position comes from one row that is locked until the transaction ends, so a reader at a position sees everything
-that is committed at or before it: positions become visible in their order and without gaps.
+The position comes from one row that stays locked until the transaction ends. So a reader at a position sees every
+change that is committed at or before it: positions become visible in order and without gaps.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.correlation import correlation_id
+from services.meshkit.db import Connection, affected
 from services.meshkit.ids import new_id
-from services.token_vault.tables import change_position, tenant_changes
 
 
 @dataclass(frozen=True)
@@ -35,63 +32,63 @@ class ChangeRow:
     is_reconnected: bool
 
 
+_NEXT_POSITION = "UPDATE vault.change_position SET position = position + 1 RETURNING position"
+_INSERT = """
+INSERT INTO vault.tenant_changes
+  (position, change_id, tenant_id, tenant, previous_status, changed_at, correlation_id, is_reconnected)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_CURRENT_POSITION = "SELECT position FROM vault.change_position"
+_OLDEST_POSITION = "SELECT min(position) FROM vault.tenant_changes"
+_AFTER = """
+SELECT position, change_id::text AS change_id, tenant, previous_status, changed_at, correlation_id, is_reconnected
+FROM vault.tenant_changes WHERE position > $1 ORDER BY position LIMIT $2
+"""
+_PRUNE = "DELETE FROM vault.tenant_changes WHERE changed_at < $1"
+
+
 async def record_change(
-    connection: AsyncConnection,
+    connection: Connection,
     tenant: tenant_pb2.Tenant,
     previous_status: str,
     now: datetime,
     *,
     is_reconnected: bool,
 ) -> None:
-    """Appends a change. Other changes wait until this transaction ends, so it is the last thing that one does."""
-    next_position = change_position.update().values(position=change_position.c.position + 1)
-    position = (await connection.execute(next_position.returning(change_position.c.position))).scalar_one()
+    """Append a change. Other changes wait until this transaction ends, so this is the transaction's last step."""
     await connection.execute(
-        tenant_changes.insert().values(
-            position=position,
-            change_id=new_id(),
-            tenant_id=tenant.tenant_id,
-            tenant=tenant.SerializeToString(),
-            previous_status=previous_status,
-            changed_at=now,
-            correlation_id=correlation_id(),
-            is_reconnected=is_reconnected,
-        )
+        _INSERT,
+        await connection.fetchval(_NEXT_POSITION),
+        new_id(),
+        tenant.tenant_id,
+        tenant.SerializeToString(),
+        previous_status,
+        now,
+        correlation_id(),
+        is_reconnected,
     )
 
 
-async def current_position(connection: AsyncConnection) -> int:
-    """The position of the last committed change."""
-    position: int = (await connection.execute(sa.select(change_position.c.position))).scalar_one()
+async def current_position(connection: Connection) -> int:
+    """Return the position of the last committed change."""
+    position: int = await connection.fetchval(_CURRENT_POSITION)
     return position
 
 
-async def oldest_position(connection: AsyncConnection) -> int | None:
-    """The position of the oldest change that is kept, None when none is."""
-    query = sa.select(sa.func.min(tenant_changes.c.position))
-    oldest: int | None = (await connection.execute(query)).scalar_one()
+async def oldest_position(connection: Connection) -> int | None:
+    """Return the position of the oldest change that is still stored, or None when the log is empty."""
+    oldest: int | None = await connection.fetchval(_OLDEST_POSITION)
     return oldest
 
 
-async def changes_after(connection: AsyncConnection, position: int, limit: int) -> Sequence[ChangeRow]:
-    """Reads changes behind a position, in order."""
-    columns = tenant_changes.c
-    query = sa.select(tenant_changes).where(columns.position > position).order_by(columns.position).limit(limit)
+async def changes_after(connection: Connection, position: int, limit: int) -> Sequence[ChangeRow]:
+    """Read changes behind a position, in order."""
     return [
-        ChangeRow(
-            row.position,
-            row.change_id,
-            tenant_pb2.Tenant.FromString(row.tenant),
-            row.previous_status,
-            row.changed_at,
-            row.correlation_id,
-            row.is_reconnected,
-        )
-        for row in await connection.execute(query)
+        ChangeRow(**{**row, "tenant": tenant_pb2.Tenant.FromString(row["tenant"])})
+        for row in await connection.fetch(_AFTER, position, limit)
     ]
 
 
-async def prune_changes(connection: AsyncConnection, now: datetime, keep: timedelta) -> int:
-    """Deletes changes that are older; readers that stayed away for so long start with every tenant again."""
-    done = await connection.execute(tenant_changes.delete().where(tenant_changes.c.changed_at < now - keep))
-    return done.rowcount
+async def prune_changes(connection: Connection, now: datetime, keep: timedelta) -> int:
+    """Delete older changes. Readers that stayed away for longer start with every tenant again."""
+    return affected(await connection.execute(_PRUNE, now - keep))

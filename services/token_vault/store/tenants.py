@@ -1,17 +1,17 @@
-"""Tenants: reading them in a key's scope, and changing them together with the log of changes."""
+"""Tenants: read them in a key's scope, and change them together with the log of changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
 from mailmesh.vault.v1 import tenant_pb2
+from services.meshkit.db import Connection
 from services.token_vault.errors import TenantNotFound
+from services.token_vault.store.statements import Parameters, assignments, where
 from services.token_vault.store.tenant_changes import record_change
-from services.token_vault.tables import tenant_tokens, tenants
 
 ACTIVE = "active"
 NEEDS_REAUTHORIZATION = "needs_reauthorization"
@@ -19,15 +19,15 @@ ERROR = "error"
 DISABLED = "disabled"
 DISCONNECTING = "disconnecting"
 DISCONNECTED = "disconnected"
-TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a state that is told and never stored
+TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a status that is reported and never stored
 
 Scope = frozenset[str] | None
-"""The tenants that may be seen; None means all of them."""
+"""The tenants that a caller may see; None means all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """A tenant with what is told about its tokens. No credential is in it."""
+    """A tenant with the state of its tokens. The row holds no credential."""
 
     tenant_id: str
     provider: str
@@ -52,29 +52,50 @@ class TenantRow:
     next_refresh_at: datetime | None
     last_refresh_error: str | None
 
-    def told_status(self, now: datetime) -> str:
-        """The status as it is told: active with a dead token that could not be refreshed is token_expired."""
+    def reported_status(self, now: datetime) -> str:
+        """Return the status that callers see: an active tenant whose dead token failed to refresh is token_expired."""
         is_dead = self.expires_at is not None and self.expires_at <= now
         return TOKEN_EXPIRED if self.status == ACTIVE and is_dead and self.last_refresh_error else self.status
 
 
+@dataclass(frozen=True)
+class TenantFilter:
+    """Which tenants to list. Empty means all."""
+
+    provider: str = ""
+    statuses: frozenset[str] = frozenset()
+    address: str = ""
+
+
 _TIMES = ("status_changed_at", "connected_at", "created_at", "updated_at")
-_TOKEN_FIELDS = ("scopes", "expires_at", "last_refreshed_at", "next_refresh_at", "last_refresh_error")
 _FIELDS = tuple(field.name for field in fields(TenantRow))
-_selected = sa.select(
-    *(tenants.c[name] for name in _FIELDS if name not in _TOKEN_FIELDS),
-    *(tenant_tokens.c[name] for name in _TOKEN_FIELDS),
-).select_from(tenants.outerjoin(tenant_tokens, tenants.c.tenant_id == tenant_tokens.c.tenant_id))
+TENANT_COLUMNS = """
+  t.tenant_id::text AS tenant_id, t.provider, t.external_account, t.external_tenant_id, t.user_id, t.address,
+  t.display_name, t.status, t.status_reason, t.status_detail, t.status_changed_at, t.grant_fault, t.probe_failures,
+  t.released_at, t.connected_at, t.created_at, t.updated_at
+"""
+"""Columns of `vault.tenants t`. A row of them and of `REFRESH_COLUMNS` makes a `TenantRow`."""
+REFRESH_COLUMNS = "o.scopes, o.expires_at, o.last_refreshed_at, o.next_refresh_at, o.last_refresh_error"
+"""Columns of `vault.tenant_tokens o`."""
+
+_SELECT = f"""
+SELECT {TENANT_COLUMNS}, {REFRESH_COLUMNS} FROM vault.tenants t LEFT JOIN vault.tenant_tokens o USING (tenant_id)
+"""  # noqa: S608 - constants only
+_GET = f"{_SELECT} WHERE t.tenant_id = $1"
+_LOCK = f"{_GET} FOR UPDATE OF t"
+_FIND_ACCOUNT = f"{_SELECT} WHERE t.provider = $1 AND t.external_account = $2 FOR UPDATE OF t"
+_AFTER = f"{_SELECT} WHERE t.tenant_id > $1 ORDER BY t.tenant_id LIMIT $2"
+_BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 
 
-def tenant_row(record: Any) -> TenantRow:
-    """Makes the value from a row of any driver that has its columns."""
+def tenant_row(record: asyncpg.Record) -> TenantRow:
+    """Make the value from a row that has its columns."""
     return TenantRow(**{name: record[name] for name in _FIELDS})
 
 
 def tenant_message(row: TenantRow, now: datetime) -> tenant_pb2.Tenant:
-    """Renders a tenant as the contract has it."""
-    # The messages take times as they are, much faster than by a conversion of each; their type stubs do not know it.
+    """Render a tenant as the contract defines it."""
+    # The messages take times directly, much faster than by a conversion of each; their type stubs do not know it.
     times: dict[str, Any] = {name: getattr(row, name) for name in _TIMES}
     if row.last_refreshed_at is not None:
         times["last_refreshed_at"] = row.last_refreshed_at
@@ -87,7 +108,7 @@ def tenant_message(row: TenantRow, now: datetime) -> tenant_pb2.Tenant:
         user_id=row.user_id,
         address=row.address,
         display_name=row.display_name,
-        status=status_number(row.told_status(now)),
+        status=status_number(row.reported_status(now)),
         status_reason=row.status_reason,
         status_detail=row.status_detail,
         granted_scopes=row.scopes or (),
@@ -97,100 +118,91 @@ def tenant_message(row: TenantRow, now: datetime) -> tenant_pb2.Tenant:
 
 
 def status_number(status: str) -> tenant_pb2.TenantStatus.ValueType:
-    """The contract's number of a status; unspecified for an empty one."""
+    """Return the contract's number of a status; unspecified for an empty one."""
     return tenant_pb2.TenantStatus.Value(f"TENANT_STATUS_{status.upper() or 'UNSPECIFIED'}")
 
 
 def status_name(number: int) -> str:
-    """The name of one of the contract's numbers, as it is stored."""
+    """Return the stored name of one of the contract's numbers."""
     return tenant_pb2.TenantStatus.Name(number).removeprefix("TENANT_STATUS_").lower()  # type: ignore[arg-type]
 
 
-async def get_tenant(connection: AsyncConnection, tenant_id: str, scope: Scope, *, lock: bool = False) -> TenantRow:
-    """Reads one tenant.
+async def get_tenant(connection: Connection, tenant_id: str, scope: Scope, *, lock: bool = False) -> TenantRow:
+    """Read one tenant.
 
     Args:
         connection: Where to read.
-        tenant_id: Which.
-        scope: What the caller may see.
-        lock: Keeps others from changing it until the transaction ends.
+        tenant_id: The tenant.
+        scope: The tenants that the caller may see.
+        lock: Keeps others from changing the tenant until the transaction ends.
 
     Raises:
-        TenantNotFound: There is none, or it is outside of the scope.
+        TenantNotFound: The tenant does not exist, or is outside the scope.
     """
     if scope is not None and tenant_id not in scope:
         raise TenantNotFound.of(tenant_id)
-    query = _selected.where(tenants.c.tenant_id == tenant_id)
-    if lock:
-        query = query.with_for_update(of=tenants)
-    found = (await connection.execute(query)).mappings().first()
+    found = await connection.fetchrow(_LOCK if lock else _GET, tenant_id)
     if found is None:
         raise TenantNotFound.of(tenant_id)
     return tenant_row(found)
 
 
-async def find_account(connection: AsyncConnection, provider: str, external_account: str) -> TenantRow | None:
-    """Finds the tenant of an account and locks it."""
-    query = _selected.where(tenants.c.provider == provider, tenants.c.external_account == external_account)
-    found = (await connection.execute(query.with_for_update(of=tenants))).mappings().first()
+async def find_account(connection: Connection, provider: str, external_account: str) -> TenantRow | None:
+    """Find the tenant of an account, and lock it."""
+    found = await connection.fetchrow(_FIND_ACCOUNT, provider, external_account)
     return None if found is None else tenant_row(found)
 
 
-@dataclass(frozen=True)
-class TenantFilter:
-    """Which tenants to list. Empty means all."""
-
-    provider: str = ""
-    statuses: frozenset[str] = frozenset()
-    address: str = ""
-
-
 async def list_tenants(
-    connection: AsyncConnection, wanted: TenantFilter, scope: Scope, after: tuple[str, str] | None, limit: int
+    connection: Connection, wanted: TenantFilter, scope: Scope, after: tuple[str, str] | None, limit: int
 ) -> list[TenantRow]:
-    """Lists tenants by `created_at`, then id.
+    """List tenants by `created_at`, then id.
 
     Args:
         connection: Where to read.
-        wanted: Which.
-        scope: What the caller may see.
-        after: `created_at` in ISO form and id of the last one before.
+        wanted: The filter.
+        scope: The tenants that the caller may see.
+        after: `created_at` in ISO form and id of the last tenant on the page before.
         limit: The most to return.
     """
-    query = _selected.order_by(tenants.c.created_at, tenants.c.tenant_id).limit(limit)
-    if scope is not None:
-        query = query.where(tenants.c.tenant_id.in_(scope))
-    if after is not None:
-        behind = sa.tuple_(tenants.c.created_at, tenants.c.tenant_id)
-        query = query.where(
-            behind > sa.tuple_(datetime.fromisoformat(after[0]), sa.literal(after[1], tenants.c.tenant_id.type))
-        )
-    for condition in _conditions(wanted):
-        query = query.where(condition)
-    return [tenant_row(found) for found in (await connection.execute(query)).mappings()]
+    parameters = Parameters()
+    conditions = _conditions(parameters, wanted, scope, after)
+    text = f"{_SELECT}{where(conditions)} ORDER BY t.created_at, t.tenant_id LIMIT {parameters.add(limit)}"
+    return [tenant_row(found) for found in await connection.fetch(text, *parameters.values)]
 
 
-async def insert_tenant(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
-    """Adds a tenant; the change is recorded by the caller with `changed` when its tokens are there too."""
-    await connection.execute(tenants.insert().values(**values))
+async def insert_tenant(connection: Connection, values: Mapping[str, object]) -> None:
+    """Add a tenant. Once its tokens are stored too, the caller records the change with `changed`.
+
+    Args:
+        connection: In a transaction.
+        values: Columns of `tenants`; their names must come from code.
+
+    Raises:
+        asyncpg.UniqueViolationError: Another transaction has added a tenant for the same account.
+    """
+    parameters = Parameters()
+    placeholders = ", ".join(parameters.add(value) for value in values.values())
+    text = f"INSERT INTO vault.tenants ({', '.join(values)}) VALUES ({placeholders})"  # noqa: S608 - names of columns
+    await connection.execute(text, *parameters.values)
 
 
 async def change_tenant(
-    connection: AsyncConnection,
+    connection: Connection,
     before: TenantRow,
     now: datetime,
     values: Mapping[str, Any],
     *,
     is_reconnected: bool = False,
 ) -> TenantRow:
-    """Changes a tenant that is locked, and records it in the log of changes.
+    """Change a locked tenant, and record the change in the log of changes.
 
     Args:
         connection: In a transaction that holds the lock.
         before: The tenant as it was read under the lock.
         now: The time of the change.
-        values: Columns of `tenants`. A changed status stamps `status_changed_at`.
-        is_reconnected: A person connected the account anew.
+        values: Columns of `tenants`; their names must come from code. A changed status stamps `status_changed_at`.
+        is_reconnected: A person connected the account again.
 
     Returns:
         The tenant after the change.
@@ -198,47 +210,54 @@ async def change_tenant(
     stamps = {"updated_at": now}
     if values.get("status", before.status) != before.status:
         stamps["status_changed_at"] = now
-    await connection.execute(tenants.update().where(tenants.c.tenant_id == before.tenant_id).values(**stamps, **values))
+    parameters = Parameters()
+    text = f"UPDATE vault.tenants SET {assignments(parameters, {**values, **stamps})}"  # noqa: S608 - placeholders
+    await connection.execute(f"{text} WHERE tenant_id = {parameters.add(before.tenant_id)}", *parameters.values)
     return await changed(connection, before.tenant_id, before.status, now, is_reconnected=is_reconnected)
 
 
 async def changed(
-    connection: AsyncConnection, tenant_id: str, previous_status: str, now: datetime, *, is_reconnected: bool = False
+    connection: Connection, tenant_id: str, previous_status: str, now: datetime, *, is_reconnected: bool = False
 ) -> TenantRow:
-    """Records a tenant as it is now in the log of changes."""
+    """Record a tenant's current state in the log of changes."""
     row = await get_tenant(connection, tenant_id, None)
     await record_change(connection, tenant_message(row, now), previous_status, now, is_reconnected=is_reconnected)
     return row
 
 
-async def tenants_after(connection: AsyncConnection, tenant_id: str, limit: int) -> list[TenantRow]:
-    """Reads tenants by id, for a reader that starts: all of them as they are now. Empty starts at the first."""
-    query = _selected.order_by(tenants.c.tenant_id).limit(limit)
-    if tenant_id:
-        query = query.where(tenants.c.tenant_id > tenant_id)
-    return [tenant_row(found) for found in (await connection.execute(query)).mappings()]
+async def tenants_after(connection: Connection, tenant_id: str, limit: int) -> list[TenantRow]:
+    """Read tenants by id, for a reader that starts with all of them. An empty id starts at the first tenant."""
+    return [tenant_row(found) for found in await connection.fetch(_AFTER, tenant_id or _BEFORE_ALL, limit)]
 
 
-async def count_by_status(connection: AsyncConnection, now: datetime) -> dict[str, int]:
-    """Counts tenants by the status that is told."""
-    joined = tenants.outerjoin(tenant_tokens, tenants.c.tenant_id == tenant_tokens.c.tenant_id)
-    told = _told(now).label("told")
-    query = sa.select(told, sa.func.count()).select_from(joined).group_by(told)
-    return dict((await connection.execute(query)).tuples().all())
+def _reported(now: str) -> str:
+    """Write `TenantRow.reported_status` in SQL, for an expression of the time."""
+    is_dead = f"t.status = '{ACTIVE}' AND o.expires_at <= {now} AND o.last_refresh_error <> ''"
+    return f"CASE WHEN {is_dead} THEN '{TOKEN_EXPIRED}' ELSE t.status END"
 
 
-def _conditions(wanted: TenantFilter) -> Iterable[sa.ColumnElement[bool]]:
+_COUNT_BY_STATUS = f"""
+SELECT {_reported("$1::timestamptz")} AS reported, count(*)
+FROM vault.tenants t LEFT JOIN vault.tenant_tokens o USING (tenant_id) GROUP BY reported
+"""  # noqa: S608 - constants only
+
+
+async def count_by_status(connection: Connection, now: datetime) -> dict[str, int]:
+    """Count tenants by reported status."""
+    return {row[0]: row[1] for row in await connection.fetch(_COUNT_BY_STATUS, now)}
+
+
+def _conditions(parameters: Parameters, wanted: TenantFilter, scope: Scope, after: tuple[str, str] | None) -> list[str]:
+    conditions = []
+    if scope is not None:
+        conditions.append(f"t.tenant_id = ANY({parameters.add(sorted(scope))}::uuid[])")
+    if after is not None:
+        created_at, tenant_id = parameters.add(datetime.fromisoformat(after[0])), parameters.add(after[1])
+        conditions.append(f"(t.created_at, t.tenant_id) > ({created_at}::timestamptz, {tenant_id}::uuid)")
     if wanted.provider:
-        yield tenants.c.provider == wanted.provider
+        conditions.append(f"t.provider = {parameters.add(wanted.provider)}")
     if wanted.address:
-        yield tenants.c.address == wanted.address.lower()
+        conditions.append(f"t.address = {parameters.add(wanted.address.lower())}")
     if wanted.statuses:
-        yield _told(sa.func.now()).in_(wanted.statuses)
-
-
-def _told(now: Any) -> "sa.Case[Any]":
-    """`TenantRow.told_status` in SQL."""
-    is_dead = sa.and_(
-        tenants.c.status == ACTIVE, tenant_tokens.c.expires_at <= now, tenant_tokens.c.last_refresh_error != ""
-    )
-    return sa.case((is_dead, TOKEN_EXPIRED), else_=tenants.c.status)
+        conditions.append(f"{_reported('now()')} = ANY({parameters.add(sorted(wanted.statuses))}::text[])")
+    return conditions

@@ -1,55 +1,25 @@
-"""Sealed tokens: reading many at once for lending, claiming a refresh, and storing what came of it.
+"""Sealed tokens: claim a refresh, store its result, and destroy them.
 
-A refresh is claimed by an owner until a time. Everything that a refresh writes is conditional on the claim and on the
-version that it was made for, so whoever lost the claim, or was overtaken by a reconnect, writes nothing.
+A refresh is claimed by an owner until a time. Every write of a refresh is conditional on the claim and on the version
+that it was made for. So a process that lost its claim, or was overtaken by a reconnect, writes nothing.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from services.meshkit.db import Connection, affected
+from services.token_vault.store.tenants import ACTIVE, DISABLED, ERROR
 
-from services.token_vault.keys.sealing import WrappedKey
-from services.token_vault.store.audit import Entry, entry_columns
-from services.token_vault.store.tenants import ACTIVE, DISABLED, ERROR, TenantRow, tenant_row
-from services.token_vault.tables import tenant_keys, tenant_tokens, tenants
-
-
-@dataclass(frozen=True, slots=True)
-class SealedTokens:
-    """A tenant's tokens as they are stored, and who refreshes them."""
-
-    data_key_id: str
-    access_token: bytes = field(repr=False)
-    refresh_token: bytes = field(repr=False)
-    version: int
-    refresh_owner: str | None
-    refresh_until: datetime | None
-    refresh_failures: int
-    refresh_not_before: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A tenant with its key and tokens; these are None once they are destroyed.
-
-    Args:
-        stamp: Names the versions of the rows that it was read from: another stamp, other rows.
-    """
-
-    tenant: TenantRow
-    key: WrappedKey | None
-    tokens: SealedTokens | None
-    stamp: str
+REFRESHED_STATUSES = (ACTIVE, DISABLED, ERROR)
 
 
 @dataclass(frozen=True)
-class NewTokens:
-    """What a connect or a refresh stores, sealed."""
+class NewSealedTokens:
+    """The tokens of a connect or a refresh, sealed, for the store.
+
+    Args:
+        refresh_expires_at: When the grant ends. A connect knows it; a refresh has None, which keeps the stored time.
+    """
 
     data_key_id: str
     access_token: bytes = field(repr=False)
@@ -60,260 +30,127 @@ class NewTokens:
     refreshed_at: datetime
     next_refresh_at: datetime
 
-    def columns(self) -> dict[str, Any]:
-        """The columns that a fresh token sets; what troubled the one before is over."""
-        # A refresh does not tell the end of the grant again, a connect does.
-        ends = {} if self.refresh_expires_at is None else {"refresh_expires_at": self.refresh_expires_at}
-        return ends | {
-            "data_key_id": self.data_key_id,
-            "access_token": self.access_token,
-            "refresh_token": self.refresh_token,
-            "scopes": list(self.scopes),
-            "expires_at": self.expires_at,
-            "last_refreshed_at": self.refreshed_at,
-            "next_refresh_at": self.next_refresh_at,
-            "refresh_owner": None,
-            "refresh_until": None,
-            "refresh_failures": 0,
-            "refresh_not_before": None,
-            "last_refresh_error": "",
-        }
+    def columns(self) -> tuple[object, ...]:
+        """Return the values in the order in which the statements below number them, from `$2` on."""
+        return (
+            self.data_key_id,
+            self.access_token,
+            self.refresh_token,
+            list(self.scopes),
+            self.expires_at,
+            self.refresh_expires_at,
+            self.refreshed_at,
+            self.next_refresh_at,
+        )
 
 
-_TENANT = """
-  t.tenant_id::text AS tenant_id, t.provider, t.external_account, t.external_tenant_id, t.user_id, t.address,
-  t.display_name, t.status, t.status_reason, t.status_detail, t.status_changed_at, t.grant_fault, t.probe_failures,
-  t.released_at, t.connected_at, t.created_at, t.updated_at
+# A fresh token ends the claim, and with it the failures of the one before.
+_STORE_REFRESHED = """
+UPDATE vault.tenant_tokens
+SET data_key_id = $2, access_token = $3, refresh_token = $4, scopes = $5, expires_at = $6,
+  refresh_expires_at = coalesce($7, refresh_expires_at), last_refreshed_at = $8, next_refresh_at = $9,
+  version = version + 1, refresh_owner = NULL, refresh_until = NULL, refresh_failures = 0, refresh_not_before = NULL,
+  last_refresh_error = ''
+WHERE tenant_id = $1 AND version = $10 AND refresh_owner = $11
 """
-_TOKENS = """
-  k.data_key_id::text AS key_id, k.key_encryption_key_id, k.wrapped, o.scopes, o.expires_at, o.last_refreshed_at,
-  o.next_refresh_at, o.last_refresh_error, o.data_key_id::text AS data_key_id, o.access_token, o.refresh_token,
-  o.version, o.refresh_owner::text AS refresh_owner, o.refresh_until, o.refresh_failures, o.refresh_not_before
+_PUT = """
+INSERT INTO vault.tenant_tokens AS o
+  (tenant_id, token_type, data_key_id, access_token, refresh_token, scopes, expires_at, refresh_expires_at,
+   last_refreshed_at, next_refresh_at)
+VALUES ($1, 'delegated', $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (tenant_id) DO UPDATE
+SET data_key_id = excluded.data_key_id, access_token = excluded.access_token, refresh_token = excluded.refresh_token,
+  scopes = excluded.scopes, expires_at = excluded.expires_at, refresh_expires_at = excluded.refresh_expires_at,
+  last_refreshed_at = excluded.last_refreshed_at, next_refresh_at = excluded.next_refresh_at,
+  version = o.version + 1, refresh_owner = NULL, refresh_until = NULL, refresh_failures = 0, refresh_not_before = NULL,
+  last_refresh_error = ''
 """
-_STAMP = "concat(t.xmin, '.', k.xmin, '.', o.xmin)"
-_READ_MANY = f"""
-SELECT {_TENANT}, {_TOKENS}, {_STAMP} AS stamp
-FROM vault.tenants t
-LEFT JOIN vault.tenant_keys k USING (tenant_id)
-LEFT JOIN vault.tenant_tokens o USING (tenant_id)
-WHERE t.tenant_id = ANY($1::uuid[])
-"""  # noqa: S608 - constants only
-
-_CLAIM_DUE = f"""
-WITH due AS (
-  SELECT o.tenant_id FROM vault.tenant_tokens o JOIN vault.tenants t USING (tenant_id)
-  WHERE o.next_refresh_at <= $3 AND (o.refresh_until IS NULL OR o.refresh_until < $3)
-    AND (o.refresh_not_before IS NULL OR o.refresh_not_before <= $3)
-    AND t.status = ANY($5::text[]) AND t.grant_fault = ''
-    AND (t.status = 'active' OR o.last_refreshed_at <= $6)
-  ORDER BY o.next_refresh_at LIMIT $4
-  FOR UPDATE OF o SKIP LOCKED
-), claimed AS (
-  UPDATE vault.tenant_tokens o SET refresh_owner = $1, refresh_until = $2 FROM due
-  WHERE o.tenant_id = due.tenant_id RETURNING o.*
-)
-SELECT {_TENANT}, {_TOKENS}, '' AS stamp
-FROM claimed o JOIN vault.tenants t USING (tenant_id) LEFT JOIN vault.tenant_keys k USING (tenant_id)
-ORDER BY o.next_refresh_at
-"""  # noqa: S608 - constants only
-REFRESHED_STATUSES = (ACTIVE, DISABLED, ERROR)
-IDLE_REFRESH_EVERY = timedelta(hours=23)
-"""Tokens that are not lent are refreshed only to keep the refresh token alive."""
-
-
-async def read_many(
-    pool: "asyncpg.Pool[asyncpg.Record]", tenant_ids: Iterable[str], wait_seconds: float
-) -> dict[str, Credential]:
-    """Reads tenants with their sealed tokens by one statement.
-
-    Returns:
-        By tenant id. A tenant that does not exist is not in it.
-    """
-    async with pool.acquire(timeout=wait_seconds) as connection:
-        records = await connection.fetch(_READ_MANY, list(set(tenant_ids)))
-    return {record["tenant_id"]: _credential(record) for record in records}
-
-
-_APPEND_UNCHANGED = f"""
-INSERT INTO vault.audit_entries
-  (audit_entry_id, occurred_at, actor, action, tenant_id, outcome, detail, correlation_id)
-SELECT e.audit_entry_id, e.occurred_at, e.actor, e.action, e.tenant_id, e.outcome, e.detail, e.correlation_id
-FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::jsonb[], $8::text[],
-  $9::text[]) AS e (audit_entry_id, occurred_at, actor, action, tenant_id, outcome, detail, correlation_id, stamp)
-JOIN vault.tenants t USING (tenant_id)
-JOIN vault.tenant_keys k USING (tenant_id)
-JOIN vault.tenant_tokens o USING (tenant_id)
-WHERE e.stamp = {_STAMP}
-RETURNING audit_entry_id::text
-"""  # noqa: S608 - constants only
-
-
-async def append_unchanged(
-    pool: "asyncpg.Pool[asyncpg.Record]", loans: Sequence[tuple[Entry, str]], wait_seconds: float
-) -> frozenset[str]:
-    """Appends audit entries of loans whose rows are still the ones that they were decided by. One statement, committed.
-
-    Args:
-        pool: Connections.
-        loans: Entries, each with the stamp of the credential.
-        wait_seconds: For a connection.
-
-    Returns:
-        The ids of the entries that were appended; the others' rows have changed.
-    """
-    columns = zip(*((*entry_columns(entry), stamp) for entry, stamp in loans), strict=True)
-    async with pool.acquire(timeout=wait_seconds) as connection:
-        records = await connection.fetch(_APPEND_UNCHANGED, *(list(column) for column in columns))
-    return frozenset(record["audit_entry_id"] for record in records)
-
-
-async def claim_due(
-    pool: "asyncpg.Pool[asyncpg.Record]", owner: str, now: datetime, lease: timedelta, limit: int, wait_seconds: float
-) -> Sequence[Credential]:
-    """Claims refreshes that are due, oldest first. Refreshes that others claim are passed over."""
-    async with pool.acquire(timeout=wait_seconds) as connection:
-        idle = now - IDLE_REFRESH_EVERY
-        records = await connection.fetch(_CLAIM_DUE, owner, now + lease, now, limit, list(REFRESHED_STATUSES), idle)
-    return [_credential(record) for record in records]
+_CLAIM = """
+UPDATE vault.tenant_tokens SET refresh_owner = $3, refresh_until = $5
+WHERE tenant_id = $1 AND version = $2 AND (refresh_until IS NULL OR refresh_until < $4)
+"""
+_END_CLAIM = """
+UPDATE vault.tenant_tokens
+SET refresh_owner = NULL, refresh_until = NULL, last_refresh_error = $4,
+  refresh_not_before = coalesce($5, refresh_not_before), refresh_failures = coalesce($6, refresh_failures)
+WHERE tenant_id = $1 AND version = $2 AND refresh_owner = $3
+"""
+_IS_LIMITED = "SELECT refresh_expires_at IS NOT NULL FROM vault.tenant_tokens WHERE tenant_id = $1"
+_DESTROY_TOKENS = "DELETE FROM vault.tenant_tokens WHERE tenant_id = $1"
+_DESTROY_KEY = "DELETE FROM vault.tenant_keys WHERE tenant_id = $1"
+_OLDEST_DUE = """
+SELECT min(o.next_refresh_at) FROM vault.tenant_tokens o JOIN vault.tenants t USING (tenant_id)
+WHERE t.status = ANY($2::text[]) AND t.grant_fault = '' AND o.next_refresh_at <= $1
+"""
 
 
 async def claim(
-    connection: AsyncConnection, tenant_id: str, version: int, owner: str, now: datetime, lease: timedelta
+    connection: Connection, tenant_id: str, version: int, owner: str, now: datetime, lease: timedelta
 ) -> bool:
-    """Claims the refresh of one tenant's token.
+    """Claim the refresh of one tenant's token.
 
     Returns:
-        False when another has claimed it, or the version is not the current one.
+        False when another process has claimed it, or the version is not the current one.
     """
-    columns = tenant_tokens.c
-    is_free = sa.or_(columns.refresh_until.is_(None), columns.refresh_until < now)
-    done = await connection.execute(
-        tenant_tokens.update()
-        .where(columns.tenant_id == tenant_id, columns.version == version, is_free)
-        .values(refresh_owner=owner, refresh_until=now + lease)
-    )
-    return done.rowcount == 1
+    return affected(await connection.execute(_CLAIM, tenant_id, version, owner, now, now + lease)) == 1
 
 
 async def store_refreshed(
-    connection: AsyncConnection, tenant_id: str, version: int, owner: str, new: NewTokens
+    connection: Connection, tenant_id: str, version: int, owner: str, new: NewSealedTokens
 ) -> bool:
-    """Stores what a refresh gave.
+    """Store the tokens of a refresh.
 
     Returns:
         False when the claim was lost; nothing is written then.
     """
-    done = await connection.execute(
-        tenant_tokens.update().where(_claimed(tenant_id, version, owner)).values(version=version + 1, **new.columns())
-    )
-    return done.rowcount == 1
+    return affected(await connection.execute(_STORE_REFRESHED, tenant_id, *new.columns(), version, owner)) == 1
 
 
-async def end_claim(connection: AsyncConnection, tenant_id: str, version: int, owner: str, **values: Any) -> bool:
-    """Gives a claim back without new tokens.
+async def end_claim(
+    connection: Connection,
+    tenant_id: str,
+    version: int,
+    owner: str,
+    *,
+    error: str,
+    not_before: datetime | None = None,
+    failures: int | None = None,
+) -> bool:
+    """Give a claim back without new tokens.
 
     Args:
         connection: Where to write.
-        tenant_id: Whose.
+        tenant_id: The tenant.
         version: As it was claimed.
-        owner: Who claimed it.
-        values: Columns that tell of the failure.
+        owner: The process that claimed it.
+        error: The failure, as `last_refresh_error` keeps it.
+        not_before: The earliest time of the next refresh; None keeps the stored one.
+        failures: Failures in a row; None keeps the stored number.
 
     Returns:
         False when the claim was lost; nothing is written then.
     """
-    done = await connection.execute(
-        tenant_tokens.update()
-        .where(_claimed(tenant_id, version, owner))
-        .values(refresh_owner=None, refresh_until=None, **values)
-    )
-    return done.rowcount == 1
+    done = await connection.execute(_END_CLAIM, tenant_id, version, owner, error, not_before, failures)
+    return affected(done) == 1
 
 
-async def was_limited_in_time(connection: AsyncConnection, tenant_id: str) -> bool:
-    """Tells whether the provider gave the grant an end from the beginning."""
-    query = sa.select(tenant_tokens.c.refresh_expires_at).where(tenant_tokens.c.tenant_id == tenant_id)
-    return (await connection.execute(query)).scalar_one_or_none() is not None
+async def was_limited_in_time(connection: Connection, tenant_id: str) -> bool:
+    """Tell whether the provider limited the grant in time from the beginning."""
+    return bool(await connection.fetchval(_IS_LIMITED, tenant_id))
 
 
-async def put_tokens(connection: AsyncConnection, tenant_id: str, new: NewTokens) -> None:
-    """Stores the tokens of a connect. A refresh that runs for the ones before can no longer write."""
-    await connection.execute(
-        sa.dialects.postgresql.insert(tenant_tokens)
-        .values(tenant_id=tenant_id, token_type="delegated", **new.columns())  # noqa: S106 - a kind, not a token
-        .on_conflict_do_update(
-            index_elements=["tenant_id"],
-            set_={
-                **new.columns(),
-                "refresh_expires_at": new.refresh_expires_at,
-                "version": tenant_tokens.c.version + 1,
-            },
-        )
-    )
+async def put_tokens(connection: Connection, tenant_id: str, new: NewSealedTokens) -> None:
+    """Store the tokens of a connect. A refresh that runs for the tokens before can no longer write."""
+    await connection.execute(_PUT, tenant_id, *new.columns())
 
 
-async def get_key(connection: AsyncConnection, tenant_id: str) -> WrappedKey | None:
-    """Reads a tenant's data key, wrapped."""
-    found = (await connection.execute(sa.select(tenant_keys).where(tenant_keys.c.tenant_id == tenant_id))).first()
-    return (
-        None
-        if found is None
-        else WrappedKey(found.tenant_id, found.data_key_id, found.key_encryption_key_id, found.wrapped)
-    )
+async def destroy(connection: Connection, tenant_id: str) -> None:
+    """Delete a tenant's tokens and its data key. Safe to call again."""
+    await connection.execute(_DESTROY_TOKENS, tenant_id)
+    await connection.execute(_DESTROY_KEY, tenant_id)
 
 
-async def insert_key(connection: AsyncConnection, key: WrappedKey) -> None:
-    """Adds a tenant's data key."""
-    await connection.execute(
-        tenant_keys.insert().values(
-            tenant_id=key.tenant_id,
-            data_key_id=key.data_key_id,
-            key_encryption_key_id=key.key_encryption_key_id,
-            wrapped=key.wrapped,
-        )
-    )
-
-
-async def destroy(connection: AsyncConnection, tenant_id: str) -> None:
-    """Deletes a tenant's tokens and its data key. Safe to call again."""
-    await connection.execute(tenant_tokens.delete().where(tenant_tokens.c.tenant_id == tenant_id))
-    await connection.execute(tenant_keys.delete().where(tenant_keys.c.tenant_id == tenant_id))
-
-
-async def oldest_due(connection: AsyncConnection, now: datetime) -> datetime | None:
-    """Since when the oldest refresh has been due, None when none is."""
-    query = (
-        sa.select(sa.func.min(tenant_tokens.c.next_refresh_at))
-        .join(tenants, tenants.c.tenant_id == tenant_tokens.c.tenant_id)
-        .where(
-            tenants.c.status.in_(REFRESHED_STATUSES),
-            tenants.c.grant_fault == "",
-            tenant_tokens.c.next_refresh_at <= now,
-        )
-    )
-    since: datetime | None = (await connection.execute(query)).scalar_one()
+async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
+    """Return since when the oldest refresh has been due, or None when none is due."""
+    since: datetime | None = await connection.fetchval(_OLDEST_DUE, now, list(REFRESHED_STATUSES))
     return since
-
-
-def _claimed(tenant_id: str, version: int, owner: str) -> sa.ColumnElement[bool]:
-    columns = tenant_tokens.c
-    return sa.and_(columns.tenant_id == tenant_id, columns.version == version, columns.refresh_owner == owner)
-
-
-def _credential(record: Any) -> Credential:
-    row = tenant_row(record)
-    key, tokens = None, None
-    if record["key_id"] is not None:
-        key = WrappedKey(row.tenant_id, record["key_id"], record["key_encryption_key_id"], record["wrapped"])
-    if record["access_token"] is not None:
-        tokens = SealedTokens(
-            record["data_key_id"],
-            record["access_token"],
-            record["refresh_token"],
-            record["version"],
-            record["refresh_owner"],
-            record["refresh_until"],
-            record["refresh_failures"],
-            record["refresh_not_before"],
-        )
-    return Credential(row, key, tokens, record["stamp"])

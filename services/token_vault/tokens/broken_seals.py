@@ -2,8 +2,8 @@
 
 import structlog
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.token_vault.metrics import SEALS_BROKEN
 from services.token_vault.store.tenants import ACTIVE, ERROR, change_tenant, get_tenant
 from services.token_vault.tokens.eligibility import SEAL_BROKEN
@@ -16,11 +16,11 @@ _DETAIL = (
 )
 
 
-async def report_broken_seal(database: Database, clock: Clock, tenant_id: str) -> None:
+async def report_broken_seal(pool: db.Pool, clock: Clock, tenant_id: str) -> None:
     """Puts a tenant that is active into error. The log names the tenant and nothing else. Safe to call again."""
     SEALS_BROKEN.inc()
     logger.error("seal is broken", tenant_id=tenant_id)
-    async with database.transaction() as connection:
+    async with db.transaction(pool) as connection:
         tenant = await get_tenant(connection, tenant_id, None, lock=True)
         if tenant.status == ACTIVE:
             told = {"status_reason": SEAL_BROKEN, "status_detail": _DETAIL}

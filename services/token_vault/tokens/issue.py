@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import asyncpg
-
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database, store_errors
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.audit import AuditLog
@@ -26,8 +24,8 @@ from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.metrics import TOKENS_ISSUED
 from services.token_vault.store import audit
 from services.token_vault.store.audit import Entry
+from services.token_vault.store.credentials import Credential, append_unchanged, read_many
 from services.token_vault.store.tenants import ACTIVE, DISCONNECTING, TenantRow
-from services.token_vault.store.tokens import Credential, append_unchanged, read_many
 from services.token_vault.tokens.broken_seals import report_broken_seal
 from services.token_vault.tokens.eligibility import require_standing
 from services.token_vault.tokens.refresh import Refresher, is_newest
@@ -39,7 +37,6 @@ RELEASER = "ingest"
 """Who deletes subscriptions, and needs tokens for it while a tenant is being disconnected."""
 _GROUP_SIZE = 200
 _PENDING = 5000
-_WAIT_SECONDS = 2.0
 _REMEMBERED = 10_000
 _LANES = 2
 _GATHER_SECONDS = 0.003
@@ -55,7 +52,7 @@ class CredentialReader:
         pool: Connections of the hot path.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
         self._grouped: Grouped[str, Credential | None] = Grouped(
             "credentials", self._read, _GROUP_SIZE, _PENDING, _LANES
@@ -90,14 +87,14 @@ class CredentialReader:
         return credential
 
     async def _read(self, tenant_ids: Sequence[str]) -> Sequence[Credential | None]:
-        with store_errors():
-            found = await read_many(self._pool, tenant_ids, _WAIT_SECONDS)
+        async with db.connection(self._pool) as connection:
+            found = await read_many(connection, tenant_ids)
         self._remember(found)
         return [found.get(tenant_id) for tenant_id in tenant_ids]
 
     async def _append(self, loans: Sequence[tuple[Entry, str]]) -> Sequence[bool]:
-        with store_errors():
-            appended = await append_unchanged(self._pool, loans, _WAIT_SECONDS)
+        async with db.connection(self._pool) as connection:
+            appended = await append_unchanged(connection, loans)
         return [entry.audit_entry_id in appended for entry, _ in loans]
 
     def _remember(self, found: Mapping[str, Credential]) -> None:
@@ -139,7 +136,7 @@ class Lender:
     """Lends tokens and writes down each time, before the token leaves.
 
     Args:
-        database: For writing down that a credential is broken.
+        pool: For writing down that a credential is broken.
         reader: Remembers credentials.
         refresher: Gets fresh tokens.
         custody: Opens them.
@@ -150,7 +147,7 @@ class Lender:
 
     def __init__(
         self,
-        database: Database,
+        pool: db.Pool,
         reader: CredentialReader,
         refresher: Refresher,
         custody: Custody,
@@ -158,7 +155,7 @@ class Lender:
         issuers: dict[str, Issuer],
         clock: Clock,
     ) -> None:
-        self._database = database
+        self._pool = pool
         self._reader = reader
         self._refresher = refresher
         self._custody = custody
@@ -217,7 +214,7 @@ class Lender:
             )
             return self._opened(credential)
         except SealBroken:
-            await report_broken_seal(self._database, self._clock, wanted.tenant_id)
+            await report_broken_seal(self._pool, self._clock, wanted.tenant_id)
             raise
 
     def _opened(self, credential: Credential) -> Loan:

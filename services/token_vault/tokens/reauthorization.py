@@ -3,8 +3,8 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.meshkit import db
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import TenantNeedsReauthorization
 from services.token_vault.issuers.issuer import ADMIN_CONSENT, GrantError
@@ -37,7 +37,7 @@ def sentence(cause: str) -> str:
 
 
 async def mark_grant_broken(
-    connection: AsyncConnection, tenant_id: str, version: int, owner: str, error: GrantError, now: datetime
+    connection: db.Connection, tenant_id: str, version: int, owner: str, error: GrantError, now: datetime
 ) -> bool:
     """Writes down that a grant is broken, if it is still the one that was asked about.
 
@@ -55,7 +55,7 @@ async def mark_grant_broken(
     cause = error.cause[:100]
     tenant = await get_tenant(connection, tenant_id, None, lock=True)
     limited = await tokens.was_limited_in_time(connection, tenant_id)
-    if not await tokens.end_claim(connection, tenant_id, version, owner, last_refresh_error=cause):
+    if not await tokens.end_claim(connection, tenant_id, version, owner, error=cause):
         return False
     detail = sentence(error.cause) + (_TESTING if limited else "")
     if tenant.status in {ACTIVE, ERROR}:

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.db import Database
 from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import ITSELF
@@ -21,7 +21,7 @@ from services.token_vault.errors import InstallationMisconfigured, ProviderThrot
 from services.token_vault.issuers.issuer import GrantError, Issuer, Tokens
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
-from services.token_vault.store.tokens import Credential, SealedTokens
+from services.token_vault.store.credentials import Credential, SealedTokens
 from services.token_vault.tokens.reauthorization import mark_grant_broken
 from services.token_vault.tokens.token_cipher import Custody
 
@@ -56,7 +56,7 @@ class Refresher:
     """Gets fresh tokens.
 
     Args:
-        database: Where claims and tokens are written.
+        pool: Where claims and tokens are written.
         read: Reads a credential as it is now.
         custody: Opens and seals.
         issuers: By provider.
@@ -67,7 +67,7 @@ class Refresher:
 
     def __init__(
         self,
-        database: Database,
+        pool: db.Pool,
         read: Read,
         custody: Custody,
         issuers: Mapping[str, Issuer],
@@ -75,7 +75,7 @@ class Refresher:
         process_id: str,
         bounds: RefreshBounds,
     ) -> None:
-        self._database = database
+        self._pool = pool
         self._read = read
         self._custody = custody
         self._issuers = issuers
@@ -156,7 +156,7 @@ class Refresher:
             raise error(metadata={"provider": credential.tenant.provider}, retry_after=sealed.refresh_not_before - now)
 
     async def _claim(self, tenant_id: str, sealed: SealedTokens, now: datetime) -> bool:
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             return await tokens.claim(connection, tenant_id, sealed.version, self._process_id, now, self._bounds.lease)
 
     async def _wait_for_other(self, tenant_id: str, version: int) -> None:
@@ -191,7 +191,7 @@ class Refresher:
         tenant_id, version = credential.tenant.tenant_id, _version(credential)
         now = self._clock.now()
         new = self._custody.resealed(credential, had, now)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             if not await tokens.store_refreshed(connection, tenant_id, version, self._process_id, new):
                 logger.info("refreshed token is not needed any more", tenant_id=tenant_id)
                 return
@@ -210,7 +210,7 @@ class Refresher:
         """Believes the provider only if the grant is still the one that was asked about."""
         tenant_id, version = credential.tenant.tenant_id, _version(credential)
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             await mark_grant_broken(connection, tenant_id, version, self._process_id, error, now)
 
     async def _failed(self, credential: Credential, error: MeshError) -> None:
@@ -221,15 +221,15 @@ class Refresher:
             error.retry_after or timedelta(), timedelta(seconds=min(2.0 ** (failures - 1), _MAX_BACKOFF_SECONDS))
         )
         logger.warning("refresh failed", tenant_id=tenant_id, reason=error.reason, failures=failures)
-        async with self._database.transaction() as connection:
+        async with db.transaction(self._pool) as connection:
             ended = await tokens.end_claim(
                 connection,
                 tenant_id,
                 _version(credential),
                 self._process_id,
-                refresh_failures=failures,
-                refresh_not_before=now + pause,
-                last_refresh_error=error.reason,
+                error=error.reason,
+                not_before=now + pause,
+                failures=failures,
             )
             if ended:
                 entry = audit.Entry(ITSELF, "token.refresh", now, error.reason, tenant_id)

@@ -9,7 +9,8 @@ from services.token_vault.errors import SealBroken
 from services.token_vault.issuers.issuer import Tokens
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import DataKey, unwrap
-from services.token_vault.store.tokens import Credential, NewTokens, SealedTokens
+from services.token_vault.store.credentials import Credential, SealedTokens
+from services.token_vault.store.tokens import NewSealedTokens
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a field
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a field
@@ -49,7 +50,7 @@ class Custody:
         key, tokens = self._opened(credential)
         return key.open(REFRESH_TOKEN, tokens.refresh_token)
 
-    def sealed(self, key: DataKey, tokens: Tokens, refresh_token: Secret, now: datetime) -> NewTokens:
+    def sealed(self, key: DataKey, tokens: Tokens, refresh_token: Secret, now: datetime) -> NewSealedTokens:
         """Seals tokens for the store.
 
         Args:
@@ -58,7 +59,7 @@ class Custody:
             refresh_token: The one to keep: the provider's new one, or the old one where it gave none.
             now: When the tokens were had.
         """
-        return NewTokens(
+        return NewSealedTokens(
             data_key_id=key.data_key_id,
             access_token=key.seal(ACCESS_TOKEN, tokens.access_token),
             refresh_token=key.seal(REFRESH_TOKEN, refresh_token),
@@ -69,7 +70,7 @@ class Custody:
             next_refresh_at=self.next_refresh(now, tokens.expires_at),
         )
 
-    def resealed(self, credential: Credential, tokens: Tokens, now: datetime) -> NewTokens:
+    def resealed(self, credential: Credential, tokens: Tokens, now: datetime) -> NewSealedTokens:
         """Seals what a refresh gave with the tenant's own data key; what the provider left out stays as it was."""
         key, sealed = self._opened(credential)
         refresh_token = tokens.refresh_token or key.open(REFRESH_TOKEN, sealed.refresh_token)

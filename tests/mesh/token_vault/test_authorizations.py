@@ -169,7 +169,7 @@ async def _both_at_once(served: VaultGround, walk: Walk, back: str, flow_id: str
             async def do_both_wait() -> bool:
                 (row,) = await served.fetch(
                     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND wait_event_type = 'Lock' AND query LIKE 'UPDATE vault.authorization_flows%'"
+                    " AND wait_event_type = 'Lock' AND query LIKE '%UPDATE vault.authorization_flows%'"
                 )
                 return int(row["count"]) == 2
 

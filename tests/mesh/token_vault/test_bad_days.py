@@ -20,7 +20,8 @@ from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.keys.keyring import read_keys
-from services.token_vault.keys.sealing import WrappedKey, unwrap
+from services.token_vault.keys.sealing import unwrap
+from services.token_vault.store.data_keys import WrappedKey
 from stack.certificates import MeshCertificates
 from stack.ports import free_ports
 from stack.programs.postgres import BINARIES

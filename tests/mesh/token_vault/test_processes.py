@@ -71,7 +71,7 @@ async def test_a_tenant_works_on_after_a_kill_between_refresh_and_commit(ground:
 
     async def is_answered_and_uncommitted() -> bool:
         waiting = (
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE 'UPDATE vault.tenant_t%'"
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%UPDATE vault.tenant_t%'"
         )
         return bool(await ground.control.call_count(ENDPOINTS[provider])) and bool(await ground.fetch(waiting))
 

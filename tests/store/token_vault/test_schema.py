@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from services.meshkit.db import Database
+from services.meshkit import db
 from services.meshkit.secret import Secret
 from services.token_vault.migrate import migrations
 from services.token_vault.store import audit
@@ -18,8 +18,8 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-async def database(token_vault_database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database.open(Secret(token_vault_database.url), "tests") as opened:
+async def pool(token_vault_database: TestDatabase) -> AsyncIterator[db.Pool]:
+    async with db.open_pool(Secret(token_vault_database.url), "tests") as opened:
         yield opened
 
 
@@ -54,8 +54,8 @@ async def test_the_migrated_schema_is_what_the_tables_say(token_vault_database: 
     assert [] == await differences(token_vault_database, metadata, partitions=["audit_entries_"])
 
 
-async def _append(database: Database, occurred_at: datetime) -> None:
-    async with database.transaction() as connection:
+async def _append(pool: db.Pool, occurred_at: datetime) -> None:
+    async with db.transaction(pool) as connection:
         await audit.append(connection, audit.Entry("command", "test", occurred_at))
 
 
@@ -72,9 +72,9 @@ async def _append(database: Database, occurred_at: datetime) -> None:
     ],
 )
 async def test_the_services_role_can_only_append_to_the_audit_log(
-    database: Database, token_vault_database: TestDatabase, statement: str
+    pool: db.Pool, token_vault_database: TestDatabase, statement: str
 ) -> None:
-    await _append(database, NOW)
+    await _append(pool, NOW)
     connection = await asyncpg.connect(token_vault_database.url)
 
     try:
@@ -87,9 +87,9 @@ async def test_the_services_role_can_only_append_to_the_audit_log(
         await connection.close()
 
 
-async def test_not_even_with_rights_are_entries_changed(token_vault_database: TestDatabase, database: Database) -> None:
+async def test_not_even_with_rights_are_entries_changed(token_vault_database: TestDatabase, pool: db.Pool) -> None:
     """A trigger stands behind the rights that the role lacks."""
-    await _append(database, NOW)
+    await _append(pool, NOW)
     connection = await asyncpg.connect(token_vault_database.admin_url)
 
     try:
@@ -101,7 +101,7 @@ async def test_not_even_with_rights_are_entries_changed(token_vault_database: Te
 
 
 async def test_whole_months_past_the_retention_are_dropped_and_never_the_last_ninety_days(
-    database: Database, token_vault_database: TestDatabase
+    pool: db.Pool, token_vault_database: TestDatabase
 ) -> None:
     admin = await asyncpg.connect(token_vault_database.admin_url)
     try:
@@ -116,12 +116,12 @@ async def test_whole_months_past_the_retention_are_dropped_and_never_the_last_ni
     finally:
         await admin.close()
     for age in (0, 80, 200, 300):
-        await _append(database, NOW - timedelta(days=age))
+        await _append(pool, NOW - timedelta(days=age))
 
-    async with database.transaction() as connection:
+    async with db.transaction(pool) as connection:
         assert 1 == await audit.extend(connection, 3)
         dropped = await audit.prune(connection, 1)
-    async with database.reading() as connection:
+    async with db.connection(pool) as connection:
         left = await audit.list_entries(connection, audit.EntryFilter(), None, None, 10)
 
     assert dropped >= 2

@@ -8,7 +8,8 @@ from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.errors import KeyUnavailable, SealBroken
 from services.token_vault.keys.keyring import KeyRing
-from services.token_vault.keys.sealing import DataKey, WrappedKey, bound_to, new_data_key, rewrap, unwrap
+from services.token_vault.keys.sealing import DataKey, bound_to, new_data_key, rewrap, unwrap
+from services.token_vault.store.data_keys import WrappedKey
 
 RING = KeyRing({"k2": b"2" * 32, "k1": b"1" * 32})
 TENANT, OTHER = new_id(), new_id()
