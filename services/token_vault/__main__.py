@@ -9,14 +9,13 @@ from typing import Any
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import MeshError
-from services.meshkit.ids import new_id
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import observed, run
 from services.meshkit.settings import StoreSettings, load, reference
 from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.audit import COMMAND
 from services.token_vault.keys.keyring import read_keys
-from services.token_vault.keys.rotate import KeyKeeper, Rotation
+from services.token_vault.keys.rotate import KeyRotator, Rotation
 from services.token_vault.migrate import migrations
 from services.token_vault.settings import NAME, RotateSettings, VaultSettings
 
@@ -61,8 +60,7 @@ async def rotate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     configure_logs(NAME, settings.log_level)
     ring = read_keys(settings.keys, settings.keys_file)
     async with db.open_pool(settings.database_url, NAME) as pool:
-        keeper = KeyKeeper(pool, ring, SystemClock(), new_id(), lambda: ring)
-        _report(await keeper.rotate(arguments.to))
+        _report(await KeyRotator(pool, ring, SystemClock()).rotate(arguments.to))
 
 
 async def settings(_arguments: argparse.Namespace, _stop: asyncio.Event) -> None:

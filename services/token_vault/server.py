@@ -1,9 +1,11 @@
-"""Builds TokenVault's objects, wires them, and serves until told to stop."""
+"""Composition of TokenVault: the only module that builds its objects. `python -m services.token_vault serve`."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
@@ -27,14 +29,26 @@ from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
 from services.meshkit.interceptors.caller import EDGE
+from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background
 from services.meshkit.server import MeshServer, ServerLimits
+from services.token_vault.accounts.admit import Admission
+from services.token_vault.accounts.authorization_status import AuthorizationReader
+from services.token_vault.accounts.connect import Connector
+from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
+from services.token_vault.accounts.examine import Examiner
+from services.token_vault.accounts.probe import Prober
+from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
+from services.token_vault.accounts.tenants import Tenants
+from services.token_vault.api_access.api_keys import ApiKeys
+from services.token_vault.api_access.authenticate import ApiKeyAuthenticator
 from services.token_vault.api_access.authorize import Authorizer
 from services.token_vault.api_access.edge_contract import EdgeContract, load_contract
-from services.token_vault.issuers.configured import offered_issuers
+from services.token_vault.audit import AuditLog
+from services.token_vault.issuers.configured import configured_issuers
 from services.token_vault.issuers.issuer import Issuer
-from services.token_vault.keys.keyring import read_keys
-from services.token_vault.keys.rotate import KeyKeeper
+from services.token_vault.keys.keyring import KeyRing, read_keys
+from services.token_vault.keys.registration import KeyRegistration
 from services.token_vault.migrate import migrations
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
@@ -43,21 +57,80 @@ from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from services.token_vault.servicers.tenants import TenantServicer
 from services.token_vault.servicers.token_vault import TokenVaultServicer
 from services.token_vault.settings import NAME, VaultSettings
-from services.token_vault.vault import Means, Vault
+from services.token_vault.tokens.credential_reader import CredentialReader
+from services.token_vault.tokens.issue import Lender
+from services.token_vault.tokens.refresh import RefreshBounds, Refresher
+from services.token_vault.tokens.refresh_ahead import RefreshAhead
+from services.token_vault.tokens.token_cipher import TokenCipher
+from services.token_vault.upkeep import Upkeep
 
 logger = structlog.get_logger(__name__)
 
 HEALTH = "grpc.health.v1.Health"
 _CONCURRENT_RPCS = 2000
-# Libraries that would write tokens and codes when told to be talkative.
+_LENDING_CONNECTIONS = 6
+_BEAT_SECONDS = 5.0
+_LAST_USED_SECONDS = 30.0
+_PRUNE_SECONDS = 3600.0
+_MEASURE_SECONDS = 15.0
+_DISCONNECT_SECONDS = 1.0
+_PROBE_SECONDS = 5.0
+_LEASE_MARGIN_SECONDS = 5.0
+# These libraries write tokens and codes at their more talkative levels.
 _TALKATIVE = ("msal", "oauthlib", "requests_oauthlib", "google", "google_auth_oauthlib", "urllib3", "httpx")
 
 
+@dataclass(frozen=True)
+class Resources:
+    """Everything that the use cases share.
+
+    Args:
+        settings: TokenVault's settings.
+        clock: The time.
+        pool: Connections to the database, for everything but lending.
+        lending_pool: Connections for lending, so that no other work delays a loan.
+        ring: The key-encryption keys.
+        issuers: By provider.
+        process_id: The id of this process, as it stands in claims.
+    """
+
+    settings: VaultSettings
+    clock: Clock
+    pool: db.Pool
+    lending_pool: db.Pool
+    ring: KeyRing
+    issuers: dict[str, Issuer]
+    process_id: str
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds: longer than setting up and asking take, each within the provider's time limit."""
+        return timedelta(seconds=self.settings.provider_timeout_seconds * 2 + _LEASE_MARGIN_SECONDS)
+
+
+@dataclass(frozen=True)
+class Vault:
+    """The use cases, and the loops that run beside the server."""
+
+    clock: Clock
+    pool: db.Pool
+    lender: Lender
+    connector: Connector
+    authorizations: AuthorizationReader
+    disconnector: Disconnector
+    prober: Prober
+    tenants: Tenants
+    changes: TenantChangeFeed
+    api_keys: ApiKeys
+    authenticator: ApiKeyAuthenticator
+    loops: tuple[PeriodicLoop, ...]
+
+
 async def serve(settings: VaultSettings, stop: asyncio.Event) -> None:
-    """Serves until the event is set.
+    """Serve until the event is set.
 
     Raises:
-        SettingsError: A setting, a certificate or a key cannot be used.
+        SettingsError: A setting, a certificate or a key is unusable.
         SchemaError: The database is not migrated.
     """
     tls = TlsFiles.of(settings)
@@ -71,31 +144,33 @@ async def serve(settings: VaultSettings, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vault]:
-    """Opens what TokenVault needs: keys that are checked, the database, the providers.
+    """Check the keys, open the database and the providers, and close everything in reverse order behind the block.
 
     Raises:
-        SettingsError: A setting or a key cannot be used.
+        SettingsError: A setting or a key is unusable.
         SchemaError: The database is not migrated.
     """
-    ring, issuers, process_id = read_keys(settings.keys, settings.keys_file), offered_issuers(settings), new_id()
+    ring, issuers, process_id = read_keys(settings.keys, settings.keys_file), configured_issuers(settings), new_id()
     async with (
         db.open_pool(settings.database_url, NAME) as pool,
-        db.open_pool(settings.database_url, f"{NAME} lending", db.DatabaseLimits(connections=6)) as lending_pool,
+        db.open_pool(settings.database_url, f"{NAME} lending", db.DatabaseLimits(_LENDING_CONNECTIONS)) as lending_pool,
     ):
         await migrations(settings.database_url).check()
-        keeper = KeyKeeper(pool, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file))
-        await keeper.start()
+        registration = KeyRegistration(
+            pool, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file)
+        )
+        await registration.start()
         try:
-            yield Vault(settings, Means(clock, pool, lending_pool, ring, issuers, process_id), keeper)
+            yield _vault(Resources(settings, clock, pool, lending_pool, ring, issuers, process_id), registration)
         finally:
-            await _close(issuers, keeper)
+            await _close(issuers, registration)
 
 
 def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: EdgeContract) -> MeshServer:
-    """Makes the server with everything that TokenVault answers: the mesh, keys, browsers, the edge's own questions."""
+    """Make the server with all of TokenVault's RPCs: for the mesh, for keys, for browsers, and for the edge itself."""
     server = MeshServer(NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=_CONCURRENT_RPCS))
-    _add_mesh(server, vault)
-    _add_key_door(server, vault)
+    _add_mesh_service(server, vault)
+    _add_key_services(server, vault)
     server.add(
         authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
         AuthorizationServicer(vault.connector, settings.public_url),
@@ -103,7 +178,7 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     )
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-        ExtAuthzServicer(Authorizer(vault.checker, contract.roles)),
+        ExtAuthzServicer(Authorizer(vault.authenticator, contract.roles)),
         external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         callers=[EDGE],
     )
@@ -112,9 +187,73 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     return server
 
 
-def _add_mesh(server: MeshServer, vault: Vault) -> None:
+def _vault(at: Resources, registration: KeyRegistration) -> Vault:
+    cipher = TokenCipher(at.ring, timedelta(seconds=at.settings.refresh_ahead_seconds))
+    reader = CredentialReader(at.lending_pool)
+    refresher = Refresher(
+        at.pool, reader.read, cipher, at.issuers, at.clock, at.process_id, RefreshBounds(lease=at.lease)
+    )
+    lender = Lender(at.pool, reader, refresher, cipher, AuditLog(at.lending_pool), at.issuers, at.clock)
+    disconnector = Disconnector(
+        at.pool, reader, cipher, at.issuers, at.clock, at.process_id, _disconnect_bounds(at.settings, at.lease)
+    )
+    prober = Prober(at.pool, Examiner(lender, at.issuers, at.clock), at.clock)
+    authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
+    return Vault(
+        clock=at.clock,
+        pool=at.pool,
+        lender=lender,
+        connector=_connector(at, cipher),
+        authorizations=AuthorizationReader(at.pool, at.clock),
+        disconnector=disconnector,
+        prober=prober,
+        tenants=Tenants(at.pool, at.clock),
+        changes=TenantChangeFeed(at.pool, at.clock),
+        api_keys=ApiKeys(at.pool, at.clock),
+        authenticator=authenticator,
+        loops=(
+            *_token_loops(at, refresher),
+            PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round),
+            PeriodicLoop("probe", _PROBE_SECONDS, prober.round),
+            PeriodicLoop("key beat", _BEAT_SECONDS, registration.beat, round_seconds=15),
+            PeriodicLoop("key use", _LAST_USED_SECONDS, authenticator.note_used, round_seconds=30),
+            *_upkeep_loops(at),
+        ),
+    )
+
+
+def _connector(at: Resources, cipher: TokenCipher) -> Connector:
+    admission, flow_life = Admission(at.pool, cipher, at.clock), timedelta(seconds=at.settings.flow_seconds)
+    return Connector(at.pool, admission, at.issuers, at.clock, at.settings.public_url, flow_life)
+
+
+def _disconnect_bounds(settings: VaultSettings, lease: timedelta) -> DisconnectBounds:
+    return DisconnectBounds(
+        release=timedelta(seconds=settings.disconnect_wait_seconds),
+        revoke=timedelta(seconds=settings.revoke_wait_seconds),
+        lease=lease,
+    )
+
+
+def _token_loops(at: Resources, refresher: Refresher) -> tuple[PeriodicLoop, ...]:
+    ahead = RefreshAhead(
+        at.lending_pool, at.pool, refresher, at.clock, at.process_id, at.lease, at.settings.refresh_concurrency
+    )
+    return (PeriodicLoop("refresh ahead", at.settings.refresh_interval_seconds, ahead.round),)
+
+
+def _upkeep_loops(at: Resources) -> tuple[PeriodicLoop, ...]:
+    changes_kept = timedelta(days=at.settings.change_retention_days)
+    upkeep = Upkeep(at.pool, at.clock, at.settings.audit_retention_days, changes_kept)
+    return (
+        PeriodicLoop("prune", _PRUNE_SECONDS, upkeep.prune),
+        PeriodicLoop("measure", _MEASURE_SECONDS, upkeep.measure, round_seconds=30),
+    )
+
+
+def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
     servicer = TokenVaultServicer(
-        vault.lender, vault.feed, vault.prober, vault.disconnector, vault.api_keys, vault.pool, vault.clock
+        vault.lender, vault.changes, vault.prober, vault.disconnector, vault.api_keys, vault.pool, vault.clock
     )
     server.add(
         token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server,
@@ -123,9 +262,9 @@ def _add_mesh(server: MeshServer, vault: Vault) -> None:
     )
 
 
-def _add_key_door(server: MeshServer, vault: Vault) -> None:
+def _add_key_services(server: MeshServer, vault: Vault) -> None:
     tenants = TenantServicer(
-        vault.tenants, vault.connector, vault.reporter, vault.disconnector, vault.prober, vault.clock
+        vault.tenants, vault.connector, vault.authorizations, vault.disconnector, vault.prober, vault.clock
     )
     server.add(
         tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
@@ -144,10 +283,10 @@ def _add_key_door(server: MeshServer, vault: Vault) -> None:
     )
 
 
-async def _close(issuers: dict[str, Issuer], keeper: KeyKeeper) -> None:
+async def _close(issuers: dict[str, Issuer], registration: KeyRegistration) -> None:
     for issuer in issuers.values():
         await issuer.close()
     try:
-        await keeper.stop()
+        await registration.stop()
     except MeshError as exc:
-        logger.warning("the end of the process was not announced", reason=exc.reason)
+        logger.warning("end of process not announced", reason=exc.reason)

@@ -20,7 +20,7 @@ from services.token_vault.store.tenants import (
     find_account,
     insert_tenant,
 )
-from services.token_vault.tokens.token_cipher import Custody
+from services.token_vault.tokens.token_cipher import TokenCipher
 
 _NAME_CHARACTERS = 200
 
@@ -39,12 +39,12 @@ class Admission:
 
     Args:
         pool: Connections to the database.
-        custody: Seals.
+        cipher: Seals.
         clock: The time.
     """
 
     pool: db.Pool
-    custody: Custody
+    cipher: TokenCipher
     clock: Clock
 
     async def admit(self, flow: FlowRow, grant: Grant, account: Account) -> Admitted:
@@ -77,18 +77,18 @@ class Admission:
         if refresh_token is None:
             raise RefreshTokenMissing
         key = await self._data_key(connection, tenant_id)
-        await tokens.put_tokens(connection, tenant_id, self.custody.sealed(key, grant.tokens, refresh_token, now))
+        await tokens.put_tokens(connection, tenant_id, self.cipher.sealed(key, grant.tokens, refresh_token, now))
 
     async def _data_key(self, connection: db.Connection, tenant_id: str) -> DataKey:
         """The tenant's key; a new one where there is none or where it does not open any more."""
         wrapped = await data_keys.get_key(connection, tenant_id)
         if wrapped is not None:
             try:
-                return unwrap(self.custody.ring, wrapped)
+                return unwrap(self.cipher.ring, wrapped)
             except SealBroken:
                 await tokens.destroy(connection, tenant_id)
         key_id = await encryption_keys.writing_key_id(connection, lock=True)
-        key, wrapped = new_data_key(self.custody.ring, tenant_id, key_id)
+        key, wrapped = new_data_key(self.cipher.ring, tenant_id, key_id)
         await data_keys.insert_key(connection, wrapped)
         return key
 

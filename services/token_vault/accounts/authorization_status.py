@@ -20,7 +20,7 @@ _EXCHANGE_LIFE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Report:
+class AuthorizationStatus:
     """How it goes.
 
     Args:
@@ -41,7 +41,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Reporter:
+class AuthorizationReader:
     """Tells keys how the attempts go that they could have begun.
 
     Args:
@@ -52,7 +52,7 @@ class Reporter:
     pool: db.Pool
     clock: Clock
 
-    async def report(self, flow_id: str, scope: Scope) -> Report:
+    async def read(self, flow_id: str, scope: Scope) -> AuthorizationStatus:
         """Tells how an attempt goes.
 
         Raises:
@@ -63,23 +63,23 @@ class Reporter:
             flow = await authorization_flows.get_flow(connection, flow_id)
         if flow is None or (scope is not None and flow.tenant_id not in scope):
             raise AuthorizationNotFound(resource=flow_id, metadata={"flow_id": flow_id})
-        return report_of(flow, self.clock.now())
+        return status_of(flow, self.clock.now())
 
 
-def report_of(flow: FlowRow, now: datetime) -> Report:
+def status_of(flow: FlowRow, now: datetime) -> AuthorizationStatus:
     """Tells how an attempt goes at a time. What nobody finishes in time has failed, though nobody wrote that down."""
     if flow.step == authorization_flows.CONNECTED:
-        return Report(flow.flow_id, CONNECTED, flow.expires_at, tenant_id=flow.tenant_id or "")
+        return AuthorizationStatus(flow.flow_id, CONNECTED, flow.expires_at, tenant_id=flow.tenant_id or "")
     if flow.step == authorization_flows.FAILED:
         return _failed(flow, flow.reason, flow.detail)
     life = _EXCHANGE_LIFE if flow.step == authorization_flows.EXCHANGING else timedelta()
     if flow.expires_at + life <= now:
         return _failed(flow, FlowStateInvalid.reason, "expired")
-    return Report(flow.flow_id, PENDING, flow.expires_at)
+    return AuthorizationStatus(flow.flow_id, PENDING, flow.expires_at)
 
 
-def _failed(flow: FlowRow, reason: str, detail: str) -> Report:
+def _failed(flow: FlowRow, reason: str, detail: str) -> AuthorizationStatus:
     named = "scopes" if reason == "SCOPE_NOT_GRANTED" else "detail"
     facts = {"provider": flow.provider, "tenant_id": flow.tenant_id or "", named: detail}
     metadata = {key: value for key, value in facts.items() if value}
-    return Report(flow.flow_id, FAILED, flow.expires_at, reason=reason, metadata=metadata)
+    return AuthorizationStatus(flow.flow_id, FAILED, flow.expires_at, reason=reason, metadata=metadata)

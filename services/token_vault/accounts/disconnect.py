@@ -24,8 +24,8 @@ from services.token_vault.store.tenants import (
     change_tenant,
     get_tenant,
 )
-from services.token_vault.tokens.issue import CredentialReader
-from services.token_vault.tokens.token_cipher import Custody
+from services.token_vault.tokens.credential_reader import CredentialReader
+from services.token_vault.tokens.token_cipher import TokenCipher
 
 logger = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Disconnector:
     Args:
         pool: Connections to the database.
         reader: Reads credentials.
-        custody: Opens the refresh token for the provider.
+        cipher: Opens the refresh token for the provider.
         issuers: By provider.
         clock: The time.
         process_id: Who claims.
@@ -66,7 +66,7 @@ class Disconnector:
         self,
         pool: db.Pool,
         reader: CredentialReader,
-        custody: Custody,
+        cipher: TokenCipher,
         issuers: dict[str, Issuer],
         clock: Clock,
         process_id: str,
@@ -74,7 +74,7 @@ class Disconnector:
     ) -> None:
         self._pool = pool
         self._reader = reader
-        self._custody = custody
+        self._cipher = cipher
         self._issuers = issuers
         self._clock = clock
         self._process_id = process_id
@@ -150,7 +150,7 @@ class Disconnector:
         if tenant.grant_fault or issuer is None:
             return "no" if issuer is None else "before"
         try:
-            return "yes" if await issuer.revoke(self._custody.refresh_token(credential)) else "not_offered"
+            return "yes" if await issuer.revoke(self._cipher.refresh_token(credential)) else "not_offered"
         except (SealBroken, KeyUnavailable):
             return "not_readable"
         except MeshError as exc:

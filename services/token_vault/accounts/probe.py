@@ -115,7 +115,7 @@ class Prober:
             await audit.append(connection, audit.Entry(actor(), "tenant.fault", now, tenant_id=tenant_id, detail=facts))
             return await change_tenant(connection, tenant, now, healthy())
 
-    async def look_at_addresses(self, provider: str) -> int:
+    async def check_addresses(self, provider: str) -> int:
         """Has all accounts of a provider asked for their address, at most every ten minutes.
 
         Returns:

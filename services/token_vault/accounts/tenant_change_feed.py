@@ -52,7 +52,7 @@ class Cursor:
         return cls(position, after)
 
 
-class ChangeFeed:
+class TenantChangeFeed:
     """The log of tenants' changes for those who follow it.
 
     Args:

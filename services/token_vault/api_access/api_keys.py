@@ -5,9 +5,8 @@ import hmac
 import re
 import secrets
 import string
-from collections import OrderedDict
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -28,11 +27,9 @@ from services.token_vault.store.tenants import Scope
 
 _ALPHABET = string.ascii_letters + string.digits
 _PREFIX_CHARACTERS, _SECRET_CHARACTERS = 10, 43  # 43 characters out of 62 are more than 256 bits
-_SHAPE = re.compile(rf"mm_([A-Za-z0-9]{{{_PREFIX_CHARACTERS}}})_[A-Za-z0-9]{{{_SECRET_CHARACTERS}}}")
+SHAPE = re.compile(rf"mm_([A-Za-z0-9]{{{_PREFIX_CHARACTERS}}})_[A-Za-z0-9]{{{_SECRET_CHARACTERS}}}")
 _NAME_CHARACTERS = 200
 _TENANTS = 1000
-_CACHED = 10_000
-_NOTED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -160,65 +157,6 @@ class ApiKeys:
             raise RequestIdReused(
                 violations={"request_id": "was used for another request"}, metadata={"request_id": wanted.request_id}
             )
-        return row
-
-
-class KeyChecker:
-    """Tells whose key it is, many times a second. Answers are kept for seconds, in a bounded memory.
-
-    Args:
-        pool: Connections to the database.
-        clock: The time.
-        keep: How long an answer may be reused.
-    """
-
-    def __init__(self, pool: db.Pool, clock: Clock, keep: timedelta) -> None:
-        self._pool = pool
-        self._clock = clock
-        self._keep = keep
-        self._cache: OrderedDict[str, tuple[datetime, ApiKeyRow | None]] = OrderedDict()
-        self._used: dict[str, datetime] = {}
-
-    async def authenticate(self, key: str) -> ApiKeyRow:
-        """Finds the key.
-
-        Raises:
-            ApiKeyInvalid: It is malformed, unknown, expired or revoked; which one is not told.
-            StoreUnavailable: It could not be found out.
-        """
-        shape = _SHAPE.fullmatch(key)
-        row = await self._found(shape[1]) if shape else None
-        is_same = hmac.compare_digest(hashlib.sha256(key.encode()).digest(), row.digest if row else b"")
-        now = self._clock.now()
-        if row is None or not is_same or not row.is_good(now):
-            raise ApiKeyInvalid
-        self._used[row.api_key_id] = now
-        return row
-
-    async def note_used(self) -> int:
-        """Writes down when keys were last used since the last time.
-
-        Returns:
-            How many keys.
-        """
-        noted = {key_id: self._used[key_id] for key_id in list(self._used)[:_NOTED_AT_ONCE]}
-        if noted:
-            async with db.transaction(self._pool) as connection:
-                await api_keys.note_used(connection, noted)
-        self._used = {key_id: at for key_id, at in self._used.items() if noted.get(key_id) != at}
-        return 0
-
-    async def _found(self, prefix: str) -> ApiKeyRow | None:
-        now = self._clock.now()
-        until, row = self._cache.get(prefix, (now, None))
-        if until > now:
-            return row
-        async with db.connection(self._pool) as connection:
-            row = await api_keys.find_prefix(connection, prefix)
-        self._cache[prefix] = (now + self._keep, row)
-        self._cache.move_to_end(prefix)
-        while len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
         return row
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.meshkit.errors import ApiKeyInvalid, MeshError, RoleTooLow
 from services.meshkit.identity.caller import ALL_TENANTS, Role
-from services.token_vault.api_access.api_keys import KeyChecker
+from services.token_vault.api_access.authenticate import ApiKeyAuthenticator
 from services.token_vault.errors import RouteNotFound
 from services.token_vault.metrics import API_KEY_CHECKS
 
@@ -31,12 +31,12 @@ class Authorizer:
     """Decides about requests at the edge.
 
     Args:
-        checker: Knows the keys.
+        authenticator: Finds the key.
         roles: The least role by full method name. What is not in it is refused.
     """
 
-    def __init__(self, checker: KeyChecker, roles: Mapping[str, Role]) -> None:
-        self._checker = checker
+    def __init__(self, authenticator: ApiKeyAuthenticator, roles: Mapping[str, Role]) -> None:
+        self._authenticator = authenticator
         self._roles = roles
 
     async def authorize(self, method: str, authorization: str) -> Allowed:
@@ -63,7 +63,7 @@ class Authorizer:
     async def _decided(self, method: str, authorization: str) -> Allowed:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise ApiKeyInvalid
-        row = await self._checker.authenticate(authorization[len(_SCHEME) :].strip())
+        row = await self._authenticator.authenticate(authorization[len(_SCHEME) :].strip())
         minimum = self._roles.get(method)
         if minimum is None:
             raise RouteNotFound(metadata={"path": method[:200]})

@@ -12,7 +12,7 @@ from services.token_vault.issuers.microsoft import MicrosoftIssuer, MicrosoftSet
 from services.token_vault.settings import VaultSettings
 
 
-def offered_issuers(settings: VaultSettings) -> dict[str, Issuer]:
+def configured_issuers(settings: VaultSettings) -> dict[str, Issuer]:
     """Makes the issuers of the providers that there are settings for.
 
     Raises:

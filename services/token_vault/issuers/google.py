@@ -33,7 +33,7 @@ from services.token_vault.issuers.issuer import (
     Grant,
     GrantError,
     Identity,
-    Tokens,
+    TokenResponse,
 )
 
 PROVIDER = "googlews"
@@ -142,7 +142,7 @@ class GoogleIssuer:
             raise RefreshTokenMissing(metadata={"provider": PROVIDER})
         return Grant(tokens, await self._identity(str(answer.get("id_token", "")), request["nonce"]))
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
+    async def refresh(self, refresh_token: Secret) -> TokenResponse:
         """Gets a new access token. The refresh token at hand stays good: most answers hold none."""
         return await self._pool.run(lambda: _guarded(lambda: self._refreshed(refresh_token)))
 
@@ -201,7 +201,7 @@ class GoogleIssuer:
         found = flow.fetch_token(code=code.reveal(), include_client_id=True)
         return dict(found)
 
-    def _refreshed(self, refresh_token: Secret) -> Tokens:
+    def _refreshed(self, refresh_token: Secret) -> TokenResponse:
         settings = self._settings
         access, refresh, expires_at, document, _ = reauth.refresh_grant(  # type: ignore[no-untyped-call]
             self._library_request,
@@ -278,12 +278,12 @@ def _failure(error: str, subtype: str) -> Exception:
     return GrantError(cause, f"{error} {subtype}".strip())
 
 
-def _tokens(answer: Mapping[str, Any], access: Any, seconds: Any) -> Tokens:
+def _tokens(answer: Mapping[str, Any], access: Any, seconds: Any) -> TokenResponse:
     if not isinstance(access, str) or not access:
         raise ProviderUnavailable("The provider's answer holds no token.", metadata={"provider": PROVIDER})
     refresh, scope, now = answer.get("refresh_token"), answer.get("scope") or (), datetime.now(UTC)
     limited = answer.get("refresh_token_expires_in")
-    return Tokens(
+    return TokenResponse(
         Secret(access),
         Secret(refresh) if isinstance(refresh, str) and refresh else None,
         tuple(sorted(scope.split() if isinstance(scope, str) else scope)),

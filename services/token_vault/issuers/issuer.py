@@ -12,7 +12,7 @@ ADMIN_CONSENT = "admin_consent_needed"
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenResponse:
     """What a token endpoint gave.
 
     Args:
@@ -49,7 +49,7 @@ class Identity:
 class Grant:
     """What exchanging a code gave."""
 
-    tokens: Tokens
+    tokens: TokenResponse
     identity: Identity
 
 
@@ -129,7 +129,7 @@ class Issuer(Protocol):
             IdentityUnproven: There is no id token, or it does not verify.
         """
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
+    async def refresh(self, refresh_token: Secret) -> TokenResponse:
         """Gets a new access token.
 
         Raises:

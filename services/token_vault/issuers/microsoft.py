@@ -29,7 +29,7 @@ from services.token_vault.issuers.issuer import (
     Grant,
     GrantError,
     Identity,
-    Tokens,
+    TokenResponse,
 )
 
 PROVIDER = "ms365"
@@ -141,7 +141,7 @@ class MicrosoftIssuer:
             raise RefreshTokenMissing(metadata={"provider": PROVIDER})
         return Grant(tokens, await self._identity(result, nonce))
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
+    async def refresh(self, refresh_token: Secret) -> TokenResponse:
         """Gets a new access token, and a new refresh token with it."""
         scopes = self._asked_scopes()
         return self._tokens(
@@ -196,11 +196,11 @@ class MicrosoftIssuer:
             http_cache={},
         )
 
-    def _tokens(self, result: Mapping[str, Any]) -> Tokens:
+    def _tokens(self, result: Mapping[str, Any]) -> TokenResponse:
         access, refresh = result.get("access_token"), result.get("refresh_token")
         if not isinstance(access, str) or not access:
             raise ProviderUnavailable("The provider's answer holds no token.", metadata={"provider": PROVIDER})
-        return Tokens(
+        return TokenResponse(
             Secret(access),
             Secret(refresh) if isinstance(refresh, str) and refresh else None,
             tuple(sorted(str(result.get("scope") or "").split())),

@@ -13,7 +13,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
-from services.token_vault.accounts.authorization_status import Reporter
+from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.probe import Prober
@@ -32,14 +32,14 @@ class TenantServicer(TenantServiceServicer):
         self,
         tenants: Tenants,
         connector: Connector,
-        reporter: Reporter,
+        authorizations: AuthorizationReader,
         disconnector: Disconnector,
         prober: Prober,
         clock: Clock,
     ) -> None:
         self._tenants = tenants
         self._connector = connector
-        self._reporter = reporter
+        self._authorizations = authorizations
         self._disconnector = disconnector
         self._prober = prober
         self._clock = clock
@@ -63,15 +63,15 @@ class TenantServicer(TenantServiceServicer):
     async def GetAuthorization(
         self, request: pb.GetAuthorizationRequest, context: "_Context[Any, Any]"
     ) -> pb.GetAuthorizationResponse:
-        told = await self._reporter.report(check_id("flow_id", request.flow_id), _scope())
+        found = await self._authorizations.read(check_id("flow_id", request.flow_id), _scope())
         response = pb.GetAuthorizationResponse(
-            flow_id=told.flow_id,
-            state=pb.AuthorizationState.Value(f"AUTHORIZATION_STATE_{told.state.upper()}"),
-            tenant_id=told.tenant_id,
-            reason=told.reason,
-            metadata=told.metadata,
+            flow_id=found.flow_id,
+            state=pb.AuthorizationState.Value(f"AUTHORIZATION_STATE_{found.state.upper()}"),
+            tenant_id=found.tenant_id,
+            reason=found.reason,
+            metadata=found.metadata,
         )
-        response.expires_at.FromDatetime(told.expires_at)
+        response.expires_at.FromDatetime(found.expires_at)
         return response
 
     @override

@@ -17,12 +17,12 @@ from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.probe import Fault, Prober
-from services.token_vault.accounts.tenant_change_feed import ChangeFeed
+from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
 from services.token_vault.store import audit, tenants, tokens
 from services.token_vault.store.tenants import tenant_message
-from services.token_vault.tokens.issue import DEFAULT_SECONDS, Lender, Wanted
+from services.token_vault.tokens.issue import DEFAULT_SECONDS, Lender, TokenRequest
 
 _Context = grpc.aio.ServicerContext
 _MAX_WAIT_SECONDS = 30
@@ -41,7 +41,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
     def __init__(
         self,
         lender: Lender,
-        feed: ChangeFeed,
+        changes: TenantChangeFeed,
         prober: Prober,
         disconnector: Disconnector,
         api_keys: ApiKeys,
@@ -49,7 +49,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         clock: Clock,
     ) -> None:
         self._lender = lender
-        self._feed = feed
+        self._changes = changes
         self._prober = prober
         self._disconnector = disconnector
         self._api_keys = api_keys
@@ -76,14 +76,14 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         left = remaining()
         # An empty answer is given while there is still time to send it.
         wait = request.wait_seconds if left is None else min(request.wait_seconds, max(0.0, left - 0.5))
-        return await self._feed.read(request.cursor, page_size(request.page_size), wait)
+        return await self._changes.read(request.cursor, page_size(request.page_size), wait)
 
     @override
     async def ReportTenantFault(
         self, request: pb.ReportTenantFaultRequest, context: "_Context[Any, Any]"
     ) -> pb.ReportTenantFaultResponse:
         if request.fault == pb.TENANT_FAULT_ADDRESS_UNKNOWN:
-            await self._prober.look_at_addresses(GOOGLE)
+            await self._prober.check_addresses(GOOGLE)
             return pb.ReportTenantFaultResponse()
         tenant_id = check_id("tenant_id", request.tenant_id)
         if request.fault == pb.TENANT_FAULT_CLEARED:
@@ -127,7 +127,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         )
 
 
-def _wanted(request: pb.IssueTokenRequest) -> Wanted:
+def _wanted(request: pb.IssueTokenRequest) -> TokenRequest:
     seconds = request.minimum_seconds if request.HasField("minimum_seconds") else DEFAULT_SECONDS
     faults = {}
     if seconds < 0:
@@ -138,7 +138,7 @@ def _wanted(request: pb.IssueTokenRequest) -> Wanted:
         faults["rejected_token_digest"] = "must be a SHA-256 in hexadecimal"  # noqa: S105 - a sentence
     if faults:
         raise FieldInvalid(violations=faults)
-    return Wanted(
+    return TokenRequest(
         check_id("tenant_id", request.tenant_id),
         current_caller().name,
         seconds,

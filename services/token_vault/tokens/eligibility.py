@@ -21,7 +21,7 @@ from services.token_vault.store.tenants import (
 SEAL_BROKEN = "seal_broken"
 
 
-def require_standing(tenant: TenantRow, allowed: frozenset[str] = frozenset({ACTIVE})) -> None:
+def require_eligible(tenant: TenantRow, allowed: frozenset[str] = frozenset({ACTIVE})) -> None:
     """Lets a tenant through whose status is one of those.
 
     Args:

@@ -18,12 +18,12 @@ from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
-from services.token_vault.issuers.issuer import GrantError, Issuer, Tokens
+from services.token_vault.issuers.issuer import GrantError, Issuer, TokenResponse
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.credentials import Credential, SealedTokens
 from services.token_vault.tokens.reauthorization import mark_grant_broken
-from services.token_vault.tokens.token_cipher import Custody
+from services.token_vault.tokens.token_cipher import TokenCipher
 
 logger = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Refresher:
     Args:
         pool: Where claims and tokens are written.
         read: Reads a credential as it is now.
-        custody: Opens and seals.
+        cipher: Opens and seals.
         issuers: By provider.
         clock: The time.
         process_id: Who claims.
@@ -69,7 +69,7 @@ class Refresher:
         self,
         pool: db.Pool,
         read: Read,
-        custody: Custody,
+        cipher: TokenCipher,
         issuers: Mapping[str, Issuer],
         clock: Clock,
         process_id: str,
@@ -77,7 +77,7 @@ class Refresher:
     ) -> None:
         self._pool = pool
         self._read = read
-        self._custody = custody
+        self._cipher = cipher
         self._issuers = issuers
         self._clock = clock
         self._process_id = process_id
@@ -141,7 +141,7 @@ class Refresher:
     async def _refresh(self, credential: Credential) -> None:
         now, sealed = self._clock.now(), credential.tokens
         if sealed is None:
-            self._custody.access_token(credential)  # says what is wrong
+            self._cipher.access_token(credential)  # says what is wrong
             return
         self._refuse_early(credential, sealed, now)
         if _is_claimed(sealed, now) or not await self._claim(credential.tenant.tenant_id, sealed, now):
@@ -174,7 +174,7 @@ class Refresher:
         try:
             if issuer is None:
                 raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
-            refresh_token = self._custody.refresh_token(credential)
+            refresh_token = self._cipher.refresh_token(credential)
             with REFRESH_SECONDS.labels(tenant.provider).time():
                 had = await issuer.refresh(refresh_token)
             await self._store(credential, had)
@@ -187,10 +187,10 @@ class Refresher:
             await self._failed(credential, exc)
             raise
 
-    async def _store(self, credential: Credential, had: Tokens) -> None:
+    async def _store(self, credential: Credential, had: TokenResponse) -> None:
         tenant_id, version = credential.tenant.tenant_id, _version(credential)
         now = self._clock.now()
-        new = self._custody.resealed(credential, had, now)
+        new = self._cipher.resealed(credential, had, now)
         async with db.transaction(self._pool) as connection:
             if not await tokens.store_refreshed(connection, tenant_id, version, self._process_id, new):
                 logger.info("refreshed token is not needed any more", tenant_id=tenant_id)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.meshkit.secret import Secret
 from services.token_vault.errors import SealBroken
-from services.token_vault.issuers.issuer import Tokens
+from services.token_vault.issuers.issuer import TokenResponse
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.keys.sealing import DataKey, unwrap
 from services.token_vault.store.credentials import Credential, SealedTokens
@@ -18,7 +18,7 @@ _LONGEST_REST = timedelta(hours=23)
 _JITTER = 0.2
 
 
-class Custody:
+class TokenCipher:
     """Turns stored credentials into tokens and back.
 
     Args:
@@ -50,7 +50,7 @@ class Custody:
         key, tokens = self._opened(credential)
         return key.open(REFRESH_TOKEN, tokens.refresh_token)
 
-    def sealed(self, key: DataKey, tokens: Tokens, refresh_token: Secret, now: datetime) -> NewSealedTokens:
+    def sealed(self, key: DataKey, tokens: TokenResponse, refresh_token: Secret, now: datetime) -> NewSealedTokens:
         """Seals tokens for the store.
 
         Args:
@@ -70,7 +70,7 @@ class Custody:
             next_refresh_at=self.next_refresh(now, tokens.expires_at),
         )
 
-    def resealed(self, credential: Credential, tokens: Tokens, now: datetime) -> NewSealedTokens:
+    def resealed(self, credential: Credential, tokens: TokenResponse, now: datetime) -> NewSealedTokens:
         """Seals what a refresh gave with the tenant's own data key; what the provider left out stays as it was."""
         key, sealed = self._opened(credential)
         refresh_token = tokens.refresh_token or key.open(REFRESH_TOKEN, sealed.refresh_token)

@@ -1,0 +1,77 @@
+"""Read credentials for lending, many by one statement, and append the audit entries of loans the same way."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from services.meshkit import db
+from services.token_vault.errors import TenantNotFound
+from services.token_vault.grouped import Grouped
+from services.token_vault.store.audit import Entry
+from services.token_vault.store.credentials import Credential, append_unchanged, read_many
+
+_GROUP_SIZE = 200
+_PENDING = 5000
+_REMEMBERED = 10_000
+_LANES = 2
+_GATHER_SECONDS = 0.003
+
+
+class CredentialReader:
+    """Reads credentials as they are now, for all who ask at the same time by one statement.
+
+    It remembers what it read, sealed as it is, so that a loan can be decided by it and then be checked and written down
+    by one statement.
+
+    Args:
+        pool: Connections of the hot path.
+    """
+
+    def __init__(self, pool: db.Pool) -> None:
+        self._pool = pool
+        self._grouped: Grouped[str, Credential | None] = Grouped(
+            "credentials", self._read, _GROUP_SIZE, _PENDING, _LANES
+        )
+        self._appending: Grouped[tuple[Entry, str], bool] = Grouped(
+            "loans", self._append, _GROUP_SIZE, _PENDING, gather_seconds=_GATHER_SECONDS
+        )
+        self._remembered: OrderedDict[str, Credential] = OrderedDict()
+
+    def remembered(self, tenant_id: str) -> Credential | None:
+        """What was read last about a tenant. It may have changed since."""
+        return self._remembered.get(tenant_id)
+
+    async def append_unchanged(self, entry: Entry, stamp: str) -> bool:
+        """Appends an entry to the audit log if the tenant's rows are still those of a credential.
+
+        Returns:
+            True when it is committed; False when they have changed.
+        """
+        return await self._appending.do((entry, stamp))
+
+    async def read(self, tenant_id: str) -> Credential:
+        """Reads one.
+
+        Raises:
+            TenantNotFound: There is no such tenant.
+            StoreUnavailable: The database did not answer.
+        """
+        credential = await self._grouped.do(tenant_id)
+        if credential is None:
+            raise TenantNotFound.of(tenant_id)
+        return credential
+
+    async def _read(self, tenant_ids: Sequence[str]) -> Sequence[Credential | None]:
+        async with db.connection(self._pool) as connection:
+            found = await read_many(connection, tenant_ids)
+        self._remember(found)
+        return [found.get(tenant_id) for tenant_id in tenant_ids]
+
+    async def _append(self, loans: Sequence[tuple[Entry, str]]) -> Sequence[bool]:
+        async with db.connection(self._pool) as connection:
+            appended = await append_unchanged(connection, loans)
+        return [entry.audit_entry_id in appended for entry, _ in loans]
+
+    def _remember(self, found: Mapping[str, Credential]) -> None:
+        self._remembered.update(found)
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
