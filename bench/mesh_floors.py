@@ -10,9 +10,9 @@ import asyncpg
 
 from bench.measure import median
 from bench.mesh_counts import told
-from services.ingest.matching import Claim, Matcher
 from services.ingest.store.matching import MatchingStore
 from services.ingest.webhooks.google import parse_push
+from services.ingest.webhooks.matcher import Claim, Matcher
 from services.ingest.webhooks.microsoft import parse_notifications
 from services.meshkit import queue
 from services.meshkit.db import DatabaseLimits, open_pool

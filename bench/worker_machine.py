@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from mailmesh.vault.v1 import tenant_pb2
-from services.ingest.items import Kind, NewItem
-from services.ingest.store.arrivals import accept_in
+from services.ingest.store.acceptance import accept_in
+from services.ingest.store.items import Kind, NewItem
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.processor.mailbox.provider_http import ProviderHttp

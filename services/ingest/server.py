@@ -13,32 +13,32 @@ from mailmesh.ingest.v1.inbox_service_pb2_grpc import add_InboxServiceServicer_t
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
-from services.ingest.addresses import AddressInquiry
-from services.ingest.edge_refusals import EdgeRefusals
-from services.ingest.follow import TenantFollower
-from services.ingest.matching import Matcher
+from services.ingest.inbox.upkeep import Upkeep
+from services.ingest.inbox.writer import GroupWriter, WriterLimits
 from services.ingest.migrate import migrations
-from services.ingest.receive import Receiver
 from services.ingest.servicers.dead_letters import DeadLetterServicer
 from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
 from services.ingest.servicers.subscriptions import SubscriptionServicer
 from services.ingest.settings import IngestSettings
-from services.ingest.sightings import Sightings
-from services.ingest.store.arrivals import ArrivalStore
+from services.ingest.store.acceptance import ArrivalStore
+from services.ingest.store.activity import SightingStore
 from services.ingest.store.claims import ClaimStore
 from services.ingest.store.connections import HeldConnection, Pool, ping
 from services.ingest.store.dead_letters import DeadLetterStore
-from services.ingest.store.edge_refusals import EdgeRefusalStore
+from services.ingest.store.inbox_status import StatusStore
 from services.ingest.store.leases import LeaseStore
 from services.ingest.store.matching import MatchingStore
-from services.ingest.store.sightings import SightingStore
-from services.ingest.store.status import StatusStore
+from services.ingest.store.refusals import EdgeRefusalStore
 from services.ingest.store.tenants import TenantStore
 from services.ingest.store.upkeep import UpkeepStore
+from services.ingest.subscriptions.tenant_follower import TenantFollower
 from services.ingest.subscriptions.wiring import Subscriptions, subscriptions
-from services.ingest.upkeep import Upkeep
-from services.ingest.writer import GroupWriter, WriterLimits
+from services.ingest.webhooks.activity import Sightings
+from services.ingest.webhooks.edge_refusals import EdgeRefusals
+from services.ingest.webhooks.matcher import Matcher
+from services.ingest.webhooks.receiver import Receiver
+from services.ingest.webhooks.unknown_addresses import AddressInquiry
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool

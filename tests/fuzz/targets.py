@@ -8,8 +8,8 @@ from typing import Any
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_service_pb2
 from services.ingest.webhooks.google import is_signed_by, parse_push
-from services.ingest.webhooks.json_bytes import UnreadableError
 from services.ingest.webhooks.microsoft import GraphChange, parse_notifications
+from services.ingest.webhooks.untrusted_json import UnreadableError
 from services.meshkit.errors import PageTokenInvalid
 from services.meshkit.pages import PageTokens
 from services.processor.errors import CursorInvalid

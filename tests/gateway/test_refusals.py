@@ -6,14 +6,14 @@ import asyncpg
 import httpx
 import pytest
 
-from services.ingest.edge_refusals import EdgeRefusals
 from services.ingest.errors import EdgeUnavailable
+from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.settings import IngestSettings
-from services.ingest.store.edge_refusals import EdgeRefusalStore
 from services.ingest.store.leases import LeaseStore
+from services.ingest.store.refusals import EdgeRefusalStore
 from services.ingest.store.tenants import TenantStore
 from services.ingest.store.upkeep import UpkeepStore
-from services.ingest.upkeep import Upkeep
+from services.ingest.webhooks.edge_refusals import EdgeRefusals
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret

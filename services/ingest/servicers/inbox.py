@@ -13,10 +13,10 @@ from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
 from services.ingest.store.claims import ClaimStore, WantedWork
-from services.ingest.store.graves import Burial
+from services.ingest.store.dead_letter_writer import Burial
+from services.ingest.store.inbox_status import StatusStore
 from services.ingest.store.leases import GivenBack, LeaseStore
 from services.ingest.store.reconciles import WantedReconcile
-from services.ingest.store.status import StatusStore
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import check_id
 

@@ -10,9 +10,9 @@ from mailmesh.ingest.v1 import ingest_service_pb2 as pb2
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import IngestServiceServicer
 from services.ingest.errors import PushTokenInvalid
 from services.ingest.metrics import NOTIFICATIONS
-from services.ingest.receive import Receiver
 from services.ingest.webhooks.google import CLAIMS_HEADER, MESSAGE_ID_HEADER, is_signed_by
 from services.ingest.webhooks.microsoft import is_echo_safe
+from services.ingest.webhooks.receiver import Receiver
 from services.meshkit.errors import FieldInvalid
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -11,8 +11,8 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import SubscriptionServiceServicer
 from services.ingest.store import subscriptions as store
 from services.ingest.store.connections import Pool, reading
-from services.ingest.subscriptions.create import BATCH_AT_ONCE, SubscriptionCreator
-from services.ingest.subscriptions.row import SubscriptionRow
+from services.ingest.subscriptions.next_step import SubscriptionRow
+from services.ingest.subscriptions.use_cases import BATCH_AT_ONCE, SubscriptionCreator
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id

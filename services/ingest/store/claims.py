@@ -17,8 +17,8 @@ from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode, Subscripti
 from services.ingest.metrics import CLAIMED
 from services.ingest.store import mailboxes
 from services.ingest.store.connections import Connection, Pool, transaction
-from services.ingest.store.graves import Burial, bury
-from services.ingest.store.rows import item_of
+from services.ingest.store.dead_letter_writer import Burial, bury
+from services.ingest.store.item_messages import item_of
 
 ALONE_AFTER_EXPIRIES: Final = 2
 

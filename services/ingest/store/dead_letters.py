@@ -11,7 +11,7 @@ from mailmesh.ingest.v1.dead_letter_service_pb2 import DeadLetter
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.ingest.errors import DeadLetterNotFound
 from services.ingest.store.connections import Connection, Pool, reading, transaction
-from services.ingest.store.rows import attempts_of, item_of
+from services.ingest.store.item_messages import attempts_of, item_of
 from services.meshkit.ids import new_id
 
 _CHUNK: Final = 500

@@ -8,9 +8,9 @@ from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.ingest.errors import TenantDisconnected
 from services.ingest.metrics import SETTLED
 from services.ingest.store import mailboxes
+from services.ingest.store.attempt_history import appended
 from services.ingest.store.connections import Connection, Pool, transaction
-from services.ingest.store.graves import Burial, LastAttempt, bury
-from services.ingest.store.history import appended
+from services.ingest.store.dead_letter_writer import Burial, LastAttempt, bury
 from services.ingest.store.matching import KEPT_STATUSES
 from services.ingest.store.reconciles import EnqueuedReconcile, WantedReconcile, enqueue
 from services.meshkit.errors import FieldInvalid

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.ingest.errors import MailboxHeld, TenantNotFound
+from services.ingest.store.attempt_history import LEASE_EXPIRED, appended
 from services.ingest.store.connections import Connection
-from services.ingest.store.history import LEASE_EXPIRED, appended
 
 _LOCK = """
 SELECT fence, out_item_ids::text[] AS out_item_ids, leased_at, lease_until, holder, is_waiting, now() AS now

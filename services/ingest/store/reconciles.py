@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from mailmesh.ingest.v1.inbox_item_pb2 import Reconcile, ReconcileReason
-from services.ingest.items import Kind
 from services.ingest.store.connections import Connection
+from services.ingest.store.items import Kind
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.tracing import traceparent

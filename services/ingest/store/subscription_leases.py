@@ -21,7 +21,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
 )
 from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, row_of
-from services.ingest.subscriptions.row import Made, SubscriptionRow, renewal_time
+from services.ingest.subscriptions.next_step import Made, SubscriptionRow, renewal_time
 
 LEASE_SECONDS = 90.0
 _LEASE_OVER = "lease_until = NULL, lease_holder = ''"

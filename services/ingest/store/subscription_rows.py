@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import asyncpg
 
-from services.ingest.subscriptions.row import SubscriptionRow
+from services.ingest.subscriptions.next_step import SubscriptionRow
 
 COLUMNS = ", ".join(field.name for field in fields(SubscriptionRow))
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_DELETING
 from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, row_of
-from services.ingest.subscriptions.row import FIRST_STEP, SubscriptionRow
+from services.ingest.subscriptions.next_step import FIRST_STEP, SubscriptionRow
 from services.meshkit.ids import new_id
 
 Scope = frozenset[str] | None

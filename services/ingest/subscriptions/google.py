@@ -6,8 +6,8 @@ from typing import Any
 
 from services.ingest.errors import InstallationMisconfigured
 from services.ingest.subscriptions.failures import GoneError, unreachable
-from services.ingest.subscriptions.provider import ProviderCalls
-from services.ingest.subscriptions.row import Made
+from services.ingest.subscriptions.next_step import Made
+from services.ingest.subscriptions.provider_calls import ProviderCalls
 
 PROVIDER = "googlews"
 

@@ -13,7 +13,7 @@ from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from services.ingest.metrics import LIFECYCLE
 from services.ingest.store import lifecycle as store
 from services.ingest.store.connections import Connection, Pool, transaction
-from services.ingest.subscriptions.inbox import InboxWriter
+from services.ingest.subscriptions.inbox_items import InboxWriter
 from services.meshkit.clock import Clock
 
 logger = structlog.get_logger(__name__)

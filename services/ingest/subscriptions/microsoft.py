@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx
 
 from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
-from services.ingest.subscriptions.provider import ProviderCalls
-from services.ingest.subscriptions.row import Made
+from services.ingest.subscriptions.next_step import Made
+from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.meshkit.secret import Secret
 
 PROVIDER = "ms365"

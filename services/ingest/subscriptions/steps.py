@@ -12,9 +12,9 @@ from services.ingest.store import subscription_leases as store
 from services.ingest.store.connections import Connection, Pool, reading, transaction
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.failures import GoneError
-from services.ingest.subscriptions.inbox import InboxWriter
-from services.ingest.subscriptions.provider import Tokens
-from services.ingest.subscriptions.row import Made, Step, SubscriptionRow
+from services.ingest.subscriptions.inbox_items import InboxWriter
+from services.ingest.subscriptions.next_step import Made, Step, SubscriptionRow
+from services.ingest.subscriptions.provider_calls import Tokens
 from services.meshkit.clock import Clock
 from services.meshkit.secret import Secret
 

@@ -13,14 +13,14 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.ingest.settings import IngestSettings
 from services.ingest.store.connections import Pool
 from services.ingest.subscriptions import google, microsoft
-from services.ingest.subscriptions.create import SubscriptionCreator
-from services.ingest.subscriptions.inbox import InboxWriter
-from services.ingest.subscriptions.keeper import PROVIDERS, SubscriptionKeeper
+from services.ingest.subscriptions.inbox_items import InboxWriter
 from services.ingest.subscriptions.lifecycle import LifecycleWorker
-from services.ingest.subscriptions.provider import ProviderCalls, Tokens
+from services.ingest.subscriptions.monitors import AddressWatch, ReleaseWatch, SilenceWatch, SubscriptionCounts
+from services.ingest.subscriptions.provider_calls import ProviderCalls, Tokens
+from services.ingest.subscriptions.reconciler import PROVIDERS, SubscriptionKeeper
 from services.ingest.subscriptions.steps import Steps
-from services.ingest.subscriptions.vault import FaultReports, Releases
-from services.ingest.subscriptions.watch_over import AddressWatch, ReleaseWatch, SilenceWatch, SubscriptionCounts
+from services.ingest.subscriptions.token_vault import FaultReports, Releases
+from services.ingest.subscriptions.use_cases import SubscriptionCreator
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop

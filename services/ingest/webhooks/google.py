@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from services.ingest.webhooks.json_bytes import UnreadableError, parse_object
+from services.ingest.webhooks.untrusted_json import UnreadableError, parse_object
 
 MESSAGE_ID_HEADER: Final = "x-goog-pubsub-message-id"
 CLAIMS_HEADER: Final = "x-mailmesh-push-claims"

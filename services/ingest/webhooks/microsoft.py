@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from services.ingest.webhooks.json_bytes import UnreadableError, parse_object
+from services.ingest.webhooks.untrusted_json import UnreadableError, parse_object
 
 CHANGE_TYPES: Final = frozenset({"created", "updated", "deleted"})
 LIFECYCLE_EVENTS: Final = frozenset({"reauthorizationRequired", "subscriptionRemoved", "missed"})

@@ -18,11 +18,11 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
-from services.ingest.items import Kind, NewItem
-from services.ingest.store.arrivals import accept_in
+from services.ingest.store.acceptance import accept_in
 from services.ingest.store.claims import ClaimStore
+from services.ingest.store.inbox_status import StatusStore
+from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.leases import LeaseStore
-from services.ingest.store.status import StatusStore
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id

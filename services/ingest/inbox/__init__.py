@@ -1,0 +1,1 @@
+"""The inbox: items are committed here, and retention removes what is done."""

@@ -1,0 +1,60 @@
+"""Rows of items as the contract's messages."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from mailmesh.ingest.v1.dead_letter_service_pb2 import Attempt
+from mailmesh.ingest.v1.inbox_item_pb2 import InboxItem, MailboxChanged, MailboxWatched, Reconcile
+from services.ingest.store.items import Kind
+from services.ingest.store.mail_content import event_of
+
+
+def item_of(row: asyncpg.Record, attempts: int) -> InboxItem:
+    """Makes the contract's item.
+
+    Args:
+        row: With tenant_id, item_id, kind, received_at, content, correlation_id, traceparent, and of the tenant
+            provider, external_tenant_id and user_id.
+        attempts: As it is told.
+    """
+    item = InboxItem(
+        item_id=str(row["item_id"]),
+        tenant_id=str(row["tenant_id"]),
+        attempts=attempts,
+        correlation_id=str(row["correlation_id"]),
+        traceparent=row["traceparent"],
+    )
+    item.received_at.FromDatetime(row["received_at"])
+    _set_content(item, row)
+    return item
+
+
+def attempts_of(history: str) -> list[Attempt]:
+    """Makes the contract's attempts of a history as it is stored."""
+    return [_attempt(entry) for entry in orjson.loads(history)]
+
+
+def _set_content(item: InboxItem, row: asyncpg.Record) -> None:
+    match row["kind"]:
+        case Kind.MAIL:
+            item.mail.CopyFrom(event_of(row["content"], row["received_at"]))
+            item.mail.provider = row["provider"]
+            item.mail.tenant_id = item.tenant_id
+            item.mail.external_tenant_id = row["external_tenant_id"]
+            item.mail.user_id = row["user_id"]
+            item.mail.correlation_id = item.correlation_id
+        case Kind.MAILBOX_CHANGED:
+            item.mailbox_changed.CopyFrom(MailboxChanged.FromString(row["content"]))
+        case Kind.MAILBOX_WATCHED:
+            item.mailbox_watched.CopyFrom(MailboxWatched.FromString(row["content"]))
+        case _:
+            item.reconcile.CopyFrom(Reconcile.FromString(row["content"]))
+
+
+def _attempt(entry: dict[str, Any]) -> Attempt:
+    attempt = Attempt(worker_id=entry["worker_id"], reason=entry["reason"], detail=entry["detail"])
+    attempt.started_at.FromDatetime(datetime.fromisoformat(entry["started_at"]))
+    return attempt

@@ -1,0 +1,146 @@
+"""Keeps subscriptions as they should be, one step at a time under a lease.
+
+Every step is the same three: lease the row, call the provider with nothing held, store what came of it under the
+lease's fence. A process that dies between the last two leaves a row that is due again, and at the provider something
+that carries our id in its notification address; the next step finds and replaces it.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+
+import structlog
+
+from mailmesh.vault.v1.token_vault_service_pb2 import (
+    TENANT_FAULT_MAILBOX_UNAVAILABLE,
+    TENANT_FAULT_PERMISSION_MISSING,
+    TENANT_FAULT_TOKEN_REJECTED,
+)
+from services.ingest.errors import MailboxUnavailable, PermissionMissing, ProviderUnavailable, TokenRejected
+from services.ingest.metrics import SUBSCRIPTION_STEPS
+from services.ingest.store import subscription_leases as store
+from services.ingest.store.connections import Pool, reading, transaction
+from services.ingest.subscriptions import google, microsoft
+from services.ingest.subscriptions.next_step import SubscriptionRow, next_step, retry_time
+from services.ingest.subscriptions.steps import Steps
+from services.ingest.subscriptions.token_vault import FaultReports
+from services.meshkit.clock import Clock
+from services.meshkit.errors import Aborted, DeadlineExceeded, MeshError, ResourceExhausted, Unavailable
+from services.meshkit.loops import Lanes
+
+logger = structlog.get_logger(__name__)
+
+PROVIDERS = (microsoft.PROVIDER, google.PROVIDER)
+DUE_AT_ONCE = 16
+STEP_SECONDS = 75.0
+"""Less than a lease lasts: nobody else takes the row while its provider is still being called."""
+PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted)
+FAULTS: dict[type[MeshError], int] = {
+    PermissionMissing: TENANT_FAULT_PERMISSION_MISSING,
+    MailboxUnavailable: TENANT_FAULT_MAILBOX_UNAVAILABLE,
+    TokenRejected: TENANT_FAULT_TOKEN_REJECTED,
+}
+
+
+class SubscriptionKeeper:
+    """Does what is due about subscriptions.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        steps: What the steps do.
+        faults: Tells TokenVault what was learned about a tenant.
+        holder: Names this process in leases.
+        clock: The time.
+    """
+
+    def __init__(self, pool: Pool, steps: Steps, faults: FaultReports, holder: str, clock: Clock) -> None:
+        self._pool = pool
+        self._steps = steps
+        self._faults = faults
+        self._holder = holder
+        self._clock = clock
+        self._lanes = {name: Lanes(f"subscriptions {name}", DUE_AT_ONCE) for name in PROVIDERS}
+
+    async def round(self, provider: str) -> int:
+        """Works what is due at a provider, a bounded number at once. One that fails or hangs hinders no other.
+
+        Args:
+            provider: "ms365" or "googlews": the trouble of one does not delay what is due at the other.
+
+        Returns:
+            How many were begun. What takes long goes on beside the next rounds.
+        """
+        lanes = self._lanes[provider]
+        free = await lanes.free()
+        async with reading(self._pool) as connection:
+            due = await store.due(connection, provider, self._clock.now(), free)
+        await lanes.start(due, partial(self.work_quietly, if_due=True))
+        return len(due)
+
+    async def aclose(self) -> None:
+        """Ends the steps that rounds have begun; what was due is due still. Safe to call again."""
+        for lanes in self._lanes.values():
+            await lanes.aclose()
+
+    async def work(self, subscription_id: str, *, if_due: bool = False) -> bool:
+        """Does the next step of one subscription. Safe to call again.
+
+        Args:
+            subscription_id: Which.
+            if_due: Only if it is due.
+
+        Returns:
+            Whether it was done; False when somebody else is at work on the tenant, or it is not due and should be.
+
+        Raises:
+            MeshError: The step failed; that is stored, and it is tried again later.
+        """
+        async with reading(self._pool) as connection:
+            leased = await store.lease(connection, subscription_id, self._holder, self._clock.now(), if_due=if_due)
+        if leased is None:
+            return False
+        row, tenant_status = leased
+        try:
+            await self._step(row, tenant_status)
+        except asyncio.CancelledError:
+            # Whoever asked has gone away, or we are about to: others need not wait until the lease has run out.
+            async with reading(self._pool) as connection:
+                await store.give_back(connection, row)
+            raise
+        return True
+
+    async def work_quietly(self, subscription_id: str, *, if_due: bool = False) -> bool:
+        """Does the next step as `work` does; a failure is stored and logged, and tried again later."""
+        try:
+            return await self.work(subscription_id, if_due=if_due)
+        except MeshError as exc:
+            logger.warning("subscription step failed", subscription_id=subscription_id, reason=exc.reason)
+            return True
+
+    async def _step(self, row: SubscriptionRow, tenant_status: int) -> None:
+        step = next_step(row, tenant_status, self._clock.now())
+        try:
+            await self._in_time(self._steps.take(step, row))
+        except MeshError as exc:
+            SUBSCRIPTION_STEPS.labels(row.provider, step.name.lower(), exc.reason).inc()
+            await self._store_failure(row, exc)
+            raise
+        SUBSCRIPTION_STEPS.labels(row.provider, step.name.lower(), "ok").inc()
+
+    async def _in_time(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                await work
+        except TimeoutError as exc:
+            raise ProviderUnavailable("The provider took too long.") from exc
+
+    async def _store_failure(self, row: SubscriptionRow, exc: MeshError) -> None:
+        retry_at = retry_time(
+            self._clock.now(), row.failures + 1, exc.retry_after, is_waiting_for_person=not isinstance(exc, PASSING)
+        )
+        async with transaction(self._pool) as connection:
+            await store.failed(connection, row, reason=exc.reason, detail=exc.message, retry_at=retry_at)
+            is_its_own = await store.has_working_sibling(connection, row)
+        fault = FAULTS.get(type(exc))
+        if fault is not None and not is_its_own:
+            await self._faults.report(row.tenant_id, fault, exc.metadata.get("detail", ""), exc.message)

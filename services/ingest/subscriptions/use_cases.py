@@ -1,0 +1,243 @@
+"""Asking for subscriptions, one or many."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from mailmesh.ingest.v1.subscription_service_pb2 import (
+    DELIVERY_MODE_POLL,
+    DELIVERY_MODE_PUSH,
+    DELIVERY_MODE_UNSPECIFIED,
+    SUBSCRIPTION_STATE_ACTIVE,
+    SUBSCRIPTION_STATE_DELETED,
+    SUBSCRIPTION_STATE_DELETING,
+    SUBSCRIPTION_STATE_PENDING,
+    SUBSCRIPTION_STATE_POLLING,
+    CreateSubscriptionRequest,
+)
+from mailmesh.vault.v1.tenant_pb2 import Tenant
+from services.ingest.errors import ProviderThrottled, PublicUrlUnset, SubscriptionNotFound, TenantNotFound
+from services.ingest.store import subscriptions as store
+from services.ingest.store import tenants
+from services.ingest.store.connections import Pool, reading, transaction
+from services.ingest.subscriptions import google
+from services.ingest.subscriptions.next_step import SubscriptionRow
+from services.ingest.subscriptions.provider_calls import Tokens
+from services.ingest.subscriptions.reconciler import SubscriptionKeeper
+from services.meshkit.clock import Clock
+from services.meshkit.errors import Conflict, FailedPrecondition, FieldInvalid
+from services.meshkit.ids import check_id
+
+CHANGE_TYPES = ("created", "deleted", "updated")
+MAX_FOLDER_CHARACTERS = 300
+MAX_LABELS = 100
+MAX_LABEL_CHARACTERS = 200
+BATCH_AT_ONCE = 8
+TRIES = 3
+"""A subscription that is being deleted is finished with, then made anew; somebody may delete that one too."""
+WAIT_FOR_TURN_SECONDS = 20.0
+TURN_POLL_SECONDS = 0.2
+ENDING = (SUBSCRIPTION_STATE_DELETING, SUBSCRIPTION_STATE_DELETED)
+
+
+class SubscriptionCreator:
+    """Makes, renews and ends subscriptions that people ask about.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        keeper: Does the steps.
+        tokens: Says who a tenant is, and whether it may be worked for.
+        clock: The time.
+        pushing: The providers that can reach this installation with pushes.
+    """
+
+    def __init__(
+        self, pool: Pool, keeper: SubscriptionKeeper, tokens: Tokens, clock: Clock, pushing: frozenset[str]
+    ) -> None:
+        self._pool = pool
+        self._keeper = keeper
+        self._tokens = tokens
+        self._clock = clock
+        self._pushing = pushing
+
+    async def create(self, request: CreateSubscriptionRequest, scope: store.Scope) -> SubscriptionRow:
+        """Makes one subscription at the provider. Safe to call again: the same folder or labels give the same one.
+
+        Args:
+            request: What to watch.
+            scope: The tenants that the caller may see.
+
+        Returns:
+            The subscription as it is then. It is pending when another process makes it just now.
+
+        Raises:
+            FieldInvalid: The request makes no sense.
+            TenantNotFound: There is no such tenant in the scope.
+            PublicUrlUnset: Pushes are asked for and cannot arrive.
+            MeshError: What the provider or TokenVault answers. After a passing failure the row stays and is tried on.
+        """
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if scope is not None and tenant_id not in scope:
+            raise TenantNotFound.of(tenant_id)
+        _, tenant = await self._tokens.borrow(tenant_id)
+        wanted = self._wanted(request, tenant)
+        for _ in range(TRIES):
+            row = await self._made(wanted, tenant)
+            if row.state != SUBSCRIPTION_STATE_DELETED:
+                return row
+        raise Conflict
+
+    async def renew(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
+        """Renews one now; one that the provider dropped is made anew. Safe to call again.
+
+        Raises:
+            SubscriptionNotFound: There is none in the scope, or it is being deleted.
+            MeshError: What the provider or TokenVault answers.
+        """
+        row = await self.get(subscription_id, scope)
+        if row.state in ENDING:
+            raise SubscriptionNotFound.of(subscription_id)
+        await self._tokens.borrow(row.tenant_id)
+        return await self._turn(subscription_id, is_done=lambda _: False)
+
+    async def delete(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
+        """Ends one here and at the provider. What the provider cannot take now is tried on. Safe to call again.
+
+        Returns:
+            The subscription as it is then: deleting while the provider does not take it, or another step is under way.
+
+        Raises:
+            SubscriptionNotFound: There is none in the scope.
+        """
+        check_id("subscription_id", subscription_id)
+        async with transaction(self._pool) as connection:
+            is_there = await store.begin_deletion(connection, subscription_id, scope, self._clock.now())
+        if not is_there:
+            raise SubscriptionNotFound.of(subscription_id)
+        # Somebody may just be at work on the tenant; a failure is not ours to tell, it is tried on.
+        await self._as_soon_as_possible(lambda: self._keeper.work_quietly(subscription_id))
+        return await self.get(subscription_id, None)
+
+    async def get(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
+        """Reads one.
+
+        Raises:
+            SubscriptionNotFound: There is none in the scope.
+        """
+        check_id("subscription_id", subscription_id)
+        async with reading(self._pool) as connection:
+            row = await store.get(connection, subscription_id, scope)
+        if row is None:
+            raise SubscriptionNotFound.of(subscription_id)
+        return row
+
+    async def _made(self, wanted: store.Wanted, tenant: Tenant) -> SubscriptionRow:
+        """The living subscription for what is wanted. One that is being deleted is deleted first."""
+        async with transaction(self._pool) as connection:
+            # The provider may push before the tenant's change has been followed here.
+            await tenants.ensure(connection, tenant)
+            row, is_new = await store.insert(connection, wanted)
+        try:
+            return await self._turn(row.subscription_id, is_done=_is_made)
+        except FailedPrecondition:
+            # What a person has to mend first is not kept trying for somebody who was told no.
+            if is_new:
+                # The tenant's new state may have put it forward: then a loop is at work on it.
+                await self._as_soon_as_possible(lambda: self._forget(row.subscription_id))
+            raise
+
+    async def _forget(self, subscription_id: str) -> bool:
+        async with transaction(self._pool) as connection:
+            return await store.forget(connection, subscription_id, self._clock.now())
+
+    async def _as_soon_as_possible(self, act: Callable[[], Awaitable[bool]]) -> None:
+        """Acts when nobody else works on the tenant; gives up when that takes too long."""
+        deadline = self._clock.monotonic() + WAIT_FOR_TURN_SECONDS
+        while not await act():
+            if self._clock.monotonic() >= deadline:
+                return
+            await asyncio.sleep(TURN_POLL_SECONDS)
+
+    async def _turn(self, subscription_id: str, is_done: Callable[[SubscriptionRow], bool]) -> SubscriptionRow:
+        """Does the step as soon as nobody else works on the tenant; leaves it to the loop when that takes too long.
+
+        Raises:
+            ProviderThrottled: The provider has asked for patience, and the time is not over.
+            MeshError: The step failed.
+        """
+
+        async def act() -> bool:
+            found = await self.get(subscription_id, None)
+            if is_done(found):
+                return True
+            self._require_patience(found)
+            return await self._keeper.work(subscription_id)
+
+        await self._as_soon_as_possible(act)
+        return await self.get(subscription_id, None)
+
+    def _require_patience(self, row: SubscriptionRow) -> None:
+        if row.failure_reason != ProviderThrottled.reason or row.renew_at is None:
+            return
+        left = row.renew_at - self._clock.now()
+        if left > timedelta():
+            raise ProviderThrottled(metadata={"provider": row.provider}, retry_after=left)
+
+    def _wanted(self, request: CreateSubscriptionRequest, tenant: Tenant) -> store.Wanted:
+        is_google = tenant.provider == google.PROVIDER
+        return store.Wanted(
+            tenant_id=tenant.tenant_id,
+            provider=tenant.provider,
+            folder_id="" if is_google else _folder(request),
+            label_ids=_labels(request) if is_google else (),
+            change_types=_change_types(request.change_types),
+            delivery_mode=self._mode(request.delivery_mode, tenant.provider),
+            state=SUBSCRIPTION_STATE_PENDING,
+            now=self._clock.now(),
+        )
+
+    def _mode(self, asked: int, provider: str) -> int:
+        can_push = provider in self._pushing
+        if asked == DELIVERY_MODE_UNSPECIFIED:
+            return DELIVERY_MODE_PUSH if can_push else DELIVERY_MODE_POLL
+        if asked not in (DELIVERY_MODE_PUSH, DELIVERY_MODE_POLL):
+            raise FieldInvalid.of("delivery_mode", "is not one of push and poll")
+        if asked == DELIVERY_MODE_PUSH and not self._pushing:
+            raise PublicUrlUnset(subject="MAILMESH_PUBLIC_URL", metadata={"setting": "MAILMESH_PUBLIC_URL"})
+        return asked
+
+
+def _is_made(row: SubscriptionRow) -> bool:
+    return row.state in (SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_POLLING, SUBSCRIPTION_STATE_DELETED)
+
+
+def _folder(request: CreateSubscriptionRequest) -> str:
+    if request.label_ids:
+        raise FieldInvalid.of("label_ids", "is for Google; Microsoft has folders")
+    if request.all_mail and request.folder_id:
+        raise FieldInvalid.of("folder_id", "cannot be given together with all_mail")
+    if len(request.folder_id) > MAX_FOLDER_CHARACTERS or not request.folder_id.isprintable():
+        raise FieldInvalid.of("folder_id", f"is not an id of at most {MAX_FOLDER_CHARACTERS} characters")
+    return "" if request.all_mail else request.folder_id or "inbox"
+
+
+def _labels(request: CreateSubscriptionRequest) -> tuple[str, ...]:
+    if request.folder_id:
+        raise FieldInvalid.of("folder_id", "is for Microsoft; Google has labels")
+    if request.all_mail and request.label_ids:
+        raise FieldInvalid.of("label_ids", "cannot be given together with all_mail")
+    labels = tuple(sorted(set(request.label_ids)))
+    if len(labels) > MAX_LABELS or any(not _is_label(label) for label in labels):
+        raise FieldInvalid.of("label_ids", f"are at most {MAX_LABELS} ids of at most {MAX_LABEL_CHARACTERS} characters")
+    return () if request.all_mail else labels or ("INBOX",)
+
+
+def _is_label(label: str) -> bool:
+    return 0 < len(label) <= MAX_LABEL_CHARACTERS and label.isprintable() and "," not in label
+
+
+def _change_types(asked: Sequence[str]) -> tuple[str, ...]:
+    unknown = sorted(set(asked) - set(CHANGE_TYPES))
+    if unknown:
+        raise FieldInvalid.of("change_types", f"are of {', '.join(CHANGE_TYPES)}")
+    return tuple(sorted(set(asked))) or CHANGE_TYPES
