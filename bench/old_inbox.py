@@ -10,7 +10,7 @@ import asyncpg
 from bench import measure
 from bench.ingest_machine import Machine, machine
 from bench.measure import Figure, Options, median
-from services.ingest.store.claims import ClaimStore, WantedWork
+from services.ingest.store.claims import ClaimRequest, ClaimStore
 from services.ingest.store.leases import LeaseStore
 from services.ingest.store.upkeep import UpkeepStore
 
@@ -89,7 +89,7 @@ async def _claims(made: Machine, count: int) -> float:
         claims, leases, took = ClaimStore(pool, 5), LeaseStore(pool), []
         for _ in range(count):
             began = time.perf_counter()
-            for lease in await claims.claim(WantedWork("bench", 100, 1, 60)):
+            for lease in await claims.claim(ClaimRequest("bench", 100, 1, 60)):
                 item_ids = [item.item_id for item in lease.items]
                 await leases.ack(lease.tenant_id, lease.fence, item_ids, is_kept=False)
             took.append((time.perf_counter() - began) * 1000)

@@ -24,7 +24,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.store.acceptance import ArrivalStore
 from services.ingest.store.activity import SightingStore
 from services.ingest.store.claims import ClaimStore
-from services.ingest.store.connections import HeldConnection, Pool, ping
+from services.ingest.store.connections import DedicatedConnection, Pool, ping
 from services.ingest.store.dead_letters import DeadLetterStore
 from services.ingest.store.inbox_status import StatusStore
 from services.ingest.store.leases import LeaseStore
@@ -34,11 +34,11 @@ from services.ingest.store.tenants import TenantStore
 from services.ingest.store.upkeep import UpkeepStore
 from services.ingest.subscriptions.tenant_follower import TenantFollower
 from services.ingest.subscriptions.wiring import Subscriptions, subscriptions
-from services.ingest.webhooks.activity import Sightings
+from services.ingest.webhooks.activity import WebhookActivity
 from services.ingest.webhooks.edge_refusals import EdgeRefusals
 from services.ingest.webhooks.matcher import Matcher
 from services.ingest.webhooks.receiver import Receiver
-from services.ingest.webhooks.unknown_addresses import AddressInquiry
+from services.ingest.webhooks.unknown_addresses import UnknownAddressReporter
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -153,11 +153,11 @@ class Ingest:
         self._kept = kept
         self._edges = edges
         self._pool = pool
-        self.writer_connection = HeldConnection(writer_pool)
+        self.writer_connection = DedicatedConnection(writer_pool)
         arrivals = ArrivalStore(self.writer_connection, pool)
         self.matcher = Matcher(MatchingStore(pool), settings.match_cache_entries, settings.match_cache_seconds)
-        self.sightings = Sightings(SightingStore(pool))
-        self.inquiry = AddressInquiry(stub, clock)
+        self.sightings = WebhookActivity(SightingStore(pool))
+        self.inquiry = UnknownAddressReporter(stub, clock)
         self.writer = GroupWriter(arrivals, _limits(settings), self._wake_all)
         self.receiver = Receiver(
             self.matcher,

@@ -10,7 +10,7 @@ from services.ingest.errors import TenantDisconnected, TenantNotFound
 from services.ingest.metrics import RETAINED
 from services.ingest.settings import IngestSettings
 from services.ingest.store.leases import LeaseStore
-from services.ingest.store.reconciles import WantedReconcile
+from services.ingest.store.reconciles import ReconcileRequest
 from services.ingest.store.tenants import TenantStore
 from services.ingest.store.upkeep import UpkeepStore
 from services.meshkit.clock import Clock
@@ -97,7 +97,7 @@ class Upkeep:
         since, now = min(minutes) - _REFUSED_MARGIN, self._clock.now()
         for tenant_id in await self._store.pushed_tenants():
             spread = timedelta(seconds=random.uniform(0, self._settings.reconcile_spread_seconds))  # noqa: S311 - spreads load
-            wanted = WantedReconcile(ReconcileReason.RECONCILE_REASON_REFUSED, since=since, not_before=now + spread)
+            wanted = ReconcileRequest(ReconcileReason.RECONCILE_REASON_REFUSED, since=since, not_before=now + spread)
             try:
                 await self._leases.enqueue_reconcile(tenant_id, wanted)
             except (TenantNotFound, TenantDisconnected):

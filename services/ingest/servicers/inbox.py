@@ -12,11 +12,11 @@ from typing_extensions import override
 from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
-from services.ingest.store.claims import ClaimStore, WantedWork
+from services.ingest.store.claims import ClaimRequest, ClaimStore
 from services.ingest.store.dead_letter_writer import Burial
 from services.ingest.store.inbox_status import StatusStore
-from services.ingest.store.leases import GivenBack, LeaseStore
-from services.ingest.store.reconciles import WantedReconcile
+from services.ingest.store.leases import ItemRelease, LeaseStore
+from services.ingest.store.reconciles import ReconcileRequest
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import check_id
 
@@ -55,15 +55,15 @@ class InboxServicer(InboxServiceServicer):
 
     @override
     async def ClaimItems(self, request: pb2.ClaimItemsRequest, context: Context) -> pb2.ClaimItemsResponse:
-        wanted = WantedWork(
+        wanted = ClaimRequest(
             worker_id=_short("worker_id", request.worker_id, _MAX_WORKER),
             max_items=_in_range("max_items", request.max_items, MAX_ITEMS, _DEFAULT_ITEMS),
             max_tenants=_in_range("max_tenants", request.max_tenants, _MAX_TENANTS, 1),
             lease_seconds=_lease_seconds(request),
             tenant_id=check_id("tenant_id", request.tenant_id) if request.tenant_id else "",
-            is_idle_held=request.hold_idle,
+            includes_idle=request.hold_idle,
         )
-        if wanted.is_idle_held and not wanted.tenant_id:
+        if wanted.includes_idle and not wanted.tenant_id:
             raise FieldInvalid.of("hold_idle", "needs a tenant_id")
         return pb2.ClaimItemsResponse(leases=await self._claims.claim(wanted))
 
@@ -107,7 +107,7 @@ class InboxServicer(InboxServiceServicer):
         tenant_id = check_id("tenant_id", request.tenant_id)
         if request.reason not in ReconcileReason.values():
             raise FieldInvalid.of("reason", "is not known")
-        wanted = WantedReconcile(
+        wanted = ReconcileRequest(
             request.reason,
             since=_time("since", request.since) if request.HasField("since") else None,
             not_before=_time("not_before", request.not_before) if request.HasField("not_before") else None,
@@ -127,10 +127,10 @@ class InboxServicer(InboxServiceServicer):
             self._on_due(tenant_id)
 
 
-def _given_back(items: Sequence[pb2.ReleasedItem]) -> list[GivenBack]:
+def _given_back(items: Sequence[pb2.ReleasedItem]) -> list[ItemRelease]:
     ids = _ids("items", (item.item_id for item in items))
     return [
-        GivenBack(
+        ItemRelease(
             item_id=item_id,
             not_before=_time("items.not_before", item.not_before) if item.HasField("not_before") else None,
             reason=_short("items.reason", item.reason, _MAX_REASON),

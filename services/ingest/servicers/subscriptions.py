@@ -12,7 +12,7 @@ from mailmesh.ingest.v1.subscription_service_pb2_grpc import SubscriptionService
 from services.ingest.store import subscriptions as store
 from services.ingest.store.connections import Pool, reading
 from services.ingest.subscriptions.next_step import SubscriptionRow
-from services.ingest.subscriptions.use_cases import BATCH_AT_ONCE, SubscriptionCreator
+from services.ingest.subscriptions.use_cases import BATCH_AT_ONCE, SubscriptionUseCases
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
@@ -30,7 +30,7 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         creator: The use cases.
     """
 
-    def __init__(self, pool: Pool, creator: SubscriptionCreator) -> None:
+    def __init__(self, pool: Pool, creator: SubscriptionUseCases) -> None:
         self._pool = pool
         self._creator = creator
         self._page_tokens = PageTokens(columns=(is_time, is_row_id))

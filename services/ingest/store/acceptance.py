@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.ingest.store.connections import Connection, HeldConnection, Pool, transaction
+from services.ingest.store.connections import Connection, DedicatedConnection, Pool, transaction
 from services.ingest.store.items import NewItem, NewLifecycle
 
 # A repeat finds its key and makes nothing; when another process is just writing the same key, we wait for its commit,
@@ -84,7 +84,7 @@ class ArrivalStore:
         pool: For what is rare.
     """
 
-    def __init__(self, connection: HeldConnection, pool: Pool) -> None:
+    def __init__(self, connection: DedicatedConnection, pool: Pool) -> None:
         self._connection = connection
         self._pool = pool
 

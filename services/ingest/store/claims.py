@@ -66,7 +66,7 @@ SELECT item_id::text FROM ingest.items WHERE tenant_id = $1 AND item_id = ANY($2
 
 
 @dataclass(frozen=True, slots=True)
-class WantedWork:
+class ClaimRequest:
     """What a worker asks for.
 
     Args:
@@ -75,7 +75,7 @@ class WantedWork:
         max_tenants: Leased at once.
         lease_seconds: How long.
         tenant_id: Of this one only; empty means any.
-        is_idle_held: Lease that tenant also when nothing of it is due.
+        includes_idle: Lease that tenant also when nothing of it is due.
     """
 
     worker_id: str
@@ -83,7 +83,7 @@ class WantedWork:
     max_tenants: int
     lease_seconds: float
     tenant_id: str = ""
-    is_idle_held: bool = False
+    includes_idle: bool = False
 
 
 class ClaimStore:
@@ -98,7 +98,7 @@ class ClaimStore:
         self._pool = pool
         self._lease_deaths = lease_deaths
 
-    async def claim(self, wanted: WantedWork) -> list[TenantLease]:
+    async def claim(self, wanted: ClaimRequest) -> list[TenantLease]:
         """Leases mailboxes with due items, those first that have been due the longest.
 
         Raises:
@@ -113,7 +113,7 @@ class ClaimStore:
                     await self._note_expiry(connection, hold)
             return await _give_out(connection, wanted, holds, now)
 
-    async def _note_expiry(self, connection: Connection, hold: mailboxes.Hold) -> None:
+    async def _note_expiry(self, connection: Connection, hold: mailboxes.LockedMailbox) -> None:
         """Counts the attempts of a lease that nobody ended, and buries what has ended too many."""
         await mailboxes.count_attempts(connection, hold, hold.out_item_ids, is_expired=True)
         dead = await connection.fetch(_DEAD, hold.tenant_id, list(hold.out_item_ids), self._lease_deaths)
@@ -127,13 +127,15 @@ class ClaimStore:
             )
 
 
-async def _lock_due(connection: Connection, wanted: WantedWork) -> tuple[dict[str, mailboxes.Hold], datetime | None]:
+async def _lock_due(
+    connection: Connection, wanted: ClaimRequest
+) -> tuple[dict[str, mailboxes.LockedMailbox], datetime | None]:
     if wanted.tenant_id:
-        rows = await connection.fetch(_LOCK_ONE, wanted.tenant_id, wanted.is_idle_held)
+        rows = await connection.fetch(_LOCK_ONE, wanted.tenant_id, wanted.includes_idle)
     else:
         rows = await connection.fetch(_LOCK_DUE, min(wanted.max_tenants, wanted.max_items))
     holds = {
-        row["tenant_id"]: mailboxes.Hold(
+        row["tenant_id"]: mailboxes.LockedMailbox(
             row["tenant_id"],
             row["fence"],
             frozenset(row["out_item_ids"]),
@@ -147,7 +149,7 @@ async def _lock_due(connection: Connection, wanted: WantedWork) -> tuple[dict[st
 
 
 async def _give_out(
-    connection: Connection, wanted: WantedWork, holds: Mapping[str, mailboxes.Hold], now: datetime | None
+    connection: Connection, wanted: ClaimRequest, holds: Mapping[str, mailboxes.LockedMailbox], now: datetime | None
 ) -> list[TenantLease]:
     assert now is not None  # noqa: S101 - there are holds
     share = max(1, wanted.max_items // len(holds))
@@ -156,7 +158,7 @@ async def _give_out(
     leases = []
     for tenant_id, hold in holds.items():
         rows = due.get(tenant_id, [])
-        if not rows and not wanted.is_idle_held:
+        if not rows and not wanted.includes_idle:
             await mailboxes.end_unless_written(connection, hold)
             continue
         given = _together(rows[:share])
@@ -182,7 +184,9 @@ def _together(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
     return rows
 
 
-def _lease(hold: mailboxes.Hold, rows: Sequence[asyncpg.Record], until: datetime, *, has_more: bool) -> TenantLease:
+def _lease(
+    hold: mailboxes.LockedMailbox, rows: Sequence[asyncpg.Record], until: datetime, *, has_more: bool
+) -> TenantLease:
     lease = TenantLease(tenant_id=hold.tenant_id, fence=hold.fence + 1, has_more=has_more)
     lease.lease_expires_at.FromDatetime(until)
     lease.items.extend(item_of(row, row["attempts"] + 1) for row in rows)

@@ -53,7 +53,7 @@ async def ping(pool: Pool) -> None:
         await connection.execute("SELECT 1")
 
 
-class HeldConnection:
+class DedicatedConnection:
     """One connection that is kept between uses, since giving it back to its pool costs as much as a commit.
 
     Args:

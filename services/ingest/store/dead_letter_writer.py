@@ -11,7 +11,7 @@ from services.ingest.metrics import BURIED
 from services.ingest.store.attempt_history import appended
 from services.ingest.store.connections import Connection
 from services.ingest.store.items import Kind
-from services.ingest.store.reconciles import WantedReconcile, enqueue
+from services.ingest.store.reconciles import ReconcileRequest, enqueue
 from services.meshkit.ids import new_id
 
 # Mail may have come a little before its notification did.
@@ -108,7 +108,7 @@ async def _open_gap(connection: Connection, tenant_id: str, buried: Sequence[tup
     await enqueue(
         connection,
         tenant_id,
-        WantedReconcile(
+        ReconcileRequest(
             ReconcileReason.RECONCILE_REASON_GAP, since=since, delay=_GAP_PAUSE if is_only_comparison else timedelta(0)
         ),
     )

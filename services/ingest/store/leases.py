@@ -12,7 +12,7 @@ from services.ingest.store.attempt_history import appended
 from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.dead_letter_writer import Burial, LastAttempt, bury
 from services.ingest.store.matching import KEPT_STATUSES
-from services.ingest.store.reconciles import EnqueuedReconcile, WantedReconcile, enqueue
+from services.ingest.store.reconciles import EnqueuedReconcile, ReconcileRequest, enqueue
 from services.meshkit.errors import FieldInvalid
 
 _ACK = """
@@ -43,7 +43,7 @@ _STATUS = "SELECT status FROM ingest.tenants WHERE tenant_id = $1"
 
 
 @dataclass(frozen=True, slots=True)
-class GivenBack:
+class ItemRelease:
     """An item given back.
 
     Args:
@@ -83,7 +83,7 @@ class LeaseStore:
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         async with transaction(self._pool) as connection:
-            hold = await mailboxes.lock_held(connection, tenant_id, fence)
+            hold = await mailboxes.lock_leased(connection, tenant_id, fence)
             return await mailboxes.extend(connection, hold, seconds)
 
     async def ack(self, tenant_id: str, fence: int, item_ids: Collection[str], *, is_kept: bool) -> bool:
@@ -104,7 +104,7 @@ class LeaseStore:
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         async with transaction(self._pool) as connection:
-            hold = await mailboxes.lock_held(connection, tenant_id, fence)
+            hold = await mailboxes.lock_leased(connection, tenant_id, fence)
             done = hold.out_item_ids.intersection(item_ids)
             if done:
                 await _ack(connection, tenant_id, done)
@@ -117,7 +117,7 @@ class LeaseStore:
                 await mailboxes.keep(connection, tenant_id, rest)
             return False
 
-    async def release(self, tenant_id: str, fence: int, items: Sequence[GivenBack]) -> bool:
+    async def release(self, tenant_id: str, fence: int, items: Sequence[ItemRelease]) -> bool:
         """Gives items back. The last one that is settled ends the lease.
 
         Returns:
@@ -129,7 +129,7 @@ class LeaseStore:
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         async with transaction(self._pool) as connection:
-            hold = await mailboxes.lock_held(connection, tenant_id, fence)
+            hold = await mailboxes.lock_leased(connection, tenant_id, fence)
             back = [item for item in items if item.item_id in hold.out_item_ids]
             if not back:
                 return False
@@ -149,7 +149,7 @@ class LeaseStore:
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         async with transaction(self._pool) as connection:
-            hold = await mailboxes.lock_held(connection, tenant_id, fence)
+            hold = await mailboxes.lock_leased(connection, tenant_id, fence)
             held = [burial for burial in burials if burial.item_id in hold.out_item_ids]
             before = await connection.fetch(_BURIED_BEFORE, tenant_id, [burial.item_id for burial in burials])
             ids = {row["item_id"]: row["dead_letter_id"] for row in before}
@@ -160,7 +160,7 @@ class LeaseStore:
             is_due = bool(held) and await _settle(connection, hold, {burial.item_id for burial in held})
             return [ids[burial.item_id] for burial in burials], is_due
 
-    async def enqueue_reconcile(self, tenant_id: str, wanted: WantedReconcile) -> EnqueuedReconcile:
+    async def enqueue_reconcile(self, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
         """Puts a comparison of a mailbox into the inbox, unless the same waits already.
 
         Raises:
@@ -184,7 +184,7 @@ async def _ack(connection: Connection, tenant_id: str, item_ids: Collection[str]
         await connection.execute(_CLOSE_GAP, tenant_id, row["compared_at"])
 
 
-async def _release(connection: Connection, hold: mailboxes.Hold, items: Sequence[GivenBack]) -> None:
+async def _release(connection: Connection, hold: mailboxes.LockedMailbox, items: Sequence[ItemRelease]) -> None:
     await connection.execute(
         _RELEASE,
         hold.tenant_id,
@@ -199,7 +199,7 @@ async def _release(connection: Connection, hold: mailboxes.Hold, items: Sequence
     SETTLED.labels("released").inc(len(items))
 
 
-async def _settle(connection: Connection, hold: mailboxes.Hold, settled: Collection[str]) -> bool:
+async def _settle(connection: Connection, hold: mailboxes.LockedMailbox, settled: Collection[str]) -> bool:
     rest = hold.out_item_ids.difference(settled)
     if rest:
         await mailboxes.keep(connection, hold.tenant_id, rest)

@@ -51,7 +51,7 @@ async def put_off(connection: Connection, lifecycle_id: str, until: datetime) ->
     )
 
 
-async def last_worked(connection: Connection, subscription_id: str, event: str) -> datetime | None:
+async def last_processed(connection: Connection, subscription_id: str, event: str) -> datetime | None:
     """When the same was last worked for the subscription."""
     moment: datetime | None = await connection.fetchval(
         "SELECT max(worked_at) FROM ingest.lifecycle_notifications WHERE subscription_id = $1 AND event = $2",
@@ -90,7 +90,7 @@ async def make_anew(connection: Connection, subscription_id: str, now: datetime,
     )
 
 
-async def forget_worked(connection: Connection, before: datetime, limit: int) -> int:
+async def forget_processed(connection: Connection, before: datetime, limit: int) -> int:
     """Removes what was worked before a time, a bounded number. Returns how many."""
     result = await connection.execute(
         """

@@ -50,7 +50,7 @@ NOT_SETTLED = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LockedMailbox:
     """A locked row of a mailbox.
 
     Args:
@@ -75,7 +75,7 @@ async def ensure(connection: Connection, tenant_id: str) -> None:
     await connection.execute("INSERT INTO ingest.mailboxes (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING", tenant_id)
 
 
-async def lock(connection: Connection, tenant_id: str) -> Hold:
+async def lock(connection: Connection, tenant_id: str) -> LockedMailbox:
     """Locks a mailbox for a change of its lease.
 
     Raises:
@@ -84,12 +84,12 @@ async def lock(connection: Connection, tenant_id: str) -> Hold:
     row = await connection.fetchrow(_LOCK, tenant_id)
     if row is None:
         raise TenantNotFound.of(tenant_id)
-    return Hold(
+    return LockedMailbox(
         tenant_id, row["fence"], frozenset(row["out_item_ids"]), row["leased_at"], row["holder"], row["is_waiting"]
     )
 
 
-async def lock_held(connection: Connection, tenant_id: str, fence: int) -> Hold:
+async def lock_leased(connection: Connection, tenant_id: str, fence: int) -> LockedMailbox:
     """Locks a mailbox for its holder. One whose lease ran out without another taking it is its holder still.
 
     Raises:
@@ -109,7 +109,7 @@ async def lease(
     await connection.execute(_LEASE, tenant_id, worker_id, until, item_ids)
 
 
-async def extend(connection: Connection, hold: Hold, seconds: float) -> datetime:
+async def extend(connection: Connection, hold: LockedMailbox, seconds: float) -> datetime:
     """Makes the lease of a locked mailbox last some seconds from now.
 
     Raises:
@@ -126,7 +126,7 @@ async def keep(connection: Connection, tenant_id: str, item_ids: Collection[str]
     await connection.execute(_KEEP, tenant_id, list(item_ids))
 
 
-async def end(connection: Connection, hold: Hold, returned: Collection[str] = ()) -> bool:
+async def end(connection: Connection, hold: LockedMailbox, returned: Collection[str] = ()) -> bool:
     """Ends the lease of a locked mailbox.
 
     Args:
@@ -145,7 +145,7 @@ async def end(connection: Connection, hold: Hold, returned: Collection[str] = ()
     return bool(await connection.fetchval(_END, hold.tenant_id))
 
 
-async def end_unless_written(connection: Connection, hold: Hold) -> None:
+async def end_unless_written(connection: Connection, hold: LockedMailbox) -> None:
     """Ends what is left of a lease of a locked mailbox that has nothing due, without waiting for anyone.
 
     While the writer is just adding to the mailbox it stays due, and is looked at again.
@@ -156,7 +156,9 @@ async def end_unless_written(connection: Connection, hold: Hold) -> None:
         await connection.execute(_END_FOR_NOW, hold.tenant_id)
 
 
-async def count_attempts(connection: Connection, hold: Hold, item_ids: Collection[str], *, is_expired: bool) -> None:
+async def count_attempts(
+    connection: Connection, hold: LockedMailbox, item_ids: Collection[str], *, is_expired: bool
+) -> None:
     """Counts an attempt of which nothing was heard."""
     reason = LEASE_EXPIRED if is_expired else NOT_SETTLED
     await connection.execute(

@@ -34,7 +34,7 @@ RETURNING next_due_at <= now() AND NOT is_waiting
 
 
 @dataclass(frozen=True, slots=True)
-class WantedReconcile:
+class ReconcileRequest:
     """A comparison that is wanted.
 
     Args:
@@ -65,7 +65,7 @@ class EnqueuedReconcile:
     is_due: bool
 
 
-async def enqueue(connection: Connection, tenant_id: str, wanted: WantedReconcile) -> EnqueuedReconcile:
+async def enqueue(connection: Connection, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
     """Puts a comparison of a locked mailbox into the inbox.
 
     A waiting one is widened and made due earlier where needed. One that a worker holds does not count: what is wanted
@@ -87,7 +87,7 @@ async def enqueue(connection: Connection, tenant_id: str, wanted: WantedReconcil
     return EnqueuedReconcile(item_id, waiting is not None, is_due)
 
 
-async def _insert(connection: Connection, tenant_id: str, wanted: WantedReconcile, due_at: datetime) -> str:
+async def _insert(connection: Connection, tenant_id: str, wanted: ReconcileRequest, due_at: datetime) -> str:
     item_id = new_id()
     content = Reconcile(reason=wanted.reason, reconcile_id=item_id)
     if wanted.since is not None:
@@ -105,14 +105,14 @@ async def _insert(connection: Connection, tenant_id: str, wanted: WantedReconcil
     return item_id
 
 
-def _same_bound(rows: list[asyncpg.Record], wanted: WantedReconcile) -> asyncpg.Record | None:
+def _same_bound(rows: list[asyncpg.Record], wanted: ReconcileRequest) -> asyncpg.Record | None:
     for row in rows:
         if Reconcile.FromString(row["content"]).HasField("since") is (wanted.since is not None):
             return row
     return None
 
 
-def _widened(content: bytes, wanted: WantedReconcile) -> bytes:
+def _widened(content: bytes, wanted: ReconcileRequest) -> bytes:
     reconcile = Reconcile.FromString(content)
     if wanted.since is not None and wanted.since < reconcile.since.ToDatetime(tzinfo=wanted.since.tzinfo):
         reconcile.since.FromDatetime(wanted.since)

@@ -21,7 +21,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
 )
 from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, row_of
-from services.ingest.subscriptions.next_step import Made, SubscriptionRow, renewal_time
+from services.ingest.subscriptions.next_step import ProviderSubscription, SubscriptionRow, renewal_time
 
 LEASE_SECONDS = 90.0
 _LEASE_OVER = "lease_until = NULL, lease_holder = ''"
@@ -121,7 +121,9 @@ async def gone(connection: Connection, row: SubscriptionRow, reconcile_reason: i
     )
 
 
-async def made(connection: Connection, row: SubscriptionRow, made_: Made, now: datetime, *, is_new: bool) -> bool:
+async def made(
+    connection: Connection, row: SubscriptionRow, made_: ProviderSubscription, now: datetime, *, is_new: bool
+) -> bool:
     """Stores that the provider made or renewed it, and ends the lease.
 
     At Google the watch is the tenant's: all of its pushed subscriptions last as long.

@@ -10,7 +10,7 @@ from mailmesh.vault.v1.token_vault_service_pb2 import TenantChange
 from services.ingest.store import cursors, mailboxes, subscriptions
 from services.ingest.store.connections import Connection, Pool, reading, transaction
 from services.ingest.store.matching import KEPT_STATUSES
-from services.ingest.store.reconciles import WantedReconcile, enqueue
+from services.ingest.store.reconciles import ReconcileRequest, enqueue
 
 CURSOR: Final = "tenant_changes"
 _WORKED: Final = frozenset({TenantStatus.TENANT_STATUS_ACTIVE, TenantStatus.TENANT_STATUS_TOKEN_EXPIRED})
@@ -148,7 +148,7 @@ async def _apply(connection: Connection, change: TenantChange) -> FollowedChange
     await connection.execute(_SET_WAITING, tenant.tenant_id, is_waiting)
     has_gap = before is not None and _is_gap(before["status"], before["address"], change)
     if has_gap:
-        await enqueue(connection, tenant.tenant_id, WantedReconcile(ReconcileReason.RECONCILE_REASON_RECONNECTED))
+        await enqueue(connection, tenant.tenant_id, ReconcileRequest(ReconcileReason.RECONCILE_REASON_RECONNECTED))
     if before is not None and (has_gap or before["status"] != tenant.status):
         # Compared once more when they push again: what happens until then would be missed otherwise.
         reason = ReconcileReason.RECONCILE_REASON_RECONNECTED if has_gap else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.ingest.errors import InstallationMisconfigured
 from services.ingest.subscriptions.failures import GoneError, unreachable
-from services.ingest.subscriptions.next_step import Made
+from services.ingest.subscriptions.next_step import ProviderSubscription
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 
 PROVIDER = "googlews"
@@ -26,7 +26,7 @@ class GmailWatches:
         self._url = f"{gmail_url}/users/me"
         self._topic = topic
 
-    async def watch(self, tenant_id: str, label_ids: Sequence[str]) -> Made:
+    async def watch(self, tenant_id: str, label_ids: Sequence[str]) -> ProviderSubscription:
         """Watches the mailbox; a watch that is there is replaced. Safe to call again.
 
         Args:
@@ -54,7 +54,7 @@ class GmailWatches:
             answer = response.json()
             # 64-bit numbers come as strings; the guide prints them bare.
             ends_at = datetime.fromtimestamp(int(answer["expiration"]) / 1000, UTC)
-            return Made("", ends_at, int(answer["historyId"]))
+            return ProviderSubscription("", ends_at, int(answer["historyId"]))
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
             raise unreachable(PROVIDER) from exc
 

@@ -61,7 +61,7 @@ class InboxWriter:
         """
         await mailboxes.ensure(connection, tenant_id)
         await mailboxes.lock(connection, tenant_id)
-        wanted = reconciles.WantedReconcile(cast("ReconcileReason.ValueType", reason))
+        wanted = reconciles.ReconcileRequest(cast("ReconcileReason.ValueType", reason))
         await reconciles.enqueue(connection, tenant_id, wanted)
 
     def wake(self, tenant_id: str) -> None:

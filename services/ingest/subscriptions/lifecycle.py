@@ -74,7 +74,7 @@ class LifecycleWorker:
         await store.worked(connection, told.lifecycle_id, now)
 
     async def _is_debounced(self, connection: Connection, told: store.Lifecycle, now: datetime) -> bool:
-        last = await store.last_worked(connection, told.subscription_id, told.event)
+        last = await store.last_processed(connection, told.subscription_id, told.event)
         if last is None or last + MISSED_DEBOUNCE <= now:
             return False
         await store.put_off(connection, told.lifecycle_id, last + MISSED_DEBOUNCE)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
-from services.ingest.subscriptions.next_step import Made
+from services.ingest.subscriptions.next_step import ProviderSubscription
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.meshkit.secret import Secret
 
@@ -41,7 +41,7 @@ class GraphSubscriptions:
         change_types: Sequence[str],
         client_state: Secret,
         now: datetime,
-    ) -> Made:
+    ) -> ProviderSubscription:
         """Makes a subscription; one that is in its way is replaced, not adopted.
 
         The provider calls our edge back before it answers. Not idempotent: what a lost answer made is found by
@@ -83,7 +83,7 @@ class GraphSubscriptions:
         except ConflictError as exc:
             raise taken() from exc
 
-    async def renew(self, tenant_id: str, provider_subscription_id: str, now: datetime) -> Made:
+    async def renew(self, tenant_id: str, provider_subscription_id: str, now: datetime) -> ProviderSubscription:
         """Renews by PATCH, which also reauthorizes; `/reauthorize` is never sent beside it.
 
         One that pushes to an address that the edge no longer has is deleted: PATCH could change where notifications go,
@@ -122,7 +122,7 @@ class GraphSubscriptions:
         path = _path("webhook", subscription_id)
         await self._delete_where(tenant_id, lambda found: str(found.get("notificationUrl", "")).endswith(path))
 
-    async def _post(self, tenant_id: str, document: dict[str, str]) -> Made:
+    async def _post(self, tenant_id: str, document: dict[str, str]) -> ProviderSubscription:
         try:
             response = await self._calls.send(
                 tenant_id, "POST", self._subscriptions_url, json=document, headers=IMMUTABLE_IDS
@@ -179,10 +179,10 @@ def _is_same(found: dict[str, Any], resource: str) -> bool:
     return str(found.get("resource", "")).strip("/").lower() == resource.lower()
 
 
-def _made(response: httpx.Response) -> Made:
+def _made(response: httpx.Response) -> ProviderSubscription:
     document = _object(response)
     try:
-        return Made(str(document["id"]), _time(str(document["expirationDateTime"])))
+        return ProviderSubscription(str(document["id"]), _time(str(document["expirationDateTime"])))
     except (KeyError, ValueError) as exc:
         raise unreachable(PROVIDER) from exc
 

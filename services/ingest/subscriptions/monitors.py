@@ -12,7 +12,7 @@ from services.ingest.store import subscription_monitors as store
 from services.ingest.store import tenants
 from services.ingest.store.connections import Pool, reading, transaction
 from services.ingest.subscriptions.inbox_items import InboxWriter
-from services.ingest.subscriptions.token_vault import Releases
+from services.ingest.subscriptions.token_vault import ReleaseConfirmer
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 
@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 ROUND_LIMIT = 100
 
 
-class SilenceWatch:
+class SilenceMonitor:
     """Puts mailboxes forward for reconciliation that were quiet for longer than they should be.
 
     A subscription can look healthy and deliver nothing. Whether the mailbox is quiet or the provider is, only a
@@ -53,7 +53,7 @@ class SilenceWatch:
         return len(silent)
 
 
-class AddressWatch:
+class AddressMonitor:
     """Has what pushes to an address that the edge no longer has made anew, as when a tunnel was opened again.
 
     Args:
@@ -84,7 +84,7 @@ class AddressWatch:
         return 0
 
 
-class SubscriptionCounts:
+class SubscriptionGauges:
     """Says in metrics how many subscriptions there are and when the first expires. Every process says the same.
 
     Args:
@@ -108,7 +108,7 @@ class SubscriptionCounts:
         return 0
 
 
-class ReleaseWatch:
+class ReleaseMonitor:
     """Tells TokenVault when the provider has nothing more of a tenant that is being disconnected.
 
     Args:
@@ -116,7 +116,7 @@ class ReleaseWatch:
         releases: Tells TokenVault.
     """
 
-    def __init__(self, pool: Pool, releases: Releases) -> None:
+    def __init__(self, pool: Pool, releases: ReleaseConfirmer) -> None:
         self._pool = pool
         self._releases = releases
 

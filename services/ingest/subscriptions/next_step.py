@@ -57,7 +57,7 @@ class SubscriptionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ProviderSubscription:
     """A subscription as the provider made or renewed it.
 
     Attributes:

@@ -19,8 +19,8 @@ CALL_SECONDS = 30.0
 IssueToken = Callable[[IssueTokenRequest], Awaitable[Any]]
 
 
-class Tokens:
-    """Tokens from TokenVault, asked for each time: subscriptions are called about rarely.
+class TokenBorrower:
+    """TokenBorrower from TokenVault, asked for each time: subscriptions are called about rarely.
 
     Args:
         issue: The stub's `IssueToken`.
@@ -56,7 +56,7 @@ class ProviderCalls:
         tokens: Where tokens come from.
     """
 
-    def __init__(self, provider: str, http: httpx.AsyncClient, tokens: Tokens) -> None:
+    def __init__(self, provider: str, http: httpx.AsyncClient, tokens: TokenBorrower) -> None:
         self._provider = provider
         self._http = http
         self._tokens = tokens

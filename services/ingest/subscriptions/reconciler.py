@@ -23,7 +23,7 @@ from services.ingest.store.connections import Pool, reading, transaction
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.next_step import SubscriptionRow, next_step, retry_time
 from services.ingest.subscriptions.steps import Steps
-from services.ingest.subscriptions.token_vault import FaultReports
+from services.ingest.subscriptions.token_vault import FaultReporter
 from services.meshkit.clock import Clock
 from services.meshkit.errors import Aborted, DeadlineExceeded, MeshError, ResourceExhausted, Unavailable
 from services.meshkit.loops import Lanes
@@ -42,7 +42,7 @@ FAULTS: dict[type[MeshError], int] = {
 }
 
 
-class SubscriptionKeeper:
+class SubscriptionReconciler:
     """Does what is due about subscriptions.
 
     Args:
@@ -53,7 +53,7 @@ class SubscriptionKeeper:
         clock: The time.
     """
 
-    def __init__(self, pool: Pool, steps: Steps, faults: FaultReports, holder: str, clock: Clock) -> None:
+    def __init__(self, pool: Pool, steps: Steps, faults: FaultReporter, holder: str, clock: Clock) -> None:
         self._pool = pool
         self._steps = steps
         self._faults = faults
@@ -74,7 +74,7 @@ class SubscriptionKeeper:
         free = await lanes.free()
         async with reading(self._pool) as connection:
             due = await store.due(connection, provider, self._clock.now(), free)
-        await lanes.start(due, partial(self.work_quietly, if_due=True))
+        await lanes.start(due, partial(self.process_quietly, if_due=True))
         return len(due)
 
     async def aclose(self) -> None:
@@ -109,7 +109,7 @@ class SubscriptionKeeper:
             raise
         return True
 
-    async def work_quietly(self, subscription_id: str, *, if_due: bool = False) -> bool:
+    async def process_quietly(self, subscription_id: str, *, if_due: bool = False) -> bool:
         """Does the next step as `work` does; a failure is stored and logged, and tried again later."""
         try:
             return await self.work(subscription_id, if_due=if_due)

@@ -13,8 +13,8 @@ from services.ingest.store.connections import Connection, Pool, reading, transac
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.failures import GoneError
 from services.ingest.subscriptions.inbox_items import InboxWriter
-from services.ingest.subscriptions.next_step import Made, Step, SubscriptionRow
-from services.ingest.subscriptions.provider_calls import Tokens
+from services.ingest.subscriptions.next_step import ProviderSubscription, Step, SubscriptionRow
+from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.meshkit.clock import Clock
 from services.meshkit.secret import Secret
 
@@ -38,7 +38,7 @@ class Steps:
         pool: Pool,
         graph: microsoft.GraphSubscriptions,
         gmail: google.GmailWatches,
-        tokens: Tokens,
+        tokens: TokenBorrower,
         inbox: InboxWriter,
         clock: Clock,
     ) -> None:
@@ -117,7 +117,7 @@ class Steps:
         if row.reconcile_reason is not None:
             await self._inbox.reconcile(connection, row.tenant_id, row.reconcile_reason)
 
-    async def _make_at_microsoft(self, row: SubscriptionRow) -> Made:
+    async def _make_at_microsoft(self, row: SubscriptionRow) -> ProviderSubscription:
         client_state = Secret(secrets.token_urlsafe(48))
         digest = hashlib.sha256(client_state.reveal().encode()).digest()
         async with transaction(self._pool) as connection:
@@ -129,13 +129,13 @@ class Steps:
             row.tenant_id, row.subscription_id, resource, row.change_types, client_state, self._clock.now()
         )
 
-    async def _watch(self, row: SubscriptionRow) -> Made:
+    async def _watch(self, row: SubscriptionRow) -> ProviderSubscription:
         """Makes or renews the mailbox's one watch: the union of what all of its subscriptions want."""
         async with reading(self._pool) as connection:
             others = await store.watched_labels(connection, row.tenant_id, row.subscription_id)
         return await self._gmail.watch(row.tenant_id, google.union([row.label_ids, *others]))
 
-    async def _renew_at_provider(self, row: SubscriptionRow) -> Made:
+    async def _renew_at_provider(self, row: SubscriptionRow) -> ProviderSubscription:
         if row.provider == google.PROVIDER:
             return await self._watch(row)
         if row.provider_subscription_id is None:

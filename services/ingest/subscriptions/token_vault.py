@@ -14,7 +14,7 @@ MAX_CODE_CHARACTERS = 200
 MAX_DETAIL_CHARACTERS = 500
 
 
-class FaultReports:
+class FaultReporter:
     """Tells TokenVault what was learned about tenants at the providers.
 
     Args:
@@ -38,7 +38,7 @@ class FaultReports:
             logger.warning("tenant fault not reported", tenant_id=tenant_id, reason=exc.reason)
 
 
-class Releases:
+class ReleaseConfirmer:
     """Tells TokenVault that the provider has nothing of a tenant any more.
 
     Args:

@@ -22,8 +22,8 @@ from services.ingest.store import tenants
 from services.ingest.store.connections import Pool, reading, transaction
 from services.ingest.subscriptions import google
 from services.ingest.subscriptions.next_step import SubscriptionRow
-from services.ingest.subscriptions.provider_calls import Tokens
-from services.ingest.subscriptions.reconciler import SubscriptionKeeper
+from services.ingest.subscriptions.provider_calls import TokenBorrower
+from services.ingest.subscriptions.reconciler import SubscriptionReconciler
 from services.meshkit.clock import Clock
 from services.meshkit.errors import Conflict, FailedPrecondition, FieldInvalid
 from services.meshkit.ids import check_id
@@ -40,7 +40,7 @@ TURN_POLL_SECONDS = 0.2
 ENDING = (SUBSCRIPTION_STATE_DELETING, SUBSCRIPTION_STATE_DELETED)
 
 
-class SubscriptionCreator:
+class SubscriptionUseCases:
     """Makes, renews and ends subscriptions that people ask about.
 
     Args:
@@ -52,7 +52,7 @@ class SubscriptionCreator:
     """
 
     def __init__(
-        self, pool: Pool, keeper: SubscriptionKeeper, tokens: Tokens, clock: Clock, pushing: frozenset[str]
+        self, pool: Pool, keeper: SubscriptionReconciler, tokens: TokenBorrower, clock: Clock, pushing: frozenset[str]
     ) -> None:
         self._pool = pool
         self._keeper = keeper
@@ -115,7 +115,7 @@ class SubscriptionCreator:
         if not is_there:
             raise SubscriptionNotFound.of(subscription_id)
         # Somebody may just be at work on the tenant; a failure is not ours to tell, it is tried on.
-        await self._as_soon_as_possible(lambda: self._keeper.work_quietly(subscription_id))
+        await self._as_soon_as_possible(lambda: self._keeper.process_quietly(subscription_id))
         return await self.get(subscription_id, None)
 
     async def get(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:

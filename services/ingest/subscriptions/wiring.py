@@ -15,12 +15,12 @@ from services.ingest.store.connections import Pool
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.inbox_items import InboxWriter
 from services.ingest.subscriptions.lifecycle import LifecycleWorker
-from services.ingest.subscriptions.monitors import AddressWatch, ReleaseWatch, SilenceWatch, SubscriptionCounts
-from services.ingest.subscriptions.provider_calls import ProviderCalls, Tokens
-from services.ingest.subscriptions.reconciler import PROVIDERS, SubscriptionKeeper
+from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonitor, SilenceMonitor, SubscriptionGauges
+from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
+from services.ingest.subscriptions.reconciler import PROVIDERS, SubscriptionReconciler
 from services.ingest.subscriptions.steps import Steps
-from services.ingest.subscriptions.token_vault import FaultReports, Releases
-from services.ingest.subscriptions.use_cases import SubscriptionCreator
+from services.ingest.subscriptions.token_vault import FaultReporter, ReleaseConfirmer
+from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
@@ -42,7 +42,7 @@ class Subscriptions:
         others: The other loops.
     """
 
-    creator: SubscriptionCreator
+    creator: SubscriptionUseCases
     keepers: tuple[PeriodicLoop, ...]
     lifecycle: PeriodicLoop
     others: tuple[PeriodicLoop, ...]
@@ -71,7 +71,7 @@ async def subscriptions(
         wakes: Tells the workers.
         clock: The time.
     """
-    tokens, inbox = Tokens(vault.IssueToken), InboxWriter(wakes)
+    tokens, inbox = TokenBorrower(vault.IssueToken), InboxWriter(wakes)
     async with (
         httpx.AsyncClient(verify=_trust(settings), limits=CONNECTIONS, follow_redirects=False) as http,
         aclosing(_keeper(settings, pool, vault, http, tokens, inbox, clock)) as keeper,
@@ -84,16 +84,18 @@ async def subscriptions(
         }
         # Lifecycle notifications are Graph's.
         lifecycle = LifecycleWorker(pool, inbox, clock, loops[microsoft.PROVIDER].nudge)
-        address = AddressWatch(pool, settings.public_url, loops[microsoft.PROVIDER].nudge, clock)
+        address = AddressMonitor(pool, settings.public_url, loops[microsoft.PROVIDER].nudge, clock)
         yield Subscriptions(
-            creator=SubscriptionCreator(pool, keeper, tokens, clock, _pushing(settings)),
+            creator=SubscriptionUseCases(pool, keeper, tokens, clock, _pushing(settings)),
             keepers=tuple(loops.values()),
             lifecycle=PeriodicLoop("lifecycle", seconds, lifecycle.round),
             others=(
                 PeriodicLoop("address", COUNT_ROUND_SECONDS, address.round),
-                PeriodicLoop("silence", SILENCE_ROUND_SECONDS, SilenceWatch(pool, inbox, quiet, clock).round),
-                PeriodicLoop("counts", COUNT_ROUND_SECONDS, SubscriptionCounts(pool).round),
-                PeriodicLoop("releases", seconds, ReleaseWatch(pool, Releases(vault.ConfirmTenantRelease)).round),
+                PeriodicLoop("silence", SILENCE_ROUND_SECONDS, SilenceMonitor(pool, inbox, quiet, clock).round),
+                PeriodicLoop("counts", COUNT_ROUND_SECONDS, SubscriptionGauges(pool).round),
+                PeriodicLoop(
+                    "releases", seconds, ReleaseMonitor(pool, ReleaseConfirmer(vault.ConfirmTenantRelease)).round
+                ),
             ),
         )
 
@@ -103,10 +105,10 @@ def _keeper(
     pool: Pool,
     vault: TokenVaultServiceAsyncStub,
     http: httpx.AsyncClient,
-    tokens: Tokens,
+    tokens: TokenBorrower,
     inbox: InboxWriter,
     clock: Clock,
-) -> SubscriptionKeeper:
+) -> SubscriptionReconciler:
     graph_calls = ProviderCalls(microsoft.PROVIDER, http, tokens)
     gmail_calls = ProviderCalls(google.PROVIDER, http, tokens)
     steps = Steps(
@@ -117,7 +119,7 @@ def _keeper(
         inbox,
         clock,
     )
-    return SubscriptionKeeper(pool, steps, FaultReports(vault.ReportTenantFault), f"ingest-{new_id()}", clock)
+    return SubscriptionReconciler(pool, steps, FaultReporter(vault.ReportTenantFault), f"ingest-{new_id()}", clock)
 
 
 def _pushing(settings: IngestSettings) -> frozenset[str]:

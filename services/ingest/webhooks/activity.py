@@ -10,7 +10,7 @@ from services.ingest.store.activity import SightingStore
 _MAX_NOTED = 100_000
 
 
-class Sightings:
+class WebhookActivity:
     """Collects sightings and writes them in rounds.
 
     Args:

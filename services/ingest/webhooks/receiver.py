@@ -13,7 +13,7 @@ from services.ingest.store.acceptance import ArrivalStore
 from services.ingest.store.items import Arrivals, Kind, NewItem, NewLifecycle
 from services.ingest.store.mail_content import pack
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
-from services.ingest.webhooks.activity import Sightings
+from services.ingest.webhooks.activity import WebhookActivity
 from services.ingest.webhooks.google import parse_push
 from services.ingest.webhooks.matcher import Claim, Matcher
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
@@ -48,7 +48,7 @@ class Receiver:
         matcher: Matcher,
         writer: GroupWriter,
         store: ArrivalStore,
-        sightings: Sightings,
+        sightings: WebhookActivity,
         clock: Clock,
         *,
         on_unknown_address: Callable[[], None],
@@ -183,7 +183,7 @@ class Receiver:
 class _Refusals:
     """Counts what is answered 503."""
 
-    def __init__(self, sightings: Sightings, clock: Clock, notifications: int) -> None:
+    def __init__(self, sightings: WebhookActivity, clock: Clock, notifications: int) -> None:
         self._sightings = sightings
         self._clock = clock
         self._notifications = notifications

@@ -8,7 +8,7 @@ _CALL_SECONDS = 10.0
 _PAUSE_SECONDS = 30.0
 
 
-class AddressInquiry:
+class UnknownAddressReporter:
     """Tells TokenVault that an address is not known; however many pushes say so, twice a minute at most.
 
     Args:

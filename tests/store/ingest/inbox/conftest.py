@@ -10,8 +10,8 @@ import pytest
 
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
 from services.ingest.store.acceptance import Accepted, ArrivalStore
-from services.ingest.store.claims import ClaimStore, WantedWork
-from services.ingest.store.connections import HeldConnection, Pool
+from services.ingest.store.claims import ClaimRequest, ClaimStore
+from services.ingest.store.connections import DedicatedConnection, Pool
 from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.leases import LeaseStore
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -41,7 +41,7 @@ class Inbox:
     """The stores of the inbox, and short ways to use them."""
 
     pool: Pool
-    connection: HeldConnection
+    connection: DedicatedConnection
     arrivals: ArrivalStore
     claims: ClaimStore
     leases: LeaseStore
@@ -57,7 +57,7 @@ class Inbox:
     async def claim(
         self, max_items: int = 100, max_tenants: int = 1, tenant_id: str = "", worker: str = "worker-1", **more: bool
     ) -> list[TenantLease]:
-        return await self.claims.claim(WantedWork(worker, max_items, max_tenants, 60, tenant_id, **more))
+        return await self.claims.claim(ClaimRequest(worker, max_items, max_tenants, 60, tenant_id, **more))
 
     async def expire(self, tenant_id: str) -> None:
         """Lets a lease run out."""
@@ -75,7 +75,7 @@ async def inbox(ingest_database: TestDatabase) -> AsyncIterator[Inbox]:
         open_pool(Secret(ingest_database.url), "test") as pool,
         open_pool(Secret(ingest_database.url), "test writer", DatabaseLimits(connections=1)) as writer_pool,
     ):
-        connection = HeldConnection(writer_pool)
+        connection = DedicatedConnection(writer_pool)
         yield Inbox(pool, connection, ArrivalStore(connection, pool), ClaimStore(pool, DEATHS), LeaseStore(pool))
         await connection.drop()
 

@@ -28,7 +28,7 @@ async def test_a_mailbox_has_one_holder(inbox: Inbox, database: asyncpg.Connecti
     [_] = await inbox.claim(max_items=1)
 
     assert [] == await inbox.claim(worker="worker-2")
-    assert [] == await inbox.claim(worker="worker-2", tenant_id=tenant_id, is_idle_held=True)
+    assert [] == await inbox.claim(worker="worker-2", tenant_id=tenant_id, includes_idle=True)
 
 
 async def test_what_arrives_under_a_lease_waits_for_its_end(inbox: Inbox, database: asyncpg.Connection) -> None:
@@ -139,13 +139,13 @@ async def test_items_wait_for_the_state_of_their_tenant(
     await inbox.put_new(tenant_id, 1)
 
     assert [] == await inbox.claim()
-    assert [] == await inbox.claim(tenant_id=tenant_id, is_idle_held=True)
+    assert [] == await inbox.claim(tenant_id=tenant_id, includes_idle=True)
 
 
 async def test_an_idle_mailbox_can_be_held_and_let_go(inbox: Inbox, database: asyncpg.Connection) -> None:
     tenant_id = await add_tenant(database)
 
-    [lease] = await inbox.claim(tenant_id=tenant_id, is_idle_held=True)
+    [lease] = await inbox.claim(tenant_id=tenant_id, includes_idle=True)
     put = await inbox.put_new(tenant_id, 1)
 
     assert ([], False) == (ids(lease), lease.has_more)

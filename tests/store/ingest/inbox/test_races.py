@@ -9,10 +9,10 @@ import pytest
 
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.store.acceptance import ArrivalStore
-from services.ingest.store.claims import _OLDEST, ClaimStore, WantedWork
-from services.ingest.store.connections import HeldConnection
-from services.ingest.store.leases import GivenBack, LeaseStore
-from services.ingest.store.reconciles import WantedReconcile
+from services.ingest.store.claims import _OLDEST, ClaimRequest, ClaimStore
+from services.ingest.store.connections import DedicatedConnection
+from services.ingest.store.leases import ItemRelease, LeaseStore
+from services.ingest.store.reconciles import ReconcileRequest
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
 from tests.factories.ingest import add_tenant
@@ -56,7 +56,7 @@ async def work(inbox: Inbox, floor: Floor, name: str) -> None:
             floor.worked.update(given[1:] or given)
             floor.held.remove(lease.tenant_id)
             if given[1:]:
-                back = [GivenBack(given[0], None, "", "", is_forgiven=True)]
+                back = [ItemRelease(given[0], None, "", "", is_forgiven=True)]
                 await inbox.leases.release(lease.tenant_id, lease.fence, back)
             await inbox.leases.ack(lease.tenant_id, lease.fence, given[1:] or given, is_kept=False)
         if not leases:
@@ -73,7 +73,7 @@ async def test_no_item_is_overlooked_and_none_is_worked_twice(
         open_pool(Secret(ingest_database.url), "writers", DatabaseLimits(connections=WRITERS)) as writer_pool,
         open_pool(Secret(ingest_database.url), "workers") as pool,
     ):
-        connections = [HeldConnection(writer_pool) for _ in range(WRITERS)]
+        connections = [DedicatedConnection(writer_pool) for _ in range(WRITERS)]
         inboxes = [
             Inbox(pool, connection, ArrivalStore(connection, pool), ClaimStore(pool, 3), LeaseStore(pool))
             for connection in connections
@@ -100,7 +100,7 @@ async def test_the_same_keys_written_at_once_make_one_item_each(
     tenants = [await add_tenant(database) for _ in range(TENANTS)]
     keys = [(tenant_id, make_item(tenant_id).key) for tenant_id in tenants for _ in range(20)]
     async with open_pool(Secret(ingest_database.url), "writers", DatabaseLimits(connections=4)) as writer_pool:
-        connections = [HeldConnection(writer_pool) for _ in range(4)]
+        connections = [DedicatedConnection(writer_pool) for _ in range(4)]
 
         async def repeat(number: int) -> int:
             store = ArrivalStore(connections[number], inbox.pool)
@@ -121,7 +121,7 @@ async def test_the_same_keys_written_at_once_make_one_item_each(
 
 async def test_a_comparison_asked_for_by_many_at_once_is_one(inbox: Inbox, database: asyncpg.Connection) -> None:
     tenant_id = await add_tenant(database)
-    wanted = WantedReconcile(ReconcileReason.RECONCILE_REASON_MANUAL)
+    wanted = ReconcileRequest(ReconcileReason.RECONCILE_REASON_MANUAL)
 
     made = await asyncio.gather(*(inbox.leases.enqueue_reconcile(tenant_id, wanted) for _ in range(10)))
 
@@ -174,5 +174,5 @@ async def test_a_claim_reads_as_little_from_a_full_inbox_as_from_an_empty_one(
 
     buffers = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     assert buffers < 400
-    [lease] = await inbox.claims.claim(WantedWork("worker-1", 100, 1, 60))
+    [lease] = await inbox.claims.claim(ClaimRequest("worker-1", 100, 1, 60))
     assert 100 == len(lease.items)

@@ -8,8 +8,8 @@ import pytest
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.errors import MailboxHeld, TenantDisconnected, TenantNotFound
 from services.ingest.store.dead_letter_writer import Burial
-from services.ingest.store.leases import GivenBack
-from services.ingest.store.reconciles import WantedReconcile
+from services.ingest.store.leases import ItemRelease
+from services.ingest.store.reconciles import ReconcileRequest
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from tests.factories.ingest import add_tenant
@@ -18,9 +18,9 @@ from tests.store.ingest.inbox.conftest import Inbox, ids, until
 MANUAL = ReconcileReason.RECONCILE_REASON_MANUAL
 
 
-def back(item_id: str, seconds: float | None = None, *, is_forgiven: bool = False) -> GivenBack:
+def back(item_id: str, seconds: float | None = None, *, is_forgiven: bool = False) -> ItemRelease:
     due = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
-    return GivenBack(item_id, due, "PROVIDER_THROTTLED", "Come again.", is_forgiven)
+    return ItemRelease(item_id, due, "PROVIDER_THROTTLED", "Come again.", is_forgiven)
 
 
 async def test_acknowledging_again_is_no_mistake(inbox: Inbox, database: asyncpg.Connection) -> None:
@@ -131,7 +131,7 @@ async def test_a_buried_item_leaves_a_gap_that_a_comparison_closes(inbox: Inbox,
 
 async def test_a_comparison_that_is_buried_is_tried_again_later(inbox: Inbox, database: asyncpg.Connection) -> None:
     tenant_id = await add_tenant(database)
-    await inbox.leases.enqueue_reconcile(tenant_id, WantedReconcile(MANUAL))
+    await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
     [lease] = await inbox.claim()
 
     await inbox.leases.bury(tenant_id, lease.fence, [Burial(ids(lease)[0], "MAILBOX_UNAVAILABLE", "No.")])
@@ -164,10 +164,10 @@ async def test_a_history_keeps_the_last_twenty_attempts(inbox: Inbox, database: 
 
 async def test_a_comparison_that_waits_is_not_doubled(inbox: Inbox, database: asyncpg.Connection) -> None:
     tenant_id = await add_tenant(database)
-    late = WantedReconcile(MANUAL, delay=timedelta(hours=1))
+    late = ReconcileRequest(MANUAL, delay=timedelta(hours=1))
 
     first = await inbox.leases.enqueue_reconcile(tenant_id, late)
-    second = await inbox.leases.enqueue_reconcile(tenant_id, WantedReconcile(MANUAL))
+    second = await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
 
     assert (False, False, True, True) == (first.was_waiting, first.is_due, second.was_waiting, second.is_due)
     assert first.item_id == second.item_id
@@ -179,10 +179,10 @@ async def test_a_comparison_that_is_being_made_does_not_count_as_waiting(
     inbox: Inbox, database: asyncpg.Connection
 ) -> None:
     tenant_id = await add_tenant(database)
-    await inbox.leases.enqueue_reconcile(tenant_id, WantedReconcile(MANUAL))
+    await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
     [lease] = await inbox.claim()
 
-    enqueued = await inbox.leases.enqueue_reconcile(tenant_id, WantedReconcile(MANUAL))
+    enqueued = await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
 
     assert not enqueued.was_waiting
     await inbox.leases.ack(tenant_id, lease.fence, ids(lease), is_kept=False)
@@ -194,7 +194,7 @@ async def test_a_waiting_comparison_is_widened(inbox: Inbox, database: asyncpg.C
     tenant_id = await add_tenant(database)
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     for hours in (1, 3, 2):
-        await inbox.leases.enqueue_reconcile(tenant_id, WantedReconcile(MANUAL, since=now - timedelta(hours=hours)))
+        await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL, since=now - timedelta(hours=hours)))
 
     [lease] = await inbox.claim()
 
@@ -205,9 +205,9 @@ async def test_no_comparison_is_made_of_nobody(inbox: Inbox, database: asyncpg.C
     gone = await add_tenant(database, status="disconnected")
 
     with pytest.raises(TenantDisconnected):
-        await inbox.leases.enqueue_reconcile(gone, WantedReconcile(MANUAL))
+        await inbox.leases.enqueue_reconcile(gone, ReconcileRequest(MANUAL))
     with pytest.raises(TenantNotFound):
-        await inbox.leases.enqueue_reconcile(new_id(), WantedReconcile(MANUAL))
+        await inbox.leases.enqueue_reconcile(new_id(), ReconcileRequest(MANUAL))
 
 
 async def test_nothing_is_settled_with_a_stale_fence(inbox: Inbox, database: asyncpg.Connection) -> None:

@@ -13,7 +13,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store import subscriptions
 from services.ingest.store.connections import Pool, reading, transaction
-from services.ingest.subscriptions.next_step import FIRST_STEP, Made, SubscriptionRow
+from services.ingest.subscriptions.next_step import FIRST_STEP, ProviderSubscription, SubscriptionRow
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -60,7 +60,7 @@ class Ground:
         """Leases it and has it made."""
         held = await self.lease(row, at=at)
         assert held is not None
-        made = Made(f"provider-{row.subscription_id}", at + WEEK, history_id)
+        made = ProviderSubscription(f"provider-{row.subscription_id}", at + WEEK, history_id)
         async with transaction(self.pool) as connection:
             assert await leases.made(connection, held, made, at, is_new=True)
         return await self.read(row)

@@ -8,12 +8,12 @@ import pytest
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store.connections import transaction
-from services.ingest.subscriptions.next_step import FIRST_STEP, Made
+from services.ingest.subscriptions.next_step import FIRST_STEP, ProviderSubscription
 from services.meshkit.ids import new_id
 from tests.store.ingest.subscriptions.conftest import NOW, WEEK, Ground
 
 AFTER_LEASE = NOW + timedelta(seconds=leases.LEASE_SECONDS + 1)
-MADE = Made("provider-1", NOW + WEEK)
+MADE = ProviderSubscription("provider-1", NOW + WEEK)
 
 
 async def test_a_tenants_subscriptions_are_worked_one_at_a_time(ground: Ground) -> None:
@@ -201,7 +201,7 @@ async def test_a_watch_made_again_does_not_put_off_what_is_due_for_a_reason_of_i
     due_at = (await ground.read(inbox)).renew_at
     async with transaction(ground.pool) as connection:
         later = NOW + timedelta(days=3650)
-        await leases.made(connection, held, Made("", later + WEEK, 120), later, is_new=True)
+        await leases.made(connection, held, ProviderSubscription("", later + WEEK, 120), later, is_new=True)
 
     assert due_at == (await ground.read(inbox)).renew_at
 

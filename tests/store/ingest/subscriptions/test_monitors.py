@@ -9,8 +9,8 @@ from services.ingest.errors import ProviderUnavailable
 from services.ingest.store.connections import reading
 from services.ingest.store.tenants import TenantStore
 from services.ingest.subscriptions.inbox_items import InboxWriter
-from services.ingest.subscriptions.monitors import AddressWatch, ReleaseWatch, SilenceWatch, SubscriptionCounts
-from services.ingest.subscriptions.token_vault import Releases
+from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonitor, SilenceMonitor, SubscriptionGauges
+from services.ingest.subscriptions.token_vault import ReleaseConfirmer
 from services.meshkit.clock import ManualClock
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
@@ -24,7 +24,7 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
     for folder in ("inbox", "archive"):
         await ground.make(await ground.add(tenant_id, folder_id=folder, at=clock.now()), at=clock.now())
     async with WakeQueue.open(None, "processor") as wakes:
-        watch = SilenceWatch(ground.pool, InboxWriter(wakes), QUIET, clock)
+        watch = SilenceMonitor(ground.pool, InboxWriter(wakes), QUIET, clock)
         async with reading(ground.pool) as connection:
             await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", clock.now())
         assert 0 == await watch.round()
@@ -44,7 +44,7 @@ async def test_what_pushes_to_an_older_address_is_due_once_for_each_new_one(grou
     nudges: list[str] = []
 
     async def start(address: str) -> tuple[list[str], int]:
-        watch = AddressWatch(ground.pool, address, lambda: nudges.append(address), clock)
+        watch = AddressMonitor(ground.pool, address, lambda: nudges.append(address), clock)
         assert [0, 0] == [await watch.round(), await watch.round()]
         due = [*await ground.due(clock.now()), *await ground.due(clock.now(), provider="googlews")]
         return due, nudges.count(address)
@@ -74,7 +74,7 @@ async def test_a_release_is_confirmed_until_token_vault_takes_it_and_then_no_mor
     vault, tenant_id = Vault(), new_id()
     change = TenantChange(tenant=tenant(tenant_id, tenant_pb2.TENANT_STATUS_DISCONNECTING))
     await TenantStore(ground.pool).follow([change], "", "1")
-    watch = ReleaseWatch(ground.pool, Releases(vault.confirm))
+    watch = ReleaseMonitor(ground.pool, ReleaseConfirmer(vault.confirm))
 
     assert 0 == await watch.round()
     vault.is_away = False
@@ -90,11 +90,11 @@ async def test_a_release_waits_for_the_last_step(ground: Ground) -> None:
         change = TenantChange(tenant=tenant(row.tenant_id, status))
         await TenantStore(ground.pool).follow([change], str(number or ""), str(number + 1))
 
-    assert 0 == await ReleaseWatch(ground.pool, Releases(vault.confirm)).round()
+    assert 0 == await ReleaseMonitor(ground.pool, ReleaseConfirmer(vault.confirm)).round()
     assert [] == vault.released
 
 
 async def test_counting_is_never_due_at_once_again(ground: Ground) -> None:
     await ground.make(await ground.add())
 
-    assert 0 == await SubscriptionCounts(ground.pool).round()
+    assert 0 == await SubscriptionGauges(ground.pool).round()

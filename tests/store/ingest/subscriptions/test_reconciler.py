@@ -26,11 +26,11 @@ from services.ingest.errors import (
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store.connections import transaction
 from services.ingest.subscriptions import reconciler as reconciling
-from services.ingest.subscriptions.next_step import Made, Step, SubscriptionRow
-from services.ingest.subscriptions.provider_calls import Tokens
-from services.ingest.subscriptions.reconciler import SubscriptionKeeper
-from services.ingest.subscriptions.token_vault import FaultReports
-from services.ingest.subscriptions.use_cases import SubscriptionCreator
+from services.ingest.subscriptions.next_step import ProviderSubscription, Step, SubscriptionRow
+from services.ingest.subscriptions.provider_calls import TokenBorrower
+from services.ingest.subscriptions.reconciler import SubscriptionReconciler
+from services.ingest.subscriptions.token_vault import FaultReporter
+from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.meshkit.clock import ManualClock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
@@ -50,11 +50,13 @@ class Play:
 
     def __post_init__(self) -> None:
         steps: Any = self
-        self.keeper = SubscriptionKeeper(self.ground.pool, steps, FaultReports(self.report), "test", self.clock)
+        self.keeper = SubscriptionReconciler(self.ground.pool, steps, FaultReporter(self.report), "test", self.clock)
 
-    def creator(self, *pushing: str) -> SubscriptionCreator:
+    def creator(self, *pushing: str) -> SubscriptionUseCases:
         """The use cases, with providers that can push."""
-        return SubscriptionCreator(self.ground.pool, self.keeper, Tokens(self.issue), self.clock, frozenset(pushing))
+        return SubscriptionUseCases(
+            self.ground.pool, self.keeper, TokenBorrower(self.issue), self.clock, frozenset(pushing)
+        )
 
     async def take(self, step: Step, row: SubscriptionRow) -> None:
         """Takes a step."""
@@ -68,7 +70,9 @@ class Play:
             elif step is Step.DELETE:
                 await leases.put_away(connection, row, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
             else:
-                await leases.made(connection, row, Made("there", now + WEEK), now, is_new=step is Step.MAKE)
+                await leases.made(
+                    connection, row, ProviderSubscription("there", now + WEEK), now, is_new=step is Step.MAKE
+                )
 
     async def report(self, request: ReportTenantFaultRequest) -> None:
         """Takes a fault."""
@@ -182,7 +186,7 @@ async def test_what_is_the_tenants_fault_is_told_and_nothing_else(
 ) -> None:
     row = await play.ground.add(at=play.clock.now())
     play.act = failing(error)
-    await play.keeper.work_quietly(row.subscription_id)
+    await play.keeper.process_quietly(row.subscription_id)
 
     assert [fault] * (fault is not None) == play.faults
     failed = await play.ground.read(row)
@@ -193,7 +197,7 @@ async def test_a_fault_beside_a_subscription_that_works_is_its_own(play: Play) -
     works = await play.ground.make(await play.ground.add(at=play.clock.now()), at=play.clock.now())
     row = await play.ground.add(works.tenant_id, folder_id="archive", at=play.clock.now())
     play.act = failing(PermissionMissing())
-    await play.keeper.work_quietly(row.subscription_id)
+    await play.keeper.process_quietly(row.subscription_id)
 
     assert [] == play.faults
 
@@ -244,7 +248,7 @@ async def test_a_deletion_waits_for_its_turn_and_is_done_then(play: Play, ends_w
             raise ends_with
 
     play.act = act
-    step = asyncio.create_task(play.keeper.work_quietly(row.subscription_id))
+    step = asyncio.create_task(play.keeper.process_quietly(row.subscription_id))
     await is_under_way.wait()
     deletion = asyncio.create_task(play.creator("ms365").delete(row.subscription_id, None))
     while (await play.ground.read(row)).state != pb.SUBSCRIPTION_STATE_DELETING:
@@ -270,7 +274,7 @@ async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play:
         """The tenant's state changes, and a loop begins with its subscription before the asker is told."""
         if not loops:
             (row,) = await subscriptions_of(play, request.tenant_id)
-            loops.append(asyncio.create_task(play.keeper.work_quietly(row)))
+            loops.append(asyncio.create_task(play.keeper.process_quietly(row)))
             while len(play.taken) < 2:
                 await asyncio.sleep(0)
             asyncio.get_running_loop().call_later(0.05, loop_may_end.set)
