@@ -10,9 +10,8 @@ import asyncpg
 
 from bench.measure import median
 from bench.mesh_counts import told
-from services.ingest.store.matching import MatchingStore
 from services.ingest.webhooks.google import parse_push
-from services.ingest.webhooks.matcher import Claim, Matcher
+from services.ingest.webhooks.matcher import GraphOrigin, Matcher
 from services.ingest.webhooks.microsoft import parse_notifications
 from services.meshkit import queue
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -45,12 +44,12 @@ async def lookup_ms(mesh: Mesh, provider: str, address: str, repeats: int) -> fl
     """The median time to find whose a notification is when it is remembered, milliseconds."""
     url = Secret(told(mesh, "MAILMESH_DATABASE_URL"))
     async with open_pool(url, "bench", DatabaseLimits(1)) as pool:
-        matcher = Matcher(MatchingStore(pool), entries=1000, seconds=60)
+        matcher = Matcher(pool, entries=1000, seconds=60)
         if provider == "ms365":
             row = await pool.fetchrow(_A_SUBSCRIPTION)
             assert row is not None, "no subscription"
-            claim = Claim(row["provider_subscription_id"], row["client_state_digest"])
-            return await _median_ms(lambda: matcher.subscriptions([claim], ""), repeats)
+            origin = GraphOrigin(row["provider_subscription_id"], row["client_state_digest"])
+            return await _median_ms(lambda: matcher.subscriptions([origin], ""), repeats)
         return await _median_ms(lambda: matcher.mailboxes(address), repeats)
 
 

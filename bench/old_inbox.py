@@ -10,9 +10,8 @@ import asyncpg
 from bench import measure
 from bench.ingest_machine import Machine, machine
 from bench.measure import Figure, Options, median
-from services.ingest.store.claims import ClaimRequest, ClaimStore
-from services.ingest.store.leases import LeaseStore
-from services.ingest.store.upkeep import UpkeepStore
+from services.ingest.store import claims, leases, upkeep
+from services.ingest.store.claims import ClaimRequest
 
 OLD_ROWS, QUICK_ROWS = 5_000_000, 2_000
 PENDING_ROWS, QUICK_PENDING = 1_000_000, 1_000
@@ -86,12 +85,12 @@ async def _in_turn(new: Machine, old: Machine, seconds: float, repeats: int) -> 
 async def _claims(made: Machine, count: int) -> float:
     """Claims and acknowledges as workers do, straight at the store. Gives the median of a round, milliseconds."""
     async with asyncpg.create_pool(made.database_url, min_size=1, max_size=1) as pool:
-        claims, leases, took = ClaimStore(pool, 5), LeaseStore(pool), []
+        took = []
         for _ in range(count):
             began = time.perf_counter()
-            for lease in await claims.claim(ClaimRequest("bench", 100, 1, 60)):
+            for lease in await claims.claim(pool, ClaimRequest("bench", 100, 1, 60), 5):
                 item_ids = [item.item_id for item in lease.items]
-                await leases.ack(lease.tenant_id, lease.fence, item_ids, is_kept=False)
+                await leases.ack(pool, lease.tenant_id, lease.fence, item_ids, is_kept=False)
             took.append((time.perf_counter() - began) * 1000)
     return median(took)
 
@@ -101,7 +100,7 @@ async def _make_old_partitions(made: Machine) -> None:
     today = datetime.now(UTC).date()
     async with asyncpg.create_pool(made.database_url, min_size=1, max_size=1) as pool:
         for weeks in range(1, 6):
-            await UpkeepStore(pool).make_partitions(today - timedelta(weeks=weeks))
+            await upkeep.make_partitions(pool, today - timedelta(weeks=weeks))
 
 
 async def _execute(made: Machine, *statements: str) -> None:

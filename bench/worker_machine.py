@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 
 from mailmesh.vault.v1 import tenant_pb2
-from services.ingest.store.acceptance import accept_in
-from services.ingest.store.items import Kind, NewItem
+from services.ingest.store.items import Kind, NewItem, accept_in_transaction
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.processor.mailbox.provider_http import ProviderHttp
@@ -81,7 +80,7 @@ class WorkerMachine:
         items = [_item(self.ground, tenant, mail_id, self._etags[mail_id]) for tenant, mail_id in mails]
         for begin in range(0, len(items), _ITEMS_AT_ONCE):
             async with self.ground.ingest.acquire() as connection, connection.transaction():
-                await accept_in(connection, items[begin : begin + _ITEMS_AT_ONCE])
+                await accept_in_transaction(connection, items[begin : begin + _ITEMS_AT_ONCE])
 
     async def release(self) -> None:
         """Lets the backlog be worked."""

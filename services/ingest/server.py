@@ -1,8 +1,11 @@
-"""The composition root: builds the objects of Ingest and wires them. Nothing else does."""
+"""The composition root: builds the objects of Ingest and serves them. No other module builds them."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 import httpx
@@ -21,19 +24,17 @@ from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
 from services.ingest.servicers.subscriptions import SubscriptionServicer
 from services.ingest.settings import IngestSettings
-from services.ingest.store.acceptance import ArrivalStore
-from services.ingest.store.activity import SightingStore
-from services.ingest.store.claims import ClaimStore
 from services.ingest.store.connections import DedicatedConnection, Pool, ping
-from services.ingest.store.dead_letters import DeadLetterStore
-from services.ingest.store.inbox_status import StatusStore
-from services.ingest.store.leases import LeaseStore
-from services.ingest.store.matching import MatchingStore
-from services.ingest.store.refusals import EdgeRefusalStore
-from services.ingest.store.tenants import TenantStore
-from services.ingest.store.upkeep import UpkeepStore
+from services.ingest.store.items import accept_items
+from services.ingest.subscriptions import google, microsoft
+from services.ingest.subscriptions.lifecycle import LifecycleWorker
+from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonitor, SilenceMonitor, SubscriptionGauges
+from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
+from services.ingest.subscriptions.reconciler import PROVIDERS, SubscriptionReconciler
+from services.ingest.subscriptions.steps import Steps
 from services.ingest.subscriptions.tenant_follower import TenantFollower
-from services.ingest.subscriptions.wiring import Subscriptions, subscriptions
+from services.ingest.subscriptions.token_vault import FaultReporter, ReleaseConfirmer
+from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.ingest.webhooks.activity import WebhookActivity
 from services.ingest.webhooks.edge_refusals import EdgeRefusals
 from services.ingest.webhooks.matcher import Matcher
@@ -44,6 +45,7 @@ from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background
 from services.meshkit.queue import WakeQueue
@@ -51,12 +53,15 @@ from services.meshkit.server import MeshServer, ServerLimits
 
 NAME = "ingest"
 PROCESSOR_QUEUE = "processor"
-_FLUSH_SECONDS = 5.0
-_INQUIRY_SECONDS = 1.0
-_FOLLOW_SECONDS = 1.0
+_ACTIVITY_SECONDS = 5.0
+_ADDRESSES_SECONDS = 1.0
+_TENANTS_SECONDS = 1.0
 _EDGES_SECONDS = 10.0
-# The writer's own bounds lie within the time that a webhook may take.
+_SILENCE_SECONDS = 60.0
+_MONITOR_SECONDS = 30.0
+# The writer has one connection; its deadlines lie within the time that a webhook may take.
 _WRITER_CONNECTIONS = 1
+_PROVIDER_CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
 WEBHOOKS = frozenset(
     f"/{ingest_service_pb2.DESCRIPTOR.services_by_name['IngestService'].full_name}/{method.name}"
     for method in ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].methods
@@ -67,12 +72,43 @@ RETRY_SAFE = (
 )
 
 
+@dataclass(frozen=True)
+class Ingest:
+    """The use cases of Ingest.
+
+    Attributes:
+        pool: Connections to PostgreSQL.
+        wakes: The queue that wakes Processor's workers.
+        receiver: Receives webhooks.
+        subscriptions: The use cases of SubscriptionService.
+        loops: To be run in the background while Ingest serves.
+    """
+
+    pool: Pool
+    wakes: WakeQueue
+    receiver: Receiver
+    subscriptions: SubscriptionUseCases
+    loops: Sequence[Callable[[], Coroutine[None, None, None]]]
+
+
+@dataclass(frozen=True)
+class _Links:
+    """The opened connections to everything outside of the process."""
+
+    pool: Pool
+    writer: DedicatedConnection
+    wakes: WakeQueue
+    vault: TokenVaultServiceAsyncStub
+    provider_http: httpx.AsyncClient
+    edge_http: httpx.AsyncClient
+
+
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
-    """Serves Ingest until it is told to stop.
+    """Serve Ingest until `stop` is set.
 
     Args:
-        settings: What the environment said.
-        stop: Set when it should end.
+        settings: The settings of this process.
+        stop: Set when the process should end.
 
     Raises:
         SchemaError: The schema is not at the revision that this program needs.
@@ -85,152 +121,190 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def serving(settings: IngestSettings, clock: Clock | None = None) -> AsyncIterator[MeshServer]:
-    """Serves Ingest while the block runs.
+    """Serve Ingest while the block runs.
 
     Args:
-        settings: What the environment said.
+        settings: The settings of this process.
         clock: For tests.
 
     Yields:
         The server, listening.
     """
-    tls = TlsFiles.of(settings)
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database_url, NAME, _pool_limits(settings)))
-        writer_pool = await stack.enter_async_context(
-            open_pool(settings.database_url, f"{NAME} writer", _writer_limits(settings))
-        )
-        wakes = await stack.enter_async_context(WakeQueue.open(settings.redis_url, PROCESSOR_QUEUE))
-        vault = await stack.enter_async_context(
-            mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=RETRY_SAFE)
-        )
-        clock = clock or SystemClock()
-        stub = TokenVaultServiceAsyncStub(vault)
-        kept = await stack.enter_async_context(subscriptions(settings, pool, stub, wakes, clock))
-        # Loopback, and no credential: not by way of a proxy.
-        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-        edges = EdgeRefusals(http, settings.edge_admin_urls, EdgeRefusalStore(pool), clock)
-        ingest = Ingest(settings, clock, pool, writer_pool, stub, kept, edges, wakes.wake)
-        stack.push_async_callback(ingest.writer_connection.drop)
-        await ingest.upkeep.keep_partitions()
-        server = MeshServer(
-            NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.concurrent_rpcs), quiet=WEBHOOKS
-        )
-        server.depends_on(Dependency("postgres", partial(ping, pool)))
-        server.depends_on(Dependency("redis", wakes.ping, is_vital=False))
-        ingest.add_to(server)
-        async with background(*ingest.loops()), server.running():
+    async with open_ingest(settings, clock or SystemClock()) as ingest:
+        limits = ServerLimits(concurrent_rpcs=settings.concurrent_rpcs)
+        server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), limits, quiet=WEBHOOKS)
+        server.depends_on(Dependency("postgres", partial(ping, ingest.pool)))
+        server.depends_on(Dependency("redis", ingest.wakes.ping, is_vital=False))
+        _add_servicers(server, settings, ingest)
+        async with background(*(run() for run in ingest.loops)), server.running():
             yield server
 
 
-class Ingest:
-    """The objects of Ingest, wired.
+def _add_servicers(server: MeshServer, settings: IngestSettings, ingest: Ingest) -> None:
+    pool, wake = ingest.pool, ingest.wakes.wake
+    server.add(
+        add_IngestServiceServicer_to_server,
+        IngestServicer(ingest.receiver, settings.google_pubsub_service_account),
+        ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"],
+    )
+    server.add(
+        add_InboxServiceServicer_to_server,
+        InboxServicer(pool, settings.lease_deaths, wake),
+        inbox_service_pb2.DESCRIPTOR.services_by_name["InboxService"],
+    )
+    server.add(
+        add_DeadLetterServiceServicer_to_server,
+        DeadLetterServicer(pool, wake),
+        dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"],
+    )
+    server.add(
+        add_SubscriptionServiceServicer_to_server,
+        SubscriptionServicer(pool, ingest.subscriptions),
+        subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"],
+    )
+
+
+@asynccontextmanager
+async def open_ingest(settings: IngestSettings, clock: Clock) -> AsyncIterator[Ingest]:
+    """Open the connections of Ingest and build its use cases; close everything in reverse order.
 
     Args:
-        settings: What the environment said.
+        settings: The settings of this process.
         clock: The time.
-        pool: Bounded connections.
-        writer_pool: The writer's own connection.
-        stub: TokenVault.
-        kept: What keeps subscriptions alive.
-        edges: Learns what the edge refuses.
-        wake: Wakes a worker for a tenant.
+
+    Yields:
+        The use cases. The caller runs their loops.
     """
+    async with (
+        _open_links(settings) as links,
+        aclosing(_reconciler(settings, clock, links)) as reconciler,
+    ):
+        upkeep = Upkeep(settings, links.pool, clock)
+        await upkeep.keep_partitions()
+        yield _ingest(settings, clock, links, reconciler, upkeep)
 
-    def __init__(
-        self,
-        settings: IngestSettings,
-        clock: Clock,
-        pool: Pool,
-        writer_pool: Pool,
-        stub: TokenVaultServiceAsyncStub,
-        kept: Subscriptions,
-        edges: EdgeRefusals,
-        wake: Callable[[str], None],
-    ) -> None:
-        self._settings = settings
-        self._wake = wake
-        self._kept = kept
-        self._edges = edges
-        self._pool = pool
-        self.writer_connection = DedicatedConnection(writer_pool)
-        arrivals = ArrivalStore(self.writer_connection, pool)
-        self.matcher = Matcher(MatchingStore(pool), settings.match_cache_entries, settings.match_cache_seconds)
-        self.sightings = WebhookActivity(SightingStore(pool))
-        self.inquiry = UnknownAddressReporter(stub, clock)
-        self.writer = GroupWriter(arrivals, _limits(settings), self._wake_all)
-        self.receiver = Receiver(
-            self.matcher,
-            self.writer,
-            arrivals,
-            self.sightings,
-            clock,
-            on_unknown_address=self.inquiry.want,
-            on_lifecycle=kept.lifecycle.nudge,
-            seconds=settings.commit_seconds,
-        )
-        self.leases = LeaseStore(pool)
-        self.claims = ClaimStore(pool, settings.lease_deaths)
-        self.status = StatusStore(pool)
-        self.dead_letters = DeadLetterStore(pool)
-        tenants = TenantStore(pool)
-        self.follower = TenantFollower(stub, tenants, self._tenants_changed, wake)
-        self.upkeep = Upkeep(settings, UpkeepStore(pool), tenants, self.leases, clock)
 
-    def add_to(self, server: MeshServer) -> None:
-        """Adds the services."""
-        server.add(
-            add_IngestServiceServicer_to_server,
-            IngestServicer(self.receiver, self._settings.google_pubsub_service_account),
-            ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"],
-        )
-        server.add(
-            add_InboxServiceServicer_to_server,
-            InboxServicer(self.claims, self.leases, self.status, self._wake),
-            inbox_service_pb2.DESCRIPTOR.services_by_name["InboxService"],
-        )
-        server.add(
-            add_DeadLetterServiceServicer_to_server,
-            DeadLetterServicer(self.dead_letters, self._wake),
-            dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"],
-        )
+@asynccontextmanager
+async def _open_links(settings: IngestSettings) -> AsyncIterator[_Links]:
+    tls, limits = TlsFiles.of(settings), DatabaseLimits(connections=settings.database_connections)
+    async with (
+        open_pool(settings.database_url, NAME, limits) as pool,
+        open_pool(settings.database_url, f"{NAME} writer", _writer_pool_limits(settings)) as writer_pool,
+        aclosing(DedicatedConnection(writer_pool)) as writer,
+        WakeQueue.open(settings.redis_url, PROCESSOR_QUEUE) as wakes,
+        mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=RETRY_SAFE) as channel,
+        httpx.AsyncClient(verify=_trust(settings), limits=_PROVIDER_CONNECTIONS, follow_redirects=False) as provider,
+        # The edge's admin interface is on loopback and needs no credential: never through a proxy.
+        httpx.AsyncClient(trust_env=False) as edge,
+    ):
+        yield _Links(pool, writer, wakes, TokenVaultServiceAsyncStub(channel), provider, edge)
 
-        server.add(
-            add_SubscriptionServiceServicer_to_server,
-            SubscriptionServicer(self._pool, self._kept.creator),
-            subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"],
-        )
 
-    def loops(self) -> Sequence[Coroutine[None, None, None]]:
-        """What runs beside the server."""
-        return (
-            self.writer.run(),
-            PeriodicLoop("sightings", _FLUSH_SECONDS, self.sightings.flush).run(),
-            PeriodicLoop("edges", _EDGES_SECONDS, self._edges.round).run(),
-            PeriodicLoop("addresses", _INQUIRY_SECONDS, self.inquiry.ask).run(),
-            PeriodicLoop("tenants", _FOLLOW_SECONDS, self.follower.follow).run(),
-            PeriodicLoop("upkeep", self._settings.upkeep_seconds, self.upkeep.round).run(),
-            *(loop.run() for loop in self._kept.loops),
-        )
+def _reconciler(settings: IngestSettings, clock: Clock, links: _Links) -> SubscriptionReconciler:
+    tokens = TokenBorrower(links.vault.IssueToken)
+    graph_calls = ProviderCalls(microsoft.PROVIDER, links.provider_http, tokens)
+    gmail_calls = ProviderCalls(google.PROVIDER, links.provider_http, tokens)
+    steps = Steps(
+        links.pool,
+        microsoft.GraphSubscriptions(graph_calls, settings.graph_url, settings.public_url),
+        google.GmailWatches(gmail_calls, settings.gmail_url, settings.pubsub_topic),
+        tokens,
+        links.wakes.wake,
+        clock,
+    )
+    faults = FaultReporter(links.vault.ReportTenantFault)
+    return SubscriptionReconciler(links.pool, steps, faults, f"{NAME}-{new_id()}", clock)
 
-    def _wake_all(self, tenant_ids: Sequence[str]) -> None:
+
+def _ingest(
+    settings: IngestSettings, clock: Clock, links: _Links, reconciler: SubscriptionReconciler, upkeep: Upkeep
+) -> Ingest:
+    pool, wake, vault = links.pool, links.wakes.wake, links.vault
+    steps = {
+        provider: PeriodicLoop(
+            f"subscriptions {provider}", settings.subscription_seconds, partial(reconciler.round, provider)
+        )
+        for provider in PROVIDERS
+    }
+    # Only Microsoft sends lifecycle notifications, and pushes to URLs of our own.
+    lifecycle_worker = LifecycleWorker(pool, clock, wake, steps[microsoft.PROVIDER].nudge)
+    lifecycle = PeriodicLoop("lifecycle", settings.subscription_seconds, lifecycle_worker.round)
+    writer = _writer(settings, links)
+    matcher = Matcher(pool, settings.match_cache_entries, settings.match_cache_seconds)
+    activity, addresses = WebhookActivity(pool), UnknownAddressReporter(vault, clock)
+    receiver = Receiver(
+        matcher,
+        writer,
+        pool,
+        activity,
+        clock,
+        on_unknown_address=addresses.note,
+        on_lifecycle=lifecycle.nudge,
+        seconds=settings.commit_seconds,
+    )
+    follower = TenantFollower(vault, pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
+    edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
+    loops = (
+        PeriodicLoop("activity", _ACTIVITY_SECONDS, activity.flush),
+        PeriodicLoop("edges", _EDGES_SECONDS, edges.round),
+        PeriodicLoop("addresses", _ADDRESSES_SECONDS, addresses.round),
+        PeriodicLoop("tenants", _TENANTS_SECONDS, follower.follow),
+        PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
+        *steps.values(),
+        lifecycle,
+        *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),
+    )
+    use_cases = SubscriptionUseCases(pool, reconciler, TokenBorrower(vault.IssueToken), clock, _pushing(settings))
+    return Ingest(pool, links.wakes, receiver, use_cases, (writer.run, *(loop.run for loop in loops)))
+
+
+def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:
+    limits = WriterLimits(settings.commit_seconds, settings.buffer_notifications, settings.group_notifications)
+
+    def wake_all(tenant_ids: Sequence[str]) -> None:
         for tenant_id in tenant_ids:
-            self._wake(tenant_id)
+            links.wakes.wake(tenant_id)
 
-    def _tenants_changed(self) -> None:
-        self.matcher.forget_all()
-        self._kept.nudge()
+    return GroupWriter(partial(accept_items, links.writer), limits, wake_all)
 
 
-def _limits(settings: IngestSettings) -> WriterLimits:
-    return WriterLimits(settings.commit_seconds, settings.buffer_notifications, settings.group_notifications)
+def _monitors(
+    settings: IngestSettings, clock: Clock, links: _Links, wake_graph: Callable[[], None]
+) -> Sequence[PeriodicLoop]:
+    quiet = timedelta(minutes=settings.silence_minutes)
+    address = AddressMonitor(links.pool, settings.public_url, wake_graph, clock)
+    silence = SilenceMonitor(links.pool, quiet, clock, links.wakes.wake)
+    releases = ReleaseMonitor(links.pool, ReleaseConfirmer(links.vault.ConfirmTenantRelease))
+    return (
+        PeriodicLoop("address", _MONITOR_SECONDS, address.round),
+        PeriodicLoop("silence", _SILENCE_SECONDS, silence.round),
+        PeriodicLoop("counts", _MONITOR_SECONDS, SubscriptionGauges(links.pool).round),
+        PeriodicLoop("releases", settings.subscription_seconds, releases.round),
+    )
 
 
-def _pool_limits(settings: IngestSettings) -> DatabaseLimits:
-    return DatabaseLimits(connections=settings.database_connections)
+def _tenants_changed(matcher: Matcher, loops: Sequence[PeriodicLoop]) -> None:
+    """Apply a change of tenants at once: to the matching of webhooks, and to the steps of subscriptions."""
+    matcher.forget_all()
+    for loop in loops:
+        loop.nudge()
 
 
-def _writer_limits(settings: IngestSettings) -> DatabaseLimits:
+def _pushing(settings: IngestSettings) -> frozenset[str]:
+    """Return the providers that can push to this installation: Google needs a topic besides the public URL."""
+    if not settings.public_url:
+        return frozenset()
+    return frozenset({microsoft.PROVIDER} | ({google.PROVIDER} if settings.pubsub_topic else set()))
+
+
+def _trust(settings: IngestSettings) -> ssl.SSLContext:
+    trust = ssl.create_default_context()
+    if settings.provider_ca is not None:
+        trust.load_verify_locations(cafile=settings.provider_ca)
+    return trust
+
+
+def _writer_pool_limits(settings: IngestSettings) -> DatabaseLimits:
     seconds = settings.commit_seconds
     return DatabaseLimits(
         connections=_WRITER_CONNECTIONS,

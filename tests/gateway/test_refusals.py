@@ -9,10 +9,7 @@ import pytest
 from services.ingest.errors import EdgeUnavailable
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.settings import IngestSettings
-from services.ingest.store.leases import LeaseStore
-from services.ingest.store.refusals import EdgeRefusalStore
-from services.ingest.store.tenants import TenantStore
-from services.ingest.store.upkeep import UpkeepStore
+from services.ingest.store import refusals
 from services.ingest.webhooks.edge_refusals import EdgeRefusals
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -43,8 +40,7 @@ async def test_a_rise_of_the_edges_refusals_has_the_mailboxes_compared(
         httpx.AsyncClient(trust_env=False) as http,
         open_pool(Secret(ingest_database.url), "ingest", DatabaseLimits(connections=4)) as pool,
     ):
-        store = EdgeRefusalStore(pool)
-        lookers = [EdgeRefusals(http, (url,), store, SystemClock()) for _ in range(2)]
+        lookers = [EdgeRefusals(http, (url,), pool, SystemClock()) for _ in range(2)]
         await lookers[0].round()
         refused = await push(edge, 40)
         for looker in (*lookers, *lookers):
@@ -59,7 +55,7 @@ async def test_a_rise_of_the_edges_refusals_has_the_mailboxes_compared(
             refusals_to_reconcile=20,
             reconcile_spread_seconds=0,
         )  # fmt: skip
-        upkeep = Upkeep(settings, UpkeepStore(pool), TenantStore(pool), LeaseStore(pool), SystemClock())
+        upkeep = Upkeep(settings, pool, SystemClock())
         await upkeep.round()
         await upkeep.round()
     waiting = await database.fetch("SELECT tenant_id::text FROM ingest.items WHERE kind = 10")
@@ -73,11 +69,12 @@ async def test_a_rise_of_the_edges_refusals_has_the_mailboxes_compared(
 
 async def test_an_edge_that_starts_anew_counts_from_nothing(ingest_database: TestDatabase) -> None:
     async with open_pool(Secret(ingest_database.url), "ingest", DatabaseLimits(connections=2)) as pool:
-        store = EdgeRefusalStore(pool)
         totals = (1000, 1010, 1010, 4, 6)
 
-        assert [0, 10, 0, 4, 2] == [await store.note("http://edge-1", total, NOW) for total in totals]
-        assert 0 == await store.note("http://edge-2", 7, NOW)
+        assert [0, 10, 0, 4, 2] == [
+            await refusals.note_edge_total(pool, "http://edge-1", total, NOW) for total in totals
+        ]
+        assert 0 == await refusals.note_edge_total(pool, "http://edge-2", 7, NOW)
         async with pool.acquire() as connection:
             found = await connection.fetch("SELECT minute, notifications, is_answered FROM ingest.refusals")
     assert [(NOW.replace(second=0), 16, False)] == [tuple(row) for row in found]
@@ -88,6 +85,6 @@ async def test_an_edge_that_does_not_answer_is_said_so(ingest_database: TestData
         httpx.AsyncClient(trust_env=False) as http,
         open_pool(Secret(ingest_database.url), "ingest", DatabaseLimits(connections=2)) as pool,
     ):
-        looker = EdgeRefusals(http, (f"http://127.0.0.1:{free_port()}",), EdgeRefusalStore(pool), SystemClock())
+        looker = EdgeRefusals(http, (f"http://127.0.0.1:{free_port()}",), pool, SystemClock())
         with pytest.raises(EdgeUnavailable):
             await looker.round()

@@ -1,4 +1,4 @@
-"""The upkeep of the inbox, in rounds: partitions, retention, comparisons after refusals."""
+"""The upkeep of the inbox, in rounds: partitions, retention, and reconciliation after refusals."""
 
 import random
 from datetime import timedelta
@@ -9,98 +9,99 @@ from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.errors import TenantDisconnected, TenantNotFound
 from services.ingest.metrics import RETAINED
 from services.ingest.settings import IngestSettings
-from services.ingest.store.leases import LeaseStore
+from services.ingest.store import reconciles, refusals, subscriptions, tenants, upkeep
+from services.ingest.store.connections import Pool, reading
 from services.ingest.store.reconciles import ReconcileRequest
-from services.ingest.store.tenants import TenantStore
-from services.ingest.store.upkeep import UpkeepStore
 from services.meshkit.clock import Clock
 
 logger = structlog.get_logger(__name__)
 
 _KEY_BLOCKS = 2_000
 _CHUNK = 5_000
-# Changes made while notifications were refused are at most this old when the first one was refused.
+# A change is at most this old when its notification is first refused.
 _REFUSED_MARGIN = timedelta(minutes=10)
 
 
 class Upkeep:
-    """Does the upkeep.
+    """Does the upkeep. Several processes may do it at once.
 
     Args:
         settings: Retention and bounds.
-        store: For partitions, keys and leftovers.
-        tenants: For items of tenants that are gone.
-        leases: For comparisons.
-        clock: Says which day it is.
+        pool: Connections to PostgreSQL.
+        clock: The time.
     """
 
-    def __init__(
-        self, settings: IngestSettings, store: UpkeepStore, tenants: TenantStore, leases: LeaseStore, clock: Clock
-    ) -> None:
+    def __init__(self, settings: IngestSettings, pool: Pool, clock: Clock) -> None:
         self._settings = settings
-        self._store = store
-        self._tenants = tenants
-        self._leases = leases
+        self._pool = pool
         self._clock = clock
         self._key_block = 0
 
     async def round(self) -> int:
-        """Does what is to be done now, a bounded amount of it.
+        """Do a bounded amount of the due upkeep. Safe to call again.
 
         Returns:
-            1 when there is more of it, else 0.
+            1 when more is due, else 0.
 
         Raises:
-            MeshError: PostgreSQL is away; the next round goes on.
+            MeshError: PostgreSQL is away; the next round continues.
         """
         await self.keep_partitions()
         await self._expire_keys()
         retention = timedelta(days=self._settings.inbox_retention_days)
-        leftovers = await self._store.drop_leftovers(retention, _CHUNK)
-        discarded = await self._tenants.discard(_CHUNK)
+        async with reading(self._pool) as connection:
+            leftovers = await upkeep.drop_leftovers(connection, retention, _CHUNK)
+        discarded = await tenants.discard_items(self._pool, _CHUNK)
         RETAINED.labels("leftovers").inc(leftovers)
         RETAINED.labels("discarded_items").inc(discarded)
-        await self._find_strays()
+        await self._make_strays_due()
         await self._answer_refusals()
         return int(max(leftovers, discarded) >= _CHUNK)
 
     async def keep_partitions(self) -> None:
-        """Makes partitions ahead and drops those behind. Safe to call again.
+        """Create partitions ahead and drop old ones. Safe to call again.
 
         Raises:
-            MeshError: PostgreSQL is away, or a lock was not had.
+            MeshError: PostgreSQL is away, or a lock was not obtained.
         """
         today = self._clock.now().date()
-        await self._store.make_partitions(today)
-        dropped = await self._store.drop_partitions(today - timedelta(days=self._settings.inbox_retention_days))
+        await upkeep.make_partitions(self._pool, today)
+        before = today - timedelta(days=self._settings.inbox_retention_days)
+        dropped = await upkeep.drop_partitions(self._pool, before)
         RETAINED.labels("partitions").inc(dropped)
 
     async def _expire_keys(self) -> None:
-        """Goes over the keys, a stretch a round, and begins again at the end."""
-        if self._key_block >= await self._store.key_blocks():
-            self._key_block = 0
+        """Expire the keys in one range of blocks for each round, and start over at the end of the table."""
         retention = timedelta(days=self._settings.key_retention_days)
-        RETAINED.labels("keys").inc(await self._store.expire_keys(self._key_block, _KEY_BLOCKS, retention))
+        async with reading(self._pool) as connection:
+            if self._key_block >= await upkeep.key_blocks(connection):
+                self._key_block = 0
+            expired = await upkeep.expire_keys(connection, self._key_block, _KEY_BLOCKS, retention)
+        RETAINED.labels("keys").inc(expired)
         self._key_block += _KEY_BLOCKS
 
-    async def _find_strays(self) -> None:
-        strays = await self._store.find_strays()
+    async def _make_strays_due(self) -> None:
+        async with reading(self._pool) as connection:
+            strays = await upkeep.make_strays_due(connection)
         if strays:
             logger.warning("mailboxes had items and were not due", mailboxes=strays)
             RETAINED.labels("strays").inc(strays)
 
     async def _answer_refusals(self) -> None:
-        """Compares all mailboxes that live on pushes after many pushes were refused: some may not be sent again."""
-        minutes = await self._store.unanswered_refusals(self._settings.refusals_to_reconcile)
+        """Reconcile all mailboxes that depend on pushes after many were refused: some may not be redelivered."""
+        async with reading(self._pool) as connection:
+            minutes = await refusals.unanswered(connection, self._settings.refusals_to_reconcile)
+            tenant_ids = await subscriptions.pushed_tenants(connection) if minutes else []
         if not minutes:
             return
         since, now = min(minutes) - _REFUSED_MARGIN, self._clock.now()
-        for tenant_id in await self._store.pushed_tenants():
+        for tenant_id in tenant_ids:
             spread = timedelta(seconds=random.uniform(0, self._settings.reconcile_spread_seconds))  # noqa: S311 - spreads load
             wanted = ReconcileRequest(ReconcileReason.RECONCILE_REASON_REFUSED, since=since, not_before=now + spread)
             try:
-                await self._leases.enqueue_reconcile(tenant_id, wanted)
+                await reconciles.enqueue_for_tenant(self._pool, tenant_id, wanted)
             except (TenantNotFound, TenantDisconnected):
                 continue
-        await self._store.answer_refusals(minutes)
-        logger.info("mailboxes are compared after refusals", minutes=len(minutes))
+        async with reading(self._pool) as connection:
+            await refusals.mark_answered(connection, minutes)
+        logger.info("mailboxes reconcile after refusals", minutes=len(minutes))

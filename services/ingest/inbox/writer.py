@@ -9,18 +9,19 @@ again, rather than put into a queue that grows.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from services.ingest.metrics import BUFFERED, COMMIT_SECONDS, GROUP_SIZE
-from services.ingest.store.acceptance import ArrivalStore
-from services.ingest.store.items import NewItem
+from services.ingest.store.items import Accepted, NewItem
 from services.meshkit.errors import MeshError, Overloaded, ShuttingDown, StoreUnavailable
 from services.meshkit.metrics import UNEXPECTED
 
 logger = structlog.get_logger(__name__)
+
+Accept = Callable[[Sequence[NewItem], float], Awaitable[Accepted]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ class GroupWriter:
     """Commits items in groups.
 
     Args:
-        store: Where they go.
+        accept: Commits items within seconds.
         limits: Bounds.
         on_due: Told after each commit which tenants have something due that had nothing before.
     """
 
-    def __init__(self, store: ArrivalStore, limits: WriterLimits, on_due: Callable[[Sequence[str]], None]) -> None:
-        self._store = store
+    def __init__(self, accept: Accept, limits: WriterLimits, on_due: Callable[[Sequence[str]], None]) -> None:
+        self._accept = accept
         self._limits = limits
         self._on_due = on_due
         self._queue: deque[_Waiting] = deque()
@@ -146,7 +147,7 @@ class GroupWriter:
             return
         started = time.perf_counter()
         try:
-            accepted = await self._store.accept_items(items, self._limits.commit_seconds)
+            accepted = await self._accept(items, self._limits.commit_seconds)
         except MeshError as exc:
             logger.warning("group not committed", items=len(items), error=exc.reason)
             self._settle(group, StoreUnavailable)

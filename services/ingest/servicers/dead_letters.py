@@ -1,4 +1,4 @@
-"""DeadLetterService: what could not be worked, shown and tried again."""
+"""DeadLetterService: lists and retries items that could not be processed."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,9 @@ from typing_extensions import override
 
 from mailmesh.ingest.v1 import dead_letter_service_pb2 as pb2
 from mailmesh.ingest.v1.dead_letter_service_pb2_grpc import DeadLetterServiceServicer
-from services.ingest.store.dead_letters import Choice, DeadLetterStore, Retried, Scope
+from services.ingest.store import dead_letters
+from services.ingest.store.connections import Pool, reading
+from services.ingest.store.dead_letters import Choice, Retried, Scope
 from services.meshkit.deadlines import remaining
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
@@ -20,21 +22,21 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _MAX_NAMED: Final = 1000
-# What is left of the deadline when the last chunk may begin.
+# No chunk begins when less than this is left of the deadline.
 _RESERVE_SECONDS: Final = 3.0
 
 
 class DeadLetterServicer(DeadLetterServiceServicer):
-    """Lists and retries.
+    """Lists and retries dead letters.
 
     Args:
-        store: Where dead letters are.
-        on_due: Called with a tenant that has something due again.
+        pool: Connections to PostgreSQL.
+        wake: Called with a tenant that has something due again.
     """
 
-    def __init__(self, store: DeadLetterStore, on_due: Callable[[str], None]) -> None:
-        self._store = store
-        self._on_due = on_due
+    def __init__(self, pool: Pool, wake: Callable[[str], None]) -> None:
+        self._pool = pool
+        self._wake = wake
         self._tokens = PageTokens(columns=(is_row_id,))
 
     @override
@@ -42,13 +44,16 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         self, request: pb2.ListDeadLettersRequest, context: Context
     ) -> pb2.ListDeadLettersResponse:
         position, size = self._tokens.read(request), page_size(request.page_size)
-        letters = await self._store.list(
-            current_caller().tenants,
-            _choice(request.filter),
-            is_retried_too=request.include_retried,
-            before_id=str(position[0]) if position else "",
-            limit=size + 1,
-        )
+        scope, choice = current_caller().tenants, _choice(request.filter)
+        async with reading(self._pool) as connection:
+            letters = await dead_letters.page(
+                connection,
+                scope,
+                choice,
+                includes_retried=request.include_retried,
+                before_id=str(position[0]) if position else "",
+                limit=size + 1,
+            )
         end: Position | None = [letters[size - 1].dead_letter_id] if len(letters) > size else None
         return pb2.ListDeadLettersResponse(
             dead_letters=letters[:size], next_page_token=self._tokens.write(request, end)
@@ -68,28 +73,32 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         return await self._retry_chosen(scope, _choice(request.filter), is_dry=request.dry_run)
 
     async def _retry_named(self, scope: Scope, ids: Sequence[str], *, is_dry: bool) -> pb2.RetryDeadLettersResponse:
-        await self._store.check(scope, ids)
+        async with reading(self._pool) as connection:
+            await dead_letters.check(connection, scope, ids)
         if is_dry:
             return pb2.RetryDeadLettersResponse(matched=len(ids))
-        return pb2.RetryDeadLettersResponse(matched=len(ids), retried=self._wake(await self._store.retry_named(ids)))
+        retried = self._wake_all(await dead_letters.retry_named(self._pool, ids))
+        return pb2.RetryDeadLettersResponse(matched=len(ids), retried=retried)
 
     async def _retry_chosen(self, scope: Scope, choice: Choice, *, is_dry: bool) -> pb2.RetryDeadLettersResponse:
-        matched, retried = await self._store.count(scope, choice), 0
+        async with reading(self._pool) as connection:
+            matched = await dead_letters.count(connection, scope, choice)
+        retried = 0
         while not is_dry and _has_time():
-            done = self._wake(await self._store.retry_chunk(scope, choice))
+            done = self._wake_all(await dead_letters.retry_chunk(self._pool, scope, choice))
             retried += done
             if not done or retried >= matched:
                 break
         return pb2.RetryDeadLettersResponse(matched=matched, retried=retried)
 
-    def _wake(self, retried: Retried) -> int:
+    def _wake_all(self, retried: Retried) -> int:
         for tenant_id in retried.due_tenant_ids:
-            self._on_due(tenant_id)
+            self._wake(tenant_id)
         return retried.count
 
 
 def _has_time() -> bool:
-    """Says whether another chunk fits into the call; what was put back is told in any case."""
+    """Return whether another chunk fits into the call's deadline; the response counts the chunks that did."""
     left = remaining()
     return left is None or left > _RESERVE_SECONDS
 

@@ -1,4 +1,4 @@
-"""InboxService: work for Processor's workers."""
+"""InboxService: leases items to Processor's workers and settles the leases."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,10 +12,11 @@ from typing_extensions import override
 from mailmesh.ingest.v1 import inbox_service_pb2 as pb2
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
-from services.ingest.store.claims import ClaimRequest, ClaimStore
+from services.ingest.store import claims, inbox_status, leases, reconciles
+from services.ingest.store.claims import ClaimRequest
+from services.ingest.store.connections import Pool, reading
 from services.ingest.store.dead_letter_writer import Burial
-from services.ingest.store.inbox_status import StatusStore
-from services.ingest.store.leases import ItemRelease, LeaseStore
+from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import check_id
@@ -36,22 +37,18 @@ _DEFAULT_LISTED: Final = 50
 
 
 class InboxServicer(InboxServiceServicer):
-    """Gives out, takes back, settles.
+    """Claims items, settles leases and counts the inbox.
 
     Args:
-        claims: Gives out.
-        leases: Settles.
-        status: Counts.
-        on_due: Called with a tenant that has something due and that nobody holds.
+        pool: Connections to PostgreSQL.
+        lease_deaths: Leases that may expire over an item before it is buried.
+        wake: Called with a tenant that has something due and is not leased.
     """
 
-    def __init__(
-        self, claims: ClaimStore, leases: LeaseStore, status: StatusStore, on_due: Callable[[str], None]
-    ) -> None:
-        self._claims = claims
-        self._leases = leases
-        self._status = status
-        self._on_due = on_due
+    def __init__(self, pool: Pool, lease_deaths: int, wake: Callable[[str], None]) -> None:
+        self._pool = pool
+        self._lease_deaths = lease_deaths
+        self._wake = wake
 
     @override
     async def ClaimItems(self, request: pb2.ClaimItemsRequest, context: Context) -> pb2.ClaimItemsResponse:
@@ -65,12 +62,12 @@ class InboxServicer(InboxServiceServicer):
         )
         if wanted.includes_idle and not wanted.tenant_id:
             raise FieldInvalid.of("hold_idle", "needs a tenant_id")
-        return pb2.ClaimItemsResponse(leases=await self._claims.claim(wanted))
+        return pb2.ClaimItemsResponse(leases=await claims.claim(self._pool, wanted, self._lease_deaths))
 
     @override
     async def ExtendLease(self, request: pb2.ExtendLeaseRequest, context: Context) -> pb2.ExtendLeaseResponse:
         tenant_id = check_id("tenant_id", request.tenant_id)
-        until = await self._leases.extend(tenant_id, request.fence, _lease_seconds(request))
+        until = await leases.extend(self._pool, tenant_id, request.fence, _lease_seconds(request))
         response = pb2.ExtendLeaseResponse()
         response.lease_expires_at.FromDatetime(until)
         return response
@@ -79,25 +76,23 @@ class InboxServicer(InboxServiceServicer):
     async def AckItems(self, request: pb2.AckItemsRequest, context: Context) -> pb2.AckItemsResponse:
         tenant_id = check_id("tenant_id", request.tenant_id)
         item_ids = _ids("item_ids", request.item_ids)
-        is_due = await self._leases.ack(tenant_id, request.fence, item_ids, is_kept=request.keep_lease)
-        self._wake(tenant_id, is_due=is_due)
+        is_due = await leases.ack(self._pool, tenant_id, request.fence, item_ids, is_kept=request.keep_lease)
+        self._wake_if(tenant_id, is_due=is_due)
         return pb2.AckItemsResponse()
 
     @override
     async def ReleaseItems(self, request: pb2.ReleaseItemsRequest, context: Context) -> pb2.ReleaseItemsResponse:
         tenant_id = check_id("tenant_id", request.tenant_id)
-        is_due = await self._leases.release(tenant_id, request.fence, _given_back(request.items))
-        self._wake(tenant_id, is_due=is_due)
+        is_due = await leases.release(self._pool, tenant_id, request.fence, _releases(request.items))
+        self._wake_if(tenant_id, is_due=is_due)
         return pb2.ReleaseItemsResponse()
 
     @override
     async def BuryItems(self, request: pb2.BuryItemsRequest, context: Context) -> pb2.BuryItemsResponse:
         tenant_id = check_id("tenant_id", request.tenant_id)
-        burials = [
-            Burial(item.item_id, item.reason or "UNEXPECTED", item.detail) for item in _given_back(request.items)
-        ]
-        ids, is_due = await self._leases.bury(tenant_id, request.fence, burials)
-        self._wake(tenant_id, is_due=is_due)
+        burials = [Burial(item.item_id, item.reason or "UNEXPECTED", item.detail) for item in _releases(request.items)]
+        ids, is_due = await leases.bury(self._pool, tenant_id, request.fence, burials)
+        self._wake_if(tenant_id, is_due=is_due)
         return pb2.BuryItemsResponse(dead_letter_ids=ids)
 
     @override
@@ -112,22 +107,23 @@ class InboxServicer(InboxServiceServicer):
             since=_time("since", request.since) if request.HasField("since") else None,
             not_before=_time("not_before", request.not_before) if request.HasField("not_before") else None,
         )
-        enqueued = await self._leases.enqueue_reconcile(tenant_id, wanted)
-        self._wake(tenant_id, is_due=enqueued.is_due)
+        enqueued = await reconciles.enqueue_for_tenant(self._pool, tenant_id, wanted)
+        self._wake_if(tenant_id, is_due=enqueued.is_due)
         return pb2.EnqueueReconcileResponse(item_id=enqueued.item_id, was_waiting=enqueued.was_waiting)
 
     @override
     async def GetInboxStatus(self, request: pb2.GetInboxStatusRequest, context: Context) -> pb2.GetInboxStatusResponse:
         tenant_ids = [check_id(f"tenant_ids[{index}]", tenant_id) for index, tenant_id in enumerate(request.tenant_ids)]
         listed = _in_range("max_tenants", request.max_tenants, _MAX_LISTED, _DEFAULT_LISTED)
-        return await self._status.read(tenant_ids, listed)
+        async with reading(self._pool) as connection:
+            return await inbox_status.read(connection, tenant_ids, listed)
 
-    def _wake(self, tenant_id: str, *, is_due: bool) -> None:
+    def _wake_if(self, tenant_id: str, *, is_due: bool) -> None:
         if is_due:
-            self._on_due(tenant_id)
+            self._wake(tenant_id)
 
 
-def _given_back(items: Sequence[pb2.ReleasedItem]) -> list[ItemRelease]:
+def _releases(items: Sequence[pb2.ReleasedItem]) -> list[ItemRelease]:
     ids = _ids("items", (item.item_id for item in items))
     return [
         ItemRelease(

@@ -1,4 +1,4 @@
-"""SubscriptionService: protobuf in, protobuf out."""
+"""SubscriptionService: creates, lists, renews and deletes subscriptions."""
 
 import asyncio
 from datetime import datetime
@@ -11,7 +11,7 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import SubscriptionServiceServicer
 from services.ingest.store import subscriptions as store
 from services.ingest.store.connections import Pool, reading
-from services.ingest.subscriptions.next_step import SubscriptionRow
+from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions.use_cases import BATCH_AT_ONCE, SubscriptionUseCases
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.identity.caller import current_caller
@@ -23,23 +23,23 @@ MAX_BATCH = 1000
 
 
 class SubscriptionServicer(SubscriptionServiceServicer):
-    """Makes, lists, renews and ends subscriptions, within the tenants of the caller's key.
+    """Creates, lists, renews and deletes subscriptions of the tenants in the caller's scope.
 
     Args:
         pool: Connections to PostgreSQL.
-        creator: The use cases.
+        use_cases: The use cases of subscriptions.
     """
 
-    def __init__(self, pool: Pool, creator: SubscriptionUseCases) -> None:
+    def __init__(self, pool: Pool, use_cases: SubscriptionUseCases) -> None:
         self._pool = pool
-        self._creator = creator
+        self._use_cases = use_cases
         self._page_tokens = PageTokens(columns=(is_time, is_row_id))
 
     @override
     async def CreateSubscription(
         self, request: pb.CreateSubscriptionRequest, context: Any
     ) -> pb.CreateSubscriptionResponse:
-        row = await self._creator.create(request, current_caller().tenants)
+        row = await self._use_cases.create(request, current_caller().tenants)
         return pb.CreateSubscriptionResponse(subscription=_message(row))
 
     @override
@@ -47,12 +47,12 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         self, request: pb.BatchCreateSubscriptionsRequest, context: Any
     ) -> pb.BatchCreateSubscriptionsResponse:
         if len(request.requests) > MAX_BATCH:
-            raise FieldInvalid.of("requests", f"are at most {MAX_BATCH}")
+            raise FieldInvalid.of("requests", f"must not be more than {MAX_BATCH}")
         scope = current_caller().tenants
-        turns = asyncio.Semaphore(BATCH_AT_ONCE)
+        slots = asyncio.Semaphore(BATCH_AT_ONCE)
 
         async def one(wanted: pb.CreateSubscriptionRequest) -> pb.SubscriptionResult:
-            async with turns:
+            async with slots:
                 return await self._result(wanted, scope)
 
         results = await asyncio.gather(*(one(wanted) for wanted in request.requests))
@@ -66,7 +66,7 @@ class SubscriptionServicer(SubscriptionServiceServicer):
             check_id("tenant_id", request.tenant_id)
         unknown = [state for state in request.states if state not in pb.SubscriptionState.values()]
         if unknown:
-            raise FieldInvalid.of("states", "are states of subscriptions")
+            raise FieldInvalid.of("states", "must be states of subscriptions")
         size = page_size(request.page_size)
         async with reading(self._pool) as connection:
             rows = await store.page(
@@ -88,26 +88,26 @@ class SubscriptionServicer(SubscriptionServiceServicer):
 
     @override
     async def GetSubscription(self, request: pb.GetSubscriptionRequest, context: Any) -> pb.GetSubscriptionResponse:
-        row = await self._creator.get(request.subscription_id, current_caller().tenants)
+        row = await self._use_cases.get(request.subscription_id, current_caller().tenants)
         return pb.GetSubscriptionResponse(subscription=_message(row))
 
     @override
     async def RenewSubscription(
         self, request: pb.RenewSubscriptionRequest, context: Any
     ) -> pb.RenewSubscriptionResponse:
-        row = await self._creator.renew(request.subscription_id, current_caller().tenants)
+        row = await self._use_cases.renew(request.subscription_id, current_caller().tenants)
         return pb.RenewSubscriptionResponse(subscription=_message(row))
 
     @override
     async def DeleteSubscription(
         self, request: pb.DeleteSubscriptionRequest, context: Any
     ) -> pb.DeleteSubscriptionResponse:
-        row = await self._creator.delete(request.subscription_id, current_caller().tenants)
+        row = await self._use_cases.delete(request.subscription_id, current_caller().tenants)
         return pb.DeleteSubscriptionResponse(subscription=_message(row))
 
     async def _result(self, wanted: pb.CreateSubscriptionRequest, scope: store.Scope) -> pb.SubscriptionResult:
         try:
-            row = await self._creator.create(wanted, scope)
+            row = await self._use_cases.create(wanted, scope)
         except MeshError as exc:
             return pb.SubscriptionResult(error=to_status(exc))
         return pb.SubscriptionResult(subscription=_message(row))

@@ -1,4 +1,4 @@
-"""When subscriptions and mailboxes were last heard of, and how much was refused."""
+"""The times of the last notifications by subscription and mailbox, and the counts of refused notifications."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ WHERE subscription.subscription_id = seen.subscription_id
 _SEEN_MAILBOXES = """
 UPDATE ingest.mailboxes AS mailbox SET last_notification_at = seen.at
 FROM (
-    SELECT tenant_id, max(at) AS at FROM unnest($1::uuid[], $2::timestamptz[]) AS told (tenant_id, at)
+    SELECT tenant_id, max(at) AS at FROM unnest($1::uuid[], $2::timestamptz[]) AS noted (tenant_id, at)
     GROUP BY tenant_id
 ) AS seen
 WHERE mailbox.tenant_id = seen.tenant_id
@@ -22,39 +22,30 @@ WHERE mailbox.tenant_id = seen.tenant_id
 """
 _REFUSED = """
 INSERT INTO ingest.refusals (minute, notifications)
-SELECT minute, notifications FROM unnest($1::timestamptz[], $2::bigint[]) AS told (minute, notifications)
+SELECT minute, notifications FROM unnest($1::timestamptz[], $2::bigint[]) AS noted (minute, notifications)
 ORDER BY minute
 ON CONFLICT (minute) DO UPDATE
 SET notifications = refusals.notifications + excluded.notifications, is_answered = false
 """
 
 
-class SightingStore:
-    """Writes sightings.
+async def write(pool: Pool, seen: Mapping[str, tuple[str, datetime]], refused: Mapping[datetime, int]) -> None:
+    """Write the times of the last notifications, and add to the counts of refused notifications.
 
     Args:
-        pool: Bounded connections.
+        pool: Connections to PostgreSQL.
+        seen: Tenant and time by our id of the subscription.
+        refused: Counts by minute.
+
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow. Either nothing was written, or everything.
     """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def write(self, seen: Mapping[str, tuple[str, datetime]], refused: Mapping[datetime, int]) -> None:
-        """Writes when subscriptions were last heard of, and adds to the counts of what was refused.
-
-        Args:
-            seen: Tenant and time by our id of the subscription.
-            refused: Counts by minute.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow. Nothing was written, or all of it.
-        """
-        if not seen and not refused:
-            return
-        async with transaction(self._pool) as connection:
-            if seen:
-                times = [at for _, at in seen.values()]
-                await connection.execute(_SEEN_SUBSCRIPTIONS, list(seen), times)
-                await connection.execute(_SEEN_MAILBOXES, [tenant_id for tenant_id, _ in seen.values()], times)
-            if refused:
-                await connection.execute(_REFUSED, list(refused), list(refused.values()))
+    if not seen and not refused:
+        return
+    async with transaction(pool) as connection:
+        if seen:
+            times = [at for _, at in seen.values()]
+            await connection.execute(_SEEN_SUBSCRIPTIONS, list(seen), times)
+            await connection.execute(_SEEN_MAILBOXES, [tenant_id for tenant_id, _ in seen.values()], times)
+        if refused:
+            await connection.execute(_REFUSED, list(refused), list(refused.values()))

@@ -1,7 +1,7 @@
-"""Giving out items: whose turn it is, which of his items, under which fence.
+"""Claims: due mailboxes are leased to a worker, each with a share of its due items, under the next fence.
 
-In a claim nothing is written to the items themselves: the mailbox's row says what was given out, and an attempt is
-written down when it ends, by whoever settles it or finds that its lease has run out.
+A claim writes nothing to the items themselves. The mailbox's row stores which items are under the lease, and an attempt
+is written when it ends: by its settlement, or by the next claim, which finds the lease expired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from services.ingest.store import mailboxes
 from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.dead_letter_writer import Burial, bury
 from services.ingest.store.item_messages import item_of
+from services.ingest.store.mailboxes import LockedMailbox
 
 ALONE_AFTER_EXPIRIES: Final = 2
 
@@ -67,15 +68,15 @@ SELECT item_id::text FROM ingest.items WHERE tenant_id = $1 AND item_id = ANY($2
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a worker asks for.
+    """A worker's request for items.
 
     Args:
-        worker_id: Who.
-        max_items: Over all tenants.
-        max_tenants: Leased at once.
-        lease_seconds: How long.
-        tenant_id: Of this one only; empty means any.
-        includes_idle: Lease that tenant also when nothing of it is due.
+        worker_id: The worker.
+        max_items: The most items over all tenants.
+        max_tenants: The most tenants leased at once.
+        lease_seconds: Duration of the leases.
+        tenant_id: Restricts the claim to one tenant; empty means any.
+        includes_idle: Lease that tenant even if it has nothing due.
     """
 
     worker_id: str
@@ -86,56 +87,44 @@ class ClaimRequest:
     includes_idle: bool = False
 
 
-class ClaimStore:
-    """Gives out items.
+async def claim(pool: Pool, wanted: ClaimRequest, lease_deaths: int) -> list[TenantLease]:
+    """Lease mailboxes with due items, the longest due first.
 
     Args:
-        pool: Bounded connections.
+        pool: Connections to PostgreSQL.
+        wanted: The worker's request.
         lease_deaths: Leases that may expire over an item before it is buried.
+
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow; leases that were given nevertheless expire by themselves.
     """
-
-    def __init__(self, pool: Pool, lease_deaths: int) -> None:
-        self._pool = pool
-        self._lease_deaths = lease_deaths
-
-    async def claim(self, wanted: ClaimRequest) -> list[TenantLease]:
-        """Leases mailboxes with due items, those first that have been due the longest.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow; what was leased nevertheless returns by itself.
-        """
-        async with transaction(self._pool) as connection:
-            holds, now = await _lock_due(connection, wanted)
-            if not holds:
-                return []
-            for hold in holds.values():
-                if hold.out_item_ids:
-                    await self._note_expiry(connection, hold)
-            return await _give_out(connection, wanted, holds, now)
-
-    async def _note_expiry(self, connection: Connection, hold: mailboxes.LockedMailbox) -> None:
-        """Counts the attempts of a lease that nobody ended, and buries what has ended too many."""
-        await mailboxes.count_attempts(connection, hold, hold.out_item_ids, is_expired=True)
-        dead = await connection.fetch(_DEAD, hold.tenant_id, list(hold.out_item_ids), self._lease_deaths)
-        if dead:
-            detail = "The worker was not heard of again, each time that it had this item."
-            await bury(
-                connection,
-                hold.tenant_id,
-                [Burial(row["item_id"], "ITEM_POISONED", detail) for row in dead],
-                attempt=None,
-            )
+    async with transaction(pool) as connection:
+        locked, now = await _lock_due(connection, wanted)
+        if not locked:
+            return []
+        for mailbox in locked.values():
+            if mailbox.out_item_ids:
+                await _count_expiry(connection, mailbox, lease_deaths)
+        return await _give_out(connection, wanted, locked, now)
 
 
-async def _lock_due(
-    connection: Connection, wanted: ClaimRequest
-) -> tuple[dict[str, mailboxes.LockedMailbox], datetime | None]:
+async def _count_expiry(connection: Connection, mailbox: LockedMailbox, lease_deaths: int) -> None:
+    """Count the attempts of an expired lease, and bury the items over which too many leases have expired."""
+    await mailboxes.count_attempts(connection, mailbox, mailbox.out_item_ids, is_expired=True)
+    dead = await connection.fetch(_DEAD, mailbox.tenant_id, list(mailbox.out_item_ids), lease_deaths)
+    if dead:
+        detail = "The worker did not report back in any of the leases that held this item."
+        burials = [Burial(row["item_id"], "ITEM_POISONED", detail) for row in dead]
+        await bury(connection, mailbox.tenant_id, burials, attempt=None)
+
+
+async def _lock_due(connection: Connection, wanted: ClaimRequest) -> tuple[dict[str, LockedMailbox], datetime | None]:
     if wanted.tenant_id:
         rows = await connection.fetch(_LOCK_ONE, wanted.tenant_id, wanted.includes_idle)
     else:
         rows = await connection.fetch(_LOCK_DUE, min(wanted.max_tenants, wanted.max_items))
-    holds = {
-        row["tenant_id"]: mailboxes.LockedMailbox(
+    locked = {
+        row["tenant_id"]: LockedMailbox(
             row["tenant_id"],
             row["fence"],
             frozenset(row["out_item_ids"]),
@@ -145,25 +134,25 @@ async def _lock_due(
         )
         for row in rows
     }
-    return holds, rows[0]["now"] if rows else None
+    return locked, rows[0]["now"] if rows else None
 
 
 async def _give_out(
-    connection: Connection, wanted: ClaimRequest, holds: Mapping[str, mailboxes.LockedMailbox], now: datetime | None
+    connection: Connection, wanted: ClaimRequest, locked: Mapping[str, LockedMailbox], now: datetime | None
 ) -> list[TenantLease]:
-    assert now is not None  # noqa: S101 - there are holds
-    share = max(1, wanted.max_items // len(holds))
-    due = await _due_items(connection, list(holds), share + 1)
+    assert now is not None  # noqa: S101 - there are locked mailboxes
+    share = max(1, wanted.max_items // len(locked))
+    due = await _due_items(connection, list(locked), share + 1)
     until = now + timedelta(seconds=wanted.lease_seconds)
     leases = []
-    for tenant_id, hold in holds.items():
+    for tenant_id, mailbox in locked.items():
         rows = due.get(tenant_id, [])
         if not rows and not wanted.includes_idle:
-            await mailboxes.end_unless_written(connection, hold)
+            await mailboxes.end_unless_written(connection, mailbox)
             continue
         given = _together(rows[:share])
         await mailboxes.lease(connection, tenant_id, wanted.worker_id, until, [str(row["item_id"]) for row in given])
-        leases.append(_lease(hold, given, until, has_more=len(given) < len(rows)))
+        leases.append(_lease(mailbox, given, until, has_more=len(given) < len(rows)))
     await _add_watches(connection, leases)
     CLAIMED.inc(sum(len(lease.items) for lease in leases))
     return leases
@@ -177,17 +166,15 @@ async def _due_items(connection: Connection, tenant_ids: Sequence[str], limit: i
 
 
 def _together(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
-    """What may be given out at once: an item whose lease expired twice goes alone, so that it is found out."""
+    """Return the rows that may share a lease. An item whose lease expired twice goes alone, to be identified."""
     for index, row in enumerate(rows):
         if row["expiries"] >= ALONE_AFTER_EXPIRIES:
             return rows[: max(index, 1)]
     return rows
 
 
-def _lease(
-    hold: mailboxes.LockedMailbox, rows: Sequence[asyncpg.Record], until: datetime, *, has_more: bool
-) -> TenantLease:
-    lease = TenantLease(tenant_id=hold.tenant_id, fence=hold.fence + 1, has_more=has_more)
+def _lease(mailbox: LockedMailbox, rows: Sequence[asyncpg.Record], until: datetime, *, has_more: bool) -> TenantLease:
+    lease = TenantLease(tenant_id=mailbox.tenant_id, fence=mailbox.fence + 1, has_more=has_more)
     lease.lease_expires_at.FromDatetime(until)
     lease.items.extend(item_of(row, row["attempts"] + 1) for row in rows)
     return lease

@@ -1,4 +1,4 @@
-"""Raw connections to PostgreSQL: a pool for what comes and goes, and one that the inbox's writer never gives back."""
+"""Raw connections to PostgreSQL: a shared pool, and the dedicated connection of the inbox writer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,11 +20,11 @@ ACQUIRE_SECONDS = 2.0
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """Runs the block in a transaction: committed behind it, rolled back when it raises.
+    """Run the block in a transaction: committed at its end, rolled back when it raises.
 
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow.
-        Conflict: Another transaction was in the way.
+        Conflict: A concurrent transaction prevented it.
     """
     with store_errors():
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
@@ -33,7 +33,7 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def reading(pool: Pool) -> AsyncIterator[Connection]:
-    """Gives a connection whose statements each stand alone.
+    """Yield a connection on which each statement is a transaction of its own.
 
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow.
@@ -44,20 +44,20 @@ async def reading(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def ping(pool: Pool) -> None:
-    """Asks for an answer.
+    """Check that PostgreSQL answers.
 
     Raises:
-        StoreUnavailable: There is none.
+        StoreUnavailable: PostgreSQL does not answer.
     """
     async with reading(pool) as connection:
         await connection.execute("SELECT 1")
 
 
 class DedicatedConnection:
-    """One connection that is kept between uses, since giving it back to its pool costs as much as a commit.
+    """One connection that is kept between uses, because a return to its pool costs as much as a commit.
 
     Args:
-        pool: Where it comes from, and where the next one comes from when it breaks.
+        pool: The source of the connection, and of its replacement when it breaks.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -65,29 +65,29 @@ class DedicatedConnection:
         self._connection: Connection | None = None
 
     async def fetchrow(self, statement: str, *values: Any, seconds: float) -> asyncpg.Record:
-        """Runs one statement that gives one row, as a transaction of its own.
+        """Run one statement that returns one row, as a transaction of its own.
 
         Args:
             statement: SQL.
             values: Its parameters.
-            seconds: What it may take, connecting included. Then it is cancelled, and what became of it is unknown.
+            seconds: The deadline, connecting included. After it the statement is cancelled and its outcome is unknown.
 
         Raises:
             StoreUnavailable: PostgreSQL is away or too slow.
-            Conflict: A lock was not had.
+            Conflict: A lock was not obtained.
         """
         with store_errors():
             try:
                 connection = await self._connected(seconds)
                 row = await connection.fetchrow(statement, *values, timeout=seconds)
             except BaseException:
-                await self.drop()
+                await self.aclose()
                 raise
-        assert row is not None  # noqa: S101 - the statement gives exactly one row
+        assert row is not None  # noqa: S101 - the statement returns exactly one row
         return row
 
-    async def drop(self) -> None:
-        """Gives the connection up; the next use makes another. Safe to call again."""
+    async def aclose(self) -> None:
+        """Close the connection; the next use opens another. Safe to call again."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
@@ -96,8 +96,8 @@ class DedicatedConnection:
 
     async def _connected(self, seconds: float) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            await self.drop()
+            await self.aclose()
             self._connection = await self._pool.acquire(timeout=seconds)
-            # The planner must never think of compiling a statement that takes a millisecond.
+            # The planner must never compile a statement that takes a millisecond.
             await self._connection.execute("SET jit = off")
         return self._connection

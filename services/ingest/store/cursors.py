@@ -1,4 +1,4 @@
-"""Places that Ingest keeps by name: how far something was read, or what was last seen of it."""
+"""Cursors that Ingest keeps by name: how far a log was read, or the last value seen."""
 
 from services.ingest.store.connections import Connection
 
@@ -10,18 +10,18 @@ ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
 """
 
 
-async def locked(connection: Connection, name: str) -> str | None:
-    """Reads a place that nobody else moves until the transaction ends; None when there is none yet."""
+async def lock(connection: Connection, name: str) -> str | None:
+    """Read a cursor and lock it until the transaction ends; None when there is none yet."""
     await connection.execute(_LOCK, name)
     return await read(connection, name)
 
 
 async def read(connection: Connection, name: str) -> str | None:
-    """Reads a place; None when there is none yet."""
+    """Read a cursor; None when there is none yet."""
     found: str | None = await connection.fetchval(_READ, name)
     return found
 
 
 async def move(connection: Connection, name: str, cursor: str) -> None:
-    """Moves a place."""
+    """Store a cursor."""
     await connection.execute(_MOVE, name, cursor)

@@ -1,4 +1,4 @@
-"""Burying: an item becomes a dead letter, and its mailbox gets a gap that a reconciliation closes."""
+"""Writes dead letters: a buried item leaves the inbox, and its mailbox gets a gap that a reconciliation closes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from services.ingest.store.items import Kind
 from services.ingest.store.reconciles import ReconcileRequest, enqueue
 from services.meshkit.ids import new_id
 
-# Mail may have come a little before its notification did.
+# Mail may have arrived a little before its notification.
 _GAP_MARGIN: Final = timedelta(minutes=10)
-# A comparison that was itself buried is tried again, but not at once and for ever.
+# A reconciliation that was itself buried is retried, but not at once, which would never end.
 _GAP_PAUSE: Final = timedelta(hours=1)
 
 _LAST = appended("gone.history", "$7::timestamptz", "$8::text", "buried.reason", "buried.detail")
@@ -42,11 +42,11 @@ _REASONS = frozenset(name.removeprefix("ERROR_REASON_") for name in ErrorReason.
 
 @dataclass(frozen=True, slots=True)
 class Burial:
-    """What to bury, and why.
+    """An item to bury, with the reason.
 
     Args:
-        item_id: Which item.
-        reason: A name from the catalogue.
+        item_id: Id of the item.
+        reason: A name from the error catalogue.
         detail: A sentence for people.
     """
 
@@ -61,7 +61,7 @@ class LastAttempt:
 
     Args:
         started_at: When it began.
-        worker_id: Who had the item.
+        worker_id: The worker that held the item.
     """
 
     started_at: datetime | None
@@ -71,13 +71,13 @@ class LastAttempt:
 async def bury(
     connection: Connection, tenant_id: str, burials: Sequence[Burial], attempt: LastAttempt | None
 ) -> dict[str, str]:
-    """Makes dead letters of items of a locked mailbox.
+    """Turn items of a locked mailbox into dead letters.
 
     Args:
         connection: In a transaction.
-        tenant_id: Whose items.
-        burials: Which.
-        attempt: To be counted still; None when it is counted already.
+        tenant_id: The mailbox's tenant.
+        burials: The items.
+        attempt: An attempt that is still to be counted; None when it is counted already.
 
     Returns:
         The dead letter's id by the item's.
@@ -103,12 +103,9 @@ async def bury(
 
 async def _open_gap(connection: Connection, tenant_id: str, buried: Sequence[tuple[int, datetime]]) -> None:
     since = min(received_at for _, received_at in buried) - _GAP_MARGIN
-    is_only_comparison = all(kind == Kind.RECONCILE for kind, _ in buried)
+    is_reconciliation_only = all(kind == Kind.RECONCILE for kind, _ in buried)
+    delay = _GAP_PAUSE if is_reconciliation_only else timedelta(0)
     await connection.execute(_NOTE_GAP, tenant_id, since)
     await enqueue(
-        connection,
-        tenant_id,
-        ReconcileRequest(
-            ReconcileReason.RECONCILE_REASON_GAP, since=since, delay=_GAP_PAUSE if is_only_comparison else timedelta(0)
-        ),
+        connection, tenant_id, ReconcileRequest(ReconcileReason.RECONCILE_REASON_GAP, since=since, delay=delay)
     )

@@ -1,4 +1,4 @@
-"""Dead letters: shown, and put back into the inbox. Every query takes the scope of whoever asks."""
+"""Dead letters: listed, counted, and put back into the inbox. Every query takes the scope of the caller."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import asyncpg
 from mailmesh.ingest.v1.dead_letter_service_pb2 import DeadLetter
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.ingest.errors import DeadLetterNotFound
-from services.ingest.store.connections import Connection, Pool, reading, transaction
+from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.item_messages import attempts_of, item_of
 from services.meshkit.ids import new_id
 
@@ -48,7 +48,7 @@ WHERE letter.dead_letter_id = ANY($1::uuid[]) AND letter.retried_at IS NULL AND 
 ORDER BY letter.dead_letter_id
 FOR UPDATE OF letter
 """
-# A new item id: the old one is the dead letter's, and what is tried again by hand is never taken for a repeat.
+# The item gets a new id: the old one belongs to the dead letter, and a retry by hand is never taken for a repeat.
 _PUT_BACK = """
 WITH chosen AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS chosen (dead_letter_id, item_id)
@@ -81,13 +81,13 @@ Scope = frozenset[str] | None
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which dead letters.
+    """A selection of dead letters.
 
     Args:
-        tenant_id: Of one tenant; empty means all in scope.
-        reason: With one reason; empty means all.
-        buried_from: Buried at or after it; None means from the beginning.
-        buried_before: Buried before it; None means up to now.
+        tenant_id: One tenant; empty means all in scope.
+        reason: One reason; empty means all.
+        buried_from: Buried at this time or later; None means from the beginning.
+        buried_before: Buried before this time; None means up to now.
     """
 
     tenant_id: str = ""
@@ -96,14 +96,14 @@ class Choice:
     buried_before: datetime | None = None
 
     def values(self, scope: Scope) -> tuple[object, ...]:
-        """As the statements' first five parameters."""
+        """Return the first five parameters of the statements."""
         scoped = None if scope is None else list(scope)
         return scoped, self.tenant_id or None, self.reason, self.buried_from, self.buried_before
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What retrying did.
+    """The result of a retry.
 
     Args:
         count: Dead letters put back.
@@ -114,83 +114,67 @@ class Retried:
     due_tenant_ids: Sequence[str]
 
 
-class DeadLetterStore:
-    """Reads dead letters and puts them back.
+async def page(
+    connection: Connection, scope: Scope, choice: Choice, *, includes_retried: bool, before_id: str, limit: int
+) -> list[DeadLetter]:
+    """Return a page of dead letters, newest first.
 
     Args:
-        pool: Bounded connections.
+        connection: A connection to PostgreSQL.
+        scope: The tenants that the caller may see.
+        choice: The selection.
+        includes_retried: Whether dead letters that were put back are included.
+        before_id: Only those older than this one; empty starts at the newest.
+        limit: The most to return.
     """
+    rows = await connection.fetch(_LIST, *choice.values(scope), includes_retried, before_id or None, limit)
+    return [_dead_letter(row) for row in rows]
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
 
-    async def list(
-        self, scope: Scope, choice: Choice, *, is_retried_too: bool, before_id: str, limit: int
-    ) -> list[DeadLetter]:
-        """Reads dead letters, newest first.
+async def count(connection: Connection, scope: Scope, choice: Choice) -> int:
+    """Count the selected dead letters that were not put back."""
+    return int(await connection.fetchval(_COUNT, *choice.values(scope)))
 
-        Args:
-            scope: Of the caller.
-            choice: Which.
-            is_retried_too: Also those that were put back.
-            before_id: Older than this one; empty starts at the newest.
-            limit: How many at most.
 
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with reading(self._pool) as connection:
-            rows = await connection.fetch(_LIST, *choice.values(scope), is_retried_too, before_id or None, limit)
-        return [_dead_letter(row) for row in rows]
+async def check(connection: Connection, scope: Scope, dead_letter_ids: Collection[str]) -> None:
+    """Check that the caller may see all of these dead letters.
 
-    async def count(self, scope: Scope, choice: Choice) -> int:
-        """Counts those that were not put back.
+    Raises:
+        DeadLetterNotFound: One does not exist, or is not in scope.
+    """
+    rows = await connection.fetch(_FIND, None if scope is None else list(scope), list(dead_letter_ids))
+    missing = set(dead_letter_ids).difference(row["dead_letter_id"] for row in rows)
+    if missing:
+        raise DeadLetterNotFound.of(min(missing))
 
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with reading(self._pool) as connection:
-            return int(await connection.fetchval(_COUNT, *choice.values(scope)))
 
-    async def check(self, scope: Scope, dead_letter_ids: Collection[str]) -> None:
-        """Makes sure that the caller may see all of them.
+async def retry_named(pool: Pool, dead_letter_ids: Collection[str]) -> Retried:
+    """Put dead letters back that the caller may see. Those already put back, or of a disconnected tenant, are skipped.
 
-        Raises:
-            DeadLetterNotFound: One is not there, or not in scope.
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with reading(self._pool) as connection:
-            rows = await connection.fetch(_FIND, None if scope is None else list(scope), list(dead_letter_ids))
-        missing = set(dead_letter_ids).difference(row["dead_letter_id"] for row in rows)
-        if missing:
-            raise DeadLetterNotFound.of(min(missing))
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow.
+    """
+    async with transaction(pool) as connection:
+        rows = await connection.fetch(_CHOOSE_NAMED, list(dead_letter_ids), list(_NEVER_RETRIED))
+        return await _put_back(connection, [row["dead_letter_id"] for row in rows])
 
-    async def retry_named(self, dead_letter_ids: Collection[str]) -> Retried:
-        """Puts dead letters back that the caller may see; not those that are back already or whose tenant is gone.
 
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with transaction(self._pool) as connection:
-            rows = await connection.fetch(_CHOOSE_NAMED, list(dead_letter_ids), list(_NEVER_RETRIED))
-            return await _put_back(connection, [row["dead_letter_id"] for row in rows])
+async def retry_chunk(pool: Pool, scope: Scope, choice: Choice) -> Retried:
+    """Put back up to 500 dead letters, oldest first. A count of 0 means that none is left.
 
-    async def retry_chunk(self, scope: Scope, choice: Choice) -> Retried:
-        """Puts back up to 500, oldest first. Nothing put back means that none is left.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with transaction(self._pool) as connection:
-            rows = await connection.fetch(_CHOOSE, *choice.values(scope), list(_NEVER_RETRIED), _CHUNK)
-            return await _put_back(connection, [row["dead_letter_id"] for row in rows])
+    Raises:
+        StoreUnavailable: PostgreSQL is away or too slow.
+    """
+    async with transaction(pool) as connection:
+        rows = await connection.fetch(_CHOOSE, *choice.values(scope), list(_NEVER_RETRIED), _CHUNK)
+        return await _put_back(connection, [row["dead_letter_id"] for row in rows])
 
 
 async def _put_back(connection: Connection, dead_letter_ids: Sequence[str]) -> Retried:
     if not dead_letter_ids:
         return Retried(0, ())
     row = await connection.fetchrow(_PUT_BACK, dead_letter_ids, [new_id() for _ in dead_letter_ids])
-    assert row is not None  # noqa: S101 - the statement gives exactly one row
+    assert row is not None  # noqa: S101 - the statement returns exactly one row
     return Retried(row["items"], row["tenant_ids"])
 
 

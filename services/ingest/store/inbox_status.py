@@ -1,13 +1,13 @@
-"""What waits, counted for the pipeline's view. Its cost grows with what waits, not with what was."""
+"""Counts of the inbox for the pipeline's status. The cost grows with the pending items, not with the processed ones."""
 
 from collections.abc import Sequence
 
 from mailmesh.ingest.v1.inbox_service_pb2 import GetInboxStatusResponse, TenantBacklog
 from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
-from services.ingest.store.connections import Connection, Pool, reading
+from services.ingest.store.connections import Connection
 
 _PREFIX = "SUBSCRIPTION_STATE_"
-# The oldest of a mailbox is the first in its index, so that nothing is counted that is not shown.
+# The oldest item of a mailbox is the first in its index, so tenants that are not listed are not counted.
 _OLDEST = """
 SELECT mailbox.tenant_id::text, mailbox.is_waiting, mailbox.last_notification_at, oldest.received_at,
     extract(epoch FROM now() - oldest.received_at)::float8 AS age
@@ -45,40 +45,27 @@ WHERE $1::uuid[] = '{}' OR tenant_id = ANY($1::uuid[]) GROUP BY state
 """
 
 
-class StatusStore:
-    """Counts what waits.
+async def read(connection: Connection, tenant_ids: Sequence[str], listed: int) -> GetInboxStatusResponse:
+    """Count the pending items, dead letters, refusals and subscriptions.
 
     Args:
-        pool: Bounded connections.
+        connection: A connection to PostgreSQL.
+        tenant_ids: The tenants to count; none means all.
+        listed: The most tenants to list, those that have waited the longest first.
     """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def read(self, tenant_ids: Sequence[str], listed: int) -> GetInboxStatusResponse:
-        """Reads the counts.
-
-        Args:
-            tenant_ids: Of these tenants; none means of all.
-            listed: Tenants to list at most, those first that have waited the longest.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with reading(self._pool) as connection:
-            totals = await connection.fetchrow(_TOTALS, tenant_ids)
-            states = await connection.fetch(_SUBSCRIPTIONS, tenant_ids)
-            oldest_due = await connection.fetchval(_OLDEST_DUE, tenant_ids)
-            tenants = await _tenants(connection, tenant_ids, listed)
-        assert totals is not None  # noqa: S101 - aggregates give one row
-        return GetInboxStatusResponse(
-            pending_items=totals["items"],
-            oldest_pending_seconds=oldest_due,
-            dead_letters=totals["dead_letters"],
-            refused_last_hour=totals["refused"],
-            subscriptions_by_state={_label(row["state"]): row["subscriptions"] for row in states},
-            tenants=tenants,
-        )
+    totals = await connection.fetchrow(_TOTALS, tenant_ids)
+    states = await connection.fetch(_SUBSCRIPTIONS, tenant_ids)
+    oldest_due = await connection.fetchval(_OLDEST_DUE, tenant_ids)
+    tenants = await _tenants(connection, tenant_ids, listed)
+    assert totals is not None  # noqa: S101 - aggregates return one row
+    return GetInboxStatusResponse(
+        pending_items=totals["items"],
+        oldest_pending_seconds=oldest_due,
+        dead_letters=totals["dead_letters"],
+        refused_last_hour=totals["refused"],
+        subscriptions_by_state={_label(row["state"]): row["subscriptions"] for row in states},
+        tenants=tenants,
+    )
 
 
 async def _tenants(connection: Connection, tenant_ids: Sequence[str], listed: int) -> list[TenantBacklog]:

@@ -1,4 +1,4 @@
-"""Rows of items as the contract's messages."""
+"""Turns rows of items into the contract's messages."""
 
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,12 @@ from services.ingest.store.mail_content import event_of
 
 
 def item_of(row: asyncpg.Record, attempts: int) -> InboxItem:
-    """Makes the contract's item.
+    """Return the contract's message of an item.
 
     Args:
-        row: With tenant_id, item_id, kind, received_at, content, correlation_id, traceparent, and of the tenant
+        row: A row with tenant_id, item_id, kind, received_at, content, correlation_id, traceparent, and of the tenant
             provider, external_tenant_id and user_id.
-        attempts: As it is told.
+        attempts: The number of attempts to report.
     """
     item = InboxItem(
         item_id=str(row["item_id"]),
@@ -33,7 +33,7 @@ def item_of(row: asyncpg.Record, attempts: int) -> InboxItem:
 
 
 def attempts_of(history: str) -> list[Attempt]:
-    """Makes the contract's attempts of a history as it is stored."""
+    """Return the contract's messages of a stored history of attempts."""
     return [_attempt(entry) for entry in orjson.loads(history)]
 
 

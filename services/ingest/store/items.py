@@ -1,12 +1,57 @@
-"""What the rooms of Ingest hand to each other: things that arrived, and what is known of who sent them."""
+"""Items of the inbox as they arrive, and the one statement that commits a group of them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from services.ingest.store.connections import Connection, DedicatedConnection
+
+# A repeat finds its key and inserts nothing. While another process writes the same key, this statement waits for that
+# commit, so a repeat too is acknowledged only when the item is on disk. Keys and mailboxes are locked in order, which
+# rules out a deadlock.
+#
+# The mailbox is locked FOR KEY SHARE until the commit. A transaction that declares the mailbox empty takes FOR UPDATE,
+# so one of the two waits for the other and no item is overlooked. A claim takes FOR NO KEY UPDATE and is not blocked.
+_ACCEPT_ITEMS = """
+WITH arrived AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::uuid[], $3::smallint[], $4::bytea[], $5::timestamptz[], $6::uuid[], $7::text[], $8::uuid[],
+        $9::uuid[]
+    ) AS arrived (item_id, tenant_id, kind, content, received_at, correlation_id, traceparent, key, other_key)
+), fresh AS (
+    INSERT INTO ingest.item_keys (key, seen_at)
+    SELECT key, now() FROM (
+        SELECT key FROM arrived UNION ALL SELECT other_key FROM arrived WHERE other_key IS NOT NULL
+    ) AS keys
+    ORDER BY key
+    ON CONFLICT (key) DO NOTHING
+    RETURNING key
+), kept AS (
+    INSERT INTO ingest.items (tenant_id, item_id, kind, received_at, content, correlation_id, traceparent)
+    SELECT tenant_id, item_id, kind, received_at, content, correlation_id, traceparent
+    FROM arrived
+    WHERE key IN (SELECT key FROM fresh) AND (other_key IS NULL OR other_key IN (SELECT key FROM fresh))
+    RETURNING tenant_id
+), held AS MATERIALIZED (
+    SELECT tenant_id, next_due_at, lease_until FROM ingest.mailboxes
+    WHERE tenant_id IN (SELECT tenant_id FROM arrived)
+    ORDER BY tenant_id
+    FOR KEY SHARE
+), woken AS (
+    UPDATE ingest.mailboxes AS mailbox SET next_due_at = now()
+    FROM held
+    WHERE mailbox.tenant_id = held.tenant_id
+        AND (held.next_due_at IS NULL OR (held.next_due_at > now() AND held.lease_until IS NULL))
+        AND held.tenant_id IN (SELECT tenant_id FROM kept)
+    RETURNING mailbox.tenant_id
+)
+SELECT (SELECT count(*) FROM kept) AS items, ARRAY(SELECT tenant_id::text FROM woken) AS tenant_ids
+"""
+
 
 class Kind(IntEnum):
-    """What an item asks for: the number of the field of `InboxItem.content`."""
+    """What an item asks for: the field number in `InboxItem.content`."""
 
     MAIL = 7
     MAILBOX_CHANGED = 8
@@ -20,12 +65,12 @@ class NewItem:
 
     Args:
         item_id: UUIDv7, so that the order of ids is the order of arrival.
-        tenant_id: Whose mailbox it is about.
-        kind: What it asks for.
+        tenant_id: The tenant whose mailbox the item is about.
+        kind: What the item asks for.
         content: A Graph notification as JSON, or the serialized message of the contract.
-        received_at: When we took it.
-        key: Digest of what makes it the same as another.
-        other_key: A second such digest; either makes it a repeat.
+        received_at: When Ingest received it.
+        key: Digest of the properties that make it equal to another item.
+        other_key: A second such digest; a match of either makes the item a repeat.
         correlation_id: Of the call that brought it.
         traceparent: Of the call that brought it; may be empty.
     """
@@ -42,34 +87,47 @@ class NewItem:
 
 
 @dataclass(frozen=True, slots=True)
-class NewLifecycle:
-    """A lifecycle notification that is not on disk yet.
+class Accepted:
+    """The result of committing a group.
 
     Args:
-        lifecycle_id: UUIDv7.
-        subscription_id: Our id.
-        tenant_id: Whose subscription it is.
-        event: "reauthorizationRequired", "subscriptionRemoved" or "missed".
-        received_at: When we took it.
-        correlation_id: Of the call that brought it.
-        traceparent: Of the call that brought it; may be empty.
+        new_items: The number of items that were not repeats.
+        due_tenant_ids: Tenants that had nothing due before.
     """
 
-    lifecycle_id: str
-    subscription_id: str
-    tenant_id: str
-    event: str
-    received_at: datetime
-    correlation_id: str
-    traceparent: str = ""
+    new_items: int
+    due_tenant_ids: Sequence[str]
 
 
-@dataclass(slots=True)
-class Arrivals:
-    """What one POST brought that is worth keeping."""
+async def accept_items(connection: DedicatedConnection, items: Sequence[NewItem], seconds: float) -> Accepted:
+    """Commit items. Safe to call again: a repeat inserts nothing.
 
-    items: list[NewItem] = field(default_factory=list)
-    lifecycle: list[NewLifecycle] = field(default_factory=list)
+    Args:
+        connection: The connection of the inbox writer.
+        items: No two with the same key.
+        seconds: The deadline. After it, the outcome of the commit is unknown.
 
-    def __len__(self) -> int:
-        return len(self.items) + len(self.lifecycle)
+    Raises:
+        StoreUnavailable: The items may not be on disk.
+    """
+    row = await connection.fetchrow(_ACCEPT_ITEMS, *_columns(items), seconds=seconds)
+    return Accepted(row["items"], row["tenant_ids"])
+
+
+async def accept_in_transaction(connection: Connection, items: Sequence[NewItem]) -> None:
+    """Insert items in the caller's transaction. Safe to call again: a repeat inserts nothing."""
+    await connection.fetchrow(_ACCEPT_ITEMS, *_columns(items))
+
+
+def _columns(items: Sequence[NewItem]) -> tuple[list[object], ...]:
+    return (
+        [item.item_id for item in items],
+        [item.tenant_id for item in items],
+        [item.kind for item in items],
+        [item.content for item in items],
+        [item.received_at for item in items],
+        [item.correlation_id for item in items],
+        [item.traceparent for item in items],
+        [item.key for item in items],
+        [item.other_key for item in items],
+    )

@@ -1,7 +1,6 @@
-"""A Graph notification as an item keeps it, and as the event that it becomes when it is given out.
+"""The content of an item about one mail: stored as Graph's JSON, returned as an event when the item is claimed.
 
-It is kept as the provider's JSON rather than as an event: that is what arrives, so nothing is converted while the
-provider waits for its answer.
+The provider's JSON is stored as it arrived, so that nothing is converted while the provider waits for its answer.
 """
 
 from datetime import datetime
@@ -10,42 +9,44 @@ from typing import Any, Final
 import orjson
 
 from mailmesh.mail.v1.event_pb2 import EventSource, NormalizedMailEvent
-from services.ingest.webhooks.microsoft import GraphChange
 
 _EVENT_TYPES: Final = {"created": "mail.created", "updated": "mail.updated", "deleted": "mail.deleted"}
 
 
-def pack(change: GraphChange, subscription_id: str) -> bytes:
-    """Writes the content of an item.
+def pack(subscription_id: str, message_id: str, change_type: str, etag: str, notification: bytes) -> bytes:
+    """Return the content of an item.
 
     Args:
-        change: What Graph told.
-        subscription_id: Our id of the subscription that it came by.
+        subscription_id: Our id of the subscription that brought the notification.
+        message_id: Graph's id of the message.
+        change_type: "created", "updated" or "deleted".
+        etag: The version of the message; empty when Graph gave none.
+        notification: The notification as JSON, without its secrets.
     """
     return orjson.dumps({
         "subscription_id": subscription_id,
-        "message_id": change.message_id,
-        "change_type": change.change_type,
-        "etag": change.etag,
-        "notification": orjson.Fragment(change.content),
+        "message_id": message_id,
+        "change_type": change_type,
+        "etag": etag,
+        "notification": orjson.Fragment(notification),
     })  # fmt: skip
 
 
 def event_of(content: bytes, received_at: datetime) -> NormalizedMailEvent:
-    """Reads the content of an item as an event that does not know its tenant yet.
+    """Return the event of an item's content, without the fields about its tenant.
 
     Args:
-        content: As `pack` wrote it.
-        received_at: When we took it.
+        content: As `pack` returned it.
+        received_at: When Ingest received it.
     """
-    kept: dict[str, Any] = orjson.loads(content)
+    stored: dict[str, Any] = orjson.loads(content)
     event = NormalizedMailEvent(
-        event_type=_EVENT_TYPES[kept["change_type"]],
-        message_id=kept["message_id"],
-        version=kept["etag"],
-        subscription_ids=[kept["subscription_id"]],
+        event_type=_EVENT_TYPES[stored["change_type"]],
+        message_id=stored["message_id"],
+        version=stored["etag"],
+        subscription_ids=[stored["subscription_id"]],
         source=EventSource.EVENT_SOURCE_NOTIFICATION,
     )
     event.received_at.FromDatetime(received_at)
-    event.raw.update(kept["notification"])
+    event.raw.update(stored["notification"])
     return event

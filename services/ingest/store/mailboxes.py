@@ -1,9 +1,9 @@
-"""One row a tenant: whose turn it is, who holds it, what he was given. Every change of a lease happens under its lock.
+"""One row for each tenant: when it is due, its lease, and the items under the lease.
 
-Locks of a row, and what they are for:
-    FOR KEY SHARE       the writer of the inbox, until its items are committed
-    FOR NO KEY UPDATE   whoever claims, settles or extends; does not wait for the writer nor hinder it
-    FOR UPDATE          whoever is about to say that nothing is due: waits for writers under way, then looks again
+Every change of a lease happens under the row's lock:
+    FOR KEY SHARE       taken by the writer of the inbox until its items are committed
+    FOR NO KEY UPDATE   taken to claim, settle or extend; neither waits for the writer nor blocks it
+    FOR UPDATE          taken before a mailbox is declared empty: waits for running writers, then checks again
 """
 
 from collections.abc import Collection, Sequence
@@ -18,11 +18,13 @@ _LOCK = """
 SELECT fence, out_item_ids::text[] AS out_item_ids, leased_at, lease_until, holder, is_waiting, now() AS now
 FROM ingest.mailboxes WHERE tenant_id = $1 FOR NO KEY UPDATE
 """
+_INSERT = "INSERT INTO ingest.mailboxes (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _IS_READY = "EXISTS (SELECT FROM ingest.items WHERE tenant_id = $1 AND due_at IS NULL)"
 _ENDED = "lease_until = NULL, holder = '', leased_at = NULL, out_item_ids = '{}'"
 _END_FOR_NOW = f"UPDATE ingest.mailboxes SET {_ENDED}, next_due_at = now() WHERE tenant_id = $1"  # noqa: S608
 _END_WITH_MORE = f"{_END_FOR_NOW} AND {_IS_READY} RETURNING 1"
 _LOCK_TO_EMPTY = "SELECT 1 FROM ingest.mailboxes WHERE tenant_id = $1 FOR UPDATE"
+_LOCK_TO_EMPTY_IF_FREE = f"{_LOCK_TO_EMPTY} SKIP LOCKED"
 _END = f"""
 UPDATE ingest.mailboxes SET {_ENDED}, next_due_at = CASE WHEN {_IS_READY} THEN now() ELSE (
     SELECT min(due_at) FROM ingest.items WHERE tenant_id = $1 AND due_at IS NOT NULL
@@ -51,14 +53,14 @@ NOT_SETTLED = ""
 
 @dataclass(frozen=True, slots=True)
 class LockedMailbox:
-    """A locked row of a mailbox.
+    """The row of a mailbox, locked until the transaction ends.
 
     Args:
-        tenant_id: Whose.
-        fence: Of the lease that is or was last.
-        out_item_ids: What its holder was given and has not settled.
-        leased_at: When it was claimed; None when nobody holds it.
-        holder: Who holds it.
+        tenant_id: The mailbox's tenant.
+        fence: The fence of the current lease, or of the last one.
+        out_item_ids: Items under the lease that are not settled yet.
+        leased_at: When the lease began; None when the mailbox is not leased.
+        holder: The worker that holds the lease.
         is_waiting: Whether the tenant's state makes items wait.
     """
 
@@ -71,12 +73,12 @@ class LockedMailbox:
 
 
 async def ensure(connection: Connection, tenant_id: str) -> None:
-    """Makes the tenant's row where there is none yet. Safe to call again."""
-    await connection.execute("INSERT INTO ingest.mailboxes (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING", tenant_id)
+    """Insert the tenant's row if it is missing. Safe to call again."""
+    await connection.execute(_INSERT, tenant_id)
 
 
 async def lock(connection: Connection, tenant_id: str) -> LockedMailbox:
-    """Locks a mailbox for a change of its lease.
+    """Lock a mailbox for a change of its lease.
 
     Raises:
         TenantNotFound: There is no such tenant.
@@ -90,77 +92,77 @@ async def lock(connection: Connection, tenant_id: str) -> LockedMailbox:
 
 
 async def lock_leased(connection: Connection, tenant_id: str, fence: int) -> LockedMailbox:
-    """Locks a mailbox for its holder. One whose lease ran out without another taking it is its holder still.
+    """Lock a mailbox for the holder of its lease. An expired lease that no other worker took over still counts.
 
     Raises:
         TenantNotFound: There is no such tenant.
         MailboxHeld: The fence is stale.
     """
-    hold = await lock(connection, tenant_id)
-    if hold.fence != fence:
-        raise MailboxHeld.of(tenant_id, fence, hold.fence)
-    return hold
+    mailbox = await lock(connection, tenant_id)
+    if mailbox.fence != fence:
+        raise MailboxHeld.of(tenant_id, fence, mailbox.fence)
+    return mailbox
 
 
 async def lease(
     connection: Connection, tenant_id: str, worker_id: str, until: datetime, item_ids: Sequence[str]
 ) -> None:
-    """Gives a locked mailbox to a worker under the next fence."""
+    """Lease a locked mailbox to a worker under the next fence."""
     await connection.execute(_LEASE, tenant_id, worker_id, until, item_ids)
 
 
-async def extend(connection: Connection, hold: LockedMailbox, seconds: float) -> datetime:
-    """Makes the lease of a locked mailbox last some seconds from now.
+async def extend(connection: Connection, mailbox: LockedMailbox, seconds: float) -> datetime:
+    """Extend the lease of a locked mailbox to a number of seconds from now.
 
     Raises:
-        MailboxHeld: It has ended.
+        MailboxHeld: The lease has ended.
     """
-    if hold.leased_at is None:
-        raise MailboxHeld.of(hold.tenant_id, hold.fence, hold.fence)
-    until: datetime = await connection.fetchval(_EXTEND, hold.tenant_id, timedelta(seconds=seconds))
+    if mailbox.leased_at is None:
+        raise MailboxHeld.of(mailbox.tenant_id, mailbox.fence, mailbox.fence)
+    until: datetime = await connection.fetchval(_EXTEND, mailbox.tenant_id, timedelta(seconds=seconds))
     return until
 
 
 async def keep(connection: Connection, tenant_id: str, item_ids: Collection[str]) -> None:
-    """Notes what the holder of a locked mailbox still has."""
+    """Store the items that remain under the lease of a locked mailbox."""
     await connection.execute(_KEEP, tenant_id, list(item_ids))
 
 
-async def end(connection: Connection, hold: LockedMailbox, returned: Collection[str] = ()) -> bool:
-    """Ends the lease of a locked mailbox.
+async def end(connection: Connection, mailbox: LockedMailbox, returned: Collection[str] = ()) -> bool:
+    """End the lease of a locked mailbox.
 
     Args:
         connection: In a transaction.
-        hold: The locked mailbox.
-        returned: Items that were given out and not settled: their attempt counts.
+        mailbox: The locked mailbox.
+        returned: Items under the lease that were not settled: their attempt counts.
 
     Returns:
-        Whether something of the mailbox is due at once.
+        Whether the mailbox has an item that is due at once.
     """
-    if returned and hold.leased_at is not None:
-        await count_attempts(connection, hold, returned, is_expired=False)
-    if await connection.fetchval(_END_WITH_MORE, hold.tenant_id):
+    if returned and mailbox.leased_at is not None:
+        await count_attempts(connection, mailbox, returned, is_expired=False)
+    if await connection.fetchval(_END_WITH_MORE, mailbox.tenant_id):
         return True
-    await connection.execute(_LOCK_TO_EMPTY, hold.tenant_id)
-    return bool(await connection.fetchval(_END, hold.tenant_id))
+    await connection.execute(_LOCK_TO_EMPTY, mailbox.tenant_id)
+    return bool(await connection.fetchval(_END, mailbox.tenant_id))
 
 
-async def end_unless_written(connection: Connection, hold: LockedMailbox) -> None:
-    """Ends what is left of a lease of a locked mailbox that has nothing due, without waiting for anyone.
+async def end_unless_written(connection: Connection, mailbox: LockedMailbox) -> None:
+    """End the remaining lease of a locked mailbox that has nothing due, without waiting for the writer.
 
-    While the writer is just adding to the mailbox it stays due, and is looked at again.
+    While the writer adds to the mailbox, the mailbox stays due and is checked again.
     """
-    if await connection.fetchval(f"{_LOCK_TO_EMPTY} SKIP LOCKED", hold.tenant_id):
-        await connection.execute(_END, hold.tenant_id)
+    if await connection.fetchval(_LOCK_TO_EMPTY_IF_FREE, mailbox.tenant_id):
+        await connection.execute(_END, mailbox.tenant_id)
     else:
-        await connection.execute(_END_FOR_NOW, hold.tenant_id)
+        await connection.execute(_END_FOR_NOW, mailbox.tenant_id)
 
 
 async def count_attempts(
-    connection: Connection, hold: LockedMailbox, item_ids: Collection[str], *, is_expired: bool
+    connection: Connection, mailbox: LockedMailbox, item_ids: Collection[str], *, is_expired: bool
 ) -> None:
-    """Counts an attempt of which nothing was heard."""
+    """Count an attempt whose result was never reported."""
     reason = LEASE_EXPIRED if is_expired else NOT_SETTLED
     await connection.execute(
-        _COUNT_ATTEMPT, hold.tenant_id, list(item_ids), int(is_expired), hold.leased_at, hold.holder, reason
+        _COUNT_ATTEMPT, mailbox.tenant_id, list(item_ids), int(is_expired), mailbox.leased_at, mailbox.holder, reason
     )

@@ -1,13 +1,13 @@
-"""What a notification is matched against: subscriptions, and the addresses of tenants."""
+"""The subscriptions and addresses of tenants that notifications are matched against."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
-from services.ingest.store.connections import Pool, reading
+from services.ingest.store.connections import Connection
 
-# Webhooks of these are kept; those of a disabled or disconnected tenant are acknowledged and dropped.
+# Webhooks of tenants in these states are kept; those of a disabled or disconnected tenant are acknowledged and dropped.
 KEPT_STATUSES = frozenset({
     TenantStatus.TENANT_STATUS_ACTIVE,
     TenantStatus.TENANT_STATUS_TOKEN_EXPIRED,
@@ -46,14 +46,14 @@ WHERE t.provider = 'googlews' AND t.address = $1
 
 @dataclass(frozen=True, slots=True)
 class KnownSubscription:
-    """A Graph subscription as matching sees it.
+    """A Graph subscription, as far as matching needs it.
 
     Args:
         subscription_id: Our id.
-        tenant_id: Whose it is.
-        provider_subscription_id: Graph's id; empty while it is being made.
-        digests: SHA-256 of the `clientState`, and of the one before while a replaced subscription still speaks.
-        is_wanted: Whether its notifications are kept, by its own state and the tenant's.
+        tenant_id: The owner.
+        provider_subscription_id: Graph's id; empty while the subscription is being created.
+        digests: SHA-256 of the `clientState`, and of the previous one while a replaced subscription still sends.
+        is_wanted: Whether its notifications are kept, by its own state and the tenant's state.
     """
 
     subscription_id: str
@@ -65,12 +65,12 @@ class KnownSubscription:
 
 @dataclass(frozen=True, slots=True)
 class KnownMailbox:
-    """A Gmail mailbox as matching sees it.
+    """A Gmail mailbox, as far as matching needs it.
 
     Args:
-        tenant_id: Whose it is.
-        subscription_ids: Our ids of what is watched of it.
-        is_wanted: Whether its pushes are kept: it is watched, and the tenant's state allows it.
+        tenant_id: The owner.
+        subscription_ids: Our ids of its subscriptions.
+        is_wanted: Whether its pushes are kept: it has a subscription, and the tenant's state allows it.
     """
 
     tenant_id: str
@@ -78,58 +78,43 @@ class KnownMailbox:
     is_wanted: bool
 
 
-class MatchingStore:
-    """Finds what notifications belong to.
+async def find_subscriptions(
+    connection: Connection, provider_ids: Collection[str], subscription_ids: Collection[str]
+) -> Sequence[KnownSubscription]:
+    """Find Graph subscriptions by either id.
 
     Args:
-        pool: Bounded connections.
+        connection: A connection to PostgreSQL.
+        provider_ids: Graph's ids.
+        subscription_ids: Our ids, UUIDs.
     """
+    rows = await connection.fetch(_FIND_SUBSCRIPTIONS, list(provider_ids), list(subscription_ids))
+    return [
+        KnownSubscription(
+            subscription_id=row["subscription_id"],
+            tenant_id=row["tenant_id"],
+            provider_subscription_id=row["provider_subscription_id"] or "",
+            digests=tuple(filter(None, (row["client_state_digest"], row["previous_client_state_digest"]))),
+            # A subscription can be stored some milliseconds before the change of its tenant is followed.
+            is_wanted=row["state"] in _LIVING_STATES and (row["status"] is None or row["status"] in KEPT_STATUSES),
+        )
+        for row in rows
+    ]
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
 
-    async def subscriptions(
-        self, provider_ids: Collection[str], subscription_ids: Collection[str]
-    ) -> Sequence[KnownSubscription]:
-        """Finds Graph subscriptions by either id.
+async def find_mailboxes(connection: Connection, address: str) -> Sequence[KnownMailbox]:
+    """Find Gmail mailboxes by their current address. An address that moved to another person can match two.
 
-        Args:
-            provider_ids: Graph's ids.
-            subscription_ids: Our ids, UUIDs.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with reading(self._pool) as connection:
-            rows = await connection.fetch(_FIND_SUBSCRIPTIONS, list(provider_ids), list(subscription_ids))
-        return [
-            KnownSubscription(
-                subscription_id=row["subscription_id"],
-                tenant_id=row["tenant_id"],
-                provider_subscription_id=row["provider_subscription_id"] or "",
-                digests=tuple(filter(None, (row["client_state_digest"], row["previous_client_state_digest"]))),
-                # A subscription can be older here than what we follow of its tenant, by some milliseconds.
-                is_wanted=row["state"] in _LIVING_STATES and (row["status"] is None or row["status"] in KEPT_STATUSES),
-            )
-            for row in rows
-        ]
-
-    async def mailboxes(self, address: str) -> Sequence[KnownMailbox]:
-        """Finds Gmail mailboxes by their current address. An address that went to another person can be had twice.
-
-        Args:
-            address: In lower case.
-
-        Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
-        """
-        async with reading(self._pool) as connection:
-            rows = await connection.fetch(_FIND_ADDRESS, address, list(_LIVING_STATES))
-        return [
-            KnownMailbox(
-                tenant_id=row["tenant_id"],
-                subscription_ids=tuple(row["subscription_ids"]),
-                is_wanted=bool(row["subscription_ids"]) and row["status"] in KEPT_STATUSES,
-            )
-            for row in rows
-        ]
+    Args:
+        connection: A connection to PostgreSQL.
+        address: In lower case.
+    """
+    rows = await connection.fetch(_FIND_ADDRESS, address, list(_LIVING_STATES))
+    return [
+        KnownMailbox(
+            tenant_id=row["tenant_id"],
+            subscription_ids=tuple(row["subscription_ids"]),
+            is_wanted=bool(row["subscription_ids"]) and row["status"] in KEPT_STATUSES,
+        )
+        for row in rows
+    ]

@@ -1,4 +1,4 @@
-"""Putting a comparison of a mailbox into the inbox. One that waits already is not doubled."""
+"""Reconciliations of a mailbox, as items of its inbox. One that is already pending is not duplicated."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,12 +6,18 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from mailmesh.ingest.v1.inbox_item_pb2 import Reconcile, ReconcileReason
-from services.ingest.store.connections import Connection
+from mailmesh.vault.v1.tenant_pb2 import TenantStatus
+from services.ingest.errors import TenantDisconnected
+from services.ingest.store import mailboxes
+from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.items import Kind
+from services.ingest.store.matching import KEPT_STATUSES
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.tracing import traceparent
 
+_DISABLED = TenantStatus.TENANT_STATUS_DISABLED
+_STATUS = "SELECT status FROM ingest.tenants WHERE tenant_id = $1"
 _WAITING = """
 SELECT item_id::text, content, due_at FROM ingest.items
 WHERE tenant_id = $1 AND kind = 10
@@ -26,6 +32,7 @@ _INSERT = """
 INSERT INTO ingest.items (tenant_id, item_id, kind, received_at, due_at, content, correlation_id, traceparent)
 VALUES ($1, $2, $3, now(), CASE WHEN $4::timestamptz > now() THEN $4 END, $5, $6, $7)
 """
+_IN = "SELECT now() + $1::interval"
 _WAKE = """
 UPDATE ingest.mailboxes SET next_due_at = greatest(now(), $2)
 WHERE tenant_id = $1 AND lease_until IS NULL AND (next_due_at IS NULL OR next_due_at > greatest(now(), $2))
@@ -35,11 +42,11 @@ RETURNING next_due_at <= now() AND NOT is_waiting
 
 @dataclass(frozen=True, slots=True)
 class ReconcileRequest:
-    """A comparison that is wanted.
+    """A requested reconciliation.
 
     Args:
-        reason: Why.
-        since: From when; None leaves it to the mailbox's own coverage.
+        reason: Why the mailbox is reconciled.
+        since: Where it begins; None leaves it to the mailbox's own coverage.
         not_before: When it is due; None means at once.
         delay: The same as a span from now; used when `not_before` is None.
     """
@@ -52,12 +59,12 @@ class ReconcileRequest:
 
 @dataclass(frozen=True, slots=True)
 class EnqueuedReconcile:
-    """The item that will do it.
+    """The item that carries the reconciliation.
 
     Args:
-        item_id: Which.
-        was_waiting: It waited already.
-        is_due: The mailbox has something due that had nothing before: somebody is to be woken.
+        item_id: Id of the item.
+        was_waiting: The item was pending already.
+        is_due: The mailbox had nothing due before and has now: a worker has to be woken.
     """
 
     item_id: str
@@ -66,17 +73,18 @@ class EnqueuedReconcile:
 
 
 async def enqueue(connection: Connection, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
-    """Puts a comparison of a locked mailbox into the inbox.
+    """Put a reconciliation of a locked mailbox into the inbox.
 
-    A waiting one is widened and made due earlier where needed. One that a worker holds does not count: what is wanted
-    now may have happened after it looked. One that leaves its bound to the mailbox and one with a bound are two things.
+    A pending one is widened and made due earlier where needed. One that a worker holds does not count, because the
+    change in question may have happened after the worker compared. A reconciliation without a bound and one with a
+    bound stay separate items.
 
     Args:
         connection: In a transaction that holds the mailbox's lock.
-        tenant_id: Whose.
-        wanted: What.
+        tenant_id: The mailbox's tenant.
+        wanted: The reconciliation.
     """
-    due_at = wanted.not_before or await connection.fetchval("SELECT now() + $1::interval", wanted.delay)
+    due_at = wanted.not_before or await connection.fetchval(_IN, wanted.delay)
     waiting = _same_bound(await connection.fetch(_WAITING, tenant_id), wanted)
     if waiting is None:
         item_id = await _insert(connection, tenant_id, wanted, due_at)
@@ -85,6 +93,22 @@ async def enqueue(connection: Connection, tenant_id: str, wanted: ReconcileReque
         await connection.execute(_MERGE, tenant_id, item_id, _widened(waiting["content"], wanted), due_at)
     is_due = bool(await connection.fetchval(_WAKE, tenant_id, due_at))
     return EnqueuedReconcile(item_id, waiting is not None, is_due)
+
+
+async def enqueue_for_tenant(pool: Pool, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
+    """Lock a mailbox and put a reconciliation into its inbox, as `enqueue` does. Safe to call again.
+
+    Raises:
+        TenantNotFound: There is no such tenant.
+        TenantDisconnected: The tenant's items are discarded.
+        StoreUnavailable: PostgreSQL is away or too slow.
+    """
+    async with transaction(pool) as connection:
+        await mailboxes.lock(connection, tenant_id)
+        status = await connection.fetchval(_STATUS, tenant_id)
+        if status not in KEPT_STATUSES and status != _DISABLED:
+            raise TenantDisconnected.of(tenant_id)
+        return await enqueue(connection, tenant_id, wanted)
 
 
 async def _insert(connection: Connection, tenant_id: str, wanted: ReconcileRequest, due_at: datetime) -> str:

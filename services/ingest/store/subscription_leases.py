@@ -1,14 +1,14 @@
-"""Leases on subscriptions, and how a step ends.
+"""Leases on subscriptions, and the results of the steps under them.
 
-Work on a tenant's subscriptions is leased one at a time: at Google they are all one watch. A lease is a row's own,
-with a fence that every commit is conditional on; nothing is held open while a provider is called.
+The subscriptions of a tenant are leased one at a time, because at Google they share one watch. A lease belongs to a row
+and has a fence, on which every commit is conditional; no lock and no transaction is held while a provider is called.
 
-What somebody else changed meanwhile (a deletion, the tenant's state, a notification of Graph's) has made the row due
-at another time than the step began with: then the end of the step leaves that time as it is, and so the row due.
+A concurrent change (a deletion, the tenant's state, a notification from Graph) moves the time at which the row is due.
+The end of a step compares that time with the one at its start, and leaves a moved time as it is, so the row stays due.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Final
 
 from mailmesh.ingest.v1.subscription_service_pb2 import (
     DELIVERY_MODE_PUSH,
@@ -20,210 +20,212 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_SUSPENDED,
 )
 from services.ingest.store.connections import Connection
-from services.ingest.store.subscription_rows import COLUMNS, row_of
-from services.ingest.subscriptions.next_step import ProviderSubscription, SubscriptionRow, renewal_time
+from services.ingest.store.subscription_rows import COLUMNS, ProviderSubscription, SubscriptionRow, row_of
 
-LEASE_SECONDS = 90.0
+LEASE_SECONDS: Final = 90.0
 _LEASE_OVER = "lease_until = NULL, lease_holder = ''"
 _WELL = "failures = 0, failure_reason = '', failure_detail = ''"
 
 
-async def due(connection: Connection, provider: str, now: datetime, limit: int) -> list[str]:
-    """The ids of what is due at a provider and free, one for each tenant, most overdue first."""
-    found = await connection.fetch(
-        """
-        SELECT subscription_id FROM (
-            SELECT DISTINCT ON (tenant_id) tenant_id, subscription_id, renew_at FROM (
-                SELECT tenant_id, subscription_id, renew_at FROM ingest.subscriptions AS overdue
-                WHERE provider = $3 AND renew_at <= $1 AND NOT EXISTS (
-                    SELECT FROM ingest.subscriptions AS held
-                    WHERE held.tenant_id = overdue.tenant_id AND held.lease_until > $1
-                )
-                ORDER BY renew_at LIMIT $2 * 4
-            ) AS overdue ORDER BY tenant_id, renew_at
-        ) AS one_each ORDER BY renew_at LIMIT $2
-        """,
-        now,
-        limit,
-        provider,
+def _update(assignments: str) -> str:
+    """Return the statement of a change under a lease: nothing is stored when the lease is lost."""
+    return f"""
+UPDATE ingest.subscriptions SET {assignments}, updated_at = now()
+WHERE subscription_id = $1 AND lease_fence = $2
+"""  # noqa: S608 - constants of this module
+
+
+def _end(assignments: str) -> str:
+    """Return the statement of a step's end: the state and the next time, unless a concurrent change moved the time."""
+    return _update(
+        f"""state = CASE WHEN state = $6 AND $3 <> {SUBSCRIPTION_STATE_DELETED} THEN state ELSE $3::smallint END,
+    renew_at = CASE WHEN renew_at IS NOT DISTINCT FROM $5 THEN $4::timestamptz ELSE renew_at END,
+    {_LEASE_OVER}, {assignments}"""
     )
-    return [str(record["subscription_id"]) for record in found]
+
+
+_DUE = """
+SELECT subscription_id FROM (
+    SELECT DISTINCT ON (tenant_id) tenant_id, subscription_id, renew_at FROM (
+        SELECT tenant_id, subscription_id, renew_at FROM ingest.subscriptions AS overdue
+        WHERE provider = $3 AND renew_at <= $1 AND NOT EXISTS (
+            SELECT FROM ingest.subscriptions AS held
+            WHERE held.tenant_id = overdue.tenant_id AND held.lease_until > $1
+        )
+        ORDER BY renew_at LIMIT $2 * 4
+    ) AS overdue ORDER BY tenant_id, renew_at
+) AS one_each ORDER BY renew_at LIMIT $2
+"""
+_TENANT_OF = "SELECT tenant_id FROM ingest.subscriptions WHERE subscription_id = $1"
+_LOCK_TENANT = "SELECT pg_advisory_xact_lock(hashtextextended('subscriptions:' || $1, 0))"
+_LEASE = f"""
+UPDATE ingest.subscriptions SET lease_holder = $2, lease_until = $3, lease_fence = lease_fence + 1
+WHERE subscription_id = $1 AND (NOT $5 OR renew_at <= $4) AND NOT EXISTS (
+    SELECT FROM ingest.subscriptions other
+    WHERE other.tenant_id = subscriptions.tenant_id AND other.lease_until > $4
+)
+RETURNING {COLUMNS}
+"""  # noqa: S608 - constants of this package
+_TENANT_STATUS = "SELECT status FROM ingest.tenants WHERE tenant_id = $1"
+_PUT_CLIENT_STATE = _update("previous_client_state_digest = client_state_digest, client_state_digest = $3")
+_LOST = _update("provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = COALESCE(reconcile_reason, $3)")
+_ACTIVE = _end(
+    f"""provider_subscription_id = $7, expires_at = $8, last_renewed_at = $9,
+    history_id = COALESCE($10, history_id), silence_noted_at = NULL, {_WELL},
+    reconcile_reason = CASE WHEN renew_at IS NOT DISTINCT FROM $5 THEN NULL ELSE reconcile_reason END,
+    previous_client_state_digest = CASE WHEN $11 THEN previous_client_state_digest END"""
+)
+_EXTEND_WATCH = """
+UPDATE ingest.subscriptions SET expires_at = $3, renew_at = GREATEST(renew_at, $4), last_renewed_at = $5
+WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $6 AND expires_at IS NOT NULL
+  AND renew_at > $5 AND reconcile_reason IS NULL
+"""
+_POLLING = _end(f"provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = NULL, {_WELL}")
+_FAILED = _end("failures = failures + 1, failure_reason = $7, failure_detail = $8")
+_ENDED = _end(
+    f"""provider_subscription_id = CASE WHEN $7 THEN provider_subscription_id END,
+    expires_at = CASE WHEN $7 THEN expires_at END, {_WELL}"""
+)
+_RELEASE = _update(_LEASE_OVER)
+_WATCHED_LABELS = """
+SELECT label_ids FROM ingest.subscriptions
+WHERE tenant_id = $1 AND subscription_id <> $2 AND delivery_mode = $3 AND state <> ALL ($4::smallint[])
+  AND NOT (state = $5 AND failure_reason = 'SUBSCRIPTION_REFUSED')
+"""
+_HAS_WORKING_SIBLING = """
+SELECT EXISTS (
+    SELECT FROM ingest.subscriptions
+    WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $3 AND delivery_mode = $4
+)
+"""
+
+
+async def due(connection: Connection, provider: str, now: datetime, limit: int) -> list[str]:
+    """Return the ids of due subscriptions at a provider without a lease: one for each tenant, most overdue first."""
+    return [str(record["subscription_id"]) for record in await connection.fetch(_DUE, now, limit, provider)]
 
 
 async def lease(
     connection: Connection, subscription_id: str, holder: str, now: datetime, *, if_due: bool = False
 ) -> tuple[SubscriptionRow, int] | None:
-    """Leases one, unless another of the same tenant is leased. Runs in a transaction of its own.
+    """Lease a subscription, unless another one of the same tenant is leased. Opens a transaction of its own.
 
     Args:
-        connection: Where.
-        subscription_id: Which.
-        holder: Names the process.
+        connection: A connection to PostgreSQL.
+        subscription_id: The subscription.
+        holder: Name of the process.
         now: The time.
-        if_due: Only if it is still due: another process may have seen the same, and be done with it by now.
+        if_due: Only if it is still due: another process may have seen it as due too, and have finished it by now.
 
     Returns:
-        The row and its tenant's status (0 when the tenant is not followed yet), or None when somebody else is at work,
-        or was faster.
+        The row and its tenant's status (0 when the tenant is not followed yet), or None when another process holds a
+        lease on the tenant, or was faster.
     """
     async with connection.transaction():
-        tenant_id = await connection.fetchval(
-            "SELECT tenant_id FROM ingest.subscriptions WHERE subscription_id = $1", subscription_id
-        )
+        tenant_id = await connection.fetchval(_TENANT_OF, subscription_id)
         if tenant_id is None:
             return None
         # Two processes that lease two subscriptions of one tenant at the same moment must see each other.
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('subscriptions:' || $1, 0))", str(tenant_id)
-        )
-        found = await connection.fetchrow(
-            f"""
-            UPDATE ingest.subscriptions SET lease_holder = $2, lease_until = $3, lease_fence = lease_fence + 1
-            WHERE subscription_id = $1 AND (NOT $5 OR renew_at <= $4) AND NOT EXISTS (
-                SELECT FROM ingest.subscriptions other
-                WHERE other.tenant_id = subscriptions.tenant_id AND other.lease_until > $4
-            )
-            RETURNING {COLUMNS}
-            """,  # noqa: S608 - the columns are constants
-            subscription_id,
-            holder,
-            now + timedelta(seconds=LEASE_SECONDS),
-            now,
-            if_due,
-        )
+        await connection.execute(_LOCK_TENANT, str(tenant_id))
+        until = now + timedelta(seconds=LEASE_SECONDS)
+        found = await connection.fetchrow(_LEASE, subscription_id, holder, until, now, if_due)
         if found is None:
             return None
-        status = await connection.fetchval("SELECT status FROM ingest.tenants WHERE tenant_id = $1", tenant_id)
+        status = await connection.fetchval(_TENANT_STATUS, tenant_id)
         return row_of(found), int(status or 0)
 
 
 async def put_client_state(connection: Connection, row: SubscriptionRow, digest: bytes) -> bool:
-    """Stores the digest of the secret that the next make call sends, before it is sent. The one before stays good.
+    """Store the digest of the next create call's secret, before the call. The previous secret stays valid.
 
     Returns:
         Whether the lease still holds.
     """
-    return await _changed(
-        connection,
-        row,
-        "previous_client_state_digest = client_state_digest, client_state_digest = $3",
-        digest,
-    )
+    return await _changed(connection, _PUT_CLIENT_STATE, row, digest)
 
 
-async def gone(connection: Connection, row: SubscriptionRow, reconcile_reason: int) -> bool:
-    """Stores that the provider has forgotten it; the lease goes on."""
-    return await _changed(
-        connection,
-        row,
-        "provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = COALESCE(reconcile_reason, $3)",
-        reconcile_reason,
-    )
+async def record_lost(connection: Connection, row: SubscriptionRow, reconcile_reason: int) -> bool:
+    """Store that the provider does not know the subscription any more; the lease continues.
+
+    Returns:
+        Whether the lease still holds.
+    """
+    return await _changed(connection, _LOST, row, reconcile_reason)
 
 
-async def made(
-    connection: Connection, row: SubscriptionRow, made_: ProviderSubscription, now: datetime, *, is_new: bool
+async def record_active(
+    connection: Connection,
+    row: SubscriptionRow,
+    at_provider: ProviderSubscription,
+    now: datetime,
+    *,
+    renew_at: datetime,
+    is_new: bool,
 ) -> bool:
-    """Stores that the provider made or renewed it, and ends the lease.
+    """Store that the provider created or renewed the subscription, and end the lease.
 
-    At Google the watch is the tenant's: all of its pushed subscriptions last as long.
+    At Google the watch belongs to the tenant: all of its pushed subscriptions expire together.
 
     Returns:
         Whether the lease still held; if not, nothing was stored.
     """
-    renew_at = renewal_time(row.provider, now, made_.expires_at)
     is_stored = await _ended(
         connection,
+        _ACTIVE,
         row,
         SUBSCRIPTION_STATE_ACTIVE,
         renew_at,
-        f"""provider_subscription_id = $7, expires_at = $8, last_renewed_at = $9,
-            history_id = COALESCE($10, history_id), silence_noted_at = NULL, {_WELL},
-            reconcile_reason = CASE WHEN renew_at IS NOT DISTINCT FROM $5 THEN NULL ELSE reconcile_reason END,
-            previous_client_state_digest = CASE WHEN $11 THEN previous_client_state_digest END""",
-        made_.provider_subscription_id or None,
-        made_.expires_at,
+        at_provider.provider_subscription_id or None,
+        at_provider.expires_at,
         now,
-        made_.history_id,
+        at_provider.history_id,
         is_new,
     )
     if is_stored and row.provider == "googlews":
-        await _extend_watch(connection, row, made_.expires_at, renew_at, now)
+        # The watch serves the tenant's other subscriptions too, except those that are due for a reason of their own.
+        await connection.execute(
+            _EXTEND_WATCH,
+            row.tenant_id,
+            row.subscription_id,
+            at_provider.expires_at,
+            renew_at,
+            now,
+            SUBSCRIPTION_STATE_ACTIVE,
+        )
     return is_stored
 
 
-async def _extend_watch(
-    connection: Connection, row: SubscriptionRow, expires_at: datetime, renew_at: datetime, now: datetime
-) -> None:
-    """What the same watch serves lasts as long, but for what is due for a reason of its own."""
-    await connection.execute(
-        """
-        UPDATE ingest.subscriptions SET expires_at = $3, renew_at = GREATEST(renew_at, $4), last_renewed_at = $5
-        WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $6 AND expires_at IS NOT NULL
-          AND renew_at > $5 AND reconcile_reason IS NULL
-        """,
-        row.tenant_id,
-        row.subscription_id,
-        expires_at,
-        renew_at,
-        now,
-        SUBSCRIPTION_STATE_ACTIVE,
-    )
+async def record_polling(connection: Connection, row: SubscriptionRow) -> bool:
+    """Store that the subscription is polled and needs nothing at the provider, and end the lease."""
+    return await _ended(connection, _POLLING, row, SUBSCRIPTION_STATE_POLLING, None)
 
 
-async def polled(connection: Connection, row: SubscriptionRow) -> bool:
-    """Stores that nothing is asked of the provider, and ends the lease."""
-    return await _ended(
-        connection,
-        row,
-        SUBSCRIPTION_STATE_POLLING,
-        None,
-        f"provider_subscription_id = NULL, expires_at = NULL, reconcile_reason = NULL, {_WELL}",
-    )
+async def record_failure(
+    connection: Connection, row: SubscriptionRow, *, reason: str, detail: str, retry_at: datetime
+) -> bool:
+    """Store a failure and the time of the retry, and end the lease."""
+    is_deleting = row.state == SUBSCRIPTION_STATE_DELETING
+    state = SUBSCRIPTION_STATE_DELETING if is_deleting else SUBSCRIPTION_STATE_FAILING
+    return await _ended(connection, _FAILED, row, state, retry_at, reason, detail)
 
 
-async def failed(connection: Connection, row: SubscriptionRow, *, reason: str, detail: str, retry_at: datetime) -> bool:
-    """Stores a failure and when it is tried again, and ends the lease."""
-    return await _ended(
-        connection,
-        row,
-        SUBSCRIPTION_STATE_DELETING if row.state == SUBSCRIPTION_STATE_DELETING else SUBSCRIPTION_STATE_FAILING,
-        retry_at,
-        "failures = failures + 1, failure_reason = $7, failure_detail = $8",
-        reason,
-        detail,
-    )
+async def record_ended(connection: Connection, row: SubscriptionRow, *, state: int, is_at_provider: bool) -> bool:
+    """Store that the subscription is deleted or suspended, and end the lease: nothing is due until a change."""
+    return await _ended(connection, _ENDED, row, state, None, is_at_provider)
 
 
-async def put_away(connection: Connection, row: SubscriptionRow, *, state: int, is_at_provider: bool) -> bool:
-    """Stores that it is deleted or suspended, and ends the lease: nothing is due until something changes."""
-    return await _ended(
-        connection,
-        row,
-        state,
-        None,
-        f"""provider_subscription_id = CASE WHEN $7 THEN provider_subscription_id END,
-            expires_at = CASE WHEN $7 THEN expires_at END, {_WELL}""",
-        is_at_provider,
-    )
-
-
-async def give_back(connection: Connection, row: SubscriptionRow) -> bool:
-    """Ends the lease with nothing done; what was due is due still."""
-    return await _changed(connection, row, _LEASE_OVER)
+async def release(connection: Connection, row: SubscriptionRow) -> bool:
+    """End the lease without a result; the row stays as due as it was."""
+    return await _changed(connection, _RELEASE, row)
 
 
 async def watched_labels(connection: Connection, tenant_id: str, but_not: str) -> list[tuple[str, ...]]:
-    """What a tenant's other pushed Gmail subscriptions watch.
+    """Return the labels of a tenant's other pushed Gmail subscriptions.
 
-    One whose labels Google refuses is left out: it would take the others down with it.
+    A subscription whose labels Google refuses is left out, because it would make the watch of the others fail too.
     """
     found = await connection.fetch(
-        """
-        SELECT label_ids FROM ingest.subscriptions
-        WHERE tenant_id = $1 AND subscription_id <> $2 AND delivery_mode = $3 AND state <> ALL ($4::smallint[])
-          AND NOT (state = $5 AND failure_reason = 'SUBSCRIPTION_REFUSED')
-        """,
+        _WATCHED_LABELS,
         tenant_id,
         but_not,
         DELIVERY_MODE_PUSH,
@@ -234,15 +236,10 @@ async def watched_labels(connection: Connection, tenant_id: str, but_not: str) -
 
 
 async def has_working_sibling(connection: Connection, row: SubscriptionRow) -> bool:
-    """Whether another subscription of the tenant works: then a refusal is about this one, not about the tenant."""
+    """Return whether another pushed subscription of the tenant is active: then a refusal concerns only this one."""
     return bool(
         await connection.fetchval(
-            """
-            SELECT EXISTS (
-                SELECT FROM ingest.subscriptions
-                WHERE tenant_id = $1 AND subscription_id <> $2 AND state = $3 AND delivery_mode = $4
-            )
-            """,
+            _HAS_WORKING_SIBLING,
             row.tenant_id,
             row.subscription_id,
             SUBSCRIPTION_STATE_ACTIVE,
@@ -252,31 +249,16 @@ async def has_working_sibling(connection: Connection, row: SubscriptionRow) -> b
 
 
 async def _ended(
-    connection: Connection, row: SubscriptionRow, state: int, due_at: datetime | None, assignments: str, *values: Any
+    connection: Connection,
+    statement: str,
+    row: SubscriptionRow,
+    state: int,
+    due_at: datetime | None,
+    *values: object,
 ) -> bool:
-    """Ends a step: the state and the next time, unless somebody has changed the row meanwhile; then it stays due."""
-    return await _changed(
-        connection,
-        row,
-        f"""state = CASE WHEN state = $6 AND $3 <> {SUBSCRIPTION_STATE_DELETED} THEN state ELSE $3::smallint END,
-            renew_at = CASE WHEN renew_at IS NOT DISTINCT FROM $5 THEN $4::timestamptz ELSE renew_at END,
-            {_LEASE_OVER}, {assignments}""",
-        state,
-        due_at,
-        row.renew_at,
-        SUBSCRIPTION_STATE_DELETING,
-        *values,
-    )
+    return await _changed(connection, statement, row, state, due_at, row.renew_at, SUBSCRIPTION_STATE_DELETING, *values)
 
 
-async def _changed(connection: Connection, row: SubscriptionRow, assignments: str, *values: Any) -> bool:
-    result = await connection.execute(
-        f"""
-        UPDATE ingest.subscriptions SET {assignments}, updated_at = now()
-        WHERE subscription_id = $1 AND lease_fence = $2
-        """,  # noqa: S608
-        row.subscription_id,
-        row.lease_fence,
-        *values,
-    )
+async def _changed(connection: Connection, statement: str, row: SubscriptionRow, *values: object) -> bool:
+    result = await connection.execute(statement, row.subscription_id, row.lease_fence, *values)
     return bool(result == "UPDATE 1")

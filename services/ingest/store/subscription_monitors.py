@@ -1,7 +1,8 @@
-"""What is looked after beside the steps: silence, what a disconnect still waits for, how many there are."""
+"""Queries of the monitors of subscriptions: silence, the public address, pending releases, and counts."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from mailmesh.ingest.v1.subscription_service_pb2 import (
     DELIVERY_MODE_PUSH,
@@ -12,18 +13,41 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
 from services.ingest.store import cursors
 from services.ingest.store.connections import Connection
 
-_ADDRESS = "public_address"
+_ADDRESS_CURSOR: Final = "public_address"
+_AT_PROVIDER: Final = [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING]
+
+_NOTE_SILENT = """
+UPDATE ingest.subscriptions SET silence_noted_at = $1 WHERE subscription_id IN (
+    SELECT subscription_id FROM ingest.subscriptions
+    WHERE state = ANY ($3::smallint[]) AND delivery_mode = $4
+      AND GREATEST(last_notification_at, last_renewed_at, silence_noted_at, created_at) <= $2
+    ORDER BY subscription_id LIMIT $5 FOR UPDATE SKIP LOCKED
+) RETURNING subscription_id, tenant_id
+"""
+# Google pushes to a topic, which does not depend on the address.
+_RENEW_ALL = """
+UPDATE ingest.subscriptions SET renew_at = $1
+WHERE provider = 'ms365' AND provider_subscription_id IS NOT NULL AND state = ANY ($2::smallint[])
+RETURNING 1
+"""
+_UNRELEASED = """
+SELECT count(*) FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> $2 AND renew_at IS NOT NULL
+"""
+_COUNTS = """
+SELECT provider, state, count(*) AS subscriptions, min(expires_at) AS soonest_expiry
+FROM ingest.subscriptions WHERE state <> $1 GROUP BY provider, state
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many subscriptions a provider has in a state.
+    """The number of subscriptions in a state at a provider.
 
     Attributes:
         provider: "ms365" or "googlews".
         state: A value of `SubscriptionState`.
-        subscriptions: How many.
-        soonest_expiry: Of those that expire; None when none does.
+        subscriptions: Their number.
+        soonest_expiry: The earliest expiry; None when none of them expires.
     """
 
     provider: str
@@ -32,32 +56,18 @@ class Count:
     soonest_expiry: datetime | None
 
 
-async def silent(connection: Connection, now: datetime, quiet: timedelta, limit: int) -> list[tuple[str, str]]:
-    """Notes the pushed subscriptions that were quiet for too long, those that fail included.
+async def note_silent(connection: Connection, now: datetime, quiet: timedelta, limit: int) -> list[tuple[str, str]]:
+    """Note the pushed subscriptions, failing ones included, that were silent for too long.
 
     Returns:
         Pairs of subscription and tenant.
     """
-    found = await connection.fetch(
-        """
-        UPDATE ingest.subscriptions SET silence_noted_at = $1 WHERE subscription_id IN (
-            SELECT subscription_id FROM ingest.subscriptions
-            WHERE state = ANY ($3::smallint[]) AND delivery_mode = $4
-              AND GREATEST(last_notification_at, last_renewed_at, silence_noted_at, created_at) <= $2
-            ORDER BY subscription_id LIMIT $5 FOR UPDATE SKIP LOCKED
-        ) RETURNING subscription_id, tenant_id
-        """,
-        now,
-        now - quiet,
-        [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING],
-        DELIVERY_MODE_PUSH,
-        limit,
-    )
+    found = await connection.fetch(_NOTE_SILENT, now, now - quiet, _AT_PROVIDER, DELIVERY_MODE_PUSH, limit)
     return [(str(record["subscription_id"]), str(record["tenant_id"])) for record in found]
 
 
 async def note_address(connection: Connection, address: str, now: datetime) -> int:
-    """Notes where the edge is. When it was elsewhere before, what pushes there is made due.
+    """Store the edge's public address. If it changed, make the subscriptions due that push to the old one.
 
     Args:
         connection: In a transaction.
@@ -65,44 +75,23 @@ async def note_address(connection: Connection, address: str, now: datetime) -> i
         now: The time.
 
     Returns:
-        How many subscriptions are due for it.
+        The number of subscriptions made due.
     """
-    before = await cursors.locked(connection, _ADDRESS)
+    before = await cursors.lock(connection, _ADDRESS_CURSOR)
     if before == address:
         return 0
-    await cursors.move(connection, _ADDRESS, address)
+    await cursors.move(connection, _ADDRESS_CURSOR, address)
     if before is None:
         return 0
-    # Google pushes to a topic, whoever reads it.
-    due = await connection.fetch(
-        """
-        UPDATE ingest.subscriptions SET renew_at = $1
-        WHERE provider = 'ms365' AND provider_subscription_id IS NOT NULL AND state = ANY ($2::smallint[])
-        RETURNING 1
-        """,
-        now,
-        [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING],
-    )
-    return len(due)
+    return len(await connection.fetch(_RENEW_ALL, now, _AT_PROVIDER))
 
 
-async def unreleased(connection: Connection, tenant_id: str) -> int:
-    """How many of a tenant's subscriptions a step is still due about: its change of state made all of them due."""
-    count: int = await connection.fetchval(
-        "SELECT count(*) FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> $2 AND renew_at IS NOT NULL",
-        tenant_id,
-        SUBSCRIPTION_STATE_DELETED,
-    )
+async def count_unreleased(connection: Connection, tenant_id: str) -> int:
+    """Count a tenant's subscriptions with a step still due: the change of the tenant's state made all of them due."""
+    count: int = await connection.fetchval(_UNRELEASED, tenant_id, SUBSCRIPTION_STATE_DELETED)
     return count
 
 
 async def counts(connection: Connection) -> list[Count]:
-    """Counts all that are not deleted."""
-    found = await connection.fetch(
-        """
-        SELECT provider, state, count(*) AS subscriptions, min(expires_at) AS soonest_expiry
-        FROM ingest.subscriptions WHERE state <> $1 GROUP BY provider, state
-        """,
-        SUBSCRIPTION_STATE_DELETED,
-    )
-    return [Count(**record) for record in found]
+    """Count all subscriptions that are not deleted."""
+    return [Count(**record) for record in await connection.fetch(_COUNTS, SUBSCRIPTION_STATE_DELETED)]

@@ -1,18 +1,68 @@
-"""Subscriptions in PostgreSQL: what is asked for, what is read, and what changes about them from outside of a step.
+"""Subscriptions in PostgreSQL: insertion, queries, and the changes that happen outside of a step.
 
-Steps are taken under leases (`subscription_leases`). What changes here while one is under way is not lost to it:
-each change makes the row due, and a step that finds so at its end leaves the row due.
+Steps run under leases (`subscription_leases`). A change made here during a step is not lost: it makes the row due at
+another time, and a step that finds the time moved at its end leaves the row due.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_DELETING
+from mailmesh.ingest.v1.subscription_service_pb2 import (
+    DELIVERY_MODE_PUSH,
+    SUBSCRIPTION_STATE_ACTIVE,
+    SUBSCRIPTION_STATE_DELETED,
+    SUBSCRIPTION_STATE_DELETING,
+    SUBSCRIPTION_STATE_FAILING,
+)
 from services.ingest.store.connections import Connection
-from services.ingest.store.subscription_rows import COLUMNS, row_of
-from services.ingest.subscriptions.next_step import FIRST_STEP, SubscriptionRow
+from services.ingest.store.subscription_rows import COLUMNS, SubscriptionRow, row_of
 from services.meshkit.ids import new_id
+
+FIRST_STEP: Final = timedelta(seconds=5)
+"""The time that a request has for its own first step. After it the loops take over, as the request must have died."""
+
+_INSERT = f"""
+INSERT INTO ingest.subscriptions (subscription_id, tenant_id, provider, state, folder_id, label_ids,
+    change_types, watched, delivery_mode, reconcile_reason, covered_from, renew_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11)
+ON CONFLICT (tenant_id, watched) WHERE state <> 7 DO NOTHING
+RETURNING {COLUMNS}
+"""  # noqa: S608 - constants of this package
+_FIND_SAME = f"SELECT {COLUMNS} FROM ingest.subscriptions WHERE tenant_id = $1 AND watched = $2 AND state <> 7"  # noqa: S608
+_GET = f"""
+SELECT {COLUMNS} FROM ingest.subscriptions
+WHERE subscription_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY($2))
+"""  # noqa: S608 - constants of this package
+_PAGE = f"""
+SELECT {COLUMNS} FROM ingest.subscriptions
+WHERE ($1::uuid[] IS NULL OR tenant_id = ANY($1))
+  AND ($2::uuid IS NULL OR tenant_id = $2)
+  AND CASE WHEN cardinality($3::smallint[]) = 0 THEN state <> 7 ELSE state = ANY($3) END
+  AND ($4::timestamptz IS NULL OR (created_at, subscription_id) > ($4, $5::uuid))
+ORDER BY created_at, subscription_id
+LIMIT $6
+"""  # noqa: S608 - constants of this package
+_BEGIN_DELETION = """
+UPDATE ingest.subscriptions SET state = CASE WHEN state = $4 THEN state ELSE $5 END, updated_at = now(),
+    renew_at = CASE WHEN state = $4 THEN renew_at ELSE $3 END
+WHERE subscription_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY($2))
+"""
+_FORGET = """
+UPDATE ingest.subscriptions SET state = $3, renew_at = NULL, updated_at = now()
+WHERE subscription_id = $1 AND last_renewed_at IS NULL AND (lease_until IS NULL OR lease_until <= $2)
+"""
+_IS_LEASED = "SELECT EXISTS (SELECT FROM ingest.subscriptions WHERE subscription_id = $1 AND lease_until > $2)"
+_TENANT_CHANGED = """
+UPDATE ingest.subscriptions
+SET renew_at = now(), failures = 0, reconcile_reason = COALESCE(reconcile_reason, $2)
+WHERE tenant_id = $1 AND state <> $3
+"""
+_PUSHED_TENANTS = """
+SELECT DISTINCT tenant_id::text FROM ingest.subscriptions
+WHERE delivery_mode = $1 AND state = ANY($2::smallint[]) ORDER BY 1
+"""
 
 Scope = frozenset[str] | None
 """The tenants that a key may see; None means all."""
@@ -20,16 +70,16 @@ Scope = frozenset[str] | None
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a new subscription is to be.
+    """A requested subscription.
 
     Attributes:
-        tenant_id: Whose.
+        tenant_id: The tenant.
         provider: "ms365" or "googlews".
         folder_id: The Graph folder; empty for all mail and at Google.
         label_ids: The Gmail labels, sorted; empty for all mail and at Microsoft.
         change_types: Sorted.
         delivery_mode: A value of `DeliveryMode`, never unspecified.
-        state: The first state.
+        state: The initial state.
         now: When coverage begins.
     """
 
@@ -44,26 +94,20 @@ class Wanted:
 
     @property
     def watched(self) -> str:
-        """What makes two of a tenant's subscriptions the same."""
+        """The property by which two subscriptions of a tenant are the same."""
         if self.folder_id:
             return f"folder:{self.folder_id}"
         return f"labels:{','.join(self.label_ids)}" if self.label_ids else "all"
 
 
 async def insert(connection: Connection, wanted: Wanted) -> tuple[SubscriptionRow, bool]:
-    """Inserts a subscription, or finds the tenant's living one for the same. Safe to call again.
+    """Insert a subscription, or find the tenant's living one for the same folder or labels. Safe to call again.
 
     Returns:
         The row, and whether it is new.
     """
     inserted = await connection.fetchrow(
-        f"""
-        INSERT INTO ingest.subscriptions (subscription_id, tenant_id, provider, state, folder_id, label_ids,
-            change_types, watched, delivery_mode, reconcile_reason, covered_from, renew_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11)
-        ON CONFLICT (tenant_id, watched) WHERE state <> 7 DO NOTHING
-        RETURNING {COLUMNS}
-        """,  # noqa: S608 - the columns are constants
+        _INSERT,
         new_id(),
         wanted.tenant_id,
         wanted.provider,
@@ -74,31 +118,20 @@ async def insert(connection: Connection, wanted: Wanted) -> tuple[SubscriptionRo
         wanted.watched,
         wanted.delivery_mode,
         wanted.now,
-        # Whoever inserts takes the first step. It is left to the loops once that one must have died.
+        # The request that inserts the row takes the first step itself.
         wanted.now + FIRST_STEP,
     )
     if inserted is not None:
         return row_of(inserted), True
-    found = await connection.fetchrow(
-        f"SELECT {COLUMNS} FROM ingest.subscriptions WHERE tenant_id = $1 AND watched = $2 AND state <> 7",  # noqa: S608
-        wanted.tenant_id,
-        wanted.watched,
-    )
+    found = await connection.fetchrow(_FIND_SAME, wanted.tenant_id, wanted.watched)
     if found is None:  # deleted between the two statements
         return await insert(connection, wanted)
     return row_of(found), False
 
 
 async def get(connection: Connection, subscription_id: str, scope: Scope) -> SubscriptionRow | None:
-    """Reads one, or None when there is none in the scope."""
-    found = await connection.fetchrow(
-        f"""
-        SELECT {COLUMNS} FROM ingest.subscriptions
-        WHERE subscription_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY($2))
-        """,  # noqa: S608
-        subscription_id,
-        _scope(scope),
-    )
+    """Return a subscription, or None when there is none in the scope."""
+    found = await connection.fetchrow(_GET, subscription_id, _scope(scope))
     return None if found is None else row_of(found)
 
 
@@ -111,49 +144,37 @@ async def page(
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[SubscriptionRow]:
-    """Reads a page by `created_at`, then id.
+    """Return a page of subscriptions by `created_at`, then id.
 
     Args:
-        connection: Where.
-        scope: The tenants that may be seen.
+        connection: A connection to PostgreSQL.
+        scope: The tenants that the caller may see.
         tenant_id: One tenant, or empty for all.
         states: These states; empty for all but deleted.
-        after: Where the page before ended.
-        limit: How many at most.
+        after: The end of the previous page.
+        limit: The most to return.
     """
     moment, subscription_id = after or (None, None)
     found = await connection.fetch(
-        f"""
-        SELECT {COLUMNS} FROM ingest.subscriptions
-        WHERE ($1::uuid[] IS NULL OR tenant_id = ANY($1))
-          AND ($2::uuid IS NULL OR tenant_id = $2)
-          AND CASE WHEN cardinality($3::smallint[]) = 0 THEN state <> 7 ELSE state = ANY($3) END
-          AND ($4::timestamptz IS NULL OR (created_at, subscription_id) > ($4, $5::uuid))
-        ORDER BY created_at, subscription_id
-        LIMIT $6
-        """,  # noqa: S608
-        _scope(scope),
-        tenant_id or None,
-        list(states),
-        moment,
-        subscription_id,
-        limit,
+        _PAGE, _scope(scope), tenant_id or None, list(states), moment, subscription_id, limit
     )
     return [row_of(record) for record in found]
 
 
+async def pushed_tenants(connection: Connection) -> list[str]:
+    """Return the tenants whose changes reach us by pushes."""
+    states = [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING]
+    return [row["tenant_id"] for row in await connection.fetch(_PUSHED_TENANTS, DELIVERY_MODE_PUSH, states)]
+
+
 async def begin_deletion(connection: Connection, subscription_id: str, scope: Scope, now: datetime) -> bool:
-    """Marks one for deletion, whose first step is left to whoever asks for it. Safe to call again.
+    """Mark a subscription for deletion; the caller takes the first step. Safe to call again.
 
     Returns:
         Whether there is one in the scope.
     """
     result = await connection.execute(
-        """
-        UPDATE ingest.subscriptions SET state = CASE WHEN state = $4 THEN state ELSE $5 END, updated_at = now(),
-            renew_at = CASE WHEN state = $4 THEN renew_at ELSE $3 END
-        WHERE subscription_id = $1 AND ($2::uuid[] IS NULL OR tenant_id = ANY($2))
-        """,
+        _BEGIN_DELETION,
         subscription_id,
         _scope(scope),
         now + FIRST_STEP,
@@ -164,45 +185,24 @@ async def begin_deletion(connection: Connection, subscription_id: str, scope: Sc
 
 
 async def forget(connection: Connection, subscription_id: str, now: datetime) -> bool:
-    """Deletes one that the provider never had and that nobody works on. Safe to call again.
+    """Delete a subscription that the provider never had and that is not leased. Safe to call again.
 
     Returns:
-        False when somebody works on it: what comes of that is not known yet.
+        False when it is leased: the result of that step is not known yet.
     """
-    await connection.execute(
-        """
-        UPDATE ingest.subscriptions SET state = $3, renew_at = NULL, updated_at = now()
-        WHERE subscription_id = $1 AND last_renewed_at IS NULL AND (lease_until IS NULL OR lease_until <= $2)
-        """,
-        subscription_id,
-        now,
-        SUBSCRIPTION_STATE_DELETED,
-    )
-    return not await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM ingest.subscriptions WHERE subscription_id = $1 AND lease_until > $2)",
-        subscription_id,
-        now,
-    )
+    await connection.execute(_FORGET, subscription_id, now, SUBSCRIPTION_STATE_DELETED)
+    return not await connection.fetchval(_IS_LEASED, subscription_id, now)
 
 
 async def tenant_changed(connection: Connection, tenant_id: str, reconcile_reason: int | None) -> None:
-    """Puts a tenant's subscriptions forward, since its state changed. Safe to call again.
+    """Make a tenant's subscriptions due, because its state changed. Safe to call again.
 
     Args:
         connection: The transaction in which the tenant's state is stored.
-        tenant_id: Whose.
-        reconcile_reason: Why the mailbox is compared once they work again; None when it need not be.
+        tenant_id: The tenant.
+        reconcile_reason: Why the mailbox is reconciled once they work again; None when no reconciliation is needed.
     """
-    await connection.execute(
-        """
-        UPDATE ingest.subscriptions
-        SET renew_at = now(), failures = 0, reconcile_reason = COALESCE(reconcile_reason, $2)
-        WHERE tenant_id = $1 AND state <> $3
-        """,
-        tenant_id,
-        reconcile_reason,
-        SUBSCRIPTION_STATE_DELETED,
-    )
+    await connection.execute(_TENANT_CHANGED, tenant_id, reconcile_reason, SUBSCRIPTION_STATE_DELETED)
 
 
 def _scope(scope: Scope) -> list[str] | None:

@@ -1,1 +1,1 @@
-"""Subscriptions: what the providers push to us, made, renewed, made anew, and ended."""
+"""Subscriptions: created, renewed, recreated and deleted at the providers, so that changes keep being pushed."""

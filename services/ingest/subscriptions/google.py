@@ -1,12 +1,12 @@
-"""Gmail's watch: one for a mailbox, the union of what our subscriptions of it want (Gmail API, `users.watch`)."""
+"""Gmail's watch: one for each mailbox, the union of our subscriptions' labels (Gmail API, `users.watch`)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from services.ingest.errors import InstallationMisconfigured
+from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.subscriptions.failures import GoneError, unreachable
-from services.ingest.subscriptions.next_step import ProviderSubscription
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 
 PROVIDER = "googlews"
@@ -16,9 +16,9 @@ class GmailWatches:
     """Watches at Google.
 
     Args:
-        calls: Calls in tenants' names.
+        calls: Calls on behalf of tenants.
         gmail_url: Base address with the version, such as "https://gmail.googleapis.com/gmail/v1".
-        topic: The Pub/Sub topic that Gmail publishes to: "projects/.../topics/...". Empty: none is set.
+        topic: The Pub/Sub topic that Gmail publishes to: "projects/.../topics/...". Empty: no topic is set.
     """
 
     def __init__(self, calls: ProviderCalls, gmail_url: str, topic: str) -> None:
@@ -27,18 +27,18 @@ class GmailWatches:
         self._topic = topic
 
     async def watch(self, tenant_id: str, label_ids: Sequence[str]) -> ProviderSubscription:
-        """Watches the mailbox; a watch that is there is replaced. Safe to call again.
+        """Watch the mailbox; an existing watch is replaced. Safe to call again.
 
         Args:
-            tenant_id: In whose name.
-            label_ids: The labels of all subscriptions together; empty means all mail.
+            tenant_id: The tenant on whose behalf.
+            label_ids: The union of the labels of all subscriptions; empty means all mail.
 
         Returns:
             The watch with the mailbox's history id.
 
         Raises:
             InstallationMisconfigured: No topic is set, or Google cannot use it.
-            MeshError: What the provider's answer means.
+            MeshError: The error of the provider's answer.
         """
         if not self._topic:
             raise InstallationMisconfigured(
@@ -52,17 +52,17 @@ class GmailWatches:
         response = await self._calls.send(tenant_id, "POST", f"{self._url}/watch", json=document)
         try:
             answer = response.json()
-            # 64-bit numbers come as strings; the guide prints them bare.
+            # 64-bit numbers are strings in JSON; the guide prints them as numbers.
             ends_at = datetime.fromtimestamp(int(answer["expiration"]) / 1000, UTC)
             return ProviderSubscription("", ends_at, int(answer["historyId"]))
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
             raise unreachable(PROVIDER) from exc
 
     async def stop(self, tenant_id: str) -> None:
-        """Ends the watch; that there is none is a success.
+        """Stop the watch. A missing watch is a success.
 
         Raises:
-            MeshError: What the provider's answer means.
+            MeshError: The error of the provider's answer.
         """
         try:
             await self._calls.send(tenant_id, "POST", f"{self._url}/stop")
@@ -71,7 +71,7 @@ class GmailWatches:
 
 
 def union(watched: Sequence[Sequence[str]]) -> list[str]:
-    """The labels that cover all of what is watched; empty, meaning all mail, when one of them is all mail."""
+    """Return the union of watched labels; empty, meaning all mail, when one of them is all mail."""
     if any(not labels for labels in watched):
         return []
     return sorted({label for labels in watched for label in labels})

@@ -1,7 +1,6 @@
-"""Graph's lifecycle notifications, each with its remedy.
+"""Processes Graph's lifecycle notifications, each in a transaction of its own.
 
-They come the durable way: on disk before they are answered. Here each becomes work on its subscription, in a
-transaction of its own; the keeper does the rest.
+They are on disk before they are answered. Each makes a step of its subscription due, and the reconciler executes it.
 """
 
 from collections.abc import Callable
@@ -13,34 +12,34 @@ from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from services.ingest.metrics import LIFECYCLE
 from services.ingest.store import lifecycle as store
 from services.ingest.store.connections import Connection, Pool, transaction
-from services.ingest.subscriptions.inbox_items import InboxWriter
+from services.ingest.subscriptions.inbox_items import enqueue_reconcile
 from services.meshkit.clock import Clock
 
 logger = structlog.get_logger(__name__)
 
 ROUND_LIMIT = 200
 MISSED_DEBOUNCE = timedelta(minutes=5)
-"""`missed` comes in bursts; one comparison answers all of a burst."""
+"""`missed` arrives in bursts; one reconciliation answers a whole burst."""
 
 
 class LifecycleWorker:
-    """Works lifecycle notifications off.
+    """Processes lifecycle notifications.
 
     Args:
         pool: Connections to PostgreSQL.
-        inbox: Puts items into the inbox.
         clock: The time.
-        on_work: Called when something may be due about subscriptions.
+        wake: Wakes a worker for a tenant, after the commit.
+        on_due: Called when the step of a subscription may be due.
     """
 
-    def __init__(self, pool: Pool, inbox: InboxWriter, clock: Clock, on_work: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, clock: Clock, wake: Callable[[str], None], on_due: Callable[[], None]) -> None:
         self._pool = pool
-        self._inbox = inbox
         self._clock = clock
-        self._on_work = on_work
+        self._wake = wake
+        self._on_due = on_due
 
     async def round(self) -> int:
-        """Works what is due, a bounded number; a crash in between leaves it due. Returns how many were worked."""
+        """Process due notifications, a bounded number; after a crash they are still due. Returns their number."""
         for count in range(ROUND_LIMIT):
             if not await self._next():
                 return count
@@ -49,33 +48,33 @@ class LifecycleWorker:
     async def _next(self) -> bool:
         now = self._clock.now()
         async with transaction(self._pool) as connection:
-            told = await store.take(connection, now)
-            if told is None:
+            notification = await store.lock_next(connection, now)
+            if notification is None:
                 return False
-            await self._work(connection, told, now)
-        self._inbox.wake(told.tenant_id)
-        self._on_work()
+            await self._process(connection, notification, now)
+        self._wake(notification.tenant_id)
+        self._on_due()
         return True
 
-    async def _work(self, connection: Connection, told: store.Lifecycle, now: datetime) -> None:
-        match told.event:
+    async def _process(self, connection: Connection, notification: store.Lifecycle, now: datetime) -> None:
+        match notification.event:
             case "reauthorizationRequired":
-                # One PATCH renews and reauthorizes. What changed while delivery paused is lost: compare afterwards.
-                await store.renew_now(connection, told.subscription_id, now, RECONCILE_REASON_MISSED)
+                # One PATCH renews and reauthorizes. Changes during the pause are lost: reconcile afterwards.
+                await store.renew_now(connection, notification.subscription_id, now, RECONCILE_REASON_MISSED)
             case "subscriptionRemoved":
-                await store.make_anew(connection, told.subscription_id, now, RECONCILE_REASON_MISSED)
+                await store.recreate_now(connection, notification.subscription_id, now, RECONCILE_REASON_MISSED)
             case "missed":
-                if await self._is_debounced(connection, told, now):
+                if await self._is_debounced(connection, notification, now):
                     return
-                await self._inbox.reconcile(connection, told.tenant_id, RECONCILE_REASON_MISSED)
+                await enqueue_reconcile(connection, notification.tenant_id, RECONCILE_REASON_MISSED)
             case event:
-                logger.warning("lifecycle event not known", lifecycle_event=event[:50])
-        LIFECYCLE.labels(told.event if told.event in store.KNOWN_EVENTS else "other").inc()
-        await store.worked(connection, told.lifecycle_id, now)
+                logger.warning("unknown lifecycle event", lifecycle_event=event[:50])
+        LIFECYCLE.labels(notification.event if notification.event in store.KNOWN_EVENTS else "other").inc()
+        await store.mark_processed(connection, notification.lifecycle_id, now)
 
-    async def _is_debounced(self, connection: Connection, told: store.Lifecycle, now: datetime) -> bool:
-        last = await store.last_processed(connection, told.subscription_id, told.event)
+    async def _is_debounced(self, connection: Connection, notification: store.Lifecycle, now: datetime) -> bool:
+        last = await store.last_processed(connection, notification.subscription_id, notification.event)
         if last is None or last + MISSED_DEBOUNCE <= now:
             return False
-        await store.put_off(connection, told.lifecycle_id, last + MISSED_DEBOUNCE)
+        await store.postpone(connection, notification.lifecycle_id, last + MISSED_DEBOUNCE)
         return True

@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 import httpx
 
+from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
-from services.ingest.subscriptions.next_step import ProviderSubscription
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.meshkit.secret import Secret
 
 PROVIDER = "ms365"
-# 10,080 minutes are the most for mail without resource data; clocks differ, so a little less is asked for.
+# 10,080 minutes are the maximum for mail without resource data; clocks differ, so the request asks for a little less.
 LIFETIME = timedelta(minutes=10_080 - 15)
 IMMUTABLE_IDS = {"prefer": 'IdType="ImmutableId"'}
 MAX_LISTED_PAGES = 20
@@ -23,9 +23,9 @@ class GraphSubscriptions:
     """Subscriptions at Microsoft.
 
     Args:
-        calls: Calls in tenants' names.
+        calls: Calls on behalf of tenants.
         graph_url: Base address with the version, such as "https://graph.microsoft.com/v1.0".
-        public_url: The edge's own address, for the notification addresses.
+        public_url: The edge's public URL, for the notification URLs.
     """
 
     def __init__(self, calls: ProviderCalls, graph_url: str, public_url: str) -> None:
@@ -33,7 +33,7 @@ class GraphSubscriptions:
         self._subscriptions_url = f"{graph_url}/subscriptions"
         self._public_url = public_url
 
-    async def make(
+    async def create(
         self,
         tenant_id: str,
         subscription_id: str,
@@ -42,25 +42,25 @@ class GraphSubscriptions:
         client_state: Secret,
         now: datetime,
     ) -> ProviderSubscription:
-        """Makes a subscription; one that is in its way is replaced, not adopted.
+        """Create a subscription. A conflicting one is replaced, not adopted.
 
-        The provider calls our edge back before it answers. Not idempotent: what a lost answer made is found by
-        `delete_all_of`, since our id is in its notification address.
+        The provider calls our edge back before it answers. Not idempotent: a subscription whose answer was lost is
+        found by `delete_all_of`, because our id is in its notification URL.
 
         Args:
-            tenant_id: In whose name.
+            tenant_id: The tenant on whose behalf.
             subscription_id: Our id.
-            resource: What to watch, relative to Graph's base.
+            resource: The watched resource, relative to Graph's base.
             change_types: "created", "updated", "deleted".
-            client_state: The secret that comes back with each notification; 128 characters at most.
+            client_state: The secret that each notification repeats; at most 128 characters.
             now: The time.
 
         Returns:
             The subscription.
 
         Raises:
-            SubscriptionRefused: There is no such folder, or what is in the way is not ours.
-            MeshError: What the provider's answer means.
+            SubscriptionRefused: There is no such folder, or the conflicting subscription is not ours.
+            MeshError: The error of the provider's answer.
         """
         document = {
             "changeType": ",".join(change_types),
@@ -84,14 +84,14 @@ class GraphSubscriptions:
             raise taken() from exc
 
     async def renew(self, tenant_id: str, provider_subscription_id: str, now: datetime) -> ProviderSubscription:
-        """Renews by PATCH, which also reauthorizes; `/reauthorize` is never sent beside it.
+        """Renew by PATCH, which also reauthorizes; `/reauthorize` is never sent beside it.
 
-        One that pushes to an address that the edge no longer has is deleted: PATCH could change where notifications go,
-        but not where those about the subscription's own life go.
+        A subscription that pushes to an old URL of the edge is deleted: PATCH could change the URL of notifications,
+        but not the URL of lifecycle notifications.
 
         Raises:
-            GoneError: The provider does not know it, or not any more: make it anew.
-            MeshError: What the provider's answer means.
+            GoneError: The provider does not know it, or not any more: recreate it.
+            MeshError: The error of the provider's answer.
         """
         url = f"{self._subscriptions_url}/{quote(provider_subscription_id, safe='')}"
         document = {"expirationDateTime": _text(now + LIFETIME)}
@@ -99,13 +99,13 @@ class GraphSubscriptions:
         if self._pushes_elsewhere(_object(response)):
             await self.delete(tenant_id, provider_subscription_id)
             raise GoneError
-        return _made(response)
+        return _parsed(response)
 
     async def delete(self, tenant_id: str, provider_subscription_id: str) -> None:
-        """Deletes it; that it is gone already is a success.
+        """Delete it. A missing subscription is a success.
 
         Raises:
-            MeshError: What the provider's answer means.
+            MeshError: The error of the provider's answer.
         """
         url = f"{self._subscriptions_url}/{quote(provider_subscription_id, safe='')}"
         try:
@@ -114,10 +114,10 @@ class GraphSubscriptions:
             return
 
     async def delete_all_of(self, tenant_id: str, subscription_id: str) -> None:
-        """Deletes what a call whose answer was lost may have made for our id.
+        """Delete the subscriptions that calls with lost answers may have created for our id.
 
         Raises:
-            MeshError: What the provider's answer means.
+            MeshError: The error of the provider's answer.
         """
         path = _path("webhook", subscription_id)
         await self._delete_where(tenant_id, lambda found: str(found.get("notificationUrl", "")).endswith(path))
@@ -129,7 +129,7 @@ class GraphSubscriptions:
             )
         except GoneError as exc:
             raise no_such_folder() from exc
-        return _made(response)
+        return _parsed(response)
 
     async def _delete_where(self, tenant_id: str, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
         url = self._subscriptions_url
@@ -143,7 +143,7 @@ class GraphSubscriptions:
                 return
 
     def _is_ours(self, found: dict[str, Any], subscription_id: str) -> bool:
-        """Whether it is this subscription's, also under an older public address, or one of this installation's."""
+        """Return whether it belongs to this subscription, under any public URL, or to this installation."""
         url = str(found.get("notificationUrl", ""))
         return url.endswith(_path("webhook", subscription_id)) or url.startswith(f"{self._public_url}/api/ms365/")
 
@@ -160,7 +160,7 @@ class GraphSubscriptions:
 
 
 def resource_of(user_id: str, folder_id: str) -> str:
-    """The resource of a folder, or of all mail.
+    """Return the resource of a folder, or of all mail.
 
     Args:
         user_id: The user's object id.
@@ -179,7 +179,7 @@ def _is_same(found: dict[str, Any], resource: str) -> bool:
     return str(found.get("resource", "")).strip("/").lower() == resource.lower()
 
 
-def _made(response: httpx.Response) -> ProviderSubscription:
+def _parsed(response: httpx.Response) -> ProviderSubscription:
     document = _object(response)
     try:
         return ProviderSubscription(str(document["id"]), _time(str(document["expirationDateTime"])))
@@ -202,7 +202,7 @@ def _text(moment: datetime) -> str:
 
 
 def _time(text: str) -> datetime:
-    """Reads a time with up to seven fractional digits and any offset; Python reads six."""
+    """Parse a time with up to seven fractional digits and any offset; Python parses six digits."""
     head, dot, tail = text.partition(".")
     if dot:
         digits = len(tail) - len(tail.lstrip("0123456789"))

@@ -1,4 +1,4 @@
-"""What is looked after beside the steps: quiet mailboxes, disconnects, the address, counts."""
+"""Monitors beside the steps: silent mailboxes, the public address, counts for metrics, and releases on disconnect."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +11,7 @@ from services.ingest.metrics import SILENCES, SUBSCRIPTION_EXPIRY, SUBSCRIPTIONS
 from services.ingest.store import subscription_monitors as store
 from services.ingest.store import tenants
 from services.ingest.store.connections import Pool, reading, transaction
-from services.ingest.subscriptions.inbox_items import InboxWriter
+from services.ingest.subscriptions.inbox_items import enqueue_reconcile
 from services.ingest.subscriptions.token_vault import ReleaseConfirmer
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
@@ -22,57 +22,57 @@ ROUND_LIMIT = 100
 
 
 class SilenceMonitor:
-    """Puts mailboxes forward for reconciliation that were quiet for longer than they should be.
+    """Reconciles mailboxes whose subscriptions were silent for too long.
 
-    A subscription can look healthy and deliver nothing. Whether the mailbox is quiet or the provider is, only a
-    comparison tells.
+    A subscription can look healthy and deliver nothing. Only a reconciliation tells whether the mailbox is quiet or the
+    provider is.
 
     Args:
         pool: Connections to PostgreSQL.
-        inbox: Puts items into the inbox.
-        quiet: How long is too long.
+        quiet: The longest silence without a reconciliation.
         clock: The time.
+        wake: Wakes a worker for a tenant, after the commit.
     """
 
-    def __init__(self, pool: Pool, inbox: InboxWriter, quiet: timedelta, clock: Clock) -> None:
+    def __init__(self, pool: Pool, quiet: timedelta, clock: Clock, wake: Callable[[str], None]) -> None:
         self._pool = pool
-        self._inbox = inbox
         self._quiet = quiet
         self._clock = clock
+        self._wake = wake
 
     async def round(self) -> int:
-        """Notes what is silent and puts it forward. Returns how many."""
+        """Note the silent subscriptions and reconcile their mailboxes. Returns the number of subscriptions."""
         async with transaction(self._pool) as connection:
-            silent = await store.silent(connection, self._clock.now(), self._quiet, ROUND_LIMIT)
+            silent = await store.note_silent(connection, self._clock.now(), self._quiet, ROUND_LIMIT)
             tenant_ids = sorted({tenant_id for _, tenant_id in silent})
             for tenant_id in tenant_ids:
-                await self._inbox.reconcile(connection, tenant_id, RECONCILE_REASON_SILENCE)
+                await enqueue_reconcile(connection, tenant_id, RECONCILE_REASON_SILENCE)
         for tenant_id in tenant_ids:
-            self._inbox.wake(tenant_id)
+            self._wake(tenant_id)
         SILENCES.inc(len(silent))
         return len(silent)
 
 
 class AddressMonitor:
-    """Has what pushes to an address that the edge no longer has made anew, as when a tunnel was opened again.
+    """Makes subscriptions due that push to an old public address of the edge, such as that of a reopened tunnel.
 
     Args:
         pool: Connections to PostgreSQL.
         address: The public address; empty without one.
-        nudge: Starts the next round of the keeper.
+        on_due: Called when the steps of subscriptions are due.
         clock: The time.
     """
 
-    def __init__(self, pool: Pool, address: str, nudge: Callable[[], None], clock: Clock) -> None:
+    def __init__(self, pool: Pool, address: str, on_due: Callable[[], None], clock: Clock) -> None:
         self._pool = pool
         self._address = address
-        self._nudge = nudge
+        self._on_due = on_due
         self._clock = clock
-        # Once for a process: while processes with the old and the new address run beside each other, neither insists.
+        # Once for each process: while processes with the old and the new address run side by side, neither insists.
         self._is_noted = not address
 
     async def round(self) -> int:
-        """Notes the address. Returns 0: it is not due again."""
+        """Store the address. Returns 0: the next round can wait."""
         if self._is_noted:
             return 0
         async with transaction(self._pool) as connection:
@@ -80,12 +80,12 @@ class AddressMonitor:
         self._is_noted = True
         if due:
             logger.info("public address changed", public_url=self._address, subscriptions=due)
-            self._nudge()
+            self._on_due()
         return 0
 
 
 class SubscriptionGauges:
-    """Says in metrics how many subscriptions there are and when the first expires. Every process says the same.
+    """Sets the metrics of the number of subscriptions and their earliest expiry. Every process reports the same.
 
     Args:
         pool: Connections to PostgreSQL.
@@ -95,7 +95,7 @@ class SubscriptionGauges:
         self._pool = pool
 
     async def round(self) -> int:
-        """Counts. Returns 0: it is not due again at once."""
+        """Count the subscriptions. Returns 0: the next round can wait."""
         async with reading(self._pool) as connection:
             counts = await store.counts(connection)
         SUBSCRIPTIONS.clear()
@@ -109,11 +109,11 @@ class SubscriptionGauges:
 
 
 class ReleaseMonitor:
-    """Tells TokenVault when the provider has nothing more of a tenant that is being disconnected.
+    """Confirms to TokenVault when the provider has nothing more of a tenant that is being disconnected.
 
     Args:
         pool: Connections to PostgreSQL.
-        releases: Tells TokenVault.
+        releases: Confirms releases.
     """
 
     def __init__(self, pool: Pool, releases: ReleaseConfirmer) -> None:
@@ -121,14 +121,14 @@ class ReleaseMonitor:
         self._releases = releases
 
     async def round(self) -> int:
-        """Confirms what can be confirmed; what TokenVault does not take is confirmed again. Returns how many."""
+        """Confirm the completed releases; a failed confirmation is retried. Returns the number of confirmed ones."""
         async with reading(self._pool) as connection:
             due = await tenants.release_due(connection, ROUND_LIMIT)
         return sum([await self._confirm(tenant_id) for tenant_id in due])
 
     async def _confirm(self, tenant_id: str) -> bool:
         async with reading(self._pool) as connection:
-            if await store.unreleased(connection, tenant_id):
+            if await store.count_unreleased(connection, tenant_id):
                 return False
         try:
             await self._releases.confirm(tenant_id)
@@ -136,5 +136,5 @@ class ReleaseMonitor:
             logger.warning("release not confirmed", tenant_id=tenant_id, reason=exc.reason)
             return False
         async with reading(self._pool) as connection:
-            await tenants.released(connection, tenant_id)
+            await tenants.mark_released(connection, tenant_id)
         return True

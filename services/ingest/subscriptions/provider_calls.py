@@ -1,4 +1,4 @@
-"""Calls to a provider about subscriptions: a token, a deadline, one more try when the token is refused."""
+"""Calls to a provider about subscriptions: with a token, a deadline, and one retry when the token is refused."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -13,14 +13,14 @@ from services.ingest.subscriptions.failures import TokenRejectedError, raise_for
 from services.meshkit.secret import Secret
 
 CALL_SECONDS = 30.0
-"""A create call waits for the provider's handshake with our own edge, which may take it ten seconds."""
+"""A create call waits for the provider's handshake with our own edge, which may take ten seconds."""
 
 
 IssueToken = Callable[[IssueTokenRequest], Awaitable[Any]]
 
 
 class TokenBorrower:
-    """TokenBorrower from TokenVault, asked for each time: subscriptions are called about rarely.
+    """Borrows tokens from TokenVault, without a cache, because calls about subscriptions are rare.
 
     Args:
         issue: The stub's `IssueToken`.
@@ -30,17 +30,17 @@ class TokenBorrower:
         self._issue = issue
 
     async def borrow(self, tenant_id: str, *, rejected: Secret | None = None) -> tuple[Secret, Tenant]:
-        """Borrows a token.
+        """Borrow a token.
 
         Args:
-            tenant_id: Whose.
-            rejected: A token that the provider refused, so that it is not given again.
+            tenant_id: The tenant.
+            rejected: A token that the provider refused, so that it is not lent again.
 
         Returns:
             The token, and the tenant as TokenVault knows it.
 
         Raises:
-            MeshError: What TokenVault answers.
+            MeshError: The error of TokenVault.
         """
         digest = hashlib.sha256(rejected.reveal().encode()).hexdigest() if rejected else ""
         answer = await self._issue(IssueTokenRequest(tenant_id=tenant_id, rejected_token_digest=digest))
@@ -48,12 +48,12 @@ class TokenBorrower:
 
 
 class ProviderCalls:
-    """HTTP calls in a tenant's name.
+    """HTTP calls on behalf of a tenant.
 
     Args:
         provider: "ms365" or "googlews".
-        http: The client, with its trust and its pool.
-        tokens: Where tokens come from.
+        http: The client, with its trusted certificates and its pool.
+        tokens: The source of tokens.
     """
 
     def __init__(self, provider: str, http: httpx.AsyncClient, tokens: TokenBorrower) -> None:
@@ -62,12 +62,12 @@ class ProviderCalls:
         self._tokens = tokens
 
     async def send(self, tenant_id: str, method: str, url: str, **options: Any) -> httpx.Response:
-        """Sends one request, once more with a new token when the first is refused.
+        """Send a request, and send it once more with a new token when the first token is refused.
 
         Args:
-            tenant_id: In whose name.
+            tenant_id: The tenant on whose behalf.
             method: The HTTP method.
-            url: The whole address.
+            url: The full URL.
             options: As for httpx (`json`, `headers`).
 
         Returns:
@@ -75,7 +75,7 @@ class ProviderCalls:
 
         Raises:
             TokenRejected: The provider refused a fresh token too.
-            MeshError: What the answer means; see `raise_for`.
+            MeshError: The error of the answer; see `raise_for`.
         """
         token, _ = await self._tokens.borrow(tenant_id)
         try:

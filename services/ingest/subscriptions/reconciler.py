@@ -1,8 +1,8 @@
-"""Keeps subscriptions as they should be, one step at a time under a lease.
+"""Reconciles subscriptions with their wanted state, one step at a time under a lease.
 
-Every step is the same three: lease the row, call the provider with nothing held, store what came of it under the
-lease's fence. A process that dies between the last two leaves a row that is due again, and at the provider something
-that carries our id in its notification address; the next step finds and replaces it.
+Every step has three parts: lease the row, call the provider without a lock, and store the result under the lease's
+fence. A process that dies between the last two leaves a row that is due again, and at the provider a subscription with
+our id in its notification URL; the next step finds and replaces it.
 """
 
 import asyncio
@@ -20,8 +20,10 @@ from services.ingest.errors import MailboxUnavailable, PermissionMissing, Provid
 from services.ingest.metrics import SUBSCRIPTION_STEPS
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.connections import Pool, reading, transaction
+from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
-from services.ingest.subscriptions.next_step import SubscriptionRow, next_step, retry_time
+from services.ingest.subscriptions.next_step import next_step
+from services.ingest.subscriptions.schedule import retry_time
 from services.ingest.subscriptions.steps import Steps
 from services.ingest.subscriptions.token_vault import FaultReporter
 from services.meshkit.clock import Clock
@@ -33,7 +35,7 @@ logger = structlog.get_logger(__name__)
 PROVIDERS = (microsoft.PROVIDER, google.PROVIDER)
 DUE_AT_ONCE = 16
 STEP_SECONDS = 75.0
-"""Less than a lease lasts: nobody else takes the row while its provider is still being called."""
+"""Less than the duration of a lease: no other process leases the row while its provider is still being called."""
 PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted)
 FAULTS: dict[type[MeshError], int] = {
     PermissionMissing: TENANT_FAULT_PERMISSION_MISSING,
@@ -43,13 +45,13 @@ FAULTS: dict[type[MeshError], int] = {
 
 
 class SubscriptionReconciler:
-    """Does what is due about subscriptions.
+    """Executes the due steps of subscriptions.
 
     Args:
         pool: Connections to PostgreSQL.
-        steps: What the steps do.
-        faults: Tells TokenVault what was learned about a tenant.
-        holder: Names this process in leases.
+        steps: Executes a step.
+        faults: Reports tenants' faults to TokenVault.
+        holder: Name of this process in leases.
         clock: The time.
     """
 
@@ -62,13 +64,13 @@ class SubscriptionReconciler:
         self._lanes = {name: Lanes(f"subscriptions {name}", DUE_AT_ONCE) for name in PROVIDERS}
 
     async def round(self, provider: str) -> int:
-        """Works what is due at a provider, a bounded number at once. One that fails or hangs hinders no other.
+        """Start the due steps at a provider, a bounded number at once. A failing or hanging step does not block others.
 
         Args:
-            provider: "ms365" or "googlews": the trouble of one does not delay what is due at the other.
+            provider: "ms365" or "googlews": failures at one do not delay the steps at the other.
 
         Returns:
-            How many were begun. What takes long goes on beside the next rounds.
+            The number of started steps. Long steps continue beside the next rounds.
         """
         lanes = self._lanes[provider]
         free = await lanes.free()
@@ -78,22 +80,23 @@ class SubscriptionReconciler:
         return len(due)
 
     async def aclose(self) -> None:
-        """Ends the steps that rounds have begun; what was due is due still. Safe to call again."""
+        """Cancel the steps that rounds have started; their subscriptions stay due. Safe to call again."""
         for lanes in self._lanes.values():
             await lanes.aclose()
 
-    async def work(self, subscription_id: str, *, if_due: bool = False) -> bool:
-        """Does the next step of one subscription. Safe to call again.
+    async def process(self, subscription_id: str, *, if_due: bool = False) -> bool:
+        """Execute the next step of one subscription. Safe to call again.
 
         Args:
-            subscription_id: Which.
+            subscription_id: The subscription.
             if_due: Only if it is due.
 
         Returns:
-            Whether it was done; False when somebody else is at work on the tenant, or it is not due and should be.
+            Whether it was executed; False when another process holds a lease on the tenant, or when `if_due` is set and
+            it is not due.
 
         Raises:
-            MeshError: The step failed; that is stored, and it is tried again later.
+            MeshError: The step failed; the failure is stored, and the step is retried later.
         """
         async with reading(self._pool) as connection:
             leased = await store.lease(connection, subscription_id, self._holder, self._clock.now(), if_due=if_due)
@@ -103,16 +106,16 @@ class SubscriptionReconciler:
         try:
             await self._step(row, tenant_status)
         except asyncio.CancelledError:
-            # Whoever asked has gone away, or we are about to: others need not wait until the lease has run out.
+            # The caller has gone, or the process stops: others need not wait until the lease has expired.
             async with reading(self._pool) as connection:
-                await store.give_back(connection, row)
+                await store.release(connection, row)
             raise
         return True
 
     async def process_quietly(self, subscription_id: str, *, if_due: bool = False) -> bool:
-        """Does the next step as `work` does; a failure is stored and logged, and tried again later."""
+        """Execute the next step as `process` does; a failure is stored, logged and retried later."""
         try:
-            return await self.work(subscription_id, if_due=if_due)
+            return await self.process(subscription_id, if_due=if_due)
         except MeshError as exc:
             logger.warning("subscription step failed", subscription_id=subscription_id, reason=exc.reason)
             return True
@@ -120,27 +123,27 @@ class SubscriptionReconciler:
     async def _step(self, row: SubscriptionRow, tenant_status: int) -> None:
         step = next_step(row, tenant_status, self._clock.now())
         try:
-            await self._in_time(self._steps.take(step, row))
+            await self._in_time(self._steps.execute(step, row))
         except MeshError as exc:
             SUBSCRIPTION_STEPS.labels(row.provider, step.name.lower(), exc.reason).inc()
             await self._store_failure(row, exc)
             raise
         SUBSCRIPTION_STEPS.labels(row.provider, step.name.lower(), "ok").inc()
 
-    async def _in_time(self, work: Coroutine[None, None, None]) -> None:
+    async def _in_time(self, step: Coroutine[None, None, None]) -> None:
         try:
             async with asyncio.timeout(STEP_SECONDS):
-                await work
+                await step
         except TimeoutError as exc:
-            raise ProviderUnavailable("The provider took too long.") from exc
+            raise ProviderUnavailable("The provider did not answer in time.") from exc
 
     async def _store_failure(self, row: SubscriptionRow, exc: MeshError) -> None:
         retry_at = retry_time(
             self._clock.now(), row.failures + 1, exc.retry_after, is_waiting_for_person=not isinstance(exc, PASSING)
         )
         async with transaction(self._pool) as connection:
-            await store.failed(connection, row, reason=exc.reason, detail=exc.message, retry_at=retry_at)
-            is_its_own = await store.has_working_sibling(connection, row)
+            await store.record_failure(connection, row, reason=exc.reason, detail=exc.message, retry_at=retry_at)
+            is_isolated = await store.has_working_sibling(connection, row)
         fault = FAULTS.get(type(exc))
-        if fault is not None and not is_its_own:
+        if fault is not None and not is_isolated:
             await self._faults.report(row.tenant_id, fault, exc.metadata.get("detail", ""), exc.message)

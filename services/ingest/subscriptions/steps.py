@@ -1,7 +1,9 @@
-"""What each step does: first at the provider, with nothing held, then in the store, under the lease's fence."""
+"""Executes the steps: first at the provider, without a lock, then in the store, under the lease's fence."""
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
@@ -10,11 +12,13 @@ from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELET
 from services.ingest.errors import ProviderUnavailable
 from services.ingest.store import subscription_leases as store
 from services.ingest.store.connections import Connection, Pool, reading, transaction
+from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.failures import GoneError
-from services.ingest.subscriptions.inbox_items import InboxWriter
-from services.ingest.subscriptions.next_step import ProviderSubscription, Step, SubscriptionRow
+from services.ingest.subscriptions.inbox_items import enqueue_reconcile, enqueue_watched
+from services.ingest.subscriptions.next_step import Step
 from services.ingest.subscriptions.provider_calls import TokenBorrower
+from services.ingest.subscriptions.schedule import renewal_time
 from services.meshkit.clock import Clock
 from services.meshkit.secret import Secret
 
@@ -22,14 +26,14 @@ logger = structlog.get_logger(__name__)
 
 
 class Steps:
-    """Takes steps about leased subscriptions.
+    """Executes the steps of leased subscriptions.
 
     Args:
         pool: Connections to PostgreSQL.
         graph: Subscriptions at Microsoft.
         gmail: Watches at Google.
-        tokens: Where tenants' user ids come from.
-        inbox: Puts items into the inbox.
+        tokens: The source of tenants' user ids.
+        wake: Wakes a worker for a tenant, after the commit.
         clock: The time.
     """
 
@@ -39,56 +43,56 @@ class Steps:
         graph: microsoft.GraphSubscriptions,
         gmail: google.GmailWatches,
         tokens: TokenBorrower,
-        inbox: InboxWriter,
+        wake: Callable[[str], None],
         clock: Clock,
     ) -> None:
         self._pool = pool
         self._graph = graph
         self._gmail = gmail
         self._tokens = tokens
-        self._inbox = inbox
+        self._wake = wake
         self._clock = clock
 
-    async def take(self, step: Step, row: SubscriptionRow) -> None:
-        """Takes a step and ends the lease, unless it fails. Safe to call again under a new lease.
+    async def execute(self, step: Step, row: SubscriptionRow) -> None:
+        """Execute a step and end the lease, unless it fails. Safe to call again under a new lease.
 
         Args:
-            step: Which.
+            step: The step.
             row: The leased subscription.
 
         Raises:
-            MeshError: The provider, TokenVault or PostgreSQL did not let it come to pass.
+            MeshError: The provider, TokenVault or PostgreSQL failed.
         """
         match step:
             case Step.MAKE:
-                await self._make(row)
+                await self._create(row)
             case Step.RENEW:
                 await self._renew(row)
             case Step.POLL:
                 await self._poll(row)
             case Step.LET_LAPSE:
-                await self._put_away(row, SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=True)
+                await self._end(row, SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=True)
             case Step.RELEASE:
                 await self._end_at_provider(row)
-                await self._put_away(row, SUBSCRIPTION_STATE_SUSPENDED)
+                await self._end(row, SUBSCRIPTION_STATE_SUSPENDED)
             case Step.SUSPEND:
-                await self._put_away(row, SUBSCRIPTION_STATE_SUSPENDED)
+                await self._end(row, SUBSCRIPTION_STATE_SUSPENDED)
             case Step.DELETE:
                 await self._end_at_provider(row)
-                await self._put_away(row, SUBSCRIPTION_STATE_DELETED)
+                await self._end(row, SUBSCRIPTION_STATE_DELETED)
             case Step.FORGET:
-                await self._put_away(row, SUBSCRIPTION_STATE_DELETED)
+                await self._end(row, SUBSCRIPTION_STATE_DELETED)
 
-    async def _make(self, row: SubscriptionRow) -> None:
+    async def _create(self, row: SubscriptionRow) -> None:
         now = self._clock.now()
-        made = await (self._watch(row) if row.provider == google.PROVIDER else self._make_at_microsoft(row))
+        made = await (self._watch(row) if row.provider == google.PROVIDER else self._create_at_microsoft(row))
         async with transaction(self._pool) as connection:
-            if await store.made(connection, row, made, now, is_new=True):
-                await self._inbox.watched(connection, row, made.history_id, now)
-                # One that is not new has expired, or was lost: what happened since then is not known.
-                await self._inbox.reconcile(connection, row.tenant_id, row.reconcile_reason or RECONCILE_REASON_MISSED)
-        self._inbox.wake(row.tenant_id)
-        logger.info("subscription made", subscription_id=row.subscription_id, tenant_id=row.tenant_id)
+            if await self._record_active(connection, row, made, now, is_new=True):
+                await enqueue_watched(connection, row, made.history_id, now)
+                # A subscription that is not new had expired or was lost: its changes since then are unknown.
+                await enqueue_reconcile(connection, row.tenant_id, row.reconcile_reason or RECONCILE_REASON_MISSED)
+        self._wake(row.tenant_id)
+        logger.info("subscription created", subscription_id=row.subscription_id, tenant_id=row.tenant_id)
 
     async def _renew(self, row: SubscriptionRow) -> None:
         now = self._clock.now()
@@ -97,40 +101,46 @@ class Steps:
         except GoneError:
             logger.info("subscription lost", subscription_id=row.subscription_id, tenant_id=row.tenant_id)
             async with transaction(self._pool) as connection:
-                is_held = await store.gone(connection, row, RECONCILE_REASON_MISSED)
-            if is_held:
-                await self._make(row)
+                is_leased = await store.record_lost(connection, row, RECONCILE_REASON_MISSED)
+            if is_leased:
+                await self._create(row)
             return
         async with transaction(self._pool) as connection:
-            if await store.made(connection, row, made, now, is_new=False):
+            if await self._record_active(connection, row, made, now, is_new=False):
                 await self._reconcile(connection, row)
-        self._inbox.wake(row.tenant_id)
+        self._wake(row.tenant_id)
 
     async def _poll(self, row: SubscriptionRow) -> None:
         async with transaction(self._pool) as connection:
-            if await store.polled(connection, row) and row.reconcile_reason is not None:
-                await self._inbox.watched(connection, row, None, self._clock.now())
+            if await store.record_polling(connection, row) and row.reconcile_reason is not None:
+                await enqueue_watched(connection, row, None, self._clock.now())
                 await self._reconcile(connection, row)
-        self._inbox.wake(row.tenant_id)
+        self._wake(row.tenant_id)
+
+    async def _record_active(
+        self, connection: Connection, row: SubscriptionRow, made: ProviderSubscription, now: datetime, *, is_new: bool
+    ) -> bool:
+        renew_at = renewal_time(row.provider, now, made.expires_at)
+        return await store.record_active(connection, row, made, now, renew_at=renew_at, is_new=is_new)
 
     async def _reconcile(self, connection: Connection, row: SubscriptionRow) -> None:
         if row.reconcile_reason is not None:
-            await self._inbox.reconcile(connection, row.tenant_id, row.reconcile_reason)
+            await enqueue_reconcile(connection, row.tenant_id, row.reconcile_reason)
 
-    async def _make_at_microsoft(self, row: SubscriptionRow) -> ProviderSubscription:
+    async def _create_at_microsoft(self, row: SubscriptionRow) -> ProviderSubscription:
         client_state = Secret(secrets.token_urlsafe(48))
         digest = hashlib.sha256(client_state.reveal().encode()).digest()
         async with transaction(self._pool) as connection:
             if not await store.put_client_state(connection, row, digest):
-                raise ProviderUnavailable("Another process works on the subscription.")
+                raise ProviderUnavailable("Another process holds the lease on the subscription.")
         _, tenant = await self._tokens.borrow(row.tenant_id)
         resource = microsoft.resource_of(tenant.user_id, row.folder_id)
-        return await self._graph.make(
+        return await self._graph.create(
             row.tenant_id, row.subscription_id, resource, row.change_types, client_state, self._clock.now()
         )
 
     async def _watch(self, row: SubscriptionRow) -> ProviderSubscription:
-        """Makes or renews the mailbox's one watch: the union of what all of its subscriptions want."""
+        """Create or renew the mailbox's one watch: the union of the labels of all of its subscriptions."""
         async with reading(self._pool) as connection:
             others = await store.watched_labels(connection, row.tenant_id, row.subscription_id)
         return await self._gmail.watch(row.tenant_id, google.union([row.label_ids, *others]))
@@ -160,6 +170,6 @@ class Steps:
         else:
             await self._gmail.stop(row.tenant_id)
 
-    async def _put_away(self, row: SubscriptionRow, state: int, *, is_at_provider: bool = False) -> None:
+    async def _end(self, row: SubscriptionRow, state: int, *, is_at_provider: bool = False) -> None:
         async with transaction(self._pool) as connection:
-            await store.put_away(connection, row, state=state, is_at_provider=is_at_provider)
+            await store.record_ended(connection, row, state=state, is_at_provider=is_at_provider)

@@ -7,7 +7,8 @@ import structlog
 from mailmesh.vault.v1.token_vault_service_pb2 import ListTenantChangesRequest
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.ingest.metrics import TENANT_CHANGES
-from services.ingest.store.tenants import TenantStore
+from services.ingest.store import tenants
+from services.ingest.store.connections import Pool, reading
 
 logger = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ class TenantFollower:
 
     Args:
         stub: TokenVault.
-        store: Our copy.
+        pool: Connections to PostgreSQL, for our copy of the tenants.
         on_change: Called when something has changed, here or by another process.
         on_due: Called with a tenant whose items may be worked again.
     """
@@ -31,12 +32,12 @@ class TenantFollower:
     def __init__(
         self,
         stub: TokenVaultServiceAsyncStub,
-        store: TenantStore,
+        pool: Pool,
         on_change: Callable[[], None],
         on_due: Callable[[str], None],
     ) -> None:
         self._stub = stub
-        self._store = store
+        self._pool = pool
         self._on_change = on_change
         self._on_due = on_due
 
@@ -49,12 +50,13 @@ class TenantFollower:
         Raises:
             MeshError: TokenVault or PostgreSQL is away.
         """
-        cursor = await self._store.cursor()
+        async with reading(self._pool) as connection:
+            cursor = await tenants.read_cursor(connection)
         request = ListTenantChangesRequest(cursor=cursor, page_size=_PAGE, wait_seconds=_WAIT_SECONDS)
         answer = await self._stub.ListTenantChanges(request, timeout=_CALL_SECONDS)
         if answer.next_cursor == cursor:
             return 1
-        followed = await self._store.follow(answer.changes, cursor, answer.next_cursor)
+        followed = await tenants.apply_changes(self._pool, answer.changes, cursor, answer.next_cursor)
         self._on_change()
         for change in followed or ():
             TENANT_CHANGES.inc()

@@ -1,4 +1,4 @@
-"""What Ingest tells TokenVault about tenants."""
+"""Reports to TokenVault about tenants: faults, and completed releases."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +15,7 @@ MAX_DETAIL_CHARACTERS = 500
 
 
 class FaultReporter:
-    """Tells TokenVault what was learned about tenants at the providers.
+    """Reports tenants' faults at the providers to TokenVault.
 
     Args:
         report: The stub's `ReportTenantFault`.
@@ -25,7 +25,7 @@ class FaultReporter:
         self._report = report
 
     async def report(self, tenant_id: str, fault: int, provider_code: str, detail: str) -> None:
-        """Tells a fault. That TokenVault does not answer is logged: the next failure tells it again."""
+        """Report a fault. A failure of the report is logged: the next failure of the tenant is reported again."""
         request = ReportTenantFaultRequest(
             tenant_id=tenant_id,
             fault=fault,  # type: ignore[arg-type]
@@ -39,7 +39,7 @@ class FaultReporter:
 
 
 class ReleaseConfirmer:
-    """Tells TokenVault that the provider has nothing of a tenant any more.
+    """Confirms to TokenVault that the provider has nothing of a tenant any more.
 
     Args:
         confirm: The stub's `ConfirmTenantRelease`.
@@ -49,9 +49,9 @@ class ReleaseConfirmer:
         self._confirm = confirm
 
     async def confirm(self, tenant_id: str) -> None:
-        """Confirms one tenant's release. Safe to call again.
+        """Confirm one tenant's release. Safe to call again.
 
         Raises:
-            MeshError: TokenVault did not take it; it is confirmed again later.
+            MeshError: TokenVault failed; the release is confirmed again later.
         """
         await self._confirm(ConfirmTenantReleaseRequest(tenant_id=tenant_id))

@@ -1,4 +1,4 @@
-"""Asking for subscriptions, one or many."""
+"""The use cases of SubscriptionService: create, get, renew and delete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,8 +20,8 @@ from services.ingest.errors import ProviderThrottled, PublicUrlUnset, Subscripti
 from services.ingest.store import subscriptions as store
 from services.ingest.store import tenants
 from services.ingest.store.connections import Pool, reading, transaction
+from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions import google
-from services.ingest.subscriptions.next_step import SubscriptionRow
 from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.reconciler import SubscriptionReconciler
 from services.meshkit.clock import Clock
@@ -34,47 +34,52 @@ MAX_LABELS = 100
 MAX_LABEL_CHARACTERS = 200
 BATCH_AT_ONCE = 8
 TRIES = 3
-"""A subscription that is being deleted is finished with, then made anew; somebody may delete that one too."""
-WAIT_FOR_TURN_SECONDS = 20.0
-TURN_POLL_SECONDS = 0.2
+"""A subscription that is being deleted is deleted first and then recreated, and the new one may be deleted too."""
+WAIT_FOR_LEASE_SECONDS = 20.0
+LEASE_POLL_SECONDS = 0.2
 ENDING = (SUBSCRIPTION_STATE_DELETING, SUBSCRIPTION_STATE_DELETED)
 
 
 class SubscriptionUseCases:
-    """Makes, renews and ends subscriptions that people ask about.
+    """Creates, renews and deletes subscriptions on request.
 
     Args:
         pool: Connections to PostgreSQL.
-        keeper: Does the steps.
-        tokens: Says who a tenant is, and whether it may be worked for.
+        reconciler: Executes the steps.
+        tokens: Identifies tenants, and refuses those that may not be processed.
         clock: The time.
         pushing: The providers that can reach this installation with pushes.
     """
 
     def __init__(
-        self, pool: Pool, keeper: SubscriptionReconciler, tokens: TokenBorrower, clock: Clock, pushing: frozenset[str]
+        self,
+        pool: Pool,
+        reconciler: SubscriptionReconciler,
+        tokens: TokenBorrower,
+        clock: Clock,
+        pushing: frozenset[str],
     ) -> None:
         self._pool = pool
-        self._keeper = keeper
+        self._reconciler = reconciler
         self._tokens = tokens
         self._clock = clock
         self._pushing = pushing
 
     async def create(self, request: CreateSubscriptionRequest, scope: store.Scope) -> SubscriptionRow:
-        """Makes one subscription at the provider. Safe to call again: the same folder or labels give the same one.
+        """Create one subscription at the provider. Safe to call again: the same folder or labels give the same one.
 
         Args:
-            request: What to watch.
+            request: The folder or labels to watch.
             scope: The tenants that the caller may see.
 
         Returns:
-            The subscription as it is then. It is pending when another process makes it just now.
+            The subscription after the step. It is pending when another process creates it at the moment.
 
         Raises:
-            FieldInvalid: The request makes no sense.
+            FieldInvalid: A field of the request is invalid.
             TenantNotFound: There is no such tenant in the scope.
-            PublicUrlUnset: Pushes are asked for and cannot arrive.
-            MeshError: What the provider or TokenVault answers. After a passing failure the row stays and is tried on.
+            PublicUrlUnset: Pushes are requested and cannot arrive.
+            MeshError: The error of the provider or TokenVault. After a passing failure the row stays and is retried.
         """
         tenant_id = check_id("tenant_id", request.tenant_id)
         if scope is not None and tenant_id not in scope:
@@ -82,29 +87,29 @@ class SubscriptionUseCases:
         _, tenant = await self._tokens.borrow(tenant_id)
         wanted = self._wanted(request, tenant)
         for _ in range(TRIES):
-            row = await self._made(wanted, tenant)
+            row = await self._create(wanted, tenant)
             if row.state != SUBSCRIPTION_STATE_DELETED:
                 return row
         raise Conflict
 
     async def renew(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
-        """Renews one now; one that the provider dropped is made anew. Safe to call again.
+        """Renew a subscription now; one that the provider lost is recreated. Safe to call again.
 
         Raises:
             SubscriptionNotFound: There is none in the scope, or it is being deleted.
-            MeshError: What the provider or TokenVault answers.
+            MeshError: The error of the provider or TokenVault.
         """
         row = await self.get(subscription_id, scope)
         if row.state in ENDING:
             raise SubscriptionNotFound.of(subscription_id)
         await self._tokens.borrow(row.tenant_id)
-        return await self._turn(subscription_id, is_done=lambda _: False)
+        return await self._step(subscription_id, is_done=lambda _: False)
 
     async def delete(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
-        """Ends one here and at the provider. What the provider cannot take now is tried on. Safe to call again.
+        """Delete a subscription here and at the provider. A failure at the provider is retried. Safe to call again.
 
         Returns:
-            The subscription as it is then: deleting while the provider does not take it, or another step is under way.
+            The subscription after the step: deleting while the provider fails, or while another step is running.
 
         Raises:
             SubscriptionNotFound: There is none in the scope.
@@ -114,12 +119,12 @@ class SubscriptionUseCases:
             is_there = await store.begin_deletion(connection, subscription_id, scope, self._clock.now())
         if not is_there:
             raise SubscriptionNotFound.of(subscription_id)
-        # Somebody may just be at work on the tenant; a failure is not ours to tell, it is tried on.
-        await self._as_soon_as_possible(lambda: self._keeper.process_quietly(subscription_id))
+        # Another process may hold a lease on the tenant. A failure is retried, so the caller is not told of it.
+        await self._as_soon_as_possible(lambda: self._reconciler.process_quietly(subscription_id))
         return await self.get(subscription_id, None)
 
     async def get(self, subscription_id: str, scope: store.Scope) -> SubscriptionRow:
-        """Reads one.
+        """Return a subscription.
 
         Raises:
             SubscriptionNotFound: There is none in the scope.
@@ -131,18 +136,18 @@ class SubscriptionUseCases:
             raise SubscriptionNotFound.of(subscription_id)
         return row
 
-    async def _made(self, wanted: store.Wanted, tenant: Tenant) -> SubscriptionRow:
-        """The living subscription for what is wanted. One that is being deleted is deleted first."""
+    async def _create(self, wanted: store.Wanted, tenant: Tenant) -> SubscriptionRow:
+        """Return the living subscription for a request. One that is being deleted is deleted first."""
         async with transaction(self._pool) as connection:
             # The provider may push before the tenant's change has been followed here.
             await tenants.ensure(connection, tenant)
             row, is_new = await store.insert(connection, wanted)
         try:
-            return await self._turn(row.subscription_id, is_done=_is_made)
+            return await self._step(row.subscription_id, is_done=_is_made)
         except FailedPrecondition:
-            # What a person has to mend first is not kept trying for somebody who was told no.
+            # A person has to fix this failure first. The caller has been refused, so a new row is not retried.
             if is_new:
-                # The tenant's new state may have put it forward: then a loop is at work on it.
+                # The tenant's new state may have made it due: then a loop may hold its lease.
                 await self._as_soon_as_possible(lambda: self._forget(row.subscription_id))
             raise
 
@@ -151,18 +156,18 @@ class SubscriptionUseCases:
             return await store.forget(connection, subscription_id, self._clock.now())
 
     async def _as_soon_as_possible(self, act: Callable[[], Awaitable[bool]]) -> None:
-        """Acts when nobody else works on the tenant; gives up when that takes too long."""
-        deadline = self._clock.monotonic() + WAIT_FOR_TURN_SECONDS
+        """Act as soon as no other process holds a lease on the tenant; give up when that takes too long."""
+        deadline = self._clock.monotonic() + WAIT_FOR_LEASE_SECONDS
         while not await act():
             if self._clock.monotonic() >= deadline:
                 return
-            await asyncio.sleep(TURN_POLL_SECONDS)
+            await asyncio.sleep(LEASE_POLL_SECONDS)
 
-    async def _turn(self, subscription_id: str, is_done: Callable[[SubscriptionRow], bool]) -> SubscriptionRow:
-        """Does the step as soon as nobody else works on the tenant; leaves it to the loop when that takes too long.
+    async def _step(self, subscription_id: str, is_done: Callable[[SubscriptionRow], bool]) -> SubscriptionRow:
+        """Execute the step as soon as no other process holds a lease on the tenant; leave it to the loop otherwise.
 
         Raises:
-            ProviderThrottled: The provider has asked for patience, and the time is not over.
+            ProviderThrottled: The provider has asked to wait, and the time is not over.
             MeshError: The step failed.
         """
 
@@ -170,13 +175,13 @@ class SubscriptionUseCases:
             found = await self.get(subscription_id, None)
             if is_done(found):
                 return True
-            self._require_patience(found)
-            return await self._keeper.work(subscription_id)
+            self._check_throttling(found)
+            return await self._reconciler.process(subscription_id)
 
         await self._as_soon_as_possible(act)
         return await self.get(subscription_id, None)
 
-    def _require_patience(self, row: SubscriptionRow) -> None:
+    def _check_throttling(self, row: SubscriptionRow) -> None:
         if row.failure_reason != ProviderThrottled.reason or row.renew_at is None:
             return
         left = row.renew_at - self._clock.now()
@@ -201,7 +206,7 @@ class SubscriptionUseCases:
         if asked == DELIVERY_MODE_UNSPECIFIED:
             return DELIVERY_MODE_PUSH if can_push else DELIVERY_MODE_POLL
         if asked not in (DELIVERY_MODE_PUSH, DELIVERY_MODE_POLL):
-            raise FieldInvalid.of("delivery_mode", "is not one of push and poll")
+            raise FieldInvalid.of("delivery_mode", "must be push or poll")
         if asked == DELIVERY_MODE_PUSH and not self._pushing:
             raise PublicUrlUnset(subject="MAILMESH_PUBLIC_URL", metadata={"setting": "MAILMESH_PUBLIC_URL"})
         return asked
@@ -217,7 +222,7 @@ def _folder(request: CreateSubscriptionRequest) -> str:
     if request.all_mail and request.folder_id:
         raise FieldInvalid.of("folder_id", "cannot be given together with all_mail")
     if len(request.folder_id) > MAX_FOLDER_CHARACTERS or not request.folder_id.isprintable():
-        raise FieldInvalid.of("folder_id", f"is not an id of at most {MAX_FOLDER_CHARACTERS} characters")
+        raise FieldInvalid.of("folder_id", f"must be an id of at most {MAX_FOLDER_CHARACTERS} characters")
     return "" if request.all_mail else request.folder_id or "inbox"
 
 
@@ -228,7 +233,9 @@ def _labels(request: CreateSubscriptionRequest) -> tuple[str, ...]:
         raise FieldInvalid.of("label_ids", "cannot be given together with all_mail")
     labels = tuple(sorted(set(request.label_ids)))
     if len(labels) > MAX_LABELS or any(not _is_label(label) for label in labels):
-        raise FieldInvalid.of("label_ids", f"are at most {MAX_LABELS} ids of at most {MAX_LABEL_CHARACTERS} characters")
+        raise FieldInvalid.of(
+            "label_ids", f"must be at most {MAX_LABELS} ids of at most {MAX_LABEL_CHARACTERS} characters"
+        )
     return () if request.all_mail else labels or ("INBOX",)
 
 
@@ -239,5 +246,5 @@ def _is_label(label: str) -> bool:
 def _change_types(asked: Sequence[str]) -> tuple[str, ...]:
     unknown = sorted(set(asked) - set(CHANGE_TYPES))
     if unknown:
-        raise FieldInvalid.of("change_types", f"are of {', '.join(CHANGE_TYPES)}")
+        raise FieldInvalid.of("change_types", f"must be of {', '.join(CHANGE_TYPES)}")
     return tuple(sorted(set(asked))) or CHANGE_TYPES

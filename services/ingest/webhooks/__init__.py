@@ -1,1 +1,1 @@
-"""What the providers push: bytes in, values out. No database and no network here."""
+"""Webhooks: what the providers push is parsed by provider, matched to subscriptions, and committed to the inbox."""

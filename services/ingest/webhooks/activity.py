@@ -1,39 +1,40 @@
-"""What is noted beside the webhooks and written now and then: when a subscription was last heard of, what was refused.
+"""Webhook activity: the last notification of each subscription, and refused notifications, written at intervals.
 
-None of it is worth a write per notification. A crash costs the last seconds of it.
+Neither is worth a write for each notification. A crash loses the activity of the last seconds.
 """
 
 from datetime import datetime
 
-from services.ingest.store.activity import SightingStore
+from services.ingest.store import activity
+from services.ingest.store.connections import Pool
 
 _MAX_NOTED = 100_000
 
 
 class WebhookActivity:
-    """Collects sightings and writes them in rounds.
+    """Collects webhook activity and writes it in rounds.
 
     Args:
-        store: Where they go.
+        pool: Connections to PostgreSQL.
     """
 
-    def __init__(self, store: SightingStore) -> None:
-        self._store = store
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._seen: dict[str, tuple[str, datetime]] = {}
         self._refused: dict[datetime, int] = {}
 
     def note(self, subscription_id: str, tenant_id: str, now: datetime) -> None:
-        """Notes that a subscription was heard of. Past 100,000 that wait, new ones are left out."""
+        """Note that a subscription sent a notification. Past 100,000 unwritten subscriptions, new ones are ignored."""
         if subscription_id in self._seen or len(self._seen) < _MAX_NOTED:
             self._seen[subscription_id] = (tenant_id, now)
 
-    def refuse(self, notifications: int, now: datetime) -> None:
-        """Notes that notifications were answered 503."""
+    def note_refused(self, notifications: int, now: datetime) -> None:
+        """Note that notifications were answered 503."""
         minute = now.replace(second=0, microsecond=0)
         self._refused[minute] = self._refused.get(minute, 0) + notifications
 
     async def flush(self) -> int:
-        """Writes what was noted since the last time. What cannot be written is kept for the next round.
+        """Write the activity since the last flush. A failed write is kept for the next round.
 
         Returns:
             Always 0: the next round can wait.
@@ -45,7 +46,7 @@ class WebhookActivity:
         refused, self._refused = self._refused, {}
         is_written = False
         try:
-            await self._store.write(seen, refused)
+            await activity.write(self._pool, seen, refused)
             is_written = True
         finally:
             if not is_written:

@@ -1,14 +1,15 @@
-"""Learns what the edge refused without asking us: webhooks over the rate, or while too many were under way.
+"""Counts the webhooks that the edge refused by itself: over the rate limit, or with too many requests in progress.
 
-The provider sends most of that again, but not for ever and not all of it. Envoy counts it; what has been added since
-the last look is noted beside our own refusals, and a rise of them has the mailboxes compared.
+The provider redelivers most of them, but neither for ever nor all. Envoy counts its refusals; their growth is stored
+beside our own refusals, and a rise makes the mailboxes reconcile.
 """
 
 import httpx
 
 from services.ingest.errors import EdgeUnavailable
 from services.ingest.metrics import REFUSED
-from services.ingest.store.refusals import EdgeRefusalStore
+from services.ingest.store import refusals
+from services.ingest.store.connections import Pool
 from services.meshkit.clock import Clock
 
 CALL_SECONDS = 2.0
@@ -18,40 +19,39 @@ COUNTERS = (
     "cluster.ingest.upstream_cx_none_healthy",
     "cluster.ingest.upstream_rq_timeout",
 )
-"""Of Envoy: the bucket of webhooks, too many under way, nobody well to send to, too late."""
+"""Envoy's counters: rate limit of webhooks, too many requests in progress, no healthy upstream, timeout."""
 _FILTER = "^(" + "|".join(name.replace(".", "[.]") for name in COUNTERS) + ")$"
 
 
 class EdgeRefusals:
-    """Reads the edge's counters and notes what was added.
+    """Reads the edge's counters and stores their growth.
 
     Args:
         http: A client without credentials: the admin interface is on loopback.
         admin_urls: Addresses of the admin interfaces of all processes of the edge.
-        store: Where it is noted. Several processes of ours that look at the same edge note it once.
+        pool: Connections to PostgreSQL. Several processes that read the same edge count its refusals once.
         clock: The time.
     """
 
-    def __init__(
-        self, http: httpx.AsyncClient, admin_urls: tuple[str, ...], store: EdgeRefusalStore, clock: Clock
-    ) -> None:
+    def __init__(self, http: httpx.AsyncClient, admin_urls: tuple[str, ...], pool: Pool, clock: Clock) -> None:
         self._http = http
         self._admin_urls = admin_urls
-        self._store = store
+        self._pool = pool
         self._clock = clock
 
     async def round(self) -> int:
-        """Looks at every edge. Safe to call again.
+        """Read the counters of every edge. Safe to call again.
 
         Returns:
             Always 0: the next round can wait.
 
         Raises:
-            EdgeUnavailable: An edge does not answer; what it refuses meanwhile is found at the next look.
+            EdgeUnavailable: An edge does not answer; the next round counts its refusals in the meantime.
             StoreUnavailable: PostgreSQL is away or too slow.
         """
         for url in self._admin_urls:
-            added = await self._store.note(url, await self._total(url), self._clock.now())
+            total = await self._total(url)
+            added = await refusals.note_edge_total(self._pool, url, total, self._clock.now())
             REFUSED.labels("edge").inc(added)
         return 0
 

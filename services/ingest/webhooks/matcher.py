@@ -1,20 +1,22 @@
-"""Finds whom a notification belongs to, and whether it is genuine.
+"""Finds the subscription or mailbox that a notification belongs to, and checks that it is genuine.
 
-What was looked up is remembered for a while. A miss or a mismatch reads the table before anything is dropped: a
-subscription may have been made or replaced a moment ago, by another process.
+Lookups are cached for a while. A miss or a mismatch reads the table before anything is dropped, because another process
+may have created or replaced the subscription a moment ago.
 """
 
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.ingest.store.matching import KnownMailbox, KnownSubscription, MatchingStore
+from services.ingest.store import matching
+from services.ingest.store.connections import Pool, reading
+from services.ingest.store.matching import KnownMailbox, KnownSubscription
 from services.ingest.webhooks.cache import BoundedCache
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What a Graph notification says of where it comes from.
+class GraphOrigin:
+    """The origin that a Graph notification states; unproven.
 
     Args:
         provider_subscription_id: Graph's id of the subscription.
@@ -29,80 +31,81 @@ class Matcher:
     """Matches notifications to subscriptions and mailboxes.
 
     Args:
-        store: Where they are.
-        entries: How many of each kind are remembered at most.
-        seconds: How long what is remembered is believed.
+        pool: Connections to PostgreSQL.
+        entries: The most cached subscriptions, and the most cached addresses.
+        seconds: How long a cached value is trusted.
     """
 
-    def __init__(self, store: MatchingStore, entries: int, seconds: float) -> None:
-        self._store = store
+    def __init__(self, pool: Pool, entries: int, seconds: float) -> None:
+        self._pool = pool
         self._subscriptions: BoundedCache[KnownSubscription] = BoundedCache(entries, seconds)
         self._mailboxes: BoundedCache[Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
 
     async def subscriptions(
-        self, claims: Iterable[Claim], our_subscription_id: str
-    ) -> Mapping[Claim, KnownSubscription | None]:
-        """Finds the subscription of each claim.
+        self, origins: Iterable[GraphOrigin], our_subscription_id: str
+    ) -> Mapping[GraphOrigin, KnownSubscription | None]:
+        """Find the subscription of each origin.
 
         Args:
-            claims: What the notifications of one POST say.
-            our_subscription_id: Our id from the address that the POST came to; empty when there was none.
+            origins: The origins of the notifications of one POST.
+            our_subscription_id: Our id from the URL that the POST came to; empty when there was none.
 
         Returns:
-            By claim the subscription that it proves to belong to, or None: unknown or forged.
+            By origin its proven subscription, or None when it is unknown or forged.
 
         Raises:
-            StoreUnavailable: It had to be looked up and could not.
+            StoreUnavailable: A lookup was necessary and failed.
         """
-        found = {claim: self._remembered(claim) for claim in set(claims)}
-        missing = [claim for claim, known in found.items() if known is None]
+        found = {origin: self._cached(origin) for origin in set(origins)}
+        missing = [origin for origin, known in found.items() if known is None]
         if missing:
             found |= await self._look_up(missing, our_subscription_id)
         return found
 
     async def mailboxes(self, address: str) -> Sequence[KnownMailbox]:
-        """Finds the mailboxes of an address; none when nobody has it.
+        """Find the mailboxes of an address; none when no tenant has it.
 
         Raises:
-            StoreUnavailable: It had to be looked up and could not.
+            StoreUnavailable: A lookup was necessary and failed.
         """
         known = self._mailboxes.get(address)
         if known is None or not any(mailbox.is_wanted for mailbox in known):
-            known = await self._store.mailboxes(address)
+            async with reading(self._pool) as connection:
+                known = await matching.find_mailboxes(connection, address)
             if known:
                 self._mailboxes.put(address, known)
         return known
 
     def forget_all(self) -> None:
-        """Forgets what is remembered, after tenants or subscriptions have changed."""
+        """Clear the cache, after tenants or subscriptions have changed."""
         self._subscriptions.forget_all()
         self._mailboxes.forget_all()
 
-    def _remembered(self, claim: Claim) -> KnownSubscription | None:
-        known = self._subscriptions.get(claim.provider_subscription_id)
-        return known if known is not None and known.is_wanted and _is_genuine(claim, known) else None
+    def _cached(self, origin: GraphOrigin) -> KnownSubscription | None:
+        known = self._subscriptions.get(origin.provider_subscription_id)
+        return known if known is not None and known.is_wanted and _is_genuine(origin, known) else None
 
     async def _look_up(
-        self, claims: Sequence[Claim], our_subscription_id: str
-    ) -> Mapping[Claim, KnownSubscription | None]:
+        self, origins: Sequence[GraphOrigin], our_subscription_id: str
+    ) -> Mapping[GraphOrigin, KnownSubscription | None]:
         ours = [our_subscription_id] if our_subscription_id else []
-        rows = await self._store.subscriptions({claim.provider_subscription_id for claim in claims}, ours)
+        provider_ids = {origin.provider_subscription_id for origin in origins}
+        async with reading(self._pool) as connection:
+            rows = await matching.find_subscriptions(connection, provider_ids, ours)
         for row in rows:
             if row.provider_subscription_id:
                 self._subscriptions.put(row.provider_subscription_id, row)
-        return {claim: _choose(claim, rows, our_subscription_id) for claim in claims}
+        return {origin: _choose(origin, rows, our_subscription_id) for origin in origins}
 
 
-def _choose(claim: Claim, rows: Sequence[KnownSubscription], our_subscription_id: str) -> KnownSubscription | None:
-    """The row under Graph's id, or under ours: the address tells it before the create call has returned."""
+def _choose(origin: GraphOrigin, rows: Sequence[KnownSubscription], our_id: str) -> KnownSubscription | None:
+    """Return the row of Graph's id, or of ours, which the URL contains before the create call has returned."""
     for row in rows:
-        is_meant = (
-            row.provider_subscription_id == claim.provider_subscription_id or row.subscription_id == our_subscription_id
-        )
-        if is_meant and _is_genuine(claim, row):
+        is_meant = row.provider_subscription_id == origin.provider_subscription_id or row.subscription_id == our_id
+        if is_meant and _is_genuine(origin, row):
             return row
     return None
 
 
-def _is_genuine(claim: Claim, known: KnownSubscription) -> bool:
-    return any(hmac.compare_digest(claim.client_state_digest, digest) for digest in known.digests)
+def _is_genuine(origin: GraphOrigin, known: KnownSubscription) -> bool:
+    return any(hmac.compare_digest(origin.client_state_digest, digest) for digest in known.digests)

@@ -1,21 +1,22 @@
-"""Takes what the providers push: parse, match, commit. What is worth keeping is on disk when a method returns."""
+"""Receives notifications: parses, matches and commits them; those worth keeping are on disk before the answer."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from mailmesh.ingest.v1.inbox_item_pb2 import MailboxChanged
-from services.ingest.inbox.writer import GroupWriter
 from services.ingest.metrics import NOTIFICATIONS, REFUSED
-from services.ingest.store.acceptance import ArrivalStore
-from services.ingest.store.items import Arrivals, Kind, NewItem, NewLifecycle
-from services.ingest.store.mail_content import pack
+from services.ingest.store import lifecycle, mail_content
+from services.ingest.store.connections import Pool
+from services.ingest.store.items import Kind, NewItem
+from services.ingest.store.lifecycle import NewLifecycle
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
 from services.ingest.webhooks.activity import WebhookActivity
-from services.ingest.webhooks.google import parse_push
-from services.ingest.webhooks.matcher import Claim, Matcher
+from services.ingest.webhooks.google import GmailPush, parse_push
+from services.ingest.webhooks.matcher import GraphOrigin, Matcher
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
 from services.ingest.webhooks.untrusted_json import UnreadableError
 from services.meshkit.clock import Clock
@@ -29,26 +30,47 @@ _GOOGLEWS: Final = "googlews"
 _KEY_BYTES: Final = 16
 
 
+class ItemWriter(Protocol):
+    """The writer of the inbox."""
+
+    def admit(self, count: int = 1) -> None:
+        """Raise Overloaded when the buffer has no room for so many notifications."""
+
+    async def write(self, items: Sequence[NewItem]) -> None:
+        """Return when the items are on disk."""
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """The notifications of one POST that are worth keeping."""
+
+    items: list[NewItem] = field(default_factory=list)
+    lifecycle: list[NewLifecycle] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.lifecycle)
+
+
 class Receiver:
-    """Gets notifications onto the disk.
+    """Commits notifications to the inbox.
 
     Args:
-        matcher: Knows whom they belong to.
+        matcher: Finds the subscriptions and mailboxes of notifications.
         writer: Commits items.
-        store: Commits lifecycle notifications.
-        sightings: Notes which subscriptions were heard of, and what was refused.
+        pool: Connections to PostgreSQL, for lifecycle notifications.
+        activity: Notes which subscriptions sent notifications, and refused notifications.
         clock: For `received_at`.
-        on_unknown_address: Called when a push names a mailbox that nobody has.
+        on_unknown_address: Called when a push names a mailbox that no tenant has.
         on_lifecycle: Called when lifecycle notifications are on disk.
-        seconds: What a commit may take.
+        seconds: The deadline of a commit.
     """
 
     def __init__(
         self,
         matcher: Matcher,
-        writer: GroupWriter,
-        store: ArrivalStore,
-        sightings: WebhookActivity,
+        writer: ItemWriter,
+        pool: Pool,
+        activity: WebhookActivity,
         clock: Clock,
         *,
         on_unknown_address: Callable[[], None],
@@ -57,134 +79,119 @@ class Receiver:
     ) -> None:
         self._matcher = matcher
         self._writer = writer
-        self._store = store
-        self._sightings = sightings
+        self._pool = pool
+        self._activity = activity
         self._clock = clock
         self._on_unknown_address = on_unknown_address
         self._on_lifecycle = on_lifecycle
         self._seconds = seconds
 
     async def graph(self, body: bytes, our_subscription_id: str) -> None:
-        """Takes a POST of Graph, change and lifecycle notifications in any mixture. Safe to call again.
+        """Receive a POST of Graph: change and lifecycle notifications in any mixture. Safe to call again.
 
-        What is unknown, forged or not understood is counted and dropped, and costs its neighbours nothing.
+        Unknown, forged and unreadable notifications are counted and dropped, without an effect on the others.
 
         Args:
             body: Untrusted bytes.
-            our_subscription_id: Our id from the address that the POST came to; may be empty or anything.
+            our_subscription_id: Our id from the URL that the POST came to; untrusted, may be empty.
 
         Raises:
-            Overloaded: There is no room.
-            StoreUnavailable: It could not be committed in time.
+            Overloaded: The buffer is full.
+            StoreUnavailable: The commit did not succeed in time.
         """
         try:
-            told = list(parse_notifications(body))
+            parsed = list(parse_notifications(body))
         except UnreadableError as exc:
             _count(_MS365, exc.cause)
             return
-        with self._refusals(len(told)):
-            await self._keep_graph(told, our_subscription_id)
+        with self._counting_refusals(len(parsed)):
+            await self._keep_graph(parsed, our_subscription_id)
 
     async def gmail(self, body: bytes, header_message_id: str) -> None:
-        """Takes a push about Gmail whose token is proven. Safe to call again.
+        """Receive a push about Gmail whose token is verified. Safe to call again.
 
         Args:
             body: Untrusted bytes.
             header_message_id: Pub/Sub's id of an unwrapped push; may be empty.
 
         Raises:
-            Overloaded: There is no room.
-            StoreUnavailable: It could not be committed in time.
+            Overloaded: The buffer is full.
+            StoreUnavailable: The commit did not succeed in time.
         """
         try:
             push = parse_push(body, header_message_id)
         except UnreadableError as exc:
             _count(_GOOGLEWS, exc.cause)
             return
-        with self._refusals(1):
+        with self._counting_refusals(1):
             self._writer.admit()
             mailboxes = await self._matcher.mailboxes(push.address)
             if not mailboxes:
                 _count(_GOOGLEWS, "unknown")
                 self._on_unknown_address()
                 return
-            await self._keep_push(push.history_id, push.message_id, mailboxes)
+            await self._keep_push(push, mailboxes)
 
     async def _keep_graph(
-        self, told: Sequence[GraphChange | GraphLifecycle | UnreadableError], our_subscription_id: str
+        self, parsed: Sequence[GraphChange | GraphLifecycle | UnreadableError], our_subscription_id: str
     ) -> None:
-        self._writer.admit(len(told))
-        claims = {
-            one: Claim(one.provider_subscription_id, one.client_state_digest)
-            for one in told
-            if not isinstance(one, UnreadableError)
+        self._writer.admit(len(parsed))
+        origins = {
+            notification: GraphOrigin(notification.provider_subscription_id, notification.client_state_digest)
+            for notification in parsed
+            if not isinstance(notification, UnreadableError)
         }
         ours = our_subscription_id.lower() if is_id(our_subscription_id) else ""
-        found = await self._matcher.subscriptions(claims.values(), ours) if claims else {}
-        arrivals = self._sorted(told, claims, found)
+        found = await self._matcher.subscriptions(origins.values(), ours) if origins else {}
+        arrivals = self._sort(parsed, origins, found)
         if arrivals.lifecycle:
-            await self._store.accept_lifecycle(arrivals.lifecycle, self._seconds)
+            await lifecycle.accept(self._pool, arrivals.lifecycle, self._seconds)
             self._on_lifecycle()
         await self._writer.write(arrivals.items)
         _count(_MS365, "kept", len(arrivals))
 
-    def _sorted(
+    def _sort(
         self,
-        told: Iterable[GraphChange | GraphLifecycle | UnreadableError],
-        claims: Mapping[GraphChange | GraphLifecycle, Claim],
-        found: Mapping[Claim, KnownSubscription | None],
-    ) -> Arrivals:
-        arrivals, now, correlation, parent = Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
-        for one in told:
-            if isinstance(one, UnreadableError):
-                _count(_MS365, one.cause)
+        parsed: Iterable[GraphChange | GraphLifecycle | UnreadableError],
+        origins: Mapping[GraphChange | GraphLifecycle, GraphOrigin],
+        found: Mapping[GraphOrigin, KnownSubscription | None],
+    ) -> _Arrivals:
+        arrivals, now, correlation, parent = _Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
+        for notification in parsed:
+            if isinstance(notification, UnreadableError):
+                _count(_MS365, notification.cause)
                 continue
-            known = found[claims[one]]
+            known = found[origins[notification]]
             if known is None or not known.is_wanted:
                 _count(_MS365, "unknown_or_forged" if known is None else "not_wanted")
                 continue
-            self._sightings.note(known.subscription_id, known.tenant_id, now)
-            if isinstance(one, GraphChange):
-                arrivals.items.append(_mail_item(one, known, now, correlation, parent))
+            self._activity.note(known.subscription_id, known.tenant_id, now)
+            if isinstance(notification, GraphChange):
+                arrivals.items.append(_mail_item(notification, known, now, correlation, parent))
             else:
-                arrivals.lifecycle.append(
-                    NewLifecycle(new_id(), known.subscription_id, known.tenant_id, one.event, now, correlation, parent)
-                )
+                ids = new_id(), known.subscription_id, known.tenant_id
+                arrivals.lifecycle.append(NewLifecycle(*ids, notification.event, now, correlation, parent))
         return arrivals
 
-    async def _keep_push(self, history_id: int, message_id: str, mailboxes: Sequence[KnownMailbox]) -> None:
+    async def _keep_push(self, push: GmailPush, mailboxes: Sequence[KnownMailbox]) -> None:
         now, correlation, parent = self._clock.now(), correlation_id() or new_id(), traceparent()
         wanted = [mailbox for mailbox in mailboxes if mailbox.is_wanted]
-        content = MailboxChanged(history_id=history_id, pubsub_message_id=message_id).SerializeToString()
-        items = [
-            NewItem(
-                item_id=new_id(),
-                tenant_id=mailbox.tenant_id,
-                kind=Kind.MAILBOX_CHANGED,
-                content=content,
-                received_at=now,
-                key=digest_key(mailbox.tenant_id, "history", str(history_id)),
-                other_key=digest_key(mailbox.tenant_id, "push", message_id) if message_id else None,
-                correlation_id=correlation,
-                traceparent=parent,
-            )
-            for mailbox in wanted
-        ]
+        items = [_push_item(push, mailbox.tenant_id, now, correlation, parent) for mailbox in wanted]
         for mailbox in wanted:
             for subscription_id in mailbox.subscription_ids:
-                self._sightings.note(subscription_id, mailbox.tenant_id, now)
+                self._activity.note(subscription_id, mailbox.tenant_id, now)
         await self._writer.write(items)
         _count(_GOOGLEWS, "kept" if items else "not_wanted")
 
-    def _refusals(self, notifications: int) -> "_Refusals":
-        return _Refusals(self._sightings, self._clock, notifications)
+    def _counting_refusals(self, notifications: int) -> "_RefusalCounter":
+        return _RefusalCounter(self._activity, self._clock, notifications)
 
 
-class _Refusals:
-    """Counts what is answered 503."""
+class _RefusalCounter:
+    """Counts notifications that are answered 503, because the block around them failed."""
 
-    def __init__(self, sightings: WebhookActivity, clock: Clock, notifications: int) -> None:
-        self._sightings = sightings
+    def __init__(self, activity: WebhookActivity, clock: Clock, notifications: int) -> None:
+        self._activity = activity
         self._clock = clock
         self._notifications = notifications
 
@@ -194,15 +201,15 @@ class _Refusals:
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
         if isinstance(failure, MeshError):
             REFUSED.labels(failure.metadata.get("bound", "store")).inc(self._notifications)
-            self._sightings.refuse(self._notifications, self._clock.now())
+            self._activity.note_refused(self._notifications, self._clock.now())
 
 
 def digest_key(tenant_id: str, *parts: str) -> str:
-    """Makes the key under which a repeat is known, as a UUID: what is the same has the same one.
+    """Return the key by which a repeat is recognized, as a UUID: equal parts have equal keys.
 
     Args:
-        tenant_id: Whose it is; nothing of one tenant is ever a repeat of another's.
-        parts: What makes it the same.
+        tenant_id: The tenant; an item of one tenant is never a repeat of another tenant's item.
+        parts: The properties that make two items equal.
     """
     digest = hashlib.blake2b(tenant_id.encode(), digest_size=_KEY_BYTES)
     for part in parts:
@@ -217,7 +224,9 @@ def _mail_item(change: GraphChange, known: KnownSubscription, now: datetime, cor
         item_id=new_id(),
         tenant_id=known.tenant_id,
         kind=Kind.MAIL,
-        content=pack(change, known.subscription_id),
+        content=mail_content.pack(
+            known.subscription_id, change.message_id, change.change_type, change.etag, change.content
+        ),
         received_at=now,
         key=digest_key(known.tenant_id, "mail", change.message_id, change.change_type, version),
         correlation_id=correlation,
@@ -225,9 +234,24 @@ def _mail_item(change: GraphChange, known: KnownSubscription, now: datetime, cor
     )
 
 
-_counted = lru_cache(maxsize=256)(NOTIFICATIONS.labels)
+def _push_item(push: GmailPush, tenant_id: str, now: datetime, correlation: str, parent: str) -> NewItem:
+    content = MailboxChanged(history_id=push.history_id, pubsub_message_id=push.message_id)
+    return NewItem(
+        item_id=new_id(),
+        tenant_id=tenant_id,
+        kind=Kind.MAILBOX_CHANGED,
+        content=content.SerializeToString(),
+        received_at=now,
+        key=digest_key(tenant_id, "history", str(push.history_id)),
+        other_key=digest_key(tenant_id, "push", push.message_id) if push.message_id else None,
+        correlation_id=correlation,
+        traceparent=parent,
+    )
+
+
+_labelled = lru_cache(maxsize=256)(NOTIFICATIONS.labels)
 
 
 def _count(provider: str, outcome: str, count: int = 1) -> None:
     if count:
-        _counted(provider, outcome).inc(count)
+        _labelled(provider, outcome).inc(count)

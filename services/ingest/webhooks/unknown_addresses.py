@@ -1,4 +1,4 @@
-"""Asks for a look at the tenants' addresses when a push names one that nobody has."""
+"""Asks TokenVault to refresh the tenants' addresses when a push names an unknown one."""
 
 from mailmesh.vault.v1.token_vault_service_pb2 import ReportTenantFaultRequest, TenantFault
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
@@ -9,7 +9,7 @@ _PAUSE_SECONDS = 30.0
 
 
 class UnknownAddressReporter:
-    """Tells TokenVault that an address is not known; however many pushes say so, twice a minute at most.
+    """Reports unknown addresses to TokenVault, at most twice a minute however many pushes name them.
 
     Args:
         stub: TokenVault.
@@ -19,15 +19,15 @@ class UnknownAddressReporter:
     def __init__(self, stub: TokenVaultServiceAsyncStub, clock: Clock) -> None:
         self._stub = stub
         self._clock = clock
-        self._is_wanted = False
+        self._is_due = False
         self._not_before = 0.0
 
-    def want(self) -> None:
-        """Wants a look. Never waits. Safe to call again."""
-        self._is_wanted = True
+    def note(self) -> None:
+        """Note an unknown address for the next round. Never waits. Safe to call again."""
+        self._is_due = True
 
-    async def ask(self) -> int:
-        """Asks if somebody wanted it. What cannot be asked now is asked in the next round.
+    async def round(self) -> int:
+        """Report if an unknown address was noted. After a failure the next round reports.
 
         Returns:
             Always 0: the next round can wait.
@@ -35,9 +35,9 @@ class UnknownAddressReporter:
         Raises:
             MeshError: TokenVault is away.
         """
-        if not self._is_wanted or self._clock.monotonic() < self._not_before:
+        if not self._is_due or self._clock.monotonic() < self._not_before:
             return 0
         fault = TenantFault.TENANT_FAULT_ADDRESS_UNKNOWN
         await self._stub.ReportTenantFault(ReportTenantFaultRequest(fault=fault), timeout=_CALL_SECONDS)
-        self._is_wanted, self._not_before = False, self._clock.monotonic() + _PAUSE_SECONDS
+        self._is_due, self._not_before = False, self._clock.monotonic() + _PAUSE_SECONDS
         return 0

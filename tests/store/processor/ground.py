@@ -18,11 +18,7 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
-from services.ingest.store.acceptance import accept_in
-from services.ingest.store.claims import ClaimStore
-from services.ingest.store.inbox_status import StatusStore
-from services.ingest.store.items import Kind, NewItem
-from services.ingest.store.leases import LeaseStore
+from services.ingest.store.items import Kind, NewItem, accept_in_transaction
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -165,7 +161,7 @@ class Ground:
         """Puts an item into the inbox, and wakes a worker if there is a Redis."""
         item = NewItem(new_id(), tenant.tenant_id, kind, content, datetime.now(UTC), new_id(), correlation_id=new_id())
         async with self.ingest.acquire() as connection, connection.transaction():
-            await accept_in(connection, [item])
+            await accept_in_transaction(connection, [item])
         if self.wakes is not None:
             self.wakes.wake(tenant.tenant_id)
         return item.item_id
@@ -285,7 +281,7 @@ async def standing(
         vault = Vault(control, gates)
         pool = await stack.enter_async_context(open_pool(Secret(ingest.url), "ingest", DatabaseLimits()))
         own = await stack.enter_async_context(open_pool(Secret(processor.url), "test", DatabaseLimits(4)))
-        inbox = GatedInbox(ClaimStore(pool, 5), LeaseStore(pool), StatusStore(pool), lambda _tenant: None)
+        inbox = GatedInbox(pool, 5, lambda _tenant: None)
         inbox.gates = gates
         ports = {}
         for name, servicer, add, module in (

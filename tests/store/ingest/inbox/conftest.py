@@ -9,11 +9,10 @@ import asyncpg
 import pytest
 
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
-from services.ingest.store.acceptance import Accepted, ArrivalStore
-from services.ingest.store.claims import ClaimRequest, ClaimStore
+from services.ingest.store import claims
+from services.ingest.store.claims import ClaimRequest
 from services.ingest.store.connections import DedicatedConnection, Pool
-from services.ingest.store.items import Kind, NewItem
-from services.ingest.store.leases import LeaseStore
+from services.ingest.store.items import Accepted, Kind, NewItem, accept_items
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -38,16 +37,13 @@ def make_item(tenant_id: str, **overrides: object) -> NewItem:
 
 @dataclass
 class Inbox:
-    """The stores of the inbox, and short ways to use them."""
+    """The connections of an inbox, and short ways to use them."""
 
     pool: Pool
     connection: DedicatedConnection
-    arrivals: ArrivalStore
-    claims: ClaimStore
-    leases: LeaseStore
 
     async def put(self, *items: NewItem) -> Accepted:
-        return await self.arrivals.accept_items(items, 5.0)
+        return await accept_items(self.connection, items, 5.0)
 
     async def put_new(self, tenant_id: str, count: int) -> list[str]:
         items = [make_item(tenant_id) for _ in range(count)]
@@ -57,7 +53,9 @@ class Inbox:
     async def claim(
         self, max_items: int = 100, max_tenants: int = 1, tenant_id: str = "", worker: str = "worker-1", **more: bool
     ) -> list[TenantLease]:
-        return await self.claims.claim(ClaimRequest(worker, max_items, max_tenants, 60, tenant_id, **more))
+        return await claims.claim(
+            self.pool, ClaimRequest(worker, max_items, max_tenants, 60, tenant_id, **more), DEATHS
+        )
 
     async def expire(self, tenant_id: str) -> None:
         """Lets a lease run out."""
@@ -76,8 +74,8 @@ async def inbox(ingest_database: TestDatabase) -> AsyncIterator[Inbox]:
         open_pool(Secret(ingest_database.url), "test writer", DatabaseLimits(connections=1)) as writer_pool,
     ):
         connection = DedicatedConnection(writer_pool)
-        yield Inbox(pool, connection, ArrivalStore(connection, pool), ClaimStore(pool, DEATHS), LeaseStore(pool))
-        await connection.drop()
+        yield Inbox(pool, connection)
+        await connection.aclose()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from services.ingest.errors import MailboxHeld
+from services.ingest.store import leases as lease_store
 from services.ingest.store.dead_letter_writer import Burial
 from tests.factories.ingest import add_tenant, add_watched
 from tests.store.ingest.inbox.conftest import DEATHS, Inbox, ids, make_item
@@ -38,7 +39,7 @@ async def test_what_arrives_under_a_lease_waits_for_its_end(inbox: Inbox, databa
     late = await inbox.put_new(tenant_id, 1)
 
     assert [] == await inbox.claim()
-    assert await inbox.leases.ack(tenant_id, lease.fence, ids(lease), is_kept=False)
+    assert await lease_store.ack(inbox.pool, tenant_id, lease.fence, ids(lease), is_kept=False)
     [again] = await inbox.claim()
     assert (late, lease.fence + 1) == (ids(again), again.fence)
 
@@ -65,7 +66,7 @@ async def test_a_mailbox_with_much_to_do_does_not_delay_the_others(inbox: Inbox,
     for _ in range(3):
         [lease] = await inbox.claim(max_items=2)
         turns.append(lease.tenant_id)
-        await inbox.leases.ack(lease.tenant_id, lease.fence, ids(lease), is_kept=False)
+        await lease_store.ack(inbox.pool, lease.tenant_id, lease.fence, ids(lease), is_kept=False)
 
     assert [busy, quiet, busy] == turns
 
@@ -92,9 +93,9 @@ async def test_an_expired_lease_returns_by_itself_and_counts_the_attempt(
     assert (put, 1) == (ids(first), first.items[0].attempts)
     assert (put, 2, first.fence + 1) == (ids(second), second.items[0].attempts, second.fence)
     with pytest.raises(MailboxHeld):
-        await inbox.leases.ack(tenant_id, first.fence, put, is_kept=False)
+        await lease_store.ack(inbox.pool, tenant_id, first.fence, put, is_kept=False)
     with pytest.raises(MailboxHeld):
-        await inbox.leases.extend(tenant_id, first.fence, 60)
+        await lease_store.extend(inbox.pool, tenant_id, first.fence, 60)
 
 
 async def test_an_item_whose_lease_expired_twice_is_given_out_alone(inbox: Inbox, database: asyncpg.Connection) -> None:
@@ -109,7 +110,7 @@ async def test_an_item_whose_lease_expired_twice_is_given_out_alone(inbox: Inbox
     for _ in range(3):
         [lease] = await inbox.claim()
         given.append(ids(lease))
-        await inbox.leases.ack(tenant_id, lease.fence, ids(lease), is_kept=False)
+        await lease_store.ack(inbox.pool, tenant_id, lease.fence, ids(lease), is_kept=False)
 
     assert [[old[0]], [old[1]], new] == given
 
@@ -150,7 +151,7 @@ async def test_an_idle_mailbox_can_be_held_and_let_go(inbox: Inbox, database: as
 
     assert ([], False) == (ids(lease), lease.has_more)
     assert [] == await inbox.claim()
-    assert await inbox.leases.ack(tenant_id, lease.fence, [], is_kept=False)
+    assert await lease_store.ack(inbox.pool, tenant_id, lease.fence, [], is_kept=False)
     [again] = await inbox.claim()
     assert put == ids(again)
 
@@ -171,7 +172,7 @@ async def test_an_extended_lease_lasts_longer(inbox: Inbox, database: asyncpg.Co
     await inbox.put_new(tenant_id, 1)
     [lease] = await inbox.claim()
 
-    until = await inbox.leases.extend(tenant_id, lease.fence, 600)
+    until = await lease_store.extend(inbox.pool, tenant_id, lease.fence, 600)
 
     assert 500 < until.timestamp() - lease.lease_expires_at.seconds < 700
 
@@ -182,7 +183,7 @@ async def test_a_repeat_is_known_for_as_long_as_its_key_and_makes_nothing(
     tenant_id = await add_tenant(database)
     put = await inbox.put_new(tenant_id, 1)
     [lease] = await inbox.claim()
-    await inbox.leases.ack(tenant_id, lease.fence, put, is_kept=False)
+    await lease_store.ack(inbox.pool, tenant_id, lease.fence, put, is_kept=False)
     key = await database.fetchval("SELECT key::text FROM ingest.item_keys")
 
     accepted = await inbox.put(make_item(tenant_id, key=key), make_item(tenant_id, other_key=key))
@@ -197,4 +198,4 @@ async def test_burying_needs_the_lease(inbox: Inbox, database: asyncpg.Connectio
     [lease] = await inbox.claim()
 
     with pytest.raises(MailboxHeld):
-        await inbox.leases.bury(tenant_id, lease.fence - 1, [Burial(put[0], "MESSAGE_FORBIDDEN", "")])
+        await lease_store.bury(inbox.pool, tenant_id, lease.fence - 1, [Burial(put[0], "MESSAGE_FORBIDDEN", "")])

@@ -8,16 +8,18 @@ import asyncpg
 import pytest
 
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
-from services.ingest.store.acceptance import ArrivalStore
-from services.ingest.store.claims import _OLDEST, ClaimRequest, ClaimStore
+from services.ingest.store import claims, reconciles
+from services.ingest.store import leases as lease_store
+from services.ingest.store.claims import _OLDEST, ClaimRequest
 from services.ingest.store.connections import DedicatedConnection
-from services.ingest.store.leases import ItemRelease, LeaseStore
+from services.ingest.store.items import accept_items
+from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
 from tests.factories.ingest import add_tenant
 from tests.programs.postgres import TestDatabase
-from tests.store.ingest.inbox.conftest import Inbox, ids, make_item
+from tests.store.ingest.inbox.conftest import DEATHS, Inbox, ids, make_item
 
 WRITERS = 3
 GROUPS = 60
@@ -57,8 +59,8 @@ async def work(inbox: Inbox, floor: Floor, name: str) -> None:
             floor.held.remove(lease.tenant_id)
             if given[1:]:
                 back = [ItemRelease(given[0], None, "", "", is_forgiven=True)]
-                await inbox.leases.release(lease.tenant_id, lease.fence, back)
-            await inbox.leases.ack(lease.tenant_id, lease.fence, given[1:] or given, is_kept=False)
+                await lease_store.release(inbox.pool, lease.tenant_id, lease.fence, back)
+            await lease_store.ack(inbox.pool, lease.tenant_id, lease.fence, given[1:] or given, is_kept=False)
         if not leases:
             await asyncio.sleep(0.002)
 
@@ -74,10 +76,7 @@ async def test_no_item_is_overlooked_and_none_is_worked_twice(
         open_pool(Secret(ingest_database.url), "workers") as pool,
     ):
         connections = [DedicatedConnection(writer_pool) for _ in range(WRITERS)]
-        inboxes = [
-            Inbox(pool, connection, ArrivalStore(connection, pool), ClaimStore(pool, 3), LeaseStore(pool))
-            for connection in connections
-        ]
+        inboxes = [Inbox(pool, connection) for connection in connections]
         workers = [asyncio.create_task(work(one, floor, f"worker-{number}")) for number, one in enumerate(inboxes)]
         written = await asyncio.gather(*(write(one, tenants, number) for number, one in enumerate(inboxes)))
         put = [item_id for items in written for item_id in items]
@@ -87,7 +86,7 @@ async def test_no_item_is_overlooked_and_none_is_worked_twice(
         floor.is_over.set()
         await asyncio.gather(*workers)
         for connection in connections:
-            await connection.drop()
+            await connection.aclose()
 
     assert sorted(put) == sorted(floor.worked)
     assert {1} == set(floor.worked.values())
@@ -103,17 +102,17 @@ async def test_the_same_keys_written_at_once_make_one_item_each(
         connections = [DedicatedConnection(writer_pool) for _ in range(4)]
 
         async def repeat(number: int) -> int:
-            store = ArrivalStore(connections[number], inbox.pool)
             order = keys if number % 2 else keys[::-1]
+            groups = [order[at : at + 30] for at in range(0, len(order), 30)]
             accepted = [
-                await store.accept_items([make_item(tenant_id, key=key) for tenant_id, key in order[at : at + 30]], 5)
-                for at in range(0, len(order), 30)
+                await accept_items(connections[number], [make_item(tenant_id, key=key) for tenant_id, key in group], 5)
+                for group in groups
             ]
             return sum(one.new_items for one in accepted)
 
         new = await asyncio.gather(*(repeat(number) for number in range(4)))
         for connection in connections:
-            await connection.drop()
+            await connection.aclose()
 
     assert len(keys) == sum(new)
     assert len(keys) == await database.fetchval("SELECT count(*) FROM ingest.items")
@@ -123,7 +122,7 @@ async def test_a_comparison_asked_for_by_many_at_once_is_one(inbox: Inbox, datab
     tenant_id = await add_tenant(database)
     wanted = ReconcileRequest(ReconcileReason.RECONCILE_REASON_MANUAL)
 
-    made = await asyncio.gather(*(inbox.leases.enqueue_reconcile(tenant_id, wanted) for _ in range(10)))
+    made = await asyncio.gather(*(reconciles.enqueue_for_tenant(inbox.pool, tenant_id, wanted) for _ in range(10)))
 
     assert 1 == len({one.item_id for one in made})
     assert 1 == sum(not one.was_waiting for one in made)
@@ -135,7 +134,7 @@ async def test_writing_is_not_hindered_by_whoever_holds_a_mailbox(inbox: Inbox, 
     async with database.transaction():
         await database.execute("SELECT 1 FROM ingest.mailboxes WHERE tenant_id = $1 FOR NO KEY UPDATE", tenant_id)
 
-        accepted = await inbox.arrivals.accept_items([make_item(tenant_id)], 20.0)
+        accepted = await accept_items(inbox.connection, [make_item(tenant_id)], 20.0)
 
     assert 1 == accepted.new_items
 
@@ -174,5 +173,5 @@ async def test_a_claim_reads_as_little_from_a_full_inbox_as_from_an_empty_one(
 
     buffers = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     assert buffers < 400
-    [lease] = await inbox.claims.claim(ClaimRequest("worker-1", 100, 1, 60))
+    [lease] = await claims.claim(inbox.pool, ClaimRequest("worker-1", 100, 1, 60), DEATHS)
     assert 100 == len(lease.items)

@@ -10,9 +10,8 @@ import pytest
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.settings import IngestSettings
+from services.ingest.store import leases as lease_store
 from services.ingest.store.dead_letter_writer import Burial
-from services.ingest.store.tenants import TenantStore
-from services.ingest.store.upkeep import UpkeepStore
 from services.meshkit.clock import ManualClock
 from services.meshkit.settings import load
 from tests.factories.ingest import add_tenant, add_watched
@@ -27,7 +26,7 @@ def clock() -> ManualClock:
 def make_upkeep(inbox: Inbox, clock: ManualClock, **overrides: Any) -> Upkeep:
     values = {"database_url": "postgresql://x/y", "tls_cert": "c", "tls_key": "k", "tls_ca": "a"}
     settings = load(IngestSettings, **(values | overrides))
-    return Upkeep(settings, UpkeepStore(inbox.pool), TenantStore(inbox.pool), inbox.leases, clock)
+    return Upkeep(settings, inbox.pool, clock)
 
 
 async def partitions(database: asyncpg.Connection) -> list[str]:
@@ -66,7 +65,7 @@ async def test_what_the_default_partition_took_moves_into_the_one_that_is_made_l
     tenant_id = await add_tenant(database)
     put = await inbox.put_new(tenant_id, 3)
     [lease] = await inbox.claim()
-    await inbox.leases.ack(tenant_id, lease.fence, put, is_kept=False)
+    await lease_store.ack(inbox.pool, tenant_id, lease.fence, put, is_kept=False)
     assert 3 == await database.fetchval("SELECT count(*) FROM ingest.worked_items_default")
 
     await make_upkeep(inbox, clock).keep_partitions()
@@ -83,8 +82,8 @@ async def test_only_what_is_worked_and_old_goes(inbox: Inbox, database: asyncpg.
         await inbox.put_new(tenant_id, 1)
     # The third stays leased, the fourth is never given out.
     done, dead, _ = [await inbox.claim(tenant_id=tenant_id) for tenant_id in tenants[:3]]
-    await inbox.leases.ack(tenants[0], done[0].fence, ids(done[0]), is_kept=False)
-    await inbox.leases.bury(tenants[1], dead[0].fence, [Burial(ids(dead[0])[0], "MESSAGE_FORBIDDEN", "")])
+    await lease_store.ack(inbox.pool, tenants[0], done[0].fence, ids(done[0]), is_kept=False)
+    await lease_store.bury(inbox.pool, tenants[1], dead[0].fence, [Burial(ids(dead[0])[0], "MESSAGE_FORBIDDEN", "")])
     await database.execute("UPDATE ingest.items SET received_at = now() - interval '400 days'")
     await database.execute("UPDATE ingest.dead_letters SET buried_at = now() - interval '400 days'")
 
@@ -103,7 +102,7 @@ async def test_a_retried_dead_letter_goes_when_it_is_old(
     tenant_id = await add_tenant(database)
     await inbox.put_new(tenant_id, 1)
     [lease] = await inbox.claim()
-    await inbox.leases.bury(tenant_id, lease.fence, [Burial(ids(lease)[0], "MESSAGE_FORBIDDEN", "")])
+    await lease_store.bury(inbox.pool, tenant_id, lease.fence, [Burial(ids(lease)[0], "MESSAGE_FORBIDDEN", "")])
     await database.execute("UPDATE ingest.dead_letters SET retried_at = now() - interval '31 days'")
 
     await make_upkeep(inbox, clock).round()

@@ -7,6 +7,8 @@ import pytest
 
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.errors import MailboxHeld, TenantDisconnected, TenantNotFound
+from services.ingest.store import leases as lease_store
+from services.ingest.store import reconciles
 from services.ingest.store.dead_letter_writer import Burial
 from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest
@@ -29,7 +31,7 @@ async def test_acknowledging_again_is_no_mistake(inbox: Inbox, database: asyncpg
     [lease] = await inbox.claim()
 
     for _ in range(2):
-        assert not await inbox.leases.ack(tenant_id, lease.fence, put, is_kept=False)
+        assert not await lease_store.ack(inbox.pool, tenant_id, lease.fence, put, is_kept=False)
 
     assert 2 == await database.fetchval("SELECT count(*) FROM ingest.worked_items WHERE outcome = 'done'")
     assert 0 == await database.fetchval("SELECT count(*) FROM ingest.items")
@@ -40,10 +42,10 @@ async def test_a_kept_lease_goes_on_for_the_rest(inbox: Inbox, database: asyncpg
     put = await inbox.put_new(tenant_id, 3)
     [lease] = await inbox.claim()
 
-    await inbox.leases.ack(tenant_id, lease.fence, put[:1], is_kept=True)
+    await lease_store.ack(inbox.pool, tenant_id, lease.fence, put[:1], is_kept=True)
 
     assert [] == await inbox.claim()
-    assert not await inbox.leases.ack(tenant_id, lease.fence, put[1:], is_kept=False)
+    assert not await lease_store.ack(inbox.pool, tenant_id, lease.fence, put[1:], is_kept=False)
 
 
 async def test_what_was_not_settled_when_a_lease_is_ended_is_due_again(
@@ -53,7 +55,7 @@ async def test_what_was_not_settled_when_a_lease_is_ended_is_due_again(
     put = await inbox.put_new(tenant_id, 3)
     [lease] = await inbox.claim()
 
-    assert await inbox.leases.ack(tenant_id, lease.fence, put[:1], is_kept=False)
+    assert await lease_store.ack(inbox.pool, tenant_id, lease.fence, put[:1], is_kept=False)
 
     [again] = await inbox.claim()
     assert (put[1:], 2) == (ids(again), again.items[0].attempts)
@@ -65,7 +67,7 @@ async def test_items_of_others_are_not_acknowledged(inbox: Inbox, database: asyn
     theirs = await inbox.put_new(other, 1)
     [lease] = await inbox.claim(tenant_id=one)
 
-    await inbox.leases.ack(one, lease.fence, [*theirs, new_id()], is_kept=True)
+    await lease_store.ack(inbox.pool, one, lease.fence, [*theirs, new_id()], is_kept=True)
 
     [untouched] = await inbox.claim(tenant_id=other)
     assert theirs == ids(untouched)
@@ -76,7 +78,7 @@ async def test_an_item_given_back_comes_again_at_its_time(inbox: Inbox, database
     put = await inbox.put_new(tenant_id, 2)
     [lease] = await inbox.claim()
 
-    assert not await inbox.leases.release(tenant_id, lease.fence, [back(put[0], 3), back(put[1], 3600)])
+    assert not await lease_store.release(inbox.pool, tenant_id, lease.fence, [back(put[0], 3), back(put[1], 3600)])
     assert [] == await inbox.claim()
 
     async def is_given_again() -> bool:
@@ -90,7 +92,7 @@ async def test_nothing_waits_behind_an_item_that_was_given_back(inbox: Inbox, da
     tenant_id = await add_tenant(database)
     put = await inbox.put_new(tenant_id, 1)
     [lease] = await inbox.claim()
-    await inbox.leases.release(tenant_id, lease.fence, [back(put[0], 3600)])
+    await lease_store.release(inbox.pool, tenant_id, lease.fence, [back(put[0], 3600)])
 
     new = await inbox.put_new(tenant_id, 1)
 
@@ -103,7 +105,7 @@ async def test_an_attempt_can_be_forgiven(inbox: Inbox, database: asyncpg.Connec
     put = await inbox.put_new(tenant_id, 2)
     [lease] = await inbox.claim()
 
-    assert await inbox.leases.release(tenant_id, lease.fence, [back(put[0]), back(put[1], is_forgiven=True)])
+    assert await lease_store.release(inbox.pool, tenant_id, lease.fence, [back(put[0]), back(put[1], is_forgiven=True)])
 
     [again] = await inbox.claim()
     assert [2, 1] == [item.attempts for item in again.items]
@@ -115,8 +117,8 @@ async def test_a_buried_item_leaves_a_gap_that_a_comparison_closes(inbox: Inbox,
     [lease] = await inbox.claim()
     burials = [Burial(put[1], "MESSAGE_FORBIDDEN", "No."), Burial(put[0], "MESSAGE_UNREADABLE", "What?")]
 
-    made, is_due = await inbox.leases.bury(tenant_id, lease.fence, burials)
-    again, _ = await inbox.leases.bury(tenant_id, lease.fence, burials)
+    made, is_due = await lease_store.bury(inbox.pool, tenant_id, lease.fence, burials)
+    again, _ = await lease_store.bury(inbox.pool, tenant_id, lease.fence, burials)
 
     assert (made, True) == (again, is_due)
     named = await database.fetch("SELECT dead_letter_id::text AS id, reason FROM ingest.dead_letters")
@@ -125,16 +127,16 @@ async def test_a_buried_item_leaves_a_gap_that_a_comparison_closes(inbox: Inbox,
     [compare] = await inbox.claim()
     [item] = compare.items
     assert ReconcileReason.RECONCILE_REASON_GAP == item.reconcile.reason
-    await inbox.leases.ack(tenant_id, compare.fence, [item.item_id], is_kept=False)
+    await lease_store.ack(inbox.pool, tenant_id, compare.fence, [item.item_id], is_kept=False)
     assert await database.fetchval("SELECT gap_since FROM ingest.mailboxes") is None
 
 
 async def test_a_comparison_that_is_buried_is_tried_again_later(inbox: Inbox, database: asyncpg.Connection) -> None:
     tenant_id = await add_tenant(database)
-    await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
+    await reconciles.enqueue_for_tenant(inbox.pool, tenant_id, ReconcileRequest(MANUAL))
     [lease] = await inbox.claim()
 
-    await inbox.leases.bury(tenant_id, lease.fence, [Burial(ids(lease)[0], "MAILBOX_UNAVAILABLE", "No.")])
+    await lease_store.bury(inbox.pool, tenant_id, lease.fence, [Burial(ids(lease)[0], "MAILBOX_UNAVAILABLE", "No.")])
 
     assert [] == await inbox.claim()
     assert 1 == await database.fetchval(
@@ -148,7 +150,7 @@ async def test_only_what_is_held_can_be_buried(inbox: Inbox, database: asyncpg.C
     [lease] = await inbox.claim()
 
     with pytest.raises(FieldInvalid):
-        await inbox.leases.bury(tenant_id, lease.fence, [Burial(new_id(), "MESSAGE_FORBIDDEN", "")])
+        await lease_store.bury(inbox.pool, tenant_id, lease.fence, [Burial(new_id(), "MESSAGE_FORBIDDEN", "")])
 
 
 async def test_a_history_keeps_the_last_twenty_attempts(inbox: Inbox, database: asyncpg.Connection) -> None:
@@ -156,7 +158,7 @@ async def test_a_history_keeps_the_last_twenty_attempts(inbox: Inbox, database: 
     [item_id] = await inbox.put_new(tenant_id, 1)
     for _ in range(22):
         [lease] = await inbox.claim()
-        await inbox.leases.release(tenant_id, lease.fence, [back(item_id)])
+        await lease_store.release(inbox.pool, tenant_id, lease.fence, [back(item_id)])
 
     assert 20 == await database.fetchval("SELECT jsonb_array_length(history) FROM ingest.items")
     assert 22 == await database.fetchval("SELECT attempts FROM ingest.items")
@@ -166,8 +168,8 @@ async def test_a_comparison_that_waits_is_not_doubled(inbox: Inbox, database: as
     tenant_id = await add_tenant(database)
     late = ReconcileRequest(MANUAL, delay=timedelta(hours=1))
 
-    first = await inbox.leases.enqueue_reconcile(tenant_id, late)
-    second = await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
+    first = await reconciles.enqueue_for_tenant(inbox.pool, tenant_id, late)
+    second = await reconciles.enqueue_for_tenant(inbox.pool, tenant_id, ReconcileRequest(MANUAL))
 
     assert (False, False, True, True) == (first.was_waiting, first.is_due, second.was_waiting, second.is_due)
     assert first.item_id == second.item_id
@@ -179,13 +181,13 @@ async def test_a_comparison_that_is_being_made_does_not_count_as_waiting(
     inbox: Inbox, database: asyncpg.Connection
 ) -> None:
     tenant_id = await add_tenant(database)
-    await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
+    await reconciles.enqueue_for_tenant(inbox.pool, tenant_id, ReconcileRequest(MANUAL))
     [lease] = await inbox.claim()
 
-    enqueued = await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL))
+    enqueued = await reconciles.enqueue_for_tenant(inbox.pool, tenant_id, ReconcileRequest(MANUAL))
 
     assert not enqueued.was_waiting
-    await inbox.leases.ack(tenant_id, lease.fence, ids(lease), is_kept=False)
+    await lease_store.ack(inbox.pool, tenant_id, lease.fence, ids(lease), is_kept=False)
     [again] = await inbox.claim()
     assert [enqueued.item_id] == ids(again)
 
@@ -194,7 +196,9 @@ async def test_a_waiting_comparison_is_widened(inbox: Inbox, database: asyncpg.C
     tenant_id = await add_tenant(database)
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     for hours in (1, 3, 2):
-        await inbox.leases.enqueue_reconcile(tenant_id, ReconcileRequest(MANUAL, since=now - timedelta(hours=hours)))
+        await reconciles.enqueue_for_tenant(
+            inbox.pool, tenant_id, ReconcileRequest(MANUAL, since=now - timedelta(hours=hours))
+        )
 
     [lease] = await inbox.claim()
 
@@ -205,9 +209,9 @@ async def test_no_comparison_is_made_of_nobody(inbox: Inbox, database: asyncpg.C
     gone = await add_tenant(database, status="disconnected")
 
     with pytest.raises(TenantDisconnected):
-        await inbox.leases.enqueue_reconcile(gone, ReconcileRequest(MANUAL))
+        await reconciles.enqueue_for_tenant(inbox.pool, gone, ReconcileRequest(MANUAL))
     with pytest.raises(TenantNotFound):
-        await inbox.leases.enqueue_reconcile(new_id(), ReconcileRequest(MANUAL))
+        await reconciles.enqueue_for_tenant(inbox.pool, new_id(), ReconcileRequest(MANUAL))
 
 
 async def test_nothing_is_settled_with_a_stale_fence(inbox: Inbox, database: asyncpg.Connection) -> None:
@@ -218,10 +222,10 @@ async def test_nothing_is_settled_with_a_stale_fence(inbox: Inbox, database: asy
     [other] = await inbox.claim(worker="worker-2")
 
     for settle in (
-        inbox.leases.ack(tenant_id, lease.fence, put, is_kept=False),
-        inbox.leases.release(tenant_id, lease.fence, [back(put[0])]),
-        inbox.leases.bury(tenant_id, lease.fence, [Burial(put[0], "UNEXPECTED", "")]),
-        inbox.leases.extend(tenant_id, lease.fence, 60),
+        lease_store.ack(inbox.pool, tenant_id, lease.fence, put, is_kept=False),
+        lease_store.release(inbox.pool, tenant_id, lease.fence, [back(put[0])]),
+        lease_store.bury(inbox.pool, tenant_id, lease.fence, [Burial(put[0], "UNEXPECTED", "")]),
+        lease_store.extend(inbox.pool, tenant_id, lease.fence, 60),
     ):
         with pytest.raises(MailboxHeld) as caught:
             await settle

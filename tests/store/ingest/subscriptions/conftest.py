@@ -12,8 +12,10 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.vault.v1 import tenant_pb2
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store import subscriptions
-from services.ingest.store.connections import Pool, reading, transaction
-from services.ingest.subscriptions.next_step import FIRST_STEP, ProviderSubscription, SubscriptionRow
+from services.ingest.store.connections import Connection, Pool, reading, transaction
+from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
+from services.ingest.store.subscriptions import FIRST_STEP
+from services.ingest.subscriptions.schedule import renewal_time
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -21,6 +23,14 @@ from tests.programs.postgres import TestDatabase
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 WEEK = timedelta(days=7)
+
+
+async def record_active(
+    connection: Connection, row: SubscriptionRow, made: ProviderSubscription, now: datetime, *, is_new: bool
+) -> bool:
+    """Store that the provider made or renewed it, to be renewed when a step would."""
+    renew_at = renewal_time(row.provider, now, made.expires_at)
+    return await leases.record_active(connection, row, made, now, renew_at=renew_at, is_new=is_new)
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Ground:
         assert held is not None
         made = ProviderSubscription(f"provider-{row.subscription_id}", at + WEEK, history_id)
         async with transaction(self.pool) as connection:
-            assert await leases.made(connection, held, made, at, is_new=True)
+            assert await record_active(connection, held, made, at, is_new=True)
         return await self.read(row)
 
     async def read(self, row: SubscriptionRow) -> SubscriptionRow:

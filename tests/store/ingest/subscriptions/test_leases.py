@@ -8,9 +8,10 @@ import pytest
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store.connections import transaction
-from services.ingest.subscriptions.next_step import FIRST_STEP, ProviderSubscription
+from services.ingest.store.subscription_rows import ProviderSubscription
+from services.ingest.store.subscriptions import FIRST_STEP
 from services.meshkit.ids import new_id
-from tests.store.ingest.subscriptions.conftest import NOW, WEEK, Ground
+from tests.store.ingest.subscriptions.conftest import NOW, WEEK, Ground, record_active
 
 AFTER_LEASE = NOW + timedelta(seconds=leases.LEASE_SECONDS + 1)
 MADE = ProviderSubscription("provider-1", NOW + WEEK)
@@ -55,13 +56,15 @@ async def test_whoever_lost_his_lease_stores_nothing(ground: Ground) -> None:
     assert held is not None
 
     async with transaction(ground.pool) as connection:
-        assert not await leases.made(connection, late, MADE, NOW, is_new=True)
+        assert not await record_active(connection, late, MADE, NOW, is_new=True)
         assert not await leases.put_client_state(connection, late, b"digest")
-        assert not await leases.failed(connection, late, reason="X", detail="", retry_at=NOW)
-        assert not await leases.put_away(connection, late, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
+        assert not await leases.record_failure(connection, late, reason="X", detail="", retry_at=NOW)
+        assert not await leases.record_ended(
+            connection, late, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False
+        )
     assert pb.SUBSCRIPTION_STATE_PENDING == (await ground.read(row)).state
     async with transaction(ground.pool) as connection:
-        assert await leases.made(connection, held, MADE, NOW, is_new=True)
+        assert await record_active(connection, held, MADE, NOW, is_new=True)
     assert pb.SUBSCRIPTION_STATE_ACTIVE == (await ground.read(row)).state
 
 
@@ -70,7 +73,7 @@ async def test_a_lease_that_is_given_back_leaves_it_due(ground: Ground) -> None:
     held = await ground.lease(row)
     assert held is not None
     async with transaction(ground.pool) as connection:
-        await leases.give_back(connection, held)
+        await leases.release(connection, held)
 
     assert [row.subscription_id] == await ground.due()
 
@@ -117,7 +120,7 @@ async def test_what_is_made_is_due_at_about_half_of_its_life_and_a_failure_at_it
     assert held is not None
     retry_at = NOW + timedelta(seconds=15)
     async with transaction(ground.pool) as connection:
-        await leases.failed(connection, held, reason="PROVIDER_UNAVAILABLE", detail="No.", retry_at=retry_at)
+        await leases.record_failure(connection, held, reason="PROVIDER_UNAVAILABLE", detail="No.", retry_at=retry_at)
     failing = await ground.read(made)
     assert (pb.SUBSCRIPTION_STATE_FAILING, 1, retry_at) == (failing.state, failing.failures, failing.renew_at)
     assert failing.provider_subscription_id == made.provider_subscription_id
@@ -130,13 +133,13 @@ async def test_a_renewal_forgets_the_secret_before_and_a_new_make_keeps_it(groun
         assert held is not None
         async with transaction(ground.pool) as connection:
             await leases.put_client_state(connection, held, digest)
-            await leases.made(connection, held, MADE, NOW, is_new=True)
+            await record_active(connection, held, MADE, NOW, is_new=True)
     assert (b"second", b"first") == await _digests(ground, row.subscription_id)
 
     held = await ground.lease(row)
     assert held is not None
     async with transaction(ground.pool) as connection:
-        await leases.made(connection, held, MADE, NOW, is_new=False)
+        await record_active(connection, held, MADE, NOW, is_new=False)
     assert (b"second", None) == await _digests(ground, row.subscription_id)
 
 
@@ -150,12 +153,12 @@ async def test_a_deletion_that_comes_while_a_step_is_under_way_is_not_lost(groun
 
     async with transaction(ground.pool) as connection:
         if ending == "made":
-            assert await leases.made(connection, held, MADE, NOW, is_new=True)
+            assert await record_active(connection, held, MADE, NOW, is_new=True)
         elif ending == "failed":
-            assert await leases.failed(connection, held, reason="X", detail="", retry_at=NOW + WEEK)
+            assert await leases.record_failure(connection, held, reason="X", detail="", retry_at=NOW + WEEK)
         else:
             state = pb.SUBSCRIPTION_STATE_SUSPENDED
-            assert await leases.put_away(connection, held, state=state, is_at_provider=True)
+            assert await leases.record_ended(connection, held, state=state, is_at_provider=True)
 
     after = await ground.read(row)
     assert (pb.SUBSCRIPTION_STATE_DELETING, asked_at) == (after.state, after.renew_at)
@@ -169,7 +172,7 @@ async def test_a_tenants_change_that_comes_while_a_step_is_under_way_is_not_lost
     await ground.change_tenant(row.tenant_id, 2)
     changed_at = (await ground.read(row)).renew_at
     async with transaction(ground.pool) as connection:
-        await leases.made(connection, held, MADE, NOW, is_new=True)
+        await record_active(connection, held, MADE, NOW, is_new=True)
 
     after = await ground.read(row)
     assert after.renew_at == changed_at
@@ -201,7 +204,7 @@ async def test_a_watch_made_again_does_not_put_off_what_is_due_for_a_reason_of_i
     due_at = (await ground.read(inbox)).renew_at
     async with transaction(ground.pool) as connection:
         later = NOW + timedelta(days=3650)
-        await leases.made(connection, held, ProviderSubscription("", later + WEEK, 120), later, is_new=True)
+        await record_active(connection, held, ProviderSubscription("", later + WEEK, 120), later, is_new=True)
 
     assert due_at == (await ground.read(inbox)).renew_at
 
@@ -215,7 +218,7 @@ async def test_the_watch_is_the_union_of_what_is_watched_but_for_what_ends_or_is
         held = await ground.lease(rows[label])
         assert held is not None
         async with transaction(ground.pool) as connection:
-            await leases.failed(connection, held, reason=reason, detail="", retry_at=NOW)
+            await leases.record_failure(connection, held, reason=reason, detail="", retry_at=NOW)
 
     async with transaction(ground.pool) as connection:
         others = await leases.watched_labels(connection, tenant_id, rows["A"].subscription_id)

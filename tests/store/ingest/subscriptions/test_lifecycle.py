@@ -6,9 +6,8 @@ from datetime import timedelta
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED, Reconcile
 from services.ingest.store.connections import reading
-from services.ingest.subscriptions.inbox_items import InboxWriter
+from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions.lifecycle import MISSED_DEBOUNCE, LifecycleWorker
-from services.ingest.subscriptions.next_step import SubscriptionRow
 from services.meshkit.clock import ManualClock
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
@@ -19,13 +18,13 @@ class Worker:
     """A worker of lifecycle notifications, and how often it said that something is due."""
 
     def __init__(self, ground: Ground, clock: ManualClock, wakes: WakeQueue) -> None:
-        self.nudges = 0
+        self.wakes = 0
         self._ground = ground
         self._clock = clock
-        self.worker = LifecycleWorker(ground.pool, InboxWriter(wakes), clock, self._nudged)
+        self.worker = LifecycleWorker(ground.pool, clock, wakes.wake, self._wake)
 
-    def _nudged(self) -> None:
-        self.nudges += 1
+    def _wake(self) -> None:
+        self.wakes += 1
 
     async def tell(self, row: SubscriptionRow, event: str) -> None:
         """Puts a notification on the disk, as receiving it does."""
@@ -50,7 +49,7 @@ async def test_a_renewal_that_is_asked_for_becomes_due_with_a_comparison(ground:
         told = Worker(ground, clock, wakes)
         row = await ground.make(await ground.add(at=clock.now()), at=clock.now())
         await told.tell(row, "reauthorizationRequired")
-        assert (1, 1) == (await told.worker.round(), told.nudges)
+        assert (1, 1) == (await told.worker.round(), told.wakes)
 
         due = await ground.read(row)
         assert (clock.now(), RECONCILE_REASON_MISSED) == (due.renew_at, due.reconcile_reason)

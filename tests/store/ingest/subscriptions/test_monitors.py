@@ -6,9 +6,8 @@ from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_SILENCE, Reconcil
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmTenantReleaseRequest, TenantChange
 from services.ingest.errors import ProviderUnavailable
+from services.ingest.store import tenants
 from services.ingest.store.connections import reading
-from services.ingest.store.tenants import TenantStore
-from services.ingest.subscriptions.inbox_items import InboxWriter
 from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonitor, SilenceMonitor, SubscriptionGauges
 from services.ingest.subscriptions.token_vault import ReleaseConfirmer
 from services.meshkit.clock import ManualClock
@@ -24,7 +23,7 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
     for folder in ("inbox", "archive"):
         await ground.make(await ground.add(tenant_id, folder_id=folder, at=clock.now()), at=clock.now())
     async with WakeQueue.open(None, "processor") as wakes:
-        watch = SilenceMonitor(ground.pool, InboxWriter(wakes), QUIET, clock)
+        watch = SilenceMonitor(ground.pool, QUIET, clock, wakes.wake)
         async with reading(ground.pool) as connection:
             await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", clock.now())
         assert 0 == await watch.round()
@@ -41,13 +40,13 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
 async def test_what_pushes_to_an_older_address_is_due_once_for_each_new_one(ground: Ground, clock: ManualClock) -> None:
     at_graph = await ground.make(await ground.add(at=clock.now()), at=clock.now())
     await ground.make(await ground.add_watch(new_id(), "INBOX"), at=clock.now())
-    nudges: list[str] = []
+    wakes: list[str] = []
 
     async def start(address: str) -> tuple[list[str], int]:
-        watch = AddressMonitor(ground.pool, address, lambda: nudges.append(address), clock)
+        watch = AddressMonitor(ground.pool, address, lambda: wakes.append(address), clock)
         assert [0, 0] == [await watch.round(), await watch.round()]
         due = [*await ground.due(clock.now()), *await ground.due(clock.now(), provider="googlews")]
-        return due, nudges.count(address)
+        return due, wakes.count(address)
 
     assert ([], 0) == await start("https://one.example")
     assert ([], 0) == await start("https://one.example")
@@ -73,7 +72,7 @@ class Vault:
 async def test_a_release_is_confirmed_until_token_vault_takes_it_and_then_no_more(ground: Ground) -> None:
     vault, tenant_id = Vault(), new_id()
     change = TenantChange(tenant=tenant(tenant_id, tenant_pb2.TENANT_STATUS_DISCONNECTING))
-    await TenantStore(ground.pool).follow([change], "", "1")
+    await tenants.apply_changes(ground.pool, [change], "", "1")
     watch = ReleaseMonitor(ground.pool, ReleaseConfirmer(vault.confirm))
 
     assert 0 == await watch.round()
@@ -88,7 +87,7 @@ async def test_a_release_waits_for_the_last_step(ground: Ground) -> None:
     row = await ground.make(await ground.add())
     for number, status in enumerate((tenant_pb2.TENANT_STATUS_ACTIVE, tenant_pb2.TENANT_STATUS_DISCONNECTING)):
         change = TenantChange(tenant=tenant(row.tenant_id, status))
-        await TenantStore(ground.pool).follow([change], str(number or ""), str(number + 1))
+        await tenants.apply_changes(ground.pool, [change], str(number or ""), str(number + 1))
 
     assert 0 == await ReleaseMonitor(ground.pool, ReleaseConfirmer(vault.confirm)).round()
     assert [] == vault.released

@@ -1,4 +1,4 @@
-"""The keeper and the use cases around it, with steps that do what a test wants."""
+"""The reconciler and the use cases around it, with steps that do what a test wants."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,8 +25,9 @@ from services.ingest.errors import (
 )
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store.connections import transaction
+from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import reconciler as reconciling
-from services.ingest.subscriptions.next_step import ProviderSubscription, Step, SubscriptionRow
+from services.ingest.subscriptions.next_step import Step
 from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.reconciler import SubscriptionReconciler
 from services.ingest.subscriptions.token_vault import FaultReporter
@@ -34,7 +35,7 @@ from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.meshkit.clock import ManualClock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
-from tests.store.ingest.subscriptions.conftest import WEEK, Ground, tenant
+from tests.store.ingest.subscriptions.conftest import WEEK, Ground, record_active, tenant
 
 
 @dataclass
@@ -50,15 +51,17 @@ class Play:
 
     def __post_init__(self) -> None:
         steps: Any = self
-        self.keeper = SubscriptionReconciler(self.ground.pool, steps, FaultReporter(self.report), "test", self.clock)
+        self.reconciler = SubscriptionReconciler(
+            self.ground.pool, steps, FaultReporter(self.report), "test", self.clock
+        )
 
     def creator(self, *pushing: str) -> SubscriptionUseCases:
         """The use cases, with providers that can push."""
         return SubscriptionUseCases(
-            self.ground.pool, self.keeper, TokenBorrower(self.issue), self.clock, frozenset(pushing)
+            self.ground.pool, self.reconciler, TokenBorrower(self.issue), self.clock, frozenset(pushing)
         )
 
-    async def take(self, step: Step, row: SubscriptionRow) -> None:
+    async def execute(self, step: Step, row: SubscriptionRow) -> None:
         """Takes a step."""
         self.taken.append((step, row.subscription_id))
         if self.act is not None:
@@ -66,13 +69,12 @@ class Play:
         now = self.clock.now()
         async with transaction(self.ground.pool) as connection:
             if step is Step.POLL:
-                await leases.polled(connection, row)
+                await leases.record_polling(connection, row)
             elif step is Step.DELETE:
-                await leases.put_away(connection, row, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
+                await leases.record_ended(connection, row, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
             else:
-                await leases.made(
-                    connection, row, ProviderSubscription("there", now + WEEK), now, is_new=step is Step.MAKE
-                )
+                made, is_new = ProviderSubscription("there", now + WEEK), step is Step.MAKE
+                await record_active(connection, row, made, now, is_new=is_new)
 
     async def report(self, request: ReportTenantFaultRequest) -> None:
         """Takes a fault."""
@@ -87,7 +89,7 @@ class Play:
 
 @pytest.fixture
 def play(ground: Ground, clock: ManualClock) -> Play:
-    """The keeper, on a stage."""
+    """The reconciler, on a stage."""
     return Play(ground, clock)
 
 
@@ -106,11 +108,11 @@ async def test_one_that_fails_does_not_hinder_the_others(play: Play) -> None:
             raise ProviderUnavailable
 
     play.act = act
-    assert 5 == await play.keeper.round("ms365")
+    assert 5 == await play.reconciler.round("ms365")
 
     states = [(await play.ground.read(row)).state for row in rows]
     assert [pb.SUBSCRIPTION_STATE_FAILING] + [pb.SUBSCRIPTION_STATE_ACTIVE] * 4 == states
-    assert 0 == await play.keeper.round("ms365")
+    assert 0 == await play.reconciler.round("ms365")
 
 
 async def test_those_that_hang_hold_up_nobody_who_is_due_later(play: Play) -> None:
@@ -121,10 +123,10 @@ async def test_those_that_hang_hold_up_nobody_who_is_due_later(play: Play) -> No
             await asyncio.Event().wait()
 
     play.act = act
-    async with asyncio.timeout(60), aclosing(play.keeper):
-        assert len(hanging) == await play.keeper.round("ms365")
+    async with asyncio.timeout(60), aclosing(play.reconciler):
+        assert len(hanging) == await play.reconciler.round("ms365")
         later = [await play.ground.add(at=play.clock.now()) for _ in range(3)]
-        assert [1, 1, 1, 0] == [await play.keeper.round("ms365") for _ in range(4)]
+        assert [1, 1, 1, 0] == [await play.reconciler.round("ms365") for _ in range(4)]
         states = [(await play.ground.read(row)).state for row in later]
 
     assert [pb.SUBSCRIPTION_STATE_ACTIVE] * 3 == states
@@ -134,7 +136,7 @@ async def test_those_that_hang_hold_up_nobody_who_is_due_later(play: Play) -> No
 async def test_the_trouble_of_one_provider_is_not_the_others(play: Play) -> None:
     await play.ground.add(at=play.clock.now())
 
-    assert [0, 1] == [await play.keeper.round("googlews"), await play.keeper.round("ms365")]
+    assert [0, 1] == [await play.reconciler.round("googlews"), await play.reconciler.round("ms365")]
 
 
 async def test_a_step_whose_caller_goes_away_gives_the_lease_back(play: Play) -> None:
@@ -146,14 +148,14 @@ async def test_a_step_whose_caller_goes_away_gives_the_lease_back(play: Play) ->
         await asyncio.Event().wait()
 
     play.act = act
-    step = asyncio.create_task(play.keeper.work(row.subscription_id))
+    step = asyncio.create_task(play.reconciler.process(row.subscription_id))
     await is_under_way.wait()
-    assert not await play.keeper.work(row.subscription_id)
+    assert not await play.reconciler.process(row.subscription_id)
     step.cancel()
     await asyncio.gather(step, return_exceptions=True)
 
     play.act = None
-    assert await play.keeper.work(row.subscription_id)
+    assert await play.reconciler.process(row.subscription_id)
     assert pb.SUBSCRIPTION_STATE_ACTIVE == (await play.ground.read(row)).state
 
 
@@ -167,7 +169,7 @@ async def test_a_step_without_an_end_is_ended_before_its_lease(play: Play, monke
 
     play.act = act
     with pytest.raises(ProviderUnavailable):
-        await play.keeper.work(row.subscription_id)
+        await play.reconciler.process(row.subscription_id)
     assert pb.SUBSCRIPTION_STATE_FAILING == (await play.ground.read(row)).state
 
 
@@ -186,7 +188,7 @@ async def test_what_is_the_tenants_fault_is_told_and_nothing_else(
 ) -> None:
     row = await play.ground.add(at=play.clock.now())
     play.act = failing(error)
-    await play.keeper.process_quietly(row.subscription_id)
+    await play.reconciler.process_quietly(row.subscription_id)
 
     assert [fault] * (fault is not None) == play.faults
     failed = await play.ground.read(row)
@@ -197,7 +199,7 @@ async def test_a_fault_beside_a_subscription_that_works_is_its_own(play: Play) -
     works = await play.ground.make(await play.ground.add(at=play.clock.now()), at=play.clock.now())
     row = await play.ground.add(works.tenant_id, folder_id="archive", at=play.clock.now())
     play.act = failing(PermissionMissing())
-    await play.keeper.process_quietly(row.subscription_id)
+    await play.reconciler.process_quietly(row.subscription_id)
 
     assert [] == play.faults
 
@@ -248,7 +250,7 @@ async def test_a_deletion_waits_for_its_turn_and_is_done_then(play: Play, ends_w
             raise ends_with
 
     play.act = act
-    step = asyncio.create_task(play.keeper.process_quietly(row.subscription_id))
+    step = asyncio.create_task(play.reconciler.process_quietly(row.subscription_id))
     await is_under_way.wait()
     deletion = asyncio.create_task(play.creator("ms365").delete(row.subscription_id, None))
     while (await play.ground.read(row)).state != pb.SUBSCRIPTION_STATE_DELETING:
@@ -274,7 +276,7 @@ async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play:
         """The tenant's state changes, and a loop begins with its subscription before the asker is told."""
         if not loops:
             (row,) = await subscriptions_of(play, request.tenant_id)
-            loops.append(asyncio.create_task(play.keeper.process_quietly(row)))
+            loops.append(asyncio.create_task(play.reconciler.process_quietly(row)))
             while len(play.taken) < 2:
                 await asyncio.sleep(0)
             asyncio.get_running_loop().call_later(0.05, loop_may_end.set)

@@ -8,8 +8,7 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1.token_vault_service_pb2 import TenantChange
 from services.ingest.store import subscription_leases as leases
-from services.ingest.store import subscription_monitors as subscription_watch
-from services.ingest.store import subscriptions, tenants
+from services.ingest.store import subscription_monitors, subscriptions, tenants
 from services.ingest.store.connections import reading, transaction
 from services.meshkit.ids import new_id
 from tests.store.ingest.subscriptions.conftest import NOW, Ground, tenant
@@ -33,7 +32,7 @@ async def test_after_a_deletion_the_same_is_another(ground: Ground) -> None:
     held = await ground.lease(first)
     assert held is not None
     async with transaction(ground.pool) as connection:
-        await leases.put_away(connection, held, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
+        await leases.record_ended(connection, held, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
 
     assert first.subscription_id != (await ground.add(first.tenant_id)).subscription_id
     await ground.delete(first)
@@ -56,7 +55,7 @@ async def test_what_somebody_works_on_is_not_forgotten_before_he_is_done(ground:
     assert held is not None
     async with transaction(ground.pool) as connection:
         assert not await subscriptions.forget(connection, row.subscription_id, NOW)
-        await leases.failed(connection, held, reason="X", detail="", retry_at=NOW + timedelta(days=7))
+        await leases.record_failure(connection, held, reason="X", detail="", retry_at=NOW + timedelta(days=7))
         assert await subscriptions.forget(connection, row.subscription_id, NOW)
 
     assert pb.SUBSCRIPTION_STATE_DELETED == (await ground.read(row)).state
@@ -119,7 +118,7 @@ async def test_silence_is_noted_once_for_a_while_for_what_should_push(ground: Gr
 
     async def silent_at(hours: float) -> set[str]:
         async with transaction(ground.pool) as connection:
-            found = await subscription_watch.silent(connection, NOW + timedelta(hours=hours), QUIET, 10)
+            found = await subscription_monitors.note_silent(connection, NOW + timedelta(hours=hours), QUIET, 10)
         return {subscription_id for subscription_id, _ in found}
 
     assert set() == await silent_at(3.9)
@@ -134,9 +133,9 @@ async def test_what_fails_is_silent_too(ground: Ground) -> None:
     held = await ground.lease(row)
     assert held is not None
     async with transaction(ground.pool) as connection:
-        await leases.failed(connection, held, reason="PROVIDER_UNAVAILABLE", detail="", retry_at=NOW)
+        await leases.record_failure(connection, held, reason="PROVIDER_UNAVAILABLE", detail="", retry_at=NOW)
         await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", NOW)
-        silent = await subscription_watch.silent(connection, NOW + QUIET, QUIET, 10)
+        silent = await subscription_monitors.note_silent(connection, NOW + QUIET, QUIET, 10)
 
     assert [(row.subscription_id, row.tenant_id)] == silent
 
@@ -155,10 +154,9 @@ async def test_a_tenants_change_makes_its_subscriptions_due(
     ground: Ground, before: int, after: int, reason: int | None
 ) -> None:
     row = await ground.make(await ground.add())
-    store = tenants.TenantStore(ground.pool)
-    await store.follow([TenantChange(tenant=tenant(row.tenant_id, before))], "", "1")
+    await tenants.apply_changes(ground.pool, [TenantChange(tenant=tenant(row.tenant_id, before))], "", "1")
     settled = await ground.read(row)
-    await store.follow([TenantChange(tenant=tenant(row.tenant_id, after))], "1", "2")
+    await tenants.apply_changes(ground.pool, [TenantChange(tenant=tenant(row.tenant_id, after))], "1", "2")
 
     changed = await ground.read(row)
     assert settled.renew_at == row.renew_at
@@ -182,25 +180,25 @@ async def test_a_disconnect_waits_until_no_step_is_due_any_more(ground: Ground) 
     held = await ground.lease(suspended)
     assert held is not None
     async with transaction(ground.pool) as connection:
-        await leases.put_away(connection, held, state=pb.SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=True)
+        await leases.record_ended(connection, held, state=pb.SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=True)
     await ground.change_tenant(row.tenant_id)
 
     for left, one in ((2, row), (1, suspended)):
         async with transaction(ground.pool) as connection:
-            assert left == await subscription_watch.unreleased(connection, row.tenant_id)
+            assert left == await subscription_monitors.count_unreleased(connection, row.tenant_id)
         held = await ground.lease(one)
         assert held is not None
         async with transaction(ground.pool) as connection:
-            await leases.put_away(connection, held, state=pb.SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=False)
+            await leases.record_ended(connection, held, state=pb.SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=False)
     async with transaction(ground.pool) as connection:
-        assert 0 == await subscription_watch.unreleased(connection, row.tenant_id)
+        assert 0 == await subscription_monitors.count_unreleased(connection, row.tenant_id)
 
 
 async def test_subscriptions_are_counted_by_state(ground: Ground) -> None:
     made = await ground.make(await ground.add())
     await ground.add()
     async with reading(ground.pool) as connection:
-        counts = await subscription_watch.counts(connection)
+        counts = await subscription_monitors.counts(connection)
 
     assert {("ms365", 1, 1, None), ("ms365", 2, 1, made.expires_at)} == {
         (one.provider, one.state, one.subscriptions, one.soonest_expiry) for one in counts

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
-from services.ingest.store.acceptance import Accepted
-from services.ingest.store.items import Kind, NewItem
+from services.ingest.store.items import Accepted, Kind, NewItem
 from services.meshkit.errors import Overloaded, ShuttingDown, StoreUnavailable
 from services.meshkit.ids import new_id
 
@@ -38,7 +37,7 @@ def item(key: str = "", other_key: str | None = None) -> NewItem:
 
 @asynccontextmanager
 async def writing(disk: Disk, woken: list[str] | None = None, **limits: float) -> AsyncIterator[GroupWriter]:
-    writer = GroupWriter(disk, WriterLimits(**limits), (woken if woken is not None else []).extend)  # type: ignore[arg-type]
+    writer = GroupWriter(disk.accept_items, WriterLimits(**limits), (woken if woken is not None else []).extend)  # type: ignore[arg-type]
     running = asyncio.create_task(writer.run())
     yield writer
     running.cancel()

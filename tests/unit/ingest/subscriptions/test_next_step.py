@@ -7,7 +7,9 @@ import pytest
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.vault.v1 import tenant_pb2
-from services.ingest.subscriptions.next_step import Step, SubscriptionRow, next_step, renewal_time, retry_time
+from services.ingest.store.subscription_rows import SubscriptionRow
+from services.ingest.subscriptions.next_step import Step, next_step
+from services.ingest.subscriptions.schedule import renewal_time, retry_time
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 LIVE = NOW + timedelta(days=3)

@@ -1,0 +1,27 @@
+"""When a subscription is renewed, and when a failed step is retried."""
+
+import random
+from datetime import datetime, timedelta
+
+GMAIL_RENEWAL = timedelta(hours=24)
+SHORTEST_RENEWAL = timedelta(seconds=30)
+FIRST_RETRY = timedelta(seconds=15)
+LONGEST_RETRY = timedelta(hours=1)
+JITTER = 0.1
+
+
+def renewal_time(provider: str, now: datetime, expires_at: datetime) -> datetime:
+    """Return when to renew: after about half of the remaining life, at Google daily at the latest, with jitter."""
+    half = (expires_at - now) / 2
+    span = min(half, GMAIL_RENEWAL) if provider == "googlews" else half
+    return now + max(span * _jitter(), SHORTEST_RENEWAL)
+
+
+def retry_time(now: datetime, failures: int, retry_after: timedelta | None, *, is_waiting_for_person: bool) -> datetime:
+    """Return when to retry: after a growing delay, hourly where a person has to act, never before `retry_after`."""
+    grown = LONGEST_RETRY if is_waiting_for_person else FIRST_RETRY * 2 ** min(max(failures - 1, 0), 12)
+    return now + max(min(grown, LONGEST_RETRY) * _jitter(), retry_after or timedelta())
+
+
+def _jitter() -> float:
+    return 1 + random.uniform(-JITTER, JITTER)  # noqa: S311 - spreads load, guards nothing
