@@ -1,4 +1,4 @@
-"""IngestService: what the providers call."""
+"""IngestService: the webhooks that the providers call."""
 
 from typing import Any, Final
 
@@ -26,8 +26,8 @@ class IngestServicer(IngestServiceServicer):
     """Answers webhooks.
 
     Args:
-        receiver: Gets them onto the disk.
-        service_account: The e-mail address that Pub/Sub pushes must be signed by. Empty: none is believed.
+        receiver: Commits their notifications.
+        service_account: The e-mail address that Pub/Sub pushes must be signed by. Empty: every push is refused.
     """
 
     def __init__(self, receiver: Receiver, service_account: str) -> None:
@@ -69,7 +69,7 @@ class IngestServicer(IngestServiceServicer):
 
 
 async def _echo(validation_token: str, context: Context) -> HttpBody:
-    """Answers the handshake. It happens inside of our own create call, so it must wait for nothing."""
+    """Answer the handshake. It happens inside our own create call, so it must not wait for anything."""
     if not is_echo_safe(validation_token):
         raise FieldInvalid.of("validation_token", "is not one of Graph's")
     await context.send_initial_metadata(_ECHOED)
@@ -77,7 +77,7 @@ async def _echo(validation_token: str, context: Context) -> HttpBody:
 
 
 def _headers(context: Context, *names: str) -> dict[str, str]:
-    """The named headers that came exactly once; one that came twice proves nothing."""
+    """Return the named headers that occur exactly once; a header that occurs twice proves nothing."""
     found: dict[str, list[str]] = {}
     for name, value in context.invocation_metadata() or ():
         if name in names and isinstance(value, str):

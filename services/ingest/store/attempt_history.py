@@ -1,4 +1,4 @@
-"""The history of an item's attempts: appended in SQL, the last 20 kept."""
+"""The history of an item's attempts: appended in SQL; the last 20 are kept."""
 
 MAX_ATTEMPTS = 20
 _TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'
@@ -7,14 +7,14 @@ LEASE_EXPIRED = "LEASE_EXPIRED"
 
 
 def appended(history: str, started_at: str, worker_id: str, reason: str, detail: str) -> str:
-    """Writes the SQL of a history with one attempt more.
+    """Return the SQL of a history with one more attempt.
 
     Args:
         history: SQL of the history so far, jsonb.
-        started_at: SQL of when the attempt began, timestamptz.
-        worker_id: SQL of who had it, text.
-        reason: SQL of what came of it, text.
-        detail: SQL of a sentence, text.
+        started_at: SQL of the attempt's start, timestamptz.
+        worker_id: SQL of the worker, text.
+        reason: SQL of the attempt's result, text.
+        detail: SQL of an explaining sentence, text.
     """
     entry = (
         f"jsonb_build_object('started_at', to_char({started_at} AT TIME ZONE 'UTC', '{_TIME_FORMAT}'),"

@@ -1,4 +1,4 @@
-"""Gmail's pushes by Pub/Sub, wrapped or unwrapped, and the proof that Google sent them."""
+"""Parses Gmail's pushes from Pub/Sub, wrapped or unwrapped, and checks that Google sent them."""
 
 import base64
 import binascii
@@ -19,11 +19,11 @@ _MAX_DIGITS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class GmailPush:
-    """A mailbox changed.
+    """A change of a mailbox.
 
     Args:
         address: The mailbox's address, in lower case.
-        history_id: Up to where.
+        history_id: The mailbox's history id after the change.
         message_id: Pub/Sub's id of the push; empty when it gave none.
     """
 
@@ -33,14 +33,14 @@ class GmailPush:
 
 
 def parse_push(body: bytes, header_message_id: str = "") -> GmailPush:
-    """Reads a push.
+    """Parse a push.
 
     Args:
         body: Untrusted bytes.
         header_message_id: Pub/Sub's id from the header, for unwrapped pushes.
 
     Raises:
-        UnreadableError: It is not understood.
+        UnreadableError: The push cannot be parsed.
     """
     document = parse_object(body)
     message = document.get("message")
@@ -52,13 +52,13 @@ def parse_push(body: bytes, header_message_id: str = "") -> GmailPush:
 
 
 def is_signed_by(claims_header: str, service_account: str) -> bool:
-    """Says whether the edge has verified a token of the service account with this push.
+    """Return whether the edge has verified a token of the service account with this push.
 
-    The edge checks signature, issuer, audience and expiry; who it was issued to is checked here.
+    The edge checks signature, issuer, audience and expiry; the token's subject is checked here.
 
     Args:
         claims_header: The verified claims, base64url of JSON, as only the edge can set them.
-        service_account: The expected e-mail address. Empty: nobody is believed.
+        service_account: The expected e-mail address. Empty: no token is accepted.
     """
     if not claims_header or not service_account:
         return False
@@ -81,7 +81,7 @@ def _unwrap(data: Any) -> dict[str, Any]:
 
 
 def _decoded(text: str) -> bytes:
-    """Decodes base64 in either alphabet, with or without padding."""
+    """Decode base64 in either alphabet, with or without padding."""
     plain = "".join(text.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
     return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
@@ -94,7 +94,7 @@ def _address(data: dict[str, Any]) -> str:
 
 
 def _history_id(data: dict[str, Any]) -> int:
-    """Google writes 64-bit numbers as strings in one place and as numbers in another."""
+    """Parse the history id. Google writes 64-bit numbers as strings in one place and as numbers in another."""
     value = data.get("historyId")
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         value = int(value)

@@ -1,7 +1,7 @@
-"""Graph's change and lifecycle notifications: what a POST holds, item by item.
+"""Parses Graph's change and lifecycle notifications, item by item of a POST.
 
-Spellings vary (paths, `@odata.type`, time forms), so an item is routed by its subscription id and its message id is
-taken from the resource data; the path is only looked at when that is missing.
+Spellings vary (paths, `@odata.type`, time formats). An item is therefore routed by its subscription id, and its message
+id is taken from the resource data; the path is used only when that is missing.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _MAIL_TYPE: Final = "#microsoft.graph.message"
 
 @dataclass(frozen=True, slots=True)
 class GraphChange:
-    """A message was created, updated or deleted.
+    """The creation, update or deletion of a message.
 
     Args:
         provider_subscription_id: Graph's id of the subscription.
@@ -31,7 +31,7 @@ class GraphChange:
         change_type: "created", "updated" or "deleted".
         message_id: Graph's id, case-sensitive.
         etag: The version of the message; empty when Graph gave none.
-        content: The notification as JSON, without what is secret.
+        content: The notification as JSON, without its secrets.
     """
 
     provider_subscription_id: str
@@ -44,7 +44,7 @@ class GraphChange:
 
 @dataclass(frozen=True, slots=True)
 class GraphLifecycle:
-    """Something happened to a subscription.
+    """An event in the life of a subscription.
 
     Args:
         provider_subscription_id: Graph's id of the subscription.
@@ -58,16 +58,16 @@ class GraphLifecycle:
 
 
 def parse_notifications(body: bytes) -> Iterator[GraphChange | GraphLifecycle | UnreadableError]:
-    """Reads a POST of Graph.
+    """Parse a POST of Graph.
 
     Args:
         body: Untrusted bytes.
 
     Yields:
-        For each notification what it says, or why it is not understood.
+        Each notification, or the error that it cannot be parsed.
 
     Raises:
-        UnreadableError: The body as a whole is not understood.
+        UnreadableError: The body as a whole cannot be parsed.
     """
     value = parse_object(body).get("value")
     if not isinstance(value, list):
@@ -76,7 +76,7 @@ def parse_notifications(body: bytes) -> Iterator[GraphChange | GraphLifecycle | 
 
 
 def is_echo_safe(validation_token: str) -> bool:
-    """Says whether a validation token may be given back: Graph never sends markup, nor control characters."""
+    """Return whether a validation token may be echoed: Graph sends neither markup nor control characters."""
     return (
         0 < len(validation_token) <= _MAX_TOKEN
         and validation_token.isprintable()
@@ -131,7 +131,7 @@ def _change(item: dict[str, Any], subscription_id: str, digest: bytes) -> GraphC
 
 
 def _content(item: dict[str, Any], data: dict[str, Any]) -> bytes:
-    """The notification without its secrets. They are taken out of our own copy, which nobody else has."""
+    """Return the notification without its secrets, which are removed from our own parsed copy."""
     for name in _SECRETS:
         item.pop(name, None)
         data.pop(name, None)
@@ -150,7 +150,7 @@ def _is_mail(data: dict[str, Any], resource: Any) -> bool:
 
 
 def _id_of_path(resource: Any) -> str:
-    """The message id in `users/{u}/messages/{id}` or `Users('{u}')/Messages('{id}')`."""
+    """Return the message id in `users/{u}/messages/{id}` or `Users('{u}')/Messages('{id}')`."""
     if not isinstance(resource, str):
         return ""
     last = resource.rpartition("/")[2]

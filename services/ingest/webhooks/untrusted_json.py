@@ -1,4 +1,4 @@
-"""JSON from strangers."""
+"""Parses JSON from untrusted senders."""
 
 import json
 from typing import Any
@@ -7,10 +7,10 @@ import orjson
 
 
 class UnreadableError(Exception):
-    """Something that a provider sent cannot be understood.
+    """A provider's message cannot be parsed.
 
     Args:
-        cause: A word for the metric; never a piece of the body.
+        cause: A word for the metric; never a part of the body.
     """
 
     def __init__(self, cause: str) -> None:
@@ -19,10 +19,10 @@ class UnreadableError(Exception):
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Reads a JSON object.
+    """Parse a JSON object.
 
-    The fast parser refuses what is JSON by the letter but no Unicode (a lone surrogate in one field would cost all its
-    neighbours), so the patient one is asked before giving up.
+    The fast parser refuses valid JSON that is not valid Unicode: a lone surrogate in one field would lose all other
+    notifications of the POST. The tolerant parser therefore tries again.
 
     Args:
         body: Untrusted bytes.
@@ -31,18 +31,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
         The object.
 
     Raises:
-        UnreadableError: It is not JSON, nested too deeply, or no object.
+        UnreadableError: The body is not JSON, is nested too deeply, or is not an object.
     """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        document = _parse_patiently(body)
+        document = _parse_tolerantly(body)
     if not isinstance(document, dict):
         raise UnreadableError("not_an_object")
     return document
 
 
-def _parse_patiently(body: bytes) -> Any:
+def _parse_tolerantly(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as exc:
