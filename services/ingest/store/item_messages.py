@@ -40,12 +40,11 @@ def attempts_of(history: str) -> list[Attempt]:
 def _set_content(item: InboxItem, row: asyncpg.Record) -> None:
     match row["kind"]:
         case Kind.MAIL:
-            item.mail.CopyFrom(event_of(row["content"], row["received_at"]))
+            item.mail.CopyFrom(event_of(row["content"]))
+            # For a worker that gets no token: without it, only these tell whose mailbox the events are about.
             item.mail.provider = row["provider"]
-            item.mail.tenant_id = item.tenant_id
             item.mail.external_tenant_id = row["external_tenant_id"]
             item.mail.user_id = row["user_id"]
-            item.mail.correlation_id = item.correlation_id
         case Kind.MAILBOX_CHANGED:
             item.mailbox_changed.CopyFrom(MailboxChanged.FromString(row["content"]))
         case Kind.MAILBOX_WATCHED:

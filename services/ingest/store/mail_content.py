@@ -3,12 +3,11 @@
 The provider's JSON is stored as it arrived, so that nothing is converted while the provider waits for its answer.
 """
 
-from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
-from mailmesh.mail.v1.event_pb2 import EventSource, NormalizedMailEvent
+from mailmesh.mail.v1.event_pb2 import NormalizedMailEvent
 
 _EVENT_TYPES: Final = {"created": "mail.created", "updated": "mail.updated", "deleted": "mail.deleted"}
 
@@ -32,12 +31,14 @@ def pack(subscription_id: str, message_id: str, change_type: str, etag: str, not
     })  # fmt: skip
 
 
-def event_of(content: bytes, received_at: datetime) -> NormalizedMailEvent:
-    """Return the event of an item's content, without the fields about its tenant.
+def event_of(content: bytes) -> NormalizedMailEvent:
+    """Return the event of an item's content.
+
+    The event has no fields that the item has (the tenant, the time of receipt, the correlation id), no fields about the
+    tenant, and no source: all items of this kind are notifications.
 
     Args:
         content: As `pack` returned it.
-        received_at: When Ingest received it.
     """
     stored: dict[str, Any] = orjson.loads(content)
     event = NormalizedMailEvent(
@@ -45,8 +46,6 @@ def event_of(content: bytes, received_at: datetime) -> NormalizedMailEvent:
         message_id=stored["message_id"],
         version=stored["etag"],
         subscription_ids=[stored["subscription_id"]],
-        source=EventSource.EVENT_SOURCE_NOTIFICATION,
     )
-    event.received_at.FromDatetime(received_at)
     event.raw.update(stored["notification"])
     return event
