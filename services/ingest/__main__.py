@@ -1,4 +1,4 @@
-"""Starts Ingest: `python -m services.ingest serve`, or brings its schema up to date: `... migrate`."""
+"""Command line of Ingest: `python -m services.ingest serve` serves, `... migrate` upgrades the schema."""
 
 import asyncio
 import sys
@@ -12,8 +12,8 @@ from services.meshkit.settings import StoreSettings, load
 
 
 async def serve(stop: asyncio.Event) -> None:
-    """Serves until it is told to stop."""
-    # Migrating needs none of the server.
+    """Serve until `stop` is set."""
+    # The migration does not need the server.
     from services.ingest import server  # noqa: PLC0415
     from services.ingest.settings import IngestSettings  # noqa: PLC0415
 
@@ -23,7 +23,7 @@ async def serve(stop: asyncio.Event) -> None:
 
 
 async def migrate(_stop: asyncio.Event) -> None:
-    """Moves the schema forward to what this program needs. Safe to call again."""
+    """Upgrade the schema to the revision that this program needs. Safe to call again."""
     settings = load(StoreSettings)
     configure_logs("ingest", settings.log_level)
     await migrations(settings.database_url).upgrade()
@@ -33,7 +33,7 @@ COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {"serve
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command that the arguments name and returns the exit code."""
+    """Run the command that the arguments name, and return the exit code."""
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         print("usage: python -m services.ingest serve|migrate", file=sys.stderr)  # noqa: T201 - for the person who starts it
         return 2

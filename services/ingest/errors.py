@@ -1,4 +1,4 @@
-"""Failures of Ingest that a caller can act on.
+"""Errors of Ingest that a caller can act on.
 
 MeshError
 ├── NotFound
@@ -41,7 +41,7 @@ class TenantNotFound(NotFound):
 
     @classmethod
     def of(cls, tenant_id: str) -> "TenantNotFound":
-        """Makes the error for a tenant."""
+        """Return the error for a tenant."""
         return cls(resource=tenant_id, metadata={"tenant_id": tenant_id})
 
 
@@ -53,7 +53,7 @@ class SubscriptionNotFound(NotFound):
 
     @classmethod
     def of(cls, subscription_id: str) -> "SubscriptionNotFound":
-        """Makes the error for a subscription."""
+        """Return the error for a subscription."""
         return cls(resource=subscription_id, metadata={"subscription_id": subscription_id})
 
 
@@ -65,7 +65,7 @@ class DeadLetterNotFound(NotFound):
 
     @classmethod
     def of(cls, dead_letter_id: str) -> "DeadLetterNotFound":
-        """Makes the error for a dead letter."""
+        """Return the error for a dead letter."""
         return cls(resource=dead_letter_id, metadata={"dead_letter_id": dead_letter_id})
 
 
@@ -76,7 +76,7 @@ class TenantDisconnected(FailedPrecondition):
 
     @classmethod
     def of(cls, tenant_id: str) -> "TenantDisconnected":
-        """Makes the error for a tenant."""
+        """Return the error for a tenant."""
         return cls(subject=tenant_id, metadata={"tenant_id": tenant_id})
 
 
@@ -87,7 +87,7 @@ class MailboxHeld(FailedPrecondition):
 
     @classmethod
     def of(cls, tenant_id: str, fence: int, current_fence: int) -> "MailboxHeld":
-        """Makes the error for a lease that is over."""
+        """Return the error for a lease that is over."""
         numbers = {"fence": str(fence), "current_fence": str(current_fence)}
         return cls(subject=tenant_id, metadata={"tenant_id": tenant_id, **numbers})
 

@@ -1,4 +1,4 @@
-"""The history of schema `ingest`."""
+"""The migrations of schema `ingest`."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ SCHEMA = "ingest"
 
 
 def migrations(url: Secret) -> Migrations:
-    """Returns the migrations of this service for a database."""
+    """Return the migrations of this service for a database."""
     return Migrations(url, SCHEMA, Path(__file__).parent / "migrations")

@@ -1,4 +1,4 @@
-"""What the environment may say to Ingest."""
+"""Settings of Ingest, from the environment."""
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -18,40 +18,47 @@ class IngestSettings(MeshSettings):
     )
 
     commit_seconds: float = Field(
-        2.0, gt=0, le=10, description="How long a webhook may wait for its commit; then it is answered 503."
+        2.0, gt=0, le=10, description="How long a webhook may wait for its commit; after it the answer is 503."
     )
     buffer_notifications: int = Field(
-        5_000, ge=1, le=1_000_000, description="Notifications that wait for a commit at most; past it, 503 at once."
+        5_000,
+        ge=1,
+        le=1_000_000,
+        description="The most notifications that wait for a commit; beyond it, 503 at once.",
     )
-    group_notifications: int = Field(1_000, ge=1, le=10_000, description="Notifications that one commit takes at most.")
-    concurrent_rpcs: int = Field(2_000, ge=10, description="RPCs that run at the same time at most, webhooks included.")
+    group_notifications: int = Field(1_000, ge=1, le=10_000, description="The most notifications in one commit.")
+    concurrent_rpcs: int = Field(2_000, ge=10, description="The most RPCs at the same time, webhooks included.")
     match_cache_entries: int = Field(
-        50_000, ge=1, description="Subscriptions and addresses that are remembered for matching."
+        50_000, ge=1, description="The most cached subscriptions, and the most cached addresses, for matching."
     )
     match_cache_seconds: float = Field(
-        15.0, ge=0, le=300, description="How long a remembered subscription is believed without looking again."
+        15.0, ge=0, le=300, description="How long a cached subscription is trusted without reading it again."
     )
     lease_deaths: int = Field(
         5, ge=3, le=100, description="Leases that may expire over an item before it is buried as poisoned."
     )
-    database_connections: int = Field(10, ge=2, le=100, description="Connections to PostgreSQL at most.")
+    database_connections: int = Field(10, ge=2, le=100, description="The most connections to PostgreSQL.")
     inbox_retention_days: int = Field(
-        30, ge=1, description="How long worked items and retried dead letters are kept. What waits is kept always."
+        30,
+        ge=1,
+        description="How long processed items and retried dead letters are kept. Pending items always stay.",
     )
     key_retention_days: int = Field(
-        32, ge=31, description="How long a notification is known again; longer than any provider repeats one."
+        32,
+        ge=31,
+        description="How long repeats of a notification are recognized; longer than any redelivery.",
     )
-    upkeep_seconds: float = Field(60.0, gt=0, description="How often partitions and retention are looked after.")
+    upkeep_seconds: float = Field(60.0, gt=0, description="The interval between rounds of partitions and retention.")
     refusals_to_reconcile: int = Field(
-        50, ge=1, description="Notifications refused with 503 within a minute after which all mailboxes are compared."
+        50, ge=1, description="Notifications refused with 503 within a minute that make all mailboxes reconcile."
     )
     edge_admin_urls: CommaSeparated = Field(
         (),
-        description="Envoy's admin interfaces, http://host:port, ...: what the edge itself refuses is counted from"
-        " there. Empty: only our own refusals count.",
+        description="Envoy's admin interfaces, http://host:port, ...: the source of the edge's own refusals."
+        " Empty: only Ingest's refusals count.",
     )
     reconcile_spread_seconds: int = Field(
-        900, ge=0, description="The span over which the comparisons of many mailboxes are spread."
+        900, ge=0, description="The time over which the reconciliations of many mailboxes are spread."
     )
     graph_url: str = env(
         "MAILMESH_MS365_GRAPH_URL",
@@ -72,8 +79,10 @@ class IngestSettings(MeshSettings):
         pattern=r"^(|projects/[^/]+/topics/[^/]+)$",
     )
     silence_minutes: int = Field(
-        240, ge=1, description="How long a subscription may be quiet before its mailbox is compared with the provider."
+        240,
+        ge=1,
+        description="How long a subscription may be silent before its mailbox is reconciled.",
     )
     subscription_seconds: float = Field(
-        1.0, gt=0, description="How often due subscriptions and lifecycle notifications are looked for."
+        1.0, gt=0, description="How often due subscriptions and lifecycle notifications are polled."
     )
