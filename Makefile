@@ -22,7 +22,7 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: $(VENV) ## Start everything with simulated providers, connect two mailboxes, and show mail becoming events
+demo: $(VENV) ## Show how mail becomes events: start everything with simulated providers and connect two mailboxes
 	$(BIN)/mailmesh demo
 
 .PHONY: up

@@ -31,6 +31,7 @@ from stack.ready import Ready
 from stack.report import Report
 from stack.simulated import SimulatorControl
 from stack.stream import Deadline, StreamReader
+from stack.terminal import line
 
 MAILS_EACH = 20
 ACCOUNTS = (("ms365", "anna@contoso.test"), ("googlews", "carla@fabrikam.test"))
@@ -86,8 +87,10 @@ def demo(console: Console) -> None:
             _prove_stream(report, delivered, seen)
             _prove_rest(ready, report, seen)
     console.print(
-        f"[bold green]Every one of the {len(delivered)} mails became exactly one event.[/] "
-        f"[dim]{time.monotonic() - started:.0f} s[/]"
+        line(
+            (f"Each of the {len(delivered)} mails became exactly one event.", "bold green"),
+            (f" {time.monotonic() - started:.0f} s", "dim"),
+        )
     )
 
 
@@ -185,7 +188,7 @@ def _table(console: Console) -> Iterator[Any]:
     """Gives a function that shows an event: in a live table, or as lines in a pipe."""
     rows: list[tuple[str, ...]] = []
     if not console.is_terminal:
-        yield lambda event: console.print("  ".join(row_of(event)[:-1]), markup=False, soft_wrap=True)
+        yield lambda event: console.print(line("  ".join(row_of(event)[:-1])), soft_wrap=True)
         return
     with Live(live_table(rows), console=console, refresh_per_second=10) as live:
 

@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
+
+from stack.terminal import line as line_of
 
 POLL_SECONDS = 0.3
 COLOURS = ("cyan", "magenta", "green", "blue", "yellow", "red")
@@ -64,4 +65,4 @@ class LogFollower:
         complete = text.rpartition(b"\n")[0]
         self._offsets[path] = offset + (len(complete) + 1 if complete else 0)
         for line in complete.decode(errors="replace").splitlines():
-            self._console.print(f"[{colour}]{path.stem:>14}[/] {escape(line)}", highlight=False, soft_wrap=True)
+            self._console.print(line_of((f"{path.stem:>14}", colour), f" {line}"), soft_wrap=True)

@@ -1,20 +1,20 @@
-"""What a person sees while the stack starts, runs and stops."""
+"""The messages of the stack for the person at the terminal, while it starts, runs and stops."""
 
 import contextlib
 import time
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 
 from stack.ready import Ready
+from stack.terminal import Part, line, visible
 
 
 class Report:
-    """Tells about the stack, on a terminal with a spinner, in a pipe with plain lines.
+    """Reports on the stack: with a spinner on a terminal, with plain lines in a pipe.
 
     Args:
-        console: Where to write.
+        console: The terminal or pipe to write to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -22,25 +22,23 @@ class Report:
 
     @contextlib.contextmanager
     def step(self, doing: str, done: str) -> Iterator[None]:
-        """Shows what is being done during a block, and how long it took after it."""
+        """Shows a step while its block runs, and its duration after it."""
         started = time.monotonic()
         try:
             with self._spinner(doing):
                 yield
         except BaseException:
-            self.console.print(f"[red]✗[/] {doing}", highlight=False)
+            self._print(("✗", "red"), f" {doing}")
             raise
-        self.console.print(f"[green]✓[/] {done} [dim]{time.monotonic() - started:.1f} s[/]", highlight=False)
+        self._print(("✓", "green"), f" {done} ", (f"{time.monotonic() - started:.1f} s", "dim"))
 
     def note(self, text: str) -> None:
-        """Tells something worth knowing."""
-        self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {escape(text)}", highlight=False, soft_wrap=True)
+        """Prints a piece of news."""
+        self._print((time.strftime("%H:%M:%S"), "dim"), f" {text}")
 
     def warn(self, text: str) -> None:
-        """Tells of trouble that heals by itself."""
-        self.console.print(
-            f"[dim]{time.strftime('%H:%M:%S')}[/] [yellow]{escape(text)}[/]", highlight=False, soft_wrap=True
-        )
+        """Prints a warning about a failure that heals without a person."""
+        self._print((time.strftime("%H:%M:%S"), "dim"), " ", (text, "yellow"))
 
     def ready(self, ready: Ready, seconds: float) -> None:
         """Shows the addresses."""
@@ -57,14 +55,17 @@ class Report:
                 ("Simulated Google", ready.simulator.google),
                 ("Simulator's control", ready.simulator.control),
             ]
-        self.console.print(f"[bold green]mailmesh is ready[/] [dim]after {seconds:.1f} s; Ctrl-C stops it[/]")
+        self._print(("mailmesh is ready", "bold green"), (f" after {seconds:.1f} s; Ctrl-C stops it", "dim"))
         for name, value in rows:
-            self.console.print(f"  {name:<20} {value}", soft_wrap=True, highlight=False)
+            self._print(f"  {name:<20} {value}")
 
     @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:
         if not self.console.is_terminal:
             yield
             return
-        with self.console.status(text):
+        with self.console.status(visible(text)):
             yield
+
+    def _print(self, *parts: Part) -> None:
+        self.console.print(line(*parts), soft_wrap=True)

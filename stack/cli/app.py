@@ -1,4 +1,4 @@
-"""Puts the commands together."""
+"""Composes the command line from its commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,12 @@ from stack.cli import events, exits, keys, pipeline, subscriptions, tenants, vau
 from stack.cli.connect import connect
 from stack.cli.connection import Target
 from stack.cli.doctor import doctor
+from stack.cli.help import command_line
 from stack.cli.simulate import demo, simulate
 from stack.cli.up import up
 from stack.data_directory import DEFAULT_FOLDER
 
-RUN, USE, WATCH = "Run", "Use", "Look and mend"
+RUN, USE, WATCH = "Run", "Use", "Watch and repair"
 
 app = typer.Typer(
     name="mailmesh",
@@ -30,19 +31,25 @@ def root(
     context: typer.Context,
     *,
     data: Annotated[
-        Path, typer.Option("--data", envvar="MAILMESH_DATA", metavar="DIR", help="Data directory of a local mesh.")
+        Path,
+        typer.Option("--data", envvar="MAILMESH_DATA", metavar="DIR", help="Data directory of a local mesh."),
     ] = DEFAULT_FOLDER,
     server: Annotated[
-        str, typer.Option(envvar="MAILMESH_SERVER", metavar="HOST:PORT", help="The edge of another mesh.")
+        str, typer.Option(envvar="MAILMESH_SERVER", metavar="HOST:PORT", help="Address of the edge of another mesh.")
     ] = "",
     key_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File with the API key. [default: MAILMESH_API_KEY, or --data's]"),
+        typer.Option(
+            metavar="FILE",
+            help="File with the API key. [default: MAILMESH_API_KEY, else the key in the data directory]",
+        ),
     ] = None,
-    ca_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Authority of an edge that speaks TLS.")] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="The edge speaks TLS, by a public authority.")] = False,
+    ca_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate authority of an edge that speaks TLS, PEM.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS with a certificate of a public authority.")] = False,
 ) -> None:
-    """Every change in any number of mailboxes, Microsoft 365 and Google Workspace, as one typed event."""
+    """Run and use mailmesh: every change in Microsoft 365 and Google Workspace mailboxes as one typed event."""
     context.obj = Target(data, server, key_file, ca_file, tls)
 
 
@@ -65,4 +72,4 @@ app.command(rich_help_panel=WATCH)(doctor)
 
 def main() -> None:
     """Runs the command line."""
-    exits.run(app)
+    exits.run(command_line(app))

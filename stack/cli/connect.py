@@ -1,38 +1,38 @@
-"""`mailmesh connect`: a browser connects an account, and this command waits for it."""
+"""`mailmesh connect`: connects an account in a browser and waits for the result."""
 
 import time
 import webbrowser
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
-from rich.markup import escape
 
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import tenant_service_pb2 as messages
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as services
 from stack.cli.connection import channel
 from stack.cli.exits import CommandError, Exit
-from stack.cli.output import JsonOption, console, print_json, when
+from stack.cli.output import JsonOption, console, print_json, show, show_aside, when
 
 POLL_SECONDS = 0.5
 AGAIN = "begin again with `mailmesh connect`"
-# What the person at the terminal can do; the browser was told the same in its own words.
+# The advice for the person at the terminal; the page in the browser gives the same advice.
 ADVICE = {
-    "FLOW_STATE_INVALID": f"the sign-in took too long or the provider did not take it: {AGAIN}",
-    "CONSENT_DENIED": f"the person said no at the provider: {AGAIN} when they agree",
+    "FLOW_STATE_INVALID": f"the sign-in took too long or the provider did not accept it: {AGAIN}",
+    "CONSENT_DENIED": f"the person refused consent at the provider: {AGAIN} when they agree",
     "ADMIN_CONSENT_NEEDED": f"an administrator of the organisation has to consent first, then {AGAIN}",
     "SCOPE_NOT_GRANTED": f"a permission was not granted: {AGAIN} and leave every box ticked",
     "REFRESH_TOKEN_MISSING": f"remove the app's access at the provider, then {AGAIN}",
-    "IDENTITY_UNPROVEN": f"it was not proven whose account it is: {AGAIN}; if it repeats, check the clock",
+    "IDENTITY_UNPROVEN": f"the provider did not prove whose account it is: {AGAIN}; if it repeats, check the clock",
     "ACCOUNT_MISMATCH": f"the person chose another account than the tenant's: {AGAIN} and choose the tenant's own",
-    "MAILBOX_UNAVAILABLE": "the account has no mailbox: the organisation's administrator gives it one",
-    "TENANT_DISCONNECTED": f"the tenant is just being disconnected: {AGAIN} in a few minutes",
+    "MAILBOX_UNAVAILABLE": "the account has no mailbox: an administrator of the organisation has to assign one",
+    "TENANT_DISCONNECTED": f"the tenant is being disconnected: {AGAIN} in a few minutes",
     "INSTALLATION_MISCONFIGURED": "the provider refuses this installation's own settings: `mailmesh doctor` says which",
     "PROVIDER_UNKNOWN": "this installation has no settings for the provider",
     "PROVIDER_UNAVAILABLE": f"the provider does not answer: {AGAIN} in a few minutes",
-    "PROVIDER_THROTTLED": f"the provider asks to come later: {AGAIN} in a few minutes",
+    "PROVIDER_THROTTLED": f"the provider limits the number of requests: {AGAIN} in a few minutes",
 }
-# These pass by themselves.
+# Reasons that pass without a person.
 PASSING = {
     *("PROVIDER_UNAVAILABLE", "PROVIDER_THROTTLED", "STORE_UNAVAILABLE", "OVERLOADED", "DEADLINE_TOO_SHORT"),
     *("KEY_UNAVAILABLE", "SHUTTING_DOWN", "CONFLICT"),
@@ -41,21 +41,20 @@ PASSING = {
 
 def connect(
     context: typer.Context,
-    provider: Annotated[str, typer.Argument(help="ms365 or googlews.")],
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Provider of the account: ms365 or googlews.")],
     *,
-    tenant: Annotated[str, typer.Option(help="Reconnect this tenant, with the same account.")] = "",
-    login_hint: Annotated[str, typer.Option(help="Mail address to offer on the provider's page.")] = "",
-    name: Annotated[str, typer.Option(help="The tenant's name. [default: the account's own]")] = "",
-    browser: Annotated[bool, typer.Option(help="Open a browser here.")] = True,
-    timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds to wait for the person.")] = 600.0,
+    tenant: Annotated[str, typer.Option(help="Reconnect this tenant with its own account.")] = "",
+    login_hint: Annotated[str, typer.Option(help="Mail address to suggest on the provider's page.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the tenant. [default: the account's own name]")] = "",
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser on this machine.")] = True,
+    timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds to wait for the sign-in.")] = 600.0,
     json: JsonOption = False,
 ) -> None:
-    r"""Connect an account: open a page of the provider, wait for the person, tell the result.
+    """Connect an account: open the provider's sign-in page, wait, and print the result.
 
     The address can be opened once, within ten minutes, in any browser that reaches the edge. It goes to standard error,
-    the result to standard output. A key of role operator suffices.
+    the result to standard output. A key of role operator is enough.
 
-    \b
     Examples:
       mailmesh connect ms365
       mailmesh connect googlews --login-hint ada@example.com --no-browser
@@ -67,16 +66,22 @@ def connect(
     with channel(context) as opened:
         stub = services.TenantServiceStub(opened)
         started = stub.StartAuthorization(request)
-        typer.echo(started.authorization_url, err=True)
+        show_aside(started.authorization_url)
         if browser:
-            webbrowser.open(started.authorization_url)
+            _open(started.authorization_url)
         with console.status("Waiting for the account"):
             connected = _wait(stub, started.flow_id, timeout)
     if json:
         print_json(connected)
     else:
-        console.print(f"[green]connected[/]: {connected.address} is tenant {connected.tenant_id}")
-        console.print(f"next: mailmesh subscriptions create {connected.tenant_id}", soft_wrap=True)
+        show(("connected", "green"), f": {connected.address} is tenant {connected.tenant_id}")
+        show(f"next: mailmesh subscriptions create {connected.tenant_id}")
+
+
+def _open(address: str) -> None:
+    """Opens a browser, for web addresses only: the system would hand other schemes to other programs."""
+    if urlsplit(address).scheme in ("http", "https"):
+        webbrowser.open(address)
 
 
 def _wait(stub: services.TenantServiceStub, flow_id: str, timeout: float) -> tenant_pb2.Tenant:
@@ -86,7 +91,7 @@ def _wait(stub: services.TenantServiceStub, flow_id: str, timeout: float) -> ten
     while found.state == messages.AUTHORIZATION_STATE_PENDING:
         if time.monotonic() >= deadline:
             ends = when(found.expires_at)
-            raise CommandError(f"nobody finished the connection in time; the attempt ends at {ends}", Exit.UNAVAILABLE)
+            raise CommandError(f"the sign-in was not finished in time; the attempt ends at {ends}", Exit.UNAVAILABLE)
         time.sleep(POLL_SECONDS)
         found = stub.GetAuthorization(request)
     if found.state != messages.AUTHORIZATION_STATE_CONNECTED:
@@ -95,10 +100,10 @@ def _wait(stub: services.TenantServiceStub, flow_id: str, timeout: float) -> ten
 
 
 def _failure(found: messages.GetAuthorizationResponse) -> CommandError:
-    """The failure in words: the reason, what to do, and what belongs to it."""
+    """Returns the failure with its reason, the advice, and its metadata."""
     if found.reason == "FLOW_STATE_INVALID" and found.metadata.get("detail") == "expired":
-        return CommandError(f"nobody finished the connection in time; {AGAIN}", Exit.UNAVAILABLE)
-    advice = ADVICE.get(found.reason, f"{AGAIN}; if it repeats, see what the log of token-vault says")
-    facts = escape(" ".join(f"{key}={value}" for key, value in sorted(found.metadata.items())))
+        return CommandError(f"the sign-in was not finished in time; {AGAIN}", Exit.UNAVAILABLE)
+    advice = ADVICE.get(found.reason, f"{AGAIN}; if it repeats, read the log of token-vault")
+    facts = " ".join(f"{key}={value}" for key, value in sorted(found.metadata.items()))
     code = Exit.UNAVAILABLE if found.reason in PASSING else Exit.REFUSED
     return CommandError(f"{found.reason}: the account was not connected; {advice} ({facts})", code)

@@ -1,4 +1,4 @@
-"""The way of the command line to the mesh: through the edge, with an API key, by the generated client."""
+"""Connects the command line to the mesh: through the edge, with an API key, by the generated client."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from stack.data_directory import DEFAULT_FOLDER, DataDirectory
 from stack.ready import Ready
 
 CALL_SECONDS = 30.0
-# A subscription is made by a call to the provider, many of them by many.
+# Making a subscription calls the provider; making many makes many calls.
 LONG_CALL_SECONDS = 300.0
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     # A call that gRPC itself repeats may hang for ever, its deadline notwithstanding: grpc/grpc issue 41036.
@@ -29,7 +29,7 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
 
 @dataclass(frozen=True)
 class Target:
-    """Which mesh is meant, and by which key.
+    """The mesh to call, and the API key to use.
 
     Attributes:
         data: Data directory of a stack on this machine.
@@ -46,16 +46,19 @@ class Target:
     is_tls: bool = False
 
     def ready(self) -> Ready:
-        """Returns what the stack in the data directory tells about itself.
+        """Returns the addresses and files of the stack in the data directory.
 
         Raises:
             CommandError: No stack is ready there.
         """
+        data = DataDirectory(self.data)
         try:
-            return Ready.read(DataDirectory(self.data).ready_file)
+            return Ready.read(data.ready_file)
         except FileNotFoundError:
             message = f"no mesh is ready in {self.data}: start one with `mailmesh up`, or name it with --server"
             raise CommandError(message, Exit.UNAVAILABLE) from None
+        except ValueError as fault:
+            raise CommandError(f"{data.ready_file} is damaged: restart `mailmesh up`", Exit.UNAVAILABLE) from fault
 
     def key(self) -> str:
         """Returns the API key: of --key-file, of MAILMESH_API_KEY, or the stack's own.
@@ -84,10 +87,10 @@ def target(context: typer.Context) -> Target:
 
 @contextmanager
 def channel(context: typer.Context) -> Iterator[grpc.Channel]:
-    """Opens a channel to the edge that shows the API key on each call.
+    """Opens a channel to the edge that sends the API key with each call.
 
     Raises:
-        CommandError: It is not known where, or there is no key.
+        CommandError: No mesh was named and none is ready here, or there is no key.
     """
     wanted = target(context)
     with _open(wanted) as opened:
@@ -95,7 +98,7 @@ def channel(context: typer.Context) -> Iterator[grpc.Channel]:
 
 
 def with_key(opened: grpc.Channel, key: str) -> grpc.Channel:
-    """Returns a channel that shows an API key on each call."""
+    """Returns a channel that sends an API key with each call."""
     return grpc.intercept_channel(opened, _KeyInterceptor(key))
 
 
@@ -124,13 +127,13 @@ class _CallDetails(grpc.ClientCallDetails):
 
 
 class _KeyInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Puts the key on each call. Call credentials would do it too, but gRPC sends those over TLS only."""
+    """Adds the key to each call. gRPC's own call credentials would do it too, but only over TLS."""
 
     def __init__(self, key: str) -> None:
         self._key = key
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        # Only what the mesh refused before doing anything: an edge or a service that is coming back.
+        # UNAVAILABLE means that the mesh refused the call before any work: an edge or a service that is restarting.
         repeating = Retrying(
             stop=stop_after_attempt(4) | stop_before_delay(CALL_SECONDS),
             wait=wait_random_exponential(multiplier=0.2, max=2.0),

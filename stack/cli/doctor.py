@@ -1,4 +1,4 @@
-"""`mailmesh doctor`: looks for what would keep mail from flowing, and says what to do about it."""
+"""`mailmesh doctor`: finds what keeps mail from flowing, and says how to fix it."""
 
 import json as json_module
 import os
@@ -6,30 +6,29 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from stack.cli.connection import Target, target
 from stack.cli.exits import CommandError, Exit
-from stack.cli.output import JsonOption, console, print_json
+from stack.cli.output import JsonOption, console, print_json, show
 from stack.data_directory import DataDirectory
 from stack.diagnosis.finding import Finding, Grade
 from stack.ready import Ready
 
-MARKS = {Grade.GOOD: "[green]✓[/]", Grade.WARNING: "[yellow]![/]", Grade.BAD: "[red]✗[/]"}
+MARKS = {Grade.GOOD: ("✓", "green"), Grade.WARNING: ("!", "yellow"), Grade.BAD: ("✗", "red")}
 
 
 def doctor(
     context: typer.Context,
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Look at this machine only.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Check this machine only; call no provider.")] = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Check settings, keys, certificates, the providers, the redirect addresses and the topic; say what to do.
+    """Check the installation and say how to fix each problem.
 
-    It looks at the mesh that runs in the data directory, or, where none runs, at what `mailmesh up` would be told by
-    the environment. Ends with 6 when something is wrong.
+    The checks cover settings, keys, certificates, the way to the providers, the redirect addresses and the Gmail topic.
+    They read the mesh that runs in the data directory, or, when none runs, the environment that `mailmesh up` would
+    read. The exit code is 6 when a check fails.
 
-    \b
     Examples:
       mailmesh doctor
       PUBLIC_URL=https://mesh.example.com MAILMESH_MS365_CLIENT_ID=... mailmesh doctor
@@ -43,7 +42,7 @@ def doctor(
         print_json([finding.as_dict() for finding in found])
     bad = sum(finding.grade is Grade.BAD for finding in found)
     if bad:
-        raise CommandError(f"{bad} of {len(found)} checks need attention", Exit.REFUSED)
+        raise CommandError(f"{bad} of {len(found)} checks failed", Exit.REFUSED)
 
 
 def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
@@ -56,14 +55,14 @@ def _findings(wanted: Target, *, offline: bool) -> Iterator[Finding]:
     ready = Ready.read(data.ready_file) if data.ready_file.exists() else None
     settings = _settings(data, is_running=ready is not None)
     yield from local_findings(data, ready)
-    with console.status("Asking around"):
+    with console.status("Calling the providers"):
         yield from provider_findings(settings, is_simulated=_is_simulated(ready), offline=offline)
         if not offline:
             yield from reach_findings(settings, ready)
 
 
 def _settings(data: DataDirectory, *, is_running: bool) -> dict[str, str]:
-    """Returns what the services are told: by the stack that runs, else by our own environment."""
+    """Returns the services' settings: of the running stack, else of our own environment."""
     told = data.environments / "token-vault.json"
     if is_running and told.exists():
         known: dict[str, str] = json_module.loads(told.read_text(encoding="utf-8"))
@@ -77,6 +76,6 @@ def _is_simulated(ready: Ready | None) -> bool:
 
 
 def _show(finding: Finding) -> None:
-    console.print(f"{MARKS[finding.grade]} [bold]{finding.name}[/]  {escape(finding.fact)}", soft_wrap=True)
+    show(MARKS[finding.grade], " ", (finding.name, "bold"), f"  {finding.fact}")
     if finding.remedy:
-        console.print(f"  → {escape(finding.remedy)}", soft_wrap=True)
+        show(f"  → {finding.remedy}")

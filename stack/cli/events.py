@@ -1,4 +1,4 @@
-"""`mailmesh events`: what consumers read."""
+"""`mailmesh events`: the events that consumers read."""
 
 import time
 from collections.abc import Iterator
@@ -8,23 +8,30 @@ from typing import Annotated
 import grpc
 import typer
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as messages
 from mailmesh.processor.v1 import event_service_pb2_grpc as services
 from stack.cli.connection import channel
 from stack.cli.exits import code_of, reason_of
-from stack.cli.output import JsonOption, console, print_json, print_json_line, print_table, when
+from stack.cli.output import JsonOption, console, enum_value, print_json, print_json_line, print_table, when
 from stack.files import write_private
+from stack.terminal import line
 
-app = typer.Typer(no_args_is_help=True, help="The events that consumers read.")
-TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only of this tenant; repeatable.")]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Such as mail.created or mail.*; repeatable.")]
-ProviderOption = Annotated[list[str] | None, typer.Option("--provider", help="ms365 or googlews; repeatable.")]
-ReplaysOption = Annotated[bool, typer.Option("--replays", help="Replayed events too.")]
-ViewOption = Annotated[str, typer.Option(help="How much of each: basic, body or full.")]
+app = typer.Typer(no_args_is_help=True, help="Read the events that consumers read.")
+TenantOption = Annotated[
+    list[str] | None, typer.Option("--tenant", help="Choose only events of this tenant; repeatable.")
+]
+TypeOption = Annotated[
+    list[str] | None, typer.Option("--type", help="Choose only this type, such as mail.created or mail.*; repeatable.")
+]
+ProviderOption = Annotated[
+    list[str] | None, typer.Option("--provider", help="Choose only this provider: ms365 or googlews; repeatable.")
+]
+ReplaysOption = Annotated[bool, typer.Option("--replays", help="Include replayed events.")]
+ViewOption = Annotated[str, typer.Option(help="How much of each event to show: basic, body or full.")]
 
 COLUMNS = ("RECEIVED", "TYPE", "PROVIDER", "FROM", "SUBJECT", "EVENT")
 LIVE_ROWS = 25
@@ -32,7 +39,7 @@ LIVE_ROWS = 25
 WIDE_COLUMNS = 130
 PAGE_SIZE = 200
 HEARTBEAT_SECONDS = 15
-# What ends a stream that can be taken up again where it was.
+# Reasons for the end of a stream that can resume at its last position.
 RESUMABLE = ("SHUTTING_DOWN", "READER_TOO_SLOW", "SERVICE_UNAVAILABLE", "STORE_UNAVAILABLE")
 RECONNECT_SECONDS = 1.0
 RECONNECT_FOR_SECONDS = 120.0
@@ -65,24 +72,27 @@ def row_of(event: event_pb2.Event) -> tuple[str, ...]:
 def list_events(
     context: typer.Context,
     *,
-    cursor: Annotated[str, typer.Option(help="Where to begin: earliest, latest, or a position.")] = "earliest",
+    cursor: Annotated[
+        str, typer.Option(help="Where to start: earliest, latest, or the position of an event.")
+    ] = "earliest",
     tenant: TenantOption = None,
     kind: TypeOption = None,
     provider: ProviderOption = None,
     replays: ReplaysOption = False,
     view: ViewOption = "basic",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Most to show; 0 shows all.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Show at most this many; 0 shows all.")] = 50,
     json: JsonOption = False,
 ) -> None:
-    r"""List events in the order of the stream. With --json each is one line.
+    """List events in the order of the stream. With --json each event is one line.
 
-    \b
     Examples:
       mailmesh events list --type 'mail.*' --limit 20
       mailmesh events list --limit 0 --view full --json > events.jsonl
     """
     wanted = messages.ListEventsRequest(
-        cursor=cursor, filter=event_filter(tenant, kind, provider, replays=replays), view=_view(view)
+        cursor=cursor,
+        filter=event_filter(tenant, kind, provider, replays=replays),
+        view=enum_value(event_pb2.EventView, "EVENT_VIEW_", view),
     )
     with channel(context) as opened:
         found = _listed(services.EventServiceStub(opened), wanted, limit)
@@ -90,19 +100,20 @@ def list_events(
             for event in found:
                 print_json_line(event)
         else:
-            print_table(COLUMNS, map(row_of, found), "There is no event.")
+            print_table(COLUMNS, map(row_of, found), "There are no such events.")
 
 
+@app.command("show", hidden=True)
 @app.command()
-def show(
+def get(
     context: typer.Context,
-    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")],
+    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event.")],
     *,
     view: ViewOption = "full",
 ) -> None:
     """Show one event as JSON."""
     with channel(context) as opened:
-        request = messages.GetEventRequest(event_id=event_id, view=_view(view))
+        request = messages.GetEventRequest(event_id=event_id, view=enum_value(event_pb2.EventView, "EVENT_VIEW_", view))
         print_json(services.EventServiceStub(opened).GetEvent(request).event)
 
 
@@ -110,21 +121,20 @@ def show(
 def tail(
     context: typer.Context,
     *,
-    cursor: Annotated[str, typer.Option(help="Where to begin: earliest, latest, or a position.")] = "latest",
-    save: Annotated[
-        Path | None, typer.Option(help="File that keeps the position: the next tail goes on there.")
-    ] = None,
+    cursor: Annotated[
+        str, typer.Option(help="Where to start: earliest, latest, or the position of an event.")
+    ] = "latest",
+    save: Annotated[Path | None, typer.Option(help="File that keeps the position; the next tail starts there.")] = None,
     tenant: TenantOption = None,
     kind: TypeOption = None,
     provider: ProviderOption = None,
     replays: ReplaysOption = False,
     view: ViewOption = "basic",
-    count: Annotated[int, typer.Option("--count", "-n", min=0, help="End after so many events; 0 never ends.")] = 0,
+    count: Annotated[int, typer.Option("--count", "-n", min=0, help="End after this many events; 0 never ends.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    r"""Follow the events as they come, until Ctrl-C. A broken stream is taken up again where it was.
+    """Follow the events live until Ctrl-C. A broken stream resumes at its last position.
 
-    \b
     Examples:
       mailmesh events tail
       mailmesh events tail --json --save position.txt | my-consumer
@@ -133,7 +143,7 @@ def tail(
     request = messages.StreamEventsRequest(
         cursor=save.read_text(encoding="utf-8").strip() if save is not None and save.exists() else cursor,
         filter=event_filter(tenant, kind, provider, replays=replays),
-        view=_view(view),
+        view=enum_value(event_pb2.EventView, "EVENT_VIEW_", view),
         heartbeat_seconds=HEARTBEAT_SECONDS,
     )
     with channel(context) as opened:
@@ -144,14 +154,14 @@ def tail(
 
 
 def follow(stub: services.EventServiceStub, request: messages.StreamEventsRequest) -> Iterator[event_pb2.Event]:
-    """Gives events as they come; takes a stream that broke up again behind the last event.
+    """Gives events as they come; resumes a broken stream behind the last event.
 
     Args:
         stub: The service.
         request: Where to begin; its cursor moves.
 
     Raises:
-        grpc.RpcError: The stream cannot be had for two minutes, or not at all.
+        grpc.RpcError: The stream was unavailable for two minutes, or the mesh refuses it.
     """
     broken_since: float | None = None
     while True:
@@ -209,7 +219,8 @@ def _print_lines(events: Iterator[event_pb2.Event]) -> Iterator[event_pb2.Event]
 
 def _show_lines(events: Iterator[event_pb2.Event]) -> Iterator[event_pb2.Event]:
     for event in events:
-        console.print("\t".join(row_of(event)), markup=False, soft_wrap=True)
+        # A tab between the cells is ours; one inside a cell is shown as `\t`.
+        console.print(Text("\t").join(map(line, row_of(event))), soft_wrap=True)
         yield event
 
 
@@ -230,16 +241,9 @@ def live_table(rows: list[tuple[str, ...]]) -> Table:
         table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column == "SUBJECT" else None)
     for row in rows[-LIVE_ROWS:]:
         cells = (row[0].rpartition(" ")[2], *row[1 : len(table.columns)])
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(line, cells))
     return table
 
 
 def _why_not(event: event_pb2.Event) -> str:
     return f"({event.mail.not_enriched.reason})" if event.mail.HasField("not_enriched") else ""
-
-
-def _view(name: str) -> event_pb2.EventView.ValueType:
-    try:
-        return event_pb2.EventView.Value(f"EVENT_VIEW_{name.upper()}")
-    except ValueError:
-        raise typer.BadParameter(f"{name!r} is no view: basic, body or full") from None

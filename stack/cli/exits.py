@@ -1,4 +1,4 @@
-"""Exit codes that scripts can rely on, and the one place where failures become them."""
+"""Exit codes for scripts, and the one place where failures become exit codes."""
 
 import os
 import signal
@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from rich.console import Console
-from rich.markup import escape
 
 from stack.errors import StackError
+from stack.terminal import line, paragraph, plain_console
 
-errors = Console(stderr=True, highlight=False)
+errors = plain_console(stderr=True)
 
 
 class Exit(IntEnum):
@@ -33,7 +32,7 @@ class Exit(IntEnum):
 
 HELP = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 key missing or not allowed; "
-    "5 the mesh or the provider cannot be reached now; 6 refused until a person mends something; 130 interrupted."
+    "5 the mesh or the provider cannot be reached now; 6 refused until a person fixes the cause; 130 interrupted."
 )
 
 _BY_CODE = {
@@ -49,11 +48,11 @@ _BY_CODE = {
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked.
+    """A command cannot do its task.
 
     Args:
         message: A sentence for the person at the terminal.
-        code: What the command line ends with.
+        code: The exit code.
     """
 
     def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
@@ -62,16 +61,17 @@ class CommandError(Exception):
 
 
 class InterruptedByPerson(BaseException):
-    """Ctrl-C. Not `KeyboardInterrupt`, which would end the command line with another code."""
+    """Ctrl-C. It is not `KeyboardInterrupt`, because Typer ends with another code on that."""
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise InterruptedByPerson
 
 
-def fail(message: str, code: Exit) -> NoReturn:
-    """Says what went wrong on standard error and ends."""
-    errors.print(f"[red]mailmesh:[/] {message}", soft_wrap=True)
+def fail(message: str, code: Exit, *, has_lines: bool = False) -> NoReturn:
+    """Prints a failure to standard error and ends the process."""
+    text = paragraph(message) if has_lines else line(message)
+    errors.print(line(("mailmesh:", "red"), " ").append_text(text), soft_wrap=True)
     sys.exit(code)
 
 
@@ -83,22 +83,31 @@ def run(application: Callable[..., object]) -> None:
     except InterruptedByPerson:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has had enough: nothing is wrong, and nothing more can be told.
+        # The reader of our output has closed the pipe: this is no failure, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.OK)
     except CommandError as fault:
         fail(str(fault), fault.code)
     except StackError as fault:
-        fail(str(fault), Exit.FAILED)
+        # The end of a program's log may belong to it.
+        fail(str(fault), Exit.FAILED, has_lines=True)
+    except OSError as fault:
+        # A file that an option names, or one of the data directory: the system says what is wrong with it.
+        fail(_file_failure(fault), Exit.FAILED)
     except grpc.RpcError as fault:
         fail(explain(fault), _BY_CODE.get(code_of(fault), Exit.FAILED))
+
+
+def _file_failure(fault: OSError) -> str:
+    reason = fault.strerror or str(fault)
+    return f"{fault.filename}: {reason}" if fault.filename else reason
 
 
 def explain(fault: grpc.RpcError) -> str:
     """Returns a sentence for a failed call: the reason's name first, if the mesh gave one."""
     call: Any = fault
     word = reason_of(fault) or code_of(fault).name.lower()
-    return f"{word}: {escape(call.details() or 'the call failed')}"
+    return f"{word}: {call.details() or 'the call failed'}"
 
 
 def reason_of(fault: grpc.RpcError) -> str:

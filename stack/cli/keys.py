@@ -1,4 +1,4 @@
-"""`mailmesh keys` and `mailmesh audit`: who may use the mesh, and who did what."""
+"""`mailmesh keys` and `mailmesh audit`: the API keys, and the audit log."""
 
 from typing import Annotated
 
@@ -10,56 +10,67 @@ from mailmesh.vault.v1 import api_key_service_pb2_grpc as services
 from mailmesh.vault.v1 import audit_service_pb2, audit_service_pb2_grpc
 from stack.cli.connection import channel
 from stack.cli.output import (
+    TIME_FORMS,
     JsonOption,
     LimitOption,
     YesOption,
     confirm,
-    console,
+    enum_value,
     pages,
     parse_time,
     print_json,
     print_table,
+    show,
+    show_aside,
     when,
     word,
 )
 
-app = typer.Typer(no_args_is_help=True, help="API keys of people and machines.")
+app = typer.Typer(no_args_is_help=True, help="Manage the API keys of people and machines.")
 
 
 @app.command()
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What people call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key for people.")],
     *,
-    role: Annotated[str, typer.Option(help="reader, operator or admin.")] = "reader",
-    tenant: Annotated[list[str] | None, typer.Option(help="Limit to this tenant; repeatable. [default: all]")] = None,
-    expires: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-01T00:00:00Z.")] = None,
+    role: Annotated[str, typer.Option(help="Role of the key: reader, operator or admin.")] = "reader",
+    tenant: Annotated[
+        list[str] | None, typer.Option(help="Limit the key to this tenant; repeatable. [default: all]")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="Time when the key ends, such as 2027-01-01T00:00:00Z. [default: never]")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Make an API key and show it this once. The key alone goes to standard output.
+    """Make an API key and show it once.
 
-    \b
+    Standard output gets the key alone, so that it can go to a file.
+
     Examples:
       mailmesh keys create n8n --role reader > n8n.key
       mailmesh keys create helpdesk --role operator --tenant 019a9f0e-7c1e-7000-8000-000000000002
     """
     request = messages.CreateApiKeyRequest(
-        display_name=name, role=_role(role), tenant_ids=tenant or (), expires_at=parse_time(expires)
+        display_name=name,
+        role=enum_value(access_pb2.Role, "ROLE_", role),
+        tenant_ids=tenant or (),
+        expires_at=parse_time(expires),
     )
     with channel(context) as opened:
         made = services.ApiKeyServiceStub(opened).CreateApiKey(request)
     if json:
         print_json(made)
     else:
-        typer.echo(made.secret)
-        typer.echo(f"Key {made.api_key.api_key_id} is shown this once: keep it.", err=True)
+        show(made.secret)
+        show_aside(f"Key {made.api_key.api_key_id} is shown this once: keep it.")
 
 
 @app.command("list")
 def list_keys(
     context: typer.Context,
     *,
-    revoked: Annotated[bool, typer.Option("--revoked", help="Also those that have ended.")] = False,
+    revoked: Annotated[bool, typer.Option("--revoked", help="Also list keys that were revoked or have ended.")] = False,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
@@ -87,45 +98,56 @@ def list_keys(
             )
             for key in found
         ],
-        "There is no key.",
+        "There are no keys.",
     )
 
 
 @app.command()
 def revoke(
     context: typer.Context,
-    key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
+    key_id: Annotated[str, typer.Argument(metavar="KEY", help="Id of the key; `keys list` shows it.")],
     *,
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """End an API key everywhere, for good."""
+    """Revoke an API key everywhere, for good."""
     confirm(f"Revoke key {key_id}?", yes=yes)
     with channel(context) as opened:
         ended = services.ApiKeyServiceStub(opened).RevokeApiKey(messages.RevokeApiKeyRequest(api_key_id=key_id))
     if json:
         print_json(ended.api_key)
     else:
-        console.print(f"{ended.api_key.display_name} is revoked")
+        show(f"key {ended.api_key.api_key_id} ({ended.api_key.display_name}) is revoked")
 
 
 def audit(
     context: typer.Context,
     *,
-    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
-    action: Annotated[str, typer.Option(help="Such as token.issue or tenant.connect.")] = "",
-    since: Annotated[str | None, typer.Option(help="2026-11-21T12:00:00Z, or 15m, 12h, 7d before now.")] = None,
+    tenant: Annotated[str, typer.Option(help="Show only entries of this tenant.")] = "",
+    action: Annotated[str, typer.Option(help="Show only this action, such as token.issue or tenant.connect.")] = "",
+    since: Annotated[str | None, typer.Option(help=f"Show entries at or after: {TIME_FORMS}.")] = None,
+    before: Annotated[str | None, typer.Option(help=f"Show entries before: {TIME_FORMS}.")] = None,
     limit: LimitOption = 50,
     json: JsonOption = False,
 ) -> None:
-    """Show who did what, newest first."""
-    start = parse_time(since)
+    """Show the audit log: each action with its actor, newest first.
+
+    Examples:
+      mailmesh audit --since 7d
+      mailmesh audit --action tenant.connect --json
+    """
+    start, end = parse_time(since), parse_time(before)
     with channel(context) as opened:
         stub = audit_service_pb2_grpc.AuditServiceStub(opened)
 
         def fetch(size: int, token: str) -> tuple[list[audit_service_pb2.AuditEntry], str]:
             request = audit_service_pb2.ListAuditEntriesRequest(
-                page_size=size, page_token=token, tenant_id=tenant, action=action, occurred_from=start
+                page_size=size,
+                page_token=token,
+                tenant_id=tenant,
+                action=action,
+                occurred_from=start,
+                occurred_before=end,
             )
             answer = stub.ListAuditEntries(request)
             return list(answer.audit_entries), answer.next_page_token
@@ -143,12 +165,5 @@ def audit(
             )
             for entry in found
         ],
-        "Nothing is on record.",
+        "The audit log has no such entry.",
     )
-
-
-def _role(name: str) -> access_pb2.Role.ValueType:
-    try:
-        return access_pb2.Role.Value(f"ROLE_{name.upper()}")
-    except ValueError:
-        raise typer.BadParameter(f"{name!r} is no role: reader, operator or admin") from None

@@ -1,4 +1,8 @@
-"""How the command line shows things: tables for people, JSON for machines."""
+"""How the command line shows things: tables for people, JSON for machines.
+
+Only this module and `exits` write to the terminal, and both through `stack.terminal`: text from outside shows there and
+never acts.
+"""
 
 import datetime as dt
 import json
@@ -10,17 +14,37 @@ import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, help="Most to show; 0 shows all.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+from stack.terminal import Part, line, paragraph, plain_console, visible, visible_json
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, help="Show at most this many; 0 shows all.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+TIME_FORMS = "2026-11-21T12:00:00Z, or 15m, 12h, 7d before now"
 PAGE_SIZE = 200
 SECONDS_PER_MINUTE = 60
+# A table in a pipe is not cut: programs read it.
+PIPE_COLUMNS = 500
 
-console = Console(highlight=False)
+console = plain_console()
+
+
+def show(*parts: Part) -> None:
+    """Prints one line of text, some of it styled. The terminal wraps it."""
+    console.print(line(*parts), soft_wrap=True)
+
+
+def show_lines(text: str) -> None:
+    """Prints a text of several lines, such as the output of another program."""
+    if text:
+        console.print(paragraph(text.removesuffix("\n")), soft_wrap=True)
+
+
+def show_aside(text: str) -> None:
+    """Prints one line to standard error, where it does not mix with a result."""
+    sys.stderr.write(visible(text) + "\n")
+    sys.stderr.flush()
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -34,32 +58,32 @@ def print_json(value: Message | Sequence[Message] | dict[str, Any] | list[Any]) 
         value = as_dict(value)
     elif not isinstance(value, dict):
         value = [as_dict(item) if isinstance(item, Message) else item for item in value]
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def print_json_line(message: Message) -> None:
     """Prints a message as one line of JSON, at once."""
-    sys.stdout.write(json.dumps(as_dict(message), ensure_ascii=False) + "\n")
+    sys.stdout.write(visible_json(json.dumps(as_dict(message), ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """Prints a table, or a sentence when there is nothing in it. In a pipe nothing is cut.
+    """Prints a table, or a sentence when it has no rows. In a pipe nothing is cut.
 
     Args:
         columns: Headings.
-        rows: Cells; markup in them is shown as it is.
-        empty: What to say without rows.
+        rows: Cells; whatever is in them is shown as it is.
+        empty: The sentence to print without rows.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=not console.is_terminal)
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*map(line, row))
     if not table.row_count:
-        console.print(empty)
+        show(empty)
         return
-    wide = console if console.is_terminal else Console(highlight=False, width=500)
+    wide = console if console.is_terminal else plain_console(width=PIPE_COLUMNS)
     wide.print(table)
 
 
@@ -68,7 +92,7 @@ def print_record(pairs: Iterable[tuple[str, str]]) -> None:
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        console.print(f"[bold]{name:<{width}}[/]  {escape(value)}", soft_wrap=True)
+        show((f"{name:<{width}}", "bold"), f"  {value}")
 
 
 def pages(fetch: Callable[[int, str], tuple[Sequence[Message], str]], limit: int) -> Iterator[Any]:
@@ -100,6 +124,18 @@ def word(name: str, prefix: str) -> str:
     return name.removeprefix(prefix).lower()
 
 
+def enum_value(enum: Any, prefix: str, text: str) -> Any:
+    """Returns the value of an enum of the contract that a word of the command line means.
+
+    Raises:
+        typer.BadParameter: The enum has no such value; the message lists the words.
+    """
+    words = [word(name, prefix) for name in enum.keys()[1:]]
+    if text.lower() not in words:
+        raise typer.BadParameter(f"{visible(text)!r} is not one of: {', '.join(words)}")
+    return enum.Value(f"{prefix}{text.upper()}")
+
+
 def parse_time(text: str | None) -> Timestamp | None:
     """Reads a time of the command line: RFC 3339, or a span before now such as 90s, 15m, 12h, 7d.
 
@@ -115,25 +151,24 @@ def parse_time(text: str | None) -> Timestamp | None:
 
 def _moment(text: str) -> dt.datetime:
     units = {"s": 1, "m": SECONDS_PER_MINUTE, "h": 3600, "d": 86400}
-    if text[-1:] in units and text[:-1].isdigit():
-        return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=int(text[:-1]) * units[text[-1]])
     try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is no time: 2026-11-21T12:00:00Z, or a span before now such as 15m, 12h, 7d"
+        if text[-1:] in units and text[:-1].isdecimal():
+            return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=int(text[:-1]) * units[text[-1]])
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        message = f"{visible(text)!r} is not a time: write {TIME_FORMS}"
         raise typer.BadParameter(message) from None
-    return moment.astimezone(dt.UTC)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Asks before something that cannot be undone; where nobody can answer, --yes is needed.
+    """Asks before something that cannot be undone. Without a person at the terminal, --yes is needed.
 
     Raises:
         typer.Abort: The answer is no.
-        typer.BadParameter: Nobody can be asked.
+        typer.BadParameter: There is no terminal to ask at.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Add --yes to do it without being asked.")
-    typer.confirm(question, abort=True)
+        raise typer.BadParameter(f"{visible(question)} Add --yes to answer in advance.")
+    typer.confirm(visible(question), abort=True)

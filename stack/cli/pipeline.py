@@ -1,4 +1,4 @@
-"""What operators do with the pipeline: dead letters, replays, reconciliation, and how it stands."""
+"""The operator's commands for the pipeline: dead letters, replays, reconciliation, status."""
 
 import time
 import uuid
@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from mailmesh.ingest.v1 import dead_letter_service_pb2 as letters
@@ -18,6 +17,7 @@ from mailmesh.processor.v1 import processor_service_pb2_grpc as services
 from stack.cli.connection import LONG_CALL_SECONDS, channel
 from stack.cli.events import ProviderOption, TenantOption, TypeOption, event_filter
 from stack.cli.output import (
+    TIME_FORMS,
     JsonOption,
     LimitOption,
     YesOption,
@@ -27,11 +27,12 @@ from stack.cli.output import (
     parse_time,
     print_json,
     print_table,
+    show,
     when,
 )
+from stack.terminal import line
 
-dead_letters = typer.Typer(no_args_is_help=True, help="What could not be worked.")
-TIME_HELP = "2026-11-21T12:00:00Z, or 15m, 12h, 7d before now."
+dead_letters = typer.Typer(no_args_is_help=True, help="List and retry items that could not be processed.")
 WATCH_SECONDS = 2.0
 
 
@@ -39,14 +40,22 @@ WATCH_SECONDS = 2.0
 def list_dead_letters(
     context: typer.Context,
     *,
-    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
-    reason: Annotated[str, typer.Option(help="Only with this reason.")] = "",
-    retried: Annotated[bool, typer.Option("--retried", help="Also those that were put back.")] = False,
+    tenant: Annotated[str, typer.Option(help="List only dead letters of this tenant.")] = "",
+    reason: Annotated[str, typer.Option(help="List only dead letters with this reason.")] = "",
+    retried: Annotated[bool, typer.Option("--retried", help="Also list dead letters that were retried.")] = False,
+    since: Annotated[str | None, typer.Option(help=f"List those buried at or after: {TIME_FORMS}.")] = None,
+    before: Annotated[str | None, typer.Option(help=f"List those buried before: {TIME_FORMS}.")] = None,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
-    """List what could not be worked, newest first."""
-    chosen = letters.DeadLetterFilter(tenant_id=tenant, reason=reason)
+    """List the items that could not be processed, newest first.
+
+    Examples:
+      mailmesh dead-letters list --since 1d
+    """
+    chosen = letters.DeadLetterFilter(
+        tenant_id=tenant, reason=reason, buried_from=parse_time(since), buried_before=parse_time(before)
+    )
     with channel(context) as opened:
         stub = letter_services.DeadLetterServiceStub(opened)
 
@@ -70,31 +79,32 @@ def list_dead_letters(
             )
             for letter in found
         ],
-        "There is no dead letter.",
+        "There are no dead letters.",
     )
 
 
 @dead_letters.command()
 def retry(
     context: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[DEAD_LETTER]...", help="Ids of dead letters.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="DEAD_LETTER", help="Ids of the dead letters to retry.")
+    ] = None,
     *,
-    tenant: Annotated[str, typer.Option(help="All of this tenant.")] = "",
-    reason: Annotated[str, typer.Option(help="All with this reason.")] = "",
-    all_: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+    tenant: Annotated[str, typer.Option(help="Retry all dead letters of this tenant.")] = "",
+    reason: Annotated[str, typer.Option(help="Retry all dead letters with this reason.")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="Retry all dead letters.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only count; change nothing.")] = False,
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Put dead letters back into the inbox.
+    """Put dead letters back into the inbox, chosen by id, tenant or reason.
 
-    \b
     Examples:
       mailmesh dead-letters retry 019a9f0e-7c1e-7000-8000-000000000009
       mailmesh dead-letters retry --reason MESSAGE_FORBIDDEN --dry-run
     """
     if not (ids or tenant or reason or all_):
-        raise typer.BadParameter("name dead letters, or choose them by --tenant, --reason or --all")
+        raise typer.BadParameter("name the ids of dead letters, or choose them by --tenant, --reason or --all")
     chosen = None if ids else letters.DeadLetterFilter(tenant_id=tenant, reason=reason)
     if all_ and not dry_run:
         confirm("Put all dead letters back?", yes=yes)
@@ -104,31 +114,32 @@ def retry(
     if json:
         print_json(done)
     else:
-        console.print(f"{done.matched} chosen, {done.retried} put back")
+        show(f"{done.matched} chosen, {done.retried} put back")
 
 
 def replay(
     context: typer.Context,
     *,
-    from_cursor: Annotated[str, typer.Option("--from", help="Position to begin at, or earliest.")] = "",
-    to_cursor: Annotated[str, typer.Option("--to", help="Position to end at. [default: the newest event]")] = "",
-    since: Annotated[str | None, typer.Option(help=f"Received at or after: {TIME_HELP}")] = None,
-    before: Annotated[str | None, typer.Option(help=f"Received before: {TIME_HELP}")] = None,
+    from_cursor: Annotated[str, typer.Option("--from", help="Position of the first event, or earliest.")] = "",
+    to_cursor: Annotated[
+        str, typer.Option("--to", help="Position of the last event. [default: the newest event]")
+    ] = "",
+    since: Annotated[str | None, typer.Option(help=f"Replay events received at or after: {TIME_FORMS}.")] = None,
+    before: Annotated[str | None, typer.Option(help=f"Replay events received before: {TIME_FORMS}.")] = None,
     tenant: TenantOption = None,
     kind: TypeOption = None,
     provider: ProviderOption = None,
-    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only count; change nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Append events again, marked as replays; readers get them who ask for replays.
+    """Append events again, marked as replays, for readers that ask for replays.
 
-    \b
     Examples:
       mailmesh replay --since 2h --dry-run
       mailmesh replay --from earliest --tenant 019a9f0e-7c1e-7000-8000-000000000002
     """
     if not (from_cursor or since):
-        raise typer.BadParameter("say where to begin: --from or --since")
+        raise typer.BadParameter("name the start of the range by --from or --since")
     request = messages.ReplayEventsRequest(
         from_cursor=from_cursor,
         to_cursor=to_cursor,
@@ -143,37 +154,45 @@ def replay(
     if json:
         print_json(done)
     elif dry_run:
-        console.print(f"{done.matched} events would be replayed")
+        show(f"{done.matched} events would be replayed")
     else:
-        console.print(f"{done.appended} events appended as replay {done.replay_id}")
-        console.print(f"read them: mailmesh events list --replays --cursor {done.start_cursor}", soft_wrap=True)
+        show(f"{done.appended} events appended as replay {done.replay_id}")
+        show(f"read them: mailmesh events list --replays --cursor {done.start_cursor}")
 
 
 def reconcile(
     context: typer.Context,
-    tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")],
     *,
-    since: Annotated[str | None, typer.Option(help=f"Compare from: {TIME_HELP}")] = None,
+    since: Annotated[str | None, typer.Option(help=f"Compare mail from this time on: {TIME_FORMS}.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare a mailbox with the provider: what was never announced becomes an event, once."""
+    """Compare a mailbox with the provider and make one event of each missed change.
+
+    Examples:
+      mailmesh reconcile 019a9f0e-7c1e-7000-8000-000000000002 --since 7d
+    """
     request = messages.ReconcileMailboxRequest(tenant_id=tenant_id, since=parse_time(since))
     with channel(context) as opened:
         done = services.ProcessorServiceStub(opened).ReconcileMailbox(request)
     if json:
         print_json(done)
     else:
-        console.print("a comparison waits already" if done.was_waiting else f"comparison {done.item_id} is under way")
+        show("a comparison is waiting already" if done.was_waiting else f"comparison {done.item_id} is under way")
 
 
 def status(
     context: typer.Context,
     *,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds.")] = False,
-    tenants: Annotated[int, typer.Option(min=1, max=1000, help="How many tenants to list, worst first.")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every two seconds until Ctrl-C.")] = False,
+    tenants: Annotated[int, typer.Option(min=1, max=1000, help="Number of tenants to list, worst first.")] = 20,
     json: JsonOption = False,
 ) -> None:
-    """Show how it stands with everything between a push and an event."""
+    """Show the state of the pipeline between a push and its event.
+
+    Examples:
+      mailmesh status --watch
+    """
     request = messages.GetPipelineStatusRequest(max_tenants=tenants)
     with channel(context) as opened:
         stub = services.ProcessorServiceStub(opened)
@@ -204,9 +223,9 @@ def _overview(found: messages.GetPipelineStatusResponse) -> RenderableType:
         ("workers", str(len(found.workers))),
     ]
     if found.unavailable:
-        rows.append(("do not answer", ", ".join(found.unavailable)))
+        rows.append(("unavailable services", ", ".join(found.unavailable)))
     for name, value in rows:
-        facts.add_row(f"[bold]{name}[/]", escape(value))
+        facts.add_row(line((name, "bold")), line(value))
     return Group(facts, *([_lags(found)] if found.tenants else []))
 
 
@@ -216,10 +235,11 @@ def _lags(found: messages.GetPipelineStatusResponse) -> Table:
         table.add_column(column, overflow="fold")
     for lag in found.tenants:
         note = "waits for a person" if lag.is_waiting_for_person else ""
-        table.add_row(
+        cells = (
             *(lag.tenant_id, lag.provider, f"{lag.lag_seconds:.0f} s", str(lag.inbox_pending)),
             *(when(lag.last_event_at), when(lag.last_notification_at), when(lag.last_reconciled_at), note),
         )
+        table.add_row(*map(line, cells))
     return table
 
 

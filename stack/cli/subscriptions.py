@@ -1,4 +1,4 @@
-"""`mailmesh subscriptions`: what the providers push."""
+"""`mailmesh subscriptions`: the changes that the providers push."""
 
 from typing import Annotated
 
@@ -7,12 +7,14 @@ import typer
 from mailmesh.ingest.v1 import subscription_service_pb2 as messages
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as services
 from stack.cli.connection import LONG_CALL_SECONDS, channel
+from stack.cli.exits import CommandError
 from stack.cli.output import (
     JsonOption,
     LimitOption,
     YesOption,
     confirm,
     console,
+    enum_value,
     pages,
     print_json,
     print_record,
@@ -21,33 +23,99 @@ from stack.cli.output import (
     word,
 )
 
-app = typer.Typer(no_args_is_help=True, help="What the providers push to us.")
-SubscriptionArgument = Annotated[str, typer.Argument(metavar="SUBSCRIPTION", help="The subscription's id.")]
+app = typer.Typer(no_args_is_help=True, help="Manage the changes that the providers push.")
+STATE = "SUBSCRIPTION_STATE_"
+FolderOption = Annotated[str, typer.Option(help="Microsoft: id or well-known name of a folder. [default: inbox]")]
+LabelOption = Annotated[list[str] | None, typer.Option(help="Google: a label; repeatable. [default: INBOX]")]
+AllMailOption = Annotated[bool, typer.Option(help="Subscribe to every folder or label.")]
+ChangeTypeOption = Annotated[
+    list[str] | None, typer.Option(help="Type of change: created, updated or deleted; repeatable. [default: all three]")
+]
+PollOption = Annotated[bool, typer.Option(help="Compare the mailbox on a schedule; ask the provider for no pushes.")]
+SubscriptionArgument = Annotated[
+    str, typer.Argument(metavar="SUBSCRIPTION", help="Id of the subscription; `subscriptions list` shows it.")
+]
 
 
 @app.command()
 def create(
     context: typer.Context,
-    tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")],
     *,
-    folder: Annotated[str, typer.Option(help="Microsoft: a folder's id or well-known name. [default: inbox]")] = "",
-    label: Annotated[list[str] | None, typer.Option(help="Google: a label; repeatable. [default: INBOX]")] = None,
-    all_mail: Annotated[bool, typer.Option(help="Every folder or label.")] = False,
-    change_type: Annotated[
-        list[str] | None, typer.Option(help="created, updated or deleted; repeatable. [default: all three]")
-    ] = None,
-    poll: Annotated[bool, typer.Option(help="Compare on a schedule instead of being pushed to.")] = False,
+    folder: FolderOption = "",
+    label: LabelOption = None,
+    all_mail: AllMailOption = False,
+    change_type: ChangeTypeOption = None,
+    poll: PollOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Make the provider push changes of a mailbox, or of a folder or labels in it.
+    """Subscribe to the changes of a mailbox, or of a folder or labels in it.
 
-    \b
     Examples:
       mailmesh subscriptions create 019a9f0e-7c1e-7000-8000-000000000002
-      mailmesh subscriptions create 019a9f0e-... --folder archive --change-type created
-      mailmesh subscriptions create 019a9f0e-... --label INBOX --label Label_7
+      mailmesh subscriptions create 019a9f0e-7c1e-7000-8000-000000000002 --folder archive --change-type created
+      mailmesh subscriptions create 019a9f0e-7c1e-7000-8000-000000000002 --label INBOX --label Label_7
     """
-    request = messages.CreateSubscriptionRequest(
+    request = _request(tenant_id, folder, label, change_type, all_mail=all_mail, poll=poll)
+    with channel(context) as opened, console.status("Asking the provider"):
+        stub = services.SubscriptionServiceStub(opened)
+        made = stub.CreateSubscription(request, timeout=LONG_CALL_SECONDS).subscription
+    _show(made, json=json)
+
+
+@app.command("batch-create")
+def batch_create(
+    context: typer.Context,
+    tenant_ids: Annotated[list[str], typer.Argument(metavar="TENANT...", help="Ids of the tenants, 1000 at most.")],
+    *,
+    folder: FolderOption = "",
+    label: LabelOption = None,
+    all_mail: AllMailOption = False,
+    change_type: ChangeTypeOption = None,
+    poll: PollOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Subscribe to the same changes of many mailboxes in one call.
+
+    Each tenant has a result of its own. The exit code is 1 when one of them failed.
+
+    Examples:
+      mailmesh subscriptions batch-create 019a9f0e-7c1e-7000-8000-000000000002 019a9f0e-7c1e-7000-8000-000000000003
+    """
+    requests = [_request(one, folder, label, change_type, all_mail=all_mail, poll=poll) for one in tenant_ids]
+    request = messages.BatchCreateSubscriptionsRequest(requests=requests)
+    with channel(context) as opened, console.status("Asking the providers"):
+        stub = services.SubscriptionServiceStub(opened)
+        results = stub.BatchCreateSubscriptions(request, timeout=LONG_CALL_SECONDS).results
+    if json:
+        print_json(list(results))
+    else:
+        print_table(
+            ("TENANT", "SUBSCRIPTION", "STATE", "FAILURE"),
+            [_result_row(tenant_id, result) for tenant_id, result in zip(tenant_ids, results, strict=True)],
+            "The mesh answered with no results.",
+        )
+    failed = sum(result.HasField("error") for result in results)
+    if failed:
+        raise CommandError(f"{failed} of {len(results)} subscriptions were not made")
+
+
+def _result_row(tenant_id: str, result: messages.SubscriptionResult) -> tuple[str, ...]:
+    if result.HasField("error"):
+        return (tenant_id, "", "", result.error.message)
+    return (tenant_id, result.subscription.subscription_id, _state(result.subscription), "")
+
+
+def _request(
+    tenant_id: str,
+    folder: str,
+    label: list[str] | None,
+    change_type: list[str] | None,
+    *,
+    all_mail: bool,
+    poll: bool,
+) -> messages.CreateSubscriptionRequest:
+    return messages.CreateSubscriptionRequest(
         tenant_id=tenant_id,
         folder_id=folder,
         label_ids=label or (),
@@ -55,26 +123,35 @@ def create(
         change_types=change_type or (),
         delivery_mode=messages.DELIVERY_MODE_POLL if poll else messages.DELIVERY_MODE_UNSPECIFIED,
     )
-    with channel(context) as opened, console.status("Asking the provider"):
-        stub = services.SubscriptionServiceStub(opened)
-        made = stub.CreateSubscription(request, timeout=LONG_CALL_SECONDS).subscription
-    _show(made, json=json)
 
 
 @app.command("list")
 def list_subscriptions(
     context: typer.Context,
     *,
-    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
+    tenant: Annotated[str, typer.Option(help="List only subscriptions of this tenant.")] = "",
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="List only subscriptions in this state, such as active; repeatable. [default: all but deleted]"
+        ),
+    ] = None,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
-    """List the subscriptions, oldest first."""
+    """List the subscriptions, oldest first.
+
+    Examples:
+      mailmesh subscriptions list --state failing
+    """
+    states = [enum_value(messages.SubscriptionState, STATE, name) for name in state or ()]
     with channel(context) as opened:
         stub = services.SubscriptionServiceStub(opened)
 
         def fetch(size: int, token: str) -> tuple[list[messages.Subscription], str]:
-            request = messages.ListSubscriptionsRequest(page_size=size, page_token=token, tenant_id=tenant)
+            request = messages.ListSubscriptionsRequest(
+                page_size=size, page_token=token, tenant_id=tenant, states=states
+            )
             answer = stub.ListSubscriptions(request)
             return list(answer.subscriptions), answer.next_page_token
 
@@ -83,7 +160,7 @@ def list_subscriptions(
         print_json(found)
         return
     print_table(
-        ("SUBSCRIPTION", "TENANT", "PROVIDER", "WATCHES", "STATE", "EXPIRES", "LAST PUSH", "TROUBLE"),
+        ("SUBSCRIPTION", "TENANT", "PROVIDER", "WATCHES", "STATE", "EXPIRES", "LAST PUSH", "FAILURE"),
         [
             (
                 *(item.subscription_id, item.tenant_id, item.provider, _watches(item), _state(item)),
@@ -91,13 +168,14 @@ def list_subscriptions(
             )
             for item in found
         ],
-        "There is no subscription. `mailmesh subscriptions create TENANT` makes one.",
+        "There are no subscriptions. `mailmesh subscriptions create TENANT` makes one.",
     )
 
 
+@app.command("show", hidden=True)
 @app.command()
-def show(context: typer.Context, subscription_id: SubscriptionArgument, *, json: JsonOption = False) -> None:
-    """Show one subscription."""
+def get(context: typer.Context, subscription_id: SubscriptionArgument, *, json: JsonOption = False) -> None:
+    """Show one subscription with its state and times."""
     request = messages.GetSubscriptionRequest(subscription_id=subscription_id)
     with channel(context) as opened:
         _show(services.SubscriptionServiceStub(opened).GetSubscription(request).subscription, json=json)
@@ -105,7 +183,7 @@ def show(context: typer.Context, subscription_id: SubscriptionArgument, *, json:
 
 @app.command()
 def renew(context: typer.Context, subscription_id: SubscriptionArgument, *, json: JsonOption = False) -> None:
-    """Renew a subscription now; one that the provider dropped is made anew."""
+    """Renew a subscription now. One that the provider dropped is made again."""
     request = messages.RenewSubscriptionRequest(subscription_id=subscription_id)
     with channel(context) as opened, console.status("Asking the provider"):
         stub = services.SubscriptionServiceStub(opened)
@@ -117,7 +195,7 @@ def renew(context: typer.Context, subscription_id: SubscriptionArgument, *, json
 def delete(
     context: typer.Context, subscription_id: SubscriptionArgument, *, yes: YesOption = False, json: JsonOption = False
 ) -> None:
-    """End a subscription here and at the provider."""
+    """Delete a subscription here and at the provider."""
     confirm(f"Delete subscription {subscription_id}?", yes=yes)
     request = messages.DeleteSubscriptionRequest(subscription_id=subscription_id)
     with channel(context) as opened:
@@ -127,7 +205,7 @@ def delete(
 
 
 def _state(item: messages.Subscription) -> str:
-    return word(messages.SubscriptionState.Name(item.state), "SUBSCRIPTION_STATE_")
+    return word(messages.SubscriptionState.Name(item.state), STATE)
 
 
 def _watches(item: messages.Subscription) -> str:
@@ -145,7 +223,7 @@ def _show(item: messages.Subscription, *, json: bool) -> None:
             ("provider", item.provider),
             ("watches", f"{_watches(item)}: {', '.join(item.change_types)}"),
             ("state", _state(item)),
-            ("trouble", f"{item.failure_reason} {item.failure_detail}".strip()),
+            ("failure", f"{item.failure_reason} {item.failure_detail}".strip()),
             ("expires", when(item.expires_at)),
             ("renewed next", when(item.renew_at)),
             ("last push", when(item.last_notification_at)),

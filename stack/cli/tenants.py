@@ -14,16 +14,18 @@ from stack.cli.output import (
     YesOption,
     confirm,
     console,
+    enum_value,
     pages,
     print_json,
     print_record,
     print_table,
+    show,
     when,
     word,
 )
 
-app = typer.Typer(no_args_is_help=True, help="The connected accounts.")
-TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
+app = typer.Typer(no_args_is_help=True, help="Manage the connected accounts.")
+TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")]
 DISCONNECT_SECONDS = 180.0
 POLL_SECONDS = 1.0
 
@@ -37,22 +39,21 @@ def status_word(tenant: tenant_pb2.Tenant) -> str:
 def list_tenants(
     context: typer.Context,
     *,
-    provider: Annotated[str, typer.Option(help="ms365 or googlews.")] = "",
+    provider: Annotated[str, typer.Option(help="List only accounts of this provider: ms365 or googlews.")] = "",
     status: Annotated[
-        list[str] | None, typer.Option(help="Such as active or needs_reauthorization; repeatable.")
+        list[str] | None, typer.Option(help="List only accounts with this status, such as active; repeatable.")
     ] = None,
-    address: Annotated[str, typer.Option(help="The account's mail address.")] = "",
+    address: Annotated[str, typer.Option(help="List only accounts with this mail address.")] = "",
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
-    r"""List the connected accounts, oldest first.
+    """List the connected accounts, oldest first.
 
-    \b
     Examples:
       mailmesh tenants list
       mailmesh tenants list --status needs_reauthorization --json
     """
-    statuses = [_status(name) for name in status or ()]
+    statuses = [enum_value(tenant_pb2.TenantStatus, "TENANT_STATUS_", name) for name in status or ()]
     with channel(context) as opened:
         stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
 
@@ -80,9 +81,15 @@ def list_tenants(
     )
 
 
+# Release 0.1 had `show` only; the contract and a new user say `get`.
+@app.command("show", hidden=True)
 @app.command()
-def show(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
-    """Show one account with everything that is known about it."""
+def get(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
+    """Show one account with its status, scopes and times.
+
+    Examples:
+      mailmesh tenants get 019a9f0e-7c1e-7000-8000-000000000002
+    """
     with channel(context) as opened:
         stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
         _show(stub.GetTenant(tenant_service_pb2.GetTenantRequest(tenant_id=tenant_id)).tenant, json=json)
@@ -90,7 +97,10 @@ def show(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption 
 
 @app.command("test")
 def check_connection(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
-    """Ask the provider who the account is, with a fresh token. Ends with 6 when something is wrong."""
+    """Ask the provider whose account this is, with a fresh token.
+
+    The exit code is 6 when the connection does not work; the message says what to do.
+    """
     with channel(context) as opened:
         stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
         with console.status("Asking the provider"):
@@ -98,13 +108,19 @@ def check_connection(context: typer.Context, tenant_id: TenantArgument, *, json:
     if json:
         print_json(found)
     elif found.is_healthy:
-        console.print(f"[green]healthy[/]: {found.provider_address}, {found.latency_milliseconds} ms")
+        show(("healthy", "green"), f": {found.provider_address}, {found.latency_milliseconds} ms")
     if not found.is_healthy:
         raise CommandError(f"{found.reason}: {found.detail} {' '.join(found.missing_scopes)}".strip(), Exit.REFUSED)
 
 
 @app.command()
-def rename(context: typer.Context, tenant_id: TenantArgument, name: str, *, json: JsonOption = False) -> None:
+def rename(
+    context: typer.Context,
+    tenant_id: TenantArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="New name, 1 to 200 characters.")],
+    *,
+    json: JsonOption = False,
+) -> None:
     """Give an account another name."""
     request = tenant_service_pb2.UpdateTenantRequest(tenant_id=tenant_id, display_name=name)
     with channel(context) as opened:
@@ -116,10 +132,10 @@ def disable(
     context: typer.Context,
     tenant_id: TenantArgument,
     *,
-    note: Annotated[str, typer.Option(help="For the audit log.")] = "",
+    note: Annotated[str, typer.Option(help="Note for the audit log, at most 500 characters.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Switch an account off: no token is lent, pushes are dropped."""
+    """Switch an account off: the mesh lends no token and drops its pushes."""
     request = tenant_service_pb2.DisableTenantRequest(tenant_id=tenant_id, note=note)
     with channel(context) as opened:
         _show(tenant_service_pb2_grpc.TenantServiceStub(opened).DisableTenant(request).tenant, json=json)
@@ -127,7 +143,7 @@ def disable(
 
 @app.command()
 def enable(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
-    """Switch an account on again; what came meanwhile is found by reconciliation."""
+    """Switch an account on again; reconciliation finds the mail of the time between."""
     request = tenant_service_pb2.EnableTenantRequest(tenant_id=tenant_id)
     with channel(context) as opened:
         _show(tenant_service_pb2_grpc.TenantServiceStub(opened).EnableTenant(request).tenant, json=json)
@@ -139,7 +155,7 @@ def disconnect(
     tenant_id: TenantArgument,
     *,
     yes: YesOption = False,
-    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until the account is disconnected.")] = True,
     json: JsonOption = False,
 ) -> None:
     """Delete an account's subscriptions, revoke its grant and destroy its credentials for good."""
@@ -160,18 +176,10 @@ def _until_disconnected(
     deadline = time.monotonic() + DISCONNECT_SECONDS
     while tenant.status != tenant_pb2.TENANT_STATUS_DISCONNECTED:
         if time.monotonic() > deadline:
-            raise CommandError("it is still disconnecting; it goes on by itself", Exit.UNAVAILABLE)
+            raise CommandError("the tenant is still disconnecting; the mesh continues by itself", Exit.UNAVAILABLE)
         time.sleep(POLL_SECONDS)
         tenant = stub.GetTenant(tenant_service_pb2.GetTenantRequest(tenant_id=tenant.tenant_id)).tenant
     return tenant
-
-
-def _status(name: str) -> tenant_pb2.TenantStatus.ValueType:
-    try:
-        return tenant_pb2.TenantStatus.Value(f"TENANT_STATUS_{name.upper()}")
-    except ValueError:
-        known = ", ".join(word(name, "TENANT_STATUS_") for name in tenant_pb2.TenantStatus.keys()[1:])
-        raise typer.BadParameter(f"{name!r} is no status: {known}") from None
 
 
 def _show(tenant: tenant_pb2.Tenant, *, json: bool) -> None:
@@ -191,7 +199,7 @@ def _show(tenant: tenant_pb2.Tenant, *, json: bool) -> None:
             ("connected", when(tenant.connected_at)),
             ("last refresh", when(tenant.last_refreshed_at)),
             ("next refresh", when(tenant.next_refresh_at)),
-            ("refresh trouble", tenant.last_refresh_error),
+            ("refresh failure", tenant.last_refresh_error),
             ("scopes", " ".join(tenant.granted_scopes)),
         )
     )

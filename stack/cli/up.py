@@ -1,4 +1,4 @@
-"""`mailmesh up`: everything on one machine, until Ctrl-C."""
+"""`mailmesh up`: runs everything on one machine until Ctrl-C."""
 
 import os
 import signal
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from stack.cli.connection import target
 from stack.follow import LogFollower
 from stack.options import UpOptions
 from stack.report import Report
+from stack.terminal import plain_console
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Directory that keeps everything. [default: .mailmesh]"),
+    typer.Option("--data", metavar="DIR", help="Data directory of the mesh. [default: .mailmesh]"),
 ]
 
 
@@ -25,27 +25,28 @@ def up(
     *,
     data: DataOption = None,
     http_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of the edge; 0 takes any free one. [default: 8080]")
+        int | None, typer.Option(min=0, max=65535, help="Port of the edge; 0 takes any free port. [default: 8080]")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that fetch mail.")] = 1,
-    ingest_processes: Annotated[int, typer.Option(min=1, max=16, help="Processes that take webhooks.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes that fetch mail.")] = 1,
+    ingest_processes: Annotated[
+        int, typer.Option(min=1, max=16, help="Number of processes that receive webhooks.")
+    ] = 1,
     simulator: Annotated[
         bool | None,
         typer.Option(
             "--simulator/--no-simulator",
-            help="Simulate Microsoft and Google. [default: unless credentials are in the environment]",
+            help="Simulate Microsoft and Google, or not. [default: simulate unless credentials are in the environment]",
             show_default=False,
         ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of all processes.")] = False,
 ) -> None:
-    r"""Start everything on this machine and keep it running until Ctrl-C.
+    """Start everything on this machine and keep it running until Ctrl-C.
 
-    PostgreSQL, Redis and Envoy come from packages; DATABASE_URL and REDIS_URL use servers that exist. PUBLIC_URL is the
-    address under which the providers and browsers reach the edge. With MAILMESH_MS365_CLIENT_ID and _CLIENT_SECRET, or
-    MAILMESH_GOOGLEWS_CLIENT_ID and _CLIENT_SECRET, the providers are real; otherwise they are simulated.
+    PostgreSQL, Redis and Envoy come from packages; DATABASE_URL and REDIS_URL name existing servers instead. PUBLIC_URL
+    is the address at which the providers and browsers reach the edge. With MAILMESH_MS365_CLIENT_ID and _CLIENT_SECRET,
+    or MAILMESH_GOOGLEWS_CLIENT_ID and _CLIENT_SECRET, the providers are real; otherwise they are simulated.
 
-    \b
     Examples:
       mailmesh up
       mailmesh up --data /var/lib/mailmesh --http-port 9000 --workers 4
@@ -57,6 +58,6 @@ def up(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    console = Console(highlight=False)
+    console = plain_console()
     with LogFollower(options.data / "logs", console, is_on=verbose):
         Launcher(options, Report(console), dict(os.environ), stop).run()

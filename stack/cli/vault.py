@@ -1,4 +1,4 @@
-"""`mailmesh vault`: the keys that open the stored credentials. Only on the machine where the mesh runs."""
+"""`mailmesh vault`: the keys that decrypt the stored credentials, on the machine of the mesh."""
 
 import json
 import subprocess
@@ -7,17 +7,19 @@ import time
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from stack.cli.connection import target
 from stack.cli.exits import CommandError, Exit
-from stack.cli.output import YesOption, confirm, console
+from stack.cli.output import YesOption, confirm, console, show, show_lines
 from stack.data_directory import DataDirectory
 from stack.files import write_private
 from stack.programs.tether import machine_environment
+from stack.terminal import visible
 from stack.vault_keys import new_vault_key
 
-app = typer.Typer(no_args_is_help=True, help="The keys that open the stored credentials.")
+app = typer.Typer(
+    no_args_is_help=True, help="Manage the keys that decrypt the stored credentials, on the machine of the mesh."
+)
 SERVICE = "token-vault"
 KEY_RETIRING = "KEY_RETIRING"
 ADOPT_SECONDS = 60.0
@@ -28,7 +30,7 @@ ROTATE_SECONDS = 600.0
 
 @app.callback()
 def vault() -> None:
-    """The keys that open the stored credentials."""
+    """Manage the keys that decrypt the stored credentials, on the machine of the mesh."""
 
 
 @app.command()
@@ -37,17 +39,16 @@ def rotate(
     *,
     retire: Annotated[
         bool,
-        typer.Option("--retire", help="Then take the old keys out of the file: old backups cannot be opened any more."),
+        typer.Option("--retire", help="Remove the old keys afterwards; credentials in old backups are lost then."),
     ] = False,
     yes: YesOption = False,
 ) -> None:
-    r"""Make a new key-encryption key and wrap every data key by it, while the mesh goes on.
+    """Make a new key-encryption key and wrap every data key with it while the mesh runs.
 
-    The new key is added to the data directory's vault.keys: keep a copy of it apart from the database. Nothing is
-    restarted: the rotation begins when every running process has read the key. One that was interrupted is finished
-    by running it again.
+    The command adds the new key to the file vault.keys of the data directory: keep a copy of it apart from the
+    database. It restarts nothing: the rotation starts when every running process has read the key. Run the command
+    again to finish an interrupted rotation.
 
-    \b
     Examples:
       mailmesh vault rotate
       mailmesh vault rotate --retire --yes
@@ -56,42 +57,39 @@ def rotate(
     wanted.ready()
     data = DataDirectory(wanted.data.resolve())
     if retire:
-        confirm("Old backups of the database will hold credentials that nothing can open. Go on?", yes=yes)
+        confirm("No key will decrypt the credentials in old backups of the database. Continue?", yes=yes)
     keys = data.vault_keys.read_text(encoding="utf-8").splitlines()
     added = new_vault_key(time.strftime("%Y-%m-%d-%H%M%S"))
     write_private(data.vault_keys, "\n".join((added, *keys)) + "\n")
-    typer.echo(_rotated(data))
+    show(_rotated(data))
     if retire:
         write_private(data.vault_keys, added + "\n")
-        console.print(
-            f"{len(keys)} old keys are gone from {data.vault_keys}; running processes drop them within seconds",
-            soft_wrap=True,
-        )
+        show(f"{len(keys)} old keys are removed from {data.vault_keys}; running processes drop them within seconds")
 
 
 def _rotated(data: DataDirectory) -> str:
-    """Rotates as soon as every live process has read the new key from the file, and returns what came of it.
+    """Rotates as soon as every live process has read the new key from the file, and returns the result.
 
     Raises:
-        CommandError: It was refused, or a process did not take up the key in time.
+        CommandError: TokenVault refused, or a process did not read the key in time.
     """
     with console.status("Waiting until every process has read the new key") as status:
         deadline = time.monotonic() + ADOPT_SECONDS
         while (done := _command(data, "rotate")).returncode != 0:
             reason, said = _failure(done.stderr)
             if reason != KEY_RETIRING:
-                typer.echo(done.stdout, nl=False)
-                raise CommandError(escape(said) or f"`rotate` ended with {done.returncode}")
+                show_lines(done.stdout)
+                raise CommandError(said or f"the rotation ended with {done.returncode}")
             if time.monotonic() > deadline:
                 log = data.logs / f"{SERVICE}.log"
-                raise CommandError(f"{escape(said)} Nothing was changed; {log} says why", Exit.UNAVAILABLE)
-            status.update(escape(said))
+                raise CommandError(f"{said} Nothing was changed; read {log}", Exit.UNAVAILABLE)
+            status.update(visible(said))
             time.sleep(ASK_SECONDS)
     return done.stdout.strip()
 
 
 def _failure(errors: str) -> tuple[str, str]:
-    """Returns the reason, empty without one, and the sentence of what a command of TokenVault said last."""
+    """Returns the reason, empty without one, and the sentence of the last line of a command of TokenVault."""
     last = errors.strip().rpartition("\n")[2]
     if not last.startswith("{"):
         return "", last
@@ -100,7 +98,7 @@ def _failure(errors: str) -> tuple[str, str]:
 
 
 def _command(data: DataDirectory, verb: str) -> "subprocess.CompletedProcess[str]":
-    """Runs one of TokenVault's own commands with what the stack told the service."""
+    """Runs one of TokenVault's own commands with the service's settings."""
     told = json.loads((data.environments / f"{SERVICE}.json").read_text(encoding="utf-8"))
     return subprocess.run(
         (sys.executable, "-m", "services.token_vault", verb),

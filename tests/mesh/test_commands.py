@@ -94,7 +94,7 @@ def test_connect_waits_no_longer_than_it_is_told_to(mesh: Mesh) -> None:
     done = mesh.run("connect", "ms365", "--no-browser", "--timeout", "1")
 
     assert done.returncode == 5
-    assert "nobody finished the connection in time; the attempt ends at" in done.stderr
+    assert "the sign-in was not finished in time; the attempt ends at" in done.stderr
 
 
 def test_tail_gives_one_event_a_line_as_they_come(mesh: Mesh) -> None:

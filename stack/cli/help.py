@@ -1,0 +1,53 @@
+"""Makes the commands' help readable: what Typer would show literally, and what it would show of its own types."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from rich.markup import escape
+
+# Typer has its own copy of click, whose classes it does not export.
+Command = Any
+
+
+def command_line(app: typer.Typer) -> Command:
+    """Returns an application's root command, every help text of it prepared for showing."""
+    root = typer.main.get_command(app)
+    for _, command in walk(root):
+        command.help = _help(command.help or "")
+        for parameter in _parameters(command):
+            _prepare(parameter)
+    return root
+
+
+def walk(command: Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
+    """Gives a command and all commands below it, each with the words that name it."""
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from walk(child, (*path, name))
+
+
+def _parameters(command: Command) -> list[Any]:
+    """A command's parameters, the option `--help` included, which Typer makes when it is first asked for."""
+    context = typer.Context(command, help_option_names=["-h", "--help"])
+    parameters: list[Any] = command.get_params(context)
+    return parameters
+
+
+def _prepare(parameter: Any) -> None:
+    if getattr(parameter, "is_flag", False):
+        # A flag takes no value, so it has no type to show.
+        parameter.metavar = ""
+    if getattr(parameter, "help", None):
+        # Help is read as markup of rich, which would swallow "[default: ...]".
+        parameter.help = escape(parameter.help)
+
+
+def _help(text: str) -> str:
+    """Joins the lines of each paragraph, so that the terminal's width breaks them; indented blocks keep their lines."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    first, *others = (part if "\n  " in part else part.replace("\n", " ") for part in paragraphs)
+    # Typer removes the indentation of a block that follows alone, unless a blank line stands before it.
+    rest = "\n\n\n" + "\n\n".join(others) if others else ""
+    return escape(first + rest)

@@ -1,0 +1,143 @@
+"""No text from outside acts on the terminal, whichever command shows it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.cli import output
+from stack.cli.app import app
+from stack.cli.exits import run
+from stack.cli.help import command_line
+from stack.terminal import visible, visible_json
+from tests.wire.stack.hostile import HOSTILE, hostile_mesh
+
+ROOT = command_line(app)
+ID = "019a9f0e-7c1e-7000-8000-000000000002"
+COMMANDS = (
+    ("connect", "ms365", "--no-browser"),
+    ("tenants", "list"),
+    ("tenants", "get", ID),
+    ("tenants", "test", ID),
+    ("tenants", "rename", ID, "name"),
+    ("tenants", "disable", ID),
+    ("tenants", "enable", ID),
+    ("tenants", "disconnect", ID, "--yes", "--no-wait"),
+    ("subscriptions", "create", ID),
+    ("subscriptions", "batch-create", ID),
+    ("subscriptions", "list"),
+    ("subscriptions", "get", ID),
+    ("subscriptions", "renew", ID),
+    ("subscriptions", "delete", ID, "--yes"),
+    ("events", "list"),
+    ("events", "get", ID),
+    ("events", "tail", "--count", "1"),
+    ("keys", "create", "name"),
+    ("keys", "list"),
+    ("keys", "revoke", ID, "--yes"),
+    ("audit",),
+    ("dead-letters", "list"),
+    ("dead-letters", "retry", ID),
+    ("status",),
+    ("replay", "--since", "1h"),
+    ("reconcile", ID),
+)
+# Everything that acts, but for the line breaks that end our own lines and the tab between the cells of a line.
+ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0041]")
+# The sequences of rich: colours, cursor movement within the table that it redraws, the cursor's visibility.
+OWN_SEQUENCES = re.compile(r"\x1b\[(\?25[lh]|[0-9;]*[mAKGH]|2K)")
+
+
+@pytest.fixture
+def mesh(short_folder: Path) -> Iterator[str]:
+    with hostile_mesh(short_folder) as address:
+        yield address
+
+
+def invoke(address: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("mm_key")
+    arguments = ["--server", address, "--key-file", str(key), *command]
+    with pytest.raises(SystemExit):
+        run(lambda: ROOT.main(arguments, prog_name="mailmesh"))
+
+
+def texts_of(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in (*value, *value.values()):
+            yield from texts_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nothing_acts_in_a_pipe(
+    mesh: str, command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke(mesh, command, tmp_path)
+    shown = "".join(capsys.readouterr())
+
+    assert ACTING.findall(shown) == []
+    assert [line for line in shown.splitlines() if line.startswith("forged")] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nothing_acts_in_a_terminal(
+    mesh: str,
+    command: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(output.console, "_force_terminal", True)
+    invoke(mesh, command, tmp_path)
+    shown = OWN_SEQUENCES.sub("", "".join(capsys.readouterr()))
+
+    # Rich ends the lines of a table that it redraws by a carriage return of its own.
+    assert set(ACTING.findall(shown)) <= {"\r"}
+    assert "\r" not in shown.replace("\r\n", "\n").strip("\r")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nothing_acts_in_json_and_the_value_is_the_same(
+    mesh: str, command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = () if command[:2] == ("events", "get") else ("--json",)
+    invoke(mesh, (*command, *option), tmp_path)
+    captured = capsys.readouterr()
+
+    assert ACTING.findall(captured.out + captured.err) == []
+    assert {text for text in texts_of(json.loads(captured.out)) if "title" in text} <= {HOSTILE}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_failure_of_the_mesh_acts(
+    short_folder: Path, command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hostile_mesh(short_folder, failing="it failed\x1b[2J\u202e") as address:
+        invoke(address, command, tmp_path)
+    shown = "".join(capsys.readouterr())
+
+    assert "it failed" in shown
+    assert ACTING.findall(shown) == []
+
+
+def test_each_acting_character_is_shown_by_its_code() -> None:
+    assert visible("a\x1b\x9b\u202e\n\U000e0041b") == r"a\x1b\x9b\u202e\n\U000e0041b"
+
+
+def test_text_of_people_stays_as_it_is() -> None:
+    text = "Grüße, 你好, שלום, سلام, नमस्ते, 👩‍👩‍👧, C:\\temp [bold] :smile:"
+
+    assert visible(text) == text
+
+
+def test_json_keeps_its_value() -> None:
+    document = json.dumps({HOSTILE: [HOSTILE]}, ensure_ascii=False, indent=2)
+
+    assert json.loads(visible_json(document)) == json.loads(document)
