@@ -154,7 +154,7 @@ async def _serving(
     watched: Sequence[Watched],
     processes: int,
 ) -> Machine:
-    edge_port, admin_port, plain_port, *absent = free_ports(5)
+    edge_port, metrics_port, plain_port, *absent = free_ports(5)
     ingest_ports = free_ports(processes)
     certificates = MeshCertificates(folder / "certificates")
     certificates.ensure()
@@ -175,7 +175,7 @@ async def _serving(
     edge = load(
         EdgeSettings,
         listen=f"127.0.0.1:{edge_port}",
-        admin_listen=f"127.0.0.1:{admin_port}",
+        metrics_listen=f"127.0.0.1:{metrics_port}",
         mesh_certificate=envoy.certificate,
         mesh_key=envoy.key,
         mesh_authority=envoy.authority,
@@ -185,7 +185,7 @@ async def _serving(
         webhooks_per_second=RATE_WITHOUT_BOUND,
         webhooks_burst=RATE_WITHOUT_BOUND,
     )
-    _start(stack, folder, EnvoyServer(render(edge, folder), admin_port).program())
+    _start(stack, folder, EnvoyServer(render(edge, folder)).program())
     made = Machine(edge_port, plain_port, url, watched, ingests, redis_url, folder)
     await _until_open(made)
     return made

@@ -99,10 +99,9 @@ def told(mesh: Mesh, variable: str) -> str:
 
 
 def _samples(mesh: Mesh) -> Samples:
-    envoy = f"{told(mesh, 'MAILMESH_INGEST_EDGE_ADMIN_URLS')}/stats/prometheus"
     found: dict[tuple[str, frozenset[tuple[str, str]]], float] = defaultdict(float)
     with httpx.Client(timeout=_ANSWER_SECONDS, trust_env=False) as client:
-        for address in (*mesh.ready.metrics.values(), envoy):
+        for address in mesh.ready.metrics.values():
             for family in text_string_to_metric_families(client.get(address).raise_for_status().text):
                 for sample in family.samples:
                     found[sample.name, frozenset(sample.labels.items())] += sample.value

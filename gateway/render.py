@@ -22,8 +22,10 @@ from mailmesh.access.v1 import access_pb2
 JSON = dict[str, Any]
 TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
 CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor"}
+# Beside the configuration, unless the settings name another place.
+ADMIN_SOCKET = "admin.sock"
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
-# Graph gives up after 3 seconds; a commit that is not had in 2 is refused by Ingest itself.
+# Graph gives up after 3 seconds; Ingest itself refuses a commit that takes more than 2.
 WEBHOOK_TIMEOUT_SECONDS = 3
 # A batch of a thousand subscriptions is a thousand calls to a provider.
 TIMEOUT_SECONDS = {"mailmesh.ingest.v1.SubscriptionService": 300, "mailmesh.processor.v1.ProcessorService": 120}
@@ -71,7 +73,7 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
         place.write_text(json.dumps({"resources": [_SECRET | {"name": name} | secret]}, indent=2))
         paths[name] = str(place)
     path = folder / "envoy.yaml"
-    path.write_text(_configuration(settings, paths))
+    path.write_text(_configuration(settings, paths, settings.admin_listen or str(folder.resolve() / ADMIN_SOCKET)))
     return path
 
 
@@ -97,7 +99,7 @@ def _watched(path: Path) -> JSON:
     return {"watched_directory": {"path": str(path.parent)}}
 
 
-def _configuration(settings: EdgeSettings, secrets: Mapping[str, str]) -> str:
+def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: str) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - YAML, quoted by tojson
     template = environment.from_string(TEMPLATE_PATH.read_text())
     path = descriptor_path()
@@ -105,7 +107,9 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str]) -> str:
         descriptor_path=str(path),
         services=[_edge_service(service) for service in edge_services(path)],
         listen=_address(settings.listen),
-        admin=_address(settings.admin_listen),
+        admin=admin,
+        metrics=_address(settings.metrics_listen),
+        metrics_hosts=_metrics_hosts(settings),
         secrets=secrets,
         upstreams={
             "token_vault": [_address(text) for text in settings.token_vault],
@@ -138,6 +142,12 @@ def _edge_service(service: ContractService) -> EdgeService:
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     return Address(host.strip("[]"), int(port))
+
+
+def _metrics_hosts(settings: EdgeSettings) -> list[str]:
+    """The hosts under which metrics are served: a page that rebinds its own name to our address is not among them."""
+    own = settings.metrics_listen.rpartition(":")[0]
+    return list(dict.fromkeys((own, "localhost", *settings.metrics_hosts)))
 
 
 def _pushes(settings: EdgeSettings) -> dict[str, object]:

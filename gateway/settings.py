@@ -1,15 +1,17 @@
-"""What the edge is told by its environment."""
+"""The settings of the edge, from its environment."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.meshkit.settings import CommaSeparated, EnvironmentSettings, env
 
 DEFAULT_CERTS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 HOST_AND_PORT = r"^.+:\d{1,5}$"
+# Of Linux; macOS takes 103.
+MAX_SOCKET_BYTES = 107
 
 
 class EdgeSettings(EnvironmentSettings):
@@ -19,9 +21,16 @@ class EdgeSettings(EnvironmentSettings):
 
     listen: str = Field("127.0.0.1:8080", description="Where the edge listens: host:port.", pattern=HOST_AND_PORT)
     admin_listen: str = Field(
+        "",
+        description="Envoy's admin interface: the path of a unix socket. Empty: `admin.sock` beside the configuration.",
+    )
+    metrics_listen: str = Field(
         "127.0.0.1:9901",
-        description="Envoy's own admin interface: host:port. Keep it on loopback.",
+        description="Address of the edge's metrics, GET /stats/prometheus: host:port, for the scraper only.",
         pattern=HOST_AND_PORT,
+    )
+    metrics_hosts: CommaSeparated = Field(
+        (), description="Host names of the metrics' address, besides its own host and localhost: host, ..."
     )
     tls_certificate: Path | None = Field(
         None,
@@ -91,6 +100,19 @@ class EdgeSettings(EnvironmentSettings):
         1024, ge=1, description="Requests under way to one service; beyond it, 503 at once."
     )
     connections: int = Field(10000, ge=1, description="Connections from outside; further ones are not accepted.")
+
+    @field_validator("admin_listen")
+    @classmethod
+    def _admin_is_a_path(cls, value: str) -> str:
+        path = value.removeprefix("unix:")
+        if path and not path.startswith("/"):
+            raise ValueError(
+                "it is the absolute path of a unix socket: any page in a browser could call a port of the admin "
+                "interface; MAILMESH_EDGE_METRICS_LISTEN has a port for metrics"
+            )
+        if len(path.encode()) > MAX_SOCKET_BYTES:
+            raise ValueError(f"the path of a unix socket has {MAX_SOCKET_BYTES} bytes at most")
+        return path
 
     @model_validator(mode="after")
     def _certificate_and_key_go_together(self) -> "EdgeSettings":

@@ -10,6 +10,7 @@ from stack.ports import LOOPBACK, free_ports, is_free
 
 DEFAULT_HTTP_PORT = 8080
 EDGE = "edge"
+ENVOY_METRICS = "envoy-metrics"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stack.addresses import Ports
+from stack.addresses import ENVOY_METRICS, Ports
 from stack.certificates import Identity
 from stack.data_directory import DataDirectory
 from stack.ports import LOOPBACK
@@ -90,7 +90,7 @@ def mesh_environment(
         "MAILMESH_PROCESSOR_ADDRESS": ports.address("processor"),
         **({"MAILMESH_VAULT_KEYS_FILE": str(data.vault_keys)} if service == "token_vault" else {}),
         **(
-            {"MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address('envoy-admin')}"} if service == "ingest" else {}
+            {"MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address(ENVOY_METRICS)}"} if service == "ingest" else {}
         ),
     }
 

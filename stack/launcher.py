@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.addresses import Ports, choose_ports
+from stack.addresses import ENVOY_METRICS, Ports, choose_ports
 from stack.admin_key import ensure_admin_key
 from stack.data_directory import DataDirectory
 from stack.environment import Servers
@@ -174,7 +174,7 @@ class Launcher:
             redis_url=redis.url() if redis is not None else self._environment["REDIS_URL"],
             public_url=self._public_url(ports),
         )
-        planner = Planner(self._options, self._data, ports, servers, self._environment, postgres, redis)
+        planner = Planner(self._options, self._data, ports, servers, self._environment, postgres, redis, sockets)
         return Prepared(planner.plan(), planner, admin_url, passwords, sockets)
 
     def _public_url(self, ports: Ports) -> str:
@@ -222,7 +222,7 @@ class Launcher:
             ca_file=self._data.certificates.authority,
             admin_key_file=self._data.admin_key,
             simulator=_simulator_addresses(ports) if simulated else None,
-            metrics={name.removesuffix("-metrics"): f"http://{ports.address(name)}/metrics" for name in metrics},
+            metrics={name.removesuffix("-metrics"): _metrics_url(ports, name) for name in metrics},
             processes=process_ids(supervisor),
             log_folder=self._data.logs,
             supervisor=supervisor.door,
@@ -233,6 +233,11 @@ def process_ids(supervisor: Supervisor) -> dict[str, int]:
     """Returns the id of each process of the stack that runs."""
     running = {name: state.pid for name, state in supervisor.states().items() if state.pid}
     return {"up": os.getpid(), "supervisor": supervisor.pid, **running}
+
+
+def _metrics_url(ports: Ports, name: str) -> str:
+    path = "stats/prometheus" if name == ENVOY_METRICS else "metrics"
+    return f"http://{ports.address(name)}/{path}"
 
 
 def _simulator_addresses(ports: Ports) -> SimulatorAddresses:

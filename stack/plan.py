@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from stack.addresses import EDGE, Ports
+from stack.addresses import EDGE, ENVOY_METRICS, Ports
 from stack.certificates import Identity
 from stack.data_directory import DataDirectory
 from stack.environment import ONE_MACHINE, Servers, inherited, listening, mesh_environment, simulated_providers
@@ -62,7 +63,7 @@ def port_names(options: UpOptions) -> list[str]:
     """Returns what needs a port, the edge excluded."""
     serving = ["token-vault", *ingest_names(options), "processor"]
     with_metrics = [*serving, *worker_names(options)]
-    return [*serving, *(f"{name}-metrics" for name in with_metrics), "redis", "envoy-admin", *SIMULATOR_PORTS]
+    return [*serving, *(f"{name}-metrics" for name in with_metrics), "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Planner:
         environment: Our own environment.
         postgres: PostgreSQL, unless an existing server is used.
         redis: Redis, unless an existing server is used.
+        sockets: Folder for unix sockets.
     """
 
     options: UpOptions
@@ -86,6 +88,7 @@ class Planner:
     environment: Mapping[str, str]
     postgres: PostgresServer | None
     redis: RedisServer | None
+    sockets: Path
 
     def plan(self) -> Plan:
         """Returns everything that runs."""
@@ -117,7 +120,8 @@ class Planner:
             **inherited(self._providers()),
             "MAILMESH_INGEST_ADDRESS": ",".join(self.ports.address(name) for name in ingest_names(self.options)),
             "MAILMESH_EDGE_LISTEN": self.ports.address(EDGE),
-            "MAILMESH_EDGE_ADMIN_LISTEN": self.ports.address("envoy-admin"),
+            "MAILMESH_EDGE_ADMIN_LISTEN": str(self._envoy_admin),
+            "MAILMESH_EDGE_METRICS_LISTEN": self.ports.address(ENVOY_METRICS),
         }
 
     def _servers(self) -> Sequence[Program]:
@@ -150,7 +154,11 @@ class Planner:
         ]
 
     def _envoy(self) -> Program:
-        return EnvoyServer(self.data.edge / "envoy.yaml", self.ports["envoy-admin"]).program()
+        return EnvoyServer(self.data.edge / "envoy.yaml", self._envoy_admin).program()
+
+    @property
+    def _envoy_admin(self) -> Path:
+        return self.sockets / "envoy-admin.sock"
 
     def _simulator(self) -> Program:
         ports = {name.removeprefix("simulator-"): self.ports[name] for name in SIMULATOR_PORTS}

@@ -54,7 +54,7 @@ class IngestSettings(MeshSettings):
     )
     edge_admin_urls: CommaSeparated = Field(
         (),
-        description="Envoy's admin interfaces, http://host:port, ...: the source of the edge's own refusals."
+        description="The edges' metrics listeners, http://host:port, ...: the source of the edge's own refusals."
         " Empty: only Ingest's refusals count.",
     )
     reconcile_spread_seconds: int = Field(

@@ -1,7 +1,6 @@
 """supervisord as seen from the launcher: started, told, watched, stopped."""
 
 import http.client
-import socket
 import subprocess
 import sys
 import xmlrpc.client
@@ -15,6 +14,7 @@ from typing_extensions import override
 from stack.errors import StartError
 from stack.programs.program import Program
 from stack.programs.running import wait_until
+from stack.unix_http import UnixConnection
 
 UNREACHABLE = (OSError, http.client.HTTPException)
 START_SECONDS = 10.0
@@ -156,20 +156,6 @@ class Supervisor:
             return getattr(proxy.supervisor, method)(*arguments)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket, with a deadline."""
-
-    def __init__(self, door: Path) -> None:
-        super().__init__("localhost", timeout=CALL_SECONDS)
-        self._door = door
-
-    @override
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._door))
-
-
 class _UnixTransport(xmlrpc.client.Transport):
     """XML-RPC over a unix socket."""
 
@@ -179,7 +165,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     @override
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        connection = _UnixConnection(self._door)
+        connection = UnixConnection(self._door, CALL_SECONDS)
         # Kept where the transport's own `close` finds it.
         self._connection = host, connection
         return connection

@@ -142,7 +142,7 @@ class ServedEdge:
 @asynccontextmanager
 async def serve(certificates: MeshCertificates, folder: Path) -> AsyncIterator[ServedEdge]:
     """Serves TokenVault's and Processor's parts and an edge in front of them until the block ends."""
-    vault_port, processor_port, ingest_port, edge_port, admin_port = free_ports(5)
+    vault_port, processor_port, ingest_port, edge_port, metrics_port = free_ports(5)
     async with AsyncExitStack() as stack:
         vault = _server(certificates, "token-vault", vault_port)
         add = tenant_service_pb2_grpc.add_TenantServiceServicer_to_server
@@ -162,7 +162,7 @@ async def serve(certificates: MeshCertificates, folder: Path) -> AsyncIterator[S
         settings = load(
             EdgeSettings,
             listen=f"127.0.0.1:{edge_port}",
-            admin_listen=f"127.0.0.1:{admin_port}",
+            metrics_listen=f"127.0.0.1:{metrics_port}",
             mesh_certificate=identity.certificate,
             mesh_key=identity.key,
             mesh_authority=identity.authority,
@@ -170,7 +170,7 @@ async def serve(certificates: MeshCertificates, folder: Path) -> AsyncIterator[S
             ingest=(f"127.0.0.1:{ingest_port}",),
             processor=(f"127.0.0.1:{processor_port}",),
         )
-        envoy = running(EnvoyServer(render(settings, folder), admin_port).program("envoy"), folder)
+        envoy = running(EnvoyServer(render(settings, folder)).program("envoy"), folder)
         stack.push(envoy.__exit__)
         await asyncio.to_thread(envoy.__enter__)
         edge = ServedEdge(f"http://127.0.0.1:{edge_port}")

@@ -31,6 +31,7 @@ from mailmesh.vault.v1 import (
 from services.meshkit.settings import load
 from stack.certificates import Identity, MeshCertificates
 from stack.ports import free_ports
+from stack.programs.envoy import EnvoyServer
 
 ADMIN_KEY = "mm_admin"
 READER_KEY = "mm_reader"
@@ -169,7 +170,8 @@ class Edge:
     """A running edge."""
 
     port: int
-    admin_port: int
+    metrics_port: int
+    server: EnvoyServer
     seen: Seen
     client: httpx.AsyncClient
 
@@ -209,16 +211,14 @@ def _adding(handler: grpc.GenericRpcHandler, authority: "Authority") -> Callable
     return add
 
 
-async def _until_healthy(admin_port: int, healthy: int) -> None:
-    async with asyncio.timeout(40), httpx.AsyncClient() as client:
+async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
+    async with asyncio.timeout(40):
         while True:
-            clusters = (await client.get(f"http://127.0.0.1:{admin_port}/clusters?format=json")).json()[
-                "cluster_statuses"
-            ]
+            clusters = (await asyncio.to_thread(server.ask, "/clusters?format=json"))["cluster_statuses"]
             states = [
                 host["health_status"]
                 for cluster in clusters
-                if cluster["name"] != "push_keys"
+                if cluster["name"] not in ("push_keys", "admin")
                 for host in cluster["host_statuses"]
             ]
             if len(states) == 3 and sum(state == {"eds_health_status": "HEALTHY"} for state in states) == healthy:
@@ -237,7 +237,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
             everything: Callable[[Seen], grpc.GenericRpcHandler] | None = None,
             **settings: Any,
         ) -> Edge:
-            edge_port, admin_port, vault, ingest, processor = free_ports(5)
+            edge_port, metrics_port, vault, ingest, processor = free_ports(5)
             seen = Seen()
 
             def add_vault(server: grpc.aio.Server) -> None:
@@ -265,7 +265,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
             edge_settings = load(
                 EdgeSettings,
                 listen=f"127.0.0.1:{edge_port}",
-                admin_listen=f"127.0.0.1:{admin_port}",
+                metrics_listen=f"127.0.0.1:{metrics_port}",
                 mesh_certificate=identity.certificate,
                 mesh_key=identity.key,
                 mesh_authority=identity.authority,
@@ -274,8 +274,8 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                 processor=(f"127.0.0.1:{processor}",),
                 **settings,
             )
-            await asyncio.to_thread(start_envoy, edge_settings, admin_port)
-            await _until_healthy(admin_port, 3 - len(impostors or {}))
+            server = await asyncio.to_thread(start_envoy, edge_settings)
+            await _until_healthy(server, 3 - len(impostors or {}))
             scheme = "https" if settings.get("tls_certificate") else "http"
             client = await stack.enter_async_context(
                 httpx.AsyncClient(
@@ -284,7 +284,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                     verify=ssl.create_default_context(cafile=identity.authority),
                 )
             )
-            return Edge(edge_port, admin_port, seen, client)
+            return Edge(edge_port, metrics_port, server, seen, client)
 
         yield start
 

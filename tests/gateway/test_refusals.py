@@ -33,7 +33,7 @@ async def test_a_rise_of_the_edges_refusals_has_the_mailboxes_compared(
     start_edge: StartEdge, ingest_database: TestDatabase
 ) -> None:
     edge = await start_edge(webhooks_per_second=1, webhooks_burst=5)
-    url = f"http://127.0.0.1:{edge.admin_port}"
+    url = f"http://127.0.0.1:{edge.metrics_port}"
     database: asyncpg.Connection = await asyncpg.connect(ingest_database.url)
     watched = await add_watched(database)
     async with (

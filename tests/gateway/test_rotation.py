@@ -46,10 +46,10 @@ async def test_an_edge_shows_what_was_renewed_without_a_restart(start_envoy, tmp
     tls.set_alpn_protocols(["h2"])
     upstream = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     address = f"127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
-    edge_port, admin_port = free_ports(2)
+    edge_port, metrics_port = free_ports(2)
     settings = load(
         EdgeSettings,
-        listen=f"127.0.0.1:{edge_port}", admin_listen=f"127.0.0.1:{admin_port}",
+        listen=f"127.0.0.1:{edge_port}", metrics_listen=f"127.0.0.1:{metrics_port}",
         mesh_certificate=envoy.certificate, mesh_key=envoy.key, mesh_authority=envoy.authority,
         tls_certificate=public.certificate, tls_key=public.key,
         token_vault=(address,), ingest=(address,), processor=(address,),
@@ -65,7 +65,7 @@ async def test_an_edge_shows_what_was_renewed_without_a_restart(start_envoy, tmp
         writer.close()
         return shown == serial_of(public.certificate)
 
-    await asyncio.to_thread(start_envoy, settings, admin_port)
+    await asyncio.to_thread(start_envoy, settings)
     await until(is_shown_upstream)
     await until(is_shown_to_clients)
     assert "envoy" in mesh.ensure()

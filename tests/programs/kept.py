@@ -71,7 +71,7 @@ class Kept:
         database_url: Ingest's database, for the superuser.
         vault_database_url: TokenVault's database, for the superuser.
         authority: The certificate authority of the providers.
-        edge_admin: Address of Envoy's admin interface.
+        edge: Envoy.
         logs: The folder of the programs' logs.
         accounts: Numbers for new accounts.
     """
@@ -82,7 +82,7 @@ class Kept:
     database_url: str
     vault_database_url: str
     authority: Path
-    edge_admin: str
+    edge: EnvoyServer
     logs: Path
     accounts: Iterator[int] = field(default_factory=lambda: _numbers)
 
@@ -196,8 +196,7 @@ class Kept:
         until(lambda: self._healthy("ingest") == ingests and self._healthy("token_vault") == 1, HEALTHY_SECONDS)
 
     def _healthy(self, cluster: str) -> int:
-        asked = httpx.get(f"{self.edge_admin}/clusters?format=json", timeout=60, trust_env=False)
-        told = asked.json()["cluster_statuses"]
+        told = self.edge.ask("/clusters?format=json")["cluster_statuses"]
         states = [host["health_status"] for one in told if one["name"] == cluster for host in one["host_statuses"]]
         return sum(state == {"eds_health_status": "HEALTHY"} for state in states)
 
@@ -228,7 +227,7 @@ def running_kept(
         folder: For logs.
         ingest_settings: More variables for Ingest.
     """
-    vault_port, first, second, processor, edge, admin, *metrics = free_ports(9)
+    vault_port, first, second, processor, edge, edge_metrics, *metrics = free_ports(9)
     public = f"http://127.0.0.1:{edge}"
     with ExitStack() as stack:
         pushes = ("--push-endpoint", f"{public}/api/googlews/webhook")
@@ -246,7 +245,9 @@ def running_kept(
             own = _environment(told, certificates, "ingest", databases["ingest"].url, port, metrics_port)
             own |= {"MAILMESH_INGEST_SUBSCRIPTION_SECONDS": "0.2", **ingest_settings}
             programs.append(_program(certificates, "ingest", "ingest", port, own, name))
-        programs.append(_edge(certificates, simulator, folder, (vault_port, first, second, processor, edge, admin)))
+        programs.append(
+            _edge(certificates, simulator, folder, (vault_port, first, second, processor, edge, edge_metrics))
+        )
         started = [_started(stack, program, folder) for program in programs]
         for one in started:
             one.wait_until_ready()
@@ -262,7 +263,7 @@ def running_kept(
             databases["ingest"].admin_url,
             databases["token_vault"].admin_url,
             simulator.ca_file,
-            f"http://127.0.0.1:{admin}",
+            EnvoyServer(folder / "envoy.yaml"),
             folder,
         )
         kept.until_healthy()
@@ -314,12 +315,12 @@ def _edge(
     folder: Path,
     ports: tuple[int, int, int, int, int, int],
 ) -> Program:
-    vault, first, second, processor, edge, admin = ports
+    vault, first, second, processor, edge, metrics = ports
     identity = certificates.identity("envoy")
     settings = load(
         EdgeSettings,
         listen=f"127.0.0.1:{edge}",
-        admin_listen=f"127.0.0.1:{admin}",
+        metrics_listen=f"127.0.0.1:{metrics}",
         mesh_certificate=identity.certificate,
         mesh_key=identity.key,
         mesh_authority=identity.authority,
@@ -332,7 +333,7 @@ def _edge(
         push_certs_url=simulator.settings["MAILMESH_GOOGLEWS_CERTS_URL"],
         provider_ca=simulator.ca_file,
     )
-    return EnvoyServer(render(settings, folder), admin).program()
+    return EnvoyServer(render(settings, folder)).program()
 
 
 def _admin_key(environment: Mapping[str, str]) -> str:

@@ -61,15 +61,14 @@ def logs(mesh: Mesh) -> dict[str, bytes]:
 
 def metrics(mesh: Mesh) -> dict[str, bytes]:
     """What every process tells of itself, the edge's own interface included."""
-    pages = dict(mesh.ready.metrics) | {f"edge {page}": f"{_envoy_admin(mesh)}/{page}" for page in ENVOY_PAGES}
-    return {f"metrics {name}": httpx.get(url, trust_env=False, timeout=60).content for name, url in pages.items()}
+    pages = {name: httpx.get(url, trust_env=False, timeout=60).content for name, url in mesh.ready.metrics.items()}
+    transport = httpx.HTTPTransport(uds=str(mesh.data / "run" / "envoy-admin.sock"))
+    with httpx.Client(transport=transport, base_url="http://edge", timeout=60) as admin:
+        pages |= {f"edge {page}": admin.get(f"/{page}").content for page in ENVOY_PAGES}
+    return {f"metrics {name}": page for name, page in pages.items()}
 
 
 ENVOY_PAGES = ("stats?format=prometheus", "clusters", "config_dump", "server_info")
-
-
-def _envoy_admin(mesh: Mesh) -> str:
-    return f"http://127.0.0.1:{port_of(mesh, 'envoy-admin')}"
 
 
 def traces(collector: Collector) -> dict[str, bytes]:

@@ -130,19 +130,19 @@ def test_a_mesh_port_speaks_nothing_without_tls(mesh: Mesh, package: str) -> Non
 @pytest.fixture
 def tls_edge(certificates: MeshCertificates, start_envoy: StartEnvoy) -> Iterator[int]:
     """The port of an edge with a certificate of its own; nothing needs to be behind it."""
-    listen, admin = free_ports(2)
+    listen, metrics = free_ports(2)
     mesh, public = certificates.identity("envoy"), certificates.identity("simulator")
     settings = load(
         EdgeSettings,
         listen=f"127.0.0.1:{listen}",
-        admin_listen=f"127.0.0.1:{admin}",
+        metrics_listen=f"127.0.0.1:{metrics}",
         tls_certificate=public.certificate,
         tls_key=public.key,
         mesh_certificate=mesh.certificate,
         mesh_key=mesh.key,
         mesh_authority=mesh.authority,
     )
-    start_envoy(settings, admin)
+    start_envoy(settings)
     return listen
 
 

@@ -5,6 +5,7 @@ beside our own refusals, and a rise makes the mailboxes reconcile.
 """
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.ingest.errors import EdgeUnavailable
 from services.ingest.metrics import REFUSED
@@ -27,8 +28,8 @@ class EdgeRefusals:
     """Reads the edge's counters and stores their growth.
 
     Args:
-        http: A client without credentials: the admin interface is on loopback.
-        admin_urls: Addresses of the admin interfaces of all processes of the edge.
+        http: A client without credentials: metrics need none.
+        admin_urls: Addresses of the metrics of all processes of the edge, without the path.
         pool: Connections to PostgreSQL. Several processes that read the same edge count its refusals once.
         clock: The time.
     """
@@ -57,10 +58,8 @@ class EdgeRefusals:
 
     async def _total(self, url: str) -> int:
         try:
-            answer = await self._http.get(
-                f"{url}/stats", params={"format": "json", "filter": _FILTER}, timeout=CALL_SECONDS
-            )
-            answer.raise_for_status()
-            return sum(int(counter.get("value", 0)) for counter in answer.json()["stats"])
-        except (httpx.HTTPError, KeyError, ValueError) as exc:
+            answer = await self._http.get(f"{url}/stats/prometheus", params={"filter": _FILTER}, timeout=CALL_SECONDS)
+            families = text_string_to_metric_families(answer.raise_for_status().text)
+            return sum(int(sample.value) for family in families for sample in family.samples)
+        except (httpx.HTTPError, ValueError) as exc:
             raise EdgeUnavailable(metadata={"peer": "edge"}) from exc

@@ -69,12 +69,12 @@ class Edge:
         return answer.json()["apiKey"]["apiKeyId"], answer.json()["secret"]
 
 
-def edge_settings(port: int, admin_port: int, vault_port: int, certificates: MeshCertificates) -> EdgeSettings:
+def edge_settings(port: int, metrics_port: int, vault_port: int, certificates: MeshCertificates) -> EdgeSettings:
     identity = certificates.identity("envoy")
     return load(
         EdgeSettings,
         listen=f"127.0.0.1:{port}",
-        admin_listen=f"127.0.0.1:{admin_port}",
+        metrics_listen=f"127.0.0.1:{metrics_port}",
         mesh_certificate=identity.certificate,
         mesh_key=identity.key,
         mesh_authority=identity.authority,
@@ -91,7 +91,7 @@ def front(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Front]:
     database, keys = postgres.migrated_database("token_vault"), new_keys("k1")
-    folder, (port, admin_port) = tmp_path_factory.mktemp("front"), free_ports(2)
+    folder, (port, metrics_port) = tmp_path_factory.mktemp("front"), free_ports(2)
 
     async def start() -> Front:
         async with vault_ground(database, simulator, certificates, folder, keys) as ground:
@@ -102,8 +102,8 @@ def front(
             return Front(database, keys, ground.lend(), port, key.strip())
 
     made = asyncio.run(start())
-    configuration = render(edge_settings(port, admin_port, made.process.port, certificates), folder)
-    with running(EnvoyServer(configuration, admin_port).program(), folder):
+    configuration = render(edge_settings(port, metrics_port, made.process.port, certificates), folder)
+    with running(EnvoyServer(configuration).program(), folder):
         yield made
     made.process.kill()
     postgres.drop(database)

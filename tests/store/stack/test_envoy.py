@@ -5,13 +5,14 @@ from pathlib import Path
 
 import httpx
 
-from stack.ports import free_ports
+from gateway.render import ADMIN_SOCKET
+from stack.ports import free_port
 from tests.programs.envoy import StartEnvoy
 
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 
 
-def configuration(port: int, admin_port: int) -> str:
+def configuration(port: int, admin: Path) -> str:
     """Returns an Envoy that answers every request itself."""
 
     def at(number: int) -> dict[str, object]:
@@ -31,12 +32,17 @@ def configuration(port: int, admin_port: int) -> str:
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     listener = {"name": "edge", "address": at(port), "filter_chains": [chain]}
-    return json.dumps({"admin": {"address": at(admin_port)}, "static_resources": {"listeners": [listener]}})
+    return json.dumps(
+        {
+            "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
+            "static_resources": {"listeners": [listener]},
+        }
+    )
 
 
 async def test_envoy_serves_the_configuration_it_was_given(start_envoy: StartEnvoy, tmp_path: Path) -> None:
-    port, admin_port = free_ports(2)
-    start_envoy(configuration(port, admin_port), admin_port)
+    port = free_port()
+    start_envoy(configuration(port, tmp_path / "edge-0" / ADMIN_SOCKET))
 
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{port}/")

@@ -1,0 +1,102 @@
+"""The admin interface is out of reach of browsers and other users; metrics are served apart from it."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+import pytest
+
+from gateway.settings import EdgeSettings
+from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
+from services.meshkit.settings import SettingsError, load
+from stack.programs.envoy import EnvoyServer
+from stack.programs.program import Program
+from tests.gateway.conftest import Edge, StartEdge
+
+ACTIONS = ("/logging?level=debug", "/quitquitquit", "/drain_listeners", "/healthcheck/fail")
+SIGHTS = ("/config_dump", "/clusters", "/server_info", "/stats", "/")
+
+
+def ports_of(edge: Edge) -> set[int]:
+    """Every TCP port on which this Envoy listens."""
+    configuration = str(edge.server.configuration.resolve())
+    pids = [one.pid for one in psutil.process_iter(["cmdline"]) if configuration in (one.info["cmdline"] or ())]
+    listening = [connection for pid in pids for connection in psutil.Process(pid).net_connections("tcp")]
+    return {connection.laddr.port for connection in listening if connection.status == psutil.CONN_LISTEN}
+
+
+async def test_no_port_obeys_what_a_page_of_a_browser_can_send(edge: Edge) -> None:
+    ports = ports_of(edge)
+    async with httpx.AsyncClient(headers={"origin": "https://evil.example"}, trust_env=False) as browser:
+        for port in ports:
+            answers = [await browser.post(f"http://127.0.0.1:{port}{path}", content=b"") for path in ACTIONS]
+            answers += [await browser.get(f"http://127.0.0.1:{port}{path}") for path in SIGHTS]
+            assert {answer.status_code for answer in answers} <= {401, 404, 405}, port
+
+    assert ports == {edge.port, edge.metrics_port}
+    assert edge.server.ask("/server_info")["state"] == "LIVE"
+
+
+def test_the_admin_interface_is_a_socket_of_its_owner(edge: Edge) -> None:
+    socket = edge.server.configuration.with_name("admin.sock")
+
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "host", "status"),
+    [
+        ("GET", "/stats/prometheus", "127.0.0.1", 200),
+        ("GET", "/stats/prometheus?usedonly", "localhost:1234", 200),
+        # A page of another site whose name was bound to our address.
+        ("GET", "/stats/prometheus", "evil.example", 404),
+        ("POST", "/stats/prometheus", "127.0.0.1", 404),
+        ("GET", "/stats", "127.0.0.1", 404),
+        ("GET", "/stats/prometheus/../../config_dump", "127.0.0.1", 404),
+        ("GET", "/stats/prometheus%2f..%2fconfig_dump", "127.0.0.1", 404),
+    ],
+)
+async def test_the_port_of_metrics_serves_metrics_only(
+    edge: Edge, method: str, path: str, host: str, status: int
+) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.request(method, f"http://127.0.0.1:{edge.metrics_port}{path}", headers={"host": host})
+
+    assert answer.status_code == status
+    assert ("envoy_cluster_upstream_rq" in answer.text) == (status == 200)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_an_address_of_the_admin_interface_that_is_a_port_is_refused(tmp_path: Path) -> None:
+    files = dict.fromkeys(("mesh_certificate", "mesh_key", "mesh_authority"), tmp_path)
+    with pytest.raises(SettingsError, match="any page in a browser could call a port"):
+        load(EdgeSettings, admin_listen="127.0.0.1:9901", **files)
+
+
+async def test_no_level_of_the_log_has_a_key_or_a_ticket(
+    start_edge: StartEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = EnvoyServer.program
+
+    def at_trace(self: EnvoyServer, name: str) -> Program:
+        program = original(self, name)
+        level = program.command.index("--log-level") + 1
+        return replace(program, command=(*program.command[:level], "trace", *program.command[level + 1 :]))
+
+    monkeypatch.setattr(EnvoyServer, "program", at_trace)
+    edge = await start_edge()
+    await edge.client.get("/v1/tenants", headers={"authorization": "Bearer mm_unknown-key"})
+    await edge.client.get("/auth/oauth/ms365/authorize?ticket=the-ticket", headers={"cookie": "__Host-flow=the-cookie"})
+    async with grpc.aio.insecure_channel(edge.address) as channel:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.ListTenants(
+                tenant_service_pb2.ListTenantsRequest(), metadata=(("authorization", "Bearer mm_unknown-key"),)
+            )
+    log = edge.server.configuration.parent.with_suffix(".log").read_text()
+
+    assert "[trace]" in log
+    assert [secret for secret in ("unknown-key", "the-ticket", "the-cookie") if secret in log] == []
