@@ -33,14 +33,17 @@ def ensure_admin_key(path: Path, vault_environment: Mapping[str, str], edge_url:
 
 def _create(environment: Mapping[str, str]) -> str:
     command = (sys.executable, "-m", "services.token_vault", "create-admin-key", "--name", "mailmesh up")
-    done = subprocess.run(
-        command,
-        env={**machine_environment(), **environment},
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env={**machine_environment(), **environment},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as fault:
+        raise StartError(f"no admin key could be made in {COMMAND_SECONDS:g} s") from fault
     if done.returncode != 0:
         raise StartError(f"no admin key could be made:\n{done.stderr.strip()}")
     return done.stdout.split()[-1]

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stack.files import private_folder, write_private
+from stack.files import private_folder, write_private_together
 
 TRUST_DOMAIN = "mailmesh"
 MESH_DOMAIN = "mailmesh.internal"
@@ -193,11 +193,10 @@ def _authority_key_identifier(authority: x509.Certificate) -> x509.AuthorityKeyI
 def _write_pair(
     certificate_path: Path, key_path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
 ) -> None:
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
     # The key first: a certificate on disk always has its key beside it.
-    write_private(
-        key_path,
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+    write_private_together(
+        {key_path: pem, certificate_path: certificate.public_bytes(serialization.Encoding.PEM).decode()}
     )
-    write_private(certificate_path, certificate.public_bytes(serialization.Encoding.PEM).decode())

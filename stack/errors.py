@@ -1,4 +1,4 @@
-"""What can keep the stack from starting: each is one clear line for the person at the terminal."""
+"""Failures of the stack: each is one clear line for the person at the terminal."""
 
 
 class StackError(Exception):
@@ -19,3 +19,9 @@ class StartError(StackError):
 
 class StoppedError(Exception):
     """A person or a signal asked the stack to stop while it was starting."""
+
+
+def describe(fault: OSError) -> str:
+    """Returns a failure of the system in one line, such as "/data/ready.json: No space left on device"."""
+    reason = fault.strerror or str(fault)
+    return f"{fault.filename}: {reason}" if fault.filename else reason

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,49 @@ def write_private(path: Path, text: str) -> None:
         path: Where. Its folder must exist.
         text: What, as UTF-8.
 
+    Raises:
+        OSError: It cannot be written, such as on a full disk; the old content stays.
+
     Safe to call again: yes; readers see the old content or the new, never a part.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    write_private_together({path: text})
+
+
+def write_private_together(texts: Mapping[Path, str]) -> None:
+    """Writes files that belong together, such as a key and its certificate: all of them or none.
+
+    Args:
+        texts: Content by path. The files are replaced in this order, after all contents are on the disk.
+
+    Raises:
+        OSError: One of them cannot be written; the old contents stay.
+
+    Safe to call again: yes.
+    """
+    staged: dict[Path, Path] = {}
+    try:
+        for path, text in texts.items():
+            staged[path] = _staged(path, text)
+        for path, temporary in staged.items():
+            temporary.replace(path)
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _staged(path: Path, text: str) -> Path:
+    """Writes the content to a temporary file beside its place."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
         raise
+    return Path(name)
 
 
 def write_private_json(path: Path, value: Any) -> None:

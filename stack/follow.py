@@ -1,5 +1,6 @@
 """Shows log files as they grow."""
 
+import contextlib
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +52,9 @@ class LogFollower:
 
     def _show_all(self) -> None:
         for number, path in enumerate(sorted(self._folder.glob("*.log"))):
-            self._show(path, COLOURS[number % len(COLOURS)])
+            # A log is rotated while it is read, or our own output cannot be written: the next look shows the rest.
+            with contextlib.suppress(OSError):
+                self._show(path, COLOURS[number % len(COLOURS)])
 
     def _show(self, path: Path, colour: str) -> None:
         offset = self._offsets.get(path, 0)

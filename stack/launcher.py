@@ -12,7 +12,7 @@ from stack.addresses import ENVOY_METRICS, Ports, choose_ports
 from stack.admin_key import ensure_admin_key
 from stack.data_directory import DataDirectory
 from stack.environment import Servers
-from stack.errors import StartError, StoppedError
+from stack.errors import StartError, StoppedError, describe
 from stack.options import UpOptions
 from stack.plan import Plan, Planner, edge_url, port_names
 from stack.prepare import (
@@ -38,8 +38,8 @@ from stack.watch import Watch
 
 POLL_SECONDS = 0.05
 STOP_SLACK_SECONDS = 10.0
-# After the supervisor died; before the first success there is no second try.
-RESTART_ATTEMPTS = 5
+# After the supervisor died: the delay before each new try grows up to this. Before the first success there is none.
+LONGEST_RETRY_SECONDS = 30.0
 REMAINS_SECONDS = 40.0
 
 
@@ -72,12 +72,14 @@ class Launcher:
         self._environment = environment
         self._stop = stop
         self._data = DataDirectory(options.data.resolve())
+        self._has_run = False
 
     def run(self) -> None:
         """Runs the stack until it is told to stop.
 
         Raises:
             StackError: It cannot start; the message says why.
+            OSError: A file cannot be written before the first start.
         """
         self._data.root.mkdir(parents=True, exist_ok=True)
         with self._data.locked() as lock, contextlib.suppress(StoppedError):
@@ -86,25 +88,36 @@ class Launcher:
                 self._keep_running(prepared, lock)
 
     def _keep_running(self, prepared: Prepared, lock: int) -> None:
-        """Runs everything; when the supervisor was killed, which takes its programs along, everything starts again."""
-        attempts_left = 0
+        """Runs everything; when the supervisor was killed, which takes its programs along, everything starts again.
+
+        Once everything has run, no failure ends this: a full disk has room again, a program starts at last.
+        """
+        delay = 0.0
         while not self._stop.is_set():
-            supervisor = self._supervisor(prepared, lock)
             try:
-                ready = self._start(prepared, supervisor)
-                attempts_left = RESTART_ATTEMPTS
-                watch = Watch(supervisor, self._data, ready, self._report)
-                watch.run(self._stop)
-                if not supervisor.is_running:
-                    self._data.ready_file.unlink(missing_ok=True)
-                    outlast(watch.processes, REMAINS_SECONDS)
-            except StartError as fault:
-                if attempts_left == 0:
+                self._run_once(prepared, lock)
+                delay = 1.0
+            except (StartError, OSError) as fault:
+                if not self._has_run:
                     raise
-                attempts_left -= 1
-                self._report.warn(f"{fault}; trying again")
-            finally:
-                self._end(supervisor)
+                delay = min(2 * delay + 1.0, LONGEST_RETRY_SECONDS)
+                reason = describe(fault) if isinstance(fault, OSError) else str(fault)
+                self._report.warn(f"{reason}; trying again in {delay:g} s")
+                self._stop.wait(delay)
+
+    def _run_once(self, prepared: Prepared, lock: int) -> None:
+        """Runs everything once, until told to stop or until the supervisor is gone."""
+        supervisor = self._supervisor(prepared, lock)
+        try:
+            ready = self._start(prepared, supervisor)
+            self._has_run = True
+            watch = Watch(supervisor, self._data, ready, self._report)
+            watch.run(self._stop)
+            if not supervisor.is_running:
+                self._withdraw_ready()
+                outlast(watch.processes, REMAINS_SECONDS)
+        finally:
+            self._end(supervisor)
 
     def _start(self, prepared: Prepared, supervisor: Supervisor) -> Ready:
         started = time.monotonic()
@@ -148,8 +161,14 @@ class Launcher:
             if time.monotonic() > deadline:
                 raise StartError(f"{program.name} is not ready in time; the end of {log}:\n{_tail(log)}")
 
+    def _withdraw_ready(self) -> None:
+        try:
+            self._data.ready_file.unlink(missing_ok=True)
+        except OSError as fault:
+            self._report.warn(f"ready.json stays although nothing runs: {describe(fault)}")
+
     def _end(self, supervisor: Supervisor) -> None:
-        self._data.ready_file.unlink(missing_ok=True)
+        self._withdraw_ready()
         with self._report.step("Stopping", "stopped"):
             supervisor.stop()
 

@@ -1,11 +1,12 @@
 """What is made before anything starts, and between the stages: folders, secrets, databases, configuration."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -68,11 +69,18 @@ def prepare_databases(admin_url: str, passwords: dict[str, str], server: Postgre
     Raises:
         StartError: The server refuses; with its reason.
     """
-    try:
+    with _refusals("PostgreSQL refuses to make roles and schemas"):
         run_blocking(_prepare(admin_url, passwords, server))
-    except (asyncpg.PostgresError, OSError) as fault:
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Turns failures of PostgreSQL into one line for the person at the terminal."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as fault:
         sentence = str(fault).partition("\n")[0]
-        raise StartError(f"PostgreSQL does not let us make roles and schemas: {sentence}") from fault
+        raise StartError(f"{what}: {sentence}") from fault
 
 
 async def _prepare(admin_url: str, passwords: dict[str, str], server: PostgresServer | None) -> None:
@@ -89,8 +97,9 @@ def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
     Raises:
         StartError: One failed; with the end of what it said.
     """
-    if run_blocking(is_migrated(admin_url)):
-        return
+    with _refusals("PostgreSQL cannot be asked for its schemas"):
+        if run_blocking(is_migrated(admin_url)):
+            return
     # Logs are shown to others; what the programs are told is not.
     started = [
         RunningProgram(program, data.logs / f"{program.name}.log", data.environments / f"{program.name}.json")
@@ -102,7 +111,8 @@ def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
             run.kill()
         if run.exit_code != 0:
             raise StartError(f"{run.program.name} failed:\n{run.log_tail()}")
-    run_blocking(mark_migrated(admin_url))
+    with _refusals("PostgreSQL refuses the mark of the migrations"):
+        run_blocking(mark_migrated(admin_url))
 
 
 class EdgeRendering:

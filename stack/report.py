@@ -13,12 +13,18 @@ from stack.terminal import Part, line, visible
 class Report:
     """Reports on the stack: with a spinner on a terminal, with plain lines in a pipe.
 
+    A message that cannot be written, as on a full disk, stops nothing.
+
     Args:
         console: The terminal or pipe to write to.
+
+    Attributes:
+        lost: How many messages could not be written.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.lost = 0
 
     @contextlib.contextmanager
     def step(self, doing: str, done: str) -> Iterator[None]:
@@ -68,4 +74,10 @@ class Report:
             yield
 
     def _print(self, *parts: Part) -> None:
-        self.console.print(line(*parts), soft_wrap=True)
+        try:
+            self.console.print(line(*parts), soft_wrap=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            # Our output is a file on a full disk: messages are lost, and the stack runs on.
+            self.lost += 1

@@ -1,18 +1,22 @@
-"""Watches a running stack: tells what died and came back, keeps ready.json true, renews certificates in time."""
+"""Watches a running stack: reports restarts, keeps ready.json up to date, renews certificates in time."""
 
 import os
 import threading
 import time
+import xmlrpc.client
 
 from stack.data_directory import DataDirectory
+from stack.errors import describe
 from stack.ready import Ready
 from stack.report import Report
-from stack.supervision.supervisor import ProcessState, Supervisor
+from stack.supervision.supervisor import UNREACHABLE, ProcessState, Supervisor
 
 POLL_SECONDS = 0.5
 # supervisord gave up after about half a minute of tries; from then on it is tried once in this time.
 REVIVE_SECONDS = 15.0
 CERTIFICATE_SECONDS = 3600.0
+# After a failed write, such as on a full disk.
+RETRY_SECONDS = 15.0
 
 
 class Watch:
@@ -33,6 +37,8 @@ class Watch:
         self._ill: set[str] = set()
         self._next_revival: dict[str, float] = {}
         self._next_certificates = time.monotonic() + CERTIFICATE_SECONDS
+        self._next_write = 0.0
+        self._is_written = True
 
     @property
     def processes(self) -> list[int]:
@@ -71,19 +77,37 @@ class Watch:
         self._next_revival[state.name] = now + REVIVE_SECONDS
         self._ill.add(state.name)
         self._report.warn(f"{state.name} is down ({state.description}); starting it again")
-        self._supervisor.start_program(state.name)
+        try:
+            self._supervisor.start_program(state.name)
+        except (*UNREACHABLE, xmlrpc.client.Fault) as fault:
+            self._report.warn(f"{state.name} cannot be started now ({fault}); trying again")
 
     def _refresh(self, states: dict[str, ProcessState]) -> None:
         running = {name: state.pid for name, state in states.items() if state.pid}
         processes = {"up": os.getpid(), "supervisor": self._supervisor.pid, **running}
         if states and processes != self._ready.processes:
             self._ready = self._ready.model_copy(update={"processes": processes})
+            self._is_written = False
+        if not self._is_written and time.monotonic() >= self._next_write:
+            self._write_ready()
+
+    def _write_ready(self) -> None:
+        try:
             self._ready.write(self._data.ready_file)
+            self._is_written = True
+        except OSError as fault:
+            self._next_write = time.monotonic() + RETRY_SECONDS
+            self._report.warn(f"ready.json is out of date: {describe(fault)}; trying again")
 
     def _renew_certificates(self) -> None:
         if time.monotonic() < self._next_certificates:
             return
         self._next_certificates = time.monotonic() + CERTIFICATE_SECONDS
-        renewed = self._data.certificates.ensure()
+        try:
+            renewed = self._data.certificates.ensure()
+        except OSError as fault:
+            self._next_certificates = time.monotonic() + RETRY_SECONDS
+            self._report.warn(f"certificates cannot be renewed: {describe(fault)}; trying again")
+            return
         if renewed:
             self._report.note(f"renewed certificates: {', '.join(renewed)}")

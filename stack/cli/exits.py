@@ -11,7 +11,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from stack.errors import StackError
+from stack.errors import StackError, describe
 from stack.terminal import line, paragraph, plain_console
 
 errors = plain_console(stderr=True)
@@ -93,14 +93,9 @@ def run(application: Callable[..., object]) -> None:
         fail(str(fault), Exit.FAILED, has_lines=True)
     except OSError as fault:
         # A file that an option names, or one of the data directory: the system says what is wrong with it.
-        fail(_file_failure(fault), Exit.FAILED)
+        fail(describe(fault), Exit.FAILED)
     except grpc.RpcError as fault:
         fail(explain(fault), _BY_CODE.get(code_of(fault), Exit.FAILED))
-
-
-def _file_failure(fault: OSError) -> str:
-    reason = fault.strerror or str(fault)
-    return f"{fault.filename}: {reason}" if fault.filename else reason
 
 
 def explain(fault: grpc.RpcError) -> str:

@@ -81,7 +81,7 @@ class Supervisor:
         Raises:
             StartError: It ended, or did not listen in time.
         """
-        command = (sys.executable, "-m", "supervisor.supervisord", "--configuration", str(self._configuration))
+        command = (sys.executable, "-m", "stack.supervision.daemon", "--configuration", str(self._configuration))
         tethered = Program("supervisor", command, is_ready=bool).tethered_command()
         with self._log.open("ab") as output:
             # A session of its own: Ctrl-C in the terminal is for `mailmesh up`, which stops the others in order.
@@ -97,11 +97,12 @@ class Supervisor:
             raise StartError(f"the supervisor did not start; see {self._log}")
 
     def start_program(self, name: str) -> None:
-        """Starts a program and does not wait for it. Safe to call again: yes."""
+        """Starts a program and does not wait for it; `states` tells when that fails. Safe to call again: yes."""
         try:
             self._call("startProcess", self._full_name(name), False)  # noqa: FBT003 - XML-RPC has no names
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode != Faults.ALREADY_STARTED:
+            # After a spawn error supervisord tries again by itself.
+            if fault.faultCode not in (Faults.ALREADY_STARTED, Faults.SPAWN_ERROR):
                 raise
 
     def stop_program(self, name: str) -> None:

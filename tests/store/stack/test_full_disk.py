@@ -1,0 +1,78 @@
+"""A disk that is full ends nothing: output is lost, programs run on, and with room again the logs continue."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.files import write_private_together
+from stack.programs.program import Program
+from stack.programs.running import wait_until
+from stack.supervision.configuration import write_configuration
+from stack.supervision.supervisor import Supervisor
+from tests.programs.small_disk import SmallDisk, small_disk
+
+WAIT_SECONDS = 90.0
+TALKING = 'i=0; while true; do i=$((i+1)); echo "line $i $(head -c 2000 /dev/zero | tr "\\0" x)"; sleep 0.01; done'
+
+
+@pytest.fixture
+def disk(short_folder: Path) -> Iterator[SmallDisk]:
+    with small_disk(short_folder / "disk", mebibytes=4) as made:
+        yield made
+
+
+@pytest.fixture
+def supervisor(disk: SmallDisk, short_folder: Path) -> Iterator[Supervisor]:
+    """A supervisor whose every file is on the small disk, with a program that talks without end."""
+    (disk.folder / "environments").mkdir()
+    program = Program("talker", ("/bin/sh", "-c", TALKING), is_ready=bool)
+    configuration, door = disk.folder / "supervisor.conf", short_folder / "door"
+    write_configuration(configuration, door, [[program]], disk.folder, disk.folder / "environments")
+    made = Supervisor(configuration, door, disk.folder / "start.log", stop_seconds=20.0)
+    made.start()
+    yield made
+    made.stop()
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def test_programs_outlive_a_full_disk_and_their_logs_continue(supervisor: Supervisor, disk: SmallDisk) -> None:
+    log = disk.folder / "talker.log"
+    supervisor.start_program("talker")
+    assert wait_until(lambda: log.exists() and size_of(log) > 0, WAIT_SECONDS)
+    talker, daemon = supervisor.states()["talker"].pid, supervisor.pid
+    disk.fill()
+    full = size_of(log)
+    # Enough for a hundred lines that have nowhere to go; a pipe that nobody reads would stop the talker.
+    written = psutil.Process(talker).io_counters().write_chars
+    assert wait_until(lambda: psutil.Process(talker).io_counters().write_chars > written + 200_000, WAIT_SECONDS)
+    assert size_of(log) <= full + 4096
+    disk.empty()
+
+    assert wait_until(lambda: b'"output lost"' in log.read_bytes(), WAIT_SECONDS)
+    assert wait_until(lambda: size_of(log) > full + 20_000, WAIT_SECONDS)
+    assert (supervisor.pid, supervisor.states()["talker"].pid) == (daemon, talker)
+
+
+def test_a_full_disk_keeps_no_program_from_starting(supervisor: Supervisor, disk: SmallDisk) -> None:
+    disk.fill()
+    supervisor.start_program("talker")
+
+    assert wait_until(lambda: supervisor.states()["talker"].pid != 0, WAIT_SECONDS)
+    disk.empty()
+    assert wait_until(lambda: size_of(disk.folder / "talker.log") > 0, WAIT_SECONDS)
+
+
+def test_what_is_written_whole_or_not_at_all_stays_whole_on_a_full_disk(disk: SmallDisk) -> None:
+    key, certificate = disk.folder / "key", disk.folder / "certificate"
+    write_private_together({key: "old key", certificate: "old certificate"})
+    disk.fill()
+    with pytest.raises(OSError, match="No space left"):
+        write_private_together({key: "new key", certificate: "c" * 100_000})
+
+    assert (key.read_text(), certificate.read_text()) == ("old key", "old certificate")
+    assert sorted(path.name for path in disk.folder.iterdir() if path.name.startswith(".key")) == []
