@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack.errors import StartError
 from stack.files import write_private
+from stack.programs.program import Program
 from stack.programs.tether import machine_environment
 
 COMMAND_SECONDS = 30.0
@@ -33,9 +34,10 @@ def ensure_admin_key(path: Path, vault_environment: Mapping[str, str], edge_url:
 
 def _create(environment: Mapping[str, str]) -> str:
     command = (sys.executable, "-m", "services.token_vault", "create-admin-key", "--name", "mailmesh up")
+    program = Program("create-admin-key", command, is_ready=bool)
     try:
         done = subprocess.run(
-            command,
+            program.tethered_command(),
             env={**machine_environment(), **environment},
             capture_output=True,
             text=True,

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grpc
 import httpx
@@ -26,6 +27,7 @@ from stack.browser import Browser
 from stack.cli.connection import with_key
 from stack.cli.events import live_table, row_of
 from stack.errors import StackError
+from stack.programs.program import Program
 from stack.programs.running import wait_until
 from stack.ready import Ready
 from stack.report import Report
@@ -76,7 +78,7 @@ def demo(console: Console) -> None:
     """
     report = Report(console)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mm-demo-") as folder, _mesh(Path(folder) / "data", report) as ready:
+    with _mesh(report) as ready:
         control = SimulatorControl(_simulator(ready))
         with grpc.insecure_channel(ready.grpc, [("grpc.enable_http_proxy", 0)]) as plain:
             channel = with_key(plain, ready.admin_key_file.read_text().strip())
@@ -95,29 +97,43 @@ def demo(console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _mesh(data: Path, report: Report) -> Iterator[Ready]:
-    """Runs `mailmesh up` in a temporary place."""
-    data.parent.chmod(0o711)
-    log = data.with_suffix(".log")
-    command = (sys.executable, "-m", "stack", "up", "--data", str(data), "--http-port", "0", "--simulator")
-    with log.open("wb") as output:
+def _mesh(report: Report) -> Iterator[Ready]:
+    """Runs a mesh in a temporary folder; of both nothing is left, even when this process is killed."""
+    with tempfile.TemporaryFile() as output:
+        folder = Path(tempfile.mkdtemp(prefix="mm-demo-"))
+        folder.chmod(0o711)
+        command = (sys.executable, "-m", "stack.demo_mesh", str(folder))
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            Program("demo", command, is_ready=bool).tethered_command(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
-    try:
-        with report.step(
-            "Starting PostgreSQL, Redis, Envoy, three services, a worker, two providers", "the mesh is up"
-        ):
-            wait_until(lambda: (data / "ready.json").exists() or process.poll() is not None, READY_SECONDS)
-        if not (data / "ready.json").exists():
-            raise DemoError(f"the mesh did not start:\n{log.read_text(errors='replace')}")
-        yield Ready.read(data / "ready.json")
-    finally:
-        process.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            yield _when_ready(folder / "data" / "ready.json", process, output, report)
+        finally:
+            _end(process, folder)
+
+
+def _when_ready(file: Path, process: "subprocess.Popen[bytes]", output: IO[bytes], report: Report) -> Ready:
+    with report.step("Starting PostgreSQL, Redis, Envoy, three services, a worker, two providers", "the mesh is up"):
+        wait_until(lambda: file.exists() or process.poll() is not None, READY_SECONDS)
+    if not file.exists():
+        output.seek(0)
+        raise DemoError(f"the mesh did not start:\n{output.read().decode(errors='replace')}")
+    return Ready.read(file)
+
+
+def _end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    # Usually it is gone: the process of the mesh removes it.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _simulator(ready: Ready) -> str:

@@ -19,6 +19,7 @@ from stack.prepare import (
     EdgeRendering,
     admin_url_of,
     database_urls,
+    is_temporary,
     migrate,
     prepare_databases,
     remove_socket_folder,
@@ -123,12 +124,12 @@ class Launcher:
         started = time.monotonic()
         supervisor.start()
         plan, planner = prepared.plan, prepared.planner
-        rendering = EdgeRendering(planner.edge_environment(), self._data.edge)
-        self._start_stage(supervisor, plan.servers, "Starting servers")
-        with self._report.step("Bringing databases up to date", "databases are up to date"):
-            prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
-            migrate(prepared.admin_url, plan, self._data)
-            rendering.wait()
+        with contextlib.closing(EdgeRendering(planner.edge_environment(), self._data.edge)) as rendering:
+            self._start_stage(supervisor, plan.servers, "Starting servers")
+            with self._report.step("Bringing databases up to date", "databases are up to date"):
+                prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
+                migrate(prepared.admin_url, plan, self._data)
+                rendering.wait()
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
         ensure_admin_key(self._data.admin_key, planner.vault_environment(), edge_url(planner.ports))
@@ -178,6 +179,7 @@ class Launcher:
         self._data.certificates.ensure()
         ensure_vault_keys(self._data.vault_keys, time.strftime("%Y-%m-%d"))
         ports = choose_ports(port_names(self._options), self._options.http_port, self._data.ports)
+        self._make_cluster()
         sockets = socket_folder(self._data)
         try:
             yield self._plan(ports, sockets)
@@ -207,12 +209,15 @@ class Launcher:
         if self._environment.get("DATABASE_URL"):
             return None
         server = PostgresServer(self._data.postgres, sockets, self._data.postgres_password)
-        if not (self._data.postgres / "PG_VERSION").exists():
-            with self._report.step("Making the database cluster", "database cluster is made"):
-                server.initialize()
-        else:
-            server.initialize()
+        server.initialize()
         return server
+
+    def _make_cluster(self) -> None:
+        """Makes PostgreSQL's cluster at the first start, before there is a temporary folder that could be left."""
+        if self._environment.get("DATABASE_URL") or (self._data.postgres / "PG_VERSION").exists():
+            return
+        with self._report.step("Making the database cluster", "database cluster is made"):
+            PostgresServer(self._data.postgres, self._data.run, self._data.postgres_password).initialize()
 
     def _redis(self, ports: Ports) -> RedisServer | None:
         return None if self._environment.get("REDIS_URL") else RedisServer.prepare(self._data.redis, ports["redis"])
@@ -228,6 +233,7 @@ class Launcher:
             self._data.logs / "supervisor-start.log",
             stop_seconds + STOP_SLACK_SECONDS,
             inherited=(lock,),
+            temporary=prepared.sockets if is_temporary(prepared.sockets, self._data) else None,
         )
 
     def _ready(self, planner: Planner, supervisor: Supervisor) -> Ready:

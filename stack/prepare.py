@@ -17,6 +17,7 @@ from stack.errors import StartError
 from stack.files import MAX_SOCKET_FOLDER_BYTES, private_folder
 from stack.plan import Plan
 from stack.programs.postgres import PostgresServer
+from stack.programs.program import Program
 from stack.programs.roles import (
     create_database,
     prepare_database,
@@ -46,9 +47,14 @@ def socket_folder(data: DataDirectory) -> Path:
     return temporary
 
 
+def is_temporary(folder: Path, data: DataDirectory) -> bool:
+    """Says whether the folder for sockets is outside the data directory."""
+    return folder != data.run.resolve()
+
+
 def remove_socket_folder(folder: Path, data: DataDirectory) -> None:
     """Removes the folder if it was a temporary one. Safe to call again: yes."""
-    if folder != data.run.resolve():
+    if is_temporary(folder, data):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -125,10 +131,14 @@ class EdgeRendering:
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         private_folder(folder)
-        command = (sys.executable, "-m", "gateway", "render", str(folder))
+        program = Program("render", (sys.executable, "-m", "gateway", "render", str(folder)), is_ready=bool)
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, env={**machine_environment(), **environment}, stdout=pipe, stderr=pipe, text=True
+            program.tethered_command(),
+            env={**machine_environment(), **environment},
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
         )
 
     def wait(self) -> None:
@@ -140,10 +150,16 @@ class EdgeRendering:
         try:
             _, complaint = self._process.communicate(timeout=RENDER_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.close()
             raise StartError("the edge's configuration is not made in time") from None
         if self._process.returncode != 0:
             raise StartError(f"the edge's configuration cannot be made:\n{complaint.strip()}")
+
+    def close(self) -> None:
+        """Ends it, if it has not ended. Safe to call again: yes."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
 
 def admin_url_of(server: PostgresServer) -> str:

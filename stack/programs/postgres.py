@@ -100,7 +100,8 @@ class PostgresServer:
 
     def _initdb(self) -> None:
         # initdb runs as the unprivileged user, who cannot read our password file: it gets a copy of its own.
-        with tempfile.NamedTemporaryFile("w", prefix="mailmesh-", encoding="utf-8") as password:
+        folder = self.password_file.parent
+        with tempfile.NamedTemporaryFile("w", prefix=".initdb-", dir=folder, encoding="utf-8") as password:
             password.write(self.password_file.read_text())
             password.flush()
             give(Path(password.name), self._user())
@@ -116,7 +117,7 @@ class PostgresServer:
         return (str(BINARIES / "initdb"), "-U", SUPERUSER, "-D", str(self.data.resolve()), *options)
 
     def _user(self) -> UnprivilegedUser | None:
-        return unprivileged_user(BINARIES, self.data, self.sockets)
+        return unprivileged_user(BINARIES, self.data, self.sockets, self.password_file)
 
 
 async def can_connect(url: str) -> bool:

@@ -1,11 +1,16 @@
-"""supervisord with logs that stop nothing: `python -m stack.supervision.daemon --configuration FILE`.
+"""supervisord with logs that stop nothing: `python -m stack.supervision.daemon [--remove FOLDER] --configuration FILE`.
 
 supervisord's own handler fails with the disk: it prints the failure to standard error, which is on the same disk, and
 ends by that; when it cannot rotate a log, it closes the pipe of the program. Here a log loses what cannot be written,
 the programs run on, and the log continues by itself as soon as it can be written again.
+
+A temporary folder that `mailmesh up` would remove is removed here when `mailmesh up` was killed.
 """
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +108,13 @@ class TolerantLog(loggers.RotatingFileHandler):  # type: ignore[misc] # supervis
 def main() -> None:
     """Runs supervisord in the foreground."""
     loggers.RotatingFileHandler = TolerantLog
-    supervisord.main()
+    parent, arguments = os.getppid(), sys.argv[1:]
+    folder = arguments[1] if arguments[:1] == ["--remove"] else None
+    try:
+        supervisord.main(arguments[2:] if folder else arguments)
+    finally:
+        if folder and os.getppid() != parent:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -52,11 +52,19 @@ class Supervisor:
         log: File for what it says before it has a log of its own.
         stop_seconds: How long everything may take to stop.
         inherited: File descriptors that stay open in it, such as a lock that must last as long as its programs.
+        temporary: Folder that it removes at its end when our own process was killed and cannot do it.
     """
 
     def __init__(
-        self, configuration: Path, door: Path, log: Path, stop_seconds: float, inherited: tuple[int, ...] = ()
+        self,
+        configuration: Path,
+        door: Path,
+        log: Path,
+        stop_seconds: float,
+        inherited: tuple[int, ...] = (),
+        temporary: Path | None = None,
     ) -> None:
+        self._temporary = temporary
         self._inherited = inherited
         self._configuration = configuration
         self.door = door
@@ -81,7 +89,9 @@ class Supervisor:
         Raises:
             StartError: It ended, or did not listen in time.
         """
-        command = (sys.executable, "-m", "stack.supervision.daemon", "--configuration", str(self._configuration))
+        removing = () if self._temporary is None else ("--remove", str(self._temporary))
+        daemon = (sys.executable, "-m", "stack.supervision.daemon", *removing)
+        command = (*daemon, "--configuration", str(self._configuration))
         tethered = Program("supervisor", command, is_ready=bool).tethered_command()
         with self._log.open("ab") as output:
             # A session of its own: Ctrl-C in the terminal is for `mailmesh up`, which stops the others in order.

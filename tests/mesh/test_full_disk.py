@@ -34,7 +34,7 @@ def test_a_mesh_whose_disk_was_full_comes_back_by_itself(cramped: Mesh, disk: Sm
     assert cramped.process.poll() is None
     disk.empty()
 
-    eventually(lambda: (cramped.data / "ready.json").exists(), 180.0, what="ready again")
+    eventually((cramped.data / "ready.json").exists, 180.0, what="ready again")
     assert cramped.ready.processes["supervisor"] != before.processes["supervisor"]
     assert eventually(lambda: cramped.run("tenants", "list").returncode == 0)
     assert "Traceback" not in cramped.log.read_text()
