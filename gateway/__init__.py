@@ -1,1 +1,1 @@
-"""The edge: Envoy's configuration, and the small program that fills in what differs between installations."""
+"""The edge: Envoy's configuration, and the small program that fills in the settings of an installation."""

@@ -1,4 +1,4 @@
-"""What the contract says of each service, read from the descriptor set: its door, its methods, its package."""
+"""Reads each service of the contract from the descriptor set: its door, its methods, its package."""
 
 from dataclasses import dataclass
 from pathlib import Path

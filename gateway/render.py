@@ -1,7 +1,7 @@
 """Fills in the edge's configuration: settings and contract in, Envoy's YAML out, with its secrets beside it.
 
-Envoy follows renewed certificates only where a file of its own says where they lie; what the configuration itself names
-is read once. Those files hold paths, no key.
+Envoy follows a renewed certificate only if a separate file names its path; it reads the paths in the configuration
+itself once. Those files hold paths and no keys.
 """
 
 import ipaddress
@@ -58,8 +58,8 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
     """Renders the configuration into a folder. Safe to call again.
 
     Args:
-        settings: What differs between installations.
-        folder: Exists, and stays while Envoy runs: for `envoy.yaml` and what it refers to.
+        settings: The settings of this installation.
+        folder: An existing folder for `envoy.yaml` and the files that it names; it stays while Envoy runs.
 
     Returns:
         The file for `envoy --config-path`.

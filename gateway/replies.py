@@ -11,7 +11,7 @@ ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 @dataclass(frozen=True)
 class LocalReply:
-    """What Envoy answers for one HTTP status.
+    """Envoy's own answer for one HTTP status.
 
     Attributes:
         status: The HTTP status.
@@ -27,7 +27,7 @@ class LocalReply:
 
     @property
     def body_format(self) -> dict[str, object]:
-        """Envoy's formatter of the body. It is fixed text: what the peer sent is not sent back."""
+        """Envoy's formatter of the body. It is fixed text: it repeats nothing that the peer sent."""
         body = {
             "code": self.code,
             "message": self.message,

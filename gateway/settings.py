@@ -66,7 +66,7 @@ class EdgeSettings(EnvironmentSettings):
         description="The audience of Google's push tokens. Empty: the address of the push route under the public URL.",
     )
     push_issuer: str = env(
-        "MAILMESH_GOOGLEWS_ISSUER", "https://accounts.google.com", description="Who signs Google's push tokens."
+        "MAILMESH_GOOGLEWS_ISSUER", "https://accounts.google.com", description="Issuer of Google's push tokens."
     )
     push_certs_url: str = env(
         "MAILMESH_GOOGLEWS_CERTS_URL",

@@ -15,7 +15,7 @@ ENVOY_METRICS = "envoy-metrics"
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports by what listens on them.
+    """Loopback ports by the name of the listener.
 
     Attributes:
         numbers: Port by name.
@@ -35,7 +35,7 @@ def choose_ports(names: list[str], http_port: int | None, remembered: Path) -> P
     """Chooses a port for each name: the one of the last run if it is free, else any free one.
 
     Args:
-        names: What needs a port, the edge excluded.
+        names: The listeners that need a port, without the edge.
         http_port: The edge's port; 0 takes any free one; None that of the last run, 8080 at first.
         remembered: File with the ports of the last run; it is written.
 

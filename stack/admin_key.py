@@ -22,11 +22,11 @@ def ensure_admin_key(path: Path, vault_environment: Mapping[str, str], edge_url:
 
     Args:
         path: The key's file, mode 0600.
-        vault_environment: What TokenVault's commands are told.
+        vault_environment: Variables of TokenVault's commands.
         edge_url: The edge, which is asked whether the key at hand works: the database may be another one by now.
 
     Raises:
-        StartError: The command failed; with what it said.
+        StartError: The command failed; the message has its output.
     """
     if not path.exists() or not _works(path.read_text().strip(), edge_url):
         write_private(path, _create(vault_environment) + "\n")

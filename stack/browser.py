@@ -29,7 +29,7 @@ class LastPage:
     Attributes:
         url: Its address.
         status: Its HTTP status.
-        text: What a person reads on it, in one line.
+        text: The visible text, in one line.
     """
 
     url: str
@@ -62,13 +62,13 @@ class Browser:
         """Opens an address that leads to consent pages, answers them, and returns where it ends.
 
         Args:
-            url: What `StartAuthorization` gave.
+            url: The address from `StartAuthorization`.
             account: Mail address of the account to choose.
             accept: Whether to consent.
             without: Scopes to untick.
 
         Raises:
-            httpx.HTTPError: A page cannot be had.
+            httpx.HTTPError: A page cannot be fetched.
             RuntimeError: The pages do not end.
         """
         answer = self._client.get(url)

@@ -1,7 +1,7 @@
 """The stack's own certificate authority, and a certificate for each identity of the mesh.
 
-Keys are made on this machine, readable by their owner only, and never leave it. What nears its end is made anew at
-the next start, or when the running stack looks after it.
+Keys are made on this machine, readable by their owner only, and never leave it. A certificate that nears its end is
+renewed at the next start, or by the running stack.
 """
 
 import datetime as dt
@@ -20,19 +20,19 @@ from stack.files import private_folder, write_private_together
 TRUST_DOMAIN = "mailmesh"
 MESH_DOMAIN = "mailmesh.internal"
 MESH_IDENTITIES = ("token-vault", "ingest", "processor", "envoy", "operator")
-# Not an identity of the mesh: the providers' programs only prove who they are to those who call them.
+# Not an identity of the mesh: the simulated providers only prove their names to their callers.
 PROVIDERS_NAME = "simulator"
 
 AUTHORITY_LIFE = dt.timedelta(days=3650)
 CERTIFICATE_LIFE = dt.timedelta(days=90)
 RENEW_BEFORE_END = dt.timedelta(days=30)
-# Clocks differ: a certificate made now is good for someone who is a little behind.
+# Clocks differ: a new certificate is valid on a machine whose clock is a little behind.
 BACKDATE = dt.timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The files by which a process proves who it is, as PEM.
+    """The files by which a process proves its identity, as PEM.
 
     Attributes:
         name: Name in the mesh, such as "ingest".
@@ -67,7 +67,7 @@ class MeshCertificates:
         return Identity(name, self.folder / f"{name}.pem", self.folder / f"{name}.key", self.authority)
 
     def ensure(self, now: dt.datetime | None = None) -> list[str]:
-        """Makes what is missing and renews what nears its end.
+        """Makes missing certificates and renews those that near their end.
 
         Args:
             now: The time, UTC; the machine's by default.

@@ -1,4 +1,4 @@
-"""The data directory of one installation: what is kept between runs, and where."""
+"""The data directory of one installation: the paths of the files that are kept between runs."""
 
 import contextlib
 import fcntl
@@ -43,7 +43,7 @@ class DataDirectory:
         """Keeps other processes from using the directory during a block, and beyond it while a child has the lock open.
 
         Yields:
-            The lock's file descriptor. Who inherits it keeps the lock too.
+            The lock's file descriptor. A process that inherits it keeps the lock too.
 
         Raises:
             DirectoryLockedError: Another process has it.
@@ -55,7 +55,7 @@ class DataDirectory:
                 owner = file.read().strip()
                 is_stopping = owner.isdigit() and not psutil.pid_exists(int(owner))
                 if is_stopping and time.monotonic() < deadline:
-                    # It was killed, and what it ran is stopping: a matter of seconds.
+                    # It was killed, and its programs are stopping: a matter of seconds.
                     time.sleep(LOCK_POLL_SECONDS)
                     continue
                 message = f"{self.root} is in use by process {owner}: stop it, or name another directory with --data"
@@ -122,7 +122,7 @@ class DataDirectory:
 
     @property
     def simulator(self) -> Path:
-        """What the simulated providers know, tokens included."""
+        """The state of the simulated providers, tokens included."""
         return self.root / "simulator.json"
 
     @property
@@ -132,7 +132,7 @@ class DataDirectory:
 
     @property
     def edge(self) -> Path:
-        """Envoy's configuration, `envoy.yaml`, and what it refers to."""
+        """Envoy's configuration, `envoy.yaml`, and the files that it names."""
         return self.root / "edge"
 
 

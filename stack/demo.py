@@ -48,12 +48,12 @@ REST_PAGE = 15
 
 
 class DemoError(StackError):
-    """The demo did not show what it promises."""
+    """The demo found a lost or doubled mail, or could not run."""
 
 
 @dataclass
 class Seen:
-    """What the stream has brought.
+    """The events of the stream so far.
 
     Attributes:
         events: In the order of arrival.
@@ -71,7 +71,7 @@ def demo(console: Console) -> None:
     """Runs the demo.
 
     Args:
-        console: Where to tell about it.
+        console: The terminal or pipe to write to.
 
     Raises:
         StackError: The mesh did not start, or did not keep its promise.
@@ -166,7 +166,7 @@ def _subscribe(channel: grpc.Channel, report: Report, tenant: tenant_pb2.Tenant)
 def _deliver_and_watch(
     channel: grpc.Channel, ready: Ready, control: SimulatorControl, report: Report
 ) -> tuple[list[str], Seen]:
-    """Delivers the mails while a stream is read; returns the mails' ids and what the stream brought."""
+    """Delivers the mails while a stream is read; returns the mails' ids and the events of the stream."""
     delivered: list[str] = []
     seen = Seen()
     reader = StreamReader(channel, "earliest")
@@ -182,7 +182,7 @@ def _deliver_and_watch(
 
 
 def _deliver(control: SimulatorControl, ready: Ready, report: Report, delivered: list[str]) -> None:
-    """Delivers half, kills what takes and fetches the mail, delivers the rest; a third is told twice."""
+    """Delivers half, kills the processes that receive and fetch mail, delivers the rest; a third is notified twice."""
     control.fault(kind="double", endpoint="notify.*", probability=0.35)
     for half in range(2):
         for number in range(MAILS_EACH // 2):
@@ -196,7 +196,7 @@ def _deliver(control: SimulatorControl, ready: Ready, report: Report, delivered:
 def _outage(ready: Ready, report: Report) -> None:
     for name in KILLED:
         os.kill(ready.processes[name], signal.SIGKILL)
-    report.warn(f"outage: {' and '.join(KILLED)} were killed; mail goes on arriving")
+    report.warn(f"outage: {' and '.join(KILLED)} were killed; mail keeps arriving")
 
 
 @contextlib.contextmanager
@@ -216,7 +216,7 @@ def _table(console: Console) -> Iterator[Any]:
 
 
 def _prove_stream(report: Report, delivered: Sequence[str], seen: Seen) -> None:
-    """Compares what was delivered with what the stream brought."""
+    """Compares the delivered mails with the events of the stream."""
     announced = collections.Counter(event.mail.message_id for event in seen.created)
     missing = [mail for mail in delivered if mail not in announced]
     doubled = [mail for mail, times in announced.items() if times > 1]
@@ -246,5 +246,5 @@ def _prove_rest(ready: Ready, report: Report, seen: Seen) -> None:
             if not page.get("hasMore"):
                 break
     if over_rest != [event.mail.event_id for event in seen.created]:
-        raise DemoError(f"REST tells {len(over_rest)} events and the stream {len(seen.created)}, or in another order")
-    report.note(f"REST: GET /v1/events tells the same {len(over_rest)} events in the same order")
+        raise DemoError(f"REST returns {len(over_rest)} events and the stream {len(seen.created)}, or in another order")
+    report.note(f"REST: GET /v1/events returns the same {len(over_rest)} events in the same order")

@@ -9,10 +9,10 @@ from stack.data_directory import DataDirectory
 from stack.ports import LOOPBACK
 
 PASSED_PREFIXES = ("MAILMESH_", "OTEL_")
-# TokenVault alone holds what can decrypt a credential, and what proves this installation to a provider.
+# TokenVault alone holds the keys that decrypt a credential, and the secrets that prove this installation to a provider.
 VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
-# What fits one machine better than the services' own defaults; the environment may say otherwise.
+# Defaults that fit one machine better than the services' own; the environment takes precedence.
 ONE_MACHINE = {
     # A worker that was killed is started again at once: its mailboxes need not wait a minute for its holds to end.
     "MAILMESH_PROCESSOR_LEASE_SECONDS": "10",
@@ -65,11 +65,11 @@ def _is_for(service: str, name: str) -> bool:
 def mesh_environment(
     service: str, identity: Identity, *, ports: Ports, servers: Servers, data: DataDirectory, ingest_names: list[str]
 ) -> dict[str, str]:
-    """Returns what every process of a service is told.
+    """Returns the variables of every process of a service.
 
     Args:
         service: The service's package name, such as "token_vault".
-        identity: Who it is in the mesh.
+        identity: Its identity in the mesh.
         ports: Where everything listens.
         servers: PostgreSQL, Redis and the edge.
         data: The data directory.

@@ -2,7 +2,7 @@
 
 
 class StackError(Exception):
-    """The stack cannot do what was asked. The message is one line that says why and what to do."""
+    """The stack cannot do its task. The message is one line with the reason and the advice."""
 
 
 class DirectoryLockedError(StackError):

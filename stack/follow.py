@@ -15,7 +15,7 @@ COLOURS = ("cyan", "magenta", "green", "blue", "yellow", "red")
 
 
 class LogFollower:
-    """Prints what is appended to the log files of a folder while its block runs.
+    """Prints the lines that are appended to the log files of a folder while its block runs.
 
     Args:
         folder: With a `<name>.log` for each process; files may appear later.
@@ -33,7 +33,7 @@ class LogFollower:
 
     def __enter__(self) -> Self:
         if self._is_on:
-            # What earlier runs wrote is not shown again.
+            # Lines of earlier runs are not shown again.
             self._offsets = {path: path.stat().st_size for path in self._folder.glob("*.log")}
             self._thread.start()
         return self

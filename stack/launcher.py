@@ -46,7 +46,7 @@ REMAINS_SECONDS = 40.0
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that is known before the first program starts."""
+    """The state of the launcher before the first program starts."""
 
     plan: Plan
     planner: Planner
@@ -60,9 +60,9 @@ class Launcher:
 
     Args:
         options: How to run it.
-        report: Whom to tell.
+        report: Receives the messages for the person at the terminal.
         environment: Our own environment.
-        stop: Set by whoever wants the stack to stop.
+        stop: An event that stops the stack when it is set.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Launcher:
         self._has_run = False
 
     def run(self) -> None:
-        """Runs the stack until it is told to stop.
+        """Runs the stack until the event `stop` is set.
 
         Raises:
             StackError: It cannot start; the message says why.
@@ -107,7 +107,7 @@ class Launcher:
                 self._stop.wait(delay)
 
     def _run_once(self, prepared: Prepared, lock: int) -> None:
-        """Runs everything once, until told to stop or until the supervisor is gone."""
+        """Runs everything once, until `stop` is set or the supervisor is gone."""
         supervisor = self._supervisor(prepared, lock)
         try:
             ready = self._start(prepared, supervisor)

@@ -1,4 +1,4 @@
-"""What `mailmesh up` can be told."""
+"""The options of `mailmesh up`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class UpOptions:
     simulator_options: tuple[str, ...] = ()
 
     def wants_simulator(self, environment: Mapping[str, str]) -> bool:
-        """Says whether the providers are simulated: as told, else unless real credentials are in the environment."""
+        """Returns the option; without it, true unless real credentials are in the environment."""
         if self.has_simulator is not None:
             return self.has_simulator
         return not any(environment.get(name) for name in REAL_CREDENTIALS)

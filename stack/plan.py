@@ -1,4 +1,4 @@
-"""What runs in a stack: every program with its variables, in stages that start one after the other."""
+"""The programs of a stack with their variables, in stages that start one after the other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from stack.programs.redis import RedisServer
 from stack.programs.services import migration_program, service_program, worker_program
 from stack.programs.simulator import simulator_program
 
-# What the edge has no business to know.
+# Variables that the edge must not have.
 STORES = ("MAILMESH_DATABASE_URL", "MAILMESH_REDIS_URL")
 SIMULATOR_PORTS = ("simulator-microsoft", "simulator-google", "simulator-control")
 
@@ -27,7 +27,7 @@ class Plan:
     """The programs of a stack.
 
     Attributes:
-        servers: First stage: what everything else needs.
+        servers: First stage: the servers that everything else needs.
         migrations: Programs that end, run once the database is there.
         services: Second stage: the services of the mesh.
         edge: Last stage: the workers, and the door.
@@ -60,7 +60,7 @@ def worker_names(options: UpOptions) -> list[str]:
 
 
 def port_names(options: UpOptions) -> list[str]:
-    """Returns what needs a port, the edge excluded."""
+    """Returns the listeners that need a port, without the edge."""
     serving = ["token-vault", *ingest_names(options), "processor"]
     with_metrics = [*serving, *worker_names(options)]
     return [*serving, *(f"{name}-metrics" for name in with_metrics), "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
@@ -71,7 +71,7 @@ class Planner:
     """Makes the plan.
 
     Args:
-        options: What was asked for.
+        options: The options of the command line.
         data: The data directory, prepared.
         ports: A port for each of `port_names`.
         servers: Where PostgreSQL, Redis and the edge are found.
@@ -107,11 +107,11 @@ class Planner:
         )
 
     def vault_environment(self) -> dict[str, str]:
-        """Returns what TokenVault is told, for its commands."""
+        """Returns TokenVault's variables, for its commands."""
         return self._mesh("token_vault", "token-vault")
 
     def edge_environment(self) -> dict[str, str]:
-        """Returns what the edge's configuration is rendered from."""
+        """Returns the variables from which the edge's configuration is rendered."""
         identity = self.data.certificates.identity("envoy")
         mesh = self._told("ingest", identity)
         return {

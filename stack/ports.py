@@ -7,7 +7,7 @@ from collections import deque
 LOOPBACK = "127.0.0.1"
 _MOST_KEPT = 256
 _kept: deque[socket.socket] = deque()
-"""What keeps the newest ports that were given out from being given to anybody else who takes any free port.
+"""Sockets that keep the system from giving our newest free ports to other programs.
 
 They are bound and do not listen, so the program that the port is for can bind and listen beside them, as every server
 does that sets SO_REUSEADDR.
@@ -15,10 +15,10 @@ does that sets SO_REUSEADDR.
 
 
 def free_port() -> int:
-    """Returns a loopback TCP port that nobody listens on just now.
+    """Returns a loopback TCP port without a listener.
 
-    The system gives it to nobody else who asks for any port, as long as this process lives and has not asked for a few
-    hundred more. Who asks for this very port may still take it: who starts a program on it must be ready for that.
+    The system gives it to no other program that asks for any port, as long as this process lives and has not asked for
+    a few hundred more. A program that asks for this very port may still take it: the caller must be ready for that.
     """
     return free_ports(1)[0]
 
@@ -31,7 +31,7 @@ def free_ports(count: int) -> list[int]:
 def is_free(port: int) -> bool:
     """Says whether a program could listen on the loopback port now."""
     with socket.socket() as probe:
-        # What a listener sets too: connections of an earlier run that linger in TIME_WAIT do not count.
+        # Listeners set it too: connections of an earlier run that linger in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""What is made before anything starts, and between the stages: folders, secrets, databases, configuration."""
+"""Prepares folders, secrets, databases and configuration, before the start and between the stages."""
 
 import contextlib
 import os
@@ -101,12 +101,12 @@ def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
     """Runs the migrations of all services side by side, unless all have run. Safe to call again: yes.
 
     Raises:
-        StartError: One failed; with the end of what it said.
+        StartError: One failed; the message has the end of its log.
     """
     with _refusals("PostgreSQL cannot be asked for its schemas"):
         if run_blocking(is_migrated(admin_url)):
             return
-    # Logs are shown to others; what the programs are told is not.
+    # Logs are shown to others, so the programs' variables lie elsewhere.
     started = [
         RunningProgram(program, data.logs / f"{program.name}.log", data.environments / f"{program.name}.json")
         for program in plan.migrations
@@ -125,7 +125,7 @@ class EdgeRendering:
     """Envoy's configuration, being rendered while other things start.
 
     Args:
-        environment: What it is rendered from.
+        environment: The variables for it.
         folder: Where it is written.
     """
 

@@ -1,4 +1,4 @@
-"""`ready.json`: what a running stack tells to the command line, to tests and to scripts."""
+"""`ready.json`: the addresses of a running stack, for the command line, tests and scripts."""
 
 import json
 from pathlib import Path

@@ -41,7 +41,7 @@ async def mark_migrated(admin_url: str) -> None:
         statement = "SELECT format('COMMENT ON DATABASE %I IS %L', current_database(), $1::text)"
         await connection.execute(await connection.fetchval(statement, mark))
     except asyncpg.InsufficientPrivilegeError:
-        # Who does not own the database cannot mark it: the migrations look for themselves at each start.
+        # A role that does not own the database cannot mark it: the migrations then check at each start.
         return
     finally:
         await connection.close()

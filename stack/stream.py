@@ -1,4 +1,4 @@
-"""Reads the stream of events in a thread, so that whoever shows them can also look at the clock."""
+"""Reads the stream of events in a thread, so that their consumer can also check the clock."""
 
 import queue
 import threading
@@ -33,7 +33,7 @@ class StreamReader:
         """Gives events until a deadline, which may be moved meanwhile.
 
         Raises:
-            grpc.RpcError: The stream is not to be had any more.
+            grpc.RpcError: The stream is unavailable for good.
         """
         while time.monotonic() < deadline.at:
             if self._fault is not None:
@@ -48,7 +48,7 @@ class StreamReader:
             for event in follow(self._stub, self._request):
                 self._events.put(event)
         except (grpc.RpcError, ValueError) as fault:
-            # A ValueError is a channel that was closed: nobody listens any more.
+            # A ValueError means that the channel was closed: the consumer has gone.
             self._fault = fault if isinstance(fault, grpc.RpcError) else None
 
 
@@ -57,7 +57,7 @@ class Deadline:
 
     Args:
         seconds: How far it is at first.
-        is_enough: Asked while nothing happens: whether what was waited for is there.
+        is_enough: Called while no event arrives; returns whether all awaited events are there.
         quiet_seconds: How much longer to listen then.
     """
 

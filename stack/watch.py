@@ -20,13 +20,13 @@ RETRY_SECONDS = 15.0
 
 
 class Watch:
-    """Watches until told to stop, or until supervisord itself is gone.
+    """Watches until `stop` is set or supervisord itself is gone.
 
     Args:
         supervisor: supervisord, with everything started.
         data: The data directory.
-        ready: What ready.json says.
-        report: Whom to tell.
+        ready: The content of ready.json.
+        report: Receives the messages for the person at the terminal.
     """
 
     def __init__(self, supervisor: Supervisor, data: DataDirectory, ready: Ready, report: Report) -> None:
@@ -53,11 +53,11 @@ class Watch:
                 return
             states = self._supervisor.states()
             for state in states.values():
-                self._look_at(state)
+                self._check(state)
             self._refresh(states)
             self._renew_certificates()
 
-    def _look_at(self, state: ProcessState) -> None:
+    def _check(self, state: ProcessState) -> None:
         known = self._ready.processes.get(state.name, 0)
         if state.is_given_up:
             self._revive(state)

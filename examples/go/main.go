@@ -1,4 +1,4 @@
-// Follow is a consumer of mailmesh in Go: it lists tenants, and follows events without losing one.
+// Follow is a consumer of mailmesh in Go: it lists tenants, and follows events so that none is lost.
 //
 //	export MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=...
 //	go run . tenants
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// run executes the command of the command line.
+// run executes the command line.
 func run(ctx context.Context, arguments []string) error {
 	connection, err := connect()
 	if err != nil {
@@ -107,7 +107,7 @@ func showTenant(ctx context.Context, connection *grpc.ClientConn, tenantID strin
 	return nil
 }
 
-// errorInfo returns the cause of a failure; its reason is one of the catalogue, or empty if mailmesh did not send one.
+// errorInfo returns why a call failed; its reason is one of the catalogue, or empty when the failure is not mailmesh's own.
 func errorInfo(err error) *errdetails.ErrorInfo {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
@@ -117,7 +117,7 @@ func errorInfo(err error) *errdetails.ErrorInfo {
 	return &errdetails.ErrorInfo{}
 }
 
-// explain returns the remedy of failures that a person can fix.
+// explain returns the advice for failures that a person can fix.
 func explain(err error) string {
 	info := errorInfo(err)
 	switch info.GetReason() {

@@ -19,18 +19,18 @@ import (
 const failuresInARow = 10
 
 var (
-	// The stream ended, but the last position is valid: open it again.
+	// The stream ended, but the last position is good: open it again.
 	passing = []string{
 		"OVERLOADED", "RATE_LIMITED", "READER_TOO_SLOW", "SERVICE_UNAVAILABLE", "SHUTTING_DOWN", "STORE_UNAVAILABLE",
 	}
-	// The events between the saved cursor and the oldest event are gone: report it, and continue from there.
+	// The events between the saved cursor and the oldest event are gone: report that, and continue from there.
 	cursorLost = []string{"CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED"}
 
 	errEnough = errors.New("enough events were seen")
 )
 
-// tail prints events from the saved cursor on, and saves the cursor after processing each. An event is delivered again,
-// with the same id, if the program dies while processing it.
+// tail prints events from the saved cursor on, and saves the cursor when each has been worked. An event comes again
+// when the program dies while it works on it; its id is the same each time.
 func tail(ctx context.Context, connection *grpc.ClientConn, cursorFile string, howMany int) error {
 	cursor, err := load(cursorFile)
 	if err != nil {
@@ -65,7 +65,7 @@ func tail(ctx context.Context, connection *grpc.ClientConn, cursorFile string, h
 	}
 }
 
-// follow opens the stream once and passes each step to work: its position, and the event if the step has one.
+// follow opens the stream once and gives each step to work: its position, and the event if the step has one.
 func follow(
 	ctx context.Context, client processor.EventServiceClient, cursor string, work func(string, *processor.Event) error,
 ) error {
@@ -93,7 +93,7 @@ func follow(
 	}
 }
 
-// goOnFrom returns the cursor for reopening the stream, or the error if reopening cannot repair it.
+// goOnFrom returns the cursor to open the stream again with, or the error when a new cursor does not fix it.
 func goOnFrom(err error, cursor string, failures int) (string, error) {
 	info := errorInfo(err)
 	switch {
@@ -108,7 +108,7 @@ func goOnFrom(err error, cursor string, failures int) (string, error) {
 	return "", err
 }
 
-// lineOf returns an event as one line. Kinds that this program does not know have only their position.
+// lineOf returns an event in a line. Kinds that this program does not know have only their position.
 func lineOf(event *processor.Event) string {
 	switch kind := event.GetKind().(type) {
 	case *processor.Event_Mail:
@@ -119,7 +119,7 @@ func lineOf(event *processor.Event) string {
 	return "unknown\t" + event.GetPosition()
 }
 
-// load returns the saved cursor, or the beginning if there is none yet.
+// load returns the saved cursor, or the beginning when there is none yet.
 func load(cursorFile string) (string, error) {
 	cursor, err := os.ReadFile(cursorFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -128,7 +128,7 @@ func load(cursorFile string) (string, error) {
 	return string(cursor), err
 }
 
-// save replaces the saved cursor in one step.
+// save puts the cursor in the place of the old one in one step.
 func save(cursorFile, cursor string) error {
 	if err := os.WriteFile(cursorFile+".new", []byte(cursor), 0o600); err != nil {
 		return err

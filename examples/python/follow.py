@@ -1,4 +1,4 @@
-"""A consumer of mailmesh in Python: lists tenants, and follows events without losing one.
+"""A consumer of mailmesh in Python: lists tenants, and follows events so that none is lost.
 
     MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=... python follow.py tenants
     python follow.py tenant TENANT_ID
@@ -23,16 +23,16 @@ from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2
 
 CALL_SECONDS = 30
 FAILURES_IN_A_ROW = 10
-# The stream ended, but the last position is valid: open it again.
+# The stream ended, but the last position is good: open it again.
 PASSING = {"OVERLOADED", "RATE_LIMITED", "READER_TOO_SLOW", "SERVICE_UNAVAILABLE", "SHUTTING_DOWN", "STORE_UNAVAILABLE"}
-# The events between the saved cursor and the oldest event are gone: report it, and continue from there.
+# The events between the saved cursor and the oldest event are gone: report that, and continue from there.
 CURSOR_LOST = {"CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED"}
 
 
 def connect() -> tuple[grpc.aio.Channel, list[tuple[str, str]]]:
-    """Return a channel to the edge and the metadata of every call."""
+    """Returns a channel to the edge and the metadata that goes with every call."""
     url = urlsplit(os.environ.get("MAILMESH_URL", "http://127.0.0.1:8080"))
-    # Detects a connection that died silently.
+    # Finds out about a connection that died in silence.
     options = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
     metadata = [("authorization", f"Bearer {os.environ['MAILMESH_API_KEY']}")]
     if url.scheme == "https":
@@ -41,8 +41,8 @@ def connect() -> tuple[grpc.aio.Channel, list[tuple[str, str]]]:
 
 
 def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
-    """Return the cause of a failure; `reason` is one of the catalogue, or empty if mailmesh did not send one."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # has the attributes that are read
+    """Returns why a call failed; `reason` is one of the catalogue, or empty when the failure is not mailmesh's own."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # has the fields that it reads
     info = error_details_pb2.ErrorInfo()
     for detail in status.details if status else []:
         if detail.Unpack(info):
@@ -51,7 +51,7 @@ def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
 
 
 async def tenants(channel: grpc.aio.Channel, metadata: list[tuple[str, str]]) -> AsyncIterator[tenant_pb2.Tenant]:
-    """Yield every tenant that the key may see, page by page."""
+    """Yields every tenant that the key may see, page by page."""
     stub = tenant_service_pb2_grpc.TenantServiceStub(channel)
     request = tenant_service_pb2.ListTenantsRequest()
     while True:
@@ -66,7 +66,7 @@ async def tenants(channel: grpc.aio.Channel, metadata: list[tuple[str, str]]) ->
 async def steps(
     channel: grpc.aio.Channel, metadata: list[tuple[str, str]], cursor: str
 ) -> AsyncIterator[tuple[str, event_pb2.Event | None]]:
-    """Yield the position of each step after the cursor, for ever, with the event if the step has one."""
+    """Yields the position of each step behind the cursor, for ever, with the event if the step has one."""
     stub = event_service_pb2_grpc.EventServiceStub(channel)
     failures = 0
     while True:
@@ -84,7 +84,7 @@ async def steps(
 
 
 def go_on_from(error: grpc.aio.AioRpcError, cursor: str, failures: int) -> str:
-    """Return the cursor for reopening the stream, or raise a failure that reopening cannot repair."""
+    """Returns the cursor to open the stream again with, or raises the failure that a new cursor does not fix."""
     info = error_info(error)
     if failures > FAILURES_IN_A_ROW:
         raise error
@@ -97,9 +97,9 @@ def go_on_from(error: grpc.aio.AioRpcError, cursor: str, failures: int) -> str:
 
 
 async def tail(channel: grpc.aio.Channel, metadata: list[tuple[str, str]], cursor_file: Path, how_many: int) -> None:
-    """Print events from the saved cursor on, and save the cursor after processing each.
+    """Prints events from the saved cursor on, and saves the cursor when each has been worked.
 
-    An event is delivered again, with the same id, if the program dies while processing it.
+    An event comes again when the program dies while it works on it; its id is the same each time.
     """
     async for position, event in steps(channel, metadata, load(cursor_file)):
         if event:
@@ -111,19 +111,19 @@ async def tail(channel: grpc.aio.Channel, metadata: list[tuple[str, str]], curso
 
 
 def load(cursor_file: Path) -> str:
-    """Return the saved cursor, or the beginning if there is none yet."""
+    """Returns the saved cursor, or the beginning when there is none yet."""
     return cursor_file.read_text() if cursor_file.exists() else "earliest"
 
 
 def save(cursor_file: Path, cursor: str) -> None:
-    """Replace the saved cursor in one step."""
+    """Puts the cursor in the place of the old one in one step."""
     fresh = cursor_file.with_suffix(".new")
     fresh.write_text(cursor)
     fresh.replace(cursor_file)
 
 
 def line_of(event: event_pb2.Event) -> str:
-    """Return an event as one line. Kinds that this program does not know have only their position."""
+    """Returns an event in a line. Kinds that this program does not know have only their position."""
     if event.WhichOneof("kind") == "mail":
         return f"{event.mail.event_type}\t{event.mail.tenant_id}\t{event.mail.message.subject}"
     if event.WhichOneof("kind") == "tenant":
@@ -132,7 +132,7 @@ def line_of(event: event_pb2.Event) -> str:
 
 
 async def run(arguments: list[str]) -> int:
-    """Run the command of the command line; return the exit status."""
+    """Executes the command line; returns the exit status."""
     channel, metadata = connect()
     async with channel:
         match arguments:
@@ -154,7 +154,7 @@ async def run(arguments: list[str]) -> int:
 
 
 def main() -> int:
-    """Run the program, and print the remedy of failures that a person can fix."""
+    """Runs the program and prints advice for failures that a person can fix."""
     try:
         return asyncio.run(run(sys.argv[1:]))
     except grpc.aio.AioRpcError as error:

@@ -1,4 +1,4 @@
-// A consumer of mailmesh in TypeScript: lists tenants, and follows events without losing one.
+// A consumer of mailmesh in TypeScript: lists tenants, and follows events so that none is lost.
 //
 //   npx tsc --project examples/ts
 //   export MAILMESH_URL=http://127.0.0.1:8080 MAILMESH_API_KEY=...
@@ -22,7 +22,7 @@ import { TenantService } from "../../gen/ts/mailmesh/vault/v1/tenant_service_pb.
 
 const CALL_MS = 30_000;
 const FAILURES_IN_A_ROW = 10;
-// The stream ended, but the last position is valid: open it again.
+// The stream ended, but the last position is good: open it again.
 const PASSING = new Set([
   "OVERLOADED",
   "RATE_LIMITED",
@@ -31,7 +31,7 @@ const PASSING = new Set([
   "SHUTTING_DOWN",
   "STORE_UNAVAILABLE",
 ]);
-// The events between the saved cursor and the oldest event are gone: report it, and continue from there.
+// The events between the saved cursor and the oldest event are gone: report that, and continue from there.
 const CURSOR_LOST = new Set(["CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED"]);
 
 /** Returns the way to the edge, which sends the API key with every call. */
@@ -46,7 +46,7 @@ function connect(): Transport {
     : createGrpcTransport({ baseUrl, interceptors: [withKey] });
 }
 
-/** Returns the cause of a failure; absent if mailmesh did not send one. */
+/** Returns why a call failed; absent when the failure is not mailmesh's own. */
 function errorInfo(error: ConnectError): ErrorInfo | undefined {
   return error.findDetails(ErrorInfoSchema)[0];
 }
@@ -86,7 +86,7 @@ async function* steps(
   }
 }
 
-/** Returns the cursor for reopening the stream, or throws a failure that reopening cannot repair. */
+/** Returns the cursor to open the stream again with, or throws the failure that a new cursor does not fix. */
 function goOnFrom(error: ConnectError, cursor: string, failures: number): string {
   const info = errorInfo(error);
   if (failures > FAILURES_IN_A_ROW) throw error;
@@ -99,12 +99,12 @@ function goOnFrom(error: ConnectError, cursor: string, failures: number): string
 }
 
 /**
- * Prints events from the saved cursor on, and saves the cursor after processing each. An event is delivered again, with
- * the same id, if the program dies while processing it.
+ * Prints events from the saved cursor on, and saves the cursor when each has been worked. An event comes again when
+ * the program dies while it works on it; its id is the same each time.
  */
 async function tail(transport: Transport, cursorFile: string, howMany: number): Promise<void> {
   const cursor = existsSync(cursorFile) ? readFileSync(cursorFile, "utf8") : "earliest";
-  // Leaving the loop would wait for the stream's own end, which may be far away; the signal ends it.
+  // Leaving the loop would wait for the stream's own end, which may be far; the signal ends it.
   const enough = new AbortController();
   for await (const [position, event] of steps(transport, cursor, enough.signal)) {
     if (enough.signal.aborted) continue;
@@ -135,7 +135,7 @@ function lineOf({ kind, position }: Event): string {
   }
 }
 
-/** Does what the command line says; returns the exit status. */
+/** Executes the command line; returns the exit status. */
 async function run([command, name, howMany]: string[]): Promise<number> {
   const transport = connect();
   if (command === "tenants") {

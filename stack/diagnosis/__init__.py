@@ -1,1 +1,1 @@
-"""Checks of an installation: each says what it found and what to do about it."""
+"""Checks of an installation: each returns its findings with their remedies."""

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The findings of checks."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -14,13 +14,13 @@ class Grade(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         grade: How good it is.
-        name: What was looked at.
-        fact: What was seen; never a secret.
-        remedy: What to do about it; empty when nothing has to be done.
+        name: The subject of the check.
+        fact: The observation; never a secret.
+        remedy: Advice; empty when nothing has to be done.
     """
 
     grade: Grade

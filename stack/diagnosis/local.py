@@ -34,7 +34,7 @@ def _private_files(data: DataDirectory) -> Iterator[Finding]:
             yield bad(
                 path.name,
                 f"{path} can be read by others (mode {mode:o})",
-                f"chmod 600 {path}, and rotate what is in it.",
+                f"chmod 600 {path}, and replace its secrets.",
             )
         else:
             yield good(path.name, "readable by its owner only")

@@ -1,4 +1,4 @@
-"""Checks of the way from the outside to the edge, by doing what the providers do."""
+"""Checks of the way from the outside to the edge, by the providers' own requests."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ def _handshake(public: str) -> Finding:
         return bad(name, f"{url} cannot be reached: {fault}", "Let the public address lead to the edge.")
     is_plain = answer.headers.get("content-type", "").startswith("text/plain")
     if answer.status_code != OK or answer.text != token or not is_plain:
-        remedy = "Something between the public address and the edge answers or changes what it passes on."
+        remedy = "Find the proxy between the public address and the edge that answers itself or changes requests."
         return bad(name, f"{url} answers {answer.status_code} and not the token", remedy)
     return good(name, f"answered in {answer.elapsed.total_seconds() * 1000:.0f} ms")
 

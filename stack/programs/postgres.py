@@ -31,7 +31,7 @@ BASE_SETTINGS = {
     "max_connections": "200",
     "max_wal_size": "512MB",
     "password_encryption": "scram-sha-256",
-    # Statements may carry what no log may hold; the messages alone say what went wrong.
+    # Statements may carry secrets and mail, which no log may hold; the messages alone explain a failure.
     "log_min_error_statement": "panic",
     "log_parameter_max_length_on_error": "0",
     "io_method": "sync",
@@ -99,7 +99,7 @@ class PostgresServer:
         return run_blocking(can_connect(self.url()))
 
     def _initdb(self) -> None:
-        # initdb runs as the unprivileged user, who cannot read our password file: it gets a copy of its own.
+        # initdb runs as the unprivileged user, which cannot read our password file: it gets its own copy.
         folder = self.password_file.parent
         with tempfile.NamedTemporaryFile("w", prefix=".initdb-", dir=folder, encoding="utf-8") as password:
             password.write(self.password_file.read_text())

@@ -1,4 +1,4 @@
-"""A program as the stack sees it: what to run, how to know that it is ready, how to stop it."""
+"""A program of the stack: its command, its check of readiness, its way to stop."""
 
 import json
 import sys
@@ -33,8 +33,8 @@ class Program:
         command: Program and arguments. No secret is ever among them: anyone on the machine can read them.
         is_ready: Asks the running program whether it can do its work; quick, and false while it cannot be asked.
         environment: Variables added to the inherited environment. Secrets belong here.
-        user: Whom to run as, or nobody in particular.
-        stop_signal: What makes it stop cleanly, without "SIG".
+        user: The user that it runs as; None runs it as our own user.
+        stop_signal: Name of the signal for a clean stop, without "SIG".
         stop_seconds: How long a clean stop may take before it is killed.
         ready_seconds: How long it may take from start to ready.
     """
@@ -49,7 +49,7 @@ class Program:
     ready_seconds: float = 60.0
 
     def tethered_command(self, environment_file: Path | None = None) -> tuple[str, ...]:
-        """Returns the command that starts the program bound to the life of whoever runs it.
+        """Returns the command that starts the program bound to the life of its parent.
 
         Args:
             environment_file: Where `write_environment` has put the program's variables; they are read at the start.

@@ -1,4 +1,4 @@
-"""What is left of programs whose supervisor was killed: each has been told to stop, and is waited for."""
+"""Waits for programs whose supervisor was killed: the death of their parent told each of them to stop."""
 
 from collections.abc import Iterable
 

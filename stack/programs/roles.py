@@ -97,7 +97,7 @@ async def prepare_database(
         admin_url: The database, as a role that may create schemas in it.
         services: Names of services whose roles exist.
         roles: Role by service name.
-        is_ours: Whether nobody else uses the database: then it is closed to everyone but the services.
+        is_ours: Whether the database is ours alone: then it is closed to all roles but the services'.
 
     Safe to call again: yes.
     """
@@ -125,7 +125,7 @@ async def create_database(admin_url: str, name: str, template: str | None = None
 
 
 async def drop_database(admin_url: str, name: str) -> None:
-    """Drops a database and cuts whoever is connected to it. Safe to call again: yes."""
+    """Drops a database and closes its connections. Safe to call again: yes."""
     connection = await asyncpg.connect(admin_url, command_timeout=STATEMENT_SECONDS)
     try:
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

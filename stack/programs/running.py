@@ -29,9 +29,9 @@ class RunningProgram:
         """Starts the program, its output appended to the log file.
 
         Args:
-            program: What to run.
+            program: The program to run.
             log: Its log file.
-            environment_file: Where its variables are put, secrets included; beside the log when it is not said.
+            environment_file: Where its variables are put, secrets included; beside the log by default.
         """
         self.program = program
         self.log = log
@@ -50,7 +50,7 @@ class RunningProgram:
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with; the negative number of the signal that ended it; None while it runs."""
+        """Its exit code; the negative number of the signal that ended it; None while it runs."""
         return self._process.poll()
 
     def wait_until_ready(self) -> None:
@@ -125,7 +125,7 @@ def running(program: Program, log_folder: Path) -> Iterator[RunningProgram]:
     """Runs a program for the length of a block: ready at its beginning, stopped at its end.
 
     Args:
-        program: What to run.
+        program: The program to run.
         log_folder: An existing folder; the log is `<name>.log` in it.
 
     Raises:

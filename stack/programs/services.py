@@ -26,7 +26,7 @@ def service_program(
         service: Its package under services/.
         mesh_name: Its name in the mesh, which its certificate must prove.
         port: Its mesh port.
-        environment: What it is told.
+        environment: Its variables.
         operator: The identity by which it is asked for its health.
     """
     return Program(
@@ -67,7 +67,7 @@ def is_serving(port: int, mesh_name: str, operator: Identity) -> bool:
     Args:
         port: Its loopback mesh port.
         mesh_name: The name that its certificate must prove.
-        operator: Who asks.
+        operator: The identity of the caller.
 
     Returns:
         Whether it serves; false while it cannot be asked.

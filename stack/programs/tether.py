@@ -3,7 +3,7 @@
 Run as a script, with nothing but the standard library, so that it costs milliseconds:
 `python -I -S tether.py [--user NAME [--search]] [--signal TERM] [--environment FILE] -- PROGRAM ARGUMENT...`
 
-It asks the kernel for a signal at the death of the parent, drops to an unprivileged user if told so, takes its settings
+It asks the kernel for a signal at the death of the parent, drops to an unprivileged user if asked, takes its settings
 from a private file and forgets those of the process that started it, and becomes the program by exec: no process stays
 between.
 """
@@ -49,14 +49,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tether", description=__doc__)
     parser.add_argument("--user", help="unprivileged user to run as; only root can")
     parser.add_argument("--search", action="store_true", help="keep root's right to pass closed folders")
-    parser.add_argument("--signal", default="TERM", help="what the program gets when its parent dies")
+    parser.add_argument("--signal", default="TERM", help="signal for the program when its parent dies")
     parser.add_argument("--environment", help="JSON file with variables to add to the environment")
     parser.add_argument("program", nargs="+", help="the program and its arguments")
     return parser.parse_args(arguments)
 
 
 def machine_environment() -> dict[str, str]:
-    """Returns of our own environment only the machine's ways, so that no program sees what is meant for another."""
+    """Returns the machine's own variables of our environment, so that no program sees another program's variables."""
     return {name: value for name, value in os.environ.items() if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)}
 
 

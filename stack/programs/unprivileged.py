@@ -18,10 +18,10 @@ def unprivileged_user(*paths: Path) -> UnprivilegedUser | None:
     """Chooses the user for a program that refuses to run as root.
 
     Args:
-        paths: What the program must be able to reach.
+        paths: The paths that the program must reach.
 
     Returns:
-        None when we are not root ourselves: the program runs as who we are.
+        None when we are not root ourselves: the program runs as our own user.
 
     Raises:
         NoUnprivilegedUserError: There is neither `postgres` nor `nobody` on this machine.

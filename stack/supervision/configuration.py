@@ -25,7 +25,7 @@ def write_configuration(
 
     Args:
         path: The configuration file; readable by its owner only.
-        socket: Unix socket to be told through.
+        socket: Unix socket for commands.
         stages: Programs in the order of their start; those of one stage start and stop together.
         logs: Folder for the log files.
         environments: Private folder for the programs' variables.
@@ -59,7 +59,7 @@ def stage_name(number: int) -> str:
 
 
 def _main_section(path: Path, logs: Path) -> dict[str, str]:
-    # Told to be root, it does not warn of being it.
+    # With this line it does not warn that it runs as root.
     user = {"user": "root"} if os.geteuid() == 0 else {}
     return user | {
         "nodaemon": "true",

@@ -1,8 +1,8 @@
 """supervisord with logs that stop nothing: `python -m stack.supervision.daemon [--remove FOLDER] --configuration FILE`.
 
 supervisord's own handler fails with the disk: it prints the failure to standard error, which is on the same disk, and
-ends by that; when it cannot rotate a log, it closes the pipe of the program. Here a log loses what cannot be written,
-the programs run on, and the log continues by itself as soon as it can be written again.
+ends by that; when it cannot rotate a log, it closes the pipe of the program. Here a log loses the output that it
+cannot write, the programs run on, and the log continues by itself as soon as it can be written again.
 
 A temporary folder that `mailmesh up` would remove is removed here when `mailmesh up` was killed.
 """

@@ -1,4 +1,4 @@
-"""supervisord as seen from the launcher: started, told, watched, stopped."""
+"""The launcher's handle on supervisord: starts, commands, watches and stops it."""
 
 import http.client
 import subprocess
@@ -23,7 +23,7 @@ CALL_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What supervisord knows about a program.
+    """The state of a program in supervisord.
 
     Attributes:
         name: The program's name.
@@ -49,7 +49,7 @@ class Supervisor:
     Args:
         configuration: Its configuration file.
         door: The unix socket that the configuration names.
-        log: File for what it says before it has a log of its own.
+        log: File for its output before it opens its own log.
         stop_seconds: How long everything may take to stop.
         inherited: File descriptors that stay open in it, such as a lock that must last as long as its programs.
         temporary: Folder that it removes at its end when our own process was killed and cannot do it.
@@ -124,7 +124,7 @@ class Supervisor:
                 raise
 
     def states(self) -> dict[str, ProcessState]:
-        """Returns what is known about each program; empty while supervisord cannot be asked."""
+        """Returns the state of each program; empty while supervisord does not answer."""
         try:
             found = self._call("getAllProcessInfo")
         except UNREACHABLE:
