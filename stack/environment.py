@@ -14,7 +14,7 @@ VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
 # Defaults that fit one machine better than the services' own; the environment takes precedence.
 ONE_MACHINE = {
-    # A worker that was killed is started again at once: its mailboxes need not wait a minute for its holds to end.
+    # A worker that was killed is started again at once: its mailboxes need not wait a minute for its leases to end.
     "MAILMESH_PROCESSOR_LEASE_SECONDS": "10",
 }
 # The application that the simulator knows: its own defaults. They open nothing but invented mailboxes.

@@ -19,7 +19,7 @@ def write_private(path: Path, text: str) -> None:
 
     Args:
         path: Where. Its folder must exist.
-        text: What, as UTF-8.
+        text: The content, as UTF-8.
 
     Raises:
         OSError: It cannot be written, such as on a full disk; the old content stays.

@@ -52,7 +52,7 @@ class LogFollower:
 
     def _show_all(self) -> None:
         for number, path in enumerate(sorted(self._folder.glob("*.log"))):
-            # A log is rotated while it is read, or our own output cannot be written: the next look shows the rest.
+            # A log is rotated while it is read, or our own output cannot be written: the next round shows the rest.
             with contextlib.suppress(OSError):
                 self._show(path, COLOURS[number % len(COLOURS)])
 

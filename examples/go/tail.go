@@ -29,8 +29,8 @@ var (
 	errEnough = errors.New("enough events were seen")
 )
 
-// tail prints events from the saved cursor on, and saves the cursor when each has been worked. An event comes again
-// when the program dies while it works on it; its id is the same each time.
+// tail prints events from the saved cursor on, and saves the cursor after it has processed each event. An event is
+// delivered again when the program dies while it processes it; its id is the same each time.
 func tail(ctx context.Context, connection *grpc.ClientConn, cursorFile string, howMany int) error {
 	cursor, err := load(cursorFile)
 	if err != nil {

@@ -97,9 +97,9 @@ def go_on_from(error: grpc.aio.AioRpcError, cursor: str, failures: int) -> str:
 
 
 async def tail(channel: grpc.aio.Channel, metadata: list[tuple[str, str]], cursor_file: Path, how_many: int) -> None:
-    """Prints events from the saved cursor on, and saves the cursor when each has been worked.
+    """Prints events from the saved cursor on, and saves the cursor after it has processed each event.
 
-    An event comes again when the program dies while it works on it; its id is the same each time.
+    An event is delivered again when the program dies while it processes it; its id is the same each time.
     """
     async for position, event in steps(channel, metadata, load(cursor_file)):
         if event:

@@ -99,8 +99,8 @@ function goOnFrom(error: ConnectError, cursor: string, failures: number): string
 }
 
 /**
- * Prints events from the saved cursor on, and saves the cursor when each has been worked. An event comes again when
- * the program dies while it works on it; its id is the same each time.
+ * Prints events from the saved cursor on, and saves the cursor after it has processed each event. An event is
+ * delivered again when the program dies while it processes it; its id is the same each time.
  */
 async function tail(transport: Transport, cursorFile: string, howMany: number): Promise<void> {
   const cursor = existsSync(cursorFile) ? readFileSync(cursorFile, "utf8") : "earliest";

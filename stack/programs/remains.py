@@ -1,4 +1,4 @@
-"""Waits for programs whose supervisor was killed: the death of their parent told each of them to stop."""
+"""Waits for programs whose supervisor was killed: the death of their parent is their signal to stop."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ def outlast(pids: Iterable[int], timeout_seconds: float) -> None:
     """Waits until processes have ended, and kills those that have not in time. Safe to call again: yes.
 
     Args:
-        pids: Processes that we started and that have been told to stop by the death of their parent.
+        pids: Processes that we started, and that stop because their parent has died.
         timeout_seconds: How long they may take.
     """
     remains = []
