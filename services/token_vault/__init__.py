@@ -1,1 +1,1 @@
-"""TokenVault: who is connected, the credentials that only it can open, API keys, and who did what with them."""
+"""TokenVault: connected tenants, the credentials that only it can open, API keys, and the audit log of their use."""

@@ -22,13 +22,13 @@ from services.token_vault.settings import NAME, RotateSettings, VaultSettings
 EXIT_REFUSED = 1
 
 
-class CommandRefused(Exception):  # noqa: N818 - it is told, not handled
-    """A command was not done; the message says why."""
+class CommandRefused(Exception):  # noqa: N818 - it is reported, not handled
+    """A command was refused; the message says why."""
 
 
 async def serve(_arguments: argparse.Namespace, stop: asyncio.Event) -> None:
-    """Serves until told to stop."""
-    # The other commands need none of the server, nor of the providers' libraries.
+    """Serve until a signal stops the process."""
+    # The other commands need neither the server nor the providers' libraries.
     from services.token_vault import server  # noqa: PLC0415
     from services.token_vault.issuers.http import hush_libraries  # noqa: PLC0415
 
@@ -39,23 +39,23 @@ async def serve(_arguments: argparse.Namespace, stop: asyncio.Event) -> None:
 
 
 async def migrate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
-    """Moves the schema: forward to the last revision unless another one is named."""
+    """Migrate the schema: forward to the last revision unless another one is named."""
     settings = _store_settings()
     moves = migrations(settings.database_url)
     await (moves.downgrade(arguments.down_to) if arguments.down_to else moves.upgrade())
 
 
 async def create_admin_key(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
-    """Makes an admin key and prints it, this once."""
+    """Make an admin key and print it, only this once."""
     settings = _store_settings()
     async with db.open_pool(settings.database_url, NAME) as pool:
         row, secret = await ApiKeys(pool, SystemClock()).create_admin(arguments.name, COMMAND)
-    print(f"API key {row.api_key_id}, role admin. It is shown this once:", file=sys.stderr)  # noqa: T201
-    print(secret.reveal())  # noqa: T201 - this is what the command is for
+    print(f"API key {row.api_key_id}, role admin. It is shown only this once:", file=sys.stderr)  # noqa: T201
+    print(secret.reveal())  # noqa: T201 - the purpose of the command
 
 
 async def rotate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
-    """Wraps everything by one key while the service serves."""
+    """Wrap every data key by one key while the service serves."""
     settings = load(RotateSettings)
     configure_logs(NAME, settings.log_level)
     ring = read_keys(settings.keys, settings.keys_file)
@@ -64,7 +64,7 @@ async def rotate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
 
 
 async def settings(_arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
-    """Prints the reference of settings as a Markdown table."""
+    """Print the reference of settings as a Markdown table."""
     print(reference(VaultSettings), end="")  # noqa: T201
 
 
@@ -75,13 +75,13 @@ def _store_settings() -> StoreSettings:
 
 
 def _report(rotation: Rotation) -> None:
-    lines = [f"{rotation.rewrapped} data keys were wrapped anew by {rotation.key_id}."]
+    lines = [f"{rotation.rewrapped} data keys were rewrapped by {rotation.key_id}."]
     lines += [f"Tenant {tenant}: not opened, {reason}." for tenant, reason in sorted(rotation.unopened.items())]
     lines += [f"Key {key_id} wraps {count} data keys." for key_id, count in sorted(rotation.wrapped_by.items())]
-    lines += [f"Key {key_id} is not needed any more: take it out of the settings." for key_id in rotation.retired]
+    lines += [f"Key {key_id} is no longer needed: remove it from the settings." for key_id in rotation.retired]
     print("\n".join(lines))  # noqa: T201
     if rotation.unopened:
-        raise CommandRefused("Some data keys could not be wrapped anew; their old keys are still needed.")
+        raise CommandRefused("Some data keys could not be rewrapped; their old keys are still needed.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,7 +108,7 @@ def _command(
 
 
 def main() -> int:
-    """Runs a command and returns its exit code: 0 done, 1 refused, 2 settings or schema are wrong."""
+    """Run a command, and return its exit code: 0 done, 1 refused, 2 settings or schema are wrong."""
     arguments = _parser().parse_args()
     try:
         return run(lambda stop: arguments.work(arguments, stop))

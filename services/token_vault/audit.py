@@ -1,4 +1,4 @@
-"""Who did what: entries are committed in groups before what they tell about leaves the process."""
+"""The audit log: entries are committed in groups, before the result of the recorded action leaves the process."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ _PENDING = 5000
 
 
 class AuditLog:
-    """Appends to the audit log beside the transactions of the store.
+    """Appends to the audit log outside of other transactions.
 
     Args:
-        pool: Connections of the hot path.
+        pool: Connections for lending.
     """
 
     def __init__(self, pool: db.Pool) -> None:
@@ -25,10 +25,10 @@ class AuditLog:
         self._grouped: Grouped[Entry, None] = Grouped("audit", self._append, _GROUP_SIZE, _PENDING)
 
     async def append(self, entry: Entry) -> None:
-        """Appends an entry and returns when it is committed.
+        """Append an entry, and return once it is committed.
 
         Raises:
-            StoreUnavailable: It could not be committed.
+            StoreUnavailable: The entry was not committed.
             Overloaded: Too many entries wait.
         """
         await self._grouped.do(entry)
@@ -40,6 +40,6 @@ class AuditLog:
 
 
 def actor() -> str:
-    """Names who makes the call that runs here, as the audit log has it."""
+    """Return the author of the current call, as the audit log names it."""
     caller = current_caller()
     return f"key:{caller.key_id}" if caller.key_id else f"mesh:{caller.name}"

@@ -1,4 +1,4 @@
-"""The failures of TokenVault that a caller can act on.
+"""Failures of TokenVault that a caller can act on.
 
 MeshError
 ├── InvalidArgument
@@ -14,7 +14,7 @@ MeshError
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, MailboxUnavailable
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured
-│   └── FlowFailed                what ends an authorization; the result page says each in words
+│   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
 │       └── RefreshTokenMissing, IdentityUnproven, AccountMismatch
 ├── Unauthenticated
@@ -45,7 +45,7 @@ from services.meshkit.errors import (
 
 
 class CursorInvalid(InvalidArgument):
-    """The cursor was altered or is not one of ours."""
+    """The cursor was altered, or TokenVault did not issue it."""
 
     reason = "CURSOR_INVALID"
 
@@ -63,7 +63,7 @@ class RequestIdReused(InvalidArgument):
 
 
 class MinimumSecondsTooLarge(InvalidArgument):
-    """No token is sure to last that long."""
+    """No token is certain to last that long."""
 
     reason = "MINIMUM_SECONDS_TOO_LARGE"
 
@@ -76,7 +76,7 @@ class TenantNotFound(NotFound):
 
     @classmethod
     def of(cls, tenant_id: str) -> "TenantNotFound":
-        """Makes the error for a tenant that is not there, or not for this caller."""
+        """Make the error for a tenant that does not exist, or that the caller may not see."""
         return cls(resource=tenant_id, metadata={"tenant_id": tenant_id})
 
 
@@ -95,25 +95,25 @@ class AuthorizationNotFound(NotFound):
 
 
 class TenantNeedsReauthorization(FailedPrecondition):
-    """The provider no longer honours the grant: a person has to connect the account again."""
+    """The provider no longer honours the grant: a person must connect the account again."""
 
     reason = "TENANT_NEEDS_REAUTHORIZATION"
 
 
 class TenantDisabled(FailedPrecondition):
-    """The tenant is switched off: enable it first."""
+    """The tenant is disabled: enable it first."""
 
     reason = "TENANT_DISABLED"
 
 
 class TenantDisconnected(FailedPrecondition):
-    """The tenant's credentials are gone or going: connect the account again."""
+    """The tenant is disconnected or being disconnected: connect the account again."""
 
     reason = "TENANT_DISCONNECTED"
 
 
 class TenantInError(FailedPrecondition):
-    """Something about the tenant has to be mended; its status_detail says what."""
+    """The tenant has an error that a person must fix; its status_detail has the details."""
 
     reason = "TENANT_IN_ERROR"
 
@@ -131,7 +131,7 @@ class MailboxUnavailable(FailedPrecondition):
 
 
 class ScopeNotGranted(FailedPrecondition):
-    """A scope that is needed was not granted."""
+    """A required scope was not granted."""
 
     reason = "SCOPE_NOT_GRANTED"
 
@@ -143,7 +143,7 @@ class KeyRetiring(FailedPrecondition):
 
 
 class PublicUrlUnset(FailedPrecondition):
-    """The installation has no public address that a browser could be sent to."""
+    """The installation has no public address for browsers."""
 
     reason = "PUBLIC_URL_UNSET"
 
@@ -159,19 +159,19 @@ class FlowFailed(FailedPrecondition):
 
 
 class FlowStateInvalid(FlowFailed):
-    """The attempt to connect is unknown, was used, has expired or belongs to another browser."""
+    """The attempt to connect is unknown, used or expired, or belongs to another browser."""
 
     reason = "FLOW_STATE_INVALID"
 
 
 class ConsentDenied(FlowFailed):
-    """The user said no at the provider."""
+    """The user declined at the provider."""
 
     reason = "CONSENT_DENIED"
 
 
 class AdminConsentNeeded(FlowFailed):
-    """The organisation lets only an administrator consent."""
+    """In this organisation, only an administrator can consent."""
 
     reason = "ADMIN_CONSENT_NEEDED"
 
@@ -183,13 +183,13 @@ class RefreshTokenMissing(FlowFailed):
 
 
 class IdentityUnproven(FlowFailed):
-    """It could not be proven whose account this is."""
+    """The identity of the account could not be verified."""
 
     reason = "IDENTITY_UNPROVEN"
 
 
 class AccountMismatch(FlowFailed):
-    """The reconnect was finished with another account than the tenant's."""
+    """The reconnect used another account than the tenant's."""
 
     reason = "ACCOUNT_MISMATCH"
 
@@ -201,27 +201,27 @@ class KeyRevoked(Unauthenticated):
 
 
 class ScopeTooWide(PermissionDenied):
-    """The key that asks has less than what was asked for."""
+    """The request exceeds the rights of the key that asks."""
 
     reason = "SCOPE_TOO_WIDE"
 
 
 class ProviderThrottled(ResourceExhausted):
-    """The provider asks to come again later."""
+    """The provider throttles requests: retry later."""
 
     reason = "PROVIDER_THROTTLED"
     default_retry_after = timedelta(seconds=5)
 
 
 class ProviderUnavailable(Unavailable):
-    """The provider did not answer, or answered with a passing fault."""
+    """The provider did not answer, or answered with a transient failure."""
 
     reason = "PROVIDER_UNAVAILABLE"
     default_retry_after = timedelta(seconds=2)
 
 
 class KeyUnavailable(Unavailable):
-    """The key-encryption key that is needed is not loaded in this process."""
+    """The required key-encryption key is not loaded in this process."""
 
     reason = "KEY_UNAVAILABLE"
     default_retry_after = timedelta(seconds=30)
@@ -234,7 +234,7 @@ class SealBroken(DataLoss):
 
 
 class RouteNotFound(NotFound):
-    """The edge has nothing under this name."""
+    """The edge has no route of this name."""
 
     reason = "ROUTE_NOT_FOUND"
     resource_type = "route"

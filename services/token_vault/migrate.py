@@ -8,5 +8,5 @@ from services.token_vault.tables import SCHEMA
 
 
 def migrations(url: Secret) -> Migrations:
-    """Returns the migrations of this service for a database."""
+    """Return the migrations of this service for a database."""
     return Migrations(url, SCHEMA, Path(__file__).parent / "migrations")

@@ -1,4 +1,4 @@
-"""What the environment may say to TokenVault."""
+"""Settings of TokenVault from the environment."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ GOOGLE_SCOPES = ("openid", "email", "https://www.googleapis.com/auth/gmail.reado
 
 
 class KeySettings(EnvironmentSettings):
-    """Where the key-encryption keys are."""
+    """Sources of the key-encryption keys."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
 
     keys: Secret | None = Field(
-        None, description="Key-encryption keys, `id:base64` separated by commas, the one to write with first."
+        None, description="Key-encryption keys, `id:base64` separated by commas. A rotation goes to the first."
     )
     keys_file: Path | None = Field(
         None, description="A file with key-encryption keys, one `id:base64` a line. Read beside MAILMESH_VAULT_KEYS."
@@ -27,7 +27,7 @@ class KeySettings(EnvironmentSettings):
 
 
 class RotateSettings(KeySettings, StoreSettings):
-    """What rotating is told."""
+    """Settings of the command that rotates keys."""
 
     model_config = SettingsConfigDict(env_prefix="MAILMESH_VAULT_")
 
@@ -92,7 +92,7 @@ class VaultSettings(KeySettings, MeshSettings):
     google_userinfo_url: str = env(
         "MAILMESH_GOOGLEWS_USERINFO_URL",
         "https://openidconnect.googleapis.com/v1/userinfo",
-        description="Where Google says who an account is.",
+        description="Google's endpoint for the identity of an account.",
         pattern=r"^https://.+",
     )
     google_gmail_url: str = env(
@@ -120,27 +120,31 @@ class VaultSettings(KeySettings, MeshSettings):
     )
 
     provider_threads: int = Field(
-        16, ge=1, le=256, description="Calls to providers' token endpoints at once, in threads."
+        16, ge=1, le=256, description="Concurrent calls to providers' token endpoints, in threads."
     )
     provider_timeout_seconds: float = Field(
-        10.0, gt=0, le=60, description="How long a provider may take to answer one request."
+        10.0, gt=0, le=60, description="Time limit for a provider's answer to one request."
     )
-    flow_seconds: int = Field(600, ge=30, le=600, description="How long a ticket lives, and then a state.")
+    flow_seconds: int = Field(600, ge=30, le=600, description="Lifetime of a ticket, and then of a state.")
     refresh_ahead_seconds: int = Field(
         900, ge=60, description="How long before its end a token is refreshed in the background."
     )
-    refresh_concurrency: int = Field(8, ge=1, le=256, description="Background refreshes at once in this process.")
-    refresh_interval_seconds: float = Field(5.0, gt=0, description="How often a process looks for what falls due.")
+    refresh_concurrency: int = Field(8, ge=1, le=256, description="Concurrent background refreshes in this process.")
+    refresh_interval_seconds: float = Field(
+        5.0, gt=0, description="Interval at which a process checks for due refreshes."
+    )
     disconnect_wait_seconds: int = Field(
-        120, ge=0, description="How long disconnecting waits for the subscriptions to be deleted."
+        120, ge=0, description="How long a disconnect waits until the subscriptions are deleted."
     )
     revoke_wait_seconds: int = Field(
         3600,
         ge=0,
-        description="How long disconnecting tries to revoke the grant before it destroys the credentials anyway.",
+        description="How long a disconnect tries to revoke the grant before it destroys the credentials anyway.",
     )
-    audit_retention_days: int = Field(90, ge=90, description="How long the audit log is kept; whole months go.")
-    change_retention_days: int = Field(90, ge=7, description="How long the log of tenants' changes is kept.")
+    audit_retention_days: int = Field(
+        90, ge=90, description="Retention of the audit log, which is deleted by whole months."
+    )
+    change_retention_days: int = Field(90, ge=7, description="Retention of the log of tenants' changes.")
     api_key_cache_seconds: float = Field(
         3.0, ge=0, le=10, description="How long the answer about an API key may be reused."
     )

@@ -1,4 +1,4 @@
-"""The tables of schema `vault`, as the migrations leave them. What is sealed or digested says so in its comment."""
+"""The tables of schema `vault`; a test compares the migrations with them. Comments mark sealed and digested columns."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -28,10 +28,10 @@ tenants = sa.Table(
     _text("status_reason"),
     _text("status_detail"),
     sa.Column("status_changed_at", _Time, nullable=False),
-    _text("grant_fault"),  # why the provider does not honour the grant, whatever the status says
-    sa.Column("probe_at", _Time),  # when the provider is to be asked about the account
+    _text("grant_fault"),  # why the provider no longer honours the grant, whatever the status is
+    sa.Column("probe_at", _Time),  # time of the next probe
     sa.Column("probe_failures", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("address_checked_at", _Time),  # when the address was last asked for because a push named an unknown one
+    sa.Column("address_checked_at", _Time),  # last probe for an address because a push named an unknown one
     sa.Column("released_at", _Time),  # while disconnecting: the subscriptions are gone
     sa.Column("connected_at", _Time, nullable=False),
     sa.Column("created_at", _Time, nullable=False),

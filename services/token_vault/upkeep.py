@@ -1,4 +1,4 @@
-"""What is done once in a while: pruning, partitions, gauges."""
+"""Periodic upkeep: prune tables, make partitions, set gauges."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,13 +20,13 @@ MONTHS_AHEAD = 2
 
 @dataclass(frozen=True)
 class Upkeep:
-    """Keeps tables small and gauges true.
+    """Keeps tables small and gauges current.
 
     Args:
         pool: Connections to the database.
         clock: The time.
-        audit_days: How long the audit log is kept.
-        changes_kept: How long the log of tenants' changes is kept.
+        audit_days: Retention of the audit log.
+        changes_kept: Retention of the log of tenants' changes.
     """
 
     pool: db.Pool
@@ -35,7 +35,7 @@ class Upkeep:
     changes_kept: timedelta
 
     async def prune(self) -> int:
-        """Deletes what is past its time and makes the audit log's next months. For a loop."""
+        """Delete rows past their retention, and make the audit log's next months. For a loop."""
         now = self.clock.now()
         async with db.transaction(self.pool) as connection:
             pruned = {
@@ -52,7 +52,7 @@ class Upkeep:
         return 0
 
     async def measure(self) -> int:
-        """Sets the gauges. For a loop."""
+        """Set the gauges. For a loop."""
         now = self.clock.now()
         async with db.connection(self.pool) as connection:
             counts = await tenants.count_by_status(connection, now)

@@ -195,7 +195,7 @@ def test_the_vaults_keys_are_rotated_while_tokens_are_lent_and_nothing_is_restar
     assert done.returncode == 0, done.stderr
     eventually(lambda: _vault_says(mesh, "keys read again") >= 2)
     assert _vault_says(mesh, "process started") == starts
-    assert re.search(r"[1-9]\d* data keys were wrapped anew", done.stdout)
+    assert re.search(r"[1-9]\d* data keys were rewrapped", done.stdout)
     after = (mesh.data / "vault.keys").read_text().splitlines()
     assert len(after) == 1
     assert after[0] not in before

@@ -1,4 +1,4 @@
-"""Making a tenant of an account that was verified, or bringing back the one that it was before."""
+"""Admit a verified account: create its tenant, or reconnect the tenant that it already has."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ _NAME_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Admitted:
-    """A tenant whose account was connected."""
+    """The tenant of a connected account."""
 
     tenant: TenantRow
     is_reconnect: bool
@@ -35,11 +35,11 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Admission:
-    """Stores tenants with their credentials: all of it or nothing.
+    """Stores a tenant and its credentials in one transaction.
 
     Args:
         pool: Connections to the database.
-        cipher: Seals.
+        cipher: Seals the tokens.
         clock: The time.
     """
 
@@ -48,11 +48,11 @@ class Admission:
     clock: Clock
 
     async def admit(self, flow: FlowRow, grant: Grant, account: Account) -> Admitted:
-        """Creates or updates the tenant of an account.
+        """Create or update the tenant of an account.
 
         Raises:
             AccountMismatch: The flow is a reconnect of a tenant with another account.
-            TenantDisconnected: The tenant is being disconnected right now.
+            TenantDisconnected: The tenant is being disconnected.
             asyncpg.UniqueViolationError: Another flow has just created the tenant; calling again updates it.
         """
         now = self.clock.now()
@@ -69,7 +69,7 @@ class Admission:
                 tenant = await change_tenant(
                     connection, found, now, _renewed(flow, account, found, now), is_reconnected=True
                 )
-            await _write_down(connection, flow, tenant, now, is_reconnect=found is not None)
+            await _record(connection, flow, tenant, now, is_reconnect=found is not None)
         return Admitted(tenant, found is not None)
 
     async def _put_tokens(self, connection: db.Connection, tenant_id: str, grant: Grant, now: datetime) -> None:
@@ -80,7 +80,7 @@ class Admission:
         await tokens.put_tokens(connection, tenant_id, self.cipher.sealed(key, grant.tokens, refresh_token, now))
 
     async def _data_key(self, connection: db.Connection, tenant_id: str) -> DataKey:
-        """The tenant's key; a new one where there is none or where it does not open any more."""
+        """Return the tenant's data key; a new one if there is none, or if the stored one no longer opens."""
         wrapped = await data_keys.get_key(connection, tenant_id)
         if wrapped is not None:
             try:
@@ -131,7 +131,7 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
     }
 
 
-async def _write_down(
+async def _record(
     connection: db.Connection, flow: FlowRow, tenant: TenantRow, now: datetime, *, is_reconnect: bool
 ) -> None:
     await authorization_flows.end_flow(

@@ -1,4 +1,4 @@
-"""How an attempt to connect an account goes, for the key that began it."""
+"""The status of an attempt to connect an account, for the API key that started it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,21 +15,21 @@ PENDING = "pending"
 CONNECTED = "connected"
 FAILED = "failed"
 
-# Longer than the edge waits for the exchange of a code, so one that goes on for longer goes on no more.
+# Longer than the edge waits for the exchange of a code, so an exchange that takes longer has ended.
 _EXCHANGE_LIFE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class AuthorizationStatus:
-    """How it goes.
+    """The status of an attempt.
 
     Args:
-        flow_id: Of the attempt.
+        flow_id: The attempt.
         state: `PENDING`, `CONNECTED` or `FAILED`; the last two are final.
-        expires_at: When it fails by itself.
-        tenant_id: Of the tenant that was connected, else empty.
-        reason: Of the failure, as the catalogue and the result page have it, else empty.
-        metadata: What belongs to the reason.
+        expires_at: When the attempt fails by itself.
+        tenant_id: The connected tenant, else empty.
+        reason: The failure, as in the catalogue and on the result page, else empty.
+        metadata: Metadata of the reason.
     """
 
     flow_id: str
@@ -42,10 +42,10 @@ class AuthorizationStatus:
 
 @dataclass(frozen=True)
 class AuthorizationReader:
-    """Tells keys how the attempts go that they could have begun.
+    """Reads the attempts that an API key could have started.
 
     Args:
-        pool: Where attempts are kept.
+        pool: Connections to the database.
         clock: The time.
     """
 
@@ -53,11 +53,11 @@ class AuthorizationReader:
     clock: Clock
 
     async def read(self, flow_id: str, scope: Scope) -> AuthorizationStatus:
-        """Tells how an attempt goes.
+        """Read the status of an attempt.
 
         Raises:
-            AuthorizationNotFound: There is none, or it is of a tenant outside of the scope, or of none yet while the
-                scope has limits: such a key connects no new account.
+            AuthorizationNotFound: The attempt does not exist, belongs to a tenant outside the scope, or has no tenant
+                yet while the scope is limited: such a key cannot connect a new account.
         """
         async with db.connection(self.pool) as connection:
             flow = await authorization_flows.get_flow(connection, flow_id)
@@ -67,7 +67,7 @@ class AuthorizationReader:
 
 
 def status_of(flow: FlowRow, now: datetime) -> AuthorizationStatus:
-    """Tells how an attempt goes at a time. What nobody finishes in time has failed, though nobody wrote that down."""
+    """Return the status of an attempt at a time. An attempt that is not finished in time counts as failed."""
     if flow.step == authorization_flows.CONNECTED:
         return AuthorizationStatus(flow.flow_id, CONNECTED, flow.expires_at, tenant_id=flow.tenant_id or "")
     if flow.step == authorization_flows.FAILED:

@@ -1,10 +1,10 @@
-"""Connecting an account: a ticket from someone who may, a browser, a provider, and a tenant at the end.
+"""Connect an account: an API key starts a flow, a browser signs in at the provider, and the account becomes a tenant.
 
-    start     a key gets our own address with a ticket: single use, ten minutes
-    open      the ticket is spent: the browser gets a secret in a cookie and is sent to the provider with state and PKCE
-    complete  the browser comes back with cookie, state and code: all is checked, exchanged, verified, stored
+    start     an API key gets our own address with a ticket: single use, ten minutes
+    open      the ticket is spent: the browser gets a secret in a cookie and goes to the provider with state and PKCE
+    complete  the browser returns with cookie, state and code: check, exchange, verify, store
 
-What the exchange needs, the PKCE verifier above all, is sealed with a key that only the browser's cookie gives.
+The secrets of the exchange, above all the PKCE verifier, are sealed with a key that only the browser's cookie gives.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Opened:
-    """A browser that is to be sent on.
+    """The redirect of a browser to the provider.
 
     Args:
         url: The provider's page.
@@ -77,14 +77,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Returned:
-    """What a browser came back with.
+    """The request with which a browser returns from the provider.
 
     Args:
         provider: From the address.
-        state: Empty when there is none.
-        code: Empty when there is none.
-        refusal: The failure that the provider's error word stands for, or None.
-        cookies: All that the browser sent for this path.
+        state: Empty without one.
+        code: Empty without one.
+        refusal: The failure that the provider's error code stands for, or None.
+        cookies: All cookies that the browser sent for this path.
     """
 
     provider: str
@@ -95,15 +95,15 @@ class Returned:
 
 
 class Connector:
-    """Connects accounts.
+    """The steps of an authorization flow.
 
     Args:
-        pool: Where flows are kept.
+        pool: Connections to the database.
         admission: Makes tenants of accounts.
         issuers: By provider.
         clock: The time.
-        public_url: Where browsers reach us; empty when they cannot.
-        flow_life: How long a ticket lives, and then a state.
+        public_url: The address at which browsers reach us; empty when they cannot.
+        flow_life: Lifetime of a ticket, and then of a state.
     """
 
     def __init__(
@@ -123,13 +123,13 @@ class Connector:
         self._flow_life = flow_life
 
     async def start(self, caller: Caller, provider: str, tenant_id: str, login_hint: str, display_name: str) -> Started:
-        """Begins a flow.
+        """Start a flow.
 
         Raises:
-            ProviderUnknown: There are no settings for the provider.
-            TenantNotFound, TenantDisconnected: The tenant of a reconnect is not there, or is being disconnected.
-            ScopeTooWide: A key that is limited to tenants would connect a new one.
-            PublicUrlUnset: No browser could come back.
+            ProviderUnknown: The installation has no settings for the provider.
+            TenantNotFound, TenantDisconnected: The tenant of a reconnect does not exist, or is being disconnected.
+            ScopeTooWide: A key that is limited to tenants cannot connect a new one.
+            PublicUrlUnset: A browser could not return.
         """
         if not self._public_url:
             raise PublicUrlUnset(metadata={"setting": "MAILMESH_PUBLIC_URL"})
@@ -162,11 +162,11 @@ class Connector:
         return Started(flow_id, url, flow.expires_at)
 
     async def open(self, provider: str, ticket: str) -> Opened:
-        """Spends a ticket.
+        """Spend a ticket.
 
         Raises:
-            FlowStateInvalid: The ticket is no good; nothing is started.
-            ProviderUnavailable, InstallationMisconfigured: The provider could not be asked; the ticket stays good.
+            FlowStateInvalid: The ticket is not valid; no sign-in starts.
+            ProviderUnavailable, InstallationMisconfigured: The provider did not answer; the ticket stays valid.
         """
         now = self._clock.now()
         async with db.connection(self._pool) as connection:
@@ -192,10 +192,10 @@ class Connector:
         return Opened(begun.url, cookie_name(state.reveal()), browser)
 
     async def complete(self, returned: Returned) -> str:
-        """Checks, exchanges, verifies, stores.
+        """Check the returning browser, exchange the code, verify the account, and store the tenant.
 
         Returns:
-            The id of the flow, whose result page says how it went. Empty when there is no such flow.
+            The id of the flow, whose result page shows the outcome. Empty for an unknown flow.
         """
         async with db.connection(self._pool) as connection:
             flow = (
@@ -206,7 +206,7 @@ class Connector:
             return ""
         browser = returned.cookies.get(cookie_name(returned.state), "")
         if not hmac.compare_digest(digest(browser), flow.browser_digest or b""):
-            # Somebody else's browser: the flow stays as it is for its own.
+            # Another browser: the flow stays open for its own.
             FLOWS.labels(flow.provider, "other_browser").inc()
             return ""
         if flow.step != authorization_flows.OPENED:
@@ -216,14 +216,14 @@ class Connector:
         return flow.flow_id
 
     async def result(self, flow_id: str) -> FlowRow | None:
-        """Reads how a flow went."""
+        """Read a flow, for its result page."""
         async with db.connection(self._pool) as connection:
             return await authorization_flows.get_flow(connection, flow_id)
 
     async def _finish(self, flow: FlowRow, returned: Returned, browser: str) -> None:
         try:
             if not await self._begin_exchange(flow):
-                # The same browser came back twice at once: how it ends is for the first to say.
+                # The same browser returned twice at once: the first request decides the outcome.
                 await self._note_failure(flow, invalid("used"), is_end=False)
                 return
             admitted = await self._admitted(flow, returned, browser)
@@ -250,7 +250,7 @@ class Connector:
         try:
             return await self._admission.admit(flow, grant, account)
         except asyncpg.UniqueViolationError:
-            # Two flows connected the same new account at the same time: the other one was first, this is a reconnect.
+            # Two flows connected the same new account at once. The other flow was first, so this one is a reconnect.
             return await self._admission.admit(flow, grant, account)
 
     async def _verified(self, flow: FlowRow, returned: Returned, browser: str) -> tuple[Grant, Account]:
@@ -292,7 +292,7 @@ class Connector:
                 tenant = await get_tenant(connection, tenant_id, caller.tenants)
             if tenant.status == DISCONNECTING:
                 raise TenantDisconnected(
-                    "The tenant is being disconnected; it can be connected again when that is done.",
+                    "The tenant is being disconnected. Connect it again when that is done.",
                     subject=tenant_id,
                     metadata={"tenant_id": tenant_id},
                 )
@@ -308,7 +308,7 @@ class Connector:
         issuer = self._issuers.get(provider)
         if issuer is None:
             raise ProviderUnknown(
-                violations={"provider": "is not one that this installation has settings for"},
+                violations={"provider": "has no settings in this installation"},
                 metadata={"provider": provider[:50], "known": ",".join(self._issuers)},
             )
         return issuer
@@ -318,17 +318,17 @@ class Connector:
 
 
 def digest(secret: str) -> bytes:
-    """SHA-256 of a secret that is random enough to be found by nobody."""
+    """Return the SHA-256 of a secret that is too random to be guessed."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def cookie_name(state: str) -> str:
-    """The cookie of a flow: a browser may have several under way."""
+    """Return the name of a flow's cookie: a browser may run several flows at once."""
     return f"mailmesh_flow_{digest('cookie ' + state).hex()[:12]}"
 
 
 def invalid(detail: str) -> FlowStateInvalid:
-    """Makes the failure of a ticket, a state or a code that is no good."""
+    """Make the failure for an invalid ticket, state or code."""
     return FlowStateInvalid(metadata={"detail": detail[:60]})
 
 

@@ -1,4 +1,4 @@
-"""Disconnecting: subscriptions gone, grant revoked, tokens and data key destroyed. A crash resumes where it was."""
+"""Disconnect a tenant: subscriptions deleted, grant revoked, tokens and data key destroyed. A crash resumes."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,11 +36,11 @@ _PAUSE = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class DisconnectBounds:
-    """How long things may take.
+    """Time limits of a disconnect; `release` and `revoke` count from its start.
 
     Args:
-        release: How long the subscriptions have to be deleted before the grant is revoked anyway.
-        revoke: How long it is tried to revoke the grant before it is destroyed anyway; both since the beginning.
+        release: Time for deleting the subscriptions; after it the grant is revoked anyway.
+        revoke: Time for revoking the grant; after it the credentials are destroyed anyway.
         lease: How long one process holds one tenant.
     """
 
@@ -50,7 +50,7 @@ class DisconnectBounds:
 
 
 class Disconnector:
-    """Disconnects tenants.
+    """The steps of a disconnect.
 
     Args:
         pool: Connections to the database.
@@ -58,7 +58,7 @@ class Disconnector:
         cipher: Opens the refresh token for the provider.
         issuers: By provider.
         clock: The time.
-        process_id: Who claims.
+        process_id: Owner of the claims.
         bounds: Time limits.
     """
 
@@ -81,46 +81,46 @@ class Disconnector:
         self._bounds = bounds
 
     async def start(self, tenant_id: str, scope: Scope) -> TenantRow:
-        """Begins. Safe to call again: yes.
+        """Start to disconnect a tenant. Safe to call again: yes.
 
         Raises:
-            TenantNotFound: There is none, or it is outside of the scope.
+            TenantNotFound: The tenant does not exist, or is outside the scope.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
             if tenant.status in {DISCONNECTING, DISCONNECTED}:
                 return tenant
-            told = {"status": DISCONNECTING, "status_reason": "", "status_detail": "Subscriptions are being deleted."}
+            values = {"status": DISCONNECTING, "status_reason": "", "status_detail": "Subscriptions are being deleted."}
             await audit.append(connection, audit.Entry(actor(), "tenant.disconnect", now, tenant_id=tenant_id))
-            return await change_tenant(connection, tenant, now, {**told, "released_at": None, "probe_at": None})
+            return await change_tenant(connection, tenant, now, {**values, "released_at": None, "probe_at": None})
 
     async def release(self, tenant_id: str) -> None:
-        """Notes that the subscriptions are gone. Safe to call again: yes.
+        """Record that the subscriptions are deleted. Safe to call again: yes.
 
         Raises:
-            TenantNotFound: There is no such tenant.
+            TenantNotFound: The tenant does not exist.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             if tenant.status == DISCONNECTING and tenant.released_at is None:
-                told = {"released_at": now, "status_detail": "The grant is being revoked."}
-                await change_tenant(connection, tenant, now, told)
+                values = {"released_at": now, "status_detail": "The grant is being revoked."}
+                await change_tenant(connection, tenant, now, values)
 
     async def round(self) -> int:
-        """Goes on with tenants that are ready for it.
+        """Process the tenants that are ready for the next step.
 
         Returns:
-            How many were worked on.
+            The number of processed tenants.
         """
         now = self._clock.now()
         async with db.connection(self._pool) as connection:
             ready = await disconnecting(connection, now, now - self._bounds.release, _BATCH)
-        await for_each(ready, self._go_on, at_once=_AT_ONCE)
+        await for_each(ready, self._step, at_once=_AT_ONCE)
         return len(ready)
 
-    async def _go_on(self, tenant_id: str) -> None:
+    async def _step(self, tenant_id: str) -> None:
         credential = await self._reader.read(tenant_id)
         if credential.tenant.status != DISCONNECTING:
             return
@@ -135,8 +135,8 @@ class Disconnector:
         await self._destroy(tenant_id, revoked)
 
     async def _claim(self, credential: Credential) -> bool:
-        """Takes the claim of a refresh, so that nobody refreshes what is being revoked."""
-        assert credential.tokens is not None  # noqa: S101 - the caller has looked
+        """Take the claim of a refresh, so that no process refreshes a grant that is being revoked."""
+        assert credential.tokens is not None  # noqa: S101 - the caller has checked
         version, now = credential.tokens.version, self._clock.now()
         async with db.transaction(self._pool) as connection:
             return await tokens.claim(
@@ -144,7 +144,7 @@ class Disconnector:
             )
 
     async def _revoke(self, credential: Credential) -> str | None:
-        """Says what became of the grant; None to come again later."""
+        """Revoke the grant, and return the outcome; None to retry later."""
         tenant = credential.tenant
         issuer = self._issuers.get(tenant.provider)
         if tenant.grant_fault or issuer is None:
@@ -156,13 +156,13 @@ class Disconnector:
         except MeshError as exc:
             if self._clock.now() - tenant.status_changed_at > self._bounds.revoke:
                 return "gave_up"
-            await self._put_off(credential, exc)
+            await self._postpone(credential, exc)
             return None
 
-    async def _put_off(self, credential: Credential, error: MeshError) -> None:
-        assert credential.tokens is not None  # noqa: S101 - the caller has looked
+    async def _postpone(self, credential: Credential, error: MeshError) -> None:
+        assert credential.tokens is not None  # noqa: S101 - the caller has checked
         tenant_id, now = credential.tenant.tenant_id, self._clock.now()
-        logger.warning("revocation is put off", tenant_id=tenant_id, reason=error.reason)
+        logger.warning("revocation postponed", tenant_id=tenant_id, reason=error.reason)
         async with db.transaction(self._pool) as connection:
             await tokens.end_claim(
                 connection,
@@ -180,8 +180,8 @@ class Disconnector:
             if tenant.status != DISCONNECTING:
                 return
             await tokens.destroy(connection, tenant_id)
-            told = {"status": DISCONNECTED, "status_detail": "The credentials are destroyed."}
-            await change_tenant(connection, tenant, now, {**told, "grant_fault": ""})
+            values = {"status": DISCONNECTED, "status_detail": "The credentials are destroyed."}
+            await change_tenant(connection, tenant, now, {**values, "grant_fault": ""})
             facts = {"revoked": revoked, "destroyed": "true", "released": str(tenant.released_at is not None).lower()}
             await audit.append(
                 connection, audit.Entry(ITSELF, "tenant.disconnect", now, tenant_id=tenant_id, detail=facts)

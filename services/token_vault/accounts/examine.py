@@ -1,4 +1,4 @@
-"""Asking a provider about an account: who it is, whether the mailbox can be read, and what to make of the answer."""
+"""Examine an account at its provider: identity, scopes, and access to the mailbox."""
 
 import time
 from dataclasses import dataclass, replace
@@ -21,20 +21,20 @@ from services.token_vault.tokens.reauthorization import sentence
 
 _MINIMUM_SECONDS = 60
 _CODES = {"FAILED_PRECONDITION", "DATA_LOSS"}
-"""What is said of the tenant and not of the moment: it goes into the answer instead of being raised."""
+"""Codes of failures that concern the tenant and not the moment: they become findings instead of exceptions."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found.
+    """The result of an examination.
 
     Args:
-        reason: The first trouble as the catalogue names it; empty when all is well.
-        detail: A sentence that a person can act on; empty when all is well.
-        address: What the provider tells; empty when it told nothing.
-        missing_scopes: Needed scopes that were not granted.
-        tested_at: When.
-        latency_milliseconds: How long the provider took to say who it is.
+        reason: The first failure, as the catalogue names it; empty for a healthy account.
+        detail: A sentence that a person can act on; empty for a healthy account.
+        address: The address at the provider; empty without an answer.
+        missing_scopes: Required scopes that were not granted.
+        tested_at: Time of the examination.
+        latency_milliseconds: Time that the provider took to identify the account.
         is_same_account: The provider answered, and for the account on record.
     """
 
@@ -48,15 +48,15 @@ class Finding:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether all is well."""
+        """Whether the account is healthy."""
         return not self.reason
 
 
 class Examiner:
-    """Examines tenants. It changes nothing by itself.
+    """Examines tenants, and changes none of them itself.
 
     Args:
-        lender: Where the token comes from.
+        lender: Lends the token.
         issuers: By provider.
         clock: The time.
     """
@@ -67,10 +67,10 @@ class Examiner:
         self._clock = clock
 
     async def examine(self, tenant: TenantRow) -> Finding:
-        """Examines a tenant.
+        """Examine a tenant.
 
         Raises:
-            ProviderUnavailable, ProviderThrottled: It could not be found out.
+            ProviderUnavailable, ProviderThrottled: The provider gave no answer.
             StoreUnavailable: The database is away.
         """
         issuer = self._issuers.get(tenant.provider)
@@ -78,8 +78,8 @@ class Examiner:
             raise ProviderUnknown(metadata={"provider": tenant.provider})
         missing = issuer.missing_scopes(tenant.scopes or ())
         try:
-            token, account, milliseconds = await self._introduced(tenant.tenant_id, issuer)
-            error = _difference(tenant, account) or _lack(missing) or await _mailbox(issuer, token)
+            token, account, milliseconds = await self._identified(tenant.tenant_id, issuer)
+            error = _difference(tenant, account) or _missing(missing) or await _mailbox(issuer, token)
         except GrantError as exc:
             error = TenantNeedsReauthorization(sentence(exc.cause), metadata={"detail": exc.cause})
             return self._found(error, "", missing)
@@ -90,11 +90,11 @@ class Examiner:
         found = self._found(error, account.address, missing, milliseconds)
         return replace(found, is_same_account=account.user_id.lower() == tenant.user_id.lower())
 
-    async def _introduced(self, tenant_id: str, issuer: Issuer) -> tuple[Secret, Account, int]:
-        """Borrows a token and asks whose it is: the token, the account, and the milliseconds that it took.
+    async def _identified(self, tenant_id: str, issuer: Issuer) -> tuple[Secret, Account, int]:
+        """Borrow a token and ask for its account. Return the token, the account, and the milliseconds that it took.
 
-        A token that the provider refuses is exchanged for another, once. Where none can be had any more, that is found
-        out here, and the tenant's status says so from then on.
+        A token that the provider refuses is exchanged for another, once. If the grant is broken, this exchange finds
+        out, and the tenant's status changes accordingly.
         """
         token = await self._borrow(tenant_id)
         try:
@@ -105,7 +105,7 @@ class Examiner:
             try:
                 token = await self._borrow(tenant_id, rejected=token)
             except MeshError as exc:
-                # A token that was had just now is not exchanged, nor one while the provider is down.
+                # A token from a moment ago is not exchanged, nor is any token while the provider is down.
                 if exc.code == "UNAVAILABLE":
                     raise refused from exc
                 raise
@@ -121,9 +121,9 @@ class Examiner:
 
 
 async def _asked(issuer: Issuer, token: Secret) -> tuple[Secret, Account, int]:
-    begun = time.monotonic()
+    started = time.monotonic()
     account = await issuer.who_is(token)
-    return token, account, round((time.monotonic() - begun) * 1000)
+    return token, account, round((time.monotonic() - started) * 1000)
 
 
 def _difference(tenant: TenantRow, account: Account) -> MeshError | None:
@@ -131,13 +131,13 @@ def _difference(tenant: TenantRow, account: Account) -> MeshError | None:
         return MailboxMismatch("The provider answers for another account. Connect the tenant's own account again.")
     if account.address and account.address != tenant.address:
         return MailboxMismatch(
-            f"On record is {tenant.address or 'no address'}, the provider says {account.address}."
-            " It is the same account under another address; the record is brought up to date."
+            f"The record has {tenant.address or 'no address'}, the provider has {account.address}."
+            " It is the same account under another address; the record is updated."
         )
     return None
 
 
-def _lack(missing: tuple[str, ...]) -> MeshError | None:
+def _missing(missing: tuple[str, ...]) -> MeshError | None:
     if not missing:
         return None
     named = " ".join(missing)

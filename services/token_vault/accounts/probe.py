@@ -1,4 +1,4 @@
-"""Looking after accounts: the connection test, what other services learned, asking again until a fault is mended."""
+"""Probe accounts: the connection test, faults that other services report, and probes until a fault is fixed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,21 +28,21 @@ _ADDRESSES_EVERY = timedelta(minutes=10)
 _DETAIL_CHARACTERS = 500
 
 FAULTS = {
-    "token_rejected": "The provider refuses fresh tokens of this account. If it does not pass, connect it again.",
+    "token_rejected": "The provider refuses fresh tokens of this account. If this persists, connect the account again.",
     "permission_missing": "The provider does not permit the app to do this: check its permissions and access policies.",
     "mailbox_not_enabled": "The provider's API reaches no mailbox of this account. Give it a licence with a mailbox.",
 }
-"""What other services can learn, as status reasons, and what is told about it unless they know better."""
+"""Faults that other services can report, as status reasons, each with its default detail."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What another service learned.
+    """A fault that another service reports.
 
     Args:
         reason: One of `FAULTS`.
         provider_code: The provider's own code.
-        detail: A sentence that a person can act on; empty takes ours.
+        detail: A sentence that a person can act on; empty takes the default.
     """
 
     reason: str
@@ -51,7 +51,7 @@ class Fault:
 
 
 class Prober:
-    """Finds out how tenants are and keeps their status true.
+    """Probes accounts, and keeps the status of their tenants current.
 
     Args:
         pool: Connections to the database.
@@ -65,11 +65,11 @@ class Prober:
         self._clock = clock
 
     async def test(self, tenant_id: str, scope: Scope) -> Finding:
-        """Tests a connection because someone asks. An error that is mended is cleared, a new address taken over.
+        """Test a connection on request. A fixed error is cleared, and a new address is stored.
 
         Raises:
-            TenantNotFound: There is none, or it is outside of the scope.
-            ProviderUnavailable, ProviderThrottled: It could not be found out.
+            TenantNotFound: The tenant does not exist, or is outside the scope.
+            ProviderUnavailable, ProviderThrottled: The provider gave no answer.
         """
         async with db.connection(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope)
@@ -79,14 +79,14 @@ class Prober:
             await self._note(actor(), tenant_id, exc.reason)
             raise
         await self._note(actor(), tenant_id, finding.reason or audit.OK)
-        await self._learn(tenant_id, finding)
+        await self._apply(tenant_id, finding)
         return finding
 
     async def report(self, tenant_id: str, fault: Fault) -> TenantRow:
-        """Takes what another service learned. Only an active tenant's status changes; asking goes on by itself.
+        """Accept a fault that another service reports. Only an active tenant changes its status; probes follow.
 
         Raises:
-            TenantNotFound: There is no such tenant.
+            TenantNotFound: The tenant does not exist.
         """
         now = self._clock.now()
         facts = {"fault": fault.reason, "provider_code": fault.provider_code[:200]}
@@ -96,16 +96,16 @@ class Prober:
             if tenant.status != ACTIVE:
                 return tenant
             logger.warning("tenant has a fault", tenant_id=tenant_id, fault=fault.reason, by=current_caller().name)
-            told = {"status_reason": fault.reason, "status_detail": _sentence(fault), "status": ERROR}
+            values = {"status_reason": fault.reason, "status_detail": _detail(fault), "status": ERROR}
             return await change_tenant(
-                connection, tenant, now, {**told, "probe_at": now + _FIRST_PAUSE, "probe_failures": 0}
+                connection, tenant, now, {**values, "probe_at": now + _FIRST_PAUSE, "probe_failures": 0}
             )
 
     async def clear(self, tenant_id: str) -> TenantRow:
-        """Takes it that the trouble reported before is over. Safe to call again: yes.
+        """Clear a reported fault. Safe to call again: yes.
 
         Raises:
-            TenantNotFound: There is no such tenant.
+            TenantNotFound: The tenant does not exist.
         """
         now, facts = self._clock.now(), {"fault": "cleared"}
         async with db.transaction(self._pool) as connection:
@@ -116,19 +116,19 @@ class Prober:
             return await change_tenant(connection, tenant, now, healthy())
 
     async def check_addresses(self, provider: str) -> int:
-        """Has all accounts of a provider asked for their address, at most every ten minutes.
+        """Schedule a probe of every account of a provider for its address, at most every ten minutes.
 
         Returns:
-            How many are going to be asked.
+            The number of scheduled probes.
         """
         async with db.transaction(self._pool) as connection:
             return await schedule_probes_of(connection, provider, self._clock.now(), _ADDRESSES_EVERY)
 
     async def round(self) -> int:
-        """Asks about the accounts that are due.
+        """Probe the accounts that are due.
 
         Returns:
-            How many were asked about.
+            The number of probed accounts.
         """
         async with db.transaction(self._pool) as connection:
             due = await claim_probes(connection, self._clock.now(), _LEASE, _BATCH)
@@ -142,18 +142,18 @@ class Prober:
             finding = await self._examiner.examine(tenant)
         except MeshError as exc:
             PROBES.labels(exc.reason.lower()).inc()
-            logger.info("account could not be looked at", tenant_id=tenant_id, reason=exc.reason)
-            await self._again(tenant)
+            logger.info("probe failed", tenant_id=tenant_id, reason=exc.reason)
+            await self._probe_later(tenant)
             return
         PROBES.labels(finding.reason.lower() or audit.OK).inc()
-        after = await self._learn(tenant_id, finding)
+        after = await self._apply(tenant_id, finding)
         if after.status == ERROR:
-            await self._again(tenant)
+            await self._probe_later(tenant)
         else:
             await self._schedule(tenant_id, None, 0)
 
-    async def _learn(self, tenant_id: str, finding: Finding) -> TenantRow:
-        """Takes over a new address, and clears an error that is mended."""
+    async def _apply(self, tenant_id: str, finding: Finding) -> TenantRow:
+        """Store a new address, and clear an error that is fixed."""
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
@@ -165,8 +165,8 @@ class Prober:
                 await audit.append(connection, audit.Entry(ITSELF, "tenant.enable", now, tenant_id=tenant_id))
             return await change_tenant(connection, tenant, now, values) if values else tenant
 
-    async def _again(self, tenant: TenantRow) -> None:
-        """Asks later about a tenant with an error, less and less often; about others when there is cause again."""
+    async def _probe_later(self, tenant: TenantRow) -> None:
+        """Schedule the next probe of a tenant with an error, at growing intervals. Others wait for a new cause."""
         if tenant.status != ERROR:
             await self._schedule(tenant.tenant_id, None, 0)
             return
@@ -184,9 +184,9 @@ class Prober:
 
 
 def healthy() -> dict[str, object]:
-    """The columns of a tenant that is active again."""
+    """Return the columns of a tenant that is active again."""
     return {"status": ACTIVE, "status_reason": "", "status_detail": "", "probe_at": None, "probe_failures": 0}
 
 
-def _sentence(fault: Fault) -> str:
+def _detail(fault: Fault) -> str:
     return (fault.detail or FAULTS[fault.reason])[:_DETAIL_CHARACTERS]

@@ -1,4 +1,4 @@
-"""What a provider's error word on the way back to us means: RFC 6749, section 4.1.2.1, and the providers' own words."""
+"""Error codes in a provider's redirect back to us: those of RFC 6749, section 4.1.2.1, and the providers' own."""
 
 import re
 
@@ -22,22 +22,22 @@ _OURS = frozenset({
     "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_response_type",
     "redirect_uri_mismatch", "invalid_resource",
 })  # fmt: skip
-# Microsoft uses one word for "only an administrator may consent" and "the user said no": a number tells them apart.
+# Microsoft has one code for "only an administrator may consent" and "the user declined"; a number distinguishes them.
 _ADMIN_NUMBER = re.compile(r"AADSTS(90093|90094|90095|900941)\b")
 _NUMBER = re.compile(r"AADSTS\d{1,9}")
 
 
 def refusal(provider: str, error: str, description: str, subcode: str) -> MeshError | None:
-    """Makes the failure that an error word stands for.
+    """Make the failure that an error code stands for.
 
     Args:
-        provider: Who sent it.
-        error: The word; empty when there is none.
-        description: The provider's sentence. It is looked at for a number and shown to nobody.
-        subcode: Microsoft's finer word.
+        provider: The provider that sent it.
+        error: The code; empty without an error.
+        description: The provider's sentence. It is searched for a number, and never shown.
+        subcode: Microsoft's more specific code.
 
     Returns:
-        None when there is no error.
+        None without an error.
     """
     if not error:
         return None

@@ -1,4 +1,4 @@
-"""The pages that a browser sees: what happened, and what to do. No script, no secret, no name of anybody."""
+"""The HTML pages of an authorization: its result, and the next step. They hold no script, no secret and no name."""
 
 import base64
 import hashlib
@@ -21,18 +21,18 @@ HEADERS = (
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
 )
-"""What goes out with every page."""
+"""Headers of every page."""
 
 _PROVIDERS = {"ms365": "Microsoft 365", "googlews": "Google Workspace"}
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page in words.
+    """The words of a page.
 
     Args:
-        title: What happened.
-        text: What to do.
+        title: The result.
+        text: The next step.
         is_good: Whether the account is connected.
     """
 
@@ -41,73 +41,78 @@ class Page:
     is_good: bool = False
 
 
-_WAITING = Page("Your account is being connected", "Reload this page in a moment. If it stays like this, begin again.")
+_WAITING = Page(
+    "Your account is being connected", "Reload this page in a moment. If it does not change, ask for a new link."
+)
 _LOST = Page(
     "This link is not valid any more",
-    "It was used before, is older than ten minutes, or was begun in another browser or window. Nothing was connected by"
-    " it. Ask for a new link and open it in one go.",
+    "It was used before, is older than ten minutes, or was opened in another browser or window. It connected no"
+    " account. Ask for a new link, and finish the sign-in within ten minutes.",
 )
 _FAILURES = {
     "FLOW_STATE_INVALID": Page(
         "The sign-in could not be finished",
-        "It took longer than ten minutes, or the provider did not accept the sign-in any more. Ask for a new link and"
-        " begin again.",
+        "It took longer than ten minutes, or the provider no longer accepted the sign-in. Ask for a new link and start"
+        " again.",
     ),
     "CONSENT_DENIED": Page(
         "You did not agree",
-        "Nothing was connected. If that was not what you wanted, ask for a new link and agree this time.",
+        "No account was connected. To connect your account, ask for a new link and agree to the request.",
     ),
     "ADMIN_CONSENT_NEEDED": Page(
-        "An administrator has to agree first",
-        "Your organisation lets only an administrator give apps access to mail. Ask your administrator to grant consent"
-        " for this app, then ask for a new link.",
+        "An administrator must agree first",
+        "In your organisation, only an administrator can give apps access to mail. Ask your administrator to grant"
+        " consent for this app, then ask for a new link.",
     ),
     "SCOPE_NOT_GRANTED": Page(
-        "Something that is needed was not granted",
-        "Nothing was connected. Ask for a new link, and leave every box ticked on the provider's page. Not granted:",
+        "A required permission was not granted",
+        "No account was connected. Ask for a new link, and leave every box ticked on the provider's page. Not granted:",
     ),
     "REFRESH_TOKEN_MISSING": Page(
         "The provider gave no lasting access",
-        "Nothing was connected. Remove this app from your account's connected apps at the provider, then ask for"
+        "No account was connected. Remove this app from your account's connected apps at the provider, then ask for"
         " a new link.",
     ),
     "IDENTITY_UNPROVEN": Page(
-        "It could not be proven whose account this is",
-        "Nothing was connected. Ask for a new link and begin again. If it happens again, tell the operator: the clock"
-        " or the provider's settings may be wrong.",
+        "The identity of this account could not be verified",
+        "No account was connected. Ask for a new link and start again. If this happens again, tell the operator: the"
+        " clock or the provider's settings may be wrong.",
     ),
     "ACCOUNT_MISMATCH": Page(
         "That was another account",
-        "The link was for reconnecting an account, and you signed in with a different one. Nothing was changed. Ask for"
-        " a new link and choose the account that was connected before.",
+        "The link was for reconnecting one account, and you signed in with a different one. Nothing has changed. Ask"
+        " for a new link and choose the account that was connected before.",
     ),
     "MAILBOX_UNAVAILABLE": Page(
-        "This account has no mailbox that can be reached",
-        "Nothing was connected. Ask your administrator for a licence with a mailbox, then ask for a new link.",
+        "The provider reaches no mailbox of this account",
+        "No account was connected. Ask your administrator for a licence with a mailbox, then ask for a new link.",
     ),
     "TENANT_DISCONNECTED": Page(
-        "This account is just being disconnected",
-        "It can be connected again when that is done, in a few minutes. Ask for a new link then.",
+        "This account is being disconnected",
+        "You can connect it again in a few minutes, when that is done. Ask for a new link then.",
     ),
     "INSTALLATION_MISCONFIGURED": Page(
         "This installation is not set up correctly",
-        "The provider refuses the app's own credentials or settings; your account is not at fault. Tell the operator.",
+        "The provider refuses the app's own credentials or settings. Your account is not the cause. Tell the operator.",
     ),
     "PROVIDER_UNKNOWN": Page(
-        "This provider is not offered here", "Nothing was connected. Ask the operator for a link for another provider."
+        "This provider is not offered here",
+        "No account was connected. Ask the operator for a link for another provider.",
     ),
 }
 _PROVIDER_DOWN = Page(
-    "The provider does not answer at the moment", "Nothing was connected. Wait a few minutes, then ask for a new link."
+    "The provider does not answer at the moment",
+    "No account was connected. Wait a few minutes, then ask for a new link.",
 )
-_OUR_TROUBLE = Page(
-    "Something is out of order here", "Nothing was connected. Wait a few minutes, then ask for a new link."
+_OUR_FAILURE = Page(
+    "mailmesh could not connect the account",
+    "Wait a few minutes, then ask for a new link. If this stays, tell the operator.",
 )
 _PASSING = {"PROVIDER_UNAVAILABLE", "PROVIDER_THROTTLED", "DEADLINE_TOO_SHORT"}
 
 
 def of_flow(flow: FlowRow | None) -> Page:
-    """The page about how a flow went."""
+    """Return the page for the result of a flow; None stands for an unknown flow."""
     if flow is None:
         return _LOST
     if flow.step == CONNECTED:
@@ -123,20 +128,20 @@ def of_flow(flow: FlowRow | None) -> Page:
 
 
 def of_failure(reason: str, detail: str = "") -> Page:
-    """The page about a failure of the catalogue."""
+    """Return the page for a failure of the catalogue."""
     if reason in _PASSING:
         return _PROVIDER_DOWN
-    page = _FAILURES.get(reason, _OUR_TROUBLE)
+    page = _FAILURES.get(reason, _OUR_FAILURE)
     return Page(page.title, f"{page.text} {detail}") if reason == "SCOPE_NOT_GRANTED" else page
 
 
 def of_ticket(reason: str) -> Page:
-    """The page about a ticket that was not taken."""
+    """Return the page for a refused ticket."""
     return _LOST if reason == "FLOW_STATE_INVALID" else of_failure(reason)
 
 
 def render(page: Page) -> bytes:
-    """Writes the page as HTML."""
+    """Write the page as HTML."""
     kind = "ok" if page.is_good else "failed"
     title, text = html.escape(page.title), html.escape(page.text)
     return (

@@ -1,4 +1,4 @@
-"""The log of tenants' changes, for the services that follow it."""
+"""The feed of tenants' changes, for the services that follow it."""
 
 import asyncio
 import base64
@@ -21,39 +21,39 @@ _POLL = 0.2
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a reader of the log is.
+    """The place of a reader in the feed.
 
     Args:
         position: Behind the change with this position.
-        snapshot_after: While all tenants are read at first: behind the tenant with this id. None: done with that.
+        snapshot_after: During the first read of all tenants, behind the tenant with this id. None once it is complete.
     """
 
     position: int
     snapshot_after: str | None = None
 
     def text(self) -> str:
-        """As it is given out."""
+        """Encode the cursor for a reader."""
         return base64.urlsafe_b64encode(json.dumps([self.position, self.snapshot_after]).encode()).rstrip(b"=").decode()
 
     @classmethod
     def read(cls, text: str) -> "Cursor":
-        """Reads one that was given out.
+        """Decode a reader's cursor.
 
         Raises:
-            CursorInvalid: It is none of ours.
+            CursorInvalid: TokenVault did not issue the cursor.
         """
         try:
             position, after = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
             is_ours = type(position) is int and position >= 0 and (after is None or after == "" or is_id(after))
         except (binascii.Error, ValueError, TypeError, AttributeError) as exc:
-            raise CursorInvalid(violations={"cursor": "is not one that was given out"}) from exc
+            raise CursorInvalid(violations={"cursor": "was not issued by this service"}) from exc
         if not is_ours:
-            raise CursorInvalid(violations={"cursor": "is not one that was given out"})
+            raise CursorInvalid(violations={"cursor": "was not issued by this service"})
         return cls(position, after)
 
 
 class TenantChangeFeed:
-    """The log of tenants' changes for those who follow it.
+    """Reads the log of tenants' changes for the services that follow it.
 
     Args:
         pool: Connections to the database.
@@ -65,15 +65,15 @@ class TenantChangeFeed:
         self._clock = clock
 
     async def read(self, cursor: str, limit: int, wait_seconds: float) -> pb.ListTenantChangesResponse:
-        """Reads changes behind a cursor.
+        """Read changes behind a cursor.
 
         Args:
-            cursor: Empty starts with every tenant as it is now.
+            cursor: Empty starts with the current state of every tenant.
             limit: The most to return.
-            wait_seconds: How long to wait for a change when there is none.
+            wait_seconds: How long to wait for a change without one.
 
         Raises:
-            CursorInvalid: The cursor is none of ours.
+            CursorInvalid: TokenVault did not issue the cursor.
         """
         deadline = self._clock.monotonic() + wait_seconds
         place = Cursor.read(cursor) if cursor else await self._beginning()
@@ -84,7 +84,7 @@ class TenantChangeFeed:
             await asyncio.sleep(_POLL)
 
     async def _beginning(self) -> Cursor:
-        """All tenants as they are now, then what changed since this moment: nothing in between is missed."""
+        """Start with the current state of all tenants; the changes since this moment follow, so none is missed."""
         async with db.connection(self._pool) as connection:
             return Cursor(await tenant_changes.current_position(connection), "")
 
@@ -104,7 +104,7 @@ class TenantChangeFeed:
         )
 
     async def _is_lost(self, place: Cursor) -> bool:
-        """Tells whether changes behind the place are pruned, or the log is another one than the place is from."""
+        """Tell whether changes behind the place are pruned, or the place belongs to another log."""
         async with db.connection(self._pool) as connection:
             current = await tenant_changes.current_position(connection)
             oldest = await tenant_changes.oldest_position(connection)

@@ -1,4 +1,4 @@
-"""Tenants as their operator sees them: listing, renaming, switching off and on."""
+"""Manage tenants: list, rename, disable and enable them."""
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -25,7 +25,7 @@ NAME_CHARACTERS = 200
 
 
 class Tenants:
-    """Reads and changes tenants in the scope of who asks.
+    """Reads and changes tenants in the scope of the caller.
 
     Args:
         pool: Connections to the database.
@@ -37,10 +37,10 @@ class Tenants:
         self._clock = clock
 
     async def get(self, tenant_id: str, scope: Scope) -> TenantRow:
-        """Reads one.
+        """Read a tenant.
 
         Raises:
-            TenantNotFound: There is none, or it is outside of the scope.
+            TenantNotFound: The tenant does not exist, or is outside the scope.
         """
         async with db.connection(self._pool) as connection:
             return await get_tenant(connection, tenant_id, scope)
@@ -48,15 +48,15 @@ class Tenants:
     async def page(
         self, wanted: TenantFilter, scope: Scope, after: tuple[str, str] | None, limit: int
     ) -> list[TenantRow]:
-        """Lists tenants in order, `limit` at most."""
+        """List tenants in order, `limit` at most."""
         async with db.connection(self._pool) as connection:
             return await list_tenants(connection, wanted, scope, after, limit)
 
     async def rename(self, tenant_id: str, scope: Scope, display_name: str) -> TenantRow:
-        """Gives a tenant another name. Safe to call again: yes.
+        """Rename a tenant. Safe to call again: yes.
 
         Raises:
-            TenantNotFound: There is none, or it is outside of the scope.
+            TenantNotFound: The tenant does not exist, or is outside the scope.
             FieldInvalid: The name is empty or too long.
         """
         if not 1 <= len(display_name) <= NAME_CHARACTERS:
@@ -70,11 +70,11 @@ class Tenants:
             return await change_tenant(connection, tenant, now, {"display_name": display_name})
 
     async def disable(self, tenant_id: str, scope: Scope, note: str) -> TenantRow:
-        """Switches a tenant off. Safe to call again: yes.
+        """Disable a tenant. Safe to call again: yes.
 
         Raises:
-            TenantNotFound: There is none, or it is outside of the scope.
-            TenantDisconnected: It is disconnected, or being disconnected.
+            TenantNotFound: The tenant does not exist, or is outside the scope.
+            TenantDisconnected: The tenant is disconnected, or being disconnected.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
@@ -86,16 +86,19 @@ class Tenants:
             facts = {"note": note} if note else {}
             entry = audit.Entry(actor(), "tenant.disable", now, tenant_id=tenant_id, detail=facts)
             await audit.append(connection, entry)
-            told = {"status_reason": "disabled_by_operator", "status_detail": "Switched off. Enable it to go on."}
-            return await change_tenant(connection, tenant, now, {"status": DISABLED, **told, "probe_at": None})
+            values = {
+                "status_reason": "disabled_by_operator",
+                "status_detail": "Disabled by the operator. Enable the tenant to resume.",
+            }
+            return await change_tenant(connection, tenant, now, {"status": DISABLED, **values, "probe_at": None})
 
     async def enable(self, tenant_id: str, scope: Scope) -> TenantRow:
-        """Switches a tenant on again, out of an error too. Safe to call again: yes.
+        """Enable a tenant again, or clear its error. Safe to call again: yes.
 
         Raises:
-            TenantNotFound: There is none, or it is outside of the scope.
-            TenantDisconnected: It is disconnected, or being disconnected.
-            TenantNeedsReauthorization: The provider does not honour its grant.
+            TenantNotFound: The tenant does not exist, or is outside the scope.
+            TenantDisconnected: The tenant is disconnected, or being disconnected.
+            TenantNeedsReauthorization: The provider no longer honours the grant.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
@@ -111,6 +114,6 @@ class Tenants:
 
 
 def _broken(tenant: TenantRow) -> dict[str, object]:
-    """The columns of a tenant that was switched off while its grant broke: on again, it says so."""
-    detail = "The provider ended the access while the tenant was switched off. Connect the account again."
+    """Return the columns of a tenant whose grant broke while it was disabled: once enabled, its status says so."""
+    detail = "The provider ended the access while the tenant was disabled. Connect the account again."
     return {"status": NEEDS_REAUTHORIZATION, "status_reason": tenant.grant_fault, "status_detail": detail}

@@ -1,4 +1,4 @@
-"""API keys: `mm_<prefix>_<secret>`, shown once, kept as a digest, never wider than the key that made them."""
+"""API keys: `mm_<prefix>_<secret>`, shown once, stored as a digest, never wider than the key that made them."""
 
 import hashlib
 import hmac
@@ -34,15 +34,15 @@ _TENANTS = 1000
 
 @dataclass(frozen=True)
 class NewKey:
-    """What a new key is to be.
+    """A request for a new key.
 
     Args:
-        display_name: What people call it.
-        role: What it may do.
-        tenant_ids: What it is limited to; empty means all.
-        expires_at: When it ends; None for never, or when the key that asks ends.
-        request_id: Makes repeating safe; empty for none.
-        content: Digest of the request, to know a repetition.
+        display_name: Its name for people.
+        role: Its role.
+        tenant_ids: The tenants that it is limited to; empty means all.
+        expires_at: When it ends; None for never, or for the end of the key that asks.
+        request_id: Makes the request safe to repeat; empty for none.
+        content: Digest of the request, to recognize a repetition.
     """
 
     display_name: str
@@ -54,7 +54,7 @@ class NewKey:
 
 
 class ApiKeys:
-    """Makes, lists and revokes keys.
+    """Creates, lists and revokes keys.
 
     Args:
         pool: Connections to the database.
@@ -66,15 +66,15 @@ class ApiKeys:
         self._clock = clock
 
     async def create(self, caller: Caller, wanted: NewKey) -> tuple[ApiKeyRow, Secret | None]:
-        """Makes a key.
+        """Create a key.
 
         Returns:
-            The key and its secret; no secret when the request id was seen before.
+            The key and its secret; no secret when the request id was used before.
 
         Raises:
-            FieldInvalid: The name or the end is not possible.
-            ScopeTooWide: The caller has less than that.
-            TenantNotFound: A tenant is not there, or not for the caller.
+            FieldInvalid: The name, the role, the tenants or the end is not valid.
+            ScopeTooWide: The request exceeds the caller's own rights.
+            TenantNotFound: A tenant does not exist, or the caller may not see it.
             RequestIdReused: The request id was used for another request.
         """
         now = self._clock.now()
@@ -97,7 +97,7 @@ class ApiKeys:
         return row, secret
 
     async def create_admin(self, display_name: str, actor: str) -> tuple[ApiKeyRow, Secret]:
-        """Makes an unlimited admin key: for the command line, where no key can ask for it yet."""
+        """Create an unlimited admin key: for the command line, which has no key to ask with yet."""
         now = self._clock.now()
         row, secret = _made(NewKey(display_name, Role.ADMIN, frozenset(), None), actor, now)
         async with db.transaction(self._pool) as connection:
@@ -108,16 +108,16 @@ class ApiKeys:
     async def page(
         self, scope: Scope, after: tuple[str, str] | None, limit: int, *, include_revoked: bool
     ) -> list[ApiKeyRow]:
-        """Lists keys in order, `limit` at most."""
+        """List keys in order, `limit` at most."""
         only_good_at = None if include_revoked else self._clock.now()
         async with db.connection(self._pool) as connection:
             return await api_keys.list_api_keys(connection, scope, after, limit, only_good_at)
 
     async def revoke(self, caller: Caller, api_key_id: str) -> ApiKeyRow:
-        """Ends a key. Safe to call again: yes.
+        """Revoke a key. Safe to call again: yes.
 
         Raises:
-            ApiKeyNotFound: There is none, or it is wider than the caller.
+            ApiKeyNotFound: The key does not exist, or is wider than the caller.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
@@ -130,10 +130,10 @@ class ApiKeys:
         return row
 
     async def check(self, api_key_id: str) -> ApiKeyRow:
-        """Looks whether a key that opened a stream is still good.
+        """Check that a key that opened a stream is still valid.
 
         Raises:
-            KeyRevoked: It is not.
+            KeyRevoked: The key was revoked or has expired.
         """
         async with db.connection(self._pool) as connection:
             row = await api_keys.get_api_key(connection, api_key_id)
@@ -142,7 +142,7 @@ class ApiKeys:
         return row
 
     async def _limits(self, caller: Caller) -> ApiKeyRow:
-        """The key that asks, as it is now."""
+        """Return the current state of the key that asks."""
         async with db.connection(self._pool) as connection:
             row = await api_keys.get_api_key(connection, caller.key_id)
         if row is None or not row.is_good(self._clock.now()):
@@ -175,7 +175,7 @@ def _check(wanted: NewKey, now: datetime) -> None:
 
 
 def _narrowed(caller: Caller, limits: ApiKeyRow, wanted: NewKey) -> NewKey:
-    """Refuses what is wider than the key that asks; an end that is left open becomes its own."""
+    """Refuse a request that exceeds the key that asks; an open end becomes that key's end."""
     if wanted.role > caller.role:
         raise ScopeTooWide(metadata={"field": "role"})
     if not _is_within(wanted.tenant_ids or None, caller.tenants):

@@ -17,7 +17,7 @@ _NOTED_AT_ONCE = 1000
 
 
 class ApiKeyAuthenticator:
-    """Tells whose key it is, many times a second. Answers are kept for seconds, in a bounded memory.
+    """Finds the stored key of a presented one. A bounded cache keeps the answers for seconds.
 
     Args:
         pool: Connections to the database.
@@ -33,11 +33,11 @@ class ApiKeyAuthenticator:
         self._used: dict[str, datetime] = {}
 
     async def authenticate(self, key: str) -> ApiKeyRow:
-        """Finds the key.
+        """Find the key.
 
         Raises:
-            ApiKeyInvalid: It is malformed, unknown, expired or revoked; which one is not told.
-            StoreUnavailable: It could not be found out.
+            ApiKeyInvalid: The key is malformed, unknown, expired or revoked; the failure does not say which.
+            StoreUnavailable: The database did not answer.
         """
         shape = SHAPE.fullmatch(key)
         row = await self._found(shape[1]) if shape else None
@@ -49,11 +49,7 @@ class ApiKeyAuthenticator:
         return row
 
     async def note_used(self) -> int:
-        """Writes down when keys were last used since the last time.
-
-        Returns:
-            How many keys.
-        """
+        """Store the times of last use that have come in since the previous call. For a loop."""
         noted = {key_id: self._used[key_id] for key_id in list(self._used)[:_NOTED_AT_ONCE]}
         if noted:
             async with db.transaction(self._pool) as connection:

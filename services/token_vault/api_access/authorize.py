@@ -1,4 +1,4 @@
-"""Whether the edge may let a request through: who holds the key, and whether its role suffices for the RPC."""
+"""Authorize requests at the edge: find the API key, and compare its role with the RPC's least role."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _SCHEME = "bearer "
 
 @dataclass(frozen=True)
 class Allowed:
-    """Who stands behind a request.
+    """The identity behind a request.
 
     Args:
         key_id: The key.
@@ -28,11 +28,11 @@ class Allowed:
 
 
 class Authorizer:
-    """Decides about requests at the edge.
+    """Authorizes requests at the edge.
 
     Args:
         authenticator: Finds the key.
-        roles: The least role by full method name. What is not in it is refused.
+        roles: The least role by full method name. Other methods are refused.
     """
 
     def __init__(self, authenticator: ApiKeyAuthenticator, roles: Mapping[str, Role]) -> None:
@@ -40,17 +40,17 @@ class Authorizer:
         self._roles = roles
 
     async def authorize(self, method: str, authorization: str) -> Allowed:
-        """Decides.
+        """Authorize a request.
 
         Args:
             method: `/package.Service/Method`.
-            authorization: The header, empty when there is none.
+            authorization: The header; empty without one.
 
         Raises:
-            ApiKeyInvalid: No key, or one that is no good.
+            ApiKeyInvalid: The request has no valid key.
             RoleTooLow: The key's role does not suffice.
-            RouteNotFound: There is no such RPC behind the key door.
-            StoreUnavailable: It could not be found out.
+            RouteNotFound: The key door has no such RPC.
+            StoreUnavailable: The database did not answer.
         """
         try:
             allowed = await self._decided(method, authorization)

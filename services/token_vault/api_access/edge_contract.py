@@ -1,4 +1,4 @@
-"""What the edge offers, read from the contract's descriptor set: each RPC's least role, and what reflection shows."""
+"""The contract of the edge, read from the descriptor set: each RPC's least role, and the services of reflection."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ _NAME = "mailmesh.binpb"
 
 @dataclass(frozen=True)
 class EdgeContract:
-    """The part of the contract that the edge shows.
+    """The part of the contract that the edge exposes.
 
     Args:
-        roles: The least role by full method name, `/package.Service/Method`, of what is behind the key door.
+        roles: The least role by full method name, `/package.Service/Method`, for RPCs behind the key door.
         services: Full names of the services behind the key and open doors.
-        pool: Descriptors of these services and of what they refer to, and of no mesh service.
+        pool: Descriptors of these services and of the types that they use, without any mesh service.
     """
 
     roles: dict[str, Role]
@@ -28,10 +28,10 @@ class EdgeContract:
 
 
 def load_contract() -> EdgeContract:
-    """Reads the descriptor set, from the repository or as it was installed.
+    """Read the descriptor set, from the repository or from the installed package.
 
     Raises:
-        FileNotFoundError: It is in neither place.
+        FileNotFoundError: Neither place has it.
     """
     descriptors = FileDescriptorSet.FromString(_path().read_bytes())
     roles: dict[str, Role] = {}

@@ -1,4 +1,4 @@
-"""Blocking libraries run here: a bounded number of threads, a bounded queue before them, a deadline for each call."""
+"""Threads for blocking libraries: a bounded number, with a bounded queue and a deadline for each call."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,13 +20,13 @@ _BUSY = Gauge(
 
 
 class BlockingPool:
-    """Threads for one provider, so that one provider's trouble does not use up another's.
+    """Threads for one provider, so that one provider's failures do not use up another's threads.
 
     Args:
         provider: For metrics and errors.
-        threads: Calls at the same time.
-        timeout_seconds: How long a call may take, waiting for a thread included. A call that is given up keeps its
-            thread until its own socket times out, so the callables must have time limits of their own.
+        threads: Concurrent calls.
+        timeout_seconds: Time limit of a call, with its wait for a thread. An abandoned call keeps its thread until its
+            own socket times out, so the callables must have time limits of their own.
     """
 
     def __init__(self, provider: str, threads: int, timeout_seconds: float) -> None:
@@ -37,10 +37,10 @@ class BlockingPool:
         self._pending = 0
 
     async def run(self, function: Callable[[], Result]) -> Result:
-        """Runs a blocking callable in a thread.
+        """Run a blocking callable in a thread.
 
         Raises:
-            ProviderUnavailable: It was not done in time.
+            ProviderUnavailable: The callable did not finish in time.
             Overloaded: Too many calls wait already.
         """
         if self._pending >= self._bound:
@@ -52,7 +52,7 @@ class BlockingPool:
         return await self._finished(future)
 
     def close(self) -> None:
-        """Takes no more calls and does not wait for those that hang."""
+        """Refuse further calls, without waiting for calls that hang."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _finished(self, future: "Future[Result]") -> Result:

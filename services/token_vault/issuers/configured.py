@@ -1,4 +1,4 @@
-"""The providers that an installation offers, by its settings."""
+"""The issuers of the providers that the settings configure."""
 
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
@@ -13,20 +13,20 @@ from services.token_vault.settings import VaultSettings
 
 
 def configured_issuers(settings: VaultSettings) -> dict[str, Issuer]:
-    """Makes the issuers of the providers that there are settings for.
+    """Make the issuers of the configured providers.
 
     Raises:
-        SettingsError: A client id without its secret, or the other way round.
+        SettingsError: A client id without its secret, or a secret without its client id.
     """
     issuers: dict[str, Issuer] = {}
-    if _is_offered("MS365", settings.ms365_client_id, settings.ms365_client_secret):
-        issuers[MICROSOFT] = MicrosoftIssuer(_microsoft(settings), *_means(settings, MICROSOFT))
-    if _is_offered("GOOGLEWS", settings.google_client_id, settings.google_client_secret):
-        issuers[GOOGLE] = GoogleIssuer(_google(settings), *_means(settings, GOOGLE))
+    if _is_configured("MS365", settings.ms365_client_id, settings.ms365_client_secret):
+        issuers[MICROSOFT] = MicrosoftIssuer(_microsoft(settings), *_transports(settings, MICROSOFT))
+    if _is_configured("GOOGLEWS", settings.google_client_id, settings.google_client_secret):
+        issuers[GOOGLE] = GoogleIssuer(_google(settings), *_transports(settings, GOOGLE))
     return issuers
 
 
-def _is_offered(name: str, client_id: str, client_secret: Secret | None) -> bool:
+def _is_configured(name: str, client_id: str, client_secret: Secret | None) -> bool:
     if bool(client_id) != (client_secret is not None):
         raise SettingsError(
             [f"MAILMESH_{name}_CLIENT_ID and MAILMESH_{name}_CLIENT_SECRET go together; one is not set."]
@@ -34,10 +34,10 @@ def _is_offered(name: str, client_id: str, client_secret: Secret | None) -> bool
     return bool(client_id)
 
 
-def _means(settings: VaultSettings, provider: str) -> tuple[BlockingPool, LibraryHttp, ProviderApi]:
+def _transports(settings: VaultSettings, provider: str) -> tuple[BlockingPool, LibraryHttp, ProviderApi]:
     context, seconds = trust(settings.provider_ca), settings.provider_timeout_seconds
     return (
-        # Longer than one request: setting up and exchanging are two.
+        # Longer than one request: setting up and exchanging take two.
         BlockingPool(provider, settings.provider_threads, seconds * 2),
         LibraryHttp(provider, context, seconds),
         ProviderApi(provider, context, seconds),
@@ -45,7 +45,7 @@ def _means(settings: VaultSettings, provider: str) -> tuple[BlockingPool, Librar
 
 
 def _microsoft(settings: VaultSettings) -> MicrosoftSettings:
-    assert settings.ms365_client_secret is not None  # noqa: S101 - it is offered
+    assert settings.ms365_client_secret is not None  # noqa: S101 - the provider is configured
     return MicrosoftSettings(
         authority=settings.ms365_authority,
         graph_url=settings.ms365_graph_url,
@@ -57,7 +57,7 @@ def _microsoft(settings: VaultSettings) -> MicrosoftSettings:
 
 
 def _google(settings: VaultSettings) -> GoogleSettings:
-    assert settings.google_client_secret is not None  # noqa: S101 - it is offered
+    assert settings.google_client_secret is not None  # noqa: S101 - the provider is configured
     return GoogleSettings(
         auth_url=settings.google_auth_url,
         token_url=settings.google_token_url,

@@ -59,20 +59,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class GoogleSettings:
-    """The OAuth client and where Google is.
+    """The OAuth client, and Google's addresses.
 
     Args:
         auth_url: The consent page.
         token_url: The token endpoint.
         revoke_url: The revocation endpoint.
         certs_url: The public keys, as a JSON web key set.
-        userinfo_url: Who an account is.
+        userinfo_url: The identity of an account.
         gmail_url: The Gmail API with its version.
-        issuer: What id tokens name, with its scheme.
+        issuer: The issuer in id tokens, with its scheme.
         client_id: OAuth client id.
         client_secret: Its secret.
-        scopes: What to ask for.
-        redirect_uri: Where the browser comes back to.
+        scopes: Requested scopes.
+        redirect_uri: The address to which the browser returns.
     """
 
     auth_url: str
@@ -94,7 +94,7 @@ class GoogleIssuer:
     Args:
         settings: The OAuth client.
         pool: Threads for Google's libraries.
-        http: What they send by.
+        http: Transport of these libraries.
         api: For user info, the public keys and revocation.
     """
 
@@ -109,17 +109,17 @@ class GoogleIssuer:
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
-        """What every tenant must have granted."""
+        """The scopes that every tenant must have granted."""
         return self._settings.scopes
 
     def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
-        """Names what was not granted: users can untick scopes. `email` has a long name in answers."""
+        """Return the scopes that were not granted: users can untick scopes. `email` has a long name in answers."""
         have = {_long(scope) for scope in granted}
         wanted = self.needed_scopes if needed is None else tuple(needed)
         return tuple(scope for scope in wanted if _long(scope) not in have)
 
     async def begin(self, state: Secret, login_hint: str) -> Begun:
-        """Prepares the request. `prompt=consent` gets a refresh token for an account that consented before, too."""
+        """Prepare the request. `prompt=consent` gets a refresh token also for an account that consented before."""
         flow, nonce = self._flow(self._settings.scopes), secrets.token_urlsafe(24)
         url, _ = flow.authorization_url(
             access_type="offline",
@@ -133,8 +133,8 @@ class GoogleIssuer:
         return Begun(url, Secret(json.dumps(kept)))
 
     async def exchange(self, kept: Secret, state: Secret, code: Secret) -> Grant:
-        """Exchanges a code and verifies the id token."""
-        del state  # the caller has compared it; it is not part of the exchange
+        """Exchange a code, and verify the id token."""
+        del state  # the caller has compared it, and the exchange does not need it
         request: dict[str, str] = json.loads(kept.reveal())
         answer = await self._pool.run(lambda: _guarded(lambda: self._fetched(request, code)))
         tokens = _tokens(answer, answer.get("access_token"), answer.get("expires_in"))
@@ -143,11 +143,11 @@ class GoogleIssuer:
         return Grant(tokens, await self._identity(str(answer.get("id_token", "")), request["nonce"]))
 
     async def refresh(self, refresh_token: Secret) -> TokenResponse:
-        """Gets a new access token. The refresh token at hand stays good: most answers hold none."""
+        """Get a new access token. The stored refresh token stays valid: most answers hold none."""
         return await self._pool.run(lambda: _guarded(lambda: self._refreshed(refresh_token)))
 
     async def who_is(self, access_token: Secret) -> Account:
-        """Asks the user info endpoint."""
+        """Ask the user info endpoint."""
         answer = await self._api.get(self._settings.userinfo_url, access_token)
         _raise_for(answer.status, answer.document)
         who = answer.document
@@ -156,7 +156,7 @@ class GoogleIssuer:
         return Account(who["sub"], str(who.get("email") or "").lower(), str(who.get("name") or ""))
 
     async def check_mailbox(self, access_token: Secret) -> None:
-        """Reads the mailbox's profile."""
+        """Read the mailbox's profile."""
         answer = await self._api.get(f"{self._settings.gmail_url}/users/me/profile", access_token)
         reason = _api_reason(answer.document)
         if reason == "failedPrecondition" or (
@@ -166,14 +166,14 @@ class GoogleIssuer:
         _raise_for(answer.status, answer.document)
 
     async def revoke(self, refresh_token: Secret) -> bool:
-        """Revokes the grant. A token that Google does not know any more is revoked already."""
+        """Revoke the grant. A token that Google no longer knows is revoked already."""
         answer = await self._api.post_form(self._settings.revoke_url, {"token": refresh_token.reveal()})
         if answer.status not in (_OK, _BAD_REQUEST):
             raise ProviderUnavailable(f"The provider answered {answer.status}.", metadata={"provider": PROVIDER})
         return True
 
     async def close(self) -> None:
-        """Ends connections and threads."""
+        """Close connections and threads."""
         self._pool.close()
         await self._api.close()
 
@@ -191,12 +191,12 @@ class GoogleIssuer:
             code_verifier=verifier,
         )
         self._http.prepared(flow.oauth2session)
-        # Without this hook a server's trouble looks like an answer that lacks its token.
+        # Without this hook a server's failure looks like an answer without a token.
         flow.oauth2session.register_compliance_hook("access_token_response", self._http.checked)
         return flow
 
     def _fetched(self, request: Mapping[str, str], code: Secret) -> dict[str, Any]:
-        # No scopes here: given any, oauthlib raises when others come back, and which ones did is for us to compare.
+        # No scopes here: with any, oauthlib raises when the answer has others, and we compare them ourselves.
         flow = self._flow(None, request["code_verifier"])
         found = flow.fetch_token(code=code.reveal(), include_client_id=True)
         return dict(found)
@@ -237,7 +237,7 @@ class GoogleIssuer:
 
 
 class _LibraryAnswer:
-    """An HTTP answer as google-auth wants it."""
+    """An HTTP answer in the form of google-auth."""
 
     def __init__(self, response: requests.Response) -> None:
         self.status = response.status_code
@@ -246,7 +246,7 @@ class _LibraryAnswer:
 
 
 def _guarded(use: Callable[[], Result]) -> Result:
-    """Turns what the libraries raise into our failures. Their messages may quote the answer, so none is passed on."""
+    """Translate the libraries' exceptions. Their messages may quote the answer, so none is passed on."""
     try:
         return use()
     except google.auth.exceptions.RefreshError as exc:
@@ -256,7 +256,7 @@ def _guarded(use: Callable[[], Result]) -> Result:
     except (requests.RequestException, google.auth.exceptions.GoogleAuthError) as exc:
         raise ProviderUnavailable(metadata={"provider": PROVIDER}) from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise ProviderUnavailable("The provider's answer could not be read.", metadata={"provider": PROVIDER}) from exc
+        raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER}) from exc
 
 
 def _refresh_failure(error: google.auth.exceptions.RefreshError) -> Exception:
@@ -272,7 +272,7 @@ def _failure(error: str, subtype: str) -> Exception:
     if error in _OURS:
         return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": error})
     if error not in _CAUSES and subtype not in _CAUSES:
-        # What Google does not name is not proof that the grant is gone.
+        # An unknown error code is no proof that the grant is gone.
         return ProviderUnavailable(metadata={"provider": PROVIDER})
     cause = _CAUSES.get(subtype) or _CAUSES[error]
     return GrantError(cause, f"{error} {subtype}".strip())

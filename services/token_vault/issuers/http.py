@@ -1,7 +1,7 @@
 """HTTP to the providers: `requests` inside of msal's and Google's libraries, httpx for everything else.
 
-Both trust the system's authorities and the one of the settings, both have time limits, and both turn what a provider's
-servers answer in trouble into the same failures, before a library can hide or repeat it.
+Both trust the system's authorities and the one of the settings, both have time limits, and both turn a provider's
+transient failures into the same exceptions, before a library can hide or repeat them.
 """
 
 import json
@@ -31,29 +31,29 @@ _MAX_RETRY_AFTER = timedelta(hours=1)
 _DISCOVERY_SECONDS = 3600.0
 _DISCOVERY_MAX = 64
 _DISCOVERY = "/.well-known/"
-# They write whole requests and answers into the log, tokens included: some for those who look closely, one as an error.
-_TELLTALES = ("msal", "oauthlib", "requests_oauthlib", "google.auth", "google_auth_oauthlib", "requests", "urllib3")
+# These libraries log whole requests and answers with their tokens: most at debug level, one as an error.
+_TALKATIVE = ("msal", "oauthlib", "requests_oauthlib", "google.auth", "google_auth_oauthlib", "requests", "urllib3")
 
 
 def hush_libraries() -> None:
-    """Keeps the providers' libraries from logging, at any level: what they learn is told by us. Safe to call again."""
-    for name in _TELLTALES:
-        # Whatever is below it in the tree, now or later, ends here.
-        telltale = logging.getLogger(name)
-        telltale.handlers[:] = [logging.NullHandler()]
-        telltale.propagate = False
+    """Silence the providers' libraries at every level: our own code logs their results. Safe to call again."""
+    for name in _TALKATIVE:
+        # Every logger below it in the tree, now or later, ends here.
+        library = logging.getLogger(name)
+        library.handlers[:] = [logging.NullHandler()]
+        library.propagate = False
 
 
 def trust(extra_authority: Path | None) -> ssl.SSLContext:
-    """Makes the TLS settings for calls to providers."""
+    """Make the TLS settings for calls to providers."""
     context = ssl.create_default_context()
     if extra_authority is not None:
         context.load_verify_locations(extra_authority)
     return context
 
 
-def trouble(provider: str, status: int, headers: Mapping[str, str]) -> MeshError | None:
-    """Says whether an answer is passing trouble of the provider's servers, and when to come again."""
+def transient_failure(provider: str, status: int, headers: Mapping[str, str]) -> MeshError | None:
+    """Return the exception for a transient failure of the provider, with the time of the retry; else None."""
     if status == THROTTLED:
         return ProviderThrottled(metadata={"provider": provider}, retry_after=retry_after(headers))
     if status >= FAULTY:
@@ -62,7 +62,7 @@ def trouble(provider: str, status: int, headers: Mapping[str, str]) -> MeshError
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Reads `Retry-After`, seconds or a date, at most an hour."""
+    """Read `Retry-After`, seconds or a date, at most an hour."""
     text = headers.get("Retry-After") or headers.get("retry-after") or ""
     try:
         span = (
@@ -76,11 +76,11 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 
 
 class LibraryHttp:
-    """The transport that is put under msal and Google's libraries. Safe for threads: each has its own session.
+    """The transport for msal and Google's libraries. Safe for threads: each has its own session.
 
     Args:
         provider: For errors.
-        context: What to trust.
+        context: Trusted authorities.
         timeout_seconds: For connecting, and for each wait for bytes.
     """
 
@@ -93,7 +93,7 @@ class LibraryHttp:
         self._lock = threading.Lock()
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        """GETs. Discovery documents are kept for an hour, since msal asks for one each time that it is set up."""
+        """Send a GET. Discovery documents are cached for an hour, since msal asks for one at each set-up."""
         if _DISCOVERY not in url:
             return self._send("GET", url, **options)
         with self._lock:
@@ -106,32 +106,32 @@ class LibraryHttp:
         return response
 
     def post(self, url: str, **options: Any) -> requests.Response:
-        """POSTs. Nothing is kept."""
+        """Send a POST. No answer is cached."""
         return self._send("POST", url, **options)
 
     def close(self) -> None:
-        """Sessions end with their threads."""
+        """Do nothing: sessions end with their threads."""
 
     def checked(self, response: requests.Response) -> requests.Response:
-        """Lets an answer through unless it is passing trouble.
+        """Return an answer unless it is a transient failure.
 
         Raises:
-            ProviderUnavailable, ProviderThrottled: It is.
+            ProviderUnavailable, ProviderThrottled: The answer is a transient failure.
         """
-        error = trouble(self._provider, response.status_code, response.headers)
+        error = transient_failure(self._provider, response.status_code, response.headers)
         if error is not None:
             raise error
         return response
 
     def session(self) -> requests.Session:
-        """This thread's session."""
+        """Return this thread's session."""
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self.prepared(requests.Session())
         return session
 
     def prepared(self, session: requests.Session) -> requests.Session:
-        """Gives a session our trust and our time limits, and no cookies."""
+        """Give a session our trusted authorities and time limits, and no settings of the environment."""
         session.mount("https://", _Adapter(self._context, self._timeout_seconds))
         session.trust_env = False
         return session
@@ -153,7 +153,7 @@ class LibraryHttp:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """TLS by our own context, and a time limit on what does not name one."""
+    """TLS by our own context, and a time limit for calls without one."""
 
     def __init__(self, context: ssl.SSLContext, timeout_seconds: float) -> None:
         self._context = context
@@ -170,18 +170,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 @dataclass(frozen=True)
 class Answer:
-    """What an API answered: a status below 500 that is not 429, and its JSON object; {} when the body is none."""
+    """The answer of an API: a status below 500 other than 429, and its JSON object; {} for any other body."""
 
     status: int
     document: dict[str, Any]
 
 
 class ProviderApi:
-    """The provider's own API, for asking who an account is.
+    """The provider's own API, for the identity of an account.
 
     Args:
         provider: For errors.
-        context: What to trust.
+        context: Trusted authorities.
         timeout_seconds: For a whole call.
     """
 
@@ -190,24 +190,24 @@ class ProviderApi:
         self._client = httpx.AsyncClient(verify=context, timeout=timeout_seconds, trust_env=False)
 
     async def get(self, url: str, token: Secret | None = None) -> Answer:
-        """GETs a JSON document.
+        """Get a JSON document.
 
         Raises:
-            ProviderUnavailable, ProviderThrottled: Passing trouble.
+            ProviderUnavailable, ProviderThrottled: A transient failure.
         """
         headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         return await self._send(self._client.build_request("GET", url, headers=headers))
 
     async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
-        """POSTs a form and reads a JSON document.
+        """Post a form, and read a JSON document.
 
         Raises:
-            ProviderUnavailable, ProviderThrottled: Passing trouble.
+            ProviderUnavailable, ProviderThrottled: A transient failure.
         """
         return await self._send(self._client.build_request("POST", url, data=dict(form)))
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def _send(self, request: httpx.Request) -> Answer:
@@ -215,7 +215,7 @@ class ProviderApi:
             response = await self._client.send(request)
         except httpx.HTTPError as exc:
             raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
-        error = trouble(self._provider, response.status_code, response.headers)
+        error = transient_failure(self._provider, response.status_code, response.headers)
         if error is not None:
             raise error
         return Answer(response.status_code, _document(response.content))

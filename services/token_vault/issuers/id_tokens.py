@@ -1,6 +1,6 @@
-"""Id tokens: signature by the provider's published keys, issuer, audience, times, nonce.
+"""Verify id tokens: signature by the provider's published keys, issuer, audience, times, nonce.
 
-Neither msal nor Google's library checks all of that, so it is done here for both.
+Neither msal nor Google's library checks all of these, so this module does it for both.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ _MAX_KEYS = 64
 
 
 class PublishedKeys:
-    """A provider's public keys, kept for an hour, and fetched anew for a key id that is not among them.
+    """A provider's public keys, cached for an hour, and fetched again for an unknown key id.
 
     Args:
-        api: How to fetch.
-        url: Gives the address of the key set each time, since discovery may name it.
+        api: Fetches the key set.
+        url: Returns the address of the key set at each fetch, since discovery may name it.
     """
 
     def __init__(self, api: ProviderApi, url: Callable[[], Awaitable[str]]) -> None:
@@ -37,7 +37,7 @@ class PublishedKeys:
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
-        """Finds a key. An unknown id fetches the set anew, at most twice a minute whatever is asked."""
+        """Find a key. An unknown id fetches the set again, at most twice a minute."""
         async with self._lock:
             age = time.monotonic() - self._fetched_at
             if age > _KEYS_SECONDS or (key_id not in self._keys and age > _AGAIN_SECONDS):
@@ -55,13 +55,13 @@ class PublishedKeys:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an id token must say.
+    """The required claims of an id token.
 
     Args:
         audience: Our client id.
-        is_issuer: Tells whether the claims name a good issuer.
-        nonce: What was sent along with the authorization request.
-        required: Claims that must be there beside the usual ones.
+        is_issuer: Tells whether the claims name a valid issuer.
+        nonce: The nonce of the authorization request.
+        required: Required claims beside the usual ones.
     """
 
     audience: str
@@ -71,14 +71,14 @@ class Expected:
 
 
 async def verified_claims(keys: PublishedKeys, id_token: str, expected: Expected, provider: str) -> Mapping[str, Any]:
-    """Verifies an id token.
+    """Verify an id token.
 
     Returns:
         Its claims.
 
     Raises:
-        IdentityUnproven: Anything about it is not right.
-        ProviderUnavailable: The provider's keys could not be had.
+        IdentityUnproven: The token fails a check.
+        ProviderUnavailable: The provider's keys could not be fetched.
     """
     unproven = IdentityUnproven(metadata={"provider": provider})
     try:
@@ -107,5 +107,5 @@ def _parsed(entries: list[Any]) -> list[tuple[str, jwt.PyJWK]]:
             try:
                 found.append((entry["kid"], jwt.PyJWK(entry, algorithm=entry.get("alg", "RS256"))))
             except jwt.PyJWTError:
-                continue  # a kind of key that we do not take anyway; its id stays unknown
+                continue  # a kind of key that we do not accept; its id stays unknown
     return found

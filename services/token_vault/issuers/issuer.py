@@ -1,4 +1,4 @@
-"""What TokenVault asks of a provider, and the values that come back."""
+"""The interface of a provider's issuer, and the values that it returns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Protocol
 from services.meshkit.secret import Secret
 
 ADMIN_CONSENT = "admin_consent_needed"
-"""The cause of a `GrantError` that an administrator has to mend."""
+"""The cause of a `GrantError` that an administrator must fix."""
 
 
 @dataclass(frozen=True)
 class TokenResponse:
-    """What a token endpoint gave.
+    """The response of a token endpoint.
 
     Args:
         access_token: The bearer token.
-        refresh_token: The refresh token to keep from now on, or None when the one at hand stays good.
-        scopes: What was granted, as the provider spells it, sorted. Empty when the provider did not say.
+        refresh_token: The refresh token to keep from now on, or None when the stored one stays valid.
+        scopes: Granted scopes, as the provider spells them, sorted. Empty when the provider named none.
         expires_at: When the access token ends.
         refresh_expires_at: When the refresh token ends, for grants that are limited in time.
     """
@@ -32,10 +32,10 @@ class TokenResponse:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a verified id token is about.
+    """The identity in a verified id token.
 
     Args:
-        external_account: What identifies the account for ever: `tid.oid` at Microsoft, `sub` at Google.
+        external_account: The permanent identifier of the account: `tid.oid` at Microsoft, `sub` at Google.
         external_tenant_id: The organisation: `tid` at Microsoft, `hd` at Google; empty for consumers there.
         user_id: The user: `oid` at Microsoft, `sub` at Google.
     """
@@ -47,7 +47,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Grant:
-    """What exchanging a code gave."""
+    """The result of exchanging a code."""
 
     tokens: TokenResponse
     identity: Identity
@@ -55,12 +55,12 @@ class Grant:
 
 @dataclass(frozen=True)
 class Account:
-    """What the provider's own API says about the account of a token.
+    """The account of a token, as the provider's own API describes it.
 
     Args:
         user_id: As in `Identity`.
         address: The current mail address in lower case.
-        display_name: The account's own name, may be empty.
+        display_name: The account's own name; may be empty.
     """
 
     user_id: str
@@ -70,11 +70,11 @@ class Account:
 
 @dataclass(frozen=True)
 class Begun:
-    """An authorization request that was prepared.
+    """A prepared authorization request.
 
     Args:
         url: The provider's page, with state and PKCE challenge.
-        kept: What the exchange needs: verifier, nonce, redirect URI. It stays on the server.
+        kept: Verifier, nonce and redirect URI, for the exchange. They stay on the server.
     """
 
     url: str = field(repr=False)
@@ -82,15 +82,15 @@ class Begun:
 
 
 TOKEN_REJECTED = "token_rejected"  # noqa: S105 - a machine word
-"""The cause of a `GrantError` that speaks of the access token alone; another one may be good."""
+"""The cause of a `GrantError` that concerns the access token alone; another token may be valid."""
 
 
 class GrantError(Exception):
-    """The provider no longer honours the grant. Only a person can mend that.
+    """The provider no longer honours the grant. Only a person can fix that.
 
     Args:
-        cause: A machine word: "grant_revoked", "grant_expired", "mfa_needed", ...
-        provider_code: The provider's own words, for diagnosis: "invalid_grant 50173".
+        cause: A machine-readable cause: "grant_revoked", "grant_expired", "mfa_needed", ...
+        provider_code: The provider's own code, for diagnosis: "invalid_grant 50173".
     """
 
     def __init__(self, cause: str, provider_code: str) -> None:
@@ -100,9 +100,9 @@ class GrantError(Exception):
 
 
 class Issuer(Protocol):
-    """A provider. Every call takes bounded time and raises `MeshError` or, where it is said, `GrantError`.
+    """A provider. Every call takes bounded time and raises `MeshError` or, where documented, `GrantError`.
 
-    Passing trouble is `ProviderUnavailable` or `ProviderThrottled`, trouble with our own client
+    A transient failure is `ProviderUnavailable` or `ProviderThrottled`; a failure of our own client is
     `InstallationMisconfigured`.
     """
 
@@ -115,36 +115,36 @@ class Issuer(Protocol):
         """The scopes that every tenant must have granted."""
 
     def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
-        """Names the scopes that were not granted, whatever way the provider spells them; `needed_scopes` by default."""
+        """Return the needed scopes that were not granted, in any spelling; `needed_scopes` by default."""
 
     async def begin(self, state: Secret, login_hint: str) -> Begun:
-        """Prepares the request that sends a browser to the provider."""
+        """Prepare the request that sends a browser to the provider."""
 
     async def exchange(self, kept: Secret, state: Secret, code: Secret) -> Grant:
-        """Exchanges a code and verifies the id token that comes with the tokens.
+        """Exchange a code, and verify the id token that comes with the tokens.
 
         Raises:
-            GrantError: The code is no good.
-            RefreshTokenMissing: No refresh token came back.
-            IdentityUnproven: There is no id token, or it does not verify.
+            GrantError: The code is not valid.
+            RefreshTokenMissing: The response holds no refresh token.
+            IdentityUnproven: The id token is missing, or fails a check.
         """
 
     async def refresh(self, refresh_token: Secret) -> TokenResponse:
-        """Gets a new access token.
+        """Get a new access token.
 
         Raises:
-            GrantError: A person has to connect again.
+            GrantError: A person must connect the account again.
         """
 
     async def who_is(self, access_token: Secret) -> Account:
-        """Asks the provider's API whose token this is.
+        """Ask the provider's API for the account of a token.
 
         Raises:
             GrantError: The provider refuses the token.
         """
 
     async def check_mailbox(self, access_token: Secret) -> None:
-        """Asks whether the mailbox can be reached with this token.
+        """Check that the token reaches the mailbox.
 
         Raises:
             MailboxUnavailable: The account has no mailbox that the API reaches.
@@ -152,11 +152,11 @@ class Issuer(Protocol):
         """
 
     async def revoke(self, refresh_token: Secret) -> bool:
-        """Revokes the grant.
+        """Revoke the grant.
 
         Returns:
-            False where the provider has no way to do it. True when it is revoked, or was before.
+            False where the provider has no way to do it. True when the grant is revoked, or was before.
         """
 
     async def close(self) -> None:
-        """Ends connections and threads."""
+        """Close connections and threads."""

@@ -63,15 +63,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class MicrosoftSettings:
-    """The app registration and where its cloud is.
+    """The app registration, and the addresses of its cloud.
 
     Args:
         authority: `https://<login host>/<organizations or a directory id>`.
         graph_url: Graph with its version.
         client_id: Application id.
         client_secret: Its secret.
-        scopes: What to ask for, `openid`, `profile` and `offline_access` included.
-        redirect_uri: Where the browser comes back to.
+        scopes: Requested scopes, with `openid`, `profile` and `offline_access`.
+        redirect_uri: The address to which the browser returns.
     """
 
     authority: str
@@ -85,13 +85,13 @@ class MicrosoftSettings:
 class MicrosoftIssuer:
     """Microsoft 365.
 
-    A fresh msal application is made for each call: the one kept would answer a repeated request from its memory of a
-    failure for a minute, and it keeps tokens, which only the store may do.
+    Each call makes a new msal application: a shared one would answer a repeated request from its cache of failures for
+    a minute, and it keeps tokens, which only the store may do.
 
     Args:
         settings: The app registration.
         pool: Threads for msal.
-        http: What msal sends by.
+        http: Transport of msal.
         api: For Graph and the public keys.
     """
 
@@ -107,17 +107,17 @@ class MicrosoftIssuer:
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
-        """What every tenant must have granted. The protocol's own scopes are not listed in answers."""
+        """The scopes that every tenant must have granted. Answers do not list the protocol's own scopes."""
         return tuple(scope for scope in self._settings.scopes if scope not in _NOT_LISTED)
 
     def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
-        """Names what was not granted. Graph's scopes are spelled with and without its address."""
+        """Return the scopes that were not granted. Graph's scopes are spelled with and without its address."""
         have = {_plain(scope) for scope in granted}
         wanted = self.needed_scopes if needed is None else tuple(needed)
         return tuple(scope for scope in wanted if scope not in _NOT_LISTED and _plain(scope) not in have)
 
     async def begin(self, state: Secret, login_hint: str) -> Begun:
-        """Prepares the request: state, PKCE and nonce by msal."""
+        """Prepare the request: state, PKCE and nonce by msal."""
         flow = await self._with_app(
             lambda app: app.initiate_auth_code_flow(
                 self._asked_scopes(),
@@ -131,7 +131,7 @@ class MicrosoftIssuer:
         return Begun(url, Secret(json.dumps(flow)))
 
     async def exchange(self, kept: Secret, state: Secret, code: Secret) -> Grant:
-        """Exchanges a code and verifies the id token."""
+        """Exchange a code, and verify the id token."""
         flow: dict[str, Any] = json.loads(kept.reveal())
         nonce = hashlib.sha256(flow["nonce"].encode("ascii")).hexdigest()
         answer = {"code": code.reveal(), "state": state.reveal()}
@@ -142,14 +142,14 @@ class MicrosoftIssuer:
         return Grant(tokens, await self._identity(result, nonce))
 
     async def refresh(self, refresh_token: Secret) -> TokenResponse:
-        """Gets a new access token, and a new refresh token with it."""
+        """Get a new access token, and a new refresh token with it."""
         scopes = self._asked_scopes()
         return self._tokens(
             await self._with_app(lambda app: app.acquire_token_by_refresh_token(refresh_token.reveal(), scopes))
         )
 
     async def who_is(self, access_token: Secret) -> Account:
-        """Asks Graph: `mail`, else `userPrincipalName`."""
+        """Ask Graph: `mail`, else `userPrincipalName`."""
         url = f"{self._settings.graph_url}/me?$select=id,displayName,mail,userPrincipalName"
         answer = await self._api.get(url, access_token)
         _raise_for(answer.status, answer.document)
@@ -160,24 +160,24 @@ class MicrosoftIssuer:
         return Account(me["id"], address, str(me.get("displayName") or ""))
 
     async def check_mailbox(self, access_token: Secret) -> None:
-        """Reads the inbox's folder."""
+        """Read the inbox's folder."""
         answer = await self._api.get(f"{self._settings.graph_url}/me/mailFolders/inbox?$select=id", access_token)
         if answer.status == _NOT_FOUND:
             raise MailboxUnavailable(metadata={"detail": _graph_code(answer.document)[:100]})
         _raise_for(answer.status, answer.document)
 
     async def revoke(self, refresh_token: Secret) -> bool:
-        """An app cannot revoke its own delegated grant here: the user or an administrator removes it."""
+        """Return False: an app cannot revoke its own delegated grant here; the user or an administrator removes it."""
         del refresh_token
         return False
 
     async def close(self) -> None:
-        """Ends connections and threads."""
+        """Close connections and threads."""
         self._pool.close()
         await self._api.close()
 
     def _asked_scopes(self) -> list[str]:
-        # msal adds these by itself and refuses to be given them.
+        # msal adds these by itself, and refuses them as an argument.
         return [scope for scope in self._settings.scopes if scope not in _RESERVED]
 
     async def _with_app(self, use: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
@@ -231,12 +231,12 @@ class MicrosoftIssuer:
 
 
 def _guarded(use: Callable[[], Result]) -> Result:
-    """Turns what msal raises into our failures. Its messages may quote the answer, so none is passed on."""
+    """Translate msal's exceptions. Its messages may quote the answer, so none is passed on."""
     try:
         return use()
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise ProviderUnavailable("The provider's answer could not be read.", metadata={"provider": PROVIDER}) from exc
-    except RuntimeError as exc:  # the nonce is not ours
+        raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER}) from exc
+    except RuntimeError as exc:  # the nonce is not the one that we sent
         raise IdentityUnproven(metadata={"provider": PROVIDER}) from exc
 
 

@@ -1,9 +1,9 @@
-"""The key-encryption keys of this process: read once at start, from the environment or from a file, never stored.
+"""The key-encryption keys of this process: read from the environment or from a file, never stored.
 
     MAILMESH_VAULT_KEYS=2026-11:3q2-7w...,2026-05:AAAB...
 
-Each entry is `id:key`, the key being 32 random bytes in base64. In a file they stand one a line. The first one is the
-one to rotate to; the others are for opening what was wrapped before.
+Each entry is `id:key`, with 32 random bytes in base64 as the key. A file has one entry a line. A rotation goes to the
+first key; the others open data keys that were wrapped before.
 """
 
 import base64
@@ -24,7 +24,7 @@ class KeyRing:
     """Key-encryption keys by id.
 
     Args:
-        keys: In the order of the settings: the first is the one to rotate to. Not empty.
+        keys: In the order of the settings; a rotation goes to the first. Not empty.
     """
 
     def __init__(self, keys: dict[str, bytes]) -> None:
@@ -34,19 +34,19 @@ class KeyRing:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of the keys that are loaded, in the order of the settings."""
+        """The ids of the loaded keys, in the order of the settings."""
         return tuple(self._keys)
 
     @property
     def first_id(self) -> str:
-        """The id of the key to rotate to."""
+        """The id of the key that a rotation goes to."""
         return self.ids[0]
 
     def key(self, key_id: str) -> bytes:
-        """The key itself.
+        """Return the key itself.
 
         Raises:
-            KeyUnavailable: It is not loaded.
+            KeyUnavailable: The key is not loaded.
         """
         try:
             return self._keys[key_id]
@@ -54,7 +54,7 @@ class KeyRing:
             raise KeyUnavailable(metadata={"key_id": key_id}) from exc
 
     def adopt(self, other: "KeyRing") -> bool:
-        """Takes over the keys of another ring, as when the file of keys was changed while serving.
+        """Adopt the keys of another ring, after a change of the file of keys.
 
         Returns:
             False when they are the same.
@@ -72,14 +72,14 @@ class KeyRing:
 
 
 def read_keys(keys: Secret | None, keys_file: Path | None) -> KeyRing:
-    """Reads the keys.
+    """Read the keys.
 
     Args:
-        keys: What the environment holds.
-        keys_file: A file with one entry a line; empty lines and lines that begin with # are passed over.
+        keys: The entries from the environment.
+        keys_file: A file with one entry a line. Empty lines and lines that begin with # are ignored.
 
     Raises:
-        SettingsError: There is no key, or one cannot be read. No key is repeated in the message.
+        SettingsError: A key is missing or unreadable. The message repeats no key.
     """
     entries = keys.reveal().split(",") if keys else []
     if keys_file is not None:

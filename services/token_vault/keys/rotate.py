@@ -1,8 +1,8 @@
 """Rotate key-encryption keys: wrap every data key by one key, while every process goes on serving.
 
 One row names the key that wraps new data keys. A writer locks that row against change before it wraps, and a rotation
-changes the row. So once a rotation has begun, no process writes with the old key any more, and the set of data keys to
-re-wrap only shrinks.
+changes the row. So once a rotation has begun, no process writes with the old key, and the set of data keys to re-wrap
+only shrinks.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""Sealing: AES-256-GCM around fields, with a data key per tenant that is itself wrapped by a key-encryption key.
+"""Seal fields by AES-256-GCM with a data key per tenant, which a key-encryption key wraps in turn.
 
-What a ciphertext belongs to is part of what it was sealed with, so that a row cannot be moved to another tenant, a
-field to another column, or a wrapped key to another key-encryption key without its seal breaking.
+The owner of a ciphertext is part of its associated data. So a row that moves to another tenant, a field that moves to
+another column, or a wrapped key that moves to another key-encryption key breaks its seal.
 
     field:     seal(data key, text, ("field", tenant, field name, data key id))
     data key:  seal(key-encryption key, data key, ("data-key", tenant, key-encryption key id))
@@ -34,19 +34,19 @@ class DataKey:
         self._cipher = AESGCM(key)
 
     def seal(self, name: str, value: Secret) -> bytes:
-        """Seals a field.
+        """Seal a field.
 
         Args:
-            name: The name of the field; opening under another one fails.
-            value: What to seal.
+            name: The name of the field; opening under another name fails.
+            value: The plain text.
         """
         return _seal(self._cipher, value.reveal().encode(), self._bound(name))
 
     def open(self, name: str, sealed: bytes) -> Secret:
-        """Opens a field.
+        """Open a field.
 
         Raises:
-            SealBroken: It was altered, or sealed for another tenant, field or data key.
+            SealBroken: The field was altered, or sealed for another tenant, field or data key.
         """
         try:
             return Secret(_open(self._cipher, sealed, self._bound(name)).decode())
@@ -58,7 +58,7 @@ class DataKey:
 
 
 def new_data_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> tuple[DataKey, WrappedKey]:
-    """Makes a tenant's data key.
+    """Make a tenant's data key.
 
     Raises:
         KeyUnavailable: The key-encryption key is not loaded.
@@ -72,7 +72,7 @@ def new_data_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> t
 
 
 def unwrap(ring: KeyRing, wrapped: WrappedKey) -> DataKey:
-    """Opens a tenant's data key.
+    """Open a tenant's data key.
 
     Raises:
         KeyUnavailable: The key-encryption key is not loaded.
@@ -82,7 +82,7 @@ def unwrap(ring: KeyRing, wrapped: WrappedKey) -> DataKey:
 
 
 def rewrap(ring: KeyRing, wrapped: WrappedKey, key_encryption_key_id: str) -> WrappedKey:
-    """Wraps the same data key by another key-encryption key. What is sealed with the data key stays as it is.
+    """Wrap the same data key by another key-encryption key. The fields that the data key sealed stay unchanged.
 
     Raises:
         KeyUnavailable: One of the two key-encryption keys is not loaded.
@@ -98,15 +98,15 @@ def rewrap(ring: KeyRing, wrapped: WrappedKey, key_encryption_key_id: str) -> Wr
 
 
 def seal_with(key: bytes, value: bytes, bound: bytes) -> bytes:
-    """Seals with a key that is at hand: check values, and what a browser holds the key of."""
+    """Seal with a given key: check values, and the secrets of a flow, whose key a browser holds."""
     return _seal(AESGCM(key), value, bound)
 
 
 def open_with(key: bytes, sealed: bytes, bound: bytes) -> bytes:
-    """Opens what `seal_with` sealed.
+    """Open a value that `seal_with` sealed.
 
     Raises:
-        SealBroken: It was altered, or another key or binding is given.
+        SealBroken: The value was altered, or the key or the binding differs.
     """
     try:
         return _open(AESGCM(key), sealed, bound)
@@ -115,7 +115,7 @@ def open_with(key: bytes, sealed: bytes, bound: bytes) -> bytes:
 
 
 def bound_to(*parts: str) -> bytes:
-    """Writes associated data so that no two lists of parts look alike."""
+    """Encode associated data so that no two lists of parts look alike."""
     encoded = (part.encode() for part in ("mailmesh.vault", *parts))
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 

@@ -1,1 +1,1 @@
-"""Protobuf in, protobuf out: each method calls one use case."""
+"""gRPC services: protobuf in, protobuf out. Each method calls one use case."""

@@ -21,7 +21,7 @@ _Context = grpc.aio.ServicerContext
 
 
 class ApiKeyServicer(ApiKeyServiceServicer):
-    """Answers admins about keys."""
+    """Serves admins: create, list and revoke keys."""
 
     def __init__(self, api_keys: ApiKeys) -> None:
         self._api_keys = api_keys

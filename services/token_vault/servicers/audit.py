@@ -1,4 +1,4 @@
-"""AuditService: who did what with credentials."""
+"""AuditService: the audit log of credentials."""
 
 import re
 from datetime import UTC
@@ -22,7 +22,7 @@ _ACTION = re.compile(r"[a-z0-9_.]{0,100}")
 
 
 class AuditServicer(AuditServiceServicer):
-    """Answers admins about the audit log."""
+    """Serves admins: list the audit log."""
 
     def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
@@ -50,7 +50,7 @@ class AuditServicer(AuditServiceServicer):
 
 def _filter(request: pb.ListAuditEntriesRequest) -> EntryFilter:
     if not _ACTION.fullmatch(request.action):
-        raise FieldInvalid.of("action", "is not the name of an action, such as token.issue")
+        raise FieldInvalid.of("action", "must be the name of an action, such as token.issue")
     return EntryFilter(
         tenant_id=check_id("tenant_id", request.tenant_id) if request.tenant_id else "",
         action=request.action,

@@ -23,11 +23,11 @@ _COOKIE_SECONDS = 600
 
 
 class AuthorizationServicer(AuthorizationServiceServicer):
-    """Answers browsers. Failures are pages, not statuses.
+    """Serves browsers. Failures are pages, not statuses.
 
     Args:
-        connector: Connects.
-        public_url: Where browsers reach us.
+        connector: Runs the flow.
+        public_url: The address at which browsers reach us.
     """
 
     def __init__(self, connector: Connector, public_url: str) -> None:
@@ -70,7 +70,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         return pb.ShowAuthorizationResultResponse(page=await _page(context, result_pages.of_flow(flow), "200"))
 
     def _cookie(self, name: str, opened: Opened | None) -> str:
-        """The cookie of a flow; without one, the cookie that ends it. Lax: the way back is a link from elsewhere."""
+        """Write the cookie of a flow; None ends it. Lax, since the browser returns by a link from another site."""
         value, seconds = (opened.cookie.reveal(), _COOKIE_SECONDS) if opened else ("", 0)
         secure = "; Secure" if self._public_url.startswith("https:") else ""
         return f"{name}={value}; Path={_COOKIE_PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"

@@ -1,7 +1,7 @@
-"""Envoy's question about a request at the edge (`envoy.service.auth.v3.Authorization`). Only the edge may ask.
+"""External authorization of the edge's requests (`envoy.service.auth.v3.Authorization`). Only the edge calls it.
 
-What is refused is answered in the shape of the door that it came by: a `google.rpc.Status` as JSON for REST, and as
-`grpc-status-details-bin` for gRPC.
+A refusal has the form of the request: a `google.rpc.Status` as JSON for REST, and as `grpc-status-details-bin` for
+gRPC.
 """
 
 import base64
@@ -34,10 +34,10 @@ _UNAVAILABLE = 503
 
 
 class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
-    """Answers the edge.
+    """Serves the edge.
 
     Args:
-        authorizer: Decides.
+        authorizer: Authorizes requests.
     """
 
     def __init__(self, authorizer: Authorizer) -> None:

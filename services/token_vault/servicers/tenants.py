@@ -1,4 +1,4 @@
-"""TenantService: connecting accounts and managing tenants, in the scope of a key."""
+"""TenantService: connect accounts and manage tenants, in the scope of a key."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _HINT_CHARACTERS = 320
 
 
 class TenantServicer(TenantServiceServicer):
-    """Answers keys about tenants."""
+    """Serves API keys: connect, list, change, test and disconnect tenants."""
 
     def __init__(
         self,
@@ -162,5 +162,5 @@ def _is_renamed(request: pb.UpdateTenantRequest) -> bool:
 
 def _status(number: int) -> str:
     if number not in tenant_pb2.TenantStatus.values():
-        raise FieldInvalid.of("statuses", "are statuses of tenants")
+        raise FieldInvalid.of("statuses", "must be statuses of tenants")
     return status_name(number)

@@ -1,4 +1,4 @@
-"""TokenVaultService: what the other services of the mesh ask for."""
+"""TokenVaultService: tokens, tenants' changes and faults, for the other services of the mesh."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,7 +36,7 @@ _REASONS = {
 
 
 class TokenVaultServicer(TokenVaultServiceServicer):
-    """Answers the mesh."""
+    """Serves the mesh."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
 
     @override
     async def IssueToken(self, request: pb.IssueTokenRequest, context: "_Context[Any, Any]") -> pb.IssueTokenResponse:
-        loan = await self._lender.issue(_wanted(request))
+        loan = await self._lender.issue(_token_request(request))
         response = pb.IssueTokenResponse(
             access_token=loan.access_token.reveal(),
             scopes=loan.scopes,
@@ -74,7 +74,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         if not 0 <= request.wait_seconds <= _MAX_WAIT_SECONDS:
             raise FieldInvalid.of("wait_seconds", f"must be 0 to {_MAX_WAIT_SECONDS}")
         left = remaining()
-        # An empty answer is given while there is still time to send it.
+        # An empty answer must leave while there is still time to send it.
         wait = request.wait_seconds if left is None else min(request.wait_seconds, max(0.0, left - 0.5))
         return await self._changes.read(request.cursor, page_size(request.page_size), wait)
 
@@ -127,7 +127,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         )
 
 
-def _wanted(request: pb.IssueTokenRequest) -> TokenRequest:
+def _token_request(request: pb.IssueTokenRequest) -> TokenRequest:
     seconds = request.minimum_seconds if request.HasField("minimum_seconds") else DEFAULT_SECONDS
     faults = {}
     if seconds < 0:

@@ -93,7 +93,7 @@ async def list_api_keys(
     """List keys by `created_at`, oldest first.
 
     Args:
-        connection: Where to read.
+        connection: A connection to the database.
         scope: Only keys that are limited to tenants among these; None means all keys.
         after: `created_at` in ISO form and id of the last key on the page before.
         limit: The most to return.

@@ -81,7 +81,7 @@ async def list_entries(
     """List entries, newest first.
 
     Args:
-        connection: Where to read.
+        connection: A connection to the database.
         wanted: The filter.
         scope: The tenants that the caller may see. Only callers without limits see entries without a tenant.
         before: `occurred_at` in ISO form and id of the last entry on the page before.

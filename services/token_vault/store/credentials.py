@@ -102,7 +102,7 @@ async def append_unchanged(connection: Connection, loans: Sequence[tuple[Entry, 
     """Append the audit entries of loans whose rows are unchanged since the decision, by one statement.
 
     Args:
-        connection: Where to write.
+        connection: A connection to the database.
         loans: Entries, each with the stamp of the credential.
 
     Returns:

@@ -27,7 +27,7 @@ WHERE provider = $1 AND status = 'active'
 
 
 async def disconnecting(connection: Connection, now: datetime, begun_before: datetime, limit: int) -> list[str]:
-    """Find tenants for the next step of disconnecting: released or begun long enough ago, and claimed by no process."""
+    """Find tenants for the next step of disconnecting: released or started long enough ago, and unclaimed."""
     return [row["tenant_id"] for row in await connection.fetch(_DISCONNECTING, now, begun_before, limit)]
 
 

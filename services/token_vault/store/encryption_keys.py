@@ -54,7 +54,7 @@ async def writing_key_id(connection: Connection, *, lock: bool = False) -> str:
     """Return the id of the key that wraps new data keys; empty before the first start.
 
     Args:
-        connection: Where to read.
+        connection: A connection to the database.
         lock: Keeps the key from changing until the transaction ends. Needed by a caller that is about to wrap with it.
     """
     return await connection.fetchval(_LOCK_WRITING_KEY if lock else _WRITING_KEY) or ""

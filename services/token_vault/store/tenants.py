@@ -131,7 +131,7 @@ async def get_tenant(connection: Connection, tenant_id: str, scope: Scope, *, lo
     """Read one tenant.
 
     Args:
-        connection: Where to read.
+        connection: A connection to the database.
         tenant_id: The tenant.
         scope: The tenants that the caller may see.
         lock: Keeps others from changing the tenant until the transaction ends.
@@ -159,7 +159,7 @@ async def list_tenants(
     """List tenants by `created_at`, then id.
 
     Args:
-        connection: Where to read.
+        connection: A connection to the database.
         wanted: The filter.
         scope: The tenants that the caller may see.
         after: `created_at` in ISO form and id of the last tenant on the page before.

@@ -119,7 +119,7 @@ async def end_claim(
     """Give a claim back without new tokens.
 
     Args:
-        connection: Where to write.
+        connection: A connection to the database.
         tenant_id: The tenant.
         version: As it was claimed.
         owner: The process that claimed it.

@@ -1,4 +1,4 @@
-"""What happens when a credential does not open: it is said where people look, and nothing else stops."""
+"""Report a credential that does not open: in metrics, log and the tenant's status. Other tenants are not affected."""
 
 import structlog
 
@@ -11,17 +11,17 @@ from services.token_vault.tokens.eligibility import SEAL_BROKEN
 logger = structlog.get_logger(__name__)
 
 _DETAIL = (
-    "The stored credential does not open: it was altered or its key is gone. Connect the account again;"
-    " if several tenants say so, look at the database."
+    "The stored credential does not open: it was altered, or its key is gone. Connect the account again."
+    " If several tenants have this error, check the database."
 )
 
 
 async def report_broken_seal(pool: db.Pool, clock: Clock, tenant_id: str) -> None:
-    """Puts a tenant that is active into error. The log names the tenant and nothing else. Safe to call again."""
+    """Set an active tenant to the status error. The log names the tenant and nothing else. Safe to call again."""
     SEALS_BROKEN.inc()
     logger.error("seal is broken", tenant_id=tenant_id)
     async with db.transaction(pool) as connection:
         tenant = await get_tenant(connection, tenant_id, None, lock=True)
         if tenant.status == ACTIVE:
-            told = {"status_reason": SEAL_BROKEN, "status_detail": _DETAIL}
-            await change_tenant(connection, tenant, clock.now(), {"status": ERROR, **told})
+            values = {"status_reason": SEAL_BROKEN, "status_detail": _DETAIL}
+            await change_tenant(connection, tenant, clock.now(), {"status": ERROR, **values})

@@ -17,13 +17,13 @@ _GATHER_SECONDS = 0.003
 
 
 class CredentialReader:
-    """Reads credentials as they are now, for all who ask at the same time by one statement.
+    """Reads current credentials, for all concurrent callers by one statement.
 
-    It remembers what it read, sealed as it is, so that a loan can be decided by it and then be checked and written down
-    by one statement.
+    It remembers the credentials that it read, still sealed. So a loan is decided in memory, and then verified and
+    recorded by one statement.
 
     Args:
-        pool: Connections of the hot path.
+        pool: Connections for lending.
     """
 
     def __init__(self, pool: db.Pool) -> None:
@@ -37,22 +37,22 @@ class CredentialReader:
         self._remembered: OrderedDict[str, Credential] = OrderedDict()
 
     def remembered(self, tenant_id: str) -> Credential | None:
-        """What was read last about a tenant. It may have changed since."""
+        """Return the credential that was read last for a tenant. It may have changed since."""
         return self._remembered.get(tenant_id)
 
     async def append_unchanged(self, entry: Entry, stamp: str) -> bool:
-        """Appends an entry to the audit log if the tenant's rows are still those of a credential.
+        """Append an entry to the audit log if the tenant's rows are still those of a credential.
 
         Returns:
-            True when it is committed; False when they have changed.
+            True when the entry is committed; False when the rows have changed.
         """
         return await self._appending.do((entry, stamp))
 
     async def read(self, tenant_id: str) -> Credential:
-        """Reads one.
+        """Read a credential.
 
         Raises:
-            TenantNotFound: There is no such tenant.
+            TenantNotFound: The tenant does not exist.
             StoreUnavailable: The database did not answer.
         """
         credential = await self._grouped.do(tenant_id)

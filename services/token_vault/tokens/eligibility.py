@@ -1,4 +1,4 @@
-"""Which tenants are lent tokens, and what the others are told."""
+"""The eligibility of tenants for tokens, by their status, and the failures of the others."""
 
 from services.meshkit.errors import MeshError
 from services.token_vault.errors import (
@@ -22,11 +22,11 @@ SEAL_BROKEN = "seal_broken"
 
 
 def require_eligible(tenant: TenantRow, allowed: frozenset[str] = frozenset({ACTIVE})) -> None:
-    """Lets a tenant through whose status is one of those.
+    """Check that a tenant has one of the allowed statuses.
 
     Args:
-        tenant: As it is now.
-        allowed: Statuses as they are stored.
+        tenant: In its current state.
+        allowed: Stored statuses.
 
     Raises:
         TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError, SealBroken: By its status.
@@ -36,7 +36,7 @@ def require_eligible(tenant: TenantRow, allowed: frozenset[str] = frozenset({ACT
 
 
 def refusal(tenant: TenantRow) -> MeshError:
-    """Makes the failure that a tenant's status stands for."""
+    """Make the failure that a tenant's status stands for."""
     subject, metadata = tenant.tenant_id, {"tenant_id": tenant.tenant_id}
     match tenant.status:
         case "needs_reauthorization":
@@ -52,4 +52,4 @@ def refusal(tenant: TenantRow) -> MeshError:
 
 
 STATUSES = frozenset({ACTIVE, NEEDS_REAUTHORIZATION, ERROR, DISABLED, DISCONNECTING, DISCONNECTED})
-"""All statuses as they are stored."""
+"""All stored statuses."""

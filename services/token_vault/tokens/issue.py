@@ -1,4 +1,4 @@
-"""Lending a token to a service that is allowed to have one."""
+"""Issue tokens: lend one to a service that may have it, and record every loan in the audit log."""
 
 import hashlib
 import hmac
@@ -31,19 +31,19 @@ from services.token_vault.tokens.token_cipher import TokenCipher
 DEFAULT_SECONDS = 300
 MAXIMUM_SECONDS = 1800
 RELEASER = "ingest"
-"""Who deletes subscriptions, and needs tokens for it while a tenant is being disconnected."""
+"""The service that deletes subscriptions. It needs tokens while a tenant is being disconnected."""
 
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What a service asks for.
+    """A service's request for a token.
 
     Args:
-        tenant_id: Whose token.
-        caller: The mesh identity that asks.
+        tenant_id: The tenant.
+        caller: Mesh identity of the service.
         minimum_seconds: How long the token must still last.
-        scopes: What it must be good for.
-        rejected_digest: Hexadecimal SHA-256 of a token that the provider refused; that one is not given again.
+        scopes: Scopes that the token must have.
+        rejected_digest: Hexadecimal SHA-256 of a token that the provider refused; that token is not lent again.
     """
 
     tenant_id: str
@@ -55,7 +55,7 @@ class TokenRequest:
 
 @dataclass(frozen=True)
 class Loan:
-    """A token that is lent."""
+    """A lent token."""
 
     access_token: Secret
     expires_at: datetime
@@ -64,14 +64,14 @@ class Loan:
 
 
 class Lender:
-    """Lends tokens and writes down each time, before the token leaves.
+    """Lends tokens, and records each loan before the token leaves.
 
     Args:
-        pool: For writing down that a credential is broken.
+        pool: For recording a broken credential.
         reader: Remembers credentials.
         refresher: Gets fresh tokens.
-        cipher: Opens them.
-        audit_log: Where each loan and refusal is written.
+        cipher: Opens tokens.
+        audit_log: Records each loan and refusal.
         issuers: By provider.
         clock: The time.
     """
@@ -94,97 +94,97 @@ class Lender:
         self._issuers = issuers
         self._clock = clock
 
-    async def issue(self, wanted: TokenRequest) -> Loan:
-        """Lends a token.
+    async def issue(self, request: TokenRequest) -> Loan:
+        """Lend a token.
 
         Raises:
             MeshError: As the contract lists them for `IssueToken`. Safe to call again.
         """
-        if wanted.minimum_seconds > MAXIMUM_SECONDS:
+        if request.minimum_seconds > MAXIMUM_SECONDS:
             raise MinimumSecondsTooLarge(
-                metadata={"minimum_seconds": str(wanted.minimum_seconds), "maximum": str(MAXIMUM_SECONDS)}
+                metadata={"minimum_seconds": str(request.minimum_seconds), "maximum": str(MAXIMUM_SECONDS)}
             )
         try:
-            loan = await self._known_loan(wanted)
+            loan = await self._known_loan(request)
             if loan is not None:
                 return loan
-            loan = await self._loan(wanted)
+            loan = await self._loan(request)
         except MeshError as exc:
-            await self._note(wanted, exc.reason)
+            await self._note(request, exc.reason)
             raise
-        await self._note(wanted, audit.OK)
+        await self._note(request, audit.OK)
         return loan
 
     async def borrow(
         self, tenant_id: str, statuses: frozenset[str], minimum_seconds: int, rejected: Secret | None = None
     ) -> Loan:
-        """Lends a token, other than the rejected one, to TokenVault itself, for a tenant of one of these statuses."""
+        """Lend a token, other than the rejected one, to TokenVault itself, for a tenant with one of these statuses."""
         digest = hashlib.sha256(rejected.reveal().encode()).hexdigest() if rejected else ""
-        wanted = TokenRequest(tenant_id, "token-vault", minimum_seconds, rejected_digest=digest)
-        return await self._loan(wanted, statuses)
+        request = TokenRequest(tenant_id, "token-vault", minimum_seconds, rejected_digest=digest)
+        return await self._loan(request, statuses)
 
-    async def _known_loan(self, wanted: TokenRequest) -> Loan | None:
-        """Decides by what is remembered; one statement makes sure that it still holds and writes the loan down."""
-        credential, allowed = self._reader.remembered(wanted.tenant_id), _allowed(wanted.caller)
-        if credential is None or credential.tenant.status not in allowed or not self._suffices(credential, wanted):
+    async def _known_loan(self, request: TokenRequest) -> Loan | None:
+        """Decide by the remembered credential; one statement verifies that it is unchanged and records the loan."""
+        credential, allowed = self._reader.remembered(request.tenant_id), _allowed(request.caller)
+        if credential is None or credential.tenant.status not in allowed or not self._suffices(credential, request):
             return None
-        self._check(credential, wanted, allowed)
+        self._check(credential, request, allowed)
         loan = self._opened(credential)
-        is_so = await self._reader.append_unchanged(self._entry(wanted, audit.OK), credential.stamp)
-        if is_so:
-            TOKENS_ISSUED.labels(wanted.caller, audit.OK).inc()
-        return loan if is_so else None
+        is_unchanged = await self._reader.append_unchanged(self._entry(request, audit.OK), credential.stamp)
+        if is_unchanged:
+            TOKENS_ISSUED.labels(request.caller, audit.OK).inc()
+        return loan if is_unchanged else None
 
-    async def _loan(self, wanted: TokenRequest, statuses: frozenset[str] | None = None) -> Loan:
-        allowed = statuses or _allowed(wanted.caller)
+    async def _loan(self, request: TokenRequest, statuses: frozenset[str] | None = None) -> Loan:
+        allowed = statuses or _allowed(request.caller)
         try:
             credential = await self._refresher.fresh(
-                wanted.tenant_id,
-                lambda found: self._check(found, wanted, allowed),
-                lambda found: self._suffices(found, wanted),
+                request.tenant_id,
+                lambda found: self._check(found, request, allowed),
+                lambda found: self._suffices(found, request),
             )
             return self._opened(credential)
         except SealBroken:
-            await report_broken_seal(self._pool, self._clock, wanted.tenant_id)
+            await report_broken_seal(self._pool, self._clock, request.tenant_id)
             raise
 
     def _opened(self, credential: Credential) -> Loan:
         token, tenant = self._cipher.access_token(credential), credential.tenant
-        assert tenant.expires_at is not None  # noqa: S101 - it has tokens, or the custody had raised
+        assert tenant.expires_at is not None  # noqa: S101 - without tokens, the cipher raises
         return Loan(token, tenant.expires_at, tenant, tenant.scopes or ())
 
-    def _check(self, credential: Credential, wanted: TokenRequest, allowed: frozenset[str]) -> None:
+    def _check(self, credential: Credential, request: TokenRequest, allowed: frozenset[str]) -> None:
         require_eligible(credential.tenant, allowed)
-        if not wanted.scopes:
+        if not request.scopes:
             return
         issuer = self._issuers.get(credential.tenant.provider)
         if issuer is None:
             raise ProviderUnknown(metadata={"provider": credential.tenant.provider})
-        missing = issuer.missing_scopes(credential.tenant.scopes or (), wanted.scopes)
+        missing = issuer.missing_scopes(credential.tenant.scopes or (), request.scopes)
         if missing:
-            raise ScopeNotGranted(subject=wanted.tenant_id, metadata={"scopes": " ".join(missing)})
+            raise ScopeNotGranted(subject=request.tenant_id, metadata={"scopes": " ".join(missing)})
 
-    def _suffices(self, credential: Credential, wanted: TokenRequest) -> bool:
+    def _suffices(self, credential: Credential, request: TokenRequest) -> bool:
         expires_at, now = credential.tenant.expires_at, self._clock.now()
         if expires_at is None or expires_at <= now:
             return False
-        # The newest token is as good as it gets, however short the provider's tokens last.
-        if expires_at < now + timedelta(seconds=wanted.minimum_seconds) and not is_newest(credential, now):
+        # No token is better than the newest one, however short the provider's tokens last.
+        if expires_at < now + timedelta(seconds=request.minimum_seconds) and not is_newest(credential, now):
             return False
-        if not wanted.rejected_digest:
+        if not request.rejected_digest:
             return True
         digest = hashlib.sha256(self._cipher.access_token(credential).reveal().encode()).hexdigest()
-        return not hmac.compare_digest(digest, wanted.rejected_digest.lower())
+        return not hmac.compare_digest(digest, request.rejected_digest.lower())
 
-    async def _note(self, wanted: TokenRequest, outcome: str) -> None:
-        TOKENS_ISSUED.labels(wanted.caller, outcome.lower()).inc()
-        await self._audit_log.append(self._entry(wanted, outcome))
+    async def _note(self, request: TokenRequest, outcome: str) -> None:
+        TOKENS_ISSUED.labels(request.caller, outcome.lower()).inc()
+        await self._audit_log.append(self._entry(request, outcome))
 
-    def _entry(self, wanted: TokenRequest, outcome: str) -> Entry:
-        detail = {"scopes": " ".join(wanted.scopes)} if wanted.scopes else {}
-        if wanted.rejected_digest:
+    def _entry(self, request: TokenRequest, outcome: str) -> Entry:
+        detail = {"scopes": " ".join(request.scopes)} if request.scopes else {}
+        if request.rejected_digest:
             detail["after_rejection"] = "true"
-        return Entry(f"mesh:{wanted.caller}", "token.issue", self._clock.now(), outcome, wanted.tenant_id, detail)
+        return Entry(f"mesh:{request.caller}", "token.issue", self._clock.now(), outcome, request.tenant_id, detail)
 
 
 def _allowed(caller: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What happens when a provider no longer honours a grant: a person has to connect again, and is told why."""
+"""Mark a tenant whose grant the provider no longer honours: a person must connect again, and learns why."""
 
 from datetime import datetime
 
@@ -14,43 +14,43 @@ from services.token_vault.store.tenants import ACTIVE, ERROR, NEEDS_REAUTHORIZAT
 logger = structlog.get_logger(__name__)
 
 _WORDS = {
-    "grant_revoked": "The provider says that the access was revoked, expired or ended by a changed password.",
+    "grant_revoked": "The provider reports that the access was revoked, expired or ended by a changed password.",
     "grant_expired": "The access has expired at the provider because it was not used, or was limited in time.",
-    "mfa_needed": "The organisation asks for another proof of identity (multi-factor authentication).",
-    "conditional_access": "A conditional access policy of the organisation does not let the app in.",
+    "mfa_needed": "The organisation requires another proof of identity (multi-factor authentication).",
+    "conditional_access": "A conditional access policy of the organisation blocks the app.",
     "consent_missing": "The consent for the app is missing.",
-    ADMIN_CONSENT: "The organisation asks for an administrator's consent.",
-    "reauthentication_required": "The organisation's session policy asks the user to sign in again.",
-    "account_disabled": "The account is switched off at the provider.",
-    "account_unknown": "The account does not exist any more at the provider.",
+    ADMIN_CONSENT: "The organisation requires an administrator's consent.",
+    "reauthentication_required": "The organisation's session policy requires the user to sign in again.",
+    "account_disabled": "The account is disabled at the provider.",
+    "account_unknown": "The account no longer exists at the provider.",
     "app_not_in_directory": "The app was removed from the organisation's directory.",
 }
 _TESTING = (
-    " The grant was limited in time by Google, as it is while the app's consent screen is in testing: publish the app"
-    " to Production, or grants end after seven days."
+    " Google limited the grant in time, as it does while the app's consent screen is in testing. Publish the app to"
+    " Production, or grants end after seven days."
 )
 
 
 def sentence(cause: str) -> str:
-    """Says in words what is wrong and what to do."""
+    """Return a sentence with the cause and the remedy."""
     return f"{_WORDS.get(cause, 'The provider no longer honours the access.')} Connect the account again."
 
 
 async def mark_grant_broken(
     connection: db.Connection, tenant_id: str, version: int, owner: str, error: GrantError, now: datetime
 ) -> bool:
-    """Writes down that a grant is broken, if it is still the one that was asked about.
+    """Record that a grant is broken, if the stored tokens are still those that the provider refused.
 
     Args:
         connection: In a transaction.
-        tenant_id: Whose.
+        tenant_id: The tenant.
         version: The tokens that the provider refused.
-        owner: Who has claimed them.
-        error: What the provider said.
+        owner: The process that has claimed them.
+        error: The provider's answer.
         now: The time.
 
     Returns:
-        False when there are other tokens by now; nothing is changed then.
+        False when newer tokens are stored; nothing changes then.
     """
     cause = error.cause[:100]
     tenant = await get_tenant(connection, tenant_id, None, lock=True)
@@ -59,8 +59,8 @@ async def mark_grant_broken(
         return False
     detail = sentence(error.cause) + (_TESTING if limited else "")
     if tenant.status in {ACTIVE, ERROR}:
-        told = {"status": NEEDS_REAUTHORIZATION, "status_reason": cause, "status_detail": detail, "probe_at": None}
-        await change_tenant(connection, tenant, now, {"grant_fault": cause, **told})
+        values = {"status": NEEDS_REAUTHORIZATION, "status_reason": cause, "status_detail": detail, "probe_at": None}
+        await change_tenant(connection, tenant, now, {"grant_fault": cause, **values})
     else:
         await change_tenant(connection, tenant, now, {"grant_fault": cause})
     facts = {"cause": cause, "provider_code": error.provider_code[:100]}

@@ -1,8 +1,8 @@
-"""Refreshing a token: once, whoever and however many ask, in however many processes.
+"""Refresh a token once, for any number of callers in any number of processes.
 
-In a process those who ask for the same tenant share one task. Between processes a claim on the row decides: it is made
-by a short compare-and-swap, and no connection is held while the provider answers. Those who lost the claim look at the
-row until it changes. A refreshed token is committed before anybody sees it.
+In a process, all callers for one tenant share one task. Between processes, a claim on the row decides: a short
+compare-and-swap makes it, and no connection is held while the provider answers. The processes without the claim poll
+the row until it changes. A refreshed token is committed before any caller gets it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Check = Callable[[Credential], None]
 IsGood = Callable[[Credential], bool]
 
 _REST = timedelta(seconds=10)
-"""A token that was had just now is not refreshed again: what is wrong with it is not its age."""
+"""A token from a moment ago is not refreshed again: its age is not the problem."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.3
 _MAX_BACKOFF_SECONDS = 60.0
 _REMEMBERED: Mapping[str, type[MeshError]] = {
@@ -43,10 +43,10 @@ _REMEMBERED: Mapping[str, type[MeshError]] = {
 
 @dataclass(frozen=True)
 class RefreshBounds:
-    """How long things may take.
+    """Time limits of a refresh.
 
     Args:
-        lease: How long a claim holds; longer than the provider may take. Whoever dies holds up others for so long.
+        lease: How long a claim holds: longer than the provider may take. A process that dies delays others this long.
     """
 
     lease: timedelta
@@ -56,12 +56,12 @@ class Refresher:
     """Gets fresh tokens.
 
     Args:
-        pool: Where claims and tokens are written.
-        read: Reads a credential as it is now.
-        cipher: Opens and seals.
+        pool: Connections to the database.
+        read: Reads a current credential.
+        cipher: Opens and seals tokens.
         issuers: By provider.
         clock: The time.
-        process_id: Who claims.
+        process_id: Owner of the claims.
         bounds: Time limits.
     """
 
@@ -85,29 +85,29 @@ class Refresher:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def fresh(self, tenant_id: str, check: Check, is_good: IsGood) -> Credential:
-        """Returns a credential whose token is good, refreshing it when it must be.
+        """Return a credential with a sufficient token, and refresh the token first if necessary.
 
         Args:
-            tenant_id: Whose.
-            check: Raises when the tenant is not to be served; asked again after each wait.
-            is_good: Whether the token at hand will do.
+            tenant_id: The tenant.
+            check: Raises for a tenant that must not be served; called again after each wait.
+            is_good: Tells whether the current token suffices.
 
         Raises:
-            MeshError: What `check` says, or passing trouble of the provider; nothing was changed then.
+            MeshError: The failure of `check`, or a transient failure of the provider; nothing has changed then.
         """
         while True:
             credential = await self._read(tenant_id)
             check(credential)
             if is_good(credential):
                 return credential
-            self._refuse_haste(credential)
+            self._refuse_newest(credential)
             await asyncio.shield(self._task(tenant_id, lambda: self._refresh(credential)))  # noqa: B023 - started at once
 
     async def finish(self, credential: Credential) -> None:
-        """Does a refresh that this process has claimed already.
+        """Finish a refresh that this process has claimed already.
 
         Raises:
-            MeshError: Passing trouble; it is written down with the claim's end.
+            MeshError: A transient failure; it is recorded with the end of the claim.
         """
         tenant_id = credential.tenant.tenant_id
         await asyncio.shield(self._task(tenant_id, lambda: self._claimed(credential)))
@@ -123,14 +123,14 @@ class Refresher:
     def _done(self, tenant_id: str, task: asyncio.Task[None]) -> None:
         del self._running[tenant_id]
         if not task.cancelled():
-            task.exception()  # who waits gets it; when all have gone away nobody has to
+            task.exception()  # the callers that wait get it; without any, it needs no handling
 
     async def _detached(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Many may wait for it, so the deadline of who came first does not count."""
+        """Many callers may wait for the task, so the deadline of the first one does not apply."""
         set_deadline(self._bounds.lease.total_seconds())
         await work()
 
-    def _refuse_haste(self, credential: Credential) -> None:
+    def _refuse_newest(self, credential: Credential) -> None:
         if is_newest(credential, self._clock.now()):
             raise ProviderUnavailable(
                 "The provider's newest token does not suffice.",
@@ -141,7 +141,7 @@ class Refresher:
     async def _refresh(self, credential: Credential) -> None:
         now, sealed = self._clock.now(), credential.tokens
         if sealed is None:
-            self._cipher.access_token(credential)  # says what is wrong
+            self._cipher.access_token(credential)  # raises the fitting failure
             return
         self._refuse_early(credential, sealed, now)
         if _is_claimed(sealed, now) or not await self._claim(credential.tenant.tenant_id, sealed, now):
@@ -150,7 +150,7 @@ class Refresher:
         await self._claimed(credential)
 
     def _refuse_early(self, credential: Credential, sealed: SealedTokens, now: datetime) -> None:
-        """After passing trouble the provider is left alone for a while."""
+        """Send the provider no request for a while after a transient failure."""
         if sealed.refresh_not_before is not None and sealed.refresh_not_before > now:
             error = _REMEMBERED.get(credential.tenant.last_refresh_error or "", ProviderUnavailable)
             raise error(metadata={"provider": credential.tenant.provider}, retry_after=sealed.refresh_not_before - now)
@@ -169,15 +169,15 @@ class Refresher:
                 return
 
     async def _claimed(self, credential: Credential) -> None:
-        """Refreshes. The claim is this process's."""
+        """Refresh at the provider. This process holds the claim."""
         tenant, issuer = credential.tenant, self._issuers.get(credential.tenant.provider)
         try:
             if issuer is None:
                 raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
             refresh_token = self._cipher.refresh_token(credential)
             with REFRESH_SECONDS.labels(tenant.provider).time():
-                had = await issuer.refresh(refresh_token)
-            await self._store(credential, had)
+                response = await issuer.refresh(refresh_token)
+            await self._store(credential, response)
             REFRESHES.labels(tenant.provider, audit.OK).inc()
         except GrantError as exc:
             REFRESHES.labels(tenant.provider, "grant_broken").inc()
@@ -187,13 +187,13 @@ class Refresher:
             await self._failed(credential, exc)
             raise
 
-    async def _store(self, credential: Credential, had: TokenResponse) -> None:
+    async def _store(self, credential: Credential, response: TokenResponse) -> None:
         tenant_id, version = credential.tenant.tenant_id, _version(credential)
         now = self._clock.now()
-        new = self._cipher.resealed(credential, had, now)
+        new = self._cipher.resealed(credential, response, now)
         async with db.transaction(self._pool) as connection:
             if not await tokens.store_refreshed(connection, tenant_id, version, self._process_id, new):
-                logger.info("refreshed token is not needed any more", tenant_id=tenant_id)
+                logger.info("refreshed token discarded", tenant_id=tenant_id)
                 return
             await audit.append(
                 connection,
@@ -202,12 +202,12 @@ class Refresher:
                     "token.refresh",
                     now,
                     tenant_id=tenant_id,
-                    detail={"rotated": str(had.refresh_token is not None).lower()},
+                    detail={"rotated": str(response.refresh_token is not None).lower()},
                 ),
             )
 
     async def _broken(self, credential: Credential, error: GrantError) -> None:
-        """Believes the provider only if the grant is still the one that was asked about."""
+        """Mark the grant as broken, but only if the stored tokens are still those that the provider refused."""
         tenant_id, version = credential.tenant.tenant_id, _version(credential)
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
@@ -237,9 +237,9 @@ class Refresher:
 
 
 def is_newest(credential: Credential, now: datetime) -> bool:
-    """Tells whether a token was had just now, so that another one would be no better."""
-    had_at = credential.tenant.last_refreshed_at
-    return had_at is not None and timedelta() <= now - had_at < _REST
+    """Tell whether a token is from a moment ago, so that another one would be no better."""
+    refreshed_at = credential.tenant.last_refreshed_at
+    return refreshed_at is not None and timedelta() <= now - refreshed_at < _REST
 
 
 def _version(credential: Credential) -> int:

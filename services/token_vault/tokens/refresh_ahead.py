@@ -1,4 +1,4 @@
-"""Refreshing in the background, before anybody has to wait for it, in as many processes as there are."""
+"""Refresh tokens in the background, before a caller has to wait for one, in any number of processes."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,16 +19,16 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RefreshAhead:
-    """Works off what falls due.
+    """Refreshes the tokens that are due.
 
     Args:
-        lending_pool: For claiming what is due.
-        pool: For saying that a seal is broken.
-        refresher: Does it.
+        lending_pool: For claiming due refreshes.
+        pool: For recording a broken seal.
+        refresher: Refreshes a claimed token.
         clock: The time.
-        process_id: Who claims.
+        process_id: Owner of the claims.
         lease: How long a claim holds.
-        at_once: Refreshes at the same time; as many are claimed in a round, so memory is bounded by it.
+        at_once: Concurrent refreshes. A round claims as many, which bounds the memory.
     """
 
     lending_pool: db.Pool
@@ -40,10 +40,10 @@ class RefreshAhead:
     at_once: int
 
     async def round(self) -> int:
-        """Does one round.
+        """Run one round.
 
         Returns:
-            How many refreshes were tried.
+            The number of attempted refreshes.
         """
         async with db.connection(self.lending_pool) as connection:
             due = await claim_due(connection, self.process_id, self.clock.now(), self.lease, self.at_once)
@@ -56,5 +56,5 @@ class RefreshAhead:
         except SealBroken:
             await report_broken_seal(self.pool, self.clock, credential.tenant.tenant_id)
         except MeshError as exc:
-            # It is written down with the claim's end, when to try again too; the others of the round go on.
-            logger.info("refresh is put off", tenant_id=credential.tenant.tenant_id, reason=exc.reason)
+            # The end of the claim records the failure and the time of the retry; the round's other refreshes continue.
+            logger.info("refresh postponed", tenant_id=credential.tenant.tenant_id, reason=exc.reason)

@@ -1,4 +1,4 @@
-"""Opens and seals a tenant's tokens. Nothing else in the mesh can."""
+"""Seal and open a tenant's tokens. No other part of the mesh can."""
 
 import random
 from dataclasses import replace
@@ -19,11 +19,11 @@ _JITTER = 0.2
 
 
 class TokenCipher:
-    """Turns stored credentials into tokens and back.
+    """Opens stored credentials, and seals tokens for the store.
 
     Args:
         ring: The key-encryption keys.
-        refresh_ahead: How long before its end a token is to be refreshed.
+        refresh_ahead: How long before its end a token is refreshed.
     """
 
     def __init__(self, ring: KeyRing, refresh_ahead: timedelta) -> None:
@@ -31,33 +31,33 @@ class TokenCipher:
         self._refresh_ahead = refresh_ahead
 
     def access_token(self, credential: Credential) -> Secret:
-        """Opens the access token.
+        """Open the access token.
 
         Raises:
-            SealBroken: It does not open, or is not there.
+            SealBroken: The token does not open, or does not exist.
             KeyUnavailable: The key-encryption key is not loaded.
         """
         key, tokens = self._opened(credential)
         return key.open(ACCESS_TOKEN, tokens.access_token)
 
     def refresh_token(self, credential: Credential) -> Secret:
-        """Opens the refresh token.
+        """Open the refresh token.
 
         Raises:
-            SealBroken: It does not open, or is not there.
+            SealBroken: The token does not open, or does not exist.
             KeyUnavailable: The key-encryption key is not loaded.
         """
         key, tokens = self._opened(credential)
         return key.open(REFRESH_TOKEN, tokens.refresh_token)
 
     def sealed(self, key: DataKey, tokens: TokenResponse, refresh_token: Secret, now: datetime) -> NewSealedTokens:
-        """Seals tokens for the store.
+        """Seal tokens for the store.
 
         Args:
             key: The tenant's data key.
-            tokens: What the provider gave.
-            refresh_token: The one to keep: the provider's new one, or the old one where it gave none.
-            now: When the tokens were had.
+            tokens: The provider's response.
+            refresh_token: The one to keep: the new one of the response, or the old one if it holds none.
+            now: The time of the response.
         """
         return NewSealedTokens(
             data_key_id=key.data_key_id,
@@ -71,14 +71,14 @@ class TokenCipher:
         )
 
     def resealed(self, credential: Credential, tokens: TokenResponse, now: datetime) -> NewSealedTokens:
-        """Seals what a refresh gave with the tenant's own data key; what the provider left out stays as it was."""
+        """Seal the response to a refresh with the tenant's data key. Fields that the provider omits stay unchanged."""
         key, sealed = self._opened(credential)
         refresh_token = tokens.refresh_token or key.open(REFRESH_TOKEN, sealed.refresh_token)
         new = self.sealed(key, tokens, refresh_token, now)
         return replace(new, scopes=tokens.scopes or credential.tenant.scopes or ())
 
     def next_refresh(self, now: datetime, expires_at: datetime) -> datetime:
-        """Says when to refresh: some time ahead of the end, at half of a short life, within a day at most."""
+        """Return the time of the next refresh: ahead of the token's end, half-way in a short life, within a day."""
         ahead = self._refresh_ahead * (1 + random.uniform(-_JITTER, _JITTER))  # noqa: S311 - spreads load
         rest = max(expires_at - ahead - now, (expires_at - now) / 2, timedelta(seconds=1))
         return now + min(rest, _LONGEST_REST)

@@ -174,7 +174,7 @@ async def test_admin_consent_is_told_from_a_no(served: VaultGround, edge: Stubs)
     finally:
         await served.control.update_account(account, consent="allowed")
 
-    assert "An administrator has to agree first" == shown.title
+    assert "An administrator must agree first" == shown.title
 
 
 async def test_an_unticked_scope_is_named(served: VaultGround, edge: Stubs) -> None:
@@ -184,7 +184,7 @@ async def test_an_unticked_scope_is_named(served: VaultGround, edge: Stubs) -> N
 
     shown = await Walk(edge, served.simulator).whole(started.authorization_url, account, untick=[GMAIL])
 
-    assert "Something that is needed was not granted" == shown.title
+    assert "A required permission was not granted" == shown.title
     assert GMAIL in shown.html
     assert [] == await served.fetch("SELECT 1 FROM vault.tenants")
 

@@ -94,7 +94,7 @@ async def test_rotation_waits_for_processes_that_lack_the_new_key(ground: VaultG
 
 
 async def test_rotation_under_load_fails_no_caller(ground: VaultGround, tmp_path: Path) -> None:
-    """The file of keys is changed under two processes that serve, then all is wrapped anew while tokens are lent."""
+    """The file of keys changes under two serving processes; then every data key is rewrapped while tokens are lent."""
     file = tmp_path / "keys"
     old, new = ground.keys, new_keys("k2")
     file.write_text(old)
@@ -116,7 +116,7 @@ async def test_rotation_under_load_fails_no_caller(ground: VaultGround, tmp_path
 
     async def is_rotated() -> bool:
         code, output, _ = await ground.run("rotate", **from_file)
-        return code == 0 and "302 data keys were wrapped anew by k2" in output
+        return code == 0 and "302 data keys were rewrapped by k2" in output
 
     await eventually(is_rotated, 60)
     file.write_text(f"{new}\n")
@@ -165,8 +165,8 @@ async def test_an_interrupted_rotation_is_finished_by_the_next(ground: VaultGrou
 
     assert 0 == first[0]
     assert 0 == code
-    assert "1 data keys were wrapped anew by k2" in output
-    assert "Key k1 is not needed any more" in output
+    assert "1 data keys were rewrapped by k2" in output
+    assert "Key k1 is no longer needed" in output
     assert {"k2"} == await wrapped_by(ground)
     ingest = await ground.stubs(ground.processes[-1], "ingest")
     for tenant_id in (*tenants, third):
@@ -202,7 +202,7 @@ async def test_a_backup_from_before_a_disconnect_opens_nothing_once_its_key_is_r
     code, output, _ = await ground.run("rotate", "--to", "k2", MAILMESH_VAULT_KEYS=f"{old},{new}")
 
     assert 0 == code
-    assert "Key k1 is not needed any more" in output
+    assert "Key k1 is no longer needed" in output
     async with vault_ground(backup, simulator, certificates, tmp_path, new) as restored:
         # The operator has retired k1; the restored database still says that it is written with.
         code, _, errors = await restored.run("serve")

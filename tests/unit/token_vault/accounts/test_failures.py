@@ -1,4 +1,4 @@
-"""What providers say in trouble, and what is made of it."""
+"""Failures of providers, and their translation into ours."""
 
 import google.auth.exceptions
 import pytest
@@ -9,7 +9,7 @@ from services.token_vault.accounts.redirect_errors import refusal
 from services.token_vault.errors import FlowFailed
 from services.token_vault.issuers import google as google_issuer
 from services.token_vault.issuers import microsoft
-from services.token_vault.issuers.http import retry_after, trouble
+from services.token_vault.issuers.http import retry_after, transient_failure
 from services.token_vault.issuers.issuer import ADMIN_CONSENT, GrantError
 from services.token_vault.tokens.reauthorization import sentence
 
@@ -70,7 +70,7 @@ def test_what_google_says(args: tuple[object, ...], meant: object) -> None:
     ],
 )
 def test_servers_in_trouble_are_told_from_answers(status: int, reason: str) -> None:
-    error = trouble("ms365", status, {})
+    error = transient_failure("ms365", status, {})
 
     assert reason == (error.reason if error else "")
 
@@ -121,7 +121,7 @@ def test_every_way_to_fail_has_words_of_its_own() -> None:
     titles = {reason: result_pages.of_failure(reason).title for reason in reasons}
 
     assert len(reasons) == len(set(titles.values()))
-    assert result_pages._OUR_TROUBLE.title not in titles.values()
+    assert result_pages._OUR_FAILURE.title not in titles.values()
 
 
 def test_a_page_escapes_what_it_shows() -> None:

@@ -11,7 +11,7 @@ import requests_oauthlib.oauth2_session  # noqa: F401 - its logger is made when 
 
 from services.meshkit.logs import configure_logs
 from services.token_vault.issuers import google, microsoft  # noqa: F401 - as the service has them
-from services.token_vault.issuers.http import _TELLTALES as TELLTALES
+from services.token_vault.issuers.http import _TALKATIVE as TALKATIVE
 from services.token_vault.issuers.http import hush_libraries
 
 # Not of a shape by which the last line of defence would know it.
@@ -36,7 +36,7 @@ def log() -> Iterator[io.StringIO]:
     hush_libraries()
     yield stream
     root.handlers[:], root.level = handlers, level
-    for name in TELLTALES:
+    for name in TALKATIVE:
         logging.getLogger(name).propagate = True
 
 
