@@ -1,1 +1,1 @@
-"""Ingest: subscriptions at the providers, and the inbox: what they told us, on disk before they get their 2xx."""
+"""Ingest: webhooks, subscriptions and the inbox. Notifications are on disk before the providers get their 2xx."""

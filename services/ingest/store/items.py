@@ -51,7 +51,7 @@ SELECT (SELECT count(*) FROM kept) AS items, ARRAY(SELECT tenant_id::text FROM w
 
 
 class Kind(IntEnum):
-    """What an item asks for: the field number in `InboxItem.content`."""
+    """The kind of an item: its field number in `InboxItem.content`."""
 
     MAIL = 7
     MAILBOX_CHANGED = 8
@@ -66,7 +66,7 @@ class NewItem:
     Args:
         item_id: UUIDv7, so that the order of ids is the order of arrival.
         tenant_id: The tenant whose mailbox the item is about.
-        kind: What the item asks for.
+        kind: The kind of the item.
         content: A Graph notification as JSON, or the serialized message of the contract.
         received_at: When Ingest received it.
         key: Digest of the properties that make it equal to another item.

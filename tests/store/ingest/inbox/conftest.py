@@ -1,4 +1,4 @@
-"""Ingest's stores on a real PostgreSQL."""
+"""Ingest's inbox on a real PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

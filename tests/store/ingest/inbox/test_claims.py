@@ -1,4 +1,4 @@
-"""Whose turn it is, what he gets, and that nobody else does."""
+"""Claims lease due mailboxes, each to one worker at a time."""
 
 import asyncio
 

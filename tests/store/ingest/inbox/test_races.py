@@ -1,4 +1,4 @@
-"""Writers and workers at the same time: nothing is overlooked, nothing is given out twice at once."""
+"""Writers and workers at the same time: no item is overlooked, and none is leased twice at once."""
 
 import asyncio
 import json

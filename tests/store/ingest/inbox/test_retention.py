@@ -1,4 +1,4 @@
-"""Retention takes what is worked and old, and nothing that waits, is leased or dead."""
+"""Retention removes old processed items, and nothing that is pending, leased or dead."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

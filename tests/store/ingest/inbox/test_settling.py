@@ -1,4 +1,4 @@
-"""What was given out is done, given back or buried, once, by its holder."""
+"""Leased items are acknowledged, released or buried, once, by the holder of the lease."""
 
 from datetime import UTC, datetime, timedelta
 

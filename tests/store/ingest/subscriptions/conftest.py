@@ -1,4 +1,4 @@
-"""A pool on a real PostgreSQL, and subscriptions as they lie in it."""
+"""A pool on a real PostgreSQL, and subscriptions in it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One step at a time for a tenant; whoever lost his lease stores nothing; what changes meanwhile is not lost."""
+"""One step at a time for a tenant; a lost lease stores nothing; concurrent changes are not lost."""
 
 import asyncio
 from datetime import timedelta

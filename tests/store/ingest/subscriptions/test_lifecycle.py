@@ -1,4 +1,4 @@
-"""Graph's lifecycle notifications, worked on a real PostgreSQL."""
+"""Graph's lifecycle notifications, processed on a real PostgreSQL."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What is looked after beside the steps: silence, the address and releases."""
+"""The monitors of subscriptions: silence, the public address and releases."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The reconciler and the use cases around it, with steps that do what a test wants."""
+"""The reconciler and the use cases around it, with steps that a test controls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -55,7 +55,7 @@ class Play:
             self.ground.pool, steps, FaultReporter(self.report), "test", self.clock
         )
 
-    def creator(self, *pushing: str) -> SubscriptionUseCases:
+    def use_cases(self, *pushing: str) -> SubscriptionUseCases:
         """The use cases, with providers that can push."""
         return SubscriptionUseCases(
             self.ground.pool, self.reconciler, TokenBorrower(self.issue), self.clock, frozenset(pushing)
@@ -89,7 +89,7 @@ class Play:
 
 @pytest.fixture
 def play(ground: Ground, clock: ManualClock) -> Play:
-    """The reconciler, on a stage."""
+    """A reconciler with controlled steps."""
     return Play(ground, clock)
 
 
@@ -205,32 +205,32 @@ async def test_a_fault_beside_a_subscription_that_works_is_its_own(play: Play) -
 
 
 async def test_without_a_public_address_pushes_are_refused_and_polling_is_the_rule(play: Play) -> None:
-    creator = play.creator()
+    use_cases = play.use_cases()
     request = pb.CreateSubscriptionRequest(tenant_id=new_id())
-    made = await creator.create(request, None)
+    made = await use_cases.create(request, None)
 
     assert (pb.SUBSCRIPTION_STATE_POLLING, pb.DELIVERY_MODE_POLL) == (made.state, made.delivery_mode)
     request.delivery_mode = pb.DELIVERY_MODE_PUSH
     with pytest.raises(PublicUrlUnset) as raised:
-        await creator.create(request, None)
+        await use_cases.create(request, None)
     assert {"setting": "MAILMESH_PUBLIC_URL"} == raised.value.metadata
 
 
 async def test_a_provider_that_cannot_push_is_polled_while_the_other_pushes(play: Play) -> None:
-    made = await play.creator("googlews").create(pb.CreateSubscriptionRequest(tenant_id=new_id()), None)
+    made = await play.use_cases("googlews").create(pb.CreateSubscriptionRequest(tenant_id=new_id()), None)
 
     assert pb.SUBSCRIPTION_STATE_POLLING == made.state
-    made = await play.creator("ms365").create(pb.CreateSubscriptionRequest(tenant_id=new_id()), None)
+    made = await play.use_cases("ms365").create(pb.CreateSubscriptionRequest(tenant_id=new_id()), None)
     assert pb.SUBSCRIPTION_STATE_ACTIVE == made.state
 
 
 async def test_who_was_told_no_leaves_nothing_behind_and_after_passing_trouble_it_goes_on(play: Play) -> None:
-    creator = play.creator("ms365")
+    use_cases = play.use_cases("ms365")
     for error, left in ((SubscriptionRefused(), 0), (ProviderUnavailable(), 1)):
         play.act = failing(error)
         request = pb.CreateSubscriptionRequest(tenant_id=new_id())
         with pytest.raises(type(error)):
-            await creator.create(request, None)
+            await use_cases.create(request, None)
         async with transaction(play.ground.pool) as connection:
             count = await connection.fetchval(
                 "SELECT count(*) FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> 7", request.tenant_id
@@ -252,7 +252,7 @@ async def test_a_deletion_waits_for_its_turn_and_is_done_then(play: Play, ends_w
     play.act = act
     step = asyncio.create_task(play.reconciler.process_quietly(row.subscription_id))
     await is_under_way.wait()
-    deletion = asyncio.create_task(play.creator("ms365").delete(row.subscription_id, None))
+    deletion = asyncio.create_task(play.use_cases("ms365").delete(row.subscription_id, None))
     while (await play.ground.read(row)).state != pb.SUBSCRIPTION_STATE_DELETING:
         await asyncio.sleep(0)
     may_end.set()
@@ -263,7 +263,7 @@ async def test_a_deletion_waits_for_its_turn_and_is_done_then(play: Play, ends_w
 
 
 async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play: Play) -> None:
-    creator, loop_may_end = play.creator("ms365"), asyncio.Event()
+    use_cases, loop_may_end = play.use_cases("ms365"), asyncio.Event()
     request = pb.CreateSubscriptionRequest(tenant_id=new_id())
     loops: list[asyncio.Task[bool]] = []
 
@@ -283,7 +283,7 @@ async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play:
 
     play.act, play.on_report = act, report
     with pytest.raises(PermissionMissing):
-        await creator.create(request, None)
+        await use_cases.create(request, None)
 
     assert [] == await subscriptions_of(play, request.tenant_id)
     assert [True] == await asyncio.gather(*loops)
@@ -308,5 +308,5 @@ async def test_a_tenant_is_known_here_before_the_provider_can_push(play: Play) -
             known.append(await connection.fetchval(f"{statement} WHERE tenant_id = $1", row.tenant_id))
 
     play.act = act
-    await play.creator("ms365").create(request, None)
+    await play.use_cases("ms365").create(request, None)
     assert [1] == known

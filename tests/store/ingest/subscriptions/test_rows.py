@@ -1,4 +1,4 @@
-"""What is asked for, what is seen, and what a tenant's state does to it."""
+"""Requested subscriptions, their visibility, and the effect of a tenant's state on them."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The one writer: groups what has arrived, refuses what is too much, and never says done before it is."""
+"""The writer groups what has arrived, refuses what exceeds its bounds, and acknowledges only what is on disk."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""What providers answer about subscriptions, and how it is understood."""
+"""The meaning of the providers' answers about subscriptions."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What is to be done about a subscription, and when."""
+"""The next step of a subscription, and its time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

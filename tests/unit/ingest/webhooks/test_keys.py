@@ -1,4 +1,4 @@
-"""What is the same has the same key, and nothing else has."""
+"""Items have the same key exactly when their parts are equal."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Every shape that a provider sends, from files, and what is to be found in it."""
+"""Every form of the providers' notifications, from files, with the expected result."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends is understood or refused by the one exception that means so."""
+"""Arbitrary input is parsed, or refused with the one exception that means so."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What becomes of what is pushed: kept once, or dropped without a hint."""
+"""Pushed notifications are kept once, or dropped without a hint to the sender."""
 
 import asyncio
 import hashlib
