@@ -39,7 +39,7 @@ def test_a_database_that_cannot_be_reached_is_one_clear_line(short_folder: Path)
     with pytest.raises(AssertionError) as told, running_mesh(short_folder / "none", environment=environment):
         pass
 
-    assert "PostgreSQL does not let us make roles and schemas" in str(told.value)
+    assert "PostgreSQL refuses to make roles and schemas" in str(told.value)
     assert "Traceback" not in str(told.value)
 
 
