@@ -16,6 +16,9 @@ SCRUBBED_PREFIXES = ("MAILMESH_", "OTEL_", "GRPC_", "SSL_CERT_", "REQUESTS_CA_",
 SCRUBBED_SUFFIXES = ("_PROXY",)
 SCRUBBED_NAMES = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "GOOGLE_APPLICATION_CREDENTIALS", "PYTHONASYNCIODEBUG")
 
+# Unix sockets have paths of at most 107 bytes, and the longest of ours begin 60 bytes below this folder.
+SHORT_PATH = 30
+
 
 def is_scrubbed(name: str) -> bool:
     """Says whether an environment variable could change what a test sees."""
@@ -34,8 +37,12 @@ def scrubbed_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
-    """A temporary folder with a path short enough for unix sockets, open for passage, gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="mm-", dir="/tmp"))
+    """A temporary folder with a path short enough for unix sockets, open for passage, gone at the end.
+
+    It is in TMPDIR where that is short, as it is when `make test` runs, and in /tmp elsewhere.
+    """
+    inside = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="mm-", dir=inside if len(inside) <= SHORT_PATH else "/tmp"))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -19,6 +19,7 @@ from stack.cli.exits import code_of
 from stack.ready import Ready
 from stack.simulated import SimulatorControl
 from tests.programs.collector import Collector
+from tools.suite.sandbox import tethered
 
 Result = TypeVar("Result")
 READY_SECONDS = 120.0
@@ -110,7 +111,11 @@ def running_mesh(data: Path, *options: str, environment: Mapping[str, str] | Non
         command = (*command, "--http-port", "0")
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
+            tethered(command, "INT"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
         )
     mesh = Mesh(process, data, log)
     try:

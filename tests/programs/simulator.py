@@ -17,6 +17,7 @@ import pytest
 
 from simulator.control_client import SimulatorControl
 from stack.certificates import Identity, MeshCertificates
+from tools.suite.sandbox import tethered
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
@@ -71,7 +72,7 @@ def running_simulator(identity: Identity, *options: str) -> Iterator[RunningSimu
             *options,
         )
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            process = subprocess.Popen(tethered(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             deadline = time.monotonic() + READY_SECONDS
             while not ready.exists():

@@ -26,6 +26,7 @@ from stack.ports import free_ports
 from tests.programs.postgres import TestDatabase
 from tests.programs.simulator import RunningSimulator
 from tests.programs.vault_clients import ADMIN, PUBLIC_URL, Stubs, Walk
+from tools.suite.sandbox import tethered
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
@@ -247,7 +248,9 @@ def _python(*command: str) -> tuple[str, ...]:
 
 def _popen(command: tuple[str, ...], environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as output:
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return subprocess.Popen(
+            tethered(command), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
 
 
 @asynccontextmanager
