@@ -124,6 +124,7 @@ class WakeQueue:
                 key = next(iter(self._pending))
                 if not await self._send(key, *self._pending.pop(key)):
                     await asyncio.sleep(_PAUSE_SECONDS)
+                heed_cancellation()  # the client may have lost it, see `_end`
 
     async def discard(self) -> None:
         """Drops what is pending, for a mesh without Redis."""
@@ -161,12 +162,15 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
     while True:
         heed_cancellation()
         worker = _worker(url, queue, wake, at_once, job_seconds)
+        running = asyncio.create_task(worker.async_run())
         try:
-            await worker.async_run()
+            await asyncio.shield(running)
         except (RedisError, OSError) as exc:
             WORKER_RESTARTS.labels(queue).inc()
             logger.warning("worker lost redis", queue=queue, error=type(exc).__name__)
         finally:
+            worker.allow_pick_jobs = False
+            await _end(running)
             await _close(worker)
         await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -213,11 +217,19 @@ async def _run(wake: Wake, key: str, queue: str) -> None:
         WAKE_UPS.labels(queue, "worked").inc()
 
 
+async def _end(running: "asyncio.Task[None]") -> None:
+    """Cancels a task until it has ended.
+
+    Once is not enough: the Redis client writes under `asyncio.wait_for`, and on Python 3.11 that loses a cancellation
+    which comes in the moment when the write is done. arq's loop would then go on for ever.
+    """
+    while not running.done():
+        running.cancel()
+        await asyncio.wait([running], timeout=_POLL_SECONDS)
+
+
 async def _close(worker: Worker) -> None:
-    """Takes no more jobs, gives the running ones some time, cancels the rest. arq's own `close` cancels at once."""
-    worker.allow_pick_jobs = False
-    if worker.main_task is not None:
-        worker.main_task.cancel()
+    """Gives the running jobs some time and cancels the rest. arq's own `close` cancels at once."""
     running = [*worker.tasks.values()]
     if running:
         _, late = await asyncio.wait(running, timeout=_GRACE_SECONDS)
