@@ -182,7 +182,7 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
         translated = _translated(exc)
         if translated is None:
             raise
@@ -207,7 +207,8 @@ def _is_broken(exc: Exception) -> bool:
         return exc.connection_invalidated or isinstance(exc.orig, OSError)
     # asyncpg takes a broken connection away from its holder, and reports that the holder released it.
     is_closed = isinstance(exc, asyncpg.InterfaceError) and any(word in str(exc) for word in ("clos", "released"))
-    return is_closed or isinstance(exc, asyncpg.PostgresConnectionError)
+    # The server's last message, read before its connection closes, leaves asyncpg in the middle of "another operation".
+    return is_closed or isinstance(exc, (asyncpg.PostgresConnectionError, asyncpg.InternalClientError))
 
 
 def _plain(url: Secret) -> str:

@@ -53,7 +53,7 @@ def test_a_notification_that_comes_twice_is_one_event(mesh: Mesh, provider: str)
     mesh.simulator.fault(kind="double", endpoint="notify.*", account=address)
     mails = mesh.simulator.generate(address, 10)
     eventually(lambda: len(created_events(mesh, tenant)) >= len(mails))
-    mesh.simulator.wait_until_idle()
+    assert mesh.simulator.wait_until_idle(50)
 
     told = [event.mail.message_id for event in created_events(mesh, tenant)]
     assert sorted(told) == sorted(mail["id"] for mail in mails)

@@ -45,7 +45,7 @@ def test_mail_of_a_disabled_time_is_told_after_enabling(mesh: Mesh, provider: st
     subscribe(mesh, tenant)
     assert mesh.run("tenants", "disable", tenant).returncode == 0
     mails = mesh.simulator.generate(address, 2)
-    mesh.simulator.wait_until_idle()
+    assert mesh.simulator.wait_until_idle(50)
     assert mesh.run("tenants", "enable", tenant).returncode == 0
 
     wanted = sorted(mail["id"] for mail in mails)

@@ -42,7 +42,7 @@ def short_folder() -> Iterator[Path]:
     It is in TMPDIR where that is short, as it is when `make test` runs, and in /tmp elsewhere.
     """
     inside = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="mm-", dir=inside if len(inside) <= SHORT_PATH else "/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="mm-", dir=inside if len(inside) <= SHORT_PATH else "/tmp"))  # noqa: S108
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

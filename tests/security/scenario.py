@@ -173,7 +173,7 @@ class Scenario:
         for kind in ("garbage", "truncate", "status"):
             self.mesh.simulator.fault(kind=kind, status=400, endpoint=endpoint, account=address, count=1)
         self.mesh.simulator.deliver(address, subject="Trouble", text=min(self.content["text"]))
-        self.mesh.simulator.wait_until_idle()
+        assert self.mesh.simulator.wait_until_idle(50)
 
     def _forge_notification(self, subscription: str) -> None:
         forged = f"forged-{secrets.token_hex(16)}"

@@ -20,7 +20,7 @@ def test_one_trace_goes_from_the_edge_to_the_event(mesh: Mesh, collector: Collec
     # What creation itself reconciles must not find the mail before the push tells of it.
     mesh.simulator.deliver(address, subject="First")
     eventually(lambda: created_events(mesh, tenant))
-    mesh.simulator.wait_until_idle()
+    assert mesh.simulator.wait_until_idle(50)
     eventually(lambda: _is_worked(mesh, tenant), what="nothing of the mailbox waits")
     mesh.simulator.deliver(address, subject="Second")
     event = eventually(lambda: created_events(mesh, tenant)[1:])[0]

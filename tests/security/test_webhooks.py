@@ -38,7 +38,7 @@ def mailbox(mesh: Mesh, provider: str) -> Mailbox:
     subscribe(mesh, tenant)
     mail = mesh.simulator.deliver(address, subject="One")
     eventually(lambda: created_events(mesh, tenant))
-    mesh.simulator.wait_until_idle()
+    assert mesh.simulator.wait_until_idle(50)
     known = mesh.simulator.call("GET", f"subscriptions?account={address}")
     return Mailbox(tenant, address, known[0] if known else {}, mail["id"])
 

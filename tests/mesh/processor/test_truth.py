@@ -62,7 +62,7 @@ def test_events_tell_what_the_mailbox_holds(hasty_mesh: Mesh, provider: str, wat
         eventually(partial(_has_told, mesh, tenant, number + 1), SETTLED_SECONDS)
     for fault in faults:
         mesh.simulator.call("DELETE", f"faults/{fault}")
-    mesh.simulator.wait_until_idle()
+    assert mesh.simulator.wait_until_idle(50)
     done = mesh.run("reconcile", tenant)
     assert done.returncode == 0, done.stderr
 

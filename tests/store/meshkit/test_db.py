@@ -221,6 +221,11 @@ async def test_direct_use_of_the_pool_reports_a_killed_connection_and_goes_on(ur
         assert 1 == await pool.fetchval("SELECT 1")
 
 
+def test_a_connection_whose_server_has_said_farewell_counts_as_lost():
+    with pytest.raises(StoreUnavailable), store_errors():
+        raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+
+
 async def test_a_wrong_use_of_the_pool_is_our_fault_and_not_the_databases(url):
     async with open_pool(url, "raw", LIMITS) as pool:
         with pytest.raises(asyncpg.InterfaceError), store_errors():

@@ -20,9 +20,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 async def control(simulator: RunningSimulator) -> AsyncIterator[SimulatorControl]:
-    """The control API, with settings, clock and faults put back before each test."""
+    """The control API, with settings, clock and faults put back before each test.
+
+    The providers wait for an answer longer than they do by default: on a busy machine a push that takes more than three
+    seconds would come again, late and out of order.
+    """
     async with simulator.control() as client:
         await client.reset()
+        await client.set(push_timeout_seconds=60, push_retry_timeout_seconds=60, pubsub_ack_deadline_seconds=60)
         yield client
 
 

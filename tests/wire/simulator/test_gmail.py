@@ -134,11 +134,11 @@ async def test_a_watch_announces_at_once_and_then_what_touches_its_labels(gmail,
     message = receiver.posts[1].body["message"]
     assert (message["messageId"], message["publishTime"]) == (message["message_id"], message["publish_time"])
     await control.deliver(gmail.account, subject="Sent", labels=["SENT"], isRead=True)
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     assert 2 == len(receiver.posts)
     assert 204 == (await gmail.call("POST", "/stop")).status_code
     await control.deliver(gmail.account, subject="Unheard")
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     assert 2 == len(receiver.posts)
 
 
@@ -189,7 +189,7 @@ async def test_a_watch_ends_after_a_week_and_can_be_silent(gmail, control, recei
     await control.silence_watch(gmail.account, silent=False)
     await control.advance_clock(7 * 86400 + 1)
     await control.deliver(gmail.account, subject="Unheard too")
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     assert 1 == len(receiver.posts)
 
 

@@ -121,7 +121,7 @@ async def test_default_ids_change_on_a_move_and_immutable_ones_do_not(graph, rec
     assert 201 == answer.status_code
     mail = await control.deliver(graph.account, subject="Hello")
     await control.move(graph.account, mail["id"], "archive")
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     ids = {item["changeType"]: item["resourceData"]["id"] for item in receiver.items()}
     assert mail["defaultId"] == ids["deleted"] != ids["created"]
 
@@ -159,7 +159,7 @@ async def test_items_for_one_url_share_a_post(graph, receiver, control):
     await subscribe(graph, receiver)
     await control.set(push_concurrency=1, notification_batch_wait_seconds=0.2)
     await control.generate(graph.account, 20)
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     assert (20, 1) == (len(receiver.items()), len(receiver.posts))
 
 
@@ -176,7 +176,7 @@ async def test_lifecycle_notifications_come_on_request(graph, receiver, control)
     made = await subscribe(graph, receiver)
     for event in ("reauthorizationRequired", "missed", "subscriptionRemoved"):
         await control.send_lifecycle(made["id"], event)
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     told = [item["lifecycleEvent"] for item in receiver.items()]
     assert {"reauthorizationRequired", "missed", "subscriptionRemoved"} == set(told)
     assert all("resourceData" not in item and "changeType" not in item for item in receiver.items())
@@ -187,7 +187,7 @@ async def test_a_silenced_subscription_lives_and_says_nothing(graph, receiver, c
     made = await subscribe(graph, receiver)
     await control.silence_subscription(made["id"])
     await control.deliver(graph.account, subject="Unheard")
-    await control.wait_until_pushed()
+    assert await control.wait_until_pushed(50)
     assert [] == receiver.posts
     assert 200 == (await graph.call("GET", f"/subscriptions/{made['id']}")).status_code
 
