@@ -1,7 +1,7 @@
-"""Who runs what when several processes share the tests: a file is run by one, and so are all that share a ground.
+"""The order in which several processes share the tests: one process runs a file, and all files of a shared fixture.
 
-What a session holds for its tests, a whole mesh say, takes seconds to start and works on while nobody looks. So all
-files that ask for it are run by the same process, first of all, and the others need none.
+A session fixture such as a whole mesh takes seconds to start and uses the machine as long as it runs. So one process
+runs all files that ask for it, before any other file, and the other processes start no mesh.
 """
 
 import re
@@ -14,24 +14,30 @@ from typing_extensions import override
 from xdist.scheduler import LoadFileScheduling
 
 GROUNDS = {"mesh": "Mesh", "kept": "Kept"}
-"""Fixtures of a session that start programs, with what they give."""
+"""Session fixtures that start programs, with the types that they return."""
+LONG_FILES = frozenset({
+    *("test_broken_mails.py", "test_comparing.py", "test_killing.py", "test_outages.py", "test_processes.py"),
+    *("test_program.py", "test_programs.py", "test_raw.py", "test_restart.py", "test_rotation.py"),
+    *("test_strangers.py", "test_torture.py", "test_truth.py", "test_up.py"),
+})  # fmt: skip
+"""Names of files that take longest: the processes start them first and fill up with short ones at the end."""
 
 
 @cache
 def ground_of(file: Path) -> str:
-    """The ground that a file's tests share with other files', empty when there is none."""
+    """Return the fixture that a file's tests share with those of other files; empty if there is none."""
     text = file.read_text()
     return next((name for name, given in GROUNDS.items() if _asks_for(text, name, given)), "")
 
 
 def _asks_for(text: str, name: str, given: str) -> bool:
-    """Whether a test or fixture takes it, and the file has no such ground of its own."""
+    """Tell whether a test or fixture asks for it and the file does not define its own."""
     has_own = f"\ndef {name}(" in text
     return not has_own and bool(re.search(rf"^(?:async )?def [a-z][^)]*\b{name}: {given}\b", text, re.MULTILINE))
 
 
 class ByGround(LoadFileScheduling):
-    """Gives out files in the order of the collection, and files that share a ground as if they were one."""
+    """Hands out files in the order of the collection, and the files of a shared fixture as if they were one."""
 
     @override
     def _split_scope(self, nodeid: str) -> str:
@@ -41,14 +47,14 @@ class ByGround(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGround | None:
-    """Takes the place of the scheduler that `--dist loadfile` names."""
+    """Replaces the scheduler that `--dist loadfile` names."""
     if config.getoption("dist") != "loadfile":
         return None
-    # Otherwise the files with most tests come first, and those with few that take long are waited for at the end.
+    # By default the files with most tests come first, and the run ends waiting for those with few long tests.
     config.option.loadscopereorder = False
     return ByGround(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts first what is run by one process alone, since the others can share the rest."""
-    items.sort(key=lambda item: not ground_of(item.path))
+    """Puts first the files of a shared fixture, which one process runs alone, and then the other long files."""
+    items.sort(key=lambda item: (not ground_of(item.path), item.path.name not in LONG_FILES))

@@ -1,0 +1,8 @@
+"""The files that are said to take longest exist, so that the order of the run stays what it is meant to be."""
+
+from tests.programs.sharing import LONG_FILES
+from tools.generate.protos import ROOT
+
+
+def test_every_long_file_exists() -> None:
+    assert set() == LONG_FILES - {path.name for path in (ROOT / "tests").rglob("test_*.py")}
