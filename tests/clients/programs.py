@@ -17,13 +17,13 @@ EXAMPLES = ROOT / "examples"
 
 @dataclass(frozen=True)
 class Program:
-    """An example as a command, and what its environment has besides the edge and the key."""
+    """An example as a command, with its environment variables beside those of the edge and the key."""
 
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
     async def run(self, url: str, key: str, *arguments: str) -> tuple[int, list[str], str]:
-        """Runs it to its end; returns the exit status, the lines it printed and what it complained of."""
+        """Runs it to its end; returns the exit status, the lines of its output, and its error output."""
         surroundings = {"PATH": os.environ["PATH"], "MAILMESH_URL": url, "MAILMESH_API_KEY": key, **self.environment}
         process = await asyncio.create_subprocess_exec(
             *self.command, *arguments, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -64,7 +64,7 @@ def go(out: Path) -> Program:
 
 
 def _build(command: list[str], folder: Path) -> None:
-    # Builds read what setting up has fetched; a wrong sum or a missing module is a failure and is not mended here.
+    # Builds use the modules that the setup has fetched; a wrong checksum or a missing module fails the build.
     environment = {**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
@@ -77,7 +77,7 @@ def build(language: str, out: Path) -> Program:
 
     Args:
         language: "python", "typescript", "typescript-web" or "go".
-        out: An empty folder, and nobody else's: other processes of the same run build and run the same examples.
+        out: An empty folder of this process alone: other processes of the run build the same examples.
     """
     match language:
         case "python":

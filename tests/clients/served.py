@@ -1,7 +1,7 @@
-"""What the clients' programs talk to: the services' own plumbing behind a real Envoy, with data made by hand.
+"""The edge for the clients' programs: the services' own plumbing behind a real Envoy, with data made by hand.
 
-What is served is small, but everything between is real: mutual TLS, the interceptors, the edge's configuration, and
-the failures with their details.
+The data are few, but everything between is real: mutual TLS, the interceptors, the edge's configuration, and the
+failures with their details.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is wrong after a torture: the events against the truth in the simulated mailboxes, and against a consumer."""
+"""The faults after a torture: the events against the truth in the simulated mailboxes, and against a consumer."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def _state_faults(account: Account, mail: dict[str, Any], told: list[Any]) -> li
 
 
 def consumer_faults(mesh: Mesh, accounts: Sequence[Account], seen: Sequence[event_pb2.Event]) -> list[str]:
-    """Compares what the cut-off consumer saw with what is stored: nothing missing, in order per message."""
+    """Compares the events that the cut-off consumer saw with the stored ones: none missing, in order per message."""
     stored = [event for account in accounts for event in all_events(mesh, account.tenant_id)]
     wanted = {event.mail.event_id for event in stored}
 

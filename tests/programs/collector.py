@@ -1,4 +1,4 @@
-"""A real receiver of traces: what the mesh exports by OTLP over gRPC is kept, so that tests can look into it."""
+"""A real receiver of traces: it keeps the spans that the mesh exports by OTLP over gRPC, for tests to read."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ class ReceivedSpan:
     """One span.
 
     Args:
-        service: Which process sent it.
-        name: What was done.
+        service: The process that sent it.
+        name: The operation.
         trace_id: Hexadecimal.
         attributes: As text.
-        span: As it came.
+        span: The span as received.
     """
 
     service: str
@@ -39,7 +39,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     """Keeps the newest spans.
 
     Args:
-        endpoint: Where it listens; what goes into MAILMESH_OTLP_ENDPOINT.
+        endpoint: Its address, the value of MAILMESH_OTLP_ENDPOINT.
     """
 
     endpoint: str = ""
@@ -55,7 +55,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
     @property
     def spans(self) -> list[ReceivedSpan]:
-        """All that came, oldest first."""
+        """All received spans, oldest first."""
         return list(self.kept)
 
     def trace(self, trace_id: str) -> list[ReceivedSpan]:

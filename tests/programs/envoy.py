@@ -1,4 +1,4 @@
-"""A real Envoy for tests, in front of whatever the test serves."""
+"""A real Envoy for tests, in front of the test's own servers."""
 
 import itertools
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
-"""What keeps subscriptions alive, and nothing else of the mesh: TokenVault, two of Ingest, the edge, the providers.
+"""The part of the mesh that keeps subscriptions alive: TokenVault, two processes of Ingest, the edge, the providers.
 
-All are the real programs, found through the real Envoy, on a real PostgreSQL. There is no Processor: what Ingest puts
-into the inbox stays there and can be looked at.
+All are the real programs, called through the real Envoy, on a real PostgreSQL. There is no Processor, so the items that
+Ingest puts into the inbox stay there, and tests can read them.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class Connected:
 
 @dataclass
 class Kept:
-    """The programs, and what tests do with them.
+    """The programs, and the actions of tests on them.
 
     Attributes:
         api: The edge, with an admin key.
@@ -146,7 +146,7 @@ class Kept:
         return int(self.simulator.call("GET", path)["total"])
 
     def fault(self, account: Connected, kind: str, endpoint: str, **more: Any) -> int:
-        """Puts a fault in force for an account."""
+        """Injects a fault for an account."""
         return self.simulator.fault(kind=kind, endpoint=endpoint, account=account.address, **more)
 
     def sql(self, statement: str, *values: Any) -> list[asyncpg.Record]:
@@ -177,7 +177,7 @@ class Kept:
         return {Reconcile.FromString(item["content"]).reason for item in items}
 
     def watched(self, account: Connected) -> list[MailboxWatched]:
-        """What the inbox says of subscriptions that began."""
+        """The inbox items that announce new subscriptions."""
         items = self.sql(
             "SELECT content FROM ingest.items WHERE tenant_id = $1 AND kind = 9 ORDER BY item_id", account.tenant_id
         )
@@ -192,7 +192,7 @@ class Kept:
         return str(self.post("/v1/api-keys", displayName="test", role="ROLE_ADMIN", **scope)["secret"])
 
     def until_healthy(self, ingests: int = 2) -> None:
-        """Waits until the edge sends to so many of Ingest's processes, and to TokenVault."""
+        """Waits until the edge has so many healthy processes of Ingest behind it, and TokenVault."""
         until(lambda: self._healthy("ingest") == ingests and self._healthy("token_vault") == 1, HEALTHY_SECONDS)
 
     def _healthy(self, cluster: str) -> int:

@@ -112,7 +112,7 @@ def postgres(short_folder: Path) -> Iterator[PostgresProgram]:
 
 @pytest.fixture
 def durable_postgres(short_folder: Path) -> Iterator[PostgresProgram]:
-    """A PostgreSQL of the test's own that keeps what it commits: `.running.kill()`, `.running.restart()`."""
+    """A PostgreSQL for one test, whose commits survive a crash: `.running.kill()`, `.running.restart()`."""
     folder = short_folder / f"d{os.getpid()}-{next(_numbers)}"
     program = start_postgres(folder, is_careless=False)
     yield program

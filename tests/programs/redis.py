@@ -26,7 +26,7 @@ class RedisProgram:
 
 
 def start_redis(folder: Path) -> RedisProgram:
-    """Starts Redis on a free port; tries another when someone else was faster."""
+    """Starts Redis on a free port; tries another port if a different program has taken the first."""
     folder.mkdir(parents=True)
     for attempt in range(START_ATTEMPTS):
         server = RedisServer.prepare(folder / "data", free_port())
@@ -61,7 +61,7 @@ def redis_url(shared_redis: RedisProgram) -> str:
 
 @pytest.fixture
 def redis_program(tmp_path: Path) -> Iterator[RedisProgram]:
-    """A Redis of the test's own, to stop, kill and start again: `redis_program.running.kill()`."""
+    """A Redis for one test, to stop, kill and start again: `redis_program.running.kill()`."""
     program = start_redis(tmp_path / "redis")
     yield program
     program.running.stop()

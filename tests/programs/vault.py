@@ -116,7 +116,7 @@ class VaultGround:
                 process.kill()
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What a process is told."""
+        """The environment of a process."""
         identity = self._certificates.identity("token-vault")
         return {
             "PATH": os.environ["PATH"],
@@ -157,12 +157,12 @@ class VaultGround:
         return started
 
     def borrow(self, process: VaultProcess) -> None:
-        """Takes in a process that others started and that goes on afterwards."""
+        """Adopts a process that another ground started; it continues when this ground closes."""
         self.processes.append(process)
         self._lent.append(process)
 
     def lend(self) -> VaultProcess:
-        """Gives away the newest process: it goes on when this ground is closed."""
+        """Hands over the newest process: it continues when this ground closes."""
         self._lent.append(self.processes[-1])
         return self.processes[-1]
 
@@ -189,7 +189,7 @@ class VaultGround:
             await connection.close()
 
     async def expire(self, tenant_id: str) -> None:
-        """Makes the token at hand one that was had an hour ago and is over."""
+        """Makes the stored token one that was fetched an hour ago and has expired."""
         await self.fetch(
             "UPDATE vault.tenant_tokens SET expires_at = now() - interval '1 second', next_refresh_at = now(),"
             " last_refreshed_at = now() - interval '1 hour' WHERE tenant_id = $1",

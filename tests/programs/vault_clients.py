@@ -1,4 +1,4 @@
-"""Who speaks with TokenVault in tests: other identities of the mesh, and a person with a browser."""
+"""The callers of TokenVault in tests: other identities of the mesh, and a person with a browser."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Shown:
 
 
 class Walk:
-    """A browser, with TokenVault behind an edge that passes on what Envoy would."""
+    """A browser, with TokenVault behind an edge that forwards the same headers as Envoy."""
 
     def __init__(self, edge: Stubs, simulator: RunningSimulator) -> None:
         self._edge = edge
