@@ -30,9 +30,12 @@ up: $(VENV) ## Start everything and keep it running until Ctrl-C
 	$(BIN)/mailmesh up
 
 .PHONY: test
-test: $(VENV) $(NODE) $(GO) ## Run all tests, those that must be alone first; T="tests/unit -k lease" runs some
-	$(BIN)/pytest -m serial $(T) || test $$? -eq 5
-	$(BIN)/pytest -m 'not serial' -n 3 --dist loadfile $(T)
+test: $(VENV) $(NODE) $(GO) ## Run all tests, failed ones once more at the end; T="tests/unit -k lease" runs some
+	$(BIN)/python -m tools.suite $(T)
+
+.PHONY: test-under-load
+test-under-load: $(VENV) $(NODE) $(GO) ## Run all tests RUNS=3 times beside busy loops, and name those that need a second try
+	$(BIN)/python -m tools.suite.load --runs $(or $(RUNS),3) $(T)
 
 .PHONY: check
 check: lint types $(NODE) $(GO) ## Lint, types, contract, freshness of generated files, Envoy's configuration, pages, locks
