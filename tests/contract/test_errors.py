@@ -70,8 +70,8 @@ def test_every_reason_of_the_catalogue_has_a_class() -> None:
 
 
 def is_only_recorded(reason: Reason) -> bool:
-    """Says whether a reason is written into events and dead letters, and ends no call."""
-    return "Seen in" in reason.when
+    """Return whether a reason is written into events and dead letters, and ends no call."""
+    return "Recorded in" in reason.when
 
 
 @pytest.mark.parametrize("reason", [item for item in reasons() if is_only_recorded(item)], ids=lambda item: item.name)

@@ -11,7 +11,10 @@ from mailmesh.mail.v1 import event_pb2
 from tests.contract.reading import fields, methods, request_messages
 from tools import contract
 
-PAGE_SIZE = "page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."
+PAGE_SIZE = (
+    "page_size is the maximum number of items to return. "
+    "0 means 50; a value above 1000 is reduced to 1000; a negative value fails with INVALID_ARGUMENT."
+)
 # Names of fields that hold what must not be seen. An id or a digest of one may be seen.
 SECRET = re.compile(r"(^|_)(token|secret|password|ticket|state|code|verifier|authorization_url|private_key|api_key)$")
 # These only sound like one.
@@ -44,7 +47,7 @@ def test_a_list_is_paged_by_the_same_rules(method: MethodDescriptor) -> None:
     given = {field.name for field in fields(method.output_type)}
     comment = next(item.comment for item in contract.named() if item.name == asked["page_size"].full_name)
 
-    assert comment == PAGE_SIZE
+    assert " ".join(comment.split()) == PAGE_SIZE
     assert ("page_token" in asked and "next_page_token" in given) or ("cursor" in asked and "next_cursor" in given)
 
 

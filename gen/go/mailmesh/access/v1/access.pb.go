@@ -4,8 +4,9 @@
 // 	protoc        v7.35.1
 // source: mailmesh/access/v1/access.proto
 
-// The permitted callers of every RPC. Every service of the contract has one door, its exposure, and every RPC its least role or
-// its callers. The edge's routes, the authorization checks and the tests are all made from these options and from nothing else.
+// The permitted callers of every RPC. Every service of the contract declares one door, which is its exposure, and every RPC
+// declares its minimum role or its callers. The edge's routes, the authorization checks and the tests are generated from these
+// options alone.
 
 package accessv1
 
@@ -25,18 +26,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Door says from where a service can be reached.
+// Door is the exposure of a service: the place from which it can be reached.
 type Door int32
 
 const (
-	// DOOR_UNSPECIFIED is not a door: a service without one is not served.
+	// DOOR_UNSPECIFIED is not a door: a service without a door is not served.
 	Door_DOOR_UNSPECIFIED Door = 0
-	// DOOR_MESH is reached by other services only, proven by their mesh certificate. The edge has no route to it.
+	// DOOR_MESH exposes a service to other services only, which prove their identity by a mesh certificate. The edge has no route
+	// to it.
 	Door_DOOR_MESH Door = 1
-	// DOOR_KEY is reached through the edge with an API key in `Authorization: Bearer`.
+	// DOOR_KEY exposes a service at the edge to callers with an API key in `Authorization: Bearer`.
 	Door_DOOR_KEY Door = 2
-	// DOOR_OPEN is reached through the edge by anyone. Other means prove the request:
-	// a `clientState`, a signed token, a single-use ticket.
+	// DOOR_OPEN exposes a service at the edge to any caller. Other means prove the request: a `clientState`, a signed token, a
+	// single-use ticket.
 	Door_DOOR_OPEN Door = 3
 )
 
@@ -83,11 +85,11 @@ func (Door) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_access_v1_access_proto_rawDescGZIP(), []int{0}
 }
 
-// Role is what an API key may do. Each role includes the ones before it.
+// Role is the set of actions that an API key may perform. Each role includes the previous ones.
 type Role int32
 
 const (
-	// ROLE_UNSPECIFIED is no role and may do nothing.
+	// ROLE_UNSPECIFIED is not a role and permits nothing.
 	Role_ROLE_UNSPECIFIED Role = 0
 	// ROLE_READER reads tenants, subscriptions, events and the pipeline's state.
 	Role_ROLE_READER Role = 1
@@ -169,7 +171,7 @@ var file_mailmesh_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.ServiceOptions.
 var (
-	// door is the one door of the service. Required on every service.
+	// door is the exposure of the service. Required on every service.
 	//
 	// optional mailmesh.access.v1.Door door = 50401;
 	E_Door = &file_mailmesh_access_v1_access_proto_extTypes[0]
@@ -177,12 +179,12 @@ var (
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// minimum_role is the least role that may call an RPC behind `DOOR_KEY`. Required there, absent elsewhere.
+	// minimum_role is the lowest role that may call an RPC behind `DOOR_KEY`. Required there, absent elsewhere.
 	//
 	// optional mailmesh.access.v1.Role minimum_role = 50402;
 	E_MinimumRole = &file_mailmesh_access_v1_access_proto_extTypes[1]
-	// callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates
-	// state them: "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
+	// callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates state them:
+	// "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
 	//
 	// repeated string callers = 50403;
 	E_Callers = &file_mailmesh_access_v1_access_proto_extTypes[2]

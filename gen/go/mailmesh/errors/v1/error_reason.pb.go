@@ -4,8 +4,8 @@
 // 	protoc        v7.35.1
 // source: mailmesh/errors/v1/error_reason.proto
 
-// Every failure that a caller can act on. It travels as `google.rpc.ErrorInfo` in the status details, with
-// `domain` "mailmesh", `reason` the name below without its prefix, and the metadata keys of the sample.
+// The failures that a caller can act on. Each is sent as `google.rpc.ErrorInfo` in the status details: `domain` is "mailmesh",
+// `reason` is the name below without its prefix, and the metadata has the keys of the sample.
 
 package errorsv1
 
@@ -32,97 +32,97 @@ const (
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// FIELD_INVALID has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: A field of the request is missing, malformed or out of its range; `BadRequest` details name each one.
+	// When: A field of the request is missing, malformed or out of range; `BadRequest` details name each such field.
 	// Do: Correct the request. Repeating it unchanged fails again.
 	// Sample: {"reason": "FIELD_INVALID", "domain": "mailmesh", "metadata": {"field": "page_size"}}
 	ErrorReason_ERROR_REASON_FIELD_INVALID ErrorReason = 1
 	// PAGE_TOKEN_INVALID has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: A page token was altered, or comes from a request with other fields.
+	// When: The page token was altered, or belongs to a request with other fields.
 	// Do: Start again without a page token.
 	// Sample: {"reason": "PAGE_TOKEN_INVALID", "domain": "mailmesh", "metadata": {"field": "page_token"}}
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 2
 	// CURSOR_INVALID has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: A cursor was altered or is not one of ours.
-	// Do: Start from "earliest" or "latest", or from a position that was given out.
+	// When: The cursor was altered, or mailmesh did not issue it.
+	// Do: Start from "earliest" or "latest", or from a position that an answer contained.
 	// Sample: {"reason": "CURSOR_INVALID", "domain": "mailmesh", "metadata": {"field": "cursor"}}
 	ErrorReason_ERROR_REASON_CURSOR_INVALID ErrorReason = 3
 	// PROVIDER_UNKNOWN has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: The provider is not one that this installation has settings for.
+	// When: This installation has no settings for the provider.
 	// Do: Use one of the providers in the metadata.
 	// Sample: {"reason": "PROVIDER_UNKNOWN", "domain": "mailmesh", "metadata": {"provider": "imap", "known": "ms365,googlews"}}
 	ErrorReason_ERROR_REASON_PROVIDER_UNKNOWN ErrorReason = 4
 	// REQUEST_ID_REUSED has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: A `request_id` was used again within 24 hours with other content.
+	// When: The `request_id` was already used within 24 hours with other content.
 	// Do: Use a new `request_id` for a new request.
 	// Sample: {"reason": "REQUEST_ID_REUSED", "domain": "mailmesh", "metadata": {"request_id": "019a9f0e-7c1e-7000-8000-000000000001"}}
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 5
 	// MINIMUM_SECONDS_TOO_LARGE has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: A token was asked to last longer than any token is sure to.
-	// Do: Ask for at most the maximum in the metadata.
+	// When: The request asks for a longer validity than every token is sure to have.
+	// Do: Request at most the maximum in the metadata.
 	// Sample: {"reason": "MINIMUM_SECONDS_TOO_LARGE", "domain": "mailmesh", "metadata": {"minimum_seconds": "3600", "maximum": "1800"}}
 	ErrorReason_ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE ErrorReason = 6
 	// TENANT_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: No such tenant, or it is outside of the key's scope; the two are not told apart.
+	// When: The tenant does not exist, or is outside the key's scope; the answer does not distinguish the two.
 	// Do: Check the id and the key.
 	// Sample: {"reason": "TENANT_NOT_FOUND", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_TENANT_NOT_FOUND ErrorReason = 10
 	// SUBSCRIPTION_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: No such subscription, or it is outside of the key's scope.
+	// When: The subscription does not exist, or is outside the key's scope.
 	// Do: Check the id and the key.
 	// Sample: {"reason": "SUBSCRIPTION_NOT_FOUND", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND ErrorReason = 11
 	// EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: No such event, it is past retention, or it is outside of the key's scope.
-	// Do: Check the id; an event past retention cannot be read again.
+	// When: The event does not exist, is past its retention, or is outside the key's scope.
+	// Do: Check the id; an event past its retention cannot be read again.
 	// Sample: {"reason": "EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"event_id": "019a9f0e-7c1e-7000-8000-000000000004"}}
 	ErrorReason_ERROR_REASON_EVENT_NOT_FOUND ErrorReason = 12
 	// API_KEY_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: No such API key.
+	// When: The API key does not exist.
 	// Do: Check the id with `ListApiKeys`.
 	// Sample: {"reason": "API_KEY_NOT_FOUND", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000005"}}
 	ErrorReason_ERROR_REASON_API_KEY_NOT_FOUND ErrorReason = 13
 	// DEAD_LETTER_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: No such dead letter, or it is outside of the key's scope.
+	// When: The dead letter does not exist, or is outside the key's scope.
 	// Do: Check the id with `ListDeadLetters`.
 	// Sample: {"reason": "DEAD_LETTER_NOT_FOUND", "domain": "mailmesh", "metadata": {"dead_letter_id": "019a9f0e-7c1e-7000-8000-000000000006"}}
 	ErrorReason_ERROR_REASON_DEAD_LETTER_NOT_FOUND ErrorReason = 14
 	// ROUTE_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: The edge has nothing at this path or under this gRPC name.
+	// When: The edge has no route for this path or this gRPC name.
 	// Do: Check the path against the OpenAPI document.
 	// Sample: {"reason": "ROUTE_NOT_FOUND", "domain": "mailmesh", "metadata": {"path": "/v2/tenants"}}
 	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 15
 	// AUTHORIZATION_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: No attempt to connect an account has this flow id, it is more than a day old, or it is outside of the key's scope.
-	// Do: Check the id and the key; `ListTenants` shows what is connected.
+	// When: No attempt to connect an account has this flow id, the attempt is more than a day old, or it is outside the key's scope.
+	// Do: Check the id and the key; `ListTenants` shows the connected accounts.
 	// Sample: {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"flow_id": "019a9f0e-7c1e-7000-8000-000000000009"}}
 	ErrorReason_ERROR_REASON_AUTHORIZATION_NOT_FOUND ErrorReason = 16
 	// TENANT_NEEDS_REAUTHORIZATION has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The provider no longer honours the tenant's grant; `detail` has the provider's reason.
+	// When: The provider no longer honours the tenant's grant; `detail` contains the provider's reason.
 	// Do: A person has to connect the account again with `StartAuthorization`.
 	// Sample: {"reason": "TENANT_NEEDS_REAUTHORIZATION", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "grant_revoked"}}
 	ErrorReason_ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION ErrorReason = 20
 	// TENANT_DISABLED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The tenant was disabled by an operator.
-	// Do: Enable it first.
+	// When: An operator disabled the tenant.
+	// Do: Enable the tenant first.
 	// Sample: {"reason": "TENANT_DISABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_TENANT_DISABLED ErrorReason = 21
 	// TENANT_DISCONNECTED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The tenant is disconnected or being disconnected: its credentials are gone.
+	// When: The tenant is disconnected or being disconnected: its credentials are destroyed.
 	// Do: Connect the account again.
 	// Sample: {"reason": "TENANT_DISCONNECTED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_TENANT_DISCONNECTED ErrorReason = 22
@@ -140,13 +140,13 @@ const (
 	ErrorReason_ERROR_REASON_MAILBOX_MISMATCH ErrorReason = 24
 	// SCOPE_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: A scope that is needed was not granted; `scopes` names each one.
+	// When: A required scope was not granted; `scopes` names each such scope.
 	// Do: Connect again and leave every box ticked, or ask an administrator for consent.
 	// Sample: {"reason": "SCOPE_NOT_GRANTED", "domain": "mailmesh", "metadata": {"scopes": "https://www.googleapis.com/auth/gmail.readonly"}}
 	ErrorReason_ERROR_REASON_SCOPE_NOT_GRANTED ErrorReason = 25
 	// SUBSCRIPTION_REFUSED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The provider refused the subscription for a reason that repeating does not change.
+	// When: The provider refused the subscription for a reason that a retry does not change.
 	// Do: Follow `detail`: grant the permission, fix the topic, remove stale subscriptions.
 	// Sample: {"reason": "SUBSCRIPTION_REFUSED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "ErrorAccessDenied"}}
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_REFUSED ErrorReason = 26
@@ -158,68 +158,68 @@ const (
 	ErrorReason_ERROR_REASON_KEY_RETIRING ErrorReason = 27
 	// PUBLIC_URL_UNSET has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: Pushes cannot be asked for, since the installation has no public address.
-	// Do: Set the public URL, or let the tenant live on scheduled reconciliation.
+	// When: Pushes cannot be requested, because the installation has no public address.
+	// Do: Set the public URL, or let scheduled reconciliation find the tenant's changes.
 	// Sample: {"reason": "PUBLIC_URL_UNSET", "domain": "mailmesh", "metadata": {"setting": "MAILMESH_PUBLIC_URL"}}
 	ErrorReason_ERROR_REASON_PUBLIC_URL_UNSET ErrorReason = 28
 	// MAILBOX_HELD has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The fence of an acknowledgement is stale: another worker holds the tenant now.
-	// Do: Drop the work; it is given out again.
+	// When: The fence of an acknowledgement is stale: another worker holds the tenant's lease now.
+	// Do: Drop the items; the inbox leases them again.
 	// Sample: {"reason": "MAILBOX_HELD", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "fence": "41", "current_fence": "42"}}
 	ErrorReason_ERROR_REASON_MAILBOX_HELD ErrorReason = 29
 	// CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 	//
-	// When: The cursor is older than the oldest event kept; `oldest_cursor` can be read.
-	// Do: Go on from `oldest_cursor`, and treat what is between as missed.
+	// When: The cursor is older than the oldest stored event; `oldest_cursor` is usable.
+	// Do: Continue from `oldest_cursor`, and treat the events in between as missed.
 	// Sample: {"reason": "CURSOR_EXPIRED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
 	ErrorReason_ERROR_REASON_CURSOR_EXPIRED ErrorReason = 40
 	// CURSOR_EPOCH_CHANGED has the gRPC code OUT_OF_RANGE.
 	//
-	// When: The store was restored since the cursor was issued, so positions no longer mean the same.
-	// Do: Start again from "earliest"; skip known event ids.
+	// When: The store was restored since the cursor was issued, so its position no longer identifies the same event.
+	// Do: Start again from "earliest", and skip known event ids.
 	// Sample: {"reason": "CURSOR_EPOCH_CHANGED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
 	ErrorReason_ERROR_REASON_CURSOR_EPOCH_CHANGED ErrorReason = 41
 	// API_KEY_INVALID has the gRPC code UNAUTHENTICATED.
 	//
-	// When: The API key is missing, malformed, unknown, expired or revoked; the cases are not told apart.
+	// When: The API key is missing, malformed, unknown, expired or revoked; the answer does not distinguish the cases.
 	// Do: Send a valid key as `Authorization: Bearer`.
 	// Sample: {"reason": "API_KEY_INVALID", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_API_KEY_INVALID ErrorReason = 50
 	// CALLER_UNKNOWN has the gRPC code UNAUTHENTICATED.
 	//
-	// When: The caller has no mesh certificate, or one of another trust domain.
+	// When: The caller has no mesh certificate, or a certificate of another trust domain.
 	// Do: Call through the edge, or with a certificate of the mesh.
 	// Sample: {"reason": "CALLER_UNKNOWN", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_CALLER_UNKNOWN ErrorReason = 51
 	// PUSH_TOKEN_INVALID has the gRPC code UNAUTHENTICATED.
 	//
-	// When: A push has no signed token, or one that does not verify.
-	// Do: Set the push subscription's service account and audience to what this installation expects.
+	// When: The push has no signed token, or its token does not verify.
+	// Do: Set the push subscription's service account and audience to the values that this installation expects.
 	// Sample: {"reason": "PUSH_TOKEN_INVALID", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_PUSH_TOKEN_INVALID ErrorReason = 52
 	// KEY_REVOKED has the gRPC code UNAUTHENTICATED.
 	//
-	// When: The API key of an open stream was revoked or has expired; the last position stays good.
+	// When: The API key of an open stream was revoked or has expired; the last position stays valid.
 	// Do: Open the stream again with another key from the last position.
 	// Sample: {"reason": "KEY_REVOKED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_KEY_REVOKED ErrorReason = 53
 	// ROLE_TOO_LOW has the gRPC code PERMISSION_DENIED.
 	//
-	// When: The API key's role may not call this.
+	// When: The API key's role may not call this RPC.
 	// Do: Use a key of the role in the metadata.
 	// Sample: {"reason": "ROLE_TOO_LOW", "domain": "mailmesh", "metadata": {"required_role": "operator", "role": "reader"}}
 	ErrorReason_ERROR_REASON_ROLE_TOO_LOW ErrorReason = 60
 	// CALLER_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
 	//
-	// When: The mesh identity may not call this.
-	// Do: Nothing: the contract's table of callers decides.
+	// When: The mesh identity may not call this RPC.
+	// Do: Nothing: the contract lists the permitted callers.
 	// Sample: {"reason": "CALLER_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"caller": "ingest"}}
 	ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED ErrorReason = 61
 	// SCOPE_TOO_WIDE has the gRPC code PERMISSION_DENIED.
 	//
-	// When: A key tried to make a key with a higher role, other tenants or a later expiry than its own.
-	// Do: Ask for no more than the key that asks has.
+	// When: An API key tried to create a key with a higher role, other tenants or a later expiry than its own.
+	// Do: Request no more than the rights of the caller's key.
 	// Sample: {"reason": "SCOPE_TOO_WIDE", "domain": "mailmesh", "metadata": {"field": "tenant_ids"}}
 	ErrorReason_ERROR_REASON_SCOPE_TOO_WIDE ErrorReason = 62
 	// PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
@@ -230,43 +230,43 @@ const (
 	ErrorReason_ERROR_REASON_PROVIDER_THROTTLED ErrorReason = 70
 	// OVERLOADED has the gRPC code RESOURCE_EXHAUSTED.
 	//
-	// When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` states the delay.
+	// When: The service has reached one of its bounds: requests, streams or its buffer; `RetryInfo` states the delay.
 	// Do: Retry after that delay.
 	// Sample: {"reason": "OVERLOADED", "domain": "mailmesh", "metadata": {"bound": "concurrent_rpcs"}}
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 71
 	// RATE_LIMITED has the gRPC code RESOURCE_EXHAUSTED.
 	//
-	// When: The caller sends more than its share.
-	// Do: Slow down.
+	// When: The caller exceeds its rate limit.
+	// Do: Send fewer requests.
 	// Sample: {"reason": "RATE_LIMITED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 72
 	// READER_TOO_SLOW has the gRPC code RESOURCE_EXHAUSTED.
 	//
-	// When: A stream was ended because its reader did not keep up; the last position stays good.
-	// Do: Open it again from the last position.
+	// When: The service ended a stream because its reader was too slow; the last position stays valid.
+	// Do: Open the stream again from the last position.
 	// Sample: {"reason": "READER_TOO_SLOW", "domain": "mailmesh", "metadata": {"position": "AAEAAAAAAAAAAQ"}}
 	ErrorReason_ERROR_REASON_READER_TOO_SLOW ErrorReason = 73
 	// BODY_TOO_LARGE has the gRPC code RESOURCE_EXHAUSTED.
 	//
-	// When: The request's body is larger than the edge takes (HTTP 413).
-	// Do: Send less at once.
+	// When: The request's body is larger than the edge accepts (HTTP 413).
+	// Do: Send a smaller body.
 	// Sample: {"reason": "BODY_TOO_LARGE", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_BODY_TOO_LARGE ErrorReason = 74
 	// PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
-	// When: The provider did not answer, or answered with a temporary fault. Nothing was changed.
+	// When: The provider did not answer, or answered with a temporary fault. No change was made.
 	// Do: Retry after the delay in `RetryInfo`.
 	// Sample: {"reason": "PROVIDER_UNAVAILABLE", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_PROVIDER_UNAVAILABLE ErrorReason = 80
 	// KEY_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
-	// When: The key-encryption key that is needed is not loaded in this process.
-	// Do: Load the key that the metadata names.
+	// When: The required key-encryption key is not loaded in this process.
+	// Do: Load the key in the metadata.
 	// Sample: {"reason": "KEY_UNAVAILABLE", "domain": "mailmesh", "metadata": {"key_id": "2026-11"}}
 	ErrorReason_ERROR_REASON_KEY_UNAVAILABLE ErrorReason = 81
 	// STORE_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
-	// When: The database did not answer in time. Nothing was acknowledged.
+	// When: The database did not answer in time. The service acknowledged nothing.
 	// Do: Retry after the delay in `RetryInfo`.
 	// Sample: {"reason": "STORE_UNAVAILABLE", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 82
@@ -278,103 +278,103 @@ const (
 	ErrorReason_ERROR_REASON_SERVICE_UNAVAILABLE ErrorReason = 83
 	// SHUTTING_DOWN has the gRPC code UNAVAILABLE.
 	//
-	// When: The service is stopping; a stream's last position stays good.
-	// Do: Open it again from the last position.
+	// When: The service is stopping; a stream's last position stays valid.
+	// Do: Open the stream again from the last position.
 	// Sample: {"reason": "SHUTTING_DOWN", "domain": "mailmesh", "metadata": {"position": "AAEAAAAAAAAAAQ"}}
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 84
 	// INSTALLATION_MISCONFIGURED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. No tenant is at fault.
-	// Do: The operator fixes the provider's settings; `mailmesh doctor` names them.
+	// When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. The cause is not the tenant.
+	// Do: Have the operator fix the provider's settings; `mailmesh doctor` names them.
 	// Sample: {"reason": "INSTALLATION_MISCONFIGURED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "invalid_client"}}
 	ErrorReason_ERROR_REASON_INSTALLATION_MISCONFIGURED ErrorReason = 85
 	// DEADLINE_TOO_SHORT has the gRPC code DEADLINE_EXCEEDED.
 	//
-	// When: The rest of the deadline did not suffice.
+	// When: The remaining time until the deadline was too short.
 	// Do: Call again with a longer deadline.
 	// Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 86
 	// SEAL_BROKEN has the gRPC code DATA_LOSS.
 	//
-	// When: A sealed credential does not open: it was altered, or its data key is gone.
+	// When: A sealed credential cannot be opened: it was altered, or its data key is destroyed.
 	// Do: Connect the account again; if several tenants report it, inspect the database.
 	// Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_SEAL_BROKEN ErrorReason = 90
 	// CONFLICT has the gRPC code ABORTED.
 	//
-	// When: The thing was changed at the same time by another.
-	// Do: Read it again and repeat.
+	// When: Another caller changed the resource at the same time.
+	// Do: Read the resource again and repeat the request.
 	// Sample: {"reason": "CONFLICT", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_CONFLICT ErrorReason = 91
 	// UNEXPECTED has the gRPC code INTERNAL.
 	//
-	// When: A fault of mailmesh. The id finds it in the logs.
+	// When: mailmesh has a fault. The logs contain the error under this id.
 	// Do: Report the id.
 	// Sample: {"reason": "UNEXPECTED", "domain": "mailmesh", "metadata": {"error_id": "019a9f0e-7c1e-7000-8000-000000000007"}}
 	ErrorReason_ERROR_REASON_UNEXPECTED ErrorReason = 92
 	// FLOW_STATE_INVALID has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The browser came back with a state that is unknown, used, expired or another browser's; or a ticket is.
-	// Do: Begin again with `StartAuthorization`.
+	// When: The state or the ticket in the browser's request is unknown, used, expired or another browser's.
+	// Do: Start again with `StartAuthorization`.
 	// Sample: {"reason": "FLOW_STATE_INVALID", "domain": "mailmesh", "metadata": {"detail": "expired"}}
 	ErrorReason_ERROR_REASON_FLOW_STATE_INVALID ErrorReason = 100
 	// CONSENT_DENIED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The user said no at the provider.
-	// Do: Begin again when the user agrees.
+	// When: The user refused consent at the provider.
+	// Do: Start again when the user agrees.
 	// Sample: {"reason": "CONSENT_DENIED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_CONSENT_DENIED ErrorReason = 101
 	// ADMIN_CONSENT_NEEDED has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The organisation lets only an administrator consent.
-	// Do: An administrator grants consent, then begin again.
+	// When: Only an administrator of the organisation may consent.
+	// Do: Have an administrator grant consent, then start again.
 	// Sample: {"reason": "ADMIN_CONSENT_NEEDED", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
 	ErrorReason_ERROR_REASON_ADMIN_CONSENT_NEEDED ErrorReason = 102
 	// REFRESH_TOKEN_MISSING has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The provider gave no refresh token, so the account could not be kept connected.
-	// Do: Remove the app's access at the provider and begin again; check offline access.
+	// When: The provider returned no refresh token, so the account could not be kept connected.
+	// Do: Remove the app's access at the provider and start again; check offline access.
 	// Sample: {"reason": "REFRESH_TOKEN_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_REFRESH_TOKEN_MISSING ErrorReason = 103
 	// IDENTITY_UNPROVEN has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The id token did not verify, or the provider's API names another account than the token.
-	// Do: Begin again; if it repeats, check the authority and the clock.
+	// Do: Start again; if the failure repeats, check the authority and the clock.
 	// Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
 	ErrorReason_ERROR_REASON_IDENTITY_UNPROVEN ErrorReason = 104
 	// ACCOUNT_MISMATCH has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: A reconnect was finished with another account than the tenant's.
-	// Do: Begin again and choose the tenant's own account.
+	// When: The reconnect was finished with another account than the tenant's.
+	// Do: Start again and choose the tenant's own account.
 	// Sample: {"reason": "ACCOUNT_MISMATCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_ACCOUNT_MISMATCH ErrorReason = 105
 	// MESSAGE_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
-	// When: The mail is gone at the provider, or never showed up there. Seen in `NotEnriched` and dead letters.
-	// Do: Nothing: a deletion follows if there was one.
+	// When: The mail no longer exists at the provider, or never appeared there. Recorded in `NotEnriched` and dead letters.
+	// Do: Nothing: if the mail was deleted, a "mail.deleted" event follows.
 	// Sample: {"reason": "MESSAGE_NOT_FOUND", "domain": "mailmesh", "metadata": {"message_id": "AAMkAG"}}
 	ErrorReason_ERROR_REASON_MESSAGE_NOT_FOUND ErrorReason = 120
 	// MESSAGE_FORBIDDEN has the gRPC code PERMISSION_DENIED.
 	//
-	// When: The provider does not let the app read the mailbox. Seen in `NotEnriched` and dead letters.
+	// When: The provider does not permit the app to read the mailbox. Recorded in `NotEnriched` and dead letters.
 	// Do: Check the app's permissions and the mailbox's access policy.
 	// Sample: {"reason": "MESSAGE_FORBIDDEN", "domain": "mailmesh", "metadata": {"detail": "ErrorAccessDenied"}}
 	ErrorReason_ERROR_REASON_MESSAGE_FORBIDDEN ErrorReason = 121
 	// MESSAGE_UNREADABLE has the gRPC code DATA_LOSS.
 	//
-	// When: The provider's answer about the mail could not be understood. Seen in `NotEnriched` and dead letters.
+	// When: The provider's answer about the mail could not be parsed. Recorded in `NotEnriched` and dead letters.
 	// Do: Report it with the correlation id.
 	// Sample: {"reason": "MESSAGE_UNREADABLE", "domain": "mailmesh", "metadata": {"correlation_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
 	ErrorReason_ERROR_REASON_MESSAGE_UNREADABLE ErrorReason = 122
 	// MAILBOX_UNAVAILABLE has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The account has no mailbox that the API reaches (no licence, on premises, service switched off).
-	// Do: The organisation's administrator gives the account a mailbox.
+	// When: The account has no mailbox that the API can reach (no licence, on premises, service switched off).
+	// Do: Have the organisation's administrator give the account a mailbox.
 	// Sample: {"reason": "MAILBOX_UNAVAILABLE", "domain": "mailmesh", "metadata": {"detail": "MailboxNotEnabledForRESTAPI"}}
 	ErrorReason_ERROR_REASON_MAILBOX_UNAVAILABLE ErrorReason = 123
 	// ITEM_POISONED has the gRPC code INTERNAL.
 	//
-	// When: An item took down its worker each time that it was tried. Seen in dead letters.
+	// When: Every attempt to process the item ended its worker. Recorded in dead letters.
 	// Do: Retry the dead letter after an upgrade.
 	// Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
 	ErrorReason_ERROR_REASON_ITEM_POISONED ErrorReason = 124

@@ -24,10 +24,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// DeadLetter is an item that was buried.
+// DeadLetter is an item whose processing was abandoned.
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// dead_letter_id is our UUID.
+	// dead_letter_id is mailmesh's UUID of the dead letter.
 	DeadLetterId string `protobuf:"bytes,1,opt,name=dead_letter_id,json=deadLetterId,proto3" json:"dead_letter_id,omitempty"`
 	// item is the item whose processing failed.
 	Item *InboxItem `protobuf:"bytes,2,opt,name=item,proto3" json:"item,omitempty"`
@@ -35,11 +35,11 @@ type DeadLetter struct {
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence for people, without content or secret.
 	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
-	// attempts are what was tried, oldest first, the last 20.
+	// attempts are the last 20 attempts, oldest first.
 	Attempts []*Attempt `protobuf:"bytes,5,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	// buried_at is when it was given up.
+	// buried_at is the time when the item was buried.
 	BuriedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=buried_at,json=buriedAt,proto3" json:"buried_at,omitempty"`
-	// retried_at is when it was put back. Absent when it was not.
+	// retried_at is the time when the item was put back into the inbox. Absent if it was not.
 	RetriedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=retried_at,json=retriedAt,proto3" json:"retried_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -124,14 +124,14 @@ func (x *DeadLetter) GetRetriedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Attempt is one try.
+// Attempt is one attempt to process an item.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// started_at is when it was given out.
+	// started_at is the time when the item was leased.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	// worker_id is who had it.
+	// worker_id identifies the worker process that leased the item.
 	WorkerId string `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// reason is what came of it, a name from `ErrorReason` without prefix; "LEASE_EXPIRED" when nothing was heard.
+	// reason is the outcome, a name from `ErrorReason` without prefix; "LEASE_EXPIRED" when the worker sent no answer.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence for people.
 	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
@@ -197,16 +197,16 @@ func (x *Attempt) GetDetail() string {
 	return ""
 }
 
-// DeadLetterFilter chooses dead letters.
+// DeadLetterFilter selects dead letters.
 type DeadLetterFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id limits to one tenant. Empty means all in the key's scope.
+	// tenant_id selects dead letters of one tenant. Empty means all tenants in the key's scope.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// reason limits to one reason. Empty means all.
+	// reason selects dead letters with one reason. Empty means all.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// buried_from limits to those buried at or after it.
+	// buried_from selects dead letters buried at or after this time.
 	BuriedFrom *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=buried_from,json=buriedFrom,proto3" json:"buried_from,omitempty"`
-	// buried_before limits to those buried before it.
+	// buried_before selects dead letters buried before this time.
 	BuriedBefore  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=buried_before,json=buriedBefore,proto3" json:"buried_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -270,16 +270,18 @@ func (x *DeadLetterFilter) GetBuriedBefore() *timestamppb.Timestamp {
 	return nil
 }
 
-// ListDeadLettersRequest asks for a page of dead letters.
+// ListDeadLettersRequest requests a page of dead letters.
 type ListDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// filter limits the list. Absent means all in the key's scope.
+	// filter selects dead letters. Absent means all in the key's scope.
 	Filter *DeadLetterFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// include_retried also lists those that were put back.
+	// include_retried also lists dead letters that were put back into the inbox.
 	IncludeRetried bool `protobuf:"varint,4,opt,name=include_retried,json=includeRetried,proto3" json:"include_retried,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -346,9 +348,9 @@ func (x *ListDeadLettersRequest) GetIncludeRetried() bool {
 // ListDeadLettersResponse is a page of dead letters.
 type ListDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// dead_letters of the page.
+	// dead_letters are the dead letters of this page.
 	DeadLetters []*DeadLetter `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
-	// next_page_token is for the next page. Empty at the end.
+	// next_page_token requests the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -398,14 +400,14 @@ func (x *ListDeadLettersResponse) GetNextPageToken() string {
 	return ""
 }
 
-// RetryDeadLettersRequest says which: ids or a filter, not both.
+// RetryDeadLettersRequest selects dead letters by id or by a filter, not both.
 type RetryDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// dead_letter_ids are put back, 1000 at most.
+	// dead_letter_ids are the dead letters to put back into the inbox, 1000 at most.
 	DeadLetterIds []string `protobuf:"bytes,1,rep,name=dead_letter_ids,json=deadLetterIds,proto3" json:"dead_letter_ids,omitempty"`
-	// filter puts back all that it chooses. An empty filter chooses all in the key's scope.
+	// filter selects the dead letters to put back. An empty filter selects all in the key's scope.
 	Filter *DeadLetterFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// dry_run only counts.
+	// dry_run counts the dead letters and puts none back.
 	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -462,12 +464,12 @@ func (x *RetryDeadLettersRequest) GetDryRun() bool {
 	return false
 }
 
-// RetryDeadLettersResponse says how many.
+// RetryDeadLettersResponse contains the counts.
 type RetryDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// matched counts those chosen.
+	// matched counts the selected dead letters.
 	Matched int64 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
-	// retried counts those put back; 0 on a dry run.
+	// retried counts the dead letters that were put back; 0 on a dry run.
 	Retried       int64 `protobuf:"varint,2,opt,name=retried,proto3" json:"retried,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

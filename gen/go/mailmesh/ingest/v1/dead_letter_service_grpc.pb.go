@@ -31,8 +31,8 @@ const (
 type DeadLetterServiceClient interface {
 	// ListDeadLetters lists dead letters, newest first.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
-	// RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-	// Reasons: DEAD_LETTER_NOT_FOUND.
+	// RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+	// DEAD_LETTER_NOT_FOUND.
 	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
 }
 
@@ -72,8 +72,8 @@ func (c *deadLetterServiceClient) RetryDeadLetters(ctx context.Context, in *Retr
 type DeadLetterServiceServer interface {
 	// ListDeadLetters lists dead letters, newest first.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
-	// RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-	// Reasons: DEAD_LETTER_NOT_FOUND.
+	// RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+	// DEAD_LETTER_NOT_FOUND.
 	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
 	mustEmbedUnimplementedDeadLetterServiceServer()
 }

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/ingest/v1/inbox_item.proto
 
-// Items that wait in the inbox: work on one mailbox.
+// The items that wait in the inbox, each for one mailbox.
 
 package ingestv1
 
@@ -25,7 +25,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ReconcileReason is why a mailbox is compared.
+// ReconcileReason is the reason for a reconciliation of a mailbox.
 type ReconcileReason int32
 
 const (
@@ -37,15 +37,15 @@ const (
 	ReconcileReason_RECONCILE_REASON_RECONNECTED ReconcileReason = 2
 	// RECONCILE_REASON_MISSED follows Graph's `missed`, or a subscription that was removed and recreated.
 	ReconcileReason_RECONCILE_REASON_MISSED ReconcileReason = 3
-	// RECONCILE_REASON_SILENCE means that nothing came for longer than it should.
+	// RECONCILE_REASON_SILENCE means that no push arrived for longer than expected.
 	ReconcileReason_RECONCILE_REASON_SILENCE ReconcileReason = 4
-	// RECONCILE_REASON_SCHEDULE is the slow schedule, and the whole life of a tenant that gets no pushes.
+	// RECONCILE_REASON_SCHEDULE is the slow schedule, and the only source of changes for a tenant that receives no pushes.
 	ReconcileReason_RECONCILE_REASON_SCHEDULE ReconcileReason = 5
-	// RECONCILE_REASON_REFUSED means that the edge or Ingest refused notifications for load.
+	// RECONCILE_REASON_REFUSED means that the edge or Ingest refused notifications because of load.
 	ReconcileReason_RECONCILE_REASON_REFUSED ReconcileReason = 6
 	// RECONCILE_REASON_CURSOR_LOST means that the provider no longer knows the cursor.
 	ReconcileReason_RECONCILE_REASON_CURSOR_LOST ReconcileReason = 7
-	// RECONCILE_REASON_MANUAL was asked for by a person.
+	// RECONCILE_REASON_MANUAL means that a person requested it.
 	ReconcileReason_RECONCILE_REASON_MANUAL ReconcileReason = 8
 	// RECONCILE_REASON_GAP follows an item that was buried without an event.
 	ReconcileReason_RECONCILE_REASON_GAP ReconcileReason = 9
@@ -106,22 +106,22 @@ func (ReconcileReason) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_inbox_item_proto_rawDescGZIP(), []int{0}
 }
 
-// InboxItem is one thing to be worked on a tenant's mailbox. It is on disk before the provider gets its 2xx.
+// InboxItem is one item to process on a tenant's mailbox. It is on disk before the provider receives its 2xx.
 type InboxItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// item_id is our UUID.
+	// item_id is mailmesh's UUID of the item.
 	ItemId string `protobuf:"bytes,1,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// received_at is when Ingest took it.
+	// received_at is the time when Ingest received the item.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	// attempts counts how often it was given out, this time included.
+	// attempts counts the leases of the item, this one included.
 	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// correlation_id is the UUID under which logs and traces of it are found.
+	// correlation_id is the UUID that the item's log lines and traces carry.
 	CorrelationId string `protobuf:"bytes,5,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// traceparent continues the trace (W3C Trace Context). Empty when there is none.
 	Traceparent string `protobuf:"bytes,6,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	// content is what is to be done.
+	// content is the task.
 	//
 	// Types that are valid to be assigned to Content:
 	//
@@ -254,22 +254,22 @@ type isInboxItem_Content interface {
 }
 
 type InboxItem_Mail struct {
-	// mail: a Graph notification about one mail, not enriched yet.
+	// mail is a Graph notification about one mail, not enriched yet.
 	Mail *v1.NormalizedMailEvent `protobuf:"bytes,7,opt,name=mail,proto3,oneof"`
 }
 
 type InboxItem_MailboxChanged struct {
-	// mailbox_changed: a Gmail mailbox has changes up to a history id.
+	// mailbox_changed reports that a Gmail mailbox has changes up to a history id.
 	MailboxChanged *MailboxChanged `protobuf:"bytes,8,opt,name=mailbox_changed,json=mailboxChanged,proto3,oneof"`
 }
 
 type InboxItem_MailboxWatched struct {
-	// mailbox_watched: a subscription began; here is the first cursor.
+	// mailbox_watched reports that a subscription began, and carries the first cursor.
 	MailboxWatched *MailboxWatched `protobuf:"bytes,9,opt,name=mailbox_watched,json=mailboxWatched,proto3,oneof"`
 }
 
 type InboxItem_Reconcile struct {
-	// reconcile: compare the mailbox with the provider.
+	// reconcile requests a reconciliation of the mailbox with the provider.
 	Reconcile *Reconcile `protobuf:"bytes,10,opt,name=reconcile,proto3,oneof"`
 }
 
@@ -281,10 +281,10 @@ func (*InboxItem_MailboxWatched) isInboxItem_Content() {}
 
 func (*InboxItem_Reconcile) isInboxItem_Content() {}
 
-// MailboxChanged says that a Gmail mailbox changed.
+// MailboxChanged reports that a Gmail mailbox changed.
 type MailboxChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// history_id is the mailbox's history id that the push named. The mailbox is done when its cursor has reached it.
+	// history_id is the mailbox's history id in the push. The item is done when the mailbox's cursor has reached it.
 	HistoryId uint64 `protobuf:"varint,1,opt,name=history_id,json=historyId,proto3" json:"history_id,omitempty"`
 	// pubsub_message_id is the id of the Pub/Sub message.
 	PubsubMessageId string `protobuf:"bytes,2,opt,name=pubsub_message_id,json=pubsubMessageId,proto3" json:"pubsub_message_id,omitempty"`
@@ -336,14 +336,14 @@ func (x *MailboxChanged) GetPubsubMessageId() string {
 	return ""
 }
 
-// MailboxWatched says that a subscription began.
+// MailboxWatched reports that a subscription began.
 type MailboxWatched struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription_id is our UUID of the subscription.
+	// subscription_id is mailmesh's UUID of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
-	// history_id is the first Gmail cursor. 0 at Microsoft. It never moves a cursor that is there already.
+	// history_id is the first Gmail cursor. 0 for Microsoft. It never moves an existing cursor.
 	HistoryId uint64 `protobuf:"varint,2,opt,name=history_id,json=historyId,proto3" json:"history_id,omitempty"`
-	// covered_from is when coverage begins: older mail is not announced.
+	// covered_from is the beginning of coverage: older mail is not announced.
 	CoveredFrom   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=covered_from,json=coveredFrom,proto3" json:"covered_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -400,14 +400,15 @@ func (x *MailboxWatched) GetCoveredFrom() *timestamppb.Timestamp {
 	return nil
 }
 
-// Reconcile asks for a comparison.
+// Reconcile requests a reconciliation.
 type Reconcile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// reason says why.
+	// reason is the reason for the reconciliation.
 	Reason ReconcileReason `protobuf:"varint,1,opt,name=reason,proto3,enum=mailmesh.ingest.v1.ReconcileReason" json:"reason,omitempty"`
-	// since bounds the comparison by time. Absent means from the start of coverage or a little before the last event.
+	// since limits the reconciliation to messages from this time on. Absent means from the start of coverage or shortly before
+	// the last event.
 	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	// reconcile_id is our UUID; the answer of `ReconcileMailbox` names it. Empty without such a request.
+	// reconcile_id is mailmesh's UUID, which the answer of `ReconcileMailbox` contains. Empty without such a request.
 	ReconcileId   string `protobuf:"bytes,3,opt,name=reconcile_id,json=reconcileId,proto3" json:"reconcile_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -464,20 +465,20 @@ func (x *Reconcile) GetReconcileId() string {
 	return ""
 }
 
-// Watch is what one subscription covers, for a worker that has to tell what is watched.
+// Watch describes the coverage of one subscription, so that a worker can decide whether a mail is covered.
 type Watch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription_id is our UUID.
+	// subscription_id is mailmesh's UUID of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
-	// folder_id is the Graph folder, an id or a well-known name such as "inbox". Empty means all mail, and at Google.
+	// folder_id is the Graph folder, an id or a well-known name such as "inbox". Empty means all mail; always empty for Google.
 	FolderId string `protobuf:"bytes,2,opt,name=folder_id,json=folderId,proto3" json:"folder_id,omitempty"`
-	// label_ids are the Gmail labels; a mail with any of them is covered. Empty means all mail, and at Microsoft.
+	// label_ids are the Gmail labels; a mail with any of them is covered. Empty means all mail; always empty for Microsoft.
 	LabelIds []string `protobuf:"bytes,3,rep,name=label_ids,json=labelIds,proto3" json:"label_ids,omitempty"`
 	// change_types are "created", "updated", "deleted".
 	ChangeTypes []string `protobuf:"bytes,4,rep,name=change_types,json=changeTypes,proto3" json:"change_types,omitempty"`
-	// covered_from is when coverage began.
+	// covered_from is the time when coverage began.
 	CoveredFrom *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=covered_from,json=coveredFrom,proto3" json:"covered_from,omitempty"`
-	// is_polled says that no push is asked for: the mailbox lives on scheduled reconciliation.
+	// is_polled is true if no push is requested: scheduled reconciliation alone finds the mailbox's changes.
 	IsPolled      bool `protobuf:"varint,6,opt,name=is_polled,json=isPolled,proto3" json:"is_polled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

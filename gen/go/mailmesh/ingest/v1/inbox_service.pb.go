@@ -25,21 +25,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ClaimItemsRequest asks for work.
+// ClaimItemsRequest requests items to process.
 type ClaimItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// worker_id names the worker process, for logs and the pipeline's view.
+	// worker_id identifies the worker process, for logs and the pipeline's status.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// max_items is the most to give out over all tenants, 1 to 500. 0 means 100.
+	// max_items is the maximum number of items over all tenants, 1 to 500. 0 means 100.
 	MaxItems int32 `protobuf:"varint,2,opt,name=max_items,json=maxItems,proto3" json:"max_items,omitempty"`
-	// max_tenants is the most tenants to lease at once, 1 to 50. 0 means 1.
+	// max_tenants is the maximum number of tenants to lease at once, 1 to 50. 0 means 1.
 	MaxTenants int32 `protobuf:"varint,3,opt,name=max_tenants,json=maxTenants,proto3" json:"max_tenants,omitempty"`
-	// lease is how long the lease lasts, 5 to 600 seconds. Absent means 60 seconds.
+	// lease is the duration of the lease, 5 to 600 seconds. Absent means 60 seconds.
 	Lease *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
-	// tenant_id asks for one tenant's items only. Empty means any.
+	// tenant_id requests the items of one tenant only. Empty means any tenant.
 	TenantId string `protobuf:"bytes,5,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// hold_idle also leases the tenant of `tenant_id` when none of its items is due, for work that Processor itself keeps on the
-	// mailbox; an acknowledgement without items ends it. Not when another worker holds it or its state makes items wait.
+	// hold_idle also leases the tenant of `tenant_id` when none of its items is due, for tasks that Processor itself keeps on the
+	// mailbox; an acknowledgement without items ends the lease. It has no effect when another worker holds the lease or the
+	// tenant's state makes items wait.
 	HoldIdle      bool `protobuf:"varint,6,opt,name=hold_idle,json=holdIdle,proto3" json:"hold_idle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -117,10 +118,10 @@ func (x *ClaimItemsRequest) GetHoldIdle() bool {
 	return false
 }
 
-// ClaimItemsResponse has leases; none means that nothing is due.
+// ClaimItemsResponse contains leases. It is empty when no item is due.
 type ClaimItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// leases, one for each tenant.
+	// leases are the leases, one for each tenant.
 	Leases        []*TenantLease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -166,17 +167,17 @@ func (x *ClaimItemsResponse) GetLeases() []*TenantLease {
 // TenantLease is the lease on one tenant's mailbox.
 type TenantLease struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant held.
+	// tenant_id is the tenant whose mailbox is leased.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// fence is the tenant's number for this lease; it goes with every answer and every commit.
+	// fence is the tenant's number for this lease; every answer and every commit carries it.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// lease_expires_at is when the lease ends by itself.
+	// lease_expires_at is the time when the lease expires.
 	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
-	// items to work, oldest first.
+	// items are the items to process, oldest first.
 	Items []*InboxItem `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
-	// watches are what the tenant's subscriptions cover now.
+	// watches describe the current coverage of the tenant's subscriptions.
 	Watches []*Watch `protobuf:"bytes,5,rep,name=watches,proto3" json:"watches,omitempty"`
-	// has_more says that further items of the tenant are due.
+	// has_more is true if further items of the tenant are due.
 	HasMore       bool `protobuf:"varint,6,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -254,14 +255,14 @@ func (x *TenantLease) GetHasMore() bool {
 	return false
 }
 
-// ExtendLeaseRequest names a lease.
+// ExtendLeaseRequest identifies a lease.
 type ExtendLeaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant held.
+	// tenant_id is the tenant whose mailbox is leased.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// fence is that of the lease.
+	// fence is the fence of the lease.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// lease is how long it lasts from now, 5 to 600 seconds. Absent means 60 seconds.
+	// lease is the duration of the lease from now, 5 to 600 seconds. Absent means 60 seconds.
 	Lease         *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -318,10 +319,10 @@ func (x *ExtendLeaseRequest) GetLease() *durationpb.Duration {
 	return nil
 }
 
-// ExtendLeaseResponse says until when.
+// ExtendLeaseResponse contains the new expiry.
 type ExtendLeaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// lease_expires_at is when the lease ends by itself.
+	// lease_expires_at is the time when the lease expires.
 	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -364,14 +365,14 @@ func (x *ExtendLeaseResponse) GetLeaseExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// AckItemsRequest names items that are done.
+// AckItemsRequest identifies items that are done.
 type AckItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant held.
+	// tenant_id is the tenant whose mailbox is leased.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// fence is that of the lease.
+	// fence is the fence of the lease.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// item_ids are the items, 500 at most. Empty only ends the lease.
+	// item_ids are the items, 500 at most. An empty list only ends the lease.
 	ItemIds []string `protobuf:"bytes,3,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
 	// keep_lease keeps the lease for the items that remain. Otherwise the last acknowledgement ends it.
 	KeepLease     bool `protobuf:"varint,4,opt,name=keep_lease,json=keepLease,proto3" json:"keep_lease,omitempty"`
@@ -474,14 +475,14 @@ func (*AckItemsResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{6}
 }
 
-// ReleaseItemsRequest gives items back.
+// ReleaseItemsRequest identifies items to return to the inbox.
 type ReleaseItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant held.
+	// tenant_id is the tenant whose mailbox is leased.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// fence is that of the lease.
+	// fence is the fence of the lease.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// items are those given back.
+	// items are the items to return.
 	Items         []*ReleasedItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -538,18 +539,18 @@ func (x *ReleaseItemsRequest) GetItems() []*ReleasedItem {
 	return nil
 }
 
-// ReleasedItem is one item given back.
+// ReleasedItem is one item that returns to the inbox, or is buried.
 type ReleasedItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// item_id is the item.
+	// item_id is the item's UUID.
 	ItemId string `protobuf:"bytes,1,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// not_before is when it is due again. Absent means at once.
+	// not_before is the time when the item is due again. Absent means at once.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
-	// reason is a name from `ErrorReason` without prefix, kept in the history of attempts.
+	// reason is a name from `ErrorReason` without prefix. The history of attempts keeps it.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence without content or secret, at most 500 characters.
 	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
-	// is_attempt_forgiven takes the counted attempt back: the item was not at fault.
+	// is_attempt_forgiven uncounts the attempt, because the item did not cause the failure.
 	IsAttemptForgiven bool `protobuf:"varint,5,opt,name=is_attempt_forgiven,json=isAttemptForgiven,proto3" json:"is_attempt_forgiven,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -657,14 +658,14 @@ func (*ReleaseItemsResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{9}
 }
 
-// BuryItemsRequest names items that cannot succeed.
+// BuryItemsRequest identifies items that cannot succeed.
 type BuryItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant held.
+	// tenant_id is the tenant whose mailbox is leased.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// fence is that of the lease.
+	// fence is the fence of the lease.
 	Fence int64 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
-	// items are those to bury; `not_before` and `is_attempt_forgiven` are not used.
+	// items are the items to bury; `not_before` and `is_attempt_forgiven` are ignored.
 	Items         []*ReleasedItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -721,10 +722,10 @@ func (x *BuryItemsRequest) GetItems() []*ReleasedItem {
 	return nil
 }
 
-// BuryItemsResponse names the dead letters.
+// BuryItemsResponse identifies the dead letters.
 type BuryItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// dead_letter_ids, in the order of the items.
+	// dead_letter_ids are the dead letters, in the order of the items.
 	DeadLetterIds []string `protobuf:"bytes,1,rep,name=dead_letter_ids,json=deadLetterIds,proto3" json:"dead_letter_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -767,16 +768,16 @@ func (x *BuryItemsResponse) GetDeadLetterIds() []string {
 	return nil
 }
 
-// EnqueueReconcileRequest asks for a comparison.
+// EnqueueReconcileRequest requests a reconciliation.
 type EnqueueReconcileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant.
+	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// reason says why.
+	// reason is the reason for the reconciliation.
 	Reason ReconcileReason `protobuf:"varint,2,opt,name=reason,proto3,enum=mailmesh.ingest.v1.ReconcileReason" json:"reason,omitempty"`
-	// since bounds the comparison by time. Absent leaves it to the mailbox's own coverage.
+	// since limits the reconciliation to messages from this time on. Absent means the mailbox's own coverage decides.
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
-	// not_before is when it is due. Absent means at once.
+	// not_before is the time when the item is due. Absent means at once.
 	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -840,12 +841,12 @@ func (x *EnqueueReconcileRequest) GetNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
-// EnqueueReconcileResponse names the item.
+// EnqueueReconcileResponse identifies the item.
 type EnqueueReconcileResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// item_id is the item that will do it, which may have waited already.
+	// item_id is the reconciliation's inbox item, which may have been waiting already.
 	ItemId string `protobuf:"bytes,1,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// was_waiting says that it did.
+	// was_waiting is true if the item was already waiting.
 	WasWaiting    bool `protobuf:"varint,2,opt,name=was_waiting,json=wasWaiting,proto3" json:"was_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -895,12 +896,12 @@ func (x *EnqueueReconcileResponse) GetWasWaiting() bool {
 	return false
 }
 
-// GetInboxStatusRequest is for the pipeline's view.
+// GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
 type GetInboxStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_ids limits to these tenants. Empty means all.
+	// tenant_ids selects these tenants. Empty means all.
 	TenantIds []string `protobuf:"bytes,1,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
-	// max_tenants is how many tenants to list, worst first, 0 to 1000. 0 means 50.
+	// max_tenants is the number of tenants to list, those with the oldest items first, 0 to 1000. 0 means 50.
 	MaxTenants    int32 `protobuf:"varint,2,opt,name=max_tenants,json=maxTenants,proto3" json:"max_tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -950,18 +951,18 @@ func (x *GetInboxStatusRequest) GetMaxTenants() int32 {
 	return 0
 }
 
-// GetInboxStatusResponse has the counts.
+// GetInboxStatusResponse contains the counts.
 type GetInboxStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// pending_items counts items that wait or are leased.
+	// pending_items counts items that are waiting or leased.
 	PendingItems int64 `protobuf:"varint,1,opt,name=pending_items,json=pendingItems,proto3" json:"pending_items,omitempty"`
 	// oldest_pending_seconds is the age of the oldest due item. 0 when there is none.
 	OldestPendingSeconds float64 `protobuf:"fixed64,2,opt,name=oldest_pending_seconds,json=oldestPendingSeconds,proto3" json:"oldest_pending_seconds,omitempty"`
-	// dead_letters counts dead letters that were not retried.
+	// dead_letters counts dead letters that have not been retried.
 	DeadLetters int64 `protobuf:"varint,3,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
-	// subscriptions_by_state counts subscriptions; keys are state names without prefix in lower case.
+	// subscriptions_by_state counts subscriptions; keys are state names without prefix, in lower case.
 	SubscriptionsByState map[string]int64 `protobuf:"bytes,4,rep,name=subscriptions_by_state,json=subscriptionsByState,proto3" json:"subscriptions_by_state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// tenants are the ones with work waiting, oldest first.
+	// tenants are the tenants with waiting items, oldest first.
 	Tenants []*TenantBacklog `protobuf:"bytes,5,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	// refused_last_hour counts notifications that were refused with 503 in the last hour.
 	RefusedLastHour int64 `protobuf:"varint,6,opt,name=refused_last_hour,json=refusedLastHour,proto3" json:"refused_last_hour,omitempty"`
@@ -1041,18 +1042,18 @@ func (x *GetInboxStatusResponse) GetRefusedLastHour() int64 {
 	return 0
 }
 
-// TenantBacklog is what waits for one tenant.
+// TenantBacklog counts the waiting items of one tenant.
 type TenantBacklog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant.
+	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// pending_items counts its items.
+	// pending_items counts the tenant's items.
 	PendingItems int64 `protobuf:"varint,2,opt,name=pending_items,json=pendingItems,proto3" json:"pending_items,omitempty"`
-	// oldest_pending_seconds is the age of its oldest item.
+	// oldest_pending_seconds is the age of the tenant's oldest item.
 	OldestPendingSeconds float64 `protobuf:"fixed64,3,opt,name=oldest_pending_seconds,json=oldestPendingSeconds,proto3" json:"oldest_pending_seconds,omitempty"`
-	// last_notification_at is when a push last came for it. Absent when never.
+	// last_notification_at is the time of the tenant's last push. Absent if there was none.
 	LastNotificationAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_notification_at,json=lastNotificationAt,proto3" json:"last_notification_at,omitempty"`
-	// is_waiting_for_person says that its items wait for the tenant's state.
+	// is_waiting_for_person is true if the tenant's items cannot be processed until a person changes the tenant's state.
 	IsWaitingForPerson bool `protobuf:"varint,5,opt,name=is_waiting_for_person,json=isWaitingForPerson,proto3" json:"is_waiting_for_person,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache

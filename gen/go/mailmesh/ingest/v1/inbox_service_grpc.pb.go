@@ -32,26 +32,26 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-// tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+// InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+// tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
 type InboxServiceClient interface {
-	// ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-	// expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-	// Reasons: STORE_UNAVAILABLE.
+	// ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+	// item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+	// STORE_UNAVAILABLE.
 	ClaimItems(ctx context.Context, in *ClaimItemsRequest, opts ...grpc.CallOption) (*ClaimItemsResponse, error)
-	// ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD.
+	// ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
 	ExtendLease(ctx context.Context, in *ExtendLeaseRequest, opts ...grpc.CallOption) (*ExtendLeaseResponse, error)
-	// AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
+	// AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
 	AckItems(ctx context.Context, in *AckItemsRequest, opts ...grpc.CallOption) (*AckItemsResponse, error)
-	// ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD.
+	// ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD.
 	ReleaseItems(ctx context.Context, in *ReleaseItemsRequest, opts ...grpc.CallOption) (*ReleaseItemsResponse, error)
-	// BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-	// Safe to repeat. Reasons: MAILBOX_HELD.
+	// BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+	// closes. Safe to repeat. Reasons: MAILBOX_HELD.
 	BuryItems(ctx context.Context, in *BuryItemsRequest, opts ...grpc.CallOption) (*BuryItemsResponse, error)
-	// EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-	// Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	// EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+	// one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	EnqueueReconcile(ctx context.Context, in *EnqueueReconcileRequest, opts ...grpc.CallOption) (*EnqueueReconcileResponse, error)
-	// GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat.
+	// GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
 	GetInboxStatus(ctx context.Context, in *GetInboxStatusRequest, opts ...grpc.CallOption) (*GetInboxStatusResponse, error)
 }
 
@@ -137,26 +137,26 @@ func (c *inboxServiceClient) GetInboxStatus(ctx context.Context, in *GetInboxSta
 // All implementations must embed UnimplementedInboxServiceServer
 // for forward compatibility.
 //
-// InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-// tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+// InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+// tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
 type InboxServiceServer interface {
-	// ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-	// expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-	// Reasons: STORE_UNAVAILABLE.
+	// ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+	// item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+	// STORE_UNAVAILABLE.
 	ClaimItems(context.Context, *ClaimItemsRequest) (*ClaimItemsResponse, error)
-	// ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD.
+	// ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
 	ExtendLease(context.Context, *ExtendLeaseRequest) (*ExtendLeaseResponse, error)
-	// AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
+	// AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
 	AckItems(context.Context, *AckItemsRequest) (*AckItemsResponse, error)
-	// ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD.
+	// ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD.
 	ReleaseItems(context.Context, *ReleaseItemsRequest) (*ReleaseItemsResponse, error)
-	// BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-	// Safe to repeat. Reasons: MAILBOX_HELD.
+	// BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+	// closes. Safe to repeat. Reasons: MAILBOX_HELD.
 	BuryItems(context.Context, *BuryItemsRequest) (*BuryItemsResponse, error)
-	// EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-	// Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	// EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+	// one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	EnqueueReconcile(context.Context, *EnqueueReconcileRequest) (*EnqueueReconcileResponse, error)
-	// GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat.
+	// GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
 	GetInboxStatus(context.Context, *GetInboxStatusRequest) (*GetInboxStatusResponse, error)
 	mustEmbedUnimplementedInboxServiceServer()
 }

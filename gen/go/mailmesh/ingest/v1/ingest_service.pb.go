@@ -24,14 +24,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ReceiveGraphNotificationsRequest is what Graph sends.
+// ReceiveGraphNotificationsRequest is Graph's request.
 type ReceiveGraphNotificationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// validation_token is given by Graph while a subscription is created; the decoded token is the whole answer then.
+	// validation_token is present while Graph creates a subscription; then the decoded token is the whole answer.
 	ValidationToken string `protobuf:"bytes,1,opt,name=validation_token,json=validationToken,proto3" json:"validation_token,omitempty"`
-	// subscription_id is our own UUID, which we put into the notification address. Empty on addresses made by others.
+	// subscription_id is mailmesh's UUID of the subscription, a part of its notification address. Empty on addresses that others
+	// created.
 	SubscriptionId string `protobuf:"bytes,2,opt,name=subscription_id,json=s,proto3" json:"subscription_id,omitempty"`
-	// payload is the body's exact bytes.
+	// payload contains the body's exact bytes.
 	Payload       *httpbody.HttpBody `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -134,14 +135,15 @@ func (x *ReceiveGraphNotificationsResponse) GetPayload() *httpbody.HttpBody {
 	return nil
 }
 
-// ReceiveGraphLifecycleRequest is what Graph sends.
+// ReceiveGraphLifecycleRequest is Graph's request.
 type ReceiveGraphLifecycleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// validation_token is given by Graph while a subscription is created; the decoded token is the whole answer then.
+	// validation_token is present while Graph creates a subscription; then the decoded token is the whole answer.
 	ValidationToken string `protobuf:"bytes,1,opt,name=validation_token,json=validationToken,proto3" json:"validation_token,omitempty"`
-	// subscription_id is our own UUID, which we put into the notification address. Empty on addresses made by others.
+	// subscription_id is mailmesh's UUID of the subscription, a part of its notification address. Empty on addresses that others
+	// created.
 	SubscriptionId string `protobuf:"bytes,2,opt,name=subscription_id,json=s,proto3" json:"subscription_id,omitempty"`
-	// payload is the body's exact bytes.
+	// payload contains the body's exact bytes.
 	Payload       *httpbody.HttpBody `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -244,10 +246,10 @@ func (x *ReceiveGraphLifecycleResponse) GetPayload() *httpbody.HttpBody {
 	return nil
 }
 
-// ReceiveGmailPushRequest is what Pub/Sub sends.
+// ReceiveGmailPushRequest is Pub/Sub's request.
 type ReceiveGmailPushRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// payload is the body's exact bytes, wrapped or unwrapped.
+	// payload contains the body's exact bytes, wrapped or unwrapped.
 	Payload       *httpbody.HttpBody `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,18 +28,19 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-// Nothing in an answer tells whether a subscription exists.
+// IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+// answer reveals whether a subscription exists.
 type IngestServiceClient interface {
-	// ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-	// plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+	// ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+	// as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+	// edge).
 	ReceiveGraphNotifications(ctx context.Context, in *ReceiveGraphNotificationsRequest, opts ...grpc.CallOption) (*ReceiveGraphNotificationsResponse, error)
-	// ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-	// Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+	// ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+	// notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
 	ReceiveGraphLifecycle(ctx context.Context, in *ReceiveGraphLifecycleRequest, opts ...grpc.CallOption) (*ReceiveGraphLifecycleResponse, error)
-	// ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-	// A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-	// Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+	// ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+	// push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+	// for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
 	ReceiveGmailPush(ctx context.Context, in *ReceiveGmailPushRequest, opts ...grpc.CallOption) (*ReceiveGmailPushResponse, error)
 }
 
@@ -85,18 +86,19 @@ func (c *ingestServiceClient) ReceiveGmailPush(ctx context.Context, in *ReceiveG
 // All implementations must embed UnimplementedIngestServiceServer
 // for forward compatibility.
 //
-// IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-// Nothing in an answer tells whether a subscription exists.
+// IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+// answer reveals whether a subscription exists.
 type IngestServiceServer interface {
-	// ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-	// plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+	// ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+	// as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+	// edge).
 	ReceiveGraphNotifications(context.Context, *ReceiveGraphNotificationsRequest) (*ReceiveGraphNotificationsResponse, error)
-	// ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-	// Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+	// ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+	// notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
 	ReceiveGraphLifecycle(context.Context, *ReceiveGraphLifecycleRequest) (*ReceiveGraphLifecycleResponse, error)
-	// ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-	// A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-	// Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+	// ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+	// push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+	// for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
 	ReceiveGmailPush(context.Context, *ReceiveGmailPushRequest) (*ReceiveGmailPushResponse, error)
 	mustEmbedUnimplementedIngestServiceServer()
 }

@@ -25,25 +25,25 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SubscriptionState is how it stands with a subscription.
+// SubscriptionState is the state of a subscription.
 type SubscriptionState int32
 
 const (
-	// SUBSCRIPTION_STATE_UNSPECIFIED is the state of none.
+	// SUBSCRIPTION_STATE_UNSPECIFIED is not used by any subscription.
 	SubscriptionState_SUBSCRIPTION_STATE_UNSPECIFIED SubscriptionState = 0
-	// SUBSCRIPTION_STATE_PENDING means that it is being made at the provider.
+	// SUBSCRIPTION_STATE_PENDING means that the subscription is being created at the provider.
 	SubscriptionState_SUBSCRIPTION_STATE_PENDING SubscriptionState = 1
 	// SUBSCRIPTION_STATE_ACTIVE means that the provider pushes.
 	SubscriptionState_SUBSCRIPTION_STATE_ACTIVE SubscriptionState = 2
-	// SUBSCRIPTION_STATE_FAILING means that renewing or making it fails; it is tried again, more and more slowly.
+	// SUBSCRIPTION_STATE_FAILING means that creating or renewing the subscription fails; it is retried at growing intervals.
 	SubscriptionState_SUBSCRIPTION_STATE_FAILING SubscriptionState = 3
-	// SUBSCRIPTION_STATE_SUSPENDED means that the tenant's state lets it lapse.
+	// SUBSCRIPTION_STATE_SUSPENDED means that the subscription lapses because of the tenant's state.
 	SubscriptionState_SUBSCRIPTION_STATE_SUSPENDED SubscriptionState = 4
-	// SUBSCRIPTION_STATE_POLLING means that no push is asked for: the mailbox lives on scheduled reconciliation.
+	// SUBSCRIPTION_STATE_POLLING means that no push is requested: scheduled reconciliation alone finds the mailbox's changes.
 	SubscriptionState_SUBSCRIPTION_STATE_POLLING SubscriptionState = 5
-	// SUBSCRIPTION_STATE_DELETING means that it is being deleted at the provider.
+	// SUBSCRIPTION_STATE_DELETING means that the subscription is being deleted at the provider.
 	SubscriptionState_SUBSCRIPTION_STATE_DELETING SubscriptionState = 6
-	// SUBSCRIPTION_STATE_DELETED means that it is gone. Listed only when asked for.
+	// SUBSCRIPTION_STATE_DELETED means that the subscription is deleted. Listed only on request.
 	SubscriptionState_SUBSCRIPTION_STATE_DELETED SubscriptionState = 7
 )
 
@@ -98,15 +98,15 @@ func (SubscriptionState) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{0}
 }
 
-// DeliveryMode is how changes reach us.
+// DeliveryMode is the way in which changes reach mailmesh.
 type DeliveryMode int32
 
 const (
-	// DELIVERY_MODE_UNSPECIFIED means push where the installation has a public address, else poll.
+	// DELIVERY_MODE_UNSPECIFIED means push if the installation has a public address, else poll.
 	DeliveryMode_DELIVERY_MODE_UNSPECIFIED DeliveryMode = 0
 	// DELIVERY_MODE_PUSH asks the provider to push.
 	DeliveryMode_DELIVERY_MODE_PUSH DeliveryMode = 1
-	// DELIVERY_MODE_POLL reconciles on a schedule and asks for no push.
+	// DELIVERY_MODE_POLL reconciles on a schedule and requests no push.
 	DeliveryMode_DELIVERY_MODE_POLL DeliveryMode = 2
 )
 
@@ -151,46 +151,47 @@ func (DeliveryMode) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_subscription_service_proto_rawDescGZIP(), []int{1}
 }
 
-// Subscription is what the provider pushes to us for one tenant.
+// Subscription is the agreement by which a provider pushes one tenant's changes to mailmesh.
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription_id is our UUID.
+	// subscription_id is mailmesh's UUID of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
-	// state is how it stands.
+	// state is the subscription's state.
 	State SubscriptionState `protobuf:"varint,4,opt,name=state,proto3,enum=mailmesh.ingest.v1.SubscriptionState" json:"state,omitempty"`
-	// folder_id is the Graph folder, an id or a well-known name. Empty means all mail, and at Google.
+	// folder_id is the Graph folder, an id or a well-known name. Empty means all mail; always empty for Google.
 	FolderId string `protobuf:"bytes,5,opt,name=folder_id,json=folderId,proto3" json:"folder_id,omitempty"`
-	// label_ids are the Gmail labels, sorted. Empty means all mail, and at Microsoft.
+	// label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft.
 	LabelIds []string `protobuf:"bytes,6,rep,name=label_ids,json=labelIds,proto3" json:"label_ids,omitempty"`
-	// change_types are "created", "updated", "deleted", sorted. At Google they filter what becomes an event.
+	// change_types are "created", "updated", "deleted", sorted. For Google they filter which changes become events.
 	ChangeTypes []string `protobuf:"bytes,7,rep,name=change_types,json=changeTypes,proto3" json:"change_types,omitempty"`
-	// delivery_mode is how changes reach us; never unspecified here.
+	// delivery_mode is the way in which changes reach mailmesh; never unspecified here.
 	DeliveryMode DeliveryMode `protobuf:"varint,8,opt,name=delivery_mode,json=deliveryMode,proto3,enum=mailmesh.ingest.v1.DeliveryMode" json:"delivery_mode,omitempty"`
-	// provider_subscription_id is the provider's id. Graph: the subscription's id. Empty at Google and before it is made.
+	// provider_subscription_id is the provider's id. Graph: the subscription's id. Empty for Google and before the subscription
+	// is created.
 	ProviderSubscriptionId string `protobuf:"bytes,9,opt,name=provider_subscription_id,json=providerSubscriptionId,proto3" json:"provider_subscription_id,omitempty"`
-	// expires_at is when the provider ends it unless renewed, as the provider stated. Absent when polling.
+	// expires_at is the expiry that the provider stated, unless the subscription is renewed. Absent when polling.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// renew_at is when it will be renewed next.
+	// renew_at is the time of the next renewal.
 	RenewAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=renew_at,json=renewAt,proto3" json:"renew_at,omitempty"`
-	// last_notification_at is when a push last came. Absent when never.
+	// last_notification_at is the time of the last push. Absent if there was none.
 	LastNotificationAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=last_notification_at,json=lastNotificationAt,proto3" json:"last_notification_at,omitempty"`
-	// last_renewed_at is when it was last made or renewed.
+	// last_renewed_at is the time when the subscription was last created or renewed.
 	LastRenewedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=last_renewed_at,json=lastRenewedAt,proto3" json:"last_renewed_at,omitempty"`
-	// failure_reason is the `ErrorReason` without prefix of the last failure. Empty when all is well.
+	// failure_reason is the `ErrorReason` without prefix of the last failure. Empty after a success.
 	FailureReason string `protobuf:"bytes,14,opt,name=failure_reason,json=failureReason,proto3" json:"failure_reason,omitempty"`
-	// failure_detail is a sentence that a person can act on. Empty when all is well.
+	// failure_detail is a sentence that a person can act on. Empty after a success.
 	FailureDetail string `protobuf:"bytes,15,opt,name=failure_detail,json=failureDetail,proto3" json:"failure_detail,omitempty"`
-	// failures counts failures in a row.
+	// failures counts consecutive failures.
 	Failures int32 `protobuf:"varint,16,opt,name=failures,proto3" json:"failures,omitempty"`
-	// created_at is when it was asked for.
+	// created_at is the time when the subscription was requested.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// updated_at is when anything about it last changed.
+	// updated_at is the time of the subscription's last change.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	// covered_from is when coverage began: older mail is not announced.
+	// covered_from is the beginning of coverage: older mail is not announced.
 	CoveredFrom   *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=covered_from,json=coveredFrom,proto3" json:"covered_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,20 +360,20 @@ func (x *Subscription) GetCoveredFrom() *timestamppb.Timestamp {
 	return nil
 }
 
-// CreateSubscriptionRequest says what to watch.
+// CreateSubscriptionRequest specifies the mail to watch.
 type CreateSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// folder_id is a Graph folder, an id or a well-known name. Empty means "inbox" unless `all_mail`. Refused at Google.
+	// folder_id is a Graph folder, an id or a well-known name. Empty means "inbox" unless `all_mail` is set. Refused for Google.
 	FolderId string `protobuf:"bytes,2,opt,name=folder_id,json=folderId,proto3" json:"folder_id,omitempty"`
-	// label_ids are Gmail labels. Empty means INBOX unless `all_mail`. Refused at Microsoft.
+	// label_ids are Gmail labels. Empty means INBOX unless `all_mail` is set. Refused for Microsoft.
 	LabelIds []string `protobuf:"bytes,3,rep,name=label_ids,json=labelIds,proto3" json:"label_ids,omitempty"`
-	// all_mail watches every folder or label, drafts and sent mail included (drafts make no events at Google).
+	// all_mail watches every folder or label, drafts and sent mail included. For Google, drafts produce no events.
 	AllMail bool `protobuf:"varint,4,opt,name=all_mail,json=allMail,proto3" json:"all_mail,omitempty"`
 	// change_types are "created", "updated", "deleted". Empty means all three.
 	ChangeTypes []string `protobuf:"bytes,5,rep,name=change_types,json=changeTypes,proto3" json:"change_types,omitempty"`
-	// delivery_mode is how changes are to reach us.
+	// delivery_mode is the way in which changes shall reach mailmesh.
 	DeliveryMode  DeliveryMode `protobuf:"varint,6,opt,name=delivery_mode,json=deliveryMode,proto3,enum=mailmesh.ingest.v1.DeliveryMode" json:"delivery_mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -450,10 +451,10 @@ func (x *CreateSubscriptionRequest) GetDeliveryMode() DeliveryMode {
 	return DeliveryMode_DELIVERY_MODE_UNSPECIFIED
 }
 
-// CreateSubscriptionResponse has the subscription.
+// CreateSubscriptionResponse contains the subscription.
 type CreateSubscriptionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription as it is now.
+	// subscription is the current subscription.
 	Subscription  *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -496,7 +497,7 @@ func (x *CreateSubscriptionResponse) GetSubscription() *Subscription {
 	return nil
 }
 
-// BatchCreateSubscriptionsRequest has many.
+// BatchCreateSubscriptionsRequest contains the requests.
 type BatchCreateSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// requests are processed in no particular order, 1000 at most.
@@ -542,10 +543,10 @@ func (x *BatchCreateSubscriptionsRequest) GetRequests() []*CreateSubscriptionReq
 	return nil
 }
 
-// BatchCreateSubscriptionsResponse has a result for each.
+// BatchCreateSubscriptionsResponse contains a result for each request.
 type BatchCreateSubscriptionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// results in the order of the requests.
+	// results are the results in the order of the requests.
 	Results       []*SubscriptionResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -588,10 +589,10 @@ func (x *BatchCreateSubscriptionsResponse) GetResults() []*SubscriptionResult {
 	return nil
 }
 
-// SubscriptionResult is one result.
+// SubscriptionResult is the result of one request.
 type SubscriptionResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// outcome is the subscription or what went wrong.
+	// outcome is the subscription or the error.
 	//
 	// Types that are valid to be assigned to Outcome:
 	//
@@ -662,12 +663,12 @@ type isSubscriptionResult_Outcome interface {
 }
 
 type SubscriptionResult_Subscription struct {
-	// subscription that was made.
+	// subscription is the subscription that was created.
 	Subscription *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3,oneof"`
 }
 
 type SubscriptionResult_Error struct {
-	// error as the single call would have given it.
+	// error is the status that the single call would have returned.
 	Error *status.Status `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
 }
 
@@ -675,16 +676,18 @@ func (*SubscriptionResult_Subscription) isSubscriptionResult_Outcome() {}
 
 func (*SubscriptionResult_Error) isSubscriptionResult_Outcome() {}
 
-// ListSubscriptionsRequest asks for a page of subscriptions.
+// ListSubscriptionsRequest requests a page of subscriptions.
 type ListSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// tenant_id limits to one tenant. Empty means all in the key's scope.
+	// tenant_id selects subscriptions of one tenant. Empty means all tenants in the key's scope.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// states limits to these. Empty means all but deleted.
+	// states selects subscriptions in these states. Empty means all except deleted.
 	States        []SubscriptionState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=mailmesh.ingest.v1.SubscriptionState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -751,9 +754,9 @@ func (x *ListSubscriptionsRequest) GetStates() []SubscriptionState {
 // ListSubscriptionsResponse is a page of subscriptions.
 type ListSubscriptionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscriptions of the page.
+	// subscriptions are the subscriptions of this page.
 	Subscriptions []*Subscription `protobuf:"bytes,1,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
-	// next_page_token is for the next page. Empty at the end.
+	// next_page_token requests the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -803,10 +806,10 @@ func (x *ListSubscriptionsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetSubscriptionRequest names a subscription.
+// GetSubscriptionRequest identifies a subscription.
 type GetSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription_id is our UUID.
+	// subscription_id is mailmesh's UUID of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -849,10 +852,10 @@ func (x *GetSubscriptionRequest) GetSubscriptionId() string {
 	return ""
 }
 
-// GetSubscriptionResponse has the subscription.
+// GetSubscriptionResponse contains the subscription.
 type GetSubscriptionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription as it is now.
+	// subscription is the current subscription.
 	Subscription  *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -895,10 +898,10 @@ func (x *GetSubscriptionResponse) GetSubscription() *Subscription {
 	return nil
 }
 
-// RenewSubscriptionRequest names a subscription.
+// RenewSubscriptionRequest identifies a subscription.
 type RenewSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription_id is our UUID.
+	// subscription_id is mailmesh's UUID of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -941,10 +944,10 @@ func (x *RenewSubscriptionRequest) GetSubscriptionId() string {
 	return ""
 }
 
-// RenewSubscriptionResponse has the subscription.
+// RenewSubscriptionResponse contains the subscription.
 type RenewSubscriptionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription after the renewal.
+	// subscription is the subscription after the renewal.
 	Subscription  *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -987,10 +990,10 @@ func (x *RenewSubscriptionResponse) GetSubscription() *Subscription {
 	return nil
 }
 
-// DeleteSubscriptionRequest names a subscription.
+// DeleteSubscriptionRequest identifies a subscription.
 type DeleteSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription_id is our UUID.
+	// subscription_id is mailmesh's UUID of the subscription.
 	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1033,10 +1036,10 @@ func (x *DeleteSubscriptionRequest) GetSubscriptionId() string {
 	return ""
 }
 
-// DeleteSubscriptionResponse has the subscription.
+// DeleteSubscriptionResponse contains the subscription.
 type DeleteSubscriptionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subscription after the deletion: deleting, or deleted already.
+	// subscription is the subscription after the deletion: deleting, or already deleted.
 	Subscription  *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -31,26 +31,28 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope.
+// SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+// in the API key's scope.
 type SubscriptionServiceClient interface {
-	// CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-	// Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+	// CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+	// tenant has one subscription for the same folder or labels: repeating the request returns that one.
 	//
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
 	// SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
 	// INSTALLATION_MISCONFIGURED.
 	CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error)
-	// BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat.
+	// BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+	// others. Safe to repeat.
 	BatchCreateSubscriptions(ctx context.Context, in *BatchCreateSubscriptionsRequest, opts ...grpc.CallOption) (*BatchCreateSubscriptionsResponse, error)
 	// ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id.
 	ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error)
-	// GetSubscription reads one subscription.
+	// GetSubscription returns one subscription.
 	GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*GetSubscriptionResponse, error)
-	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-	// Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+	// repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
 	RenewSubscription(ctx context.Context, in *RenewSubscriptionRequest, opts ...grpc.CallOption) (*RenewSubscriptionResponse, error)
-	// DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-	// Reasons: SUBSCRIPTION_NOT_FOUND.
+	// DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+	// repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
 	DeleteSubscription(ctx context.Context, in *DeleteSubscriptionRequest, opts ...grpc.CallOption) (*DeleteSubscriptionResponse, error)
 }
 
@@ -126,26 +128,28 @@ func (c *subscriptionServiceClient) DeleteSubscription(ctx context.Context, in *
 // All implementations must embed UnimplementedSubscriptionServiceServer
 // for forward compatibility.
 //
-// SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope.
+// SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+// in the API key's scope.
 type SubscriptionServiceServer interface {
-	// CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-	// Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+	// CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+	// tenant has one subscription for the same folder or labels: repeating the request returns that one.
 	//
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
 	// SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
 	// INSTALLATION_MISCONFIGURED.
 	CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error)
-	// BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat.
+	// BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+	// others. Safe to repeat.
 	BatchCreateSubscriptions(context.Context, *BatchCreateSubscriptionsRequest) (*BatchCreateSubscriptionsResponse, error)
 	// ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id.
 	ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error)
-	// GetSubscription reads one subscription.
+	// GetSubscription returns one subscription.
 	GetSubscription(context.Context, *GetSubscriptionRequest) (*GetSubscriptionResponse, error)
-	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-	// Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+	// RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+	// repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
 	RenewSubscription(context.Context, *RenewSubscriptionRequest) (*RenewSubscriptionResponse, error)
-	// DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-	// Reasons: SUBSCRIPTION_NOT_FOUND.
+	// DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+	// repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
 	DeleteSubscription(context.Context, *DeleteSubscriptionRequest) (*DeleteSubscriptionResponse, error)
 	mustEmbedUnimplementedSubscriptionServiceServer()
 }

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/mail/v1/event.proto
 
-// The events for consumers: one event per change of a mail.
+// The mail events that consumers receive: one event per change of a mail.
 
 package mailv1
 
@@ -25,15 +25,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EventSource is how mailmesh came to know of a change.
+// EventSource is the way in which mailmesh learned of a change.
 type EventSource int32
 
 const (
 	// EVENT_SOURCE_UNSPECIFIED is used by no event.
 	EventSource_EVENT_SOURCE_UNSPECIFIED EventSource = 0
-	// EVENT_SOURCE_NOTIFICATION means that the provider pushed it.
+	// EVENT_SOURCE_NOTIFICATION means that the provider pushed a notification.
 	EventSource_EVENT_SOURCE_NOTIFICATION EventSource = 1
-	// EVENT_SOURCE_RECONCILIATION means that a comparison with the provider found it.
+	// EVENT_SOURCE_RECONCILIATION means that a reconciliation with the provider found the change.
 	EventSource_EVENT_SOURCE_RECONCILIATION EventSource = 2
 )
 
@@ -78,68 +78,67 @@ func (EventSource) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_mail_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// NormalizedMailEvent is one change of one mail. It never changes once it has been given out. Its JSON form is a promise:
-// names and meanings are kept, fields may be added.
+// NormalizedMailEvent is one change of one mail. A published event never changes. Its JSON form is a promise: names and
+// meanings are kept, fields may be added.
 type NormalizedMailEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// event_id is our UUID of the event. One change at the provider has one event id however often it is delivered.
-	// Empty only inside an `InboxItem`, before the event exists.
+	// event_id is mailmesh's UUID of the event. One change at the provider has one event id, however often it is delivered. Empty
+	// only inside an `InboxItem`, before the event exists.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// provider is "ms365" or "googlews". More will come: readers must skip values that they do not know.
+	// provider is "ms365" or "googlews". Later versions add providers: readers must skip unknown values.
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	// tenant_id is our UUID of the connected account.
+	// tenant_id is mailmesh's UUID of the connected account.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`).
-	// Google: the hosted domain (`hd`), empty for a consumer account.
+	// external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
+	// (`hd`), empty for a consumer account.
 	ExternalTenantId string `protobuf:"bytes,4,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
 	// user_id is the provider's id of the account's user. Microsoft: the object id (`oid`). Google: `sub`.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// event_type is one of
-	// "mail.created" (the mail was first seen in what the subscriptions watch),
-	// "mail.updated" (flags, categories, labels or folder changed; moves and trash are updates),
-	// "mail.deleted" (it is gone for good),
-	// "mail.enriched" (an earlier event lacked its message; this event has it).
-	// More will come: readers must skip values that they do not know.
+	// event_type is one of "mail.created" (a mail first appeared where the subscriptions watch), "mail.updated" (flags,
+	// categories, labels or folder changed; moves and moves to the trash are updates), "mail.deleted" (the mail was deleted
+	// permanently), "mail.enriched" (an earlier event lacked its message; this event contains it). Later versions add types:
+	// readers must skip unknown values.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// message_id is the provider's id of the mail, case-sensitive. Microsoft: the immutable id. Google: `id`.
 	MessageId string `protobuf:"bytes,7,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// received_at is when mailmesh took the notification, or found the change by reconciliation.
-	// The mail's own times are in `message`.
+	// received_at is the time when mailmesh received the notification, or found the change by reconciliation. The mail's own
+	// times are in `message`.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	// correlation_id is the UUID under which every log line and trace of this change is found.
+	// correlation_id is the UUID that every log line and trace of this change carries.
 	CorrelationId string `protobuf:"bytes,9,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// raw is the provider's own object: the fetched message, or where there is none the notification.
-	// Secrets that a notification carries are taken out. Absent when the view leaves it out.
+	// raw is the provider's own object: the fetched message, or the notification if no message was fetched. Secrets in a
+	// notification are removed. Absent when the view omits it.
 	Raw *structpb.Struct `protobuf:"bytes,10,opt,name=raw,proto3" json:"raw,omitempty"`
 	// message is the mail. Absent when `is_enriched` is false, and on "mail.deleted".
 	Message *MailMessage `protobuf:"bytes,11,opt,name=message,proto3" json:"message,omitempty"`
-	// is_enriched says that `message` is there. False on "mail.deleted", where nothing can be fetched.
+	// is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched.
 	IsEnriched bool `protobuf:"varint,12,opt,name=is_enriched,json=isEnriched,proto3" json:"is_enriched,omitempty"`
-	// not_enriched says why there is no message. Absent when there is one, and on "mail.deleted".
+	// not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted".
 	NotEnriched *NotEnriched `protobuf:"bytes,13,opt,name=not_enriched,json=notEnriched,proto3" json:"not_enriched,omitempty"`
-	// is_replay says that the event was appended again by `ReplayEvents`.
+	// is_replay is true if `ReplayEvents` appended the event again.
 	IsReplay bool `protobuf:"varint,14,opt,name=is_replay,json=isReplay,proto3" json:"is_replay,omitempty"`
-	// replay_id is the replay's UUID. Empty on an event that is no replay.
+	// replay_id is the replay's UUID. Empty on an event that is not a replay.
 	ReplayId string `protobuf:"bytes,15,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
-	// original_event_id is the event that a replay repeats. Empty on an event that is no replay.
+	// original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
 	OriginalEventId string `protobuf:"bytes,16,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
-	// enriched_event_id is the event whose missing message a "mail.enriched" brings. Empty on other types.
+	// enriched_event_id is the earlier event whose missing message this "mail.enriched" event contains. Empty on other types.
 	EnrichedEventId string `protobuf:"bytes,17,opt,name=enriched_event_id,json=enrichedEventId,proto3" json:"enriched_event_id,omitempty"`
-	// position is the opaque cursor just behind this event: give it to `StreamEvents` or `ListEvents` to go on after it.
-	// Empty inside an `InboxItem`.
+	// position is the opaque cursor directly after this event: pass it to `StreamEvents` or `ListEvents` to continue after the
+	// event. Empty inside an `InboxItem`.
 	Position string `protobuf:"bytes,18,opt,name=position,proto3" json:"position,omitempty"`
-	// generation counts the lives of the mail, from 1. A mail that was deleted and restored has the next one.
+	// generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number.
 	Generation int32 `protobuf:"varint,19,opt,name=generation,proto3" json:"generation,omitempty"`
-	// version is the provider's version of the mail that the event tells. Microsoft: `changeKey` or the etag.
-	// Google: the history id. Empty when the provider gave none.
+	// version is the provider's version of the mail that this event describes. Microsoft: `changeKey` or the etag. Google: the
+	// history id. Empty when the provider sent none.
 	Version string `protobuf:"bytes,20,opt,name=version,proto3" json:"version,omitempty"`
-	// change says what differs from the version before, as far as it is known. On "mail.updated" only.
+	// change lists the differences from the previous version, as far as mailmesh knows it. On "mail.updated" only.
 	Change *MailChange `protobuf:"bytes,21,opt,name=change,proto3" json:"change,omitempty"`
-	// truncation says what was left out so that the event stays under 1 MiB. Absent when nothing was.
+	// truncation lists the parts that were omitted to keep the event under 1 MiB. Absent when the event is complete.
 	Truncation *Truncation `protobuf:"bytes,22,opt,name=truncation,proto3" json:"truncation,omitempty"`
-	// subscription_ids are our UUIDs of the subscriptions that cover the mail. Empty when only reconciliation found it.
+	// subscription_ids are mailmesh's UUIDs of the subscriptions that cover the mail. Empty when only reconciliation found the
+	// change.
 	SubscriptionIds []string `protobuf:"bytes,23,rep,name=subscription_ids,json=subscriptionIds,proto3" json:"subscription_ids,omitempty"`
-	// source says how mailmesh came to know of the change.
+	// source is the way in which mailmesh learned of the change.
 	Source        EventSource `protobuf:"varint,24,opt,name=source,proto3,enum=mailmesh.mail.v1.EventSource" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -343,16 +342,16 @@ func (x *NormalizedMailEvent) GetSource() EventSource {
 	return EventSource_EVENT_SOURCE_UNSPECIFIED
 }
 
-// NotEnriched says why an event has no message.
+// NotEnriched explains why an event has no message.
 type NotEnriched struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// reason is a name from `mailmesh.errors.v1.ErrorReason` without its prefix, such as "MESSAGE_NOT_FOUND".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// detail is a sentence for people. It holds no content and no secret.
+	// detail is a sentence for people. It contains no content and no secret.
 	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
-	// attempts is how often the fetch was tried before the event went out.
+	// attempts is the number of fetches that were attempted before the event was published.
 	Attempts int32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// is_final says that mailmesh has given up: no "mail.enriched" will follow.
+	// is_final is true if mailmesh has stopped retrying: no "mail.enriched" will follow.
 	IsFinal       bool `protobuf:"varint,4,opt,name=is_final,json=isFinal,proto3" json:"is_final,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -416,17 +415,17 @@ func (x *NotEnriched) GetIsFinal() bool {
 	return false
 }
 
-// MailChange says what an update changed.
+// MailChange lists the differences that an update made.
 type MailChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// fields are the names of `MailMessage` fields that differ, sorted: "is_read", "folder_id", "label_ids", ...
-	// Empty when the version before is not known.
+	// fields are the names of the `MailMessage` fields that differ, sorted: "is_read", "folder_id", "label_ids", ... Empty when
+	// mailmesh does not know the previous version.
 	Fields []string `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
-	// label_ids_added are the labels put on. Google only.
+	// label_ids_added are the added labels. Google only.
 	LabelIdsAdded []string `protobuf:"bytes,2,rep,name=label_ids_added,json=labelIdsAdded,proto3" json:"label_ids_added,omitempty"`
-	// label_ids_removed are the labels taken off. Google only.
+	// label_ids_removed are the removed labels. Google only.
 	LabelIdsRemoved []string `protobuf:"bytes,3,rep,name=label_ids_removed,json=labelIdsRemoved,proto3" json:"label_ids_removed,omitempty"`
-	// previous_folder_id is the folder before a move. Microsoft only; empty when it was not moved.
+	// previous_folder_id is the folder before a move. Microsoft only; empty when the mail was not moved.
 	PreviousFolderId string `protobuf:"bytes,4,opt,name=previous_folder_id,json=previousFolderId,proto3" json:"previous_folder_id,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -490,22 +489,22 @@ func (x *MailChange) GetPreviousFolderId() string {
 	return ""
 }
 
-// Truncation says what an event leaves out because of its bounds.
+// Truncation lists the parts that an event omits because of its size limits.
 type Truncation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// is_text_cut says that `message.body.text` is only the beginning.
+	// is_text_cut is true if `message.body.text` contains only the beginning.
 	IsTextCut bool `protobuf:"varint,1,opt,name=is_text_cut,json=isTextCut,proto3" json:"is_text_cut,omitempty"`
-	// is_html_cut says that `message.body.html` is only the beginning; it is still well-formed.
+	// is_html_cut is true if `message.body.html` contains only the beginning; it is still well-formed.
 	IsHtmlCut bool `protobuf:"varint,2,opt,name=is_html_cut,json=isHtmlCut,proto3" json:"is_html_cut,omitempty"`
-	// is_raw_cut says that `raw` leaves out its largest members.
+	// is_raw_cut is true if `raw` omits its largest members.
 	IsRawCut bool `protobuf:"varint,3,opt,name=is_raw_cut,json=isRawCut,proto3" json:"is_raw_cut,omitempty"`
-	// are_headers_cut says that later header fields are left out.
+	// are_headers_cut is true if later header fields are omitted.
 	AreHeadersCut bool `protobuf:"varint,4,opt,name=are_headers_cut,json=areHeadersCut,proto3" json:"are_headers_cut,omitempty"`
-	// are_recipients_cut says that later recipients are left out of to, cc, bcc or reply_to.
+	// are_recipients_cut is true if later recipients are omitted from to, cc, bcc or reply_to.
 	AreRecipientsCut bool `protobuf:"varint,5,opt,name=are_recipients_cut,json=areRecipientsCut,proto3" json:"are_recipients_cut,omitempty"`
-	// are_attachments_cut says that later attachments are left out.
+	// are_attachments_cut is true if later attachments are omitted.
 	AreAttachmentsCut bool `protobuf:"varint,6,opt,name=are_attachments_cut,json=areAttachmentsCut,proto3" json:"are_attachments_cut,omitempty"`
-	// original_size_bytes is the size that the event would have had.
+	// original_size_bytes is the size of the complete event.
 	OriginalSizeBytes int64 `protobuf:"varint,7,opt,name=original_size_bytes,json=originalSizeBytes,proto3" json:"original_size_bytes,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/mail/v1/message.proto
 
-// The mail itself, with the same meaning whichever provider holds it.
+// The mail itself, with the same meaning for every provider.
 
 package mailv1
 
@@ -24,11 +24,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Importance is the sender's importance.
+// Importance is the importance that the sender declared.
 type Importance int32
 
 const (
-	// IMPORTANCE_UNSPECIFIED means that the mail does not say.
+	// IMPORTANCE_UNSPECIFIED means that the mail declares none.
 	Importance_IMPORTANCE_UNSPECIFIED Importance = 0
 	// IMPORTANCE_LOW is low importance.
 	Importance_IMPORTANCE_LOW Importance = 1
@@ -81,15 +81,15 @@ func (Importance) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{0}
 }
 
-// AttachmentKind is what an attachment is.
+// AttachmentKind is the kind of an attachment.
 type AttachmentKind int32
 
 const (
-	// ATTACHMENT_KIND_UNSPECIFIED means that the provider named a kind that this version does not know.
+	// ATTACHMENT_KIND_UNSPECIFIED means that the provider reported a kind that this version does not know.
 	AttachmentKind_ATTACHMENT_KIND_UNSPECIFIED AttachmentKind = 0
 	// ATTACHMENT_KIND_FILE is a file.
 	AttachmentKind_ATTACHMENT_KIND_FILE AttachmentKind = 1
-	// ATTACHMENT_KIND_ITEM is a mail, event or contact attached whole. Google: a part of type message/rfc822.
+	// ATTACHMENT_KIND_ITEM is a complete mail, event or contact. Google: a part of type message/rfc822.
 	AttachmentKind_ATTACHMENT_KIND_ITEM AttachmentKind = 2
 	// ATTACHMENT_KIND_REFERENCE is a link to a file in cloud storage. Microsoft only.
 	AttachmentKind_ATTACHMENT_KIND_REFERENCE AttachmentKind = 3
@@ -138,22 +138,22 @@ func (AttachmentKind) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{1}
 }
 
-// ThreadReason is why a message joined its thread. The subject never is a reason.
+// ThreadReason is the reason why a message joined its thread. The subject is never a reason.
 type ThreadReason int32
 
 const (
-	// THREAD_REASON_UNSPECIFIED means that the thread has not been decided.
+	// THREAD_REASON_UNSPECIFIED means that no thread has been assigned yet.
 	ThreadReason_THREAD_REASON_UNSPECIFIED ThreadReason = 0
 	// THREAD_REASON_STARTED means that the message began the thread.
 	ThreadReason_THREAD_REASON_STARTED ThreadReason = 1
-	// THREAD_REASON_IN_REPLY_TO means that In-Reply-To names a message of the thread and the sender took part in it,
+	// THREAD_REASON_IN_REPLY_TO means that In-Reply-To names a message of the thread, and that the sender took part in the thread
 	// or the provider's conversation agrees.
 	ThreadReason_THREAD_REASON_IN_REPLY_TO ThreadReason = 2
-	// THREAD_REASON_REFERENCES means the same for one of the References.
+	// THREAD_REASON_REFERENCES means the same for one of the message ids in References.
 	ThreadReason_THREAD_REASON_REFERENCES ThreadReason = 3
-	// THREAD_REASON_CONVERSATION means that only the provider's conversation id decided.
+	// THREAD_REASON_CONVERSATION means that the provider's conversation id alone decided.
 	ThreadReason_THREAD_REASON_CONVERSATION ThreadReason = 4
-	// THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message was seen before it and had begun the thread.
+	// THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message arrived earlier and had started the thread.
 	ThreadReason_THREAD_REASON_CHILD_ARRIVED_FIRST ThreadReason = 5
 )
 
@@ -204,20 +204,20 @@ func (ThreadReason) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{2}
 }
 
-// AutomationKind says what kind of machine wrote a mail, from its standard headers.
+// AutomationKind classifies a mail that a machine wrote, by its standard headers.
 type AutomationKind int32
 
 const (
-	// AUTOMATION_KIND_UNSPECIFIED means that nothing marks it as written by a machine.
+	// AUTOMATION_KIND_UNSPECIFIED means that no header marks the mail as written by a machine.
 	AutomationKind_AUTOMATION_KIND_UNSPECIFIED AutomationKind = 0
-	// AUTOMATION_KIND_AUTO_REPLY is an automatic answer (RFC 3834 `Auto-Submitted: auto-replied`, `X-Autoreply`,
-	// `X-Auto-Response-Suppress: All` beside `Auto-Submitted: auto-generated`, as Exchange answers).
+	// AUTOMATION_KIND_AUTO_REPLY is an automatic reply (RFC 3834 `Auto-Submitted: auto-replied`, `X-Autoreply`, or
+	// `X-Auto-Response-Suppress: All` together with `Auto-Submitted: auto-generated`, which Exchange sends).
 	AutomationKind_AUTOMATION_KIND_AUTO_REPLY AutomationKind = 1
 	// AUTOMATION_KIND_AUTO_GENERATED is any other automatic mail (RFC 3834 `auto-generated`, `Precedence: bulk` or `junk`).
 	AutomationKind_AUTOMATION_KIND_AUTO_GENERATED AutomationKind = 2
 	// AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464) or a mail with the null reverse path.
 	AutomationKind_AUTOMATION_KIND_BOUNCE AutomationKind = 3
-	// AUTOMATION_KIND_MAILING_LIST is a mail from a list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`).
+	// AUTOMATION_KIND_MAILING_LIST is a mail from a mailing list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`).
 	AutomationKind_AUTOMATION_KIND_MAILING_LIST AutomationKind = 4
 )
 
@@ -269,14 +269,13 @@ func (AutomationKind) EnumDescriptor() ([]byte, []int) {
 // Address is one mailbox in a header of a mail.
 type Address struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// address is the addr-spec, `local@domain`, decoded (RFC 6532 Unicode stays Unicode) and with its case kept.
-	// Empty when the header gave a name only, or something that is not an address.
-	// Microsoft: `emailAddress.address`. Google: parsed from the header (RFC 5322, RFC 2047).
+	// address is the addr-spec, `local@domain`, decoded (RFC 6532 Unicode stays Unicode) and with its case preserved. Empty when
+	// the header contains only a name, or text that is not an address. Microsoft: `emailAddress.address`. Google: parsed from the
+	// header (RFC 5322, RFC 2047).
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// name is the display name, decoded. Empty when there is none.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// group is the name of the RFC 5322 group that the address stood in. Empty outside a group.
-	// Microsoft does not tell groups.
+	// group is the name of the RFC 5322 group that contains the address. Empty outside a group. Microsoft does not report groups.
 	Group         string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -333,12 +332,12 @@ func (x *Address) GetGroup() string {
 	return ""
 }
 
-// Header is one header field of a mail, in the order in which the mail has them.
+// Header is one header field of a mail. The fields keep the order of the mail.
 type Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// name is the field's name with the sender's own case.
+	// name is the field's name in the sender's own case.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// value is the unfolded value as it was sent; encoded words are not decoded.
+	// value is the unfolded value as the sender wrote it; encoded words are not decoded.
 	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -388,17 +387,17 @@ func (x *Header) GetValue() string {
 	return ""
 }
 
-// Body holds the readable forms of a mail.
+// Body contains the readable forms of a mail.
 type Body struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// text is the plain text: the mail's own text/plain part, or text made from the HTML where there is none.
-	// Empty when the mail has no readable part or the view leaves bodies out.
+	// text is the plain text: the mail's own text/plain part, or text converted from the HTML if there is no such part. Empty
+	// when the mail has no readable part or the view omits bodies.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// html is the HTML part, sanitized: no script, no event handler, no style that acts; remote references are kept.
-	// Empty when the mail has no HTML part or the view leaves bodies out.
+	// html is the HTML part, sanitized: scripts, event handlers and active styles are removed; remote references are kept. Empty
+	// when the mail has no HTML part or the view omits bodies.
 	Html string `protobuf:"bytes,2,opt,name=html,proto3" json:"html,omitempty"`
-	// is_text_from_html says that `text` was made from the HTML part. At Microsoft it is true for every HTML mail,
-	// since Graph gives one body only.
+	// is_text_from_html is true if `text` was converted from the HTML part. For Microsoft it is true for every HTML mail, because
+	// Graph returns only one body.
 	IsTextFromHtml bool `protobuf:"varint,3,opt,name=is_text_from_html,json=isTextFromHtml,proto3" json:"is_text_from_html,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -455,24 +454,25 @@ func (x *Body) GetIsTextFromHtml() bool {
 	return false
 }
 
-// Attachment describes an attachment; its content is not in an event.
+// Attachment describes an attachment. Events do not contain the content of attachments.
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// attachment_id is the provider's id of the attachment. Google may give another id at each fetch.
-	// Empty for a Google part that has its content inline in the message object.
+	// attachment_id is the provider's id of the attachment. Google may return another id at each fetch. Empty for a Google part
+	// whose content is inline in the message object.
 	AttachmentId string `protobuf:"bytes,1,opt,name=attachment_id,json=attachmentId,proto3" json:"attachment_id,omitempty"`
 	// name is the file name, decoded. Empty when there is none.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// content_type is the media type in lower case without parameters, "application/octet-stream" when unknown.
 	ContentType string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// size_bytes is the size as the provider tells it. Microsoft counts the encoded form, so it can be larger than the file.
+	// size_bytes is the size that the provider reports. Microsoft counts the encoded form, so the value can be larger than the
+	// file.
 	SizeBytes int64 `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	// is_inline says that the mail shows it within its HTML body. Microsoft: `isInline`.
-	// Google: `Content-Disposition: inline`, or a content id that the HTML refers to.
+	// is_inline is true if the mail shows the attachment within its HTML body. Microsoft: `isInline`. Google:
+	// `Content-Disposition: inline`, or a content id that the HTML refers to.
 	IsInline bool `protobuf:"varint,5,opt,name=is_inline,json=isInline,proto3" json:"is_inline,omitempty"`
 	// content_id is the Content-ID without angle brackets. Empty when there is none.
 	ContentId string `protobuf:"bytes,6,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
-	// kind is what it is. Google knows files and attached mails only.
+	// kind is the kind of the attachment. Google has only files and attached mails.
 	Kind          AttachmentKind `protobuf:"varint,7,opt,name=kind,proto3,enum=mailmesh.mail.v1.AttachmentKind" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -557,16 +557,16 @@ func (x *Attachment) GetKind() AttachmentKind {
 	return AttachmentKind_ATTACHMENT_KIND_UNSPECIFIED
 }
 
-// Thread is the conversation that a message belongs to, per tenant.
+// Thread is the conversation that contains a message, per tenant.
 type Thread struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// thread_id is our UUID of the thread. Once published for a message it never changes.
+	// thread_id is mailmesh's UUID of the thread. Once published for a message, it never changes.
 	ThreadId string `protobuf:"bytes,1,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
 	// provider_thread_id is the provider's own id. Microsoft: `conversationId`. Google: `threadId`.
 	ProviderThreadId string `protobuf:"bytes,2,opt,name=provider_thread_id,json=providerThreadId,proto3" json:"provider_thread_id,omitempty"`
-	// reason says why the message is in this thread.
+	// reason is the reason why the message is in this thread.
 	Reason ThreadReason `protobuf:"varint,3,opt,name=reason,proto3,enum=mailmesh.mail.v1.ThreadReason" json:"reason,omitempty"`
-	// reason_message_id is the Internet message id that the reason refers to. Empty for the other reasons.
+	// reason_message_id is the Internet message id that the reason refers to. Empty for reasons that refer to none.
 	ReasonMessageId string `protobuf:"bytes,4,opt,name=reason_message_id,json=reasonMessageId,proto3" json:"reason_message_id,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -630,35 +630,36 @@ func (x *Thread) GetReasonMessageId() string {
 	return ""
 }
 
-// MailMessage is a mail as it was when it was fetched.
+// MailMessage is a mail in its state at the time of the fetch.
 type MailMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// subject is the decoded subject. Empty when there is none.
-	// Microsoft: `subject`. Google: header Subject (RFC 2047).
+	// subject is the decoded subject. Empty when there is none. Microsoft: `subject`. Google: header Subject (RFC 2047).
 	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// from_address is the author; in JSON it is `from`. Absent when the mail names none (a draft can).
-	// Microsoft: `from`. Google: first of header From.
+	// from_address is the author; its JSON name is `from`. Absent when the mail names none, which a draft may do. Microsoft:
+	// `from`. Google: the first address of header From.
 	FromAddress *Address `protobuf:"bytes,2,opt,name=from_address,json=from,proto3" json:"from_address,omitempty"`
-	// sender is who sent it on behalf of the author. Absent when the same as the author. Microsoft: `sender`. Google: header Sender.
+	// sender is the mailbox that sent the mail on behalf of the author. Absent when it is the author. Microsoft: `sender`.
+	// Google: header Sender.
 	Sender *Address `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"`
 	// to are the recipients, in order. Microsoft: `toRecipients`. Google: header To.
 	To []*Address `protobuf:"bytes,4,rep,name=to,proto3" json:"to,omitempty"`
-	// cc are the copies' recipients, in order. Microsoft: `ccRecipients`. Google: header Cc.
+	// cc are the recipients of copies, in order. Microsoft: `ccRecipients`. Google: header Cc.
 	Cc []*Address `protobuf:"bytes,5,rep,name=cc,proto3" json:"cc,omitempty"`
-	// bcc are the blind copies' recipients; seen in the sender's own mailbox only. Microsoft: `bccRecipients`. Google: header Bcc.
+	// bcc are the recipients of blind copies; only the sender's own mailbox has them. Microsoft: `bccRecipients`. Google: header
+	// Bcc.
 	Bcc []*Address `protobuf:"bytes,6,rep,name=bcc,proto3" json:"bcc,omitempty"`
-	// reply_to are the addresses for answers; empty means the author. Microsoft: `replyTo`. Google: header Reply-To.
+	// reply_to are the addresses for replies; empty means the author. Microsoft: `replyTo`. Google: header Reply-To.
 	ReplyTo []*Address `protobuf:"bytes,7,rep,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
-	// sent_at is when the author sent it. Absent when unknown. Microsoft: `sentDateTime`. Google: header Date;
-	// absent when that is missing or no date.
+	// sent_at is the time when the author sent the mail. Absent when unknown. Microsoft: `sentDateTime`. Google: header Date;
+	// absent when that header is missing or is not a date.
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
-	// mail_received_at is when the mailbox got it. Microsoft: `receivedDateTime`. Google: `internalDate`.
+	// mail_received_at is the time when the mailbox received the mail. Microsoft: `receivedDateTime`. Google: `internalDate`.
 	MailReceivedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=mail_received_at,json=mailReceivedAt,proto3" json:"mail_received_at,omitempty"`
-	// headers are the header fields in order. Empty when the view leaves them out, and for Microsoft drafts, which have none.
+	// headers are the header fields in order. Empty when the view omits them, and for Microsoft drafts, which have none.
 	// Microsoft: `internetMessageHeaders`. Google: `payload.headers`.
 	Headers []*Header `protobuf:"bytes,10,rep,name=headers,proto3" json:"headers,omitempty"`
-	// internet_message_id is the Message-ID with its angle brackets. Empty when there is none.
-	// Microsoft: `internetMessageId`. Google: header Message-ID.
+	// internet_message_id is the Message-ID with its angle brackets. Empty when there is none. Microsoft: `internetMessageId`.
+	// Google: header Message-ID.
 	InternetMessageId string `protobuf:"bytes,11,opt,name=internet_message_id,json=internetMessageId,proto3" json:"internet_message_id,omitempty"`
 	// in_reply_to is the first message id of header In-Reply-To, with angle brackets. Empty when there is none.
 	InReplyTo string `protobuf:"bytes,12,opt,name=in_reply_to,json=inReplyTo,proto3" json:"in_reply_to,omitempty"`
@@ -666,32 +667,32 @@ type MailMessage struct {
 	References []string `protobuf:"bytes,13,rep,name=references,proto3" json:"references,omitempty"`
 	// thread is the conversation. Absent on a message that was not fetched.
 	Thread *Thread `protobuf:"bytes,14,opt,name=thread,proto3" json:"thread,omitempty"`
-	// body holds text and HTML. Absent when the view leaves bodies out.
+	// body contains text and HTML. Absent when the view omits bodies.
 	Body *Body `protobuf:"bytes,15,opt,name=body,proto3" json:"body,omitempty"`
-	// preview is the beginning of the text as the provider gives it. Microsoft: `bodyPreview`, 255 characters.
-	// Google: `snippet`, HTML entities decoded.
+	// preview is the beginning of the text as the provider returns it. Microsoft: `bodyPreview`, 255 characters. Google:
+	// `snippet`, with HTML entities decoded.
 	Preview string `protobuf:"bytes,16,opt,name=preview,proto3" json:"preview,omitempty"`
-	// importance is the sender's. Microsoft: `importance`. Google: headers Importance, X-Priority, Priority;
-	// Google's own label IMPORTANT is a guess about the reader and stays a label.
+	// importance is the importance that the sender declared. Microsoft: `importance`. Google: headers Importance, X-Priority,
+	// Priority. Google's own label IMPORTANT is a prediction for the reader and remains a label.
 	Importance Importance `protobuf:"varint,17,opt,name=importance,proto3,enum=mailmesh.mail.v1.Importance" json:"importance,omitempty"`
-	// is_read says that it was opened. Microsoft: `isRead`. Google: no label UNREAD.
+	// is_read is true if the mail was opened. Microsoft: `isRead`. Google: the label UNREAD is absent.
 	IsRead bool `protobuf:"varint,18,opt,name=is_read,json=isRead,proto3" json:"is_read,omitempty"`
-	// is_draft says that it was not sent yet. Microsoft: `isDraft`. Google: label DRAFT.
+	// is_draft is true if the mail has not been sent yet. Microsoft: `isDraft`. Google: the label DRAFT is present.
 	IsDraft bool `protobuf:"varint,19,opt,name=is_draft,json=isDraft,proto3" json:"is_draft,omitempty"`
-	// folder_id is the id of the folder that holds it. Microsoft: `parentFolderId`. Empty at Google, which has labels.
+	// folder_id is the id of the folder that contains the mail. Microsoft: `parentFolderId`. Empty for Google, which has labels.
 	FolderId string `protobuf:"bytes,20,opt,name=folder_id,json=folderId,proto3" json:"folder_id,omitempty"`
-	// label_ids are the labels on it, sorted. Google: `labelIds`. Empty at Microsoft, which has folders.
+	// label_ids are the labels of the mail, sorted. Google: `labelIds`. Empty for Microsoft, which has folders.
 	LabelIds []string `protobuf:"bytes,21,rep,name=label_ids,json=labelIds,proto3" json:"label_ids,omitempty"`
-	// categories are the user's categories, in the provider's order. Microsoft: `categories`. Empty at Google.
+	// categories are the user's categories, in the provider's order. Microsoft: `categories`. Empty for Google.
 	Categories []string `protobuf:"bytes,22,rep,name=categories,proto3" json:"categories,omitempty"`
-	// attachments are described in the order in which the provider lists them, inline ones included.
+	// attachments are the descriptions of the attachments in the provider's order, inline ones included.
 	Attachments []*Attachment `protobuf:"bytes,23,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// size_bytes is the size of the whole mail. Google: `sizeEstimate`. Microsoft: the MAPI property PidTagMessageSize.
-	// 0 when unknown.
+	// size_bytes is the size of the complete mail. Google: `sizeEstimate`. Microsoft: the MAPI property PidTagMessageSize. 0 when
+	// unknown.
 	SizeBytes int64 `protobuf:"varint,24,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	// automation says what kind of machine wrote it, if one did. From the headers at both providers.
+	// automation is the kind of machine that wrote the mail, if one did. Both providers: from the headers.
 	Automation AutomationKind `protobuf:"varint,25,opt,name=automation,proto3,enum=mailmesh.mail.v1.AutomationKind" json:"automation,omitempty"`
-	// web_link opens the mail in the provider's own web client. Microsoft: `webLink`. Empty at Google.
+	// web_link opens the mail in the provider's own web client. Microsoft: `webLink`. Empty for Google.
 	WebLink       string `protobuf:"bytes,26,opt,name=web_link,json=webLink,proto3" json:"web_link,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // 	protoc        v7.35.1
 // source: mailmesh/processor/v1/event.proto
 
-// The content of the stream.
+// The entries of the event stream.
 
 package processorv1
 
@@ -25,17 +25,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EventView says how much of an event is given.
+// EventView selects how much of an event the answer contains.
 type EventView int32
 
 const (
 	// EVENT_VIEW_UNSPECIFIED means EVENT_VIEW_BASIC for lists and streams, EVENT_VIEW_FULL for `GetEvent`.
 	EventView_EVENT_VIEW_UNSPECIFIED EventView = 0
-	// EVENT_VIEW_BASIC leaves out `raw`, the body and the headers.
+	// EVENT_VIEW_BASIC omits `raw`, the body and the headers.
 	EventView_EVENT_VIEW_BASIC EventView = 1
-	// EVENT_VIEW_BODY leaves out `raw` only.
+	// EVENT_VIEW_BODY omits only `raw`.
 	EventView_EVENT_VIEW_BODY EventView = 2
-	// EVENT_VIEW_FULL leaves out nothing.
+	// EVENT_VIEW_FULL omits nothing.
 	EventView_EVENT_VIEW_FULL EventView = 3
 )
 
@@ -82,13 +82,13 @@ func (EventView) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// Event is one entry of the stream: a change of a mail, or of a tenant. More kinds will come: readers must skip an
-// event whose kind they do not know, and keep its position.
+// Event is one entry of the stream: a change of a mail, or of a tenant. Later versions add kinds. A reader must skip an event
+// of an unknown kind and keep its position.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// position is the opaque cursor just behind this event.
+	// position is the opaque cursor directly after this event.
 	Position string `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	// kind is what the event tells.
+	// kind is the change that the event describes.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
@@ -182,34 +182,34 @@ func (*Event_Tenant) isEvent_Kind() {}
 // TenantEvent is a change of a tenant's state, published to consumers.
 type TenantEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// event_id is our UUID of the event.
+	// event_id is mailmesh's UUID of the event.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	// tenant_id is our UUID of the tenant.
+	// tenant_id is mailmesh's UUID of the tenant.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// external_tenant_id is the provider's id of the organisation, as in a mail event.
 	ExternalTenantId string `protobuf:"bytes,4,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
 	// user_id is the provider's id of the user.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "tenant.connected", "tenant.needs_reauthorization", "tenant.error", "tenant.active", "tenant.disabled",
-	// "tenant.disconnecting" or "tenant.disconnected". More will come.
+	// "tenant.disconnecting" or "tenant.disconnected". Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
-	// received_at is when TokenVault committed the change.
+	// received_at is the time when TokenVault committed the change.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	// correlation_id is that of what caused the change.
+	// correlation_id is the correlation id of the request or the background task that caused the change.
 	CorrelationId string `protobuf:"bytes,8,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// status_reason is the machine word of the state. Empty while active.
+	// status_reason is a short machine-readable word for the status. Empty while active.
 	StatusReason string `protobuf:"bytes,9,opt,name=status_reason,json=statusReason,proto3" json:"status_reason,omitempty"`
 	// status_detail is a sentence that a person can act on. Empty while active.
 	StatusDetail string `protobuf:"bytes,10,opt,name=status_detail,json=statusDetail,proto3" json:"status_detail,omitempty"`
-	// position is the opaque cursor just behind this event.
+	// position is the opaque cursor directly after this event.
 	Position string `protobuf:"bytes,11,opt,name=position,proto3" json:"position,omitempty"`
-	// is_replay says that the event was appended again by `ReplayEvents`.
+	// is_replay is true if `ReplayEvents` appended the event again.
 	IsReplay bool `protobuf:"varint,12,opt,name=is_replay,json=isReplay,proto3" json:"is_replay,omitempty"`
-	// replay_id is the replay's UUID. Empty on an event that is no replay.
+	// replay_id is the replay's UUID. Empty on an event that is not a replay.
 	ReplayId string `protobuf:"bytes,13,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
-	// original_event_id is the event that a replay repeats. Empty on an event that is no replay.
+	// original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
 	OriginalEventId string `protobuf:"bytes,14,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

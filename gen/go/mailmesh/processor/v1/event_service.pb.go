@@ -25,18 +25,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EventFilter chooses events.
+// EventFilter selects events.
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_ids limits to these tenants, 1000 at most. Empty means all in the key's scope.
+	// tenant_ids selects events of these tenants, 1000 at most. Empty means all tenants in the key's scope.
 	TenantIds []string `protobuf:"bytes,1,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
-	// providers limits to these. Empty means all.
+	// providers selects events of these providers. Empty means all.
 	Providers []string `protobuf:"bytes,2,rep,name=providers,proto3" json:"providers,omitempty"`
-	// event_types limits to these; "mail.*" and "tenant.*" mean all of a kind. Empty means all.
+	// event_types selects events of these types; "mail.*" and "tenant.*" select all types of a kind. Empty means all.
 	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
-	// include_replays also gives replays, of any replay id. Otherwise they are left out.
+	// include_replays includes replays, whatever their replay id. By default, replays are excluded.
 	IncludeReplays bool `protobuf:"varint,4,opt,name=include_replays,json=includeReplays,proto3" json:"include_replays,omitempty"`
-	// replay_id gives the events of this replay only. Empty does not limit.
+	// replay_id selects only the events of this replay. Empty means no restriction.
 	ReplayId      string `protobuf:"bytes,5,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -107,16 +107,17 @@ func (x *EventFilter) GetReplayId() string {
 	return ""
 }
 
-// ListEventsRequest asks for a page.
+// ListEventsRequest requests a page of events.
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// cursor is where to start: a position, "earliest" or "latest". Empty means "earliest".
+	// cursor is the point from which to read: a position, "earliest" or "latest". Empty means "earliest".
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// filter chooses events. In a query: `filter.tenantIds=...`.
+	// filter selects events. In a query: `filter.tenantIds=...`.
 	Filter *EventFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// view says how much of each is given.
+	// view selects how much of each event the answer contains.
 	View          EventView `protobuf:"varint,4,opt,name=view,proto3,enum=mailmesh.processor.v1.EventView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -180,14 +181,15 @@ func (x *ListEventsRequest) GetView() EventView {
 	return EventView_EVENT_VIEW_UNSPECIFIED
 }
 
-// ListEventsResponse is a page.
+// ListEventsResponse is a page of events.
 type ListEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// events of the page, in the order of the stream.
+	// events are the events of this page, in the order of the stream.
 	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// next_cursor is behind what was looked through. Never empty: with it, the next call goes on, now or when there is more.
+	// next_cursor is the position after the last event that this call examined, whether or not the filter selected it. It is
+	// never empty: pass it to the next call, at once or when new events are published.
 	NextCursor string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
-	// has_more says that there may be events behind `next_cursor` already.
+	// has_more is true if there may already be events after `next_cursor`.
 	HasMore       bool `protobuf:"varint,3,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -244,12 +246,12 @@ func (x *ListEventsResponse) GetHasMore() bool {
 	return false
 }
 
-// GetEventRequest names an event.
+// GetEventRequest identifies an event.
 type GetEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// event_id is the event's UUID.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// view says how much of it is given.
+	// view selects how much of the event the answer contains.
 	View          EventView `protobuf:"varint,2,opt,name=view,proto3,enum=mailmesh.processor.v1.EventView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -299,10 +301,10 @@ func (x *GetEventRequest) GetView() EventView {
 	return EventView_EVENT_VIEW_UNSPECIFIED
 }
 
-// GetEventResponse has the event.
+// GetEventResponse contains the event.
 type GetEventResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// event as it was published.
+	// event is the event as it was published.
 	Event         *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,16 +347,16 @@ func (x *GetEventResponse) GetEvent() *Event {
 	return nil
 }
 
-// StreamEventsRequest says where to start.
+// StreamEventsRequest specifies where to start and which events to send.
 type StreamEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// cursor is where to start: a position, "earliest" or "latest". Empty means "latest".
+	// cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// filter chooses events.
+	// filter selects events.
 	Filter *EventFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// view says how much of each is given.
+	// view selects how much of each event the stream contains.
 	View EventView `protobuf:"varint,3,opt,name=view,proto3,enum=mailmesh.processor.v1.EventView" json:"view,omitempty"`
-	// heartbeat_seconds is the longest silence, 1 to 60. 0 means 15.
+	// heartbeat_seconds is the longest interval without a message, 1 to 60. 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,4,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -418,10 +420,10 @@ func (x *StreamEventsRequest) GetHeartbeatSeconds() int32 {
 	return 0
 }
 
-// StreamEventsResponse is one step of the stream.
+// StreamEventsResponse is one message of the stream.
 type StreamEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// step is an event or a sign of life.
+	// step is an event or a heartbeat.
 	//
 	// Types that are valid to be assigned to Step:
 	//
@@ -497,7 +499,7 @@ type StreamEventsResponse_Event struct {
 }
 
 type StreamEventsResponse_Heartbeat struct {
-	// heartbeat tells that the stream lives.
+	// heartbeat shows that the stream is alive.
 	Heartbeat *Heartbeat `protobuf:"bytes,2,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -505,12 +507,12 @@ func (*StreamEventsResponse_Event) isStreamEventsResponse_Step() {}
 
 func (*StreamEventsResponse_Heartbeat) isStreamEventsResponse_Step() {}
 
-// Heartbeat tells that the stream lives and how far it has looked.
+// Heartbeat shows that the stream is alive, and how far it has read.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// position is how far the stream has looked; as good to go on from as an event's.
+	// position is the point up to which the stream has read. Resuming from it is as safe as resuming from an event's position.
 	Position string `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	// sent_at is when.
+	// sent_at is the time when the heartbeat was sent.
 	SentAt        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -560,16 +562,16 @@ func (x *Heartbeat) GetSentAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// TailEventsRequest says where to start.
+// TailEventsRequest specifies where to start and which events to send.
 type TailEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// cursor is where to start: a position, "earliest" or "latest". Empty means "latest".
+	// cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// filter chooses events. In a query: `filter.tenantIds=...`.
+	// filter selects events. In a query: `filter.tenantIds=...`.
 	Filter *EventFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// view says how much of each is given.
+	// view selects how much of each event the stream contains.
 	View EventView `protobuf:"varint,3,opt,name=view,proto3,enum=mailmesh.processor.v1.EventView" json:"view,omitempty"`
-	// heartbeat_seconds is the longest silence, 1 to 60. 0 means 15.
+	// heartbeat_seconds is the longest interval without a message, 1 to 60. 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,4,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache

@@ -30,25 +30,25 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EventService is what consumers read. Events never change; a reader at a position sees everything behind it; the order is
-// promised per message; delivery is at least once with the same event id each time. Every RPC sees only tenants in the API
-// key's scope.
+// EventService serves the event stream to consumers. Events never change. A reader at a position receives every later event.
+// Order is guaranteed per message. Delivery is at least once, with the same event id each time. Every RPC sees only tenants in
+// the API key's scope.
 type EventServiceClient interface {
-	// ListEvents reads a page of events behind a cursor, in the order of the stream. A page ends at its count or at 2 MiB.
+	// ListEvents returns a page of events after a cursor, in the order of the stream. A page ends at its page size or at 2 MiB.
 	//
-	// Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest cursor served), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+	// Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
-	// GetEvent reads one event. Reasons: EVENT_NOT_FOUND.
+	// GetEvent returns one event. Reasons: EVENT_NOT_FOUND.
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*GetEventResponse, error)
-	// StreamEvents sends events behind a cursor and goes on with new ones as they come. While there are none it sends a heartbeat,
-	// which also moves the position past events that the filter leaves out.
+	// StreamEvents sends the events after a cursor, and then new events as they are published. While there are none, it sends a
+	// heartbeat, which also advances the position past events that the filter excludes.
 	//
-	// It ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position to go on from.
-	// Reasons at the start: as for ListEvents, and OVERLOADED.
+	// The stream ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position from which to resume. Reasons at
+	// the start: the same as for ListEvents, and OVERLOADED.
 	StreamEvents(ctx context.Context, in *StreamEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamEventsResponse], error)
-	// TailEvents is the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event type,
-	// `data:` the JSON of `Event`; comments keep it alive; `event: error` with a `google.rpc.Status` ends it.
-	// `Last-Event-ID` goes before `cursor`.
+	// TailEvents sends the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event
+	// type, `data:` the JSON of `Event`. Comments keep the connection alive. `event: error` with a `google.rpc.Status` ends the
+	// stream. `Last-Event-ID` takes precedence over `cursor`.
 	TailEvents(ctx context.Context, in *TailEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error)
 }
 
@@ -122,25 +122,25 @@ type EventService_TailEventsClient = grpc.ServerStreamingClient[httpbody.HttpBod
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
 //
-// EventService is what consumers read. Events never change; a reader at a position sees everything behind it; the order is
-// promised per message; delivery is at least once with the same event id each time. Every RPC sees only tenants in the API
-// key's scope.
+// EventService serves the event stream to consumers. Events never change. A reader at a position receives every later event.
+// Order is guaranteed per message. Delivery is at least once, with the same event id each time. Every RPC sees only tenants in
+// the API key's scope.
 type EventServiceServer interface {
-	// ListEvents reads a page of events behind a cursor, in the order of the stream. A page ends at its count or at 2 MiB.
+	// ListEvents returns a page of events after a cursor, in the order of the stream. A page ends at its page size or at 2 MiB.
 	//
-	// Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest cursor served), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+	// Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
-	// GetEvent reads one event. Reasons: EVENT_NOT_FOUND.
+	// GetEvent returns one event. Reasons: EVENT_NOT_FOUND.
 	GetEvent(context.Context, *GetEventRequest) (*GetEventResponse, error)
-	// StreamEvents sends events behind a cursor and goes on with new ones as they come. While there are none it sends a heartbeat,
-	// which also moves the position past events that the filter leaves out.
+	// StreamEvents sends the events after a cursor, and then new events as they are published. While there are none, it sends a
+	// heartbeat, which also advances the position past events that the filter excludes.
 	//
-	// It ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position to go on from.
-	// Reasons at the start: as for ListEvents, and OVERLOADED.
+	// The stream ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position from which to resume. Reasons at
+	// the start: the same as for ListEvents, and OVERLOADED.
 	StreamEvents(*StreamEventsRequest, grpc.ServerStreamingServer[StreamEventsResponse]) error
-	// TailEvents is the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event type,
-	// `data:` the JSON of `Event`; comments keep it alive; `event: error` with a `google.rpc.Status` ends it.
-	// `Last-Event-ID` goes before `cursor`.
+	// TailEvents sends the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event
+	// type, `data:` the JSON of `Event`. Comments keep the connection alive. `event: error` with a `google.rpc.Status` ends the
+	// stream. `Last-Event-ID` takes precedence over `cursor`.
 	TailEvents(*TailEventsRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error
 	mustEmbedUnimplementedEventServiceServer()
 }

@@ -24,22 +24,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ReplayEventsRequest chooses events by position or by time.
+// ReplayEventsRequest selects events by position or by time.
 type ReplayEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// from_cursor is where the range begins: a position or "earliest". Empty means "earliest" unless `received_from` is given.
+	// from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set.
 	FromCursor string `protobuf:"bytes,1,opt,name=from_cursor,json=fromCursor,proto3" json:"from_cursor,omitempty"`
-	// to_cursor is where the range ends, itself included. Empty means the newest event at the time of the call.
+	// to_cursor is the end of the range, inclusive. Empty means the newest event at the time of the call.
 	ToCursor string `protobuf:"bytes,2,opt,name=to_cursor,json=toCursor,proto3" json:"to_cursor,omitempty"`
-	// received_from limits to events received at or after it.
+	// received_from selects only events received at or after this time.
 	ReceivedFrom *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=received_from,json=receivedFrom,proto3" json:"received_from,omitempty"`
-	// received_before limits to events received before it.
+	// received_before selects only events received before this time.
 	ReceivedBefore *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=received_before,json=receivedBefore,proto3" json:"received_before,omitempty"`
-	// filter chooses events in the range. Replays themselves are never replayed.
+	// filter selects events within the range. Replays themselves are never replayed.
 	Filter *EventFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
-	// dry_run only counts.
+	// dry_run counts the events and appends none.
 	DryRun bool `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	// request_id is a UUID of the caller's: the same one within 24 hours with the same content makes no second replay.
+	// request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
+	// second replay.
 	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -124,16 +125,16 @@ func (x *ReplayEventsRequest) GetRequestId() string {
 	return ""
 }
 
-// ReplayEventsResponse says what was appended.
+// ReplayEventsResponse reports the appended events.
 type ReplayEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// replay_id marks the events. Empty on a dry run.
+	// replay_id identifies the replay on its events. Empty on a dry run.
 	ReplayId string `protobuf:"bytes,1,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
-	// matched counts the events chosen.
+	// matched counts the selected events.
 	Matched int64 `protobuf:"varint,2,opt,name=matched,proto3" json:"matched,omitempty"`
-	// appended counts the events appended; 0 on a dry run.
+	// appended counts the appended events; 0 on a dry run.
 	Appended int64 `protobuf:"varint,3,opt,name=appended,proto3" json:"appended,omitempty"`
-	// start_cursor is where to read the replay from.
+	// start_cursor is the cursor from which to read the replay.
 	StartCursor   string `protobuf:"bytes,4,opt,name=start_cursor,json=startCursor,proto3" json:"start_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -197,12 +198,13 @@ func (x *ReplayEventsResponse) GetStartCursor() string {
 	return ""
 }
 
-// ReconcileMailboxRequest names a tenant.
+// ReconcileMailboxRequest identifies a tenant.
 type ReconcileMailboxRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// since bounds the comparison by time. Absent means from the start of coverage or a little before the last event.
+	// since limits the reconciliation to messages from this time on. Absent means from the start of coverage or shortly before
+	// the last event.
 	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -252,12 +254,12 @@ func (x *ReconcileMailboxRequest) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// ReconcileMailboxResponse names the work.
+// ReconcileMailboxResponse identifies the reconciliation.
 type ReconcileMailboxResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// item_id is the inbox item that will do it.
+	// item_id is the inbox item of the reconciliation.
 	ItemId string `protobuf:"bytes,1,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// was_waiting says that one waited already.
+	// was_waiting is true if a reconciliation of the mailbox was already waiting.
 	WasWaiting    bool `protobuf:"varint,2,opt,name=was_waiting,json=wasWaiting,proto3" json:"was_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -307,10 +309,10 @@ func (x *ReconcileMailboxResponse) GetWasWaiting() bool {
 	return false
 }
 
-// GetPipelineStatusRequest asks for the view.
+// GetPipelineStatusRequest requests the state of the pipeline.
 type GetPipelineStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// max_tenants is how many tenants to list, worst first, 0 to 1000. 0 means 20.
+	// max_tenants is the number of tenants to list, those with the greatest lag first, 0 to 1000. 0 means 20.
 	MaxTenants    int32 `protobuf:"varint,1,opt,name=max_tenants,json=maxTenants,proto3" json:"max_tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -353,16 +355,16 @@ func (x *GetPipelineStatusRequest) GetMaxTenants() int32 {
 	return 0
 }
 
-// GetPipelineStatusResponse is the view.
+// GetPipelineStatusResponse is the state of the pipeline.
 type GetPipelineStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// measured_at is when.
+	// measured_at is the time of the measurement.
 	MeasuredAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=measured_at,json=measuredAt,proto3" json:"measured_at,omitempty"`
-	// inbox_pending counts items that wait or are being processed.
+	// inbox_pending counts items that are waiting or being processed.
 	InboxPending int64 `protobuf:"varint,2,opt,name=inbox_pending,json=inboxPending,proto3" json:"inbox_pending,omitempty"`
 	// inbox_oldest_seconds is the age of the oldest due item. 0 when there is none.
 	InboxOldestSeconds float64 `protobuf:"fixed64,3,opt,name=inbox_oldest_seconds,json=inboxOldestSeconds,proto3" json:"inbox_oldest_seconds,omitempty"`
-	// dead_letters counts dead letters that were not retried.
+	// dead_letters counts dead letters that have not been retried.
 	DeadLetters int64 `protobuf:"varint,4,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	// subscriptions_by_state counts subscriptions; keys are state names in lower case.
 	SubscriptionsByState map[string]int64 `protobuf:"bytes,5,rep,name=subscriptions_by_state,json=subscriptionsByState,proto3" json:"subscriptions_by_state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
@@ -370,17 +372,17 @@ type GetPipelineStatusResponse struct {
 	TenantsByStatus map[string]int64 `protobuf:"bytes,6,rep,name=tenants_by_status,json=tenantsByStatus,proto3" json:"tenants_by_status,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// refresh_failures_last_hour counts token refreshes that failed in the last hour.
 	RefreshFailuresLastHour int64 `protobuf:"varint,7,opt,name=refresh_failures_last_hour,json=refreshFailuresLastHour,proto3" json:"refresh_failures_last_hour,omitempty"`
-	// unenriched_pending counts messages whose content is still being tried for.
+	// unenriched_pending counts messages whose content could not be fetched yet and is still being retried.
 	UnenrichedPending int64 `protobuf:"varint,8,opt,name=unenriched_pending,json=unenrichedPending,proto3" json:"unenriched_pending,omitempty"`
 	// events_last_hour counts events published in the last hour.
 	EventsLastHour int64 `protobuf:"varint,9,opt,name=events_last_hour,json=eventsLastHour,proto3" json:"events_last_hour,omitempty"`
 	// newest_position is the position of the newest event. Empty when there is none.
 	NewestPosition string `protobuf:"bytes,10,opt,name=newest_position,json=newestPosition,proto3" json:"newest_position,omitempty"`
-	// oldest_position is the oldest cursor served.
+	// oldest_position is the oldest cursor that a reader can use.
 	OldestPosition string `protobuf:"bytes,11,opt,name=oldest_position,json=oldestPosition,proto3" json:"oldest_position,omitempty"`
 	// workers are the worker processes seen in the last minute.
 	Workers []*WorkerStatus `protobuf:"bytes,12,rep,name=workers,proto3" json:"workers,omitempty"`
-	// tenants with the greatest lag, worst first.
+	// tenants are the tenants with the greatest lag, greatest first.
 	Tenants []*TenantLag `protobuf:"bytes,13,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	// unavailable names the services that did not answer: "ingest", "token-vault".
 	Unavailable []string `protobuf:"bytes,14,rep,name=unavailable,proto3" json:"unavailable,omitempty"`
@@ -528,13 +530,13 @@ func (x *GetPipelineStatusResponse) GetRefusedLastHour() int64 {
 // WorkerStatus is one worker process.
 type WorkerStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// worker_id names it.
+	// worker_id identifies the process.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// seen_at is when it last showed itself.
+	// seen_at is the time of the process's last heartbeat.
 	SeenAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
-	// tenants_held counts the mailboxes that it holds.
+	// tenants_held counts the mailboxes that the process has leased.
 	TenantsHeld int32 `protobuf:"varint,3,opt,name=tenants_held,json=tenantsHeld,proto3" json:"tenants_held,omitempty"`
-	// started_at is when it started.
+	// started_at is the time when it started.
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -598,26 +600,26 @@ func (x *WorkerStatus) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// TenantLag is how far one tenant is behind.
+// TenantLag describes how far processing lags for one tenant.
 type TenantLag struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is the tenant.
+	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	// lag_seconds is the age of its oldest item. 0 when nothing waits.
+	// lag_seconds is the age of the tenant's oldest item. 0 when no item is waiting.
 	LagSeconds float64 `protobuf:"fixed64,3,opt,name=lag_seconds,json=lagSeconds,proto3" json:"lag_seconds,omitempty"`
-	// inbox_pending counts its items.
+	// inbox_pending counts the tenant's items.
 	InboxPending int64 `protobuf:"varint,4,opt,name=inbox_pending,json=inboxPending,proto3" json:"inbox_pending,omitempty"`
-	// last_event_at is when its last event was published. Absent when never.
+	// last_event_at is the time when the tenant's last event was published. Absent if there was none.
 	LastEventAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_event_at,json=lastEventAt,proto3" json:"last_event_at,omitempty"`
-	// last_notification_at is when a push last came for it. Absent when never.
+	// last_notification_at is the time of the tenant's last push. Absent if there was none.
 	LastNotificationAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_notification_at,json=lastNotificationAt,proto3" json:"last_notification_at,omitempty"`
-	// last_reconciled_at is when its mailbox was last compared in full. Absent when never.
+	// last_reconciled_at is the time of the mailbox's last complete reconciliation. Absent if there was none.
 	LastReconciledAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_reconciled_at,json=lastReconciledAt,proto3" json:"last_reconciled_at,omitempty"`
-	// throttled_until is until when the provider asked to wait. Absent when it did not.
+	// throttled_until is the end of the pause that the provider requested. Absent if it requested none.
 	ThrottledUntil *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=throttled_until,json=throttledUntil,proto3" json:"throttled_until,omitempty"`
-	// is_waiting_for_person says that its items wait for the tenant's state.
+	// is_waiting_for_person is true if the tenant's items cannot be processed until a person changes the tenant's state.
 	IsWaitingForPerson bool `protobuf:"varint,9,opt,name=is_waiting_for_person,json=isWaitingForPerson,proto3" json:"is_waiting_for_person,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache

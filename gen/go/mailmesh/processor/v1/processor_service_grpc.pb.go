@@ -28,17 +28,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope.
+// ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
 type ProcessorServiceClient interface {
-	// ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-	// Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-	// FIELD_INVALID when more than 100,000 events are chosen.
+	// ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+	// receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+	// REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
 	ReplayEvents(ctx context.Context, in *ReplayEventsRequest, opts ...grpc.CallOption) (*ReplayEventsResponse, error)
-	// ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-	// not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReconcileMailbox(ctx context.Context, in *ReconcileMailboxRequest, opts ...grpc.CallOption) (*ReconcileMailboxResponse, error)
-	// GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-	// absent and named in `unavailable`. Safe to repeat.
+	// GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+	// are absent, and `unavailable` names the service. Safe to repeat.
 	GetPipelineStatus(ctx context.Context, in *GetPipelineStatusRequest, opts ...grpc.CallOption) (*GetPipelineStatusResponse, error)
 }
 
@@ -84,17 +84,17 @@ func (c *processorServiceClient) GetPipelineStatus(ctx context.Context, in *GetP
 // All implementations must embed UnimplementedProcessorServiceServer
 // for forward compatibility.
 //
-// ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope.
+// ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
 type ProcessorServiceServer interface {
-	// ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-	// Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-	// FIELD_INVALID when more than 100,000 events are chosen.
+	// ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+	// receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+	// REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
 	ReplayEvents(context.Context, *ReplayEventsRequest) (*ReplayEventsResponse, error)
-	// ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-	// not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReconcileMailbox(context.Context, *ReconcileMailboxRequest) (*ReconcileMailboxResponse, error)
-	// GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-	// absent and named in `unavailable`. Safe to repeat.
+	// GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+	// are absent, and `unavailable` names the service. Safe to repeat.
 	GetPipelineStatus(context.Context, *GetPipelineStatusRequest) (*GetPipelineStatusResponse, error)
 	mustEmbedUnimplementedProcessorServiceServer()
 }

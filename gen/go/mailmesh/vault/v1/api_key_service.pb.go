@@ -24,28 +24,28 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ApiKey is a key without its secret.
+// ApiKey describes a key without its secret.
 type ApiKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// api_key_id is our UUID; logs name it.
+	// api_key_id is mailmesh's UUID of the key; logs contain it.
 	ApiKeyId string `protobuf:"bytes,1,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
-	// display_name is what people call it.
+	// display_name is the key's name for people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// prefix is the visible beginning of the key.
 	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	// role is what it may do.
+	// role is the key's role.
 	Role v1.Role `protobuf:"varint,4,opt,name=role,proto3,enum=mailmesh.access.v1.Role" json:"role,omitempty"`
-	// tenant_ids are the tenants that it is limited to, sorted. Empty means all, those to come included.
+	// tenant_ids are the tenants to which the key is limited, sorted. Empty means all tenants, including later ones.
 	TenantIds []string `protobuf:"bytes,5,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
-	// created_at is when it was made.
+	// created_at is the time when the key was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// expires_at is when it ends by itself. Absent when it does not.
+	// expires_at is the time when the key expires. Absent when it does not.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// last_used_at is when it was last used, to about a minute. Absent when never.
+	// last_used_at is the time of the last use, accurate to about a minute. Absent if the key was never used.
 	LastUsedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
-	// revoked_at is when it was revoked. Absent when it is not.
+	// revoked_at is the time when the key was revoked. Absent if it was not.
 	RevokedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
-	// created_by is the id of the key that made it, or "command".
+	// created_by is the id of the key that created this one, or "command".
 	CreatedBy     string `protobuf:"bytes,10,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -151,19 +151,20 @@ func (x *ApiKey) GetCreatedBy() string {
 	return ""
 }
 
-// CreateApiKeyRequest describes the key.
+// CreateApiKeyRequest describes the key to create.
 type CreateApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// display_name is 1 to 200 characters.
+	// display_name is the key's name for people, 1 to 200 characters.
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// role is at most the role of the key that asks.
+	// role is the key's role. It cannot be higher than the role of the caller's key.
 	Role v1.Role `protobuf:"varint,2,opt,name=role,proto3,enum=mailmesh.access.v1.Role" json:"role,omitempty"`
-	// tenant_ids limits the key, 1000 at most. Empty means all, which only a key without limits may ask for.
+	// tenant_ids limits the key to these tenants, 1000 at most. Empty means all, which only a caller whose key has no limits may
+	// request.
 	TenantIds []string `protobuf:"bytes,3,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
-	// expires_at is when it ends by itself, in the future. Absent means never, or when the key that asks ends.
+	// expires_at is the time when the key expires, in the future. Absent means never, or at the expiry of the caller's key.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// request_id is a UUID of the caller's: the same one within 24 hours with the same content makes no second key. The secret is
-	// shown by the first answer only.
+	// request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
+	// second key. Only the first answer contains the secret.
 	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -234,12 +235,12 @@ func (x *CreateApiKeyRequest) GetRequestId() string {
 	return ""
 }
 
-// CreateApiKeyResponse has the key.
+// CreateApiKeyResponse contains the key.
 type CreateApiKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// api_key is the key's description.
+	// api_key describes the key.
 	ApiKey *ApiKey `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
-	// secret is the key itself, to be sent as `Authorization: Bearer`. It cannot be shown again. Empty when `request_id` repeats.
+	// secret is the key itself, to send as `Authorization: Bearer`. It cannot be shown again. Empty when `request_id` repeats.
 	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -289,14 +290,16 @@ func (x *CreateApiKeyResponse) GetSecret() string {
 	return ""
 }
 
-// ListApiKeysRequest asks for a page of keys.
+// ListApiKeysRequest requests a page of keys.
 type ListApiKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// include_revoked also lists keys that were revoked or have expired.
+	// include_revoked also lists revoked and expired keys.
 	IncludeRevoked bool `protobuf:"varint,3,opt,name=include_revoked,json=includeRevoked,proto3" json:"include_revoked,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -356,9 +359,9 @@ func (x *ListApiKeysRequest) GetIncludeRevoked() bool {
 // ListApiKeysResponse is a page of keys.
 type ListApiKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// api_keys of the page.
+	// api_keys are the keys of this page.
 	ApiKeys []*ApiKey `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
-	// next_page_token is for the next page. Empty at the end.
+	// next_page_token requests the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -408,7 +411,7 @@ func (x *ListApiKeysResponse) GetNextPageToken() string {
 	return ""
 }
 
-// RevokeApiKeyRequest names a key.
+// RevokeApiKeyRequest identifies a key.
 type RevokeApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// api_key_id is the key's UUID.
@@ -454,10 +457,10 @@ func (x *RevokeApiKeyRequest) GetApiKeyId() string {
 	return ""
 }
 
-// RevokeApiKeyResponse has the key.
+// RevokeApiKeyResponse contains the key.
 type RevokeApiKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// api_key after the change.
+	// api_key is the key after the change.
 	ApiKey        *ApiKey `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,15 +28,16 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key.
+// ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights.
 type ApiKeyServiceClient interface {
-	// CreateApiKey makes a key and shows it this once.
+	// CreateApiKey creates a key and returns its secret, which is never shown again.
 	//
 	// Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
-	// ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits.
+	// ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+	// same limits.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
-	// RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+	// RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
 	// Reasons: API_KEY_NOT_FOUND.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
 }
@@ -83,15 +84,16 @@ func (c *apiKeyServiceClient) RevokeApiKey(ctx context.Context, in *RevokeApiKey
 // All implementations must embed UnimplementedApiKeyServiceServer
 // for forward compatibility.
 //
-// ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key.
+// ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights.
 type ApiKeyServiceServer interface {
-	// CreateApiKey makes a key and shows it this once.
+	// CreateApiKey creates a key and returns its secret, which is never shown again.
 	//
 	// Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
-	// ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits.
+	// ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+	// same limits.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
-	// RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+	// RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
 	// Reasons: API_KEY_NOT_FOUND.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
 	mustEmbedUnimplementedApiKeyServiceServer()

@@ -24,26 +24,27 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AuditEntry is one thing that was done, or refused.
+// AuditEntry is one operation that was performed or refused.
 type AuditEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// audit_entry_id is our UUID.
+	// audit_entry_id is mailmesh's UUID of the entry.
 	AuditEntryId string `protobuf:"bytes,1,opt,name=audit_entry_id,json=auditEntryId,proto3" json:"audit_entry_id,omitempty"`
-	// occurred_at is when.
+	// occurred_at is the time of the operation.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
-	// actor is who: "mesh:ingest", "key:<api_key_id>", "browser:<flow_id>", "command", "token-vault" for its own loops.
+	// actor identifies the caller: "mesh:ingest", "key:<api_key_id>", "browser:<flow_id>", "command", or "token-vault" for its
+	// own background tasks.
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	// action is what: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update", "tenant.disable",
-	// "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start", "key_encryption_key.rotate",
-	// "api_key.create", "api_key.revoke". More will come.
+	// action is the operation: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update",
+	// "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start",
+	// "key_encryption_key.rotate", "api_key.create", "api_key.revoke". Later versions add actions.
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
-	// tenant_id is the tenant, empty when none is concerned.
+	// tenant_id is the tenant's UUID. Empty when the operation concerns no tenant.
 	TenantId string `protobuf:"bytes,5,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// outcome is "ok" or the name of the `ErrorReason` without prefix.
 	Outcome string `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// detail holds further facts: counts, scopes, key ids. Never a secret.
+	// detail contains further facts: counts, scopes, key ids. It never contains a secret.
 	Detail map[string]string `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// correlation_id is that of the call.
+	// correlation_id is the correlation id of the call.
 	CorrelationId string `protobuf:"bytes,8,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -135,20 +136,23 @@ func (x *AuditEntry) GetCorrelationId() string {
 	return ""
 }
 
-// ListAuditEntriesRequest asks for a page of entries.
+// ListAuditEntriesRequest requests a page of entries.
 type ListAuditEntriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// tenant_id limits to one tenant. Empty means all in the key's scope; entries without a tenant are for keys without limits.
+	// tenant_id selects entries of one tenant. Empty means all tenants in the key's scope. Only keys without tenant limits see
+	// entries that concern no tenant.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// action limits to one action. Empty means all.
+	// action selects entries of one action. Empty means all.
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
-	// occurred_from limits to entries at or after it.
+	// occurred_from selects entries at or after this time.
 	OccurredFrom *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=occurred_from,json=occurredFrom,proto3" json:"occurred_from,omitempty"`
-	// occurred_before limits to entries before it.
+	// occurred_before selects entries before this time.
 	OccurredBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=occurred_before,json=occurredBefore,proto3" json:"occurred_before,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -229,9 +233,9 @@ func (x *ListAuditEntriesRequest) GetOccurredBefore() *timestamppb.Timestamp {
 // ListAuditEntriesResponse is a page of entries.
 type ListAuditEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// audit_entries of the page.
+	// audit_entries are the entries of this page.
 	AuditEntries []*AuditEntry `protobuf:"bytes,1,rep,name=audit_entries,json=auditEntries,proto3" json:"audit_entries,omitempty"`
-	// next_page_token is for the next page. Empty at the end.
+	// next_page_token requests the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

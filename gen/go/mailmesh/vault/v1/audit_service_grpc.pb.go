@@ -26,8 +26,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-// unless the installation says longer.
+// AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+// unless the installation configures a longer time.
 type AuditServiceClient interface {
 	// ListAuditEntries lists entries, newest first.
 	ListAuditEntries(ctx context.Context, in *ListAuditEntriesRequest, opts ...grpc.CallOption) (*ListAuditEntriesResponse, error)
@@ -55,8 +55,8 @@ func (c *auditServiceClient) ListAuditEntries(ctx context.Context, in *ListAudit
 // All implementations must embed UnimplementedAuditServiceServer
 // for forward compatibility.
 //
-// AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-// unless the installation says longer.
+// AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+// unless the installation configures a longer time.
 type AuditServiceServer interface {
 	// ListAuditEntries lists entries, newest first.
 	ListAuditEntries(context.Context, *ListAuditEntriesRequest) (*ListAuditEntriesResponse, error)

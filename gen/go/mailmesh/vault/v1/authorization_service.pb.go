@@ -24,12 +24,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OpenAuthorizationRequest is the opened address.
+// OpenAuthorizationRequest contains the parameters of the opened address.
 type OpenAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
-	// ticket is the single-use ticket. Without a good one the answer is a page that says so.
+	// ticket is the single-use ticket. Without a valid ticket the answer is a page that explains the failure.
 	Ticket        string `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,10 +79,10 @@ func (x *OpenAuthorizationRequest) GetTicket() string {
 	return ""
 }
 
-// OpenAuthorizationResponse redirects.
+// OpenAuthorizationResponse is a redirect or a page.
 type OpenAuthorizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page is empty on a redirect, else a page that says why there is none.
+	// page is empty on a redirect, otherwise a page that explains why there is none.
 	Page          *httpbody.HttpBody `protobuf:"bytes,1,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -125,7 +125,7 @@ func (x *OpenAuthorizationResponse) GetPage() *httpbody.HttpBody {
 	return nil
 }
 
-// CompleteAuthorizationRequest is what the provider appended to the redirect address.
+// CompleteAuthorizationRequest contains the parameters that the provider appended to the redirect address.
 type CompleteAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// provider is "ms365" or "googlews".
@@ -134,11 +134,11 @@ type CompleteAuthorizationRequest struct {
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// state is the state of the flow.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	// error is the provider's error word (RFC 6749, section 4.1.2.1). Empty on success.
+	// error is the provider's error code (RFC 6749, section 4.1.2.1). Empty on success.
 	Error string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
-	// error_description is the provider's sentence. It is logged cut and never shown as HTML.
+	// error_description is the provider's description. It is truncated in the log and never shown as HTML.
 	ErrorDescription string `protobuf:"bytes,5,opt,name=error_description,json=errorDescription,proto3" json:"error_description,omitempty"`
-	// error_subcode is Microsoft's finer word, such as "cancel".
+	// error_subcode is Microsoft's more specific code, such as "cancel".
 	ErrorSubcode  string `protobuf:"bytes,6,opt,name=error_subcode,json=errorSubcode,proto3" json:"error_subcode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -216,10 +216,10 @@ func (x *CompleteAuthorizationRequest) GetErrorSubcode() string {
 	return ""
 }
 
-// CompleteAuthorizationResponse redirects.
+// CompleteAuthorizationResponse is a redirect or a page.
 type CompleteAuthorizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page is empty on a redirect, else a page that says why there is none.
+	// page is empty on a redirect, otherwise a page that explains why there is none.
 	Page          *httpbody.HttpBody `protobuf:"bytes,1,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -262,10 +262,10 @@ func (x *CompleteAuthorizationResponse) GetPage() *httpbody.HttpBody {
 	return nil
 }
 
-// ShowAuthorizationResultRequest names the outcome.
+// ShowAuthorizationResultRequest identifies the flow.
 type ShowAuthorizationResultRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// flow_id names the flow. Unknown ids get the page of an expired flow.
+	// flow_id identifies the flow. An unknown id shows the page of an expired flow.
 	FlowId        string `protobuf:"bytes,1,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -308,7 +308,7 @@ func (x *ShowAuthorizationResultRequest) GetFlowId() string {
 	return ""
 }
 
-// ShowAuthorizationResultResponse is the page.
+// ShowAuthorizationResultResponse contains the page.
 type ShowAuthorizationResultResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// page is HTML with its own strict content security policy.

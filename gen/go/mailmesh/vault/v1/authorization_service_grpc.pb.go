@@ -28,17 +28,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+// AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 //
 // Tokens never reach the browser. Failures are pages, not statuses.
 type AuthorizationServiceClient interface {
-	// OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-	// to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+	// OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+	// (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
 	OpenAuthorization(ctx context.Context, in *OpenAuthorizationRequest, opts ...grpc.CallOption) (*OpenAuthorizationResponse, error)
-	// CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-	// exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+	// CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+	// state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+	// `ShowAuthorizationResult`.
 	CompleteAuthorization(ctx context.Context, in *CompleteAuthorizationRequest, opts ...grpc.CallOption) (*CompleteAuthorizationResponse, error)
-	// ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded.
+	// ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded.
 	ShowAuthorizationResult(ctx context.Context, in *ShowAuthorizationResultRequest, opts ...grpc.CallOption) (*ShowAuthorizationResultResponse, error)
 }
 
@@ -84,17 +85,18 @@ func (c *authorizationServiceClient) ShowAuthorizationResult(ctx context.Context
 // All implementations must embed UnimplementedAuthorizationServiceServer
 // for forward compatibility.
 //
-// AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+// AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 //
 // Tokens never reach the browser. Failures are pages, not statuses.
 type AuthorizationServiceServer interface {
-	// OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-	// to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+	// OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+	// (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
 	OpenAuthorization(context.Context, *OpenAuthorizationRequest) (*OpenAuthorizationResponse, error)
-	// CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-	// exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+	// CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+	// state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+	// `ShowAuthorizationResult`.
 	CompleteAuthorization(context.Context, *CompleteAuthorizationRequest) (*CompleteAuthorizationResponse, error)
-	// ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded.
+	// ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded.
 	ShowAuthorizationResult(context.Context, *ShowAuthorizationResultRequest) (*ShowAuthorizationResultResponse, error)
 	mustEmbedUnimplementedAuthorizationServiceServer()
 }

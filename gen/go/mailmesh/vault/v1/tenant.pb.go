@@ -24,26 +24,28 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// TenantStatus is the state that TokenVault decides and the other services follow.
+// TenantStatus is the state of a tenant. TokenVault decides it and the other services follow it.
 type TenantStatus int32
 
 const (
-	// TENANT_STATUS_UNSPECIFIED is the state of no tenant.
+	// TENANT_STATUS_UNSPECIFIED is not used by any tenant.
 	TenantStatus_TENANT_STATUS_UNSPECIFIED TenantStatus = 0
-	// TENANT_STATUS_ACTIVE means that tokens are lent and mail flows.
+	// TENANT_STATUS_ACTIVE means that tokens are lent and mail is processed.
 	TenantStatus_TENANT_STATUS_ACTIVE TenantStatus = 1
-	// TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
-	// reason. It is processed like active.
+	// TENANT_STATUS_TOKEN_EXPIRED means that the stored token has expired and a temporary failure has prevented a refresh so far.
+	// The tenant is processed like an active one.
 	TenantStatus_TENANT_STATUS_TOKEN_EXPIRED TenantStatus = 2
-	// TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again.
+	// TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect the
+	// account again.
 	TenantStatus_TENANT_STATUS_NEEDS_REAUTHORIZATION TenantStatus = 3
 	// TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it.
 	TenantStatus_TENANT_STATUS_ERROR TenantStatus = 4
-	// TENANT_STATUS_DISABLED means that an operator switched it off.
+	// TENANT_STATUS_DISABLED means that an operator disabled the tenant.
 	TenantStatus_TENANT_STATUS_DISABLED TenantStatus = 5
 	// TENANT_STATUS_DISCONNECTING means that subscriptions, grant and credentials are being destroyed.
 	TenantStatus_TENANT_STATUS_DISCONNECTING TenantStatus = 6
-	// TENANT_STATUS_DISCONNECTED means that the credentials are gone. Its events stay until retention.
+	// TENANT_STATUS_DISCONNECTED means that the credentials are destroyed. The tenant's events are kept until the end of their
+	// retention.
 	TenantStatus_TENANT_STATUS_DISCONNECTED TenantStatus = 7
 )
 
@@ -101,43 +103,43 @@ func (TenantStatus) EnumDescriptor() ([]byte, []int) {
 // Tenant is one connected account.
 type Tenant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant_id is our UUID. A reconnect of the same account keeps it.
+	// tenant_id is mailmesh's UUID of the tenant. A reconnect of the same account keeps it.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	// external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`).
-	// Google: the hosted domain (`hd`), empty for a consumer account.
+	// external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
+	// (`hd`), empty for a consumer account.
 	ExternalTenantId string `protobuf:"bytes,3,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
 	// user_id is the provider's id of the user. Microsoft: the object id (`oid`). Google: `sub`.
 	UserId string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// address is the account's current mail address, in lower case. It can change; it identifies nothing.
+	// address is the account's current mail address, in lower case. It can change and is not an identifier.
 	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
-	// display_name is the name that people gave it; at first the account's own name.
+	// display_name is the tenant's name for people; at first the account's own name.
 	DisplayName string `protobuf:"bytes,6,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// status is the state.
+	// status is the tenant's state.
 	Status TenantStatus `protobuf:"varint,7,opt,name=status,proto3,enum=mailmesh.vault.v1.TenantStatus" json:"status,omitempty"`
-	// status_reason is a short machine word for the state, such as "grant_revoked", "mailbox_not_enabled",
+	// status_reason is a short machine-readable word for the status, such as "grant_revoked", "mailbox_not_enabled",
 	// "permission_missing", "seal_broken". Empty while active.
 	StatusReason string `protobuf:"bytes,8,opt,name=status_reason,json=statusReason,proto3" json:"status_reason,omitempty"`
 	// status_detail is a sentence that a person can act on. Empty while active.
 	StatusDetail string `protobuf:"bytes,9,opt,name=status_detail,json=statusDetail,proto3" json:"status_detail,omitempty"`
-	// status_changed_at is when the status was last changed.
+	// status_changed_at is the time when the status was last changed.
 	StatusChangedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=status_changed_at,json=statusChangedAt,proto3" json:"status_changed_at,omitempty"`
 	// granted_scopes are the scopes that the provider granted, sorted.
 	GrantedScopes []string `protobuf:"bytes,11,rep,name=granted_scopes,json=grantedScopes,proto3" json:"granted_scopes,omitempty"`
-	// connected_at is when the account was last connected by a person.
+	// connected_at is the time when a person last connected the account.
 	ConnectedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
-	// last_refreshed_at is when a token was last had from the provider. Absent before the first.
+	// last_refreshed_at is the time when the provider last issued a token. Absent before the first.
 	LastRefreshedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=last_refreshed_at,json=lastRefreshedAt,proto3" json:"last_refreshed_at,omitempty"`
-	// next_refresh_at is when the next refresh is planned. Absent where tokens are not refreshed.
+	// next_refresh_at is the time when the next refresh is planned. Absent where tokens are not refreshed.
 	NextRefreshAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_refresh_at,json=nextRefreshAt,proto3" json:"next_refresh_at,omitempty"`
-	// token_expires_at is when the access token at hand ends. Absent where there is none.
+	// token_expires_at is the time when the stored access token expires. Absent where there is none.
 	TokenExpiresAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=token_expires_at,json=tokenExpiresAt,proto3" json:"token_expires_at,omitempty"`
-	// last_refresh_error is the temporary failure of the last refresh, as a machine word. Empty after a success.
+	// last_refresh_error is the temporary failure of the last refresh, as a machine-readable word. Empty after a success.
 	LastRefreshError string `protobuf:"bytes,16,opt,name=last_refresh_error,json=lastRefreshError,proto3" json:"last_refresh_error,omitempty"`
-	// created_at is when the tenant was first connected.
+	// created_at is the time when the tenant was first connected.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// updated_at is when anything about it last changed.
+	// updated_at is the time of the tenant's last change.
 	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -25,17 +25,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AuthorizationState says how far an attempt to connect an account has come.
+// AuthorizationState is the progress of an attempt to connect an account.
 type AuthorizationState int32
 
 const (
 	// AUTHORIZATION_STATE_UNSPECIFIED is never sent.
 	AuthorizationState_AUTHORIZATION_STATE_UNSPECIFIED AuthorizationState = 0
-	// AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page.
+	// AUTHORIZATION_STATE_PENDING means that the address has not been opened yet, or the person is at the provider's page.
 	AuthorizationState_AUTHORIZATION_STATE_PENDING AuthorizationState = 1
-	// AUTHORIZATION_STATE_CONNECTED: the account is connected. Final.
+	// AUTHORIZATION_STATE_CONNECTED means that the account is connected. Final.
 	AuthorizationState_AUTHORIZATION_STATE_CONNECTED AuthorizationState = 2
-	// AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final.
+	// AUTHORIZATION_STATE_FAILED means that no account was connected, or the attempt was not finished in time. Final.
 	AuthorizationState_AUTHORIZATION_STATE_FAILED AuthorizationState = 3
 )
 
@@ -82,16 +82,16 @@ func (AuthorizationState) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{0}
 }
 
-// StartAuthorizationRequest asks for an address to connect an account.
+// StartAuthorizationRequest requests an address to connect an account.
 type StartAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// provider is "ms365" or "googlews". May be empty when `tenant_id` is given.
+	// provider is "ms365" or "googlews". May be empty when `tenant_id` is set.
 	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
-	// tenant_id is given for a reconnect: only the same account is accepted then. Empty connects any account.
+	// tenant_id is set for a reconnect: then only the same account is accepted. Empty connects any account.
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// login_hint is the address that the provider's page is to offer. Empty lets the user choose.
+	// login_hint is the address that the provider's page suggests. Empty lets the user choose.
 	LoginHint string `protobuf:"bytes,3,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
-	// display_name is the tenant's name once connected. Empty takes the account's own.
+	// display_name is the tenant's name once connected. Empty means the account's own name.
 	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -155,15 +155,15 @@ func (x *StartAuthorizationRequest) GetDisplayName() string {
 	return ""
 }
 
-// StartAuthorizationResponse has the address.
+// StartAuthorizationResponse contains the address.
 type StartAuthorizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// authorization_url is our own address with a ticket in it: opened once, within ten minutes. Everybody who has it can
-	// connect an account here, so treat it as a secret.
+	// authorization_url is an address of this installation with a ticket in it. It can be opened once, within ten minutes. Anyone
+	// who has it can connect an account here, so treat it as a secret.
 	AuthorizationUrl string `protobuf:"bytes,1,opt,name=authorization_url,json=authorizationUrl,proto3" json:"authorization_url,omitempty"`
-	// expires_at is when the ticket ends.
+	// expires_at is the time when the ticket expires.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address.
+	// flow_id identifies the flow for `GetAuthorization`, in the audit log and in the final page's address.
 	FlowId        string `protobuf:"bytes,3,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -220,10 +220,10 @@ func (x *StartAuthorizationResponse) GetFlowId() string {
 	return ""
 }
 
-// GetAuthorizationRequest names an attempt to connect an account.
+// GetAuthorizationRequest identifies an attempt to connect an account.
 type GetAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// flow_id is what `StartAuthorization` answered, a UUID.
+	// flow_id is the UUID that `StartAuthorization` returned.
 	FlowId        string `protobuf:"bytes,1,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -266,22 +266,23 @@ func (x *GetAuthorizationRequest) GetFlowId() string {
 	return ""
 }
 
-// GetAuthorizationResponse says how it goes.
+// GetAuthorizationResponse reports the progress or the outcome.
 type GetAuthorizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// flow_id is the one that was asked for.
+	// flow_id is the id from the request.
 	FlowId string `protobuf:"bytes,1,opt,name=flow_id,json=flowId,proto3" json:"flow_id,omitempty"`
-	// state says how far it has come.
+	// state is the progress of the attempt.
 	State AuthorizationState `protobuf:"varint,2,opt,name=state,proto3,enum=mailmesh.vault.v1.AuthorizationState" json:"state,omitempty"`
-	// tenant_id is the tenant that was connected, new or again. Empty in the other states.
+	// tenant_id is the tenant that was connected or reconnected. Empty in the other states.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// reason says why it failed, as an `ErrorReason` without prefix, the same as the page that the browser was shown:
+	// reason is the cause of a failure, as an `ErrorReason` without prefix, the same as on the page that the browser showed:
 	// CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
-	// where there is one, which is "expired" for an attempt that was not finished in time. Empty in the other states.
+	// metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and
+	// `detail` if there is one; it is "expired" for an attempt that was not finished in time. Empty in the other states.
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider.
+	// expires_at is the time when a pending attempt fails: the expiry of the address, or, once it was opened, of the visit to the
+	// provider.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,18 +360,20 @@ func (x *GetAuthorizationResponse) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// ListTenantsRequest asks for a page of tenants.
+// ListTenantsRequest requests a page of tenants.
 type ListTenantsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// provider limits to one provider. Empty means all.
+	// provider selects tenants of one provider. Empty means all.
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
-	// statuses limits to these. Empty means all.
+	// statuses selects tenants with these statuses. Empty means all.
 	Statuses []TenantStatus `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=mailmesh.vault.v1.TenantStatus" json:"statuses,omitempty"`
-	// address limits to the tenants whose current address this is, without regard to case. Empty means all.
+	// address selects the tenants with this current address, ignoring case. Empty means all.
 	Address       string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -444,9 +447,9 @@ func (x *ListTenantsRequest) GetAddress() string {
 // ListTenantsResponse is a page of tenants.
 type ListTenantsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenants of the page, in the order of the RPC.
+	// tenants are the tenants of this page, in the order of the RPC.
 	Tenants []*Tenant `protobuf:"bytes,1,rep,name=tenants,proto3" json:"tenants,omitempty"`
-	// next_page_token is for the next page. Empty at the end.
+	// next_page_token requests the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -496,7 +499,7 @@ func (x *ListTenantsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetTenantRequest names a tenant.
+// GetTenantRequest identifies a tenant.
 type GetTenantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
@@ -542,10 +545,10 @@ func (x *GetTenantRequest) GetTenantId() string {
 	return ""
 }
 
-// GetTenantResponse has the tenant.
+// GetTenantResponse contains the tenant.
 type GetTenantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant as it is now.
+	// tenant is the current tenant.
 	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -588,14 +591,14 @@ func (x *GetTenantResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// UpdateTenantRequest says what to change.
+// UpdateTenantRequest specifies the change.
 type UpdateTenantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// display_name is the new name, 1 to 200 characters.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// update_mask names the fields to change; only "display_name" can be. Empty means every field that is set.
+	// update_mask names the fields to change; only "display_name" is allowed. Empty means every field that is set.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -652,10 +655,10 @@ func (x *UpdateTenantRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
-// UpdateTenantResponse has the tenant.
+// UpdateTenantResponse contains the tenant.
 type UpdateTenantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant after the change.
+	// tenant is the tenant after the change.
 	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -698,12 +701,12 @@ func (x *UpdateTenantResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// DisableTenantRequest names a tenant.
+// DisableTenantRequest identifies a tenant.
 type DisableTenantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// note is for the audit log, at most 500 characters.
+	// note is recorded in the audit log, at most 500 characters.
 	Note          string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -753,10 +756,10 @@ func (x *DisableTenantRequest) GetNote() string {
 	return ""
 }
 
-// DisableTenantResponse has the tenant.
+// DisableTenantResponse contains the tenant.
 type DisableTenantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant after the change.
+	// tenant is the tenant after the change.
 	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -799,7 +802,7 @@ func (x *DisableTenantResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// EnableTenantRequest names a tenant.
+// EnableTenantRequest identifies a tenant.
 type EnableTenantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
@@ -845,10 +848,10 @@ func (x *EnableTenantRequest) GetTenantId() string {
 	return ""
 }
 
-// EnableTenantResponse has the tenant.
+// EnableTenantResponse contains the tenant.
 type EnableTenantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant after the change.
+	// tenant is the tenant after the change.
 	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -891,7 +894,7 @@ func (x *EnableTenantResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// DisconnectTenantRequest names a tenant.
+// DisconnectTenantRequest identifies a tenant.
 type DisconnectTenantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
@@ -937,10 +940,10 @@ func (x *DisconnectTenantRequest) GetTenantId() string {
 	return ""
 }
 
-// DisconnectTenantResponse has the tenant.
+// DisconnectTenantResponse contains the tenant.
 type DisconnectTenantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant after the change: disconnecting, or disconnected already.
+	// tenant is the tenant after the change: disconnecting, or already disconnected.
 	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -983,7 +986,7 @@ func (x *DisconnectTenantResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// TestConnectionRequest names a tenant.
+// TestConnectionRequest identifies a tenant.
 type TestConnectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
@@ -1029,23 +1032,23 @@ func (x *TestConnectionRequest) GetTenantId() string {
 	return ""
 }
 
-// TestConnectionResponse says what was found.
+// TestConnectionResponse reports the result of the test.
 type TestConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// is_healthy says that all of it is well.
+	// is_healthy is true if every check succeeded.
 	IsHealthy bool `protobuf:"varint,1,opt,name=is_healthy,json=isHealthy,proto3" json:"is_healthy,omitempty"`
 	// reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
 	// TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence that a person can act on. Empty when healthy.
 	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
-	// provider_address is the address that the provider tells. Microsoft: `mail`, else `userPrincipalName`.
+	// provider_address is the address that the provider reports. Microsoft: `mail`, else `userPrincipalName`.
 	ProviderAddress string `protobuf:"bytes,4,opt,name=provider_address,json=providerAddress,proto3" json:"provider_address,omitempty"`
-	// missing_scopes are the needed scopes that the grant lacks.
+	// missing_scopes are the required scopes that the grant lacks.
 	MissingScopes []string `protobuf:"bytes,5,rep,name=missing_scopes,json=missingScopes,proto3" json:"missing_scopes,omitempty"`
-	// tested_at is when the provider answered.
+	// tested_at is the time when the provider answered.
 	TestedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=tested_at,json=testedAt,proto3" json:"tested_at,omitempty"`
-	// latency_milliseconds is how long the provider took to say who it is.
+	// latency_milliseconds is the time that the provider took to return the account's identity.
 	LatencyMilliseconds int32 `protobuf:"varint,7,opt,name=latency_milliseconds,json=latencyMilliseconds,proto3" json:"latency_milliseconds,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache

@@ -36,37 +36,37 @@ const (
 //
 // TenantService connects accounts and manages them.
 //
-// Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+// Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
 type TenantServiceClient interface {
-	// StartAuthorization begins to connect an account and answers with an address to open in a browser.
+	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
-	// Not idempotent: each call makes a new ticket; an unused one ends by itself.
-	// Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-	// tenants would connect a new one.
+	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+	// INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
 	StartAuthorization(ctx context.Context, in *StartAuthorizationRequest, opts ...grpc.CallOption) (*StartAuthorizationResponse, error)
-	// GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-	// at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.
 	//
-	// A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+	// A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
 	// Reasons: AUTHORIZATION_NOT_FOUND.
 	GetAuthorization(ctx context.Context, in *GetAuthorizationRequest, opts ...grpc.CallOption) (*GetAuthorizationResponse, error)
 	// ListTenants lists tenants by `created_at`, oldest first, then by id.
 	ListTenants(ctx context.Context, in *ListTenantsRequest, opts ...grpc.CallOption) (*ListTenantsResponse, error)
-	// GetTenant reads one tenant.
+	// GetTenant returns one tenant.
 	GetTenant(ctx context.Context, in *GetTenantRequest, opts ...grpc.CallOption) (*GetTenantResponse, error)
 	// UpdateTenant renames a tenant. Safe to repeat.
 	UpdateTenant(ctx context.Context, in *UpdateTenantRequest, opts ...grpc.CallOption) (*UpdateTenantResponse, error)
-	// DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-	// Safe to repeat. Reasons: TENANT_DISCONNECTED.
+	// DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(ctx context.Context, in *DisableTenantRequest, opts ...grpc.CallOption) (*DisableTenantResponse, error)
-	// EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-	// that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+	// EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+	// error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
 	EnableTenant(ctx context.Context, in *EnableTenantRequest, opts ...grpc.CallOption) (*EnableTenantResponse, error)
-	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-	// credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(ctx context.Context, in *DisconnectTenantRequest, opts ...grpc.CallOption) (*DisconnectTenantResponse, error)
-	// TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-	// of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+	// The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+	// PROVIDER_THROTTLED.
 	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
 }
 
@@ -174,37 +174,37 @@ func (c *tenantServiceClient) TestConnection(ctx context.Context, in *TestConnec
 //
 // TenantService connects accounts and manages them.
 //
-// Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+// Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
 type TenantServiceServer interface {
-	// StartAuthorization begins to connect an account and answers with an address to open in a browser.
+	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
-	// Not idempotent: each call makes a new ticket; an unused one ends by itself.
-	// Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-	// tenants would connect a new one.
+	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+	// INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
 	StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error)
-	// GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-	// at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.
 	//
-	// A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+	// A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
 	// Reasons: AUTHORIZATION_NOT_FOUND.
 	GetAuthorization(context.Context, *GetAuthorizationRequest) (*GetAuthorizationResponse, error)
 	// ListTenants lists tenants by `created_at`, oldest first, then by id.
 	ListTenants(context.Context, *ListTenantsRequest) (*ListTenantsResponse, error)
-	// GetTenant reads one tenant.
+	// GetTenant returns one tenant.
 	GetTenant(context.Context, *GetTenantRequest) (*GetTenantResponse, error)
 	// UpdateTenant renames a tenant. Safe to repeat.
 	UpdateTenant(context.Context, *UpdateTenantRequest) (*UpdateTenantResponse, error)
-	// DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-	// Safe to repeat. Reasons: TENANT_DISCONNECTED.
+	// DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(context.Context, *DisableTenantRequest) (*DisableTenantResponse, error)
-	// EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-	// that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+	// EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+	// error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
 	EnableTenant(context.Context, *EnableTenantRequest) (*EnableTenantResponse, error)
-	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-	// credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error)
-	// TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-	// of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+	// The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+	// PROVIDER_THROTTLED.
 	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
 	mustEmbedUnimplementedTenantServiceServer()
 }

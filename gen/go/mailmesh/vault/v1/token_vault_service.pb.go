@@ -24,21 +24,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// TenantFault is what a service can learn about a tenant at the provider.
+// TenantFault is a fault of a tenant that a service can find at the provider.
 type TenantFault int32
 
 const (
 	// TENANT_FAULT_UNSPECIFIED is refused.
 	TenantFault_TENANT_FAULT_UNSPECIFIED TenantFault = 0
-	// TENANT_FAULT_TOKEN_REJECTED means that a fresh token was refused (401) again.
+	// TENANT_FAULT_TOKEN_REJECTED means that the provider refused (401) a fresh token again.
 	TenantFault_TENANT_FAULT_TOKEN_REJECTED TenantFault = 1
-	// TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not let the app do it.
+	// TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not permit the app's request.
 	TenantFault_TENANT_FAULT_PERMISSION_MISSING TenantFault = 2
 	// TENANT_FAULT_MAILBOX_UNAVAILABLE means that the account has no mailbox that the API reaches.
 	TenantFault_TENANT_FAULT_MAILBOX_UNAVAILABLE TenantFault = 3
 	// TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses.
 	TenantFault_TENANT_FAULT_ADDRESS_UNKNOWN TenantFault = 4
-	// TENANT_FAULT_CLEARED means that the failure reported before is over.
+	// TENANT_FAULT_CLEARED means that the fault reported earlier is over.
 	TenantFault_TENANT_FAULT_CLEARED TenantFault = 5
 )
 
@@ -89,17 +89,18 @@ func (TenantFault) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{0}
 }
 
-// IssueTokenRequest asks for a token.
+// IssueTokenRequest requests a token.
 type IssueTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// minimum_seconds is how long the token must still last: absent means 300, above 1800 is INVALID_ARGUMENT.
+	// minimum_seconds is the time for which the token must still be valid. Absent means 300; a value above 1800 fails with
+	// INVALID_ARGUMENT.
 	MinimumSeconds *int32 `protobuf:"varint,2,opt,name=minimum_seconds,json=minimumSeconds,proto3,oneof" json:"minimum_seconds,omitempty"`
-	// scopes are what the caller needs; each must have been granted. Empty needs none in particular.
+	// scopes are the scopes that the caller needs; each must have been granted. Empty means no particular scope.
 	Scopes []string `protobuf:"bytes,3,rep,name=scopes,proto3" json:"scopes,omitempty"`
-	// rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 although it had not
-	// expired: that token is not given again. Empty otherwise.
+	// rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 before its expiry: that
+	// token is not lent again. Empty otherwise.
 	RejectedTokenDigest string `protobuf:"bytes,4,opt,name=rejected_token_digest,json=rejectedTokenDigest,proto3" json:"rejected_token_digest,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -163,16 +164,16 @@ func (x *IssueTokenRequest) GetRejectedTokenDigest() string {
 	return ""
 }
 
-// IssueTokenResponse lends the token.
+// IssueTokenResponse contains the token.
 type IssueTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// access_token is the bearer token. Keep it in memory only, five minutes at most.
+	// access_token is the bearer token. Keep it only in memory, for five minutes at most.
 	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	// expires_at is when it ends.
+	// expires_at is the time when the token expires.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// scopes are what it is good for.
+	// scopes are the scopes of the token.
 	Scopes []string `protobuf:"bytes,3,rep,name=scopes,proto3" json:"scopes,omitempty"`
-	// tenant is the tenant as it is now.
+	// tenant is the current tenant.
 	Tenant        *Tenant `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -236,14 +237,16 @@ func (x *IssueTokenResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// ListTenantChangesRequest asks for changes after a cursor.
+// ListTenantChangesRequest requests the changes after a cursor.
 type ListTenantChangesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// cursor is `next_cursor` of the answer before. Empty starts with every tenant as it is now, then goes on with changes.
+	// cursor is `next_cursor` of the previous answer. Empty starts with the current state of every tenant and continues with
+	// changes.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// wait_seconds is how long to wait for a change when there is none, 0 to 30.
+	// wait_seconds is the longest time to wait for a change when there is none, 0 to 30.
 	WaitSeconds   int32 `protobuf:"varint,3,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -300,14 +303,14 @@ func (x *ListTenantChangesRequest) GetWaitSeconds() int32 {
 	return 0
 }
 
-// ListTenantChangesResponse has changes in order.
+// ListTenantChangesResponse contains changes in order.
 type ListTenantChangesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// changes after the cursor.
+	// changes are the changes after the cursor.
 	Changes []*TenantChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	// next_cursor is behind the last change. Never empty.
+	// next_cursor is the position after the last change. Never empty.
 	NextCursor string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
-	// has_more says that there are changes behind `next_cursor` already.
+	// has_more is true if there are already changes after `next_cursor`.
 	HasMore       bool `protobuf:"varint,3,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -367,17 +370,17 @@ func (x *ListTenantChangesResponse) GetHasMore() bool {
 // TenantChange is one change of one tenant.
 type TenantChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// change_id is our UUID of the change.
+	// change_id is mailmesh's UUID of the change.
 	ChangeId string `protobuf:"bytes,1,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
 	// tenant is the tenant after the change.
 	Tenant *Tenant `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// previous_status is the status before. Unspecified for a new tenant.
+	// previous_status is the status before the change. Unspecified for a new tenant.
 	PreviousStatus TenantStatus `protobuf:"varint,3,opt,name=previous_status,json=previousStatus,proto3,enum=mailmesh.vault.v1.TenantStatus" json:"previous_status,omitempty"`
-	// changed_at is when it was committed.
+	// changed_at is the time when the change was committed.
 	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
-	// correlation_id is that of what caused it.
+	// correlation_id is the correlation id of the request or the background task that caused the change.
 	CorrelationId string `protobuf:"bytes,5,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// is_reconnected says that a person reconnected the account: subscriptions are recreated and the mailbox reconciled.
+	// is_reconnected is true if a person reconnected the account: its subscriptions are recreated and its mailbox is reconciled.
 	IsReconnected bool `protobuf:"varint,6,opt,name=is_reconnected,json=isReconnected,proto3" json:"is_reconnected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -455,12 +458,12 @@ func (x *TenantChange) GetIsReconnected() bool {
 	return false
 }
 
-// ReportTenantFaultRequest tells a fault.
+// ReportTenantFaultRequest describes a fault.
 type ReportTenantFaultRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID. Empty only with TENANT_FAULT_ADDRESS_UNKNOWN.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// fault is what was learned.
+	// fault is the fault that was found.
 	Fault TenantFault `protobuf:"varint,2,opt,name=fault,proto3,enum=mailmesh.vault.v1.TenantFault" json:"fault,omitempty"`
 	// provider_code is the provider's own error code, at most 200 characters.
 	ProviderCode string `protobuf:"bytes,3,opt,name=provider_code,json=providerCode,proto3" json:"provider_code,omitempty"`
@@ -528,10 +531,10 @@ func (x *ReportTenantFaultRequest) GetDetail() string {
 	return ""
 }
 
-// ReportTenantFaultResponse has the tenant.
+// ReportTenantFaultResponse contains the tenant.
 type ReportTenantFaultResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenant after the report. Absent when the request named none.
+	// tenant is the tenant after the report. Absent when the request named none.
 	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,7 +577,7 @@ func (x *ReportTenantFaultResponse) GetTenant() *Tenant {
 	return nil
 }
 
-// ConfirmTenantReleaseRequest names the tenant.
+// ConfirmTenantReleaseRequest identifies the tenant.
 type ConfirmTenantReleaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant_id is the tenant's UUID.
@@ -657,7 +660,7 @@ func (*ConfirmTenantReleaseResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{8}
 }
 
-// CheckApiKeyRequest names a key.
+// CheckApiKeyRequest identifies a key.
 type CheckApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// api_key_id is the key's UUID, not the key.
@@ -703,10 +706,10 @@ func (x *CheckApiKeyRequest) GetApiKeyId() string {
 	return ""
 }
 
-// CheckApiKeyResponse says until when the answer can be relied on.
+// CheckApiKeyResponse confirms that the key is valid, and states its expiry.
 type CheckApiKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// expires_at is when the key ends by itself. Absent when it does not.
+	// expires_at is the time when the key expires. Absent when it does not.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -786,14 +789,14 @@ func (*GetVaultStatusRequest) Descriptor() ([]byte, []int) {
 	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{11}
 }
 
-// GetVaultStatusResponse has the counts.
+// GetVaultStatusResponse contains the counts.
 type GetVaultStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// tenants_by_status counts tenants; keys are status names without prefix in lower case.
+	// tenants_by_status counts tenants; keys are status names without prefix, in lower case.
 	TenantsByStatus map[string]int64 `protobuf:"bytes,1,rep,name=tenants_by_status,json=tenantsByStatus,proto3" json:"tenants_by_status,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// refresh_failures_last_hour counts refreshes that failed in the last hour.
 	RefreshFailuresLastHour int64 `protobuf:"varint,2,opt,name=refresh_failures_last_hour,json=refreshFailuresLastHour,proto3" json:"refresh_failures_last_hour,omitempty"`
-	// oldest_due_refresh_seconds is how long the oldest due refresh has waited. 0 when none is due.
+	// oldest_due_refresh_seconds is the time for which the oldest due refresh has waited. 0 when none is due.
 	OldestDueRefreshSeconds int64 `protobuf:"varint,3,opt,name=oldest_due_refresh_seconds,json=oldestDueRefreshSeconds,proto3" json:"oldest_due_refresh_seconds,omitempty"`
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache

@@ -33,30 +33,31 @@ const (
 //
 // TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
 type TokenVaultServiceClient interface {
-	// IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-	// there is one refresh, however many ask in however many processes. Safe to repeat.
+	// IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+	// it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
 	//
-	// A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-	// While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+	// A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+	// shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+	// with them.
 	//
 	// Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
 	// SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
 	// SEAL_BROKEN, KEY_UNAVAILABLE, STORE_UNAVAILABLE.
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
-	// ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-	// cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+	// ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+	// change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
 	ListTenantChanges(ctx context.Context, in *ListTenantChangesRequest, opts ...grpc.CallOption) (*ListTenantChangesResponse, error)
-	// ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+	// ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReportTenantFault(ctx context.Context, in *ReportTenantFaultRequest, opts ...grpc.CallOption) (*ReportTenantFaultResponse, error)
-	// ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-	// provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-	// Reasons: TENANT_NOT_FOUND.
+	// ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+	// provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+	// TENANT_NOT_FOUND.
 	ConfirmTenantRelease(ctx context.Context, in *ConfirmTenantReleaseRequest, opts ...grpc.CallOption) (*ConfirmTenantReleaseResponse, error)
-	// CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-	// Reasons: KEY_REVOKED.
+	// CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
 	CheckApiKey(ctx context.Context, in *CheckApiKeyRequest, opts ...grpc.CallOption) (*CheckApiKeyResponse, error)
-	// GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat.
+	// GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+	// to repeat.
 	GetVaultStatus(ctx context.Context, in *GetVaultStatusRequest, opts ...grpc.CallOption) (*GetVaultStatusResponse, error)
 }
 
@@ -134,30 +135,31 @@ func (c *tokenVaultServiceClient) GetVaultStatus(ctx context.Context, in *GetVau
 //
 // TokenVaultService lends tokens to the other services and reports the changes of tenants to them.
 type TokenVaultServiceServer interface {
-	// IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-	// there is one refresh, however many ask in however many processes. Safe to repeat.
+	// IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+	// it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
 	//
-	// A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-	// While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+	// A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+	// shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+	// with them.
 	//
 	// Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
 	// SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
 	// SEAL_BROKEN, KEY_UNAVAILABLE, STORE_UNAVAILABLE.
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
-	// ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-	// cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+	// ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+	// change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
 	ListTenantChanges(context.Context, *ListTenantChangesRequest) (*ListTenantChangesResponse, error)
-	// ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+	// ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND.
 	ReportTenantFault(context.Context, *ReportTenantFaultRequest) (*ReportTenantFaultResponse, error)
-	// ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-	// provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-	// Reasons: TENANT_NOT_FOUND.
+	// ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+	// provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+	// TENANT_NOT_FOUND.
 	ConfirmTenantRelease(context.Context, *ConfirmTenantReleaseRequest) (*ConfirmTenantReleaseResponse, error)
-	// CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-	// Reasons: KEY_REVOKED.
+	// CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
 	CheckApiKey(context.Context, *CheckApiKeyRequest) (*CheckApiKeyResponse, error)
-	// GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat.
+	// GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+	// to repeat.
 	GetVaultStatus(context.Context, *GetVaultStatusRequest) (*GetVaultStatusResponse, error)
 	mustEmbedUnimplementedTokenVaultServiceServer()
 }

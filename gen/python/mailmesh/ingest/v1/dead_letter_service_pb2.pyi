@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DeadLetter(_message.Message):
-    """DeadLetter is an item that was buried."""
+    """DeadLetter is an item whose processing was abandoned."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,7 +34,7 @@ class DeadLetter(_message.Message):
     BURIED_AT_FIELD_NUMBER: _builtins.int
     RETRIED_AT_FIELD_NUMBER: _builtins.int
     dead_letter_id: _builtins.str
-    """dead_letter_id is our UUID."""
+    """dead_letter_id is mailmesh's UUID of the dead letter."""
     reason: _builtins.str
     """reason is a name from `ErrorReason` without prefix."""
     detail: _builtins.str
@@ -45,15 +45,15 @@ class DeadLetter(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
-        """attempts are what was tried, oldest first, the last 20."""
+        """attempts are the last 20 attempts, oldest first."""
 
     @_builtins.property
     def buried_at(self) -> _timestamp_pb2.Timestamp:
-        """buried_at is when it was given up."""
+        """buried_at is the time when the item was buried."""
 
     @_builtins.property
     def retried_at(self) -> _timestamp_pb2.Timestamp:
-        """retried_at is when it was put back. Absent when it was not."""
+        """retried_at is the time when the item was put back into the inbox. Absent if it was not."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """Attempt is one try."""
+    """Attempt is one attempt to process an item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -85,14 +85,14 @@ class Attempt(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """worker_id is who had it."""
+    """worker_id identifies the worker process that leased the item."""
     reason: _builtins.str
-    """reason is what came of it, a name from `ErrorReason` without prefix; "LEASE_EXPIRED" when nothing was heard."""
+    """reason is the outcome, a name from `ErrorReason` without prefix; "LEASE_EXPIRED" when the worker sent no answer."""
     detail: _builtins.str
     """detail is a sentence for people."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
-        """started_at is when it was given out."""
+        """started_at is the time when the item was leased."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class DeadLetterFilter(_message.Message):
-    """DeadLetterFilter chooses dead letters."""
+    """DeadLetterFilter selects dead letters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -121,16 +121,16 @@ class DeadLetterFilter(_message.Message):
     BURIED_FROM_FIELD_NUMBER: _builtins.int
     BURIED_BEFORE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id limits to one tenant. Empty means all in the key's scope."""
+    """tenant_id selects dead letters of one tenant. Empty means all tenants in the key's scope."""
     reason: _builtins.str
-    """reason limits to one reason. Empty means all."""
+    """reason selects dead letters with one reason. Empty means all."""
     @_builtins.property
     def buried_from(self) -> _timestamp_pb2.Timestamp:
-        """buried_from limits to those buried at or after it."""
+        """buried_from selects dead letters buried at or after this time."""
 
     @_builtins.property
     def buried_before(self) -> _timestamp_pb2.Timestamp:
-        """buried_before limits to those buried before it."""
+        """buried_before selects dead letters buried before this time."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ Global___DeadLetterFilter: _TypeAlias = DeadLetterFilter  # noqa: Y015
 
 @_typing.final
 class ListDeadLettersRequest(_message.Message):
-    """ListDeadLettersRequest asks for a page of dead letters."""
+    """ListDeadLettersRequest requests a page of dead letters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -159,14 +159,18 @@ class ListDeadLettersRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     INCLUDE_RETRIED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     page_token: _builtins.str
-    """page_token is `next_page_token` of the page before, with the same other fields. Empty starts."""
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
     include_retried: _builtins.bool
-    """include_retried also lists those that were put back."""
+    """include_retried also lists dead letters that were put back into the inbox."""
     @_builtins.property
     def filter(self) -> Global___DeadLetterFilter:
-        """filter limits the list. Absent means all in the key's scope."""
+        """filter selects dead letters. Absent means all in the key's scope."""
 
     def __init__(
         self,
@@ -193,10 +197,10 @@ class ListDeadLettersResponse(_message.Message):
     DEAD_LETTERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token is for the next page. Empty at the end."""
+    """next_page_token requests the next page. Empty on the last page."""
     @_builtins.property
     def dead_letters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadLetter]:
-        """dead_letters of the page."""
+        """dead_letters are the dead letters of this page."""
 
     def __init__(
         self,
@@ -214,7 +218,7 @@ Global___ListDeadLettersResponse: _TypeAlias = ListDeadLettersResponse  # noqa: 
 
 @_typing.final
 class RetryDeadLettersRequest(_message.Message):
-    """RetryDeadLettersRequest says which: ids or a filter, not both."""
+    """RetryDeadLettersRequest selects dead letters by id or by a filter, not both."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -222,14 +226,14 @@ class RetryDeadLettersRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     dry_run: _builtins.bool
-    """dry_run only counts."""
+    """dry_run counts the dead letters and puts none back."""
     @_builtins.property
     def dead_letter_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """dead_letter_ids are put back, 1000 at most."""
+        """dead_letter_ids are the dead letters to put back into the inbox, 1000 at most."""
 
     @_builtins.property
     def filter(self) -> Global___DeadLetterFilter:
-        """filter puts back all that it chooses. An empty filter chooses all in the key's scope."""
+        """filter selects the dead letters to put back. An empty filter selects all in the key's scope."""
 
     def __init__(
         self,
@@ -248,16 +252,16 @@ Global___RetryDeadLettersRequest: _TypeAlias = RetryDeadLettersRequest  # noqa: 
 
 @_typing.final
 class RetryDeadLettersResponse(_message.Message):
-    """RetryDeadLettersResponse says how many."""
+    """RetryDeadLettersResponse contains the counts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MATCHED_FIELD_NUMBER: _builtins.int
     RETRIED_FIELD_NUMBER: _builtins.int
     matched: _builtins.int
-    """matched counts those chosen."""
+    """matched counts the selected dead letters."""
     retried: _builtins.int
-    """retried counts those put back; 0 on a dry run."""
+    """retried counts the dead letters that were put back; 0 on a dry run."""
     def __init__(
         self,
         *,

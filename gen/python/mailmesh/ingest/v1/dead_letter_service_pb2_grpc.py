@@ -59,8 +59,8 @@ class DeadLetterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryDeadLetters(self, request, context):
-        """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-        Reasons: DEAD_LETTER_NOT_FOUND.
+        """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+        DEAD_LETTER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

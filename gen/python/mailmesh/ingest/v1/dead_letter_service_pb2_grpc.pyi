@@ -36,8 +36,8 @@ class DeadLetterServiceStub:
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]
     """ListDeadLetters lists dead letters, newest first."""
     RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]
-    """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-    Reasons: DEAD_LETTER_NOT_FOUND.
+    """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+    DEAD_LETTER_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -48,8 +48,8 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """ListDeadLetters lists dead letters, newest first."""
     RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
-    """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-    Reasons: DEAD_LETTER_NOT_FOUND.
+    """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+    DEAD_LETTER_NOT_FOUND.
     """
 
 class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -69,8 +69,8 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.RetryDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.RetryDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.RetryDeadLettersResponse]]:
-        """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-        Reasons: DEAD_LETTER_NOT_FOUND.
+        """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+        DEAD_LETTER_NOT_FOUND.
         """
 
 def add_DeadLetterServiceServicer_to_server(servicer: DeadLetterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClaimItemsRequest(_message.Message):
-    """ClaimItemsRequest asks for work."""
+    """ClaimItemsRequest requests items to process."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,20 +34,21 @@ class ClaimItemsRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     HOLD_IDLE_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """worker_id names the worker process, for logs and the pipeline's view."""
+    """worker_id identifies the worker process, for logs and the pipeline's status."""
     max_items: _builtins.int
-    """max_items is the most to give out over all tenants, 1 to 500. 0 means 100."""
+    """max_items is the maximum number of items over all tenants, 1 to 500. 0 means 100."""
     max_tenants: _builtins.int
-    """max_tenants is the most tenants to lease at once, 1 to 50. 0 means 1."""
+    """max_tenants is the maximum number of tenants to lease at once, 1 to 50. 0 means 1."""
     tenant_id: _builtins.str
-    """tenant_id asks for one tenant's items only. Empty means any."""
+    """tenant_id requests the items of one tenant only. Empty means any tenant."""
     hold_idle: _builtins.bool
-    """hold_idle also leases the tenant of `tenant_id` when none of its items is due, for work that Processor itself keeps on the
-    mailbox; an acknowledgement without items ends it. Not when another worker holds it or its state makes items wait.
+    """hold_idle also leases the tenant of `tenant_id` when none of its items is due, for tasks that Processor itself keeps on the
+    mailbox; an acknowledgement without items ends the lease. It has no effect when another worker holds the lease or the
+    tenant's state makes items wait.
     """
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
-        """lease is how long the lease lasts, 5 to 600 seconds. Absent means 60 seconds."""
+        """lease is the duration of the lease, 5 to 600 seconds. Absent means 60 seconds."""
 
     def __init__(
         self,
@@ -69,14 +70,14 @@ Global___ClaimItemsRequest: _TypeAlias = ClaimItemsRequest  # noqa: Y015
 
 @_typing.final
 class ClaimItemsResponse(_message.Message):
-    """ClaimItemsResponse has leases; none means that nothing is due."""
+    """ClaimItemsResponse contains leases. It is empty when no item is due."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LEASES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantLease]:
-        """leases, one for each tenant."""
+        """leases are the leases, one for each tenant."""
 
     def __init__(
         self,
@@ -104,22 +105,22 @@ class TenantLease(_message.Message):
     WATCHES_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant held."""
+    """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
-    """fence is the tenant's number for this lease; it goes with every answer and every commit."""
+    """fence is the tenant's number for this lease; every answer and every commit carries it."""
     has_more: _builtins.bool
-    """has_more says that further items of the tenant are due."""
+    """has_more is true if further items of the tenant are due."""
     @_builtins.property
     def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """lease_expires_at is when the lease ends by itself."""
+        """lease_expires_at is the time when the lease expires."""
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.InboxItem]:
-        """items to work, oldest first."""
+        """items are the items to process, oldest first."""
 
     @_builtins.property
     def watches(self) -> _containers.RepeatedCompositeFieldContainer[_inbox_item_pb2.Watch]:
-        """watches are what the tenant's subscriptions cover now."""
+        """watches describe the current coverage of the tenant's subscriptions."""
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ Global___TenantLease: _TypeAlias = TenantLease  # noqa: Y015
 
 @_typing.final
 class ExtendLeaseRequest(_message.Message):
-    """ExtendLeaseRequest names a lease."""
+    """ExtendLeaseRequest identifies a lease."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -149,12 +150,12 @@ class ExtendLeaseRequest(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant held."""
+    """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
-    """fence is that of the lease."""
+    """fence is the fence of the lease."""
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
-        """lease is how long it lasts from now, 5 to 600 seconds. Absent means 60 seconds."""
+        """lease is the duration of the lease from now, 5 to 600 seconds. Absent means 60 seconds."""
 
     def __init__(
         self,
@@ -173,14 +174,14 @@ Global___ExtendLeaseRequest: _TypeAlias = ExtendLeaseRequest  # noqa: Y015
 
 @_typing.final
 class ExtendLeaseResponse(_message.Message):
-    """ExtendLeaseResponse says until when."""
+    """ExtendLeaseResponse contains the new expiry."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LEASE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """lease_expires_at is when the lease ends by itself."""
+        """lease_expires_at is the time when the lease expires."""
 
     def __init__(
         self,
@@ -197,7 +198,7 @@ Global___ExtendLeaseResponse: _TypeAlias = ExtendLeaseResponse  # noqa: Y015
 
 @_typing.final
 class AckItemsRequest(_message.Message):
-    """AckItemsRequest names items that are done."""
+    """AckItemsRequest identifies items that are done."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -206,14 +207,14 @@ class AckItemsRequest(_message.Message):
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     KEEP_LEASE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant held."""
+    """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
-    """fence is that of the lease."""
+    """fence is the fence of the lease."""
     keep_lease: _builtins.bool
     """keep_lease keeps the lease for the items that remain. Otherwise the last acknowledgement ends it."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """item_ids are the items, 500 at most. Empty only ends the lease."""
+        """item_ids are the items, 500 at most. An empty list only ends the lease."""
 
     def __init__(
         self,
@@ -250,7 +251,7 @@ Global___AckItemsResponse: _TypeAlias = AckItemsResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseItemsRequest(_message.Message):
-    """ReleaseItemsRequest gives items back."""
+    """ReleaseItemsRequest identifies items to return to the inbox."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -258,12 +259,12 @@ class ReleaseItemsRequest(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant held."""
+    """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
-    """fence is that of the lease."""
+    """fence is the fence of the lease."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReleasedItem]:
-        """items are those given back."""
+        """items are the items to return."""
 
     def __init__(
         self,
@@ -282,7 +283,7 @@ Global___ReleaseItemsRequest: _TypeAlias = ReleaseItemsRequest  # noqa: Y015
 
 @_typing.final
 class ReleasedItem(_message.Message):
-    """ReleasedItem is one item given back."""
+    """ReleasedItem is one item that returns to the inbox, or is buried."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -292,16 +293,16 @@ class ReleasedItem(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     IS_ATTEMPT_FORGIVEN_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """item_id is the item."""
+    """item_id is the item's UUID."""
     reason: _builtins.str
-    """reason is a name from `ErrorReason` without prefix, kept in the history of attempts."""
+    """reason is a name from `ErrorReason` without prefix. The history of attempts keeps it."""
     detail: _builtins.str
     """detail is a sentence without content or secret, at most 500 characters."""
     is_attempt_forgiven: _builtins.bool
-    """is_attempt_forgiven takes the counted attempt back: the item was not at fault."""
+    """is_attempt_forgiven uncounts the attempt, because the item did not cause the failure."""
     @_builtins.property
     def not_before(self) -> _timestamp_pb2.Timestamp:
-        """not_before is when it is due again. Absent means at once."""
+        """not_before is the time when the item is due again. Absent means at once."""
 
     def __init__(
         self,
@@ -339,7 +340,7 @@ Global___ReleaseItemsResponse: _TypeAlias = ReleaseItemsResponse  # noqa: Y015
 
 @_typing.final
 class BuryItemsRequest(_message.Message):
-    """BuryItemsRequest names items that cannot succeed."""
+    """BuryItemsRequest identifies items that cannot succeed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -347,12 +348,12 @@ class BuryItemsRequest(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant held."""
+    """tenant_id is the tenant whose mailbox is leased."""
     fence: _builtins.int
-    """fence is that of the lease."""
+    """fence is the fence of the lease."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReleasedItem]:
-        """items are those to bury; `not_before` and `is_attempt_forgiven` are not used."""
+        """items are the items to bury; `not_before` and `is_attempt_forgiven` are ignored."""
 
     def __init__(
         self,
@@ -371,14 +372,14 @@ Global___BuryItemsRequest: _TypeAlias = BuryItemsRequest  # noqa: Y015
 
 @_typing.final
 class BuryItemsResponse(_message.Message):
-    """BuryItemsResponse names the dead letters."""
+    """BuryItemsResponse identifies the dead letters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEAD_LETTER_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def dead_letter_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """dead_letter_ids, in the order of the items."""
+        """dead_letter_ids are the dead letters, in the order of the items."""
 
     def __init__(
         self,
@@ -395,7 +396,7 @@ Global___BuryItemsResponse: _TypeAlias = BuryItemsResponse  # noqa: Y015
 
 @_typing.final
 class EnqueueReconcileRequest(_message.Message):
-    """EnqueueReconcileRequest asks for a comparison."""
+    """EnqueueReconcileRequest requests a reconciliation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -404,16 +405,16 @@ class EnqueueReconcileRequest(_message.Message):
     SINCE_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant."""
+    """tenant_id is the tenant's UUID."""
     reason: _inbox_item_pb2.ReconcileReason.ValueType
-    """reason says why."""
+    """reason is the reason for the reconciliation."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since bounds the comparison by time. Absent leaves it to the mailbox's own coverage."""
+        """since limits the reconciliation to messages from this time on. Absent means the mailbox's own coverage decides."""
 
     @_builtins.property
     def not_before(self) -> _timestamp_pb2.Timestamp:
-        """not_before is when it is due. Absent means at once."""
+        """not_before is the time when the item is due. Absent means at once."""
 
     def __init__(
         self,
@@ -433,16 +434,16 @@ Global___EnqueueReconcileRequest: _TypeAlias = EnqueueReconcileRequest  # noqa: 
 
 @_typing.final
 class EnqueueReconcileResponse(_message.Message):
-    """EnqueueReconcileResponse names the item."""
+    """EnqueueReconcileResponse identifies the item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     WAS_WAITING_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """item_id is the item that will do it, which may have waited already."""
+    """item_id is the reconciliation's inbox item, which may have been waiting already."""
     was_waiting: _builtins.bool
-    """was_waiting says that it did."""
+    """was_waiting is true if the item was already waiting."""
     def __init__(
         self,
         *,
@@ -459,17 +460,17 @@ Global___EnqueueReconcileResponse: _TypeAlias = EnqueueReconcileResponse  # noqa
 
 @_typing.final
 class GetInboxStatusRequest(_message.Message):
-    """GetInboxStatusRequest is for the pipeline's view."""
+    """GetInboxStatusRequest requests the state of the inbox, for the pipeline's status."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_IDS_FIELD_NUMBER: _builtins.int
     MAX_TENANTS_FIELD_NUMBER: _builtins.int
     max_tenants: _builtins.int
-    """max_tenants is how many tenants to list, worst first, 0 to 1000. 0 means 50."""
+    """max_tenants is the number of tenants to list, those with the oldest items first, 0 to 1000. 0 means 50."""
     @_builtins.property
     def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tenant_ids limits to these tenants. Empty means all."""
+        """tenant_ids selects these tenants. Empty means all."""
 
     def __init__(
         self,
@@ -487,7 +488,7 @@ Global___GetInboxStatusRequest: _TypeAlias = GetInboxStatusRequest  # noqa: Y015
 
 @_typing.final
 class GetInboxStatusResponse(_message.Message):
-    """GetInboxStatusResponse has the counts."""
+    """GetInboxStatusResponse contains the counts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -518,20 +519,20 @@ class GetInboxStatusResponse(_message.Message):
     TENANTS_FIELD_NUMBER: _builtins.int
     REFUSED_LAST_HOUR_FIELD_NUMBER: _builtins.int
     pending_items: _builtins.int
-    """pending_items counts items that wait or are leased."""
+    """pending_items counts items that are waiting or leased."""
     oldest_pending_seconds: _builtins.float
     """oldest_pending_seconds is the age of the oldest due item. 0 when there is none."""
     dead_letters: _builtins.int
-    """dead_letters counts dead letters that were not retried."""
+    """dead_letters counts dead letters that have not been retried."""
     refused_last_hour: _builtins.int
     """refused_last_hour counts notifications that were refused with 503 in the last hour."""
     @_builtins.property
     def subscriptions_by_state(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """subscriptions_by_state counts subscriptions; keys are state names without prefix in lower case."""
+        """subscriptions_by_state counts subscriptions; keys are state names without prefix, in lower case."""
 
     @_builtins.property
     def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantBacklog]:
-        """tenants are the ones with work waiting, oldest first."""
+        """tenants are the tenants with waiting items, oldest first."""
 
     def __init__(
         self,
@@ -553,7 +554,7 @@ Global___GetInboxStatusResponse: _TypeAlias = GetInboxStatusResponse  # noqa: Y0
 
 @_typing.final
 class TenantBacklog(_message.Message):
-    """TenantBacklog is what waits for one tenant."""
+    """TenantBacklog counts the waiting items of one tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -563,16 +564,16 @@ class TenantBacklog(_message.Message):
     LAST_NOTIFICATION_AT_FIELD_NUMBER: _builtins.int
     IS_WAITING_FOR_PERSON_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant."""
+    """tenant_id is the tenant's UUID."""
     pending_items: _builtins.int
-    """pending_items counts its items."""
+    """pending_items counts the tenant's items."""
     oldest_pending_seconds: _builtins.float
-    """oldest_pending_seconds is the age of its oldest item."""
+    """oldest_pending_seconds is the age of the tenant's oldest item."""
     is_waiting_for_person: _builtins.bool
-    """is_waiting_for_person says that its items wait for the tenant's state."""
+    """is_waiting_for_person is true if the tenant's items cannot be processed until a person changes the tenant's state."""
     @_builtins.property
     def last_notification_at(self) -> _timestamp_pb2.Timestamp:
-        """last_notification_at is when a push last came for it. Absent when never."""
+        """last_notification_at is the time of the tenant's last push. Absent if there was none."""
 
     def __init__(
         self,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class InboxServiceStub:
-    """InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-    tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+    """InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+    tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
     """
 
     def __init__(self, channel):
@@ -74,58 +74,58 @@ class InboxServiceStub:
 
 
 class InboxServiceServicer:
-    """InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-    tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+    """InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+    tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
     """
 
     def ClaimItems(self, request, context):
-        """ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-        expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-        Reasons: STORE_UNAVAILABLE.
+        """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+        item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+        STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExtendLease(self, request, context):
-        """ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD.
+        """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AckItems(self, request, context):
-        """AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
+        """AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseItems(self, request, context):
-        """ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD.
+        """ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BuryItems(self, request, context):
-        """BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-        Safe to repeat. Reasons: MAILBOX_HELD.
+        """BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+        closes. Safe to repeat. Reasons: MAILBOX_HELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnqueueReconcile(self, request, context):
-        """EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-        Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+        one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInboxStatus(self, request, context):
-        """GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat.
+        """GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,8 +178,8 @@ def add_InboxServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InboxService:
-    """InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-    tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+    """InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+    tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
     """
 
     @staticmethod

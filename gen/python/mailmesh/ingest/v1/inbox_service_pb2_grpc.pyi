@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InboxServiceStub:
-    """InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-    tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+    """InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+    tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
     """
 
     @_typing.overload
@@ -36,59 +36,59 @@ class InboxServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InboxServiceAsyncStub: ...
     ClaimItems: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ClaimItemsRequest, _inbox_service_pb2.ClaimItemsResponse]
-    """ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-    expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-    Reasons: STORE_UNAVAILABLE.
+    """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+    item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+    STORE_UNAVAILABLE.
     """
     ExtendLease: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ExtendLeaseRequest, _inbox_service_pb2.ExtendLeaseResponse]
-    """ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD."""
+    """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
     AckItems: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.AckItemsRequest, _inbox_service_pb2.AckItemsResponse]
-    """AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD."""
+    """AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD."""
     ReleaseItems: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.ReleaseItemsRequest, _inbox_service_pb2.ReleaseItemsResponse]
-    """ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD."""
+    """ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD."""
     BuryItems: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.BuryItemsRequest, _inbox_service_pb2.BuryItemsResponse]
-    """BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-    Safe to repeat. Reasons: MAILBOX_HELD.
+    """BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+    closes. Safe to repeat. Reasons: MAILBOX_HELD.
     """
     EnqueueReconcile: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.EnqueueReconcileRequest, _inbox_service_pb2.EnqueueReconcileResponse]
-    """EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-    Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+    one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     GetInboxStatus: _grpc.UnaryUnaryMultiCallable[_inbox_service_pb2.GetInboxStatusRequest, _inbox_service_pb2.GetInboxStatusResponse]
-    """GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat."""
+    """GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat."""
 
 @_typing.type_check_only
 class InboxServiceAsyncStub(InboxServiceStub):
-    """InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-    tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+    """InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+    tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ClaimItems: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ClaimItemsRequest, _inbox_service_pb2.ClaimItemsResponse]  # type: ignore[assignment]
-    """ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-    expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-    Reasons: STORE_UNAVAILABLE.
+    """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+    item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+    STORE_UNAVAILABLE.
     """
     ExtendLease: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ExtendLeaseRequest, _inbox_service_pb2.ExtendLeaseResponse]  # type: ignore[assignment]
-    """ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD."""
+    """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
     AckItems: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.AckItemsRequest, _inbox_service_pb2.AckItemsResponse]  # type: ignore[assignment]
-    """AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD."""
+    """AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD."""
     ReleaseItems: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.ReleaseItemsRequest, _inbox_service_pb2.ReleaseItemsResponse]  # type: ignore[assignment]
-    """ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD."""
+    """ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD."""
     BuryItems: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.BuryItemsRequest, _inbox_service_pb2.BuryItemsResponse]  # type: ignore[assignment]
-    """BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-    Safe to repeat. Reasons: MAILBOX_HELD.
+    """BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+    closes. Safe to repeat. Reasons: MAILBOX_HELD.
     """
     EnqueueReconcile: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.EnqueueReconcileRequest, _inbox_service_pb2.EnqueueReconcileResponse]  # type: ignore[assignment]
-    """EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-    Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+    one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     GetInboxStatus: _aio.UnaryUnaryMultiCallable[_inbox_service_pb2.GetInboxStatusRequest, _inbox_service_pb2.GetInboxStatusResponse]  # type: ignore[assignment]
-    """GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat."""
+    """GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat."""
 
 class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
-    """InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
-    tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+    """InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+    tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
     """
 
     @_abc_1.abstractmethod
@@ -97,9 +97,9 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.ClaimItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.ClaimItemsResponse, _abc.Awaitable[_inbox_service_pb2.ClaimItemsResponse]]:
-        """ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-        expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-        Reasons: STORE_UNAVAILABLE.
+        """ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+        item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+        STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -108,7 +108,7 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.ExtendLeaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.ExtendLeaseResponse, _abc.Awaitable[_inbox_service_pb2.ExtendLeaseResponse]]:
-        """ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD."""
+        """ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD."""
 
     @_abc_1.abstractmethod
     def AckItems(
@@ -116,7 +116,7 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.AckItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.AckItemsResponse, _abc.Awaitable[_inbox_service_pb2.AckItemsResponse]]:
-        """AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD."""
+        """AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD."""
 
     @_abc_1.abstractmethod
     def ReleaseItems(
@@ -124,7 +124,7 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.ReleaseItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.ReleaseItemsResponse, _abc.Awaitable[_inbox_service_pb2.ReleaseItemsResponse]]:
-        """ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD."""
+        """ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD."""
 
     @_abc_1.abstractmethod
     def BuryItems(
@@ -132,8 +132,8 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.BuryItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.BuryItemsResponse, _abc.Awaitable[_inbox_service_pb2.BuryItemsResponse]]:
-        """BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-        Safe to repeat. Reasons: MAILBOX_HELD.
+        """BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+        closes. Safe to repeat. Reasons: MAILBOX_HELD.
         """
 
     @_abc_1.abstractmethod
@@ -142,8 +142,8 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.EnqueueReconcileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.EnqueueReconcileResponse, _abc.Awaitable[_inbox_service_pb2.EnqueueReconcileResponse]]:
-        """EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-        Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+        one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -152,6 +152,6 @@ class InboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inbox_service_pb2.GetInboxStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inbox_service_pb2.GetInboxStatusResponse, _abc.Awaitable[_inbox_service_pb2.GetInboxStatusResponse]]:
-        """GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat."""
+        """GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat."""
 
 def add_InboxServiceServicer_to_server(servicer: InboxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReceiveGraphNotificationsRequest(_message.Message):
-    """ReceiveGraphNotificationsRequest is what Graph sends."""
+    """ReceiveGraphNotificationsRequest is Graph's request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -27,12 +27,14 @@ class ReceiveGraphNotificationsRequest(_message.Message):
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     validation_token: _builtins.str
-    """validation_token is given by Graph while a subscription is created; the decoded token is the whole answer then."""
+    """validation_token is present while Graph creates a subscription; then the decoded token is the whole answer."""
     subscription_id: _builtins.str
-    """subscription_id is our own UUID, which we put into the notification address. Empty on addresses made by others."""
+    """subscription_id is mailmesh's UUID of the subscription, a part of its notification address. Empty on addresses that others
+    created.
+    """
     @_builtins.property
     def payload(self) -> _httpbody_pb2.HttpBody:
-        """payload is the body's exact bytes."""
+        """payload contains the body's exact bytes."""
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ Global___ReceiveGraphNotificationsResponse: _TypeAlias = ReceiveGraphNotificatio
 
 @_typing.final
 class ReceiveGraphLifecycleRequest(_message.Message):
-    """ReceiveGraphLifecycleRequest is what Graph sends."""
+    """ReceiveGraphLifecycleRequest is Graph's request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -83,12 +85,14 @@ class ReceiveGraphLifecycleRequest(_message.Message):
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     validation_token: _builtins.str
-    """validation_token is given by Graph while a subscription is created; the decoded token is the whole answer then."""
+    """validation_token is present while Graph creates a subscription; then the decoded token is the whole answer."""
     subscription_id: _builtins.str
-    """subscription_id is our own UUID, which we put into the notification address. Empty on addresses made by others."""
+    """subscription_id is mailmesh's UUID of the subscription, a part of its notification address. Empty on addresses that others
+    created.
+    """
     @_builtins.property
     def payload(self) -> _httpbody_pb2.HttpBody:
-        """payload is the body's exact bytes."""
+        """payload contains the body's exact bytes."""
 
     def __init__(
         self,
@@ -131,14 +135,14 @@ Global___ReceiveGraphLifecycleResponse: _TypeAlias = ReceiveGraphLifecycleRespon
 
 @_typing.final
 class ReceiveGmailPushRequest(_message.Message):
-    """ReceiveGmailPushRequest is what Pub/Sub sends."""
+    """ReceiveGmailPushRequest is Pub/Sub's request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAYLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def payload(self) -> _httpbody_pb2.HttpBody:
-        """payload is the body's exact bytes, wrapped or unwrapped."""
+        """payload contains the body's exact bytes, wrapped or unwrapped."""
 
     def __init__(
         self,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class IngestServiceStub:
-    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-    Nothing in an answer tells whether a subscription exists.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+    answer reveals whether a subscription exists.
     """
 
     def __init__(self, channel):
@@ -54,30 +54,31 @@ class IngestServiceStub:
 
 
 class IngestServiceServicer:
-    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-    Nothing in an answer tells whether a subscription exists.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+    answer reveals whether a subscription exists.
     """
 
     def ReceiveGraphNotifications(self, request, context):
-        """ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-        plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+        """ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+        as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+        edge).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReceiveGraphLifecycle(self, request, context):
-        """ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-        Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+        """ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+        notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReceiveGmailPush(self, request, context):
-        """ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-        A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-        Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+        """ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+        push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+        for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,8 +111,8 @@ def add_IngestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IngestService:
-    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-    Nothing in an answer tells whether a subscription exists.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+    answer reveals whether a subscription exists.
     """
 
     @staticmethod

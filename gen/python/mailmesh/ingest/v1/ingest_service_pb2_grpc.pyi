@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IngestServiceStub:
-    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-    Nothing in an answer tells whether a subscription exists.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+    answer reveals whether a subscription exists.
     """
 
     @_typing.overload
@@ -36,43 +36,45 @@ class IngestServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IngestServiceAsyncStub: ...
     ReceiveGraphNotifications: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveGraphNotificationsRequest, _ingest_service_pb2.ReceiveGraphNotificationsResponse]
-    """ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-    plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+    """ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+    as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+    edge).
     """
     ReceiveGraphLifecycle: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveGraphLifecycleRequest, _ingest_service_pb2.ReceiveGraphLifecycleResponse]
-    """ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-    Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+    """ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+    notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
     """
     ReceiveGmailPush: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveGmailPushRequest, _ingest_service_pb2.ReceiveGmailPushResponse]
-    """ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-    A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-    Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+    """ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+    push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+    for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
     """
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
-    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-    Nothing in an answer tells whether a subscription exists.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+    answer reveals whether a subscription exists.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReceiveGraphNotifications: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveGraphNotificationsRequest, _ingest_service_pb2.ReceiveGraphNotificationsResponse]  # type: ignore[assignment]
-    """ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-    plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+    """ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+    as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+    edge).
     """
     ReceiveGraphLifecycle: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveGraphLifecycleRequest, _ingest_service_pb2.ReceiveGraphLifecycleResponse]  # type: ignore[assignment]
-    """ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-    Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+    """ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+    notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
     """
     ReceiveGmailPush: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.ReceiveGmailPushRequest, _ingest_service_pb2.ReceiveGmailPushResponse]  # type: ignore[assignment]
-    """ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-    A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-    Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+    """ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+    push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+    for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
     """
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
-    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
-    Nothing in an answer tells whether a subscription exists.
+    """IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+    answer reveals whether a subscription exists.
     """
 
     @_abc_1.abstractmethod
@@ -81,8 +83,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_service_pb2.ReceiveGraphNotificationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_service_pb2.ReceiveGraphNotificationsResponse, _abc.Awaitable[_ingest_service_pb2.ReceiveGraphNotificationsResponse]]:
-        """ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-        plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+        """ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+        as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+        edge).
         """
 
     @_abc_1.abstractmethod
@@ -91,8 +94,8 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_service_pb2.ReceiveGraphLifecycleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_service_pb2.ReceiveGraphLifecycleResponse, _abc.Awaitable[_ingest_service_pb2.ReceiveGraphLifecycleResponse]]:
-        """ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-        Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+        """ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+        notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -101,9 +104,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_service_pb2.ReceiveGmailPushRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_service_pb2.ReceiveGmailPushResponse, _abc.Awaitable[_ingest_service_pb2.ReceiveGmailPushResponse]]:
-        """ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-        A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-        Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+        """ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+        push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+        for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
         """
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,41 +28,41 @@ class _SubscriptionState:
 class _SubscriptionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SubscriptionState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SUBSCRIPTION_STATE_UNSPECIFIED: _SubscriptionState.ValueType  # 0
-    """SUBSCRIPTION_STATE_UNSPECIFIED is the state of none."""
+    """SUBSCRIPTION_STATE_UNSPECIFIED is not used by any subscription."""
     SUBSCRIPTION_STATE_PENDING: _SubscriptionState.ValueType  # 1
-    """SUBSCRIPTION_STATE_PENDING means that it is being made at the provider."""
+    """SUBSCRIPTION_STATE_PENDING means that the subscription is being created at the provider."""
     SUBSCRIPTION_STATE_ACTIVE: _SubscriptionState.ValueType  # 2
     """SUBSCRIPTION_STATE_ACTIVE means that the provider pushes."""
     SUBSCRIPTION_STATE_FAILING: _SubscriptionState.ValueType  # 3
-    """SUBSCRIPTION_STATE_FAILING means that renewing or making it fails; it is tried again, more and more slowly."""
+    """SUBSCRIPTION_STATE_FAILING means that creating or renewing the subscription fails; it is retried at growing intervals."""
     SUBSCRIPTION_STATE_SUSPENDED: _SubscriptionState.ValueType  # 4
-    """SUBSCRIPTION_STATE_SUSPENDED means that the tenant's state lets it lapse."""
+    """SUBSCRIPTION_STATE_SUSPENDED means that the subscription lapses because of the tenant's state."""
     SUBSCRIPTION_STATE_POLLING: _SubscriptionState.ValueType  # 5
-    """SUBSCRIPTION_STATE_POLLING means that no push is asked for: the mailbox lives on scheduled reconciliation."""
+    """SUBSCRIPTION_STATE_POLLING means that no push is requested: scheduled reconciliation alone finds the mailbox's changes."""
     SUBSCRIPTION_STATE_DELETING: _SubscriptionState.ValueType  # 6
-    """SUBSCRIPTION_STATE_DELETING means that it is being deleted at the provider."""
+    """SUBSCRIPTION_STATE_DELETING means that the subscription is being deleted at the provider."""
     SUBSCRIPTION_STATE_DELETED: _SubscriptionState.ValueType  # 7
-    """SUBSCRIPTION_STATE_DELETED means that it is gone. Listed only when asked for."""
+    """SUBSCRIPTION_STATE_DELETED means that the subscription is deleted. Listed only on request."""
 
 class SubscriptionState(_SubscriptionState, metaclass=_SubscriptionStateEnumTypeWrapper):
-    """SubscriptionState is how it stands with a subscription."""
+    """SubscriptionState is the state of a subscription."""
 
 SUBSCRIPTION_STATE_UNSPECIFIED: SubscriptionState.ValueType  # 0
-"""SUBSCRIPTION_STATE_UNSPECIFIED is the state of none."""
+"""SUBSCRIPTION_STATE_UNSPECIFIED is not used by any subscription."""
 SUBSCRIPTION_STATE_PENDING: SubscriptionState.ValueType  # 1
-"""SUBSCRIPTION_STATE_PENDING means that it is being made at the provider."""
+"""SUBSCRIPTION_STATE_PENDING means that the subscription is being created at the provider."""
 SUBSCRIPTION_STATE_ACTIVE: SubscriptionState.ValueType  # 2
 """SUBSCRIPTION_STATE_ACTIVE means that the provider pushes."""
 SUBSCRIPTION_STATE_FAILING: SubscriptionState.ValueType  # 3
-"""SUBSCRIPTION_STATE_FAILING means that renewing or making it fails; it is tried again, more and more slowly."""
+"""SUBSCRIPTION_STATE_FAILING means that creating or renewing the subscription fails; it is retried at growing intervals."""
 SUBSCRIPTION_STATE_SUSPENDED: SubscriptionState.ValueType  # 4
-"""SUBSCRIPTION_STATE_SUSPENDED means that the tenant's state lets it lapse."""
+"""SUBSCRIPTION_STATE_SUSPENDED means that the subscription lapses because of the tenant's state."""
 SUBSCRIPTION_STATE_POLLING: SubscriptionState.ValueType  # 5
-"""SUBSCRIPTION_STATE_POLLING means that no push is asked for: the mailbox lives on scheduled reconciliation."""
+"""SUBSCRIPTION_STATE_POLLING means that no push is requested: scheduled reconciliation alone finds the mailbox's changes."""
 SUBSCRIPTION_STATE_DELETING: SubscriptionState.ValueType  # 6
-"""SUBSCRIPTION_STATE_DELETING means that it is being deleted at the provider."""
+"""SUBSCRIPTION_STATE_DELETING means that the subscription is being deleted at the provider."""
 SUBSCRIPTION_STATE_DELETED: SubscriptionState.ValueType  # 7
-"""SUBSCRIPTION_STATE_DELETED means that it is gone. Listed only when asked for."""
+"""SUBSCRIPTION_STATE_DELETED means that the subscription is deleted. Listed only on request."""
 Global___SubscriptionState: _TypeAlias = SubscriptionState  # noqa: Y015
 
 class _DeliveryMode:
@@ -72,26 +72,26 @@ class _DeliveryMode:
 class _DeliveryModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliveryMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DELIVERY_MODE_UNSPECIFIED: _DeliveryMode.ValueType  # 0
-    """DELIVERY_MODE_UNSPECIFIED means push where the installation has a public address, else poll."""
+    """DELIVERY_MODE_UNSPECIFIED means push if the installation has a public address, else poll."""
     DELIVERY_MODE_PUSH: _DeliveryMode.ValueType  # 1
     """DELIVERY_MODE_PUSH asks the provider to push."""
     DELIVERY_MODE_POLL: _DeliveryMode.ValueType  # 2
-    """DELIVERY_MODE_POLL reconciles on a schedule and asks for no push."""
+    """DELIVERY_MODE_POLL reconciles on a schedule and requests no push."""
 
 class DeliveryMode(_DeliveryMode, metaclass=_DeliveryModeEnumTypeWrapper):
-    """DeliveryMode is how changes reach us."""
+    """DeliveryMode is the way in which changes reach mailmesh."""
 
 DELIVERY_MODE_UNSPECIFIED: DeliveryMode.ValueType  # 0
-"""DELIVERY_MODE_UNSPECIFIED means push where the installation has a public address, else poll."""
+"""DELIVERY_MODE_UNSPECIFIED means push if the installation has a public address, else poll."""
 DELIVERY_MODE_PUSH: DeliveryMode.ValueType  # 1
 """DELIVERY_MODE_PUSH asks the provider to push."""
 DELIVERY_MODE_POLL: DeliveryMode.ValueType  # 2
-"""DELIVERY_MODE_POLL reconciles on a schedule and asks for no push."""
+"""DELIVERY_MODE_POLL reconciles on a schedule and requests no push."""
 Global___DeliveryMode: _TypeAlias = DeliveryMode  # noqa: Y015
 
 @_typing.final
 class Subscription(_message.Message):
-    """Subscription is what the provider pushes to us for one tenant."""
+    """Subscription is the agreement by which a provider pushes one tenant's changes to mailmesh."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -115,60 +115,62 @@ class Subscription(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     COVERED_FROM_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
-    """subscription_id is our UUID."""
+    """subscription_id is mailmesh's UUID of the subscription."""
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     provider: _builtins.str
     """provider is "ms365" or "googlews"."""
     state: Global___SubscriptionState.ValueType
-    """state is how it stands."""
+    """state is the subscription's state."""
     folder_id: _builtins.str
-    """folder_id is the Graph folder, an id or a well-known name. Empty means all mail, and at Google."""
+    """folder_id is the Graph folder, an id or a well-known name. Empty means all mail; always empty for Google."""
     delivery_mode: Global___DeliveryMode.ValueType
-    """delivery_mode is how changes reach us; never unspecified here."""
+    """delivery_mode is the way in which changes reach mailmesh; never unspecified here."""
     provider_subscription_id: _builtins.str
-    """provider_subscription_id is the provider's id. Graph: the subscription's id. Empty at Google and before it is made."""
+    """provider_subscription_id is the provider's id. Graph: the subscription's id. Empty for Google and before the subscription
+    is created.
+    """
     failure_reason: _builtins.str
-    """failure_reason is the `ErrorReason` without prefix of the last failure. Empty when all is well."""
+    """failure_reason is the `ErrorReason` without prefix of the last failure. Empty after a success."""
     failure_detail: _builtins.str
-    """failure_detail is a sentence that a person can act on. Empty when all is well."""
+    """failure_detail is a sentence that a person can act on. Empty after a success."""
     failures: _builtins.int
-    """failures counts failures in a row."""
+    """failures counts consecutive failures."""
     @_builtins.property
     def label_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """label_ids are the Gmail labels, sorted. Empty means all mail, and at Microsoft."""
+        """label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft."""
 
     @_builtins.property
     def change_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """change_types are "created", "updated", "deleted", sorted. At Google they filter what becomes an event."""
+        """change_types are "created", "updated", "deleted", sorted. For Google they filter which changes become events."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when the provider ends it unless renewed, as the provider stated. Absent when polling."""
+        """expires_at is the expiry that the provider stated, unless the subscription is renewed. Absent when polling."""
 
     @_builtins.property
     def renew_at(self) -> _timestamp_pb2.Timestamp:
-        """renew_at is when it will be renewed next."""
+        """renew_at is the time of the next renewal."""
 
     @_builtins.property
     def last_notification_at(self) -> _timestamp_pb2.Timestamp:
-        """last_notification_at is when a push last came. Absent when never."""
+        """last_notification_at is the time of the last push. Absent if there was none."""
 
     @_builtins.property
     def last_renewed_at(self) -> _timestamp_pb2.Timestamp:
-        """last_renewed_at is when it was last made or renewed."""
+        """last_renewed_at is the time when the subscription was last created or renewed."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when it was asked for."""
+        """created_at is the time when the subscription was requested."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """updated_at is when anything about it last changed."""
+        """updated_at is the time of the subscription's last change."""
 
     @_builtins.property
     def covered_from(self) -> _timestamp_pb2.Timestamp:
-        """covered_from is when coverage began: older mail is not announced."""
+        """covered_from is the beginning of coverage: older mail is not announced."""
 
     def __init__(
         self,
@@ -203,7 +205,7 @@ Global___Subscription: _TypeAlias = Subscription  # noqa: Y015
 
 @_typing.final
 class CreateSubscriptionRequest(_message.Message):
-    """CreateSubscriptionRequest says what to watch."""
+    """CreateSubscriptionRequest specifies the mail to watch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -216,14 +218,14 @@ class CreateSubscriptionRequest(_message.Message):
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     folder_id: _builtins.str
-    """folder_id is a Graph folder, an id or a well-known name. Empty means "inbox" unless `all_mail`. Refused at Google."""
+    """folder_id is a Graph folder, an id or a well-known name. Empty means "inbox" unless `all_mail` is set. Refused for Google."""
     all_mail: _builtins.bool
-    """all_mail watches every folder or label, drafts and sent mail included (drafts make no events at Google)."""
+    """all_mail watches every folder or label, drafts and sent mail included. For Google, drafts produce no events."""
     delivery_mode: Global___DeliveryMode.ValueType
-    """delivery_mode is how changes are to reach us."""
+    """delivery_mode is the way in which changes shall reach mailmesh."""
     @_builtins.property
     def label_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """label_ids are Gmail labels. Empty means INBOX unless `all_mail`. Refused at Microsoft."""
+        """label_ids are Gmail labels. Empty means INBOX unless `all_mail` is set. Refused for Microsoft."""
 
     @_builtins.property
     def change_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -249,14 +251,14 @@ Global___CreateSubscriptionRequest: _TypeAlias = CreateSubscriptionRequest  # no
 
 @_typing.final
 class CreateSubscriptionResponse(_message.Message):
-    """CreateSubscriptionResponse has the subscription."""
+    """CreateSubscriptionResponse contains the subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subscription(self) -> Global___Subscription:
-        """subscription as it is now."""
+        """subscription is the current subscription."""
 
     def __init__(
         self,
@@ -273,7 +275,7 @@ Global___CreateSubscriptionResponse: _TypeAlias = CreateSubscriptionResponse  # 
 
 @_typing.final
 class BatchCreateSubscriptionsRequest(_message.Message):
-    """BatchCreateSubscriptionsRequest has many."""
+    """BatchCreateSubscriptionsRequest contains the requests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -297,14 +299,14 @@ Global___BatchCreateSubscriptionsRequest: _TypeAlias = BatchCreateSubscriptionsR
 
 @_typing.final
 class BatchCreateSubscriptionsResponse(_message.Message):
-    """BatchCreateSubscriptionsResponse has a result for each."""
+    """BatchCreateSubscriptionsResponse contains a result for each request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionResult]:
-        """results in the order of the requests."""
+        """results are the results in the order of the requests."""
 
     def __init__(
         self,
@@ -321,7 +323,7 @@ Global___BatchCreateSubscriptionsResponse: _TypeAlias = BatchCreateSubscriptions
 
 @_typing.final
 class SubscriptionResult(_message.Message):
-    """SubscriptionResult is one result."""
+    """SubscriptionResult is the result of one request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -329,11 +331,11 @@ class SubscriptionResult(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subscription(self) -> Global___Subscription:
-        """subscription that was made."""
+        """subscription is the subscription that was created."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """error as the single call would have given it."""
+        """error is the status that the single call would have returned."""
 
     def __init__(
         self,
@@ -353,7 +355,7 @@ Global___SubscriptionResult: _TypeAlias = SubscriptionResult  # noqa: Y015
 
 @_typing.final
 class ListSubscriptionsRequest(_message.Message):
-    """ListSubscriptionsRequest asks for a page of subscriptions."""
+    """ListSubscriptionsRequest requests a page of subscriptions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -362,14 +364,18 @@ class ListSubscriptionsRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     page_token: _builtins.str
-    """page_token is `next_page_token` of the page before, with the same other fields. Empty starts."""
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
     tenant_id: _builtins.str
-    """tenant_id limits to one tenant. Empty means all in the key's scope."""
+    """tenant_id selects subscriptions of one tenant. Empty means all tenants in the key's scope."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___SubscriptionState.ValueType]:
-        """states limits to these. Empty means all but deleted."""
+        """states selects subscriptions in these states. Empty means all except deleted."""
 
     def __init__(
         self,
@@ -396,10 +402,10 @@ class ListSubscriptionsResponse(_message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token is for the next page. Empty at the end."""
+    """next_page_token requests the next page. Empty on the last page."""
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subscription]:
-        """subscriptions of the page."""
+        """subscriptions are the subscriptions of this page."""
 
     def __init__(
         self,
@@ -417,13 +423,13 @@ Global___ListSubscriptionsResponse: _TypeAlias = ListSubscriptionsResponse  # no
 
 @_typing.final
 class GetSubscriptionRequest(_message.Message):
-    """GetSubscriptionRequest names a subscription."""
+    """GetSubscriptionRequest identifies a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
-    """subscription_id is our UUID."""
+    """subscription_id is mailmesh's UUID of the subscription."""
     def __init__(
         self,
         *,
@@ -439,14 +445,14 @@ Global___GetSubscriptionRequest: _TypeAlias = GetSubscriptionRequest  # noqa: Y0
 
 @_typing.final
 class GetSubscriptionResponse(_message.Message):
-    """GetSubscriptionResponse has the subscription."""
+    """GetSubscriptionResponse contains the subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subscription(self) -> Global___Subscription:
-        """subscription as it is now."""
+        """subscription is the current subscription."""
 
     def __init__(
         self,
@@ -463,13 +469,13 @@ Global___GetSubscriptionResponse: _TypeAlias = GetSubscriptionResponse  # noqa: 
 
 @_typing.final
 class RenewSubscriptionRequest(_message.Message):
-    """RenewSubscriptionRequest names a subscription."""
+    """RenewSubscriptionRequest identifies a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
-    """subscription_id is our UUID."""
+    """subscription_id is mailmesh's UUID of the subscription."""
     def __init__(
         self,
         *,
@@ -485,14 +491,14 @@ Global___RenewSubscriptionRequest: _TypeAlias = RenewSubscriptionRequest  # noqa
 
 @_typing.final
 class RenewSubscriptionResponse(_message.Message):
-    """RenewSubscriptionResponse has the subscription."""
+    """RenewSubscriptionResponse contains the subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subscription(self) -> Global___Subscription:
-        """subscription after the renewal."""
+        """subscription is the subscription after the renewal."""
 
     def __init__(
         self,
@@ -509,13 +515,13 @@ Global___RenewSubscriptionResponse: _TypeAlias = RenewSubscriptionResponse  # no
 
 @_typing.final
 class DeleteSubscriptionRequest(_message.Message):
-    """DeleteSubscriptionRequest names a subscription."""
+    """DeleteSubscriptionRequest identifies a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
-    """subscription_id is our UUID."""
+    """subscription_id is mailmesh's UUID of the subscription."""
     def __init__(
         self,
         *,
@@ -531,14 +537,14 @@ Global___DeleteSubscriptionRequest: _TypeAlias = DeleteSubscriptionRequest  # no
 
 @_typing.final
 class DeleteSubscriptionResponse(_message.Message):
-    """DeleteSubscriptionResponse has the subscription."""
+    """DeleteSubscriptionResponse contains the subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subscription(self) -> Global___Subscription:
-        """subscription after the deletion: deleting, or deleted already."""
+        """subscription is the subscription after the deletion: deleting, or already deleted."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SubscriptionServiceStub:
-    """SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope.
+    """SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+    in the API key's scope.
     """
 
     def __init__(self, channel):
@@ -68,12 +69,13 @@ class SubscriptionServiceStub:
 
 
 class SubscriptionServiceServicer:
-    """SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope.
+    """SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+    in the API key's scope.
     """
 
     def CreateSubscription(self, request, context):
-        """CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-        Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+        """CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+        tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
         Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
         SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
@@ -84,7 +86,8 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateSubscriptions(self, request, context):
-        """BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat.
+        """BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+        others. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,23 +101,23 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSubscription(self, request, context):
-        """GetSubscription reads one subscription.
+        """GetSubscription returns one subscription.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RenewSubscription(self, request, context):
-        """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-        Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+        """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+        repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSubscription(self, request, context):
-        """DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-        Reasons: SUBSCRIPTION_NOT_FOUND.
+        """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+        repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,7 +165,8 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SubscriptionService:
-    """SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope.
+    """SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+    in the API key's scope.
     """
 
     @staticmethod

@@ -27,65 +27,75 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SubscriptionServiceStub:
-    """SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope."""
+    """SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+    in the API key's scope.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SubscriptionServiceAsyncStub: ...
     CreateSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.CreateSubscriptionRequest, _subscription_service_pb2.CreateSubscriptionResponse]
-    """CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-    Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+    """CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+    tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
     Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
     SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
     INSTALLATION_MISCONFIGURED.
     """
     BatchCreateSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchCreateSubscriptionsRequest, _subscription_service_pb2.BatchCreateSubscriptionsResponse]
-    """BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat."""
+    """BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+    others. Safe to repeat.
+    """
     ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]
     """ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id."""
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]
-    """GetSubscription reads one subscription."""
+    """GetSubscription returns one subscription."""
     RenewSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.RenewSubscriptionRequest, _subscription_service_pb2.RenewSubscriptionResponse]
-    """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-    Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+    """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+    repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
     """
     DeleteSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.DeleteSubscriptionRequest, _subscription_service_pb2.DeleteSubscriptionResponse]
-    """DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-    Reasons: SUBSCRIPTION_NOT_FOUND.
+    """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+    repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
     """
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
-    """SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope."""
+    """SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+    in the API key's scope.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CreateSubscriptionRequest, _subscription_service_pb2.CreateSubscriptionResponse]  # type: ignore[assignment]
-    """CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-    Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+    """CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+    tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
     Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
     SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
     INSTALLATION_MISCONFIGURED.
     """
     BatchCreateSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchCreateSubscriptionsRequest, _subscription_service_pb2.BatchCreateSubscriptionsResponse]  # type: ignore[assignment]
-    """BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat."""
+    """BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+    others. Safe to repeat.
+    """
     ListSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
     """ListSubscriptions lists subscriptions by `created_at`, oldest first, then by id."""
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
-    """GetSubscription reads one subscription."""
+    """GetSubscription returns one subscription."""
     RenewSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.RenewSubscriptionRequest, _subscription_service_pb2.RenewSubscriptionResponse]  # type: ignore[assignment]
-    """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-    Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+    """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+    repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
     """
     DeleteSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.DeleteSubscriptionRequest, _subscription_service_pb2.DeleteSubscriptionResponse]  # type: ignore[assignment]
-    """DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-    Reasons: SUBSCRIPTION_NOT_FOUND.
+    """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+    repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope."""
+    """SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+    in the API key's scope.
+    """
 
     @_abc_1.abstractmethod
     def CreateSubscription(
@@ -93,8 +103,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.CreateSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.CreateSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.CreateSubscriptionResponse]]:
-        """CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-        Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+        """CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+        tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
         Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
         SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
@@ -107,7 +117,9 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.BatchCreateSubscriptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.BatchCreateSubscriptionsResponse, _abc.Awaitable[_subscription_service_pb2.BatchCreateSubscriptionsResponse]]:
-        """BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat."""
+        """BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+        others. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def ListSubscriptions(
@@ -123,7 +135,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.GetSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.GetSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.GetSubscriptionResponse]]:
-        """GetSubscription reads one subscription."""
+        """GetSubscription returns one subscription."""
 
     @_abc_1.abstractmethod
     def RenewSubscription(
@@ -131,8 +143,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.RenewSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.RenewSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.RenewSubscriptionResponse]]:
-        """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-        Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+        """RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+        repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -141,8 +153,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.DeleteSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.DeleteSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.DeleteSubscriptionResponse]]:
-        """DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-        Reasons: SUBSCRIPTION_NOT_FOUND.
+        """DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+        repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
         """
 
 def add_SubscriptionServiceServicer_to_server(servicer: SubscriptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

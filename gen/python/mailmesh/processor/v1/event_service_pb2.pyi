@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class EventFilter(_message.Message):
-    """EventFilter chooses events."""
+    """EventFilter selects events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,20 +32,20 @@ class EventFilter(_message.Message):
     INCLUDE_REPLAYS_FIELD_NUMBER: _builtins.int
     REPLAY_ID_FIELD_NUMBER: _builtins.int
     include_replays: _builtins.bool
-    """include_replays also gives replays, of any replay id. Otherwise they are left out."""
+    """include_replays includes replays, whatever their replay id. By default, replays are excluded."""
     replay_id: _builtins.str
-    """replay_id gives the events of this replay only. Empty does not limit."""
+    """replay_id selects only the events of this replay. Empty means no restriction."""
     @_builtins.property
     def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tenant_ids limits to these tenants, 1000 at most. Empty means all in the key's scope."""
+        """tenant_ids selects events of these tenants, 1000 at most. Empty means all tenants in the key's scope."""
 
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """providers limits to these. Empty means all."""
+        """providers selects events of these providers. Empty means all."""
 
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """event_types limits to these; "mail.*" and "tenant.*" mean all of a kind. Empty means all."""
+        """event_types selects events of these types; "mail.*" and "tenant.*" select all types of a kind. Empty means all."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ Global___EventFilter: _TypeAlias = EventFilter  # noqa: Y015
 
 @_typing.final
 class ListEventsRequest(_message.Message):
-    """ListEventsRequest asks for a page."""
+    """ListEventsRequest requests a page of events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -75,14 +75,16 @@ class ListEventsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     cursor: _builtins.str
-    """cursor is where to start: a position, "earliest" or "latest". Empty means "earliest"."""
+    """cursor is the point from which to read: a position, "earliest" or "latest". Empty means "earliest"."""
     view: _event_pb2.EventView.ValueType
-    """view says how much of each is given."""
+    """view selects how much of each event the answer contains."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
-        """filter chooses events. In a query: `filter.tenantIds=...`."""
+        """filter selects events. In a query: `filter.tenantIds=...`."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
 
 @_typing.final
 class ListEventsResponse(_message.Message):
-    """ListEventsResponse is a page."""
+    """ListEventsResponse is a page of events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -110,12 +112,14 @@ class ListEventsResponse(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """next_cursor is behind what was looked through. Never empty: with it, the next call goes on, now or when there is more."""
+    """next_cursor is the position after the last event that this call examined, whether or not the filter selected it. It is
+    never empty: pass it to the next call, at once or when new events are published.
+    """
     has_more: _builtins.bool
-    """has_more says that there may be events behind `next_cursor` already."""
+    """has_more is true if there may already be events after `next_cursor`."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """events of the page, in the order of the stream."""
+        """events are the events of this page, in the order of the stream."""
 
     def __init__(
         self,
@@ -134,7 +138,7 @@ Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
 
 @_typing.final
 class GetEventRequest(_message.Message):
-    """GetEventRequest names an event."""
+    """GetEventRequest identifies an event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -143,7 +147,7 @@ class GetEventRequest(_message.Message):
     event_id: _builtins.str
     """event_id is the event's UUID."""
     view: _event_pb2.EventView.ValueType
-    """view says how much of it is given."""
+    """view selects how much of the event the answer contains."""
     def __init__(
         self,
         *,
@@ -160,14 +164,14 @@ Global___GetEventRequest: _TypeAlias = GetEventRequest  # noqa: Y015
 
 @_typing.final
 class GetEventResponse(_message.Message):
-    """GetEventResponse has the event."""
+    """GetEventResponse contains the event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> _event_pb2.Event:
-        """event as it was published."""
+        """event is the event as it was published."""
 
     def __init__(
         self,
@@ -184,7 +188,7 @@ Global___GetEventResponse: _TypeAlias = GetEventResponse  # noqa: Y015
 
 @_typing.final
 class StreamEventsRequest(_message.Message):
-    """StreamEventsRequest says where to start."""
+    """StreamEventsRequest specifies where to start and which events to send."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -193,14 +197,14 @@ class StreamEventsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """cursor is where to start: a position, "earliest" or "latest". Empty means "latest"."""
+    """cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest"."""
     view: _event_pb2.EventView.ValueType
-    """view says how much of each is given."""
+    """view selects how much of each event the stream contains."""
     heartbeat_seconds: _builtins.int
-    """heartbeat_seconds is the longest silence, 1 to 60. 0 means 15."""
+    """heartbeat_seconds is the longest interval without a message, 1 to 60. 0 means 15."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
-        """filter chooses events."""
+        """filter selects events."""
 
     def __init__(
         self,
@@ -220,7 +224,7 @@ Global___StreamEventsRequest: _TypeAlias = StreamEventsRequest  # noqa: Y015
 
 @_typing.final
 class StreamEventsResponse(_message.Message):
-    """StreamEventsResponse is one step of the stream."""
+    """StreamEventsResponse is one message of the stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -232,7 +236,7 @@ class StreamEventsResponse(_message.Message):
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """heartbeat tells that the stream lives."""
+        """heartbeat shows that the stream is alive."""
 
     def __init__(
         self,
@@ -252,17 +256,17 @@ Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
-    """Heartbeat tells that the stream lives and how far it has looked."""
+    """Heartbeat shows that the stream is alive, and how far it has read."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POSITION_FIELD_NUMBER: _builtins.int
     SENT_AT_FIELD_NUMBER: _builtins.int
     position: _builtins.str
-    """position is how far the stream has looked; as good to go on from as an event's."""
+    """position is the point up to which the stream has read. Resuming from it is as safe as resuming from an event's position."""
     @_builtins.property
     def sent_at(self) -> _timestamp_pb2.Timestamp:
-        """sent_at is when."""
+        """sent_at is the time when the heartbeat was sent."""
 
     def __init__(
         self,
@@ -280,7 +284,7 @@ Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
 class TailEventsRequest(_message.Message):
-    """TailEventsRequest says where to start."""
+    """TailEventsRequest specifies where to start and which events to send."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -289,14 +293,14 @@ class TailEventsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """cursor is where to start: a position, "earliest" or "latest". Empty means "latest"."""
+    """cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest"."""
     view: _event_pb2.EventView.ValueType
-    """view says how much of each is given."""
+    """view selects how much of each event the stream contains."""
     heartbeat_seconds: _builtins.int
-    """heartbeat_seconds is the longest silence, 1 to 60. 0 means 15."""
+    """heartbeat_seconds is the longest interval without a message, 1 to 60. 0 means 15."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
-        """filter chooses events. In a query: `filter.tenantIds=...`."""
+        """filter selects events. In a query: `filter.tenantIds=...`."""
 
     def __init__(
         self,

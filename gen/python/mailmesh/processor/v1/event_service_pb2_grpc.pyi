@@ -28,9 +28,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """EventService is what consumers read. Events never change; a reader at a position sees everything behind it; the order is
-    promised per message; delivery is at least once with the same event id each time. Every RPC sees only tenants in the API
-    key's scope.
+    """EventService serves the event stream to consumers. Events never change. A reader at a position receives every later event.
+    Order is guaranteed per message. Delivery is at least once, with the same event id each time. Every RPC sees only tenants in
+    the API key's scope.
     """
 
     @_typing.overload
@@ -38,57 +38,57 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
-    """ListEvents reads a page of events behind a cursor, in the order of the stream. A page ends at its count or at 2 MiB.
+    """ListEvents returns a page of events after a cursor, in the order of the stream. A page ends at its page size or at 2 MiB.
 
-    Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest cursor served), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+    Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetEventRequest, _event_service_pb2.GetEventResponse]
-    """GetEvent reads one event. Reasons: EVENT_NOT_FOUND."""
+    """GetEvent returns one event. Reasons: EVENT_NOT_FOUND."""
     StreamEvents: _grpc.UnaryStreamMultiCallable[_event_service_pb2.StreamEventsRequest, _event_service_pb2.StreamEventsResponse]
-    """StreamEvents sends events behind a cursor and goes on with new ones as they come. While there are none it sends a heartbeat,
-    which also moves the position past events that the filter leaves out.
+    """StreamEvents sends the events after a cursor, and then new events as they are published. While there are none, it sends a
+    heartbeat, which also advances the position past events that the filter excludes.
 
-    It ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position to go on from.
-    Reasons at the start: as for ListEvents, and OVERLOADED.
+    The stream ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position from which to resume. Reasons at
+    the start: the same as for ListEvents, and OVERLOADED.
     """
     TailEvents: _grpc.UnaryStreamMultiCallable[_event_service_pb2.TailEventsRequest, _httpbody_pb2.HttpBody]
-    """TailEvents is the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event type,
-    `data:` the JSON of `Event`; comments keep it alive; `event: error` with a `google.rpc.Status` ends it.
-    `Last-Event-ID` goes before `cursor`.
+    """TailEvents sends the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event
+    type, `data:` the JSON of `Event`. Comments keep the connection alive. `event: error` with a `google.rpc.Status` ends the
+    stream. `Last-Event-ID` takes precedence over `cursor`.
     """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """EventService is what consumers read. Events never change; a reader at a position sees everything behind it; the order is
-    promised per message; delivery is at least once with the same event id each time. Every RPC sees only tenants in the API
-    key's scope.
+    """EventService serves the event stream to consumers. Events never change. A reader at a position receives every later event.
+    Order is guaranteed per message. Delivery is at least once, with the same event id each time. Every RPC sees only tenants in
+    the API key's scope.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """ListEvents reads a page of events behind a cursor, in the order of the stream. A page ends at its count or at 2 MiB.
+    """ListEvents returns a page of events after a cursor, in the order of the stream. A page ends at its page size or at 2 MiB.
 
-    Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest cursor served), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+    Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetEventRequest, _event_service_pb2.GetEventResponse]  # type: ignore[assignment]
-    """GetEvent reads one event. Reasons: EVENT_NOT_FOUND."""
+    """GetEvent returns one event. Reasons: EVENT_NOT_FOUND."""
     StreamEvents: _aio.UnaryStreamMultiCallable[_event_service_pb2.StreamEventsRequest, _event_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
-    """StreamEvents sends events behind a cursor and goes on with new ones as they come. While there are none it sends a heartbeat,
-    which also moves the position past events that the filter leaves out.
+    """StreamEvents sends the events after a cursor, and then new events as they are published. While there are none, it sends a
+    heartbeat, which also advances the position past events that the filter excludes.
 
-    It ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position to go on from.
-    Reasons at the start: as for ListEvents, and OVERLOADED.
+    The stream ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position from which to resume. Reasons at
+    the start: the same as for ListEvents, and OVERLOADED.
     """
     TailEvents: _aio.UnaryStreamMultiCallable[_event_service_pb2.TailEventsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """TailEvents is the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event type,
-    `data:` the JSON of `Event`; comments keep it alive; `event: error` with a `google.rpc.Status` ends it.
-    `Last-Event-ID` goes before `cursor`.
+    """TailEvents sends the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event
+    type, `data:` the JSON of `Event`. Comments keep the connection alive. `event: error` with a `google.rpc.Status` ends the
+    stream. `Last-Event-ID` takes precedence over `cursor`.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """EventService is what consumers read. Events never change; a reader at a position sees everything behind it; the order is
-    promised per message; delivery is at least once with the same event id each time. Every RPC sees only tenants in the API
-    key's scope.
+    """EventService serves the event stream to consumers. Events never change. A reader at a position receives every later event.
+    Order is guaranteed per message. Delivery is at least once, with the same event id each time. Every RPC sees only tenants in
+    the API key's scope.
     """
 
     @_abc_1.abstractmethod
@@ -97,9 +97,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.ListEventsResponse, _abc.Awaitable[_event_service_pb2.ListEventsResponse]]:
-        """ListEvents reads a page of events behind a cursor, in the order of the stream. A page ends at its count or at 2 MiB.
+        """ListEvents returns a page of events after a cursor, in the order of the stream. A page ends at its page size or at 2 MiB.
 
-        Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest cursor served), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+        Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -108,7 +108,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.GetEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.GetEventResponse, _abc.Awaitable[_event_service_pb2.GetEventResponse]]:
-        """GetEvent reads one event. Reasons: EVENT_NOT_FOUND."""
+        """GetEvent returns one event. Reasons: EVENT_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def StreamEvents(
@@ -116,11 +116,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.StreamEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_event_service_pb2.StreamEventsResponse]]:
-        """StreamEvents sends events behind a cursor and goes on with new ones as they come. While there are none it sends a heartbeat,
-        which also moves the position past events that the filter leaves out.
+        """StreamEvents sends the events after a cursor, and then new events as they are published. While there are none, it sends a
+        heartbeat, which also advances the position past events that the filter excludes.
 
-        It ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position to go on from.
-        Reasons at the start: as for ListEvents, and OVERLOADED.
+        The stream ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position from which to resume. Reasons at
+        the start: the same as for ListEvents, and OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -129,9 +129,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.TailEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
-        """TailEvents is the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event type,
-        `data:` the JSON of `Event`; comments keep it alive; `event: error` with a `google.rpc.Status` ends it.
-        `Last-Event-ID` goes before `cursor`.
+        """TailEvents sends the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event
+        type, `data:` the JSON of `Event`. Comments keep the connection alive. `event: error` with a `google.rpc.Status` ends the
+        stream. `Last-Event-ID` takes precedence over `cursor`.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReplayEventsRequest(_message.Message):
-    """ReplayEventsRequest chooses events by position or by time."""
+    """ReplayEventsRequest selects events by position or by time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,24 +34,26 @@ class ReplayEventsRequest(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     from_cursor: _builtins.str
-    """from_cursor is where the range begins: a position or "earliest". Empty means "earliest" unless `received_from` is given."""
+    """from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set."""
     to_cursor: _builtins.str
-    """to_cursor is where the range ends, itself included. Empty means the newest event at the time of the call."""
+    """to_cursor is the end of the range, inclusive. Empty means the newest event at the time of the call."""
     dry_run: _builtins.bool
-    """dry_run only counts."""
+    """dry_run counts the events and appends none."""
     request_id: _builtins.str
-    """request_id is a UUID of the caller's: the same one within 24 hours with the same content makes no second replay."""
+    """request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
+    second replay.
+    """
     @_builtins.property
     def received_from(self) -> _timestamp_pb2.Timestamp:
-        """received_from limits to events received at or after it."""
+        """received_from selects only events received at or after this time."""
 
     @_builtins.property
     def received_before(self) -> _timestamp_pb2.Timestamp:
-        """received_before limits to events received before it."""
+        """received_before selects only events received before this time."""
 
     @_builtins.property
     def filter(self) -> _event_service_pb2.EventFilter:
-        """filter chooses events in the range. Replays themselves are never replayed."""
+        """filter selects events within the range. Replays themselves are never replayed."""
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ Global___ReplayEventsRequest: _TypeAlias = ReplayEventsRequest  # noqa: Y015
 
 @_typing.final
 class ReplayEventsResponse(_message.Message):
-    """ReplayEventsResponse says what was appended."""
+    """ReplayEventsResponse reports the appended events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -83,13 +85,13 @@ class ReplayEventsResponse(_message.Message):
     APPENDED_FIELD_NUMBER: _builtins.int
     START_CURSOR_FIELD_NUMBER: _builtins.int
     replay_id: _builtins.str
-    """replay_id marks the events. Empty on a dry run."""
+    """replay_id identifies the replay on its events. Empty on a dry run."""
     matched: _builtins.int
-    """matched counts the events chosen."""
+    """matched counts the selected events."""
     appended: _builtins.int
-    """appended counts the events appended; 0 on a dry run."""
+    """appended counts the appended events; 0 on a dry run."""
     start_cursor: _builtins.str
-    """start_cursor is where to read the replay from."""
+    """start_cursor is the cursor from which to read the replay."""
     def __init__(
         self,
         *,
@@ -108,7 +110,7 @@ Global___ReplayEventsResponse: _TypeAlias = ReplayEventsResponse  # noqa: Y015
 
 @_typing.final
 class ReconcileMailboxRequest(_message.Message):
-    """ReconcileMailboxRequest names a tenant."""
+    """ReconcileMailboxRequest identifies a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -118,7 +120,9 @@ class ReconcileMailboxRequest(_message.Message):
     """tenant_id is the tenant's UUID."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since bounds the comparison by time. Absent means from the start of coverage or a little before the last event."""
+        """since limits the reconciliation to messages from this time on. Absent means from the start of coverage or shortly before
+        the last event.
+        """
 
     def __init__(
         self,
@@ -136,16 +140,16 @@ Global___ReconcileMailboxRequest: _TypeAlias = ReconcileMailboxRequest  # noqa: 
 
 @_typing.final
 class ReconcileMailboxResponse(_message.Message):
-    """ReconcileMailboxResponse names the work."""
+    """ReconcileMailboxResponse identifies the reconciliation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     WAS_WAITING_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """item_id is the inbox item that will do it."""
+    """item_id is the inbox item of the reconciliation."""
     was_waiting: _builtins.bool
-    """was_waiting says that one waited already."""
+    """was_waiting is true if a reconciliation of the mailbox was already waiting."""
     def __init__(
         self,
         *,
@@ -162,13 +166,13 @@ Global___ReconcileMailboxResponse: _TypeAlias = ReconcileMailboxResponse  # noqa
 
 @_typing.final
 class GetPipelineStatusRequest(_message.Message):
-    """GetPipelineStatusRequest asks for the view."""
+    """GetPipelineStatusRequest requests the state of the pipeline."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_TENANTS_FIELD_NUMBER: _builtins.int
     max_tenants: _builtins.int
-    """max_tenants is how many tenants to list, worst first, 0 to 1000. 0 means 20."""
+    """max_tenants is the number of tenants to list, those with the greatest lag first, 0 to 1000. 0 means 20."""
     def __init__(
         self,
         *,
@@ -184,7 +188,7 @@ Global___GetPipelineStatusRequest: _TypeAlias = GetPipelineStatusRequest  # noqa
 
 @_typing.final
 class GetPipelineStatusResponse(_message.Message):
-    """GetPipelineStatusResponse is the view."""
+    """GetPipelineStatusResponse is the state of the pipeline."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -244,26 +248,26 @@ class GetPipelineStatusResponse(_message.Message):
     UNAVAILABLE_FIELD_NUMBER: _builtins.int
     REFUSED_LAST_HOUR_FIELD_NUMBER: _builtins.int
     inbox_pending: _builtins.int
-    """inbox_pending counts items that wait or are being processed."""
+    """inbox_pending counts items that are waiting or being processed."""
     inbox_oldest_seconds: _builtins.float
     """inbox_oldest_seconds is the age of the oldest due item. 0 when there is none."""
     dead_letters: _builtins.int
-    """dead_letters counts dead letters that were not retried."""
+    """dead_letters counts dead letters that have not been retried."""
     refresh_failures_last_hour: _builtins.int
     """refresh_failures_last_hour counts token refreshes that failed in the last hour."""
     unenriched_pending: _builtins.int
-    """unenriched_pending counts messages whose content is still being tried for."""
+    """unenriched_pending counts messages whose content could not be fetched yet and is still being retried."""
     events_last_hour: _builtins.int
     """events_last_hour counts events published in the last hour."""
     newest_position: _builtins.str
     """newest_position is the position of the newest event. Empty when there is none."""
     oldest_position: _builtins.str
-    """oldest_position is the oldest cursor served."""
+    """oldest_position is the oldest cursor that a reader can use."""
     refused_last_hour: _builtins.int
     """refused_last_hour counts notifications that were refused with 503 in the last hour."""
     @_builtins.property
     def measured_at(self) -> _timestamp_pb2.Timestamp:
-        """measured_at is when."""
+        """measured_at is the time of the measurement."""
 
     @_builtins.property
     def subscriptions_by_state(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
@@ -279,7 +283,7 @@ class GetPipelineStatusResponse(_message.Message):
 
     @_builtins.property
     def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantLag]:
-        """tenants with the greatest lag, worst first."""
+        """tenants are the tenants with the greatest lag, greatest first."""
 
     @_builtins.property
     def unavailable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -323,16 +327,16 @@ class WorkerStatus(_message.Message):
     TENANTS_HELD_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """worker_id names it."""
+    """worker_id identifies the process."""
     tenants_held: _builtins.int
-    """tenants_held counts the mailboxes that it holds."""
+    """tenants_held counts the mailboxes that the process has leased."""
     @_builtins.property
     def seen_at(self) -> _timestamp_pb2.Timestamp:
-        """seen_at is when it last showed itself."""
+        """seen_at is the time of the process's last heartbeat."""
 
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
-        """started_at is when it started."""
+        """started_at is the time when it started."""
 
     def __init__(
         self,
@@ -352,7 +356,7 @@ Global___WorkerStatus: _TypeAlias = WorkerStatus  # noqa: Y015
 
 @_typing.final
 class TenantLag(_message.Message):
-    """TenantLag is how far one tenant is behind."""
+    """TenantLag describes how far processing lags for one tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -366,30 +370,30 @@ class TenantLag(_message.Message):
     THROTTLED_UNTIL_FIELD_NUMBER: _builtins.int
     IS_WAITING_FOR_PERSON_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant."""
+    """tenant_id is the tenant's UUID."""
     provider: _builtins.str
     """provider is "ms365" or "googlews"."""
     lag_seconds: _builtins.float
-    """lag_seconds is the age of its oldest item. 0 when nothing waits."""
+    """lag_seconds is the age of the tenant's oldest item. 0 when no item is waiting."""
     inbox_pending: _builtins.int
-    """inbox_pending counts its items."""
+    """inbox_pending counts the tenant's items."""
     is_waiting_for_person: _builtins.bool
-    """is_waiting_for_person says that its items wait for the tenant's state."""
+    """is_waiting_for_person is true if the tenant's items cannot be processed until a person changes the tenant's state."""
     @_builtins.property
     def last_event_at(self) -> _timestamp_pb2.Timestamp:
-        """last_event_at is when its last event was published. Absent when never."""
+        """last_event_at is the time when the tenant's last event was published. Absent if there was none."""
 
     @_builtins.property
     def last_notification_at(self) -> _timestamp_pb2.Timestamp:
-        """last_notification_at is when a push last came for it. Absent when never."""
+        """last_notification_at is the time of the tenant's last push. Absent if there was none."""
 
     @_builtins.property
     def last_reconciled_at(self) -> _timestamp_pb2.Timestamp:
-        """last_reconciled_at is when its mailbox was last compared in full. Absent when never."""
+        """last_reconciled_at is the time of the mailbox's last complete reconciliation. Absent if there was none."""
 
     @_builtins.property
     def throttled_until(self) -> _timestamp_pb2.Timestamp:
-        """throttled_until is until when the provider asked to wait. Absent when it did not."""
+        """throttled_until is the end of the pause that the provider requested. Absent if it requested none."""
 
     def __init__(
         self,

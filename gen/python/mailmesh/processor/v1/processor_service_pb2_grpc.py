@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ProcessorServiceStub:
-    """ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope.
+    """ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
     """
 
     def __init__(self, channel):
@@ -53,29 +53,29 @@ class ProcessorServiceStub:
 
 
 class ProcessorServiceServicer:
-    """ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope.
+    """ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
     """
 
     def ReplayEvents(self, request, context):
-        """ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-        Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-        FIELD_INVALID when more than 100,000 events are chosen.
+        """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+        receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+        REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReconcileMailbox(self, request, context):
-        """ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-        not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+        already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPipelineStatus(self, request, context):
-        """GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-        absent and named in `unavailable`. Safe to repeat.
+        """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+        are absent, and `unavailable` names the service. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,7 +108,7 @@ def add_ProcessorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProcessorService:
-    """ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope.
+    """ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
     """
 
     @staticmethod

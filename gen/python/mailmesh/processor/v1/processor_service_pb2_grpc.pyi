@@ -27,47 +27,47 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ProcessorServiceStub:
-    """ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope."""
+    """ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProcessorServiceAsyncStub: ...
     ReplayEvents: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.ReplayEventsRequest, _processor_service_pb2.ReplayEventsResponse]
-    """ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-    Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-    FIELD_INVALID when more than 100,000 events are chosen.
+    """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+    receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+    REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
     """
     ReconcileMailbox: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.ReconcileMailboxRequest, _processor_service_pb2.ReconcileMailboxResponse]
-    """ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-    not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+    already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     GetPipelineStatus: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.GetPipelineStatusRequest, _processor_service_pb2.GetPipelineStatusResponse]
-    """GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-    absent and named in `unavailable`. Safe to repeat.
+    """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+    are absent, and `unavailable` names the service. Safe to repeat.
     """
 
 @_typing.type_check_only
 class ProcessorServiceAsyncStub(ProcessorServiceStub):
-    """ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope."""
+    """ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReplayEvents: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.ReplayEventsRequest, _processor_service_pb2.ReplayEventsResponse]  # type: ignore[assignment]
-    """ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-    Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-    FIELD_INVALID when more than 100,000 events are chosen.
+    """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+    receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+    REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
     """
     ReconcileMailbox: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.ReconcileMailboxRequest, _processor_service_pb2.ReconcileMailboxResponse]  # type: ignore[assignment]
-    """ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-    not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+    """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+    already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     GetPipelineStatus: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.GetPipelineStatusRequest, _processor_service_pb2.GetPipelineStatusResponse]  # type: ignore[assignment]
-    """GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-    absent and named in `unavailable`. Safe to repeat.
+    """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+    are absent, and `unavailable` names the service. Safe to repeat.
     """
 
 class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope."""
+    """ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope."""
 
     @_abc_1.abstractmethod
     def ReplayEvents(
@@ -75,9 +75,9 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processor_service_pb2.ReplayEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_processor_service_pb2.ReplayEventsResponse, _abc.Awaitable[_processor_service_pb2.ReplayEventsResponse]]:
-        """ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-        Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-        FIELD_INVALID when more than 100,000 events are chosen.
+        """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+        receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+        REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
         """
 
     @_abc_1.abstractmethod
@@ -86,8 +86,8 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processor_service_pb2.ReconcileMailboxRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_processor_service_pb2.ReconcileMailboxResponse, _abc.Awaitable[_processor_service_pb2.ReconcileMailboxResponse]]:
-        """ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-        not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+        """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+        already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -96,8 +96,8 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processor_service_pb2.GetPipelineStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_processor_service_pb2.GetPipelineStatusResponse, _abc.Awaitable[_processor_service_pb2.GetPipelineStatusResponse]]:
-        """GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-        absent and named in `unavailable`. Safe to repeat.
+        """GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+        are absent, and `unavailable` names the service. Safe to repeat.
         """
 
 def add_ProcessorServiceServicer_to_server(servicer: ProcessorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

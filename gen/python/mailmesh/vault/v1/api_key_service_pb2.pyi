@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ApiKey(_message.Message):
-    """ApiKey is a key without its secret."""
+    """ApiKey describes a key without its secret."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -37,34 +37,34 @@ class ApiKey(_message.Message):
     REVOKED_AT_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     api_key_id: _builtins.str
-    """api_key_id is our UUID; logs name it."""
+    """api_key_id is mailmesh's UUID of the key; logs contain it."""
     display_name: _builtins.str
-    """display_name is what people call it."""
+    """display_name is the key's name for people."""
     prefix: _builtins.str
     """prefix is the visible beginning of the key."""
     role: _access_pb2.Role.ValueType
-    """role is what it may do."""
+    """role is the key's role."""
     created_by: _builtins.str
-    """created_by is the id of the key that made it, or "command"."""
+    """created_by is the id of the key that created this one, or "command"."""
     @_builtins.property
     def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tenant_ids are the tenants that it is limited to, sorted. Empty means all, those to come included."""
+        """tenant_ids are the tenants to which the key is limited, sorted. Empty means all tenants, including later ones."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when it was made."""
+        """created_at is the time when the key was created."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when it ends by itself. Absent when it does not."""
+        """expires_at is the time when the key expires. Absent when it does not."""
 
     @_builtins.property
     def last_used_at(self) -> _timestamp_pb2.Timestamp:
-        """last_used_at is when it was last used, to about a minute. Absent when never."""
+        """last_used_at is the time of the last use, accurate to about a minute. Absent if the key was never used."""
 
     @_builtins.property
     def revoked_at(self) -> _timestamp_pb2.Timestamp:
-        """revoked_at is when it was revoked. Absent when it is not."""
+        """revoked_at is the time when the key was revoked. Absent if it was not."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ Global___ApiKey: _TypeAlias = ApiKey  # noqa: Y015
 
 @_typing.final
 class CreateApiKeyRequest(_message.Message):
-    """CreateApiKeyRequest describes the key."""
+    """CreateApiKeyRequest describes the key to create."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -100,20 +100,22 @@ class CreateApiKeyRequest(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
-    """display_name is 1 to 200 characters."""
+    """display_name is the key's name for people, 1 to 200 characters."""
     role: _access_pb2.Role.ValueType
-    """role is at most the role of the key that asks."""
+    """role is the key's role. It cannot be higher than the role of the caller's key."""
     request_id: _builtins.str
-    """request_id is a UUID of the caller's: the same one within 24 hours with the same content makes no second key. The secret is
-    shown by the first answer only.
+    """request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
+    second key. Only the first answer contains the secret.
     """
     @_builtins.property
     def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tenant_ids limits the key, 1000 at most. Empty means all, which only a key without limits may ask for."""
+        """tenant_ids limits the key to these tenants, 1000 at most. Empty means all, which only a caller whose key has no limits may
+        request.
+        """
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when it ends by itself, in the future. Absent means never, or when the key that asks ends."""
+        """expires_at is the time when the key expires, in the future. Absent means never, or at the expiry of the caller's key."""
 
     def __init__(
         self,
@@ -134,17 +136,17 @@ Global___CreateApiKeyRequest: _TypeAlias = CreateApiKeyRequest  # noqa: Y015
 
 @_typing.final
 class CreateApiKeyResponse(_message.Message):
-    """CreateApiKeyResponse has the key."""
+    """CreateApiKeyResponse contains the key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     API_KEY_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
-    """secret is the key itself, to be sent as `Authorization: Bearer`. It cannot be shown again. Empty when `request_id` repeats."""
+    """secret is the key itself, to send as `Authorization: Bearer`. It cannot be shown again. Empty when `request_id` repeats."""
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
-        """api_key is the key's description."""
+        """api_key describes the key."""
 
     def __init__(
         self,
@@ -162,7 +164,7 @@ Global___CreateApiKeyResponse: _TypeAlias = CreateApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class ListApiKeysRequest(_message.Message):
-    """ListApiKeysRequest asks for a page of keys."""
+    """ListApiKeysRequest requests a page of keys."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -170,11 +172,15 @@ class ListApiKeysRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_REVOKED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     page_token: _builtins.str
-    """page_token is `next_page_token` of the page before, with the same other fields. Empty starts."""
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
     include_revoked: _builtins.bool
-    """include_revoked also lists keys that were revoked or have expired."""
+    """include_revoked also lists revoked and expired keys."""
     def __init__(
         self,
         *,
@@ -199,10 +205,10 @@ class ListApiKeysResponse(_message.Message):
     API_KEYS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token is for the next page. Empty at the end."""
+    """next_page_token requests the next page. Empty on the last page."""
     @_builtins.property
     def api_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApiKey]:
-        """api_keys of the page."""
+        """api_keys are the keys of this page."""
 
     def __init__(
         self,
@@ -220,7 +226,7 @@ Global___ListApiKeysResponse: _TypeAlias = ListApiKeysResponse  # noqa: Y015
 
 @_typing.final
 class RevokeApiKeyRequest(_message.Message):
-    """RevokeApiKeyRequest names a key."""
+    """RevokeApiKeyRequest identifies a key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -242,14 +248,14 @@ Global___RevokeApiKeyRequest: _TypeAlias = RevokeApiKeyRequest  # noqa: Y015
 
 @_typing.final
 class RevokeApiKeyResponse(_message.Message):
-    """RevokeApiKeyResponse has the key."""
+    """RevokeApiKeyResponse contains the key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     API_KEY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
-        """api_key after the change."""
+        """api_key is the key after the change."""
 
     def __init__(
         self,

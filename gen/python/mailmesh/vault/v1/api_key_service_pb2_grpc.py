@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ApiKeyServiceStub:
-    """ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key.
+    """ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights.
     """
 
     def __init__(self, channel):
@@ -53,11 +53,11 @@ class ApiKeyServiceStub:
 
 
 class ApiKeyServiceServicer:
-    """ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key.
+    """ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights.
     """
 
     def CreateApiKey(self, request, context):
-        """CreateApiKey makes a key and shows it this once.
+        """CreateApiKey creates a key and returns its secret, which is never shown again.
 
         Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -66,14 +66,15 @@ class ApiKeyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits.
+        """ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+        same limits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+        """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
         Reasons: API_KEY_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -107,7 +108,7 @@ def add_ApiKeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApiKeyService:
-    """ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key.
+    """ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights.
     """
 
     @staticmethod

@@ -27,43 +27,47 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ApiKeyServiceStub:
-    """ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key."""
+    """ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ApiKeyServiceAsyncStub: ...
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]
-    """CreateApiKey makes a key and shows it this once.
+    """CreateApiKey creates a key and returns its secret, which is never shown again.
 
     Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]
-    """ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits."""
+    """ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+    same limits.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]
-    """RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+    """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
     Reasons: API_KEY_NOT_FOUND.
     """
 
 @_typing.type_check_only
 class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
-    """ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key."""
+    """ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """CreateApiKey makes a key and shows it this once.
+    """CreateApiKey creates a key and returns its secret, which is never shown again.
 
     Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits."""
+    """ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+    same limits.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+    """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
     Reasons: API_KEY_NOT_FOUND.
     """
 
 class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key."""
+    """ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights."""
 
     @_abc_1.abstractmethod
     def CreateApiKey(
@@ -71,7 +75,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.CreateApiKeyResponse]]:
-        """CreateApiKey makes a key and shows it this once.
+        """CreateApiKey creates a key and returns its secret, which is never shown again.
 
         Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -82,7 +86,9 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_service_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.ListApiKeysResponse, _abc.Awaitable[_api_key_service_pb2.ListApiKeysResponse]]:
-        """ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits."""
+        """ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+        same limits.
+        """
 
     @_abc_1.abstractmethod
     def RevokeApiKey(
@@ -90,7 +96,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.RevokeApiKeyResponse]]:
-        """RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+        """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
         Reasons: API_KEY_NOT_FOUND.
         """
 

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AuditEntry(_message.Message):
-    """AuditEntry is one thing that was done, or refused."""
+    """AuditEntry is one operation that was performed or refused."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -54,27 +54,29 @@ class AuditEntry(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     audit_entry_id: _builtins.str
-    """audit_entry_id is our UUID."""
+    """audit_entry_id is mailmesh's UUID of the entry."""
     actor: _builtins.str
-    """actor is who: "mesh:ingest", "key:<api_key_id>", "browser:<flow_id>", "command", "token-vault" for its own loops."""
+    """actor identifies the caller: "mesh:ingest", "key:<api_key_id>", "browser:<flow_id>", "command", or "token-vault" for its
+    own background tasks.
+    """
     action: _builtins.str
-    """action is what: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update", "tenant.disable",
-    "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start", "key_encryption_key.rotate",
-    "api_key.create", "api_key.revoke". More will come.
+    """action is the operation: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update",
+    "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start",
+    "key_encryption_key.rotate", "api_key.create", "api_key.revoke". Later versions add actions.
     """
     tenant_id: _builtins.str
-    """tenant_id is the tenant, empty when none is concerned."""
+    """tenant_id is the tenant's UUID. Empty when the operation concerns no tenant."""
     outcome: _builtins.str
     """outcome is "ok" or the name of the `ErrorReason` without prefix."""
     correlation_id: _builtins.str
-    """correlation_id is that of the call."""
+    """correlation_id is the correlation id of the call."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """occurred_at is when."""
+        """occurred_at is the time of the operation."""
 
     @_builtins.property
     def detail(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """detail holds further facts: counts, scopes, key ids. Never a secret."""
+        """detail contains further facts: counts, scopes, key ids. It never contains a secret."""
 
     def __init__(
         self,
@@ -98,7 +100,7 @@ Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
 
 @_typing.final
 class ListAuditEntriesRequest(_message.Message):
-    """ListAuditEntriesRequest asks for a page of entries."""
+    """ListAuditEntriesRequest requests a page of entries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -109,20 +111,26 @@ class ListAuditEntriesRequest(_message.Message):
     OCCURRED_FROM_FIELD_NUMBER: _builtins.int
     OCCURRED_BEFORE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     page_token: _builtins.str
-    """page_token is `next_page_token` of the page before, with the same other fields. Empty starts."""
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
     tenant_id: _builtins.str
-    """tenant_id limits to one tenant. Empty means all in the key's scope; entries without a tenant are for keys without limits."""
+    """tenant_id selects entries of one tenant. Empty means all tenants in the key's scope. Only keys without tenant limits see
+    entries that concern no tenant.
+    """
     action: _builtins.str
-    """action limits to one action. Empty means all."""
+    """action selects entries of one action. Empty means all."""
     @_builtins.property
     def occurred_from(self) -> _timestamp_pb2.Timestamp:
-        """occurred_from limits to entries at or after it."""
+        """occurred_from selects entries at or after this time."""
 
     @_builtins.property
     def occurred_before(self) -> _timestamp_pb2.Timestamp:
-        """occurred_before limits to entries before it."""
+        """occurred_before selects entries before this time."""
 
     def __init__(
         self,
@@ -151,10 +159,10 @@ class ListAuditEntriesResponse(_message.Message):
     AUDIT_ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token is for the next page. Empty at the end."""
+    """next_page_token requests the next page. Empty on the last page."""
     @_builtins.property
     def audit_entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
-        """audit_entries of the page."""
+        """audit_entries are the entries of this page."""
 
     def __init__(
         self,

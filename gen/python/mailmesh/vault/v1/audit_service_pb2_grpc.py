@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-    unless the installation says longer.
+    """AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+    unless the installation configures a longer time.
     """
 
     def __init__(self, channel):
@@ -44,8 +44,8 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-    unless the installation says longer.
+    """AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+    unless the installation configures a longer time.
     """
 
     def ListAuditEntries(self, request, context):
@@ -72,8 +72,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-    unless the installation says longer.
+    """AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+    unless the installation configures a longer time.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-    unless the installation says longer.
+    """AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+    unless the installation configures a longer time.
     """
 
     @_typing.overload
@@ -40,8 +40,8 @@ class AuditServiceStub:
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-    unless the installation says longer.
+    """AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+    unless the installation configures a longer time.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -49,8 +49,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """ListAuditEntries lists entries, newest first."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
-    unless the installation says longer.
+    """AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+    unless the installation configures a longer time.
     """
 
     @_abc_1.abstractmethod

@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class OpenAuthorizationRequest(_message.Message):
-    """OpenAuthorizationRequest is the opened address."""
+    """OpenAuthorizationRequest contains the parameters of the opened address."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -28,7 +28,7 @@ class OpenAuthorizationRequest(_message.Message):
     provider: _builtins.str
     """provider is "ms365" or "googlews"."""
     ticket: _builtins.str
-    """ticket is the single-use ticket. Without a good one the answer is a page that says so."""
+    """ticket is the single-use ticket. Without a valid ticket the answer is a page that explains the failure."""
     def __init__(
         self,
         *,
@@ -45,14 +45,14 @@ Global___OpenAuthorizationRequest: _TypeAlias = OpenAuthorizationRequest  # noqa
 
 @_typing.final
 class OpenAuthorizationResponse(_message.Message):
-    """OpenAuthorizationResponse redirects."""
+    """OpenAuthorizationResponse is a redirect or a page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> _httpbody_pb2.HttpBody:
-        """page is empty on a redirect, else a page that says why there is none."""
+        """page is empty on a redirect, otherwise a page that explains why there is none."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ Global___OpenAuthorizationResponse: _TypeAlias = OpenAuthorizationResponse  # no
 
 @_typing.final
 class CompleteAuthorizationRequest(_message.Message):
-    """CompleteAuthorizationRequest is what the provider appended to the redirect address."""
+    """CompleteAuthorizationRequest contains the parameters that the provider appended to the redirect address."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -86,11 +86,11 @@ class CompleteAuthorizationRequest(_message.Message):
     state: _builtins.str
     """state is the state of the flow."""
     error: _builtins.str
-    """error is the provider's error word (RFC 6749, section 4.1.2.1). Empty on success."""
+    """error is the provider's error code (RFC 6749, section 4.1.2.1). Empty on success."""
     error_description: _builtins.str
-    """error_description is the provider's sentence. It is logged cut and never shown as HTML."""
+    """error_description is the provider's description. It is truncated in the log and never shown as HTML."""
     error_subcode: _builtins.str
-    """error_subcode is Microsoft's finer word, such as "cancel"."""
+    """error_subcode is Microsoft's more specific code, such as "cancel"."""
     def __init__(
         self,
         *,
@@ -111,14 +111,14 @@ Global___CompleteAuthorizationRequest: _TypeAlias = CompleteAuthorizationRequest
 
 @_typing.final
 class CompleteAuthorizationResponse(_message.Message):
-    """CompleteAuthorizationResponse redirects."""
+    """CompleteAuthorizationResponse is a redirect or a page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> _httpbody_pb2.HttpBody:
-        """page is empty on a redirect, else a page that says why there is none."""
+        """page is empty on a redirect, otherwise a page that explains why there is none."""
 
     def __init__(
         self,
@@ -135,13 +135,13 @@ Global___CompleteAuthorizationResponse: _TypeAlias = CompleteAuthorizationRespon
 
 @_typing.final
 class ShowAuthorizationResultRequest(_message.Message):
-    """ShowAuthorizationResultRequest names the outcome."""
+    """ShowAuthorizationResultRequest identifies the flow."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FLOW_ID_FIELD_NUMBER: _builtins.int
     flow_id: _builtins.str
-    """flow_id names the flow. Unknown ids get the page of an expired flow."""
+    """flow_id identifies the flow. An unknown id shows the page of an expired flow."""
     def __init__(
         self,
         *,
@@ -157,7 +157,7 @@ Global___ShowAuthorizationResultRequest: _TypeAlias = ShowAuthorizationResultReq
 
 @_typing.final
 class ShowAuthorizationResultResponse(_message.Message):
-    """ShowAuthorizationResultResponse is the page."""
+    """ShowAuthorizationResultResponse contains the page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuthorizationServiceStub:
-    """AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -55,29 +55,30 @@ class AuthorizationServiceStub:
 
 
 class AuthorizationServiceServicer:
-    """AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
 
     def OpenAuthorization(self, request, context):
-        """OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-        to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+        """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+        (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompleteAuthorization(self, request, context):
-        """CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-        exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+        """CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+        state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+        `ShowAuthorizationResult`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ShowAuthorizationResult(self, request, context):
-        """ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded.
+        """ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +111,7 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthorizationService:
-    """AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """

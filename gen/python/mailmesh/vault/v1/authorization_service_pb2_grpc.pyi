@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthorizationServiceStub:
-    """AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -37,37 +37,39 @@ class AuthorizationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthorizationServiceAsyncStub: ...
     OpenAuthorization: _grpc.UnaryUnaryMultiCallable[_authorization_service_pb2.OpenAuthorizationRequest, _authorization_service_pb2.OpenAuthorizationResponse]
-    """OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-    to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+    """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+    (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
     """
     CompleteAuthorization: _grpc.UnaryUnaryMultiCallable[_authorization_service_pb2.CompleteAuthorizationRequest, _authorization_service_pb2.CompleteAuthorizationResponse]
-    """CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-    exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+    """CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+    state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+    `ShowAuthorizationResult`.
     """
     ShowAuthorizationResult: _grpc.UnaryUnaryMultiCallable[_authorization_service_pb2.ShowAuthorizationResultRequest, _authorization_service_pb2.ShowAuthorizationResultResponse]
-    """ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded."""
+    """ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded."""
 
 @_typing.type_check_only
 class AuthorizationServiceAsyncStub(AuthorizationServiceStub):
-    """AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     OpenAuthorization: _aio.UnaryUnaryMultiCallable[_authorization_service_pb2.OpenAuthorizationRequest, _authorization_service_pb2.OpenAuthorizationResponse]  # type: ignore[assignment]
-    """OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-    to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+    """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+    (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
     """
     CompleteAuthorization: _aio.UnaryUnaryMultiCallable[_authorization_service_pb2.CompleteAuthorizationRequest, _authorization_service_pb2.CompleteAuthorizationResponse]  # type: ignore[assignment]
-    """CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-    exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+    """CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+    state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+    `ShowAuthorizationResult`.
     """
     ShowAuthorizationResult: _aio.UnaryUnaryMultiCallable[_authorization_service_pb2.ShowAuthorizationResultRequest, _authorization_service_pb2.ShowAuthorizationResultResponse]  # type: ignore[assignment]
-    """ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded."""
+    """ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded."""
 
 class AuthorizationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -78,8 +80,8 @@ class AuthorizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authorization_service_pb2.OpenAuthorizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authorization_service_pb2.OpenAuthorizationResponse, _abc.Awaitable[_authorization_service_pb2.OpenAuthorizationResponse]]:
-        """OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-        to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+        """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+        (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
         """
 
     @_abc_1.abstractmethod
@@ -88,8 +90,9 @@ class AuthorizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authorization_service_pb2.CompleteAuthorizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authorization_service_pb2.CompleteAuthorizationResponse, _abc.Awaitable[_authorization_service_pb2.CompleteAuthorizationResponse]]:
-        """CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-        exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+        """CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+        state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+        `ShowAuthorizationResult`.
         """
 
     @_abc_1.abstractmethod
@@ -98,6 +101,6 @@ class AuthorizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authorization_service_pb2.ShowAuthorizationResultRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authorization_service_pb2.ShowAuthorizationResultResponse, _abc.Awaitable[_authorization_service_pb2.ShowAuthorizationResultResponse]]:
-        """ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded."""
+        """ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded."""
 
 def add_AuthorizationServiceServicer_to_server(servicer: AuthorizationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,45 +27,53 @@ class _TenantStatus:
 class _TenantStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TENANT_STATUS_UNSPECIFIED: _TenantStatus.ValueType  # 0
-    """TENANT_STATUS_UNSPECIFIED is the state of no tenant."""
+    """TENANT_STATUS_UNSPECIFIED is not used by any tenant."""
     TENANT_STATUS_ACTIVE: _TenantStatus.ValueType  # 1
-    """TENANT_STATUS_ACTIVE means that tokens are lent and mail flows."""
+    """TENANT_STATUS_ACTIVE means that tokens are lent and mail is processed."""
     TENANT_STATUS_TOKEN_EXPIRED: _TenantStatus.ValueType  # 2
-    """TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
-    reason. It is processed like active.
+    """TENANT_STATUS_TOKEN_EXPIRED means that the stored token has expired and a temporary failure has prevented a refresh so far.
+    The tenant is processed like an active one.
     """
     TENANT_STATUS_NEEDS_REAUTHORIZATION: _TenantStatus.ValueType  # 3
-    """TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again."""
+    """TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect the
+    account again.
+    """
     TENANT_STATUS_ERROR: _TenantStatus.ValueType  # 4
     """TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it."""
     TENANT_STATUS_DISABLED: _TenantStatus.ValueType  # 5
-    """TENANT_STATUS_DISABLED means that an operator switched it off."""
+    """TENANT_STATUS_DISABLED means that an operator disabled the tenant."""
     TENANT_STATUS_DISCONNECTING: _TenantStatus.ValueType  # 6
     """TENANT_STATUS_DISCONNECTING means that subscriptions, grant and credentials are being destroyed."""
     TENANT_STATUS_DISCONNECTED: _TenantStatus.ValueType  # 7
-    """TENANT_STATUS_DISCONNECTED means that the credentials are gone. Its events stay until retention."""
+    """TENANT_STATUS_DISCONNECTED means that the credentials are destroyed. The tenant's events are kept until the end of their
+    retention.
+    """
 
 class TenantStatus(_TenantStatus, metaclass=_TenantStatusEnumTypeWrapper):
-    """TenantStatus is the state that TokenVault decides and the other services follow."""
+    """TenantStatus is the state of a tenant. TokenVault decides it and the other services follow it."""
 
 TENANT_STATUS_UNSPECIFIED: TenantStatus.ValueType  # 0
-"""TENANT_STATUS_UNSPECIFIED is the state of no tenant."""
+"""TENANT_STATUS_UNSPECIFIED is not used by any tenant."""
 TENANT_STATUS_ACTIVE: TenantStatus.ValueType  # 1
-"""TENANT_STATUS_ACTIVE means that tokens are lent and mail flows."""
+"""TENANT_STATUS_ACTIVE means that tokens are lent and mail is processed."""
 TENANT_STATUS_TOKEN_EXPIRED: TenantStatus.ValueType  # 2
-"""TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
-reason. It is processed like active.
+"""TENANT_STATUS_TOKEN_EXPIRED means that the stored token has expired and a temporary failure has prevented a refresh so far.
+The tenant is processed like an active one.
 """
 TENANT_STATUS_NEEDS_REAUTHORIZATION: TenantStatus.ValueType  # 3
-"""TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again."""
+"""TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect the
+account again.
+"""
 TENANT_STATUS_ERROR: TenantStatus.ValueType  # 4
 """TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it."""
 TENANT_STATUS_DISABLED: TenantStatus.ValueType  # 5
-"""TENANT_STATUS_DISABLED means that an operator switched it off."""
+"""TENANT_STATUS_DISABLED means that an operator disabled the tenant."""
 TENANT_STATUS_DISCONNECTING: TenantStatus.ValueType  # 6
 """TENANT_STATUS_DISCONNECTING means that subscriptions, grant and credentials are being destroyed."""
 TENANT_STATUS_DISCONNECTED: TenantStatus.ValueType  # 7
-"""TENANT_STATUS_DISCONNECTED means that the credentials are gone. Its events stay until retention."""
+"""TENANT_STATUS_DISCONNECTED means that the credentials are destroyed. The tenant's events are kept until the end of their
+retention.
+"""
 Global___TenantStatus: _TypeAlias = TenantStatus  # noqa: Y015
 
 @_typing.final
@@ -93,32 +101,32 @@ class Tenant(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is our UUID. A reconnect of the same account keeps it."""
+    """tenant_id is mailmesh's UUID of the tenant. A reconnect of the same account keeps it."""
     provider: _builtins.str
     """provider is "ms365" or "googlews"."""
     external_tenant_id: _builtins.str
-    """external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`).
-    Google: the hosted domain (`hd`), empty for a consumer account.
+    """external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
+    (`hd`), empty for a consumer account.
     """
     user_id: _builtins.str
     """user_id is the provider's id of the user. Microsoft: the object id (`oid`). Google: `sub`."""
     address: _builtins.str
-    """address is the account's current mail address, in lower case. It can change; it identifies nothing."""
+    """address is the account's current mail address, in lower case. It can change and is not an identifier."""
     display_name: _builtins.str
-    """display_name is the name that people gave it; at first the account's own name."""
+    """display_name is the tenant's name for people; at first the account's own name."""
     status: Global___TenantStatus.ValueType
-    """status is the state."""
+    """status is the tenant's state."""
     status_reason: _builtins.str
-    """status_reason is a short machine word for the state, such as "grant_revoked", "mailbox_not_enabled",
+    """status_reason is a short machine-readable word for the status, such as "grant_revoked", "mailbox_not_enabled",
     "permission_missing", "seal_broken". Empty while active.
     """
     status_detail: _builtins.str
     """status_detail is a sentence that a person can act on. Empty while active."""
     last_refresh_error: _builtins.str
-    """last_refresh_error is the temporary failure of the last refresh, as a machine word. Empty after a success."""
+    """last_refresh_error is the temporary failure of the last refresh, as a machine-readable word. Empty after a success."""
     @_builtins.property
     def status_changed_at(self) -> _timestamp_pb2.Timestamp:
-        """status_changed_at is when the status was last changed."""
+        """status_changed_at is the time when the status was last changed."""
 
     @_builtins.property
     def granted_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -126,27 +134,27 @@ class Tenant(_message.Message):
 
     @_builtins.property
     def connected_at(self) -> _timestamp_pb2.Timestamp:
-        """connected_at is when the account was last connected by a person."""
+        """connected_at is the time when a person last connected the account."""
 
     @_builtins.property
     def last_refreshed_at(self) -> _timestamp_pb2.Timestamp:
-        """last_refreshed_at is when a token was last had from the provider. Absent before the first."""
+        """last_refreshed_at is the time when the provider last issued a token. Absent before the first."""
 
     @_builtins.property
     def next_refresh_at(self) -> _timestamp_pb2.Timestamp:
-        """next_refresh_at is when the next refresh is planned. Absent where tokens are not refreshed."""
+        """next_refresh_at is the time when the next refresh is planned. Absent where tokens are not refreshed."""
 
     @_builtins.property
     def token_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """token_expires_at is when the access token at hand ends. Absent where there is none."""
+        """token_expires_at is the time when the stored access token expires. Absent where there is none."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the tenant was first connected."""
+        """created_at is the time when the tenant was first connected."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """updated_at is when anything about it last changed."""
+        """updated_at is the time of the tenant's last change."""
 
     def __init__(
         self,

@@ -31,28 +31,28 @@ class _AuthorizationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Au
     AUTHORIZATION_STATE_UNSPECIFIED: _AuthorizationState.ValueType  # 0
     """AUTHORIZATION_STATE_UNSPECIFIED is never sent."""
     AUTHORIZATION_STATE_PENDING: _AuthorizationState.ValueType  # 1
-    """AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page."""
+    """AUTHORIZATION_STATE_PENDING means that the address has not been opened yet, or the person is at the provider's page."""
     AUTHORIZATION_STATE_CONNECTED: _AuthorizationState.ValueType  # 2
-    """AUTHORIZATION_STATE_CONNECTED: the account is connected. Final."""
+    """AUTHORIZATION_STATE_CONNECTED means that the account is connected. Final."""
     AUTHORIZATION_STATE_FAILED: _AuthorizationState.ValueType  # 3
-    """AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final."""
+    """AUTHORIZATION_STATE_FAILED means that no account was connected, or the attempt was not finished in time. Final."""
 
 class AuthorizationState(_AuthorizationState, metaclass=_AuthorizationStateEnumTypeWrapper):
-    """AuthorizationState says how far an attempt to connect an account has come."""
+    """AuthorizationState is the progress of an attempt to connect an account."""
 
 AUTHORIZATION_STATE_UNSPECIFIED: AuthorizationState.ValueType  # 0
 """AUTHORIZATION_STATE_UNSPECIFIED is never sent."""
 AUTHORIZATION_STATE_PENDING: AuthorizationState.ValueType  # 1
-"""AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page."""
+"""AUTHORIZATION_STATE_PENDING means that the address has not been opened yet, or the person is at the provider's page."""
 AUTHORIZATION_STATE_CONNECTED: AuthorizationState.ValueType  # 2
-"""AUTHORIZATION_STATE_CONNECTED: the account is connected. Final."""
+"""AUTHORIZATION_STATE_CONNECTED means that the account is connected. Final."""
 AUTHORIZATION_STATE_FAILED: AuthorizationState.ValueType  # 3
-"""AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final."""
+"""AUTHORIZATION_STATE_FAILED means that no account was connected, or the attempt was not finished in time. Final."""
 Global___AuthorizationState: _TypeAlias = AuthorizationState  # noqa: Y015
 
 @_typing.final
 class StartAuthorizationRequest(_message.Message):
-    """StartAuthorizationRequest asks for an address to connect an account."""
+    """StartAuthorizationRequest requests an address to connect an account."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -61,13 +61,13 @@ class StartAuthorizationRequest(_message.Message):
     LOGIN_HINT_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider is "ms365" or "googlews". May be empty when `tenant_id` is given."""
+    """provider is "ms365" or "googlews". May be empty when `tenant_id` is set."""
     tenant_id: _builtins.str
-    """tenant_id is given for a reconnect: only the same account is accepted then. Empty connects any account."""
+    """tenant_id is set for a reconnect: then only the same account is accepted. Empty connects any account."""
     login_hint: _builtins.str
-    """login_hint is the address that the provider's page is to offer. Empty lets the user choose."""
+    """login_hint is the address that the provider's page suggests. Empty lets the user choose."""
     display_name: _builtins.str
-    """display_name is the tenant's name once connected. Empty takes the account's own."""
+    """display_name is the tenant's name once connected. Empty means the account's own name."""
     def __init__(
         self,
         *,
@@ -86,7 +86,7 @@ Global___StartAuthorizationRequest: _TypeAlias = StartAuthorizationRequest  # no
 
 @_typing.final
 class StartAuthorizationResponse(_message.Message):
-    """StartAuthorizationResponse has the address."""
+    """StartAuthorizationResponse contains the address."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -94,14 +94,14 @@ class StartAuthorizationResponse(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     FLOW_ID_FIELD_NUMBER: _builtins.int
     authorization_url: _builtins.str
-    """authorization_url is our own address with a ticket in it: opened once, within ten minutes. Everybody who has it can
-    connect an account here, so treat it as a secret.
+    """authorization_url is an address of this installation with a ticket in it. It can be opened once, within ten minutes. Anyone
+    who has it can connect an account here, so treat it as a secret.
     """
     flow_id: _builtins.str
-    """flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address."""
+    """flow_id identifies the flow for `GetAuthorization`, in the audit log and in the final page's address."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when the ticket ends."""
+        """expires_at is the time when the ticket expires."""
 
     def __init__(
         self,
@@ -120,13 +120,13 @@ Global___StartAuthorizationResponse: _TypeAlias = StartAuthorizationResponse  # 
 
 @_typing.final
 class GetAuthorizationRequest(_message.Message):
-    """GetAuthorizationRequest names an attempt to connect an account."""
+    """GetAuthorizationRequest identifies an attempt to connect an account."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FLOW_ID_FIELD_NUMBER: _builtins.int
     flow_id: _builtins.str
-    """flow_id is what `StartAuthorization` answered, a UUID."""
+    """flow_id is the UUID that `StartAuthorization` returned."""
     def __init__(
         self,
         *,
@@ -142,7 +142,7 @@ Global___GetAuthorizationRequest: _TypeAlias = GetAuthorizationRequest  # noqa: 
 
 @_typing.final
 class GetAuthorizationResponse(_message.Message):
-    """GetAuthorizationResponse says how it goes."""
+    """GetAuthorizationResponse reports the progress or the outcome."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -173,24 +173,26 @@ class GetAuthorizationResponse(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     flow_id: _builtins.str
-    """flow_id is the one that was asked for."""
+    """flow_id is the id from the request."""
     state: Global___AuthorizationState.ValueType
-    """state says how far it has come."""
+    """state is the progress of the attempt."""
     tenant_id: _builtins.str
-    """tenant_id is the tenant that was connected, new or again. Empty in the other states."""
+    """tenant_id is the tenant that was connected or reconnected. Empty in the other states."""
     reason: _builtins.str
-    """reason says why it failed, as an `ErrorReason` without prefix, the same as the page that the browser was shown:
+    """reason is the cause of a failure, as an `ErrorReason` without prefix, the same as on the page that the browser showed:
     CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
     """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
-        where there is one, which is "expired" for an attempt that was not finished in time. Empty in the other states.
+        """metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and
+        `detail` if there is one; it is "expired" for an attempt that was not finished in time. Empty in the other states.
         """
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider."""
+        """expires_at is the time when a pending attempt fails: the expiry of the address, or, once it was opened, of the visit to the
+        provider.
+        """
 
     def __init__(
         self,
@@ -212,7 +214,7 @@ Global___GetAuthorizationResponse: _TypeAlias = GetAuthorizationResponse  # noqa
 
 @_typing.final
 class ListTenantsRequest(_message.Message):
-    """ListTenantsRequest asks for a page of tenants."""
+    """ListTenantsRequest requests a page of tenants."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -222,16 +224,20 @@ class ListTenantsRequest(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     page_token: _builtins.str
-    """page_token is `next_page_token` of the page before, with the same other fields. Empty starts."""
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
     provider: _builtins.str
-    """provider limits to one provider. Empty means all."""
+    """provider selects tenants of one provider. Empty means all."""
     address: _builtins.str
-    """address limits to the tenants whose current address this is, without regard to case. Empty means all."""
+    """address selects the tenants with this current address, ignoring case. Empty means all."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_tenant_pb2.TenantStatus.ValueType]:
-        """statuses limits to these. Empty means all."""
+        """statuses selects tenants with these statuses. Empty means all."""
 
     def __init__(
         self,
@@ -259,10 +265,10 @@ class ListTenantsResponse(_message.Message):
     TENANTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """next_page_token is for the next page. Empty at the end."""
+    """next_page_token requests the next page. Empty on the last page."""
     @_builtins.property
     def tenants(self) -> _containers.RepeatedCompositeFieldContainer[_tenant_pb2.Tenant]:
-        """tenants of the page, in the order of the RPC."""
+        """tenants are the tenants of this page, in the order of the RPC."""
 
     def __init__(
         self,
@@ -280,7 +286,7 @@ Global___ListTenantsResponse: _TypeAlias = ListTenantsResponse  # noqa: Y015
 
 @_typing.final
 class GetTenantRequest(_message.Message):
-    """GetTenantRequest names a tenant."""
+    """GetTenantRequest identifies a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -302,14 +308,14 @@ Global___GetTenantRequest: _TypeAlias = GetTenantRequest  # noqa: Y015
 
 @_typing.final
 class GetTenantResponse(_message.Message):
-    """GetTenantResponse has the tenant."""
+    """GetTenantResponse contains the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant as it is now."""
+        """tenant is the current tenant."""
 
     def __init__(
         self,
@@ -326,7 +332,7 @@ Global___GetTenantResponse: _TypeAlias = GetTenantResponse  # noqa: Y015
 
 @_typing.final
 class UpdateTenantRequest(_message.Message):
-    """UpdateTenantRequest says what to change."""
+    """UpdateTenantRequest specifies the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -339,7 +345,7 @@ class UpdateTenantRequest(_message.Message):
     """display_name is the new name, 1 to 200 characters."""
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """update_mask names the fields to change; only "display_name" can be. Empty means every field that is set."""
+        """update_mask names the fields to change; only "display_name" is allowed. Empty means every field that is set."""
 
     def __init__(
         self,
@@ -358,14 +364,14 @@ Global___UpdateTenantRequest: _TypeAlias = UpdateTenantRequest  # noqa: Y015
 
 @_typing.final
 class UpdateTenantResponse(_message.Message):
-    """UpdateTenantResponse has the tenant."""
+    """UpdateTenantResponse contains the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant after the change."""
+        """tenant is the tenant after the change."""
 
     def __init__(
         self,
@@ -382,7 +388,7 @@ Global___UpdateTenantResponse: _TypeAlias = UpdateTenantResponse  # noqa: Y015
 
 @_typing.final
 class DisableTenantRequest(_message.Message):
-    """DisableTenantRequest names a tenant."""
+    """DisableTenantRequest identifies a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -391,7 +397,7 @@ class DisableTenantRequest(_message.Message):
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     note: _builtins.str
-    """note is for the audit log, at most 500 characters."""
+    """note is recorded in the audit log, at most 500 characters."""
     def __init__(
         self,
         *,
@@ -408,14 +414,14 @@ Global___DisableTenantRequest: _TypeAlias = DisableTenantRequest  # noqa: Y015
 
 @_typing.final
 class DisableTenantResponse(_message.Message):
-    """DisableTenantResponse has the tenant."""
+    """DisableTenantResponse contains the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant after the change."""
+        """tenant is the tenant after the change."""
 
     def __init__(
         self,
@@ -432,7 +438,7 @@ Global___DisableTenantResponse: _TypeAlias = DisableTenantResponse  # noqa: Y015
 
 @_typing.final
 class EnableTenantRequest(_message.Message):
-    """EnableTenantRequest names a tenant."""
+    """EnableTenantRequest identifies a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -454,14 +460,14 @@ Global___EnableTenantRequest: _TypeAlias = EnableTenantRequest  # noqa: Y015
 
 @_typing.final
 class EnableTenantResponse(_message.Message):
-    """EnableTenantResponse has the tenant."""
+    """EnableTenantResponse contains the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant after the change."""
+        """tenant is the tenant after the change."""
 
     def __init__(
         self,
@@ -478,7 +484,7 @@ Global___EnableTenantResponse: _TypeAlias = EnableTenantResponse  # noqa: Y015
 
 @_typing.final
 class DisconnectTenantRequest(_message.Message):
-    """DisconnectTenantRequest names a tenant."""
+    """DisconnectTenantRequest identifies a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -500,14 +506,14 @@ Global___DisconnectTenantRequest: _TypeAlias = DisconnectTenantRequest  # noqa: 
 
 @_typing.final
 class DisconnectTenantResponse(_message.Message):
-    """DisconnectTenantResponse has the tenant."""
+    """DisconnectTenantResponse contains the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant after the change: disconnecting, or disconnected already."""
+        """tenant is the tenant after the change: disconnecting, or already disconnected."""
 
     def __init__(
         self,
@@ -524,7 +530,7 @@ Global___DisconnectTenantResponse: _TypeAlias = DisconnectTenantResponse  # noqa
 
 @_typing.final
 class TestConnectionRequest(_message.Message):
-    """TestConnectionRequest names a tenant."""
+    """TestConnectionRequest identifies a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -546,7 +552,7 @@ Global___TestConnectionRequest: _TypeAlias = TestConnectionRequest  # noqa: Y015
 
 @_typing.final
 class TestConnectionResponse(_message.Message):
-    """TestConnectionResponse says what was found."""
+    """TestConnectionResponse reports the result of the test."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -558,7 +564,7 @@ class TestConnectionResponse(_message.Message):
     TESTED_AT_FIELD_NUMBER: _builtins.int
     LATENCY_MILLISECONDS_FIELD_NUMBER: _builtins.int
     is_healthy: _builtins.bool
-    """is_healthy says that all of it is well."""
+    """is_healthy is true if every check succeeded."""
     reason: _builtins.str
     """reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
     TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
@@ -566,16 +572,16 @@ class TestConnectionResponse(_message.Message):
     detail: _builtins.str
     """detail is a sentence that a person can act on. Empty when healthy."""
     provider_address: _builtins.str
-    """provider_address is the address that the provider tells. Microsoft: `mail`, else `userPrincipalName`."""
+    """provider_address is the address that the provider reports. Microsoft: `mail`, else `userPrincipalName`."""
     latency_milliseconds: _builtins.int
-    """latency_milliseconds is how long the provider took to say who it is."""
+    """latency_milliseconds is the time that the provider took to return the account's identity."""
     @_builtins.property
     def missing_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """missing_scopes are the needed scopes that the grant lacks."""
+        """missing_scopes are the required scopes that the grant lacks."""
 
     @_builtins.property
     def tested_at(self) -> _timestamp_pb2.Timestamp:
-        """tested_at is when the provider answered."""
+        """tested_at is the time when the provider answered."""
 
     def __init__(
         self,

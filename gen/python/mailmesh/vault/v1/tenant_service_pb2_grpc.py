@@ -28,7 +28,7 @@ if _version_not_supported:
 class TenantServiceStub:
     """TenantService connects accounts and manages them.
 
-    Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+    Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -87,25 +87,24 @@ class TenantServiceStub:
 class TenantServiceServicer:
     """TenantService connects accounts and manages them.
 
-    Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+    Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
     """
 
     def StartAuthorization(self, request, context):
-        """StartAuthorization begins to connect an account and answers with an address to open in a browser.
+        """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-        Not idempotent: each call makes a new ticket; an unused one ends by itself.
-        Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-        tenants would connect a new one.
+        Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+        INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAuthorization(self, request, context):
-        """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-        at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+        """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+        or more while the state is pending; the other states are final. An attempt can be read for at least a day.
 
-        A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+        A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
         Reasons: AUTHORIZATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -120,7 +119,7 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTenant(self, request, context):
-        """GetTenant reads one tenant.
+        """GetTenant returns one tenant.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,32 +133,33 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DisableTenant(self, request, context):
-        """DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-        Safe to repeat. Reasons: TENANT_DISCONNECTED.
+        """DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+        repeat. Reasons: TENANT_DISCONNECTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnableTenant(self, request, context):
-        """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-        that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+        """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+        error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisconnectTenant(self, request, context):
-        """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-        credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+        """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+        the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TestConnection(self, request, context):
-        """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-        of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+        """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+        The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+        PROVIDER_THROTTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,7 +224,7 @@ def add_TenantServiceServicer_to_server(servicer, server):
 class TenantService:
     """TenantService connects accounts and manages them.
 
-    Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+    Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
     """
 
     @staticmethod

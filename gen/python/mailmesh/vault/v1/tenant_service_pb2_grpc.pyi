@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class TenantServiceStub:
     """TenantService connects accounts and manages them.
 
-    Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+    Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
     """
 
     @_typing.overload
@@ -37,91 +37,91 @@ class TenantServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     StartAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.StartAuthorizationRequest, _tenant_service_pb2.StartAuthorizationResponse]
-    """StartAuthorization begins to connect an account and answers with an address to open in a browser.
+    """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-    Not idempotent: each call makes a new ticket; an unused one ends by itself.
-    Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-    tenants would connect a new one.
+    Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+    INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
     """
     GetAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]
-    """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-    at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+    """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+    or more while the state is pending; the other states are final. An attempt can be read for at least a day.
 
-    A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+    A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
     Reasons: AUTHORIZATION_NOT_FOUND.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
     """ListTenants lists tenants by `created_at`, oldest first, then by id."""
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]
-    """GetTenant reads one tenant."""
+    """GetTenant returns one tenant."""
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """UpdateTenant renames a tenant. Safe to repeat."""
     DisableTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisableTenantRequest, _tenant_service_pb2.DisableTenantResponse]
-    """DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-    Safe to repeat. Reasons: TENANT_DISCONNECTED.
+    """DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+    repeat. Reasons: TENANT_DISCONNECTED.
     """
     EnableTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]
-    """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-    that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+    """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+    error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
     """
     DisconnectTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]
-    """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-    credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+    """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+    the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
     """
     TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
-    """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-    of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+    """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+    The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+    PROVIDER_THROTTLED.
     """
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
     """TenantService connects accounts and manages them.
 
-    Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+    Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.StartAuthorizationRequest, _tenant_service_pb2.StartAuthorizationResponse]  # type: ignore[assignment]
-    """StartAuthorization begins to connect an account and answers with an address to open in a browser.
+    """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-    Not idempotent: each call makes a new ticket; an unused one ends by itself.
-    Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-    tenants would connect a new one.
+    Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+    INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
     """
     GetAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
-    """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-    at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+    """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+    or more while the state is pending; the other states are final. An attempt can be read for at least a day.
 
-    A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+    A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
     Reasons: AUTHORIZATION_NOT_FOUND.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """ListTenants lists tenants by `created_at`, oldest first, then by id."""
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]  # type: ignore[assignment]
-    """GetTenant reads one tenant."""
+    """GetTenant returns one tenant."""
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """UpdateTenant renames a tenant. Safe to repeat."""
     DisableTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisableTenantRequest, _tenant_service_pb2.DisableTenantResponse]  # type: ignore[assignment]
-    """DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-    Safe to repeat. Reasons: TENANT_DISCONNECTED.
+    """DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+    repeat. Reasons: TENANT_DISCONNECTED.
     """
     EnableTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]  # type: ignore[assignment]
-    """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-    that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+    """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+    error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
     """
     DisconnectTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]  # type: ignore[assignment]
-    """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-    credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+    """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+    the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
     """
     TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
-    """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-    of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+    """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+    The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+    PROVIDER_THROTTLED.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     """TenantService connects accounts and manages them.
 
-    Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+    Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
     """
 
     @_abc_1.abstractmethod
@@ -130,11 +130,10 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.StartAuthorizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.StartAuthorizationResponse, _abc.Awaitable[_tenant_service_pb2.StartAuthorizationResponse]]:
-        """StartAuthorization begins to connect an account and answers with an address to open in a browser.
+        """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-        Not idempotent: each call makes a new ticket; an unused one ends by itself.
-        Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-        tenants would connect a new one.
+        Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+        INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
         """
 
     @_abc_1.abstractmethod
@@ -143,10 +142,10 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.GetAuthorizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.GetAuthorizationResponse, _abc.Awaitable[_tenant_service_pb2.GetAuthorizationResponse]]:
-        """GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-        at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+        """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+        or more while the state is pending; the other states are final. An attempt can be read for at least a day.
 
-        A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+        A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
         Reasons: AUTHORIZATION_NOT_FOUND.
         """
 
@@ -164,7 +163,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.GetTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.GetTenantResponse, _abc.Awaitable[_tenant_service_pb2.GetTenantResponse]]:
-        """GetTenant reads one tenant."""
+        """GetTenant returns one tenant."""
 
     @_abc_1.abstractmethod
     def UpdateTenant(
@@ -180,8 +179,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.DisableTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.DisableTenantResponse, _abc.Awaitable[_tenant_service_pb2.DisableTenantResponse]]:
-        """DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-        Safe to repeat. Reasons: TENANT_DISCONNECTED.
+        """DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+        repeat. Reasons: TENANT_DISCONNECTED.
         """
 
     @_abc_1.abstractmethod
@@ -190,8 +189,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.EnableTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.EnableTenantResponse, _abc.Awaitable[_tenant_service_pb2.EnableTenantResponse]]:
-        """EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-        that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+        """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+        error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
         """
 
     @_abc_1.abstractmethod
@@ -200,8 +199,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.DisconnectTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.DisconnectTenantResponse, _abc.Awaitable[_tenant_service_pb2.DisconnectTenantResponse]]:
-        """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-        credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+        """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+        the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -210,8 +209,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.TestConnectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.TestConnectionResponse, _abc.Awaitable[_tenant_service_pb2.TestConnectionResponse]]:
-        """TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-        of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+        """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+        The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+        PROVIDER_THROTTLED.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

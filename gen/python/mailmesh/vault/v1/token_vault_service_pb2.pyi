@@ -30,36 +30,36 @@ class _TenantFaultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantFau
     TENANT_FAULT_UNSPECIFIED: _TenantFault.ValueType  # 0
     """TENANT_FAULT_UNSPECIFIED is refused."""
     TENANT_FAULT_TOKEN_REJECTED: _TenantFault.ValueType  # 1
-    """TENANT_FAULT_TOKEN_REJECTED means that a fresh token was refused (401) again."""
+    """TENANT_FAULT_TOKEN_REJECTED means that the provider refused (401) a fresh token again."""
     TENANT_FAULT_PERMISSION_MISSING: _TenantFault.ValueType  # 2
-    """TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not let the app do it."""
+    """TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not permit the app's request."""
     TENANT_FAULT_MAILBOX_UNAVAILABLE: _TenantFault.ValueType  # 3
     """TENANT_FAULT_MAILBOX_UNAVAILABLE means that the account has no mailbox that the API reaches."""
     TENANT_FAULT_ADDRESS_UNKNOWN: _TenantFault.ValueType  # 4
     """TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses."""
     TENANT_FAULT_CLEARED: _TenantFault.ValueType  # 5
-    """TENANT_FAULT_CLEARED means that the failure reported before is over."""
+    """TENANT_FAULT_CLEARED means that the fault reported earlier is over."""
 
 class TenantFault(_TenantFault, metaclass=_TenantFaultEnumTypeWrapper):
-    """TenantFault is what a service can learn about a tenant at the provider."""
+    """TenantFault is a fault of a tenant that a service can find at the provider."""
 
 TENANT_FAULT_UNSPECIFIED: TenantFault.ValueType  # 0
 """TENANT_FAULT_UNSPECIFIED is refused."""
 TENANT_FAULT_TOKEN_REJECTED: TenantFault.ValueType  # 1
-"""TENANT_FAULT_TOKEN_REJECTED means that a fresh token was refused (401) again."""
+"""TENANT_FAULT_TOKEN_REJECTED means that the provider refused (401) a fresh token again."""
 TENANT_FAULT_PERMISSION_MISSING: TenantFault.ValueType  # 2
-"""TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not let the app do it."""
+"""TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not permit the app's request."""
 TENANT_FAULT_MAILBOX_UNAVAILABLE: TenantFault.ValueType  # 3
 """TENANT_FAULT_MAILBOX_UNAVAILABLE means that the account has no mailbox that the API reaches."""
 TENANT_FAULT_ADDRESS_UNKNOWN: TenantFault.ValueType  # 4
 """TENANT_FAULT_ADDRESS_UNKNOWN means that a push named an address that no tenant has: check the tenants' addresses."""
 TENANT_FAULT_CLEARED: TenantFault.ValueType  # 5
-"""TENANT_FAULT_CLEARED means that the failure reported before is over."""
+"""TENANT_FAULT_CLEARED means that the fault reported earlier is over."""
 Global___TenantFault: _TypeAlias = TenantFault  # noqa: Y015
 
 @_typing.final
 class IssueTokenRequest(_message.Message):
-    """IssueTokenRequest asks for a token."""
+    """IssueTokenRequest requests a token."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -70,14 +70,16 @@ class IssueTokenRequest(_message.Message):
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     minimum_seconds: _builtins.int
-    """minimum_seconds is how long the token must still last: absent means 300, above 1800 is INVALID_ARGUMENT."""
+    """minimum_seconds is the time for which the token must still be valid. Absent means 300; a value above 1800 fails with
+    INVALID_ARGUMENT.
+    """
     rejected_token_digest: _builtins.str
-    """rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 although it had not
-    expired: that token is not given again. Empty otherwise.
+    """rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 before its expiry: that
+    token is not lent again. Empty otherwise.
     """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """scopes are what the caller needs; each must have been granted. Empty needs none in particular."""
+        """scopes are the scopes that the caller needs; each must have been granted. Empty means no particular scope."""
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ Global___IssueTokenRequest: _TypeAlias = IssueTokenRequest  # noqa: Y015
 
 @_typing.final
 class IssueTokenResponse(_message.Message):
-    """IssueTokenResponse lends the token."""
+    """IssueTokenResponse contains the token."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -108,18 +110,18 @@ class IssueTokenResponse(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
-    """access_token is the bearer token. Keep it in memory only, five minutes at most."""
+    """access_token is the bearer token. Keep it only in memory, for five minutes at most."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when it ends."""
+        """expires_at is the time when the token expires."""
 
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """scopes are what it is good for."""
+        """scopes are the scopes of the token."""
 
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant is the tenant as it is now."""
+        """tenant is the current tenant."""
 
     def __init__(
         self,
@@ -139,7 +141,7 @@ Global___IssueTokenResponse: _TypeAlias = IssueTokenResponse  # noqa: Y015
 
 @_typing.final
 class ListTenantChangesRequest(_message.Message):
-    """ListTenantChangesRequest asks for changes after a cursor."""
+    """ListTenantChangesRequest requests the changes after a cursor."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -147,11 +149,15 @@ class ListTenantChangesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """cursor is `next_cursor` of the answer before. Empty starts with every tenant as it is now, then goes on with changes."""
+    """cursor is `next_cursor` of the previous answer. Empty starts with the current state of every tenant and continues with
+    changes.
+    """
     page_size: _builtins.int
-    """page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT."""
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
     wait_seconds: _builtins.int
-    """wait_seconds is how long to wait for a change when there is none, 0 to 30."""
+    """wait_seconds is the longest time to wait for a change when there is none, 0 to 30."""
     def __init__(
         self,
         *,
@@ -169,7 +175,7 @@ Global___ListTenantChangesRequest: _TypeAlias = ListTenantChangesRequest  # noqa
 
 @_typing.final
 class ListTenantChangesResponse(_message.Message):
-    """ListTenantChangesResponse has changes in order."""
+    """ListTenantChangesResponse contains changes in order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -177,12 +183,12 @@ class ListTenantChangesResponse(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """next_cursor is behind the last change. Never empty."""
+    """next_cursor is the position after the last change. Never empty."""
     has_more: _builtins.bool
-    """has_more says that there are changes behind `next_cursor` already."""
+    """has_more is true if there are already changes after `next_cursor`."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantChange]:
-        """changes after the cursor."""
+        """changes are the changes after the cursor."""
 
     def __init__(
         self,
@@ -212,20 +218,20 @@ class TenantChange(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     IS_RECONNECTED_FIELD_NUMBER: _builtins.int
     change_id: _builtins.str
-    """change_id is our UUID of the change."""
+    """change_id is mailmesh's UUID of the change."""
     previous_status: _tenant_pb2.TenantStatus.ValueType
-    """previous_status is the status before. Unspecified for a new tenant."""
+    """previous_status is the status before the change. Unspecified for a new tenant."""
     correlation_id: _builtins.str
-    """correlation_id is that of what caused it."""
+    """correlation_id is the correlation id of the request or the background task that caused the change."""
     is_reconnected: _builtins.bool
-    """is_reconnected says that a person reconnected the account: subscriptions are recreated and the mailbox reconciled."""
+    """is_reconnected is true if a person reconnected the account: its subscriptions are recreated and its mailbox is reconciled."""
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
         """tenant is the tenant after the change."""
 
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
-        """changed_at is when it was committed."""
+        """changed_at is the time when the change was committed."""
 
     def __init__(
         self,
@@ -247,7 +253,7 @@ Global___TenantChange: _TypeAlias = TenantChange  # noqa: Y015
 
 @_typing.final
 class ReportTenantFaultRequest(_message.Message):
-    """ReportTenantFaultRequest tells a fault."""
+    """ReportTenantFaultRequest describes a fault."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -258,7 +264,7 @@ class ReportTenantFaultRequest(_message.Message):
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID. Empty only with TENANT_FAULT_ADDRESS_UNKNOWN."""
     fault: Global___TenantFault.ValueType
-    """fault is what was learned."""
+    """fault is the fault that was found."""
     provider_code: _builtins.str
     """provider_code is the provider's own error code, at most 200 characters."""
     detail: _builtins.str
@@ -281,14 +287,14 @@ Global___ReportTenantFaultRequest: _TypeAlias = ReportTenantFaultRequest  # noqa
 
 @_typing.final
 class ReportTenantFaultResponse(_message.Message):
-    """ReportTenantFaultResponse has the tenant."""
+    """ReportTenantFaultResponse contains the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant after the report. Absent when the request named none."""
+        """tenant is the tenant after the report. Absent when the request named none."""
 
     def __init__(
         self,
@@ -305,7 +311,7 @@ Global___ReportTenantFaultResponse: _TypeAlias = ReportTenantFaultResponse  # no
 
 @_typing.final
 class ConfirmTenantReleaseRequest(_message.Message):
-    """ConfirmTenantReleaseRequest names the tenant."""
+    """ConfirmTenantReleaseRequest identifies the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -344,7 +350,7 @@ Global___ConfirmTenantReleaseResponse: _TypeAlias = ConfirmTenantReleaseResponse
 
 @_typing.final
 class CheckApiKeyRequest(_message.Message):
-    """CheckApiKeyRequest names a key."""
+    """CheckApiKeyRequest identifies a key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -366,14 +372,14 @@ Global___CheckApiKeyRequest: _TypeAlias = CheckApiKeyRequest  # noqa: Y015
 
 @_typing.final
 class CheckApiKeyResponse(_message.Message):
-    """CheckApiKeyResponse says until when the answer can be relied on."""
+    """CheckApiKeyResponse confirms that the key is valid, and states its expiry."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is when the key ends by itself. Absent when it does not."""
+        """expires_at is the time when the key expires. Absent when it does not."""
 
     def __init__(
         self,
@@ -407,7 +413,7 @@ Global___GetVaultStatusRequest: _TypeAlias = GetVaultStatusRequest  # noqa: Y015
 
 @_typing.final
 class GetVaultStatusResponse(_message.Message):
-    """GetVaultStatusResponse has the counts."""
+    """GetVaultStatusResponse contains the counts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -437,10 +443,10 @@ class GetVaultStatusResponse(_message.Message):
     refresh_failures_last_hour: _builtins.int
     """refresh_failures_last_hour counts refreshes that failed in the last hour."""
     oldest_due_refresh_seconds: _builtins.int
-    """oldest_due_refresh_seconds is how long the oldest due refresh has waited. 0 when none is due."""
+    """oldest_due_refresh_seconds is the time for which the oldest due refresh has waited. 0 when none is due."""
     @_builtins.property
     def tenants_by_status(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """tenants_by_status counts tenants; keys are status names without prefix in lower case."""
+        """tenants_by_status counts tenants; keys are status names without prefix, in lower case."""
 
     def __init__(
         self,

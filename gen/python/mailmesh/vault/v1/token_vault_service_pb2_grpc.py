@@ -72,11 +72,12 @@ class TokenVaultServiceServicer:
     """
 
     def IssueToken(self, request, context):
-        """IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-        there is one refresh, however many ask in however many processes. Safe to repeat.
+        """IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+        it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
 
-        A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-        While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+        A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+        shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+        with them.
 
         Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
         SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
@@ -87,15 +88,15 @@ class TokenVaultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTenantChanges(self, request, context):
-        """ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-        cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+        """ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+        change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportTenantFault(self, request, context):
-        """ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+        """ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
         Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -103,24 +104,24 @@ class TokenVaultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmTenantRelease(self, request, context):
-        """ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-        provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-        Reasons: TENANT_NOT_FOUND.
+        """ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+        provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+        TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckApiKey(self, request, context):
-        """CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-        Reasons: KEY_REVOKED.
+        """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetVaultStatus(self, request, context):
-        """GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat.
+        """GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+        to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,35 +34,36 @@ class TokenVaultServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TokenVaultServiceAsyncStub: ...
     IssueToken: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.IssueTokenRequest, _token_vault_service_pb2.IssueTokenResponse]
-    """IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-    there is one refresh, however many ask in however many processes. Safe to repeat.
+    """IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+    it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
 
-    A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-    While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+    A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+    shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+    with them.
 
     Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
     SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
     SEAL_BROKEN, KEY_UNAVAILABLE, STORE_UNAVAILABLE.
     """
     ListTenantChanges: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.ListTenantChangesRequest, _token_vault_service_pb2.ListTenantChangesResponse]
-    """ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-    cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+    """ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+    change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
     """
     ReportTenantFault: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.ReportTenantFaultRequest, _token_vault_service_pb2.ReportTenantFaultResponse]
-    """ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+    """ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
     Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     ConfirmTenantRelease: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmTenantReleaseRequest, _token_vault_service_pb2.ConfirmTenantReleaseResponse]
-    """ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-    provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-    Reasons: TENANT_NOT_FOUND.
+    """ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+    provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+    TENANT_NOT_FOUND.
     """
     CheckApiKey: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.CheckApiKeyRequest, _token_vault_service_pb2.CheckApiKeyResponse]
-    """CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-    Reasons: KEY_REVOKED.
-    """
+    """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
     GetVaultStatus: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetVaultStatusRequest, _token_vault_service_pb2.GetVaultStatusResponse]
-    """GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat."""
+    """GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+    to repeat.
+    """
 
 @_typing.type_check_only
 class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
@@ -70,35 +71,36 @@ class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     IssueToken: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.IssueTokenRequest, _token_vault_service_pb2.IssueTokenResponse]  # type: ignore[assignment]
-    """IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-    there is one refresh, however many ask in however many processes. Safe to repeat.
+    """IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+    it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
 
-    A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-    While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+    A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+    shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+    with them.
 
     Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
     SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
     SEAL_BROKEN, KEY_UNAVAILABLE, STORE_UNAVAILABLE.
     """
     ListTenantChanges: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.ListTenantChangesRequest, _token_vault_service_pb2.ListTenantChangesResponse]  # type: ignore[assignment]
-    """ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-    cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+    """ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+    change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
     """
     ReportTenantFault: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.ReportTenantFaultRequest, _token_vault_service_pb2.ReportTenantFaultResponse]  # type: ignore[assignment]
-    """ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+    """ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
     Safe to repeat. Reasons: TENANT_NOT_FOUND.
     """
     ConfirmTenantRelease: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmTenantReleaseRequest, _token_vault_service_pb2.ConfirmTenantReleaseResponse]  # type: ignore[assignment]
-    """ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-    provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-    Reasons: TENANT_NOT_FOUND.
+    """ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+    provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+    TENANT_NOT_FOUND.
     """
     CheckApiKey: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.CheckApiKeyRequest, _token_vault_service_pb2.CheckApiKeyResponse]  # type: ignore[assignment]
-    """CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-    Reasons: KEY_REVOKED.
-    """
+    """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
     GetVaultStatus: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetVaultStatusRequest, _token_vault_service_pb2.GetVaultStatusResponse]  # type: ignore[assignment]
-    """GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat."""
+    """GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+    to repeat.
+    """
 
 class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
     """TokenVaultService lends tokens to the other services and reports the changes of tenants to them."""
@@ -109,11 +111,12 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_vault_service_pb2.IssueTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.IssueTokenResponse, _abc.Awaitable[_token_vault_service_pb2.IssueTokenResponse]]:
-        """IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-        there is one refresh, however many ask in however many processes. Safe to repeat.
+        """IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+        it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
 
-        A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-        While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+        A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+        shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+        with them.
 
         Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
         SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
@@ -126,8 +129,8 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_vault_service_pb2.ListTenantChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.ListTenantChangesResponse, _abc.Awaitable[_token_vault_service_pb2.ListTenantChangesResponse]]:
-        """ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-        cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+        """ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+        change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +139,7 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_vault_service_pb2.ReportTenantFaultRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.ReportTenantFaultResponse, _abc.Awaitable[_token_vault_service_pb2.ReportTenantFaultResponse]]:
-        """ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+        """ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
         Safe to repeat. Reasons: TENANT_NOT_FOUND.
         """
 
@@ -146,9 +149,9 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_vault_service_pb2.ConfirmTenantReleaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.ConfirmTenantReleaseResponse, _abc.Awaitable[_token_vault_service_pb2.ConfirmTenantReleaseResponse]]:
-        """ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-        provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-        Reasons: TENANT_NOT_FOUND.
+        """ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+        provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+        TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -157,9 +160,7 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_vault_service_pb2.CheckApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.CheckApiKeyResponse, _abc.Awaitable[_token_vault_service_pb2.CheckApiKeyResponse]]:
-        """CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-        Reasons: KEY_REVOKED.
-        """
+        """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
 
     @_abc_1.abstractmethod
     def GetVaultStatus(
@@ -167,6 +168,8 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_vault_service_pb2.GetVaultStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_vault_service_pb2.GetVaultStatusResponse, _abc.Awaitable[_token_vault_service_pb2.GetVaultStatusResponse]]:
-        """GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat."""
+        """GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+        to repeat.
+        """
 
 def add_TokenVaultServiceServicer_to_server(servicer: TokenVaultServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

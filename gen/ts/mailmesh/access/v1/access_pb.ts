@@ -2,8 +2,9 @@
 // @generated from file mailmesh/access/v1/access.proto (package mailmesh.access.v1, syntax proto3)
 /* eslint-disable */
 
-// The permitted callers of every RPC. Every service of the contract has one door, its exposure, and every RPC its least role or
-// its callers. The edge's routes, the authorization checks and the tests are all made from these options and from nothing else.
+// The permitted callers of every RPC. Every service of the contract declares one door, which is its exposure, and every RPC
+// declares its minimum role or its callers. The edge's routes, the authorization checks and the tests are generated from these
+// options alone.
 
 import type { GenEnum, GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
@@ -17,35 +18,36 @@ export const file_mailmesh_access_v1_access: GenFile = /*@__PURE__*/
   fileDesc("Ch9tYWlsbWVzaC9hY2Nlc3MvdjEvYWNjZXNzLnByb3RvEhJtYWlsbWVzaC5hY2Nlc3MudjEqSAoERG9vchIUChBET09SX1VOU1BFQ0lGSUVEEAASDQoJRE9PUl9NRVNIEAESDAoIRE9PUl9LRVkQAhINCglET09SX09QRU4QAypQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfT1BFUkFUT1IQAhIOCgpST0xFX0FETUlOEAM6TwoEZG9vchIfLmdvb2dsZS5wcm90b2J1Zi5TZXJ2aWNlT3B0aW9ucxjhiQMgASgOMhgubWFpbG1lc2guYWNjZXNzLnYxLkRvb3JSBGRvb3I6XQoMbWluaW11bV9yb2xlEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY4okDIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Sb2xlUgttaW5pbXVtUm9sZTo6CgdjYWxsZXJzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY44kDIAMoCVIHY2FsbGVyc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
- * Door says from where a service can be reached.
+ * Door is the exposure of a service: the place from which it can be reached.
  *
  * @generated from enum mailmesh.access.v1.Door
  */
 export enum Door {
   /**
-   * DOOR_UNSPECIFIED is not a door: a service without one is not served.
+   * DOOR_UNSPECIFIED is not a door: a service without a door is not served.
    *
    * @generated from enum value: DOOR_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * DOOR_MESH is reached by other services only, proven by their mesh certificate. The edge has no route to it.
+   * DOOR_MESH exposes a service to other services only, which prove their identity by a mesh certificate. The edge has no route
+   * to it.
    *
    * @generated from enum value: DOOR_MESH = 1;
    */
   MESH = 1,
 
   /**
-   * DOOR_KEY is reached through the edge with an API key in `Authorization: Bearer`.
+   * DOOR_KEY exposes a service at the edge to callers with an API key in `Authorization: Bearer`.
    *
    * @generated from enum value: DOOR_KEY = 2;
    */
   KEY = 2,
 
   /**
-   * DOOR_OPEN is reached through the edge by anyone. Other means prove the request:
-   * a `clientState`, a signed token, a single-use ticket.
+   * DOOR_OPEN exposes a service at the edge to any caller. Other means prove the request: a `clientState`, a signed token, a
+   * single-use ticket.
    *
    * @generated from enum value: DOOR_OPEN = 3;
    */
@@ -59,13 +61,13 @@ export const DoorSchema: GenEnum<Door> = /*@__PURE__*/
   enumDesc(file_mailmesh_access_v1_access, 0);
 
 /**
- * Role is what an API key may do. Each role includes the ones before it.
+ * Role is the set of actions that an API key may perform. Each role includes the previous ones.
  *
  * @generated from enum mailmesh.access.v1.Role
  */
 export enum Role {
   /**
-   * ROLE_UNSPECIFIED is no role and may do nothing.
+   * ROLE_UNSPECIFIED is not a role and permits nothing.
    *
    * @generated from enum value: ROLE_UNSPECIFIED = 0;
    */
@@ -100,7 +102,7 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_mailmesh_access_v1_access, 1);
 
 /**
- * door is the one door of the service. Required on every service.
+ * door is the exposure of the service. Required on every service.
  *
  * @generated from extension: mailmesh.access.v1.Door door = 50401;
  */
@@ -108,7 +110,7 @@ export const door: GenExtension<ServiceOptions, Door> = /*@__PURE__*/
   extDesc(file_mailmesh_access_v1_access, 0);
 
 /**
- * minimum_role is the least role that may call an RPC behind `DOOR_KEY`. Required there, absent elsewhere.
+ * minimum_role is the lowest role that may call an RPC behind `DOOR_KEY`. Required there, absent elsewhere.
  *
  * @generated from extension: mailmesh.access.v1.Role minimum_role = 50402;
  */
@@ -116,8 +118,8 @@ export const minimum_role: GenExtension<MethodOptions, Role> = /*@__PURE__*/
   extDesc(file_mailmesh_access_v1_access, 1);
 
 /**
- * callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates
- * state them: "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
+ * callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates state them:
+ * "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
  *
  * @generated from extension: repeated string callers = 50403;
  */

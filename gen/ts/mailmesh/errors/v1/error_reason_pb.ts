@@ -2,8 +2,8 @@
 // @generated from file mailmesh/errors/v1/error_reason.proto (package mailmesh.errors.v1, syntax proto3)
 /* eslint-disable */
 
-// Every failure that a caller can act on. It travels as `google.rpc.ErrorInfo` in the status details, with
-// `domain` "mailmesh", `reason` the name below without its prefix, and the metadata keys of the sample.
+// The failures that a caller can act on. Each is sent as `google.rpc.ErrorInfo` in the status details: `domain` is "mailmesh",
+// `reason` is the name below without its prefix, and the metadata has the keys of the sample.
 
 import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
@@ -30,7 +30,7 @@ export enum ErrorReason {
   /**
    * FIELD_INVALID has the gRPC code INVALID_ARGUMENT.
    *
-   * When: A field of the request is missing, malformed or out of its range; `BadRequest` details name each one.
+   * When: A field of the request is missing, malformed or out of range; `BadRequest` details name each such field.
    * Do: Correct the request. Repeating it unchanged fails again.
    * Sample: {"reason": "FIELD_INVALID", "domain": "mailmesh", "metadata": {"field": "page_size"}}
    *
@@ -41,7 +41,7 @@ export enum ErrorReason {
   /**
    * PAGE_TOKEN_INVALID has the gRPC code INVALID_ARGUMENT.
    *
-   * When: A page token was altered, or comes from a request with other fields.
+   * When: The page token was altered, or belongs to a request with other fields.
    * Do: Start again without a page token.
    * Sample: {"reason": "PAGE_TOKEN_INVALID", "domain": "mailmesh", "metadata": {"field": "page_token"}}
    *
@@ -52,8 +52,8 @@ export enum ErrorReason {
   /**
    * CURSOR_INVALID has the gRPC code INVALID_ARGUMENT.
    *
-   * When: A cursor was altered or is not one of ours.
-   * Do: Start from "earliest" or "latest", or from a position that was given out.
+   * When: The cursor was altered, or mailmesh did not issue it.
+   * Do: Start from "earliest" or "latest", or from a position that an answer contained.
    * Sample: {"reason": "CURSOR_INVALID", "domain": "mailmesh", "metadata": {"field": "cursor"}}
    *
    * @generated from enum value: ERROR_REASON_CURSOR_INVALID = 3;
@@ -63,7 +63,7 @@ export enum ErrorReason {
   /**
    * PROVIDER_UNKNOWN has the gRPC code INVALID_ARGUMENT.
    *
-   * When: The provider is not one that this installation has settings for.
+   * When: This installation has no settings for the provider.
    * Do: Use one of the providers in the metadata.
    * Sample: {"reason": "PROVIDER_UNKNOWN", "domain": "mailmesh", "metadata": {"provider": "imap", "known": "ms365,googlews"}}
    *
@@ -74,7 +74,7 @@ export enum ErrorReason {
   /**
    * REQUEST_ID_REUSED has the gRPC code INVALID_ARGUMENT.
    *
-   * When: A `request_id` was used again within 24 hours with other content.
+   * When: The `request_id` was already used within 24 hours with other content.
    * Do: Use a new `request_id` for a new request.
    * Sample: {"reason": "REQUEST_ID_REUSED", "domain": "mailmesh", "metadata": {"request_id": "019a9f0e-7c1e-7000-8000-000000000001"}}
    *
@@ -85,8 +85,8 @@ export enum ErrorReason {
   /**
    * MINIMUM_SECONDS_TOO_LARGE has the gRPC code INVALID_ARGUMENT.
    *
-   * When: A token was asked to last longer than any token is sure to.
-   * Do: Ask for at most the maximum in the metadata.
+   * When: The request asks for a longer validity than every token is sure to have.
+   * Do: Request at most the maximum in the metadata.
    * Sample: {"reason": "MINIMUM_SECONDS_TOO_LARGE", "domain": "mailmesh", "metadata": {"minimum_seconds": "3600", "maximum": "1800"}}
    *
    * @generated from enum value: ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE = 6;
@@ -96,7 +96,7 @@ export enum ErrorReason {
   /**
    * TENANT_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: No such tenant, or it is outside of the key's scope; the two are not told apart.
+   * When: The tenant does not exist, or is outside the key's scope; the answer does not distinguish the two.
    * Do: Check the id and the key.
    * Sample: {"reason": "TENANT_NOT_FOUND", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
@@ -107,7 +107,7 @@ export enum ErrorReason {
   /**
    * SUBSCRIPTION_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: No such subscription, or it is outside of the key's scope.
+   * When: The subscription does not exist, or is outside the key's scope.
    * Do: Check the id and the key.
    * Sample: {"reason": "SUBSCRIPTION_NOT_FOUND", "domain": "mailmesh", "metadata": {"subscription_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
    *
@@ -118,8 +118,8 @@ export enum ErrorReason {
   /**
    * EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: No such event, it is past retention, or it is outside of the key's scope.
-   * Do: Check the id; an event past retention cannot be read again.
+   * When: The event does not exist, is past its retention, or is outside the key's scope.
+   * Do: Check the id; an event past its retention cannot be read again.
    * Sample: {"reason": "EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"event_id": "019a9f0e-7c1e-7000-8000-000000000004"}}
    *
    * @generated from enum value: ERROR_REASON_EVENT_NOT_FOUND = 12;
@@ -129,7 +129,7 @@ export enum ErrorReason {
   /**
    * API_KEY_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: No such API key.
+   * When: The API key does not exist.
    * Do: Check the id with `ListApiKeys`.
    * Sample: {"reason": "API_KEY_NOT_FOUND", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000005"}}
    *
@@ -140,7 +140,7 @@ export enum ErrorReason {
   /**
    * DEAD_LETTER_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: No such dead letter, or it is outside of the key's scope.
+   * When: The dead letter does not exist, or is outside the key's scope.
    * Do: Check the id with `ListDeadLetters`.
    * Sample: {"reason": "DEAD_LETTER_NOT_FOUND", "domain": "mailmesh", "metadata": {"dead_letter_id": "019a9f0e-7c1e-7000-8000-000000000006"}}
    *
@@ -151,7 +151,7 @@ export enum ErrorReason {
   /**
    * ROUTE_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: The edge has nothing at this path or under this gRPC name.
+   * When: The edge has no route for this path or this gRPC name.
    * Do: Check the path against the OpenAPI document.
    * Sample: {"reason": "ROUTE_NOT_FOUND", "domain": "mailmesh", "metadata": {"path": "/v2/tenants"}}
    *
@@ -162,8 +162,8 @@ export enum ErrorReason {
   /**
    * AUTHORIZATION_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: No attempt to connect an account has this flow id, it is more than a day old, or it is outside of the key's scope.
-   * Do: Check the id and the key; `ListTenants` shows what is connected.
+   * When: No attempt to connect an account has this flow id, the attempt is more than a day old, or it is outside the key's scope.
+   * Do: Check the id and the key; `ListTenants` shows the connected accounts.
    * Sample: {"reason": "AUTHORIZATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"flow_id": "019a9f0e-7c1e-7000-8000-000000000009"}}
    *
    * @generated from enum value: ERROR_REASON_AUTHORIZATION_NOT_FOUND = 16;
@@ -173,7 +173,7 @@ export enum ErrorReason {
   /**
    * TENANT_NEEDS_REAUTHORIZATION has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The provider no longer honours the tenant's grant; `detail` has the provider's reason.
+   * When: The provider no longer honours the tenant's grant; `detail` contains the provider's reason.
    * Do: A person has to connect the account again with `StartAuthorization`.
    * Sample: {"reason": "TENANT_NEEDS_REAUTHORIZATION", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "grant_revoked"}}
    *
@@ -184,8 +184,8 @@ export enum ErrorReason {
   /**
    * TENANT_DISABLED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The tenant was disabled by an operator.
-   * Do: Enable it first.
+   * When: An operator disabled the tenant.
+   * Do: Enable the tenant first.
    * Sample: {"reason": "TENANT_DISABLED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
    * @generated from enum value: ERROR_REASON_TENANT_DISABLED = 21;
@@ -195,7 +195,7 @@ export enum ErrorReason {
   /**
    * TENANT_DISCONNECTED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The tenant is disconnected or being disconnected: its credentials are gone.
+   * When: The tenant is disconnected or being disconnected: its credentials are destroyed.
    * Do: Connect the account again.
    * Sample: {"reason": "TENANT_DISCONNECTED", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
@@ -228,7 +228,7 @@ export enum ErrorReason {
   /**
    * SCOPE_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: A scope that is needed was not granted; `scopes` names each one.
+   * When: A required scope was not granted; `scopes` names each such scope.
    * Do: Connect again and leave every box ticked, or ask an administrator for consent.
    * Sample: {"reason": "SCOPE_NOT_GRANTED", "domain": "mailmesh", "metadata": {"scopes": "https://www.googleapis.com/auth/gmail.readonly"}}
    *
@@ -239,7 +239,7 @@ export enum ErrorReason {
   /**
    * SUBSCRIPTION_REFUSED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The provider refused the subscription for a reason that repeating does not change.
+   * When: The provider refused the subscription for a reason that a retry does not change.
    * Do: Follow `detail`: grant the permission, fix the topic, remove stale subscriptions.
    * Sample: {"reason": "SUBSCRIPTION_REFUSED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "ErrorAccessDenied"}}
    *
@@ -261,8 +261,8 @@ export enum ErrorReason {
   /**
    * PUBLIC_URL_UNSET has the gRPC code FAILED_PRECONDITION.
    *
-   * When: Pushes cannot be asked for, since the installation has no public address.
-   * Do: Set the public URL, or let the tenant live on scheduled reconciliation.
+   * When: Pushes cannot be requested, because the installation has no public address.
+   * Do: Set the public URL, or let scheduled reconciliation find the tenant's changes.
    * Sample: {"reason": "PUBLIC_URL_UNSET", "domain": "mailmesh", "metadata": {"setting": "MAILMESH_PUBLIC_URL"}}
    *
    * @generated from enum value: ERROR_REASON_PUBLIC_URL_UNSET = 28;
@@ -272,8 +272,8 @@ export enum ErrorReason {
   /**
    * MAILBOX_HELD has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The fence of an acknowledgement is stale: another worker holds the tenant now.
-   * Do: Drop the work; it is given out again.
+   * When: The fence of an acknowledgement is stale: another worker holds the tenant's lease now.
+   * Do: Drop the items; the inbox leases them again.
    * Sample: {"reason": "MAILBOX_HELD", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "fence": "41", "current_fence": "42"}}
    *
    * @generated from enum value: ERROR_REASON_MAILBOX_HELD = 29;
@@ -283,8 +283,8 @@ export enum ErrorReason {
   /**
    * CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
    *
-   * When: The cursor is older than the oldest event kept; `oldest_cursor` can be read.
-   * Do: Go on from `oldest_cursor`, and treat what is between as missed.
+   * When: The cursor is older than the oldest stored event; `oldest_cursor` is usable.
+   * Do: Continue from `oldest_cursor`, and treat the events in between as missed.
    * Sample: {"reason": "CURSOR_EXPIRED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
    *
    * @generated from enum value: ERROR_REASON_CURSOR_EXPIRED = 40;
@@ -294,8 +294,8 @@ export enum ErrorReason {
   /**
    * CURSOR_EPOCH_CHANGED has the gRPC code OUT_OF_RANGE.
    *
-   * When: The store was restored since the cursor was issued, so positions no longer mean the same.
-   * Do: Start again from "earliest"; skip known event ids.
+   * When: The store was restored since the cursor was issued, so its position no longer identifies the same event.
+   * Do: Start again from "earliest", and skip known event ids.
    * Sample: {"reason": "CURSOR_EPOCH_CHANGED", "domain": "mailmesh", "metadata": {"oldest_cursor": "AAEAAAAAAAAAAQ"}}
    *
    * @generated from enum value: ERROR_REASON_CURSOR_EPOCH_CHANGED = 41;
@@ -305,7 +305,7 @@ export enum ErrorReason {
   /**
    * API_KEY_INVALID has the gRPC code UNAUTHENTICATED.
    *
-   * When: The API key is missing, malformed, unknown, expired or revoked; the cases are not told apart.
+   * When: The API key is missing, malformed, unknown, expired or revoked; the answer does not distinguish the cases.
    * Do: Send a valid key as `Authorization: Bearer`.
    * Sample: {"reason": "API_KEY_INVALID", "domain": "mailmesh", "metadata": {}}
    *
@@ -316,7 +316,7 @@ export enum ErrorReason {
   /**
    * CALLER_UNKNOWN has the gRPC code UNAUTHENTICATED.
    *
-   * When: The caller has no mesh certificate, or one of another trust domain.
+   * When: The caller has no mesh certificate, or a certificate of another trust domain.
    * Do: Call through the edge, or with a certificate of the mesh.
    * Sample: {"reason": "CALLER_UNKNOWN", "domain": "mailmesh", "metadata": {}}
    *
@@ -327,8 +327,8 @@ export enum ErrorReason {
   /**
    * PUSH_TOKEN_INVALID has the gRPC code UNAUTHENTICATED.
    *
-   * When: A push has no signed token, or one that does not verify.
-   * Do: Set the push subscription's service account and audience to what this installation expects.
+   * When: The push has no signed token, or its token does not verify.
+   * Do: Set the push subscription's service account and audience to the values that this installation expects.
    * Sample: {"reason": "PUSH_TOKEN_INVALID", "domain": "mailmesh", "metadata": {}}
    *
    * @generated from enum value: ERROR_REASON_PUSH_TOKEN_INVALID = 52;
@@ -338,7 +338,7 @@ export enum ErrorReason {
   /**
    * KEY_REVOKED has the gRPC code UNAUTHENTICATED.
    *
-   * When: The API key of an open stream was revoked or has expired; the last position stays good.
+   * When: The API key of an open stream was revoked or has expired; the last position stays valid.
    * Do: Open the stream again with another key from the last position.
    * Sample: {"reason": "KEY_REVOKED", "domain": "mailmesh", "metadata": {}}
    *
@@ -349,7 +349,7 @@ export enum ErrorReason {
   /**
    * ROLE_TOO_LOW has the gRPC code PERMISSION_DENIED.
    *
-   * When: The API key's role may not call this.
+   * When: The API key's role may not call this RPC.
    * Do: Use a key of the role in the metadata.
    * Sample: {"reason": "ROLE_TOO_LOW", "domain": "mailmesh", "metadata": {"required_role": "operator", "role": "reader"}}
    *
@@ -360,8 +360,8 @@ export enum ErrorReason {
   /**
    * CALLER_NOT_ALLOWED has the gRPC code PERMISSION_DENIED.
    *
-   * When: The mesh identity may not call this.
-   * Do: Nothing: the contract's table of callers decides.
+   * When: The mesh identity may not call this RPC.
+   * Do: Nothing: the contract lists the permitted callers.
    * Sample: {"reason": "CALLER_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"caller": "ingest"}}
    *
    * @generated from enum value: ERROR_REASON_CALLER_NOT_ALLOWED = 61;
@@ -371,8 +371,8 @@ export enum ErrorReason {
   /**
    * SCOPE_TOO_WIDE has the gRPC code PERMISSION_DENIED.
    *
-   * When: A key tried to make a key with a higher role, other tenants or a later expiry than its own.
-   * Do: Ask for no more than the key that asks has.
+   * When: An API key tried to create a key with a higher role, other tenants or a later expiry than its own.
+   * Do: Request no more than the rights of the caller's key.
    * Sample: {"reason": "SCOPE_TOO_WIDE", "domain": "mailmesh", "metadata": {"field": "tenant_ids"}}
    *
    * @generated from enum value: ERROR_REASON_SCOPE_TOO_WIDE = 62;
@@ -393,7 +393,7 @@ export enum ErrorReason {
   /**
    * OVERLOADED has the gRPC code RESOURCE_EXHAUSTED.
    *
-   * When: A bound of this service is reached: requests, streams or its buffer; `RetryInfo` states the delay.
+   * When: The service has reached one of its bounds: requests, streams or its buffer; `RetryInfo` states the delay.
    * Do: Retry after that delay.
    * Sample: {"reason": "OVERLOADED", "domain": "mailmesh", "metadata": {"bound": "concurrent_rpcs"}}
    *
@@ -404,8 +404,8 @@ export enum ErrorReason {
   /**
    * RATE_LIMITED has the gRPC code RESOURCE_EXHAUSTED.
    *
-   * When: The caller sends more than its share.
-   * Do: Slow down.
+   * When: The caller exceeds its rate limit.
+   * Do: Send fewer requests.
    * Sample: {"reason": "RATE_LIMITED", "domain": "mailmesh", "metadata": {}}
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 72;
@@ -415,8 +415,8 @@ export enum ErrorReason {
   /**
    * READER_TOO_SLOW has the gRPC code RESOURCE_EXHAUSTED.
    *
-   * When: A stream was ended because its reader did not keep up; the last position stays good.
-   * Do: Open it again from the last position.
+   * When: The service ended a stream because its reader was too slow; the last position stays valid.
+   * Do: Open the stream again from the last position.
    * Sample: {"reason": "READER_TOO_SLOW", "domain": "mailmesh", "metadata": {"position": "AAEAAAAAAAAAAQ"}}
    *
    * @generated from enum value: ERROR_REASON_READER_TOO_SLOW = 73;
@@ -426,8 +426,8 @@ export enum ErrorReason {
   /**
    * BODY_TOO_LARGE has the gRPC code RESOURCE_EXHAUSTED.
    *
-   * When: The request's body is larger than the edge takes (HTTP 413).
-   * Do: Send less at once.
+   * When: The request's body is larger than the edge accepts (HTTP 413).
+   * Do: Send a smaller body.
    * Sample: {"reason": "BODY_TOO_LARGE", "domain": "mailmesh", "metadata": {}}
    *
    * @generated from enum value: ERROR_REASON_BODY_TOO_LARGE = 74;
@@ -437,7 +437,7 @@ export enum ErrorReason {
   /**
    * PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
    *
-   * When: The provider did not answer, or answered with a temporary fault. Nothing was changed.
+   * When: The provider did not answer, or answered with a temporary fault. No change was made.
    * Do: Retry after the delay in `RetryInfo`.
    * Sample: {"reason": "PROVIDER_UNAVAILABLE", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
    *
@@ -448,8 +448,8 @@ export enum ErrorReason {
   /**
    * KEY_UNAVAILABLE has the gRPC code UNAVAILABLE.
    *
-   * When: The key-encryption key that is needed is not loaded in this process.
-   * Do: Load the key that the metadata names.
+   * When: The required key-encryption key is not loaded in this process.
+   * Do: Load the key in the metadata.
    * Sample: {"reason": "KEY_UNAVAILABLE", "domain": "mailmesh", "metadata": {"key_id": "2026-11"}}
    *
    * @generated from enum value: ERROR_REASON_KEY_UNAVAILABLE = 81;
@@ -459,7 +459,7 @@ export enum ErrorReason {
   /**
    * STORE_UNAVAILABLE has the gRPC code UNAVAILABLE.
    *
-   * When: The database did not answer in time. Nothing was acknowledged.
+   * When: The database did not answer in time. The service acknowledged nothing.
    * Do: Retry after the delay in `RetryInfo`.
    * Sample: {"reason": "STORE_UNAVAILABLE", "domain": "mailmesh", "metadata": {}}
    *
@@ -481,8 +481,8 @@ export enum ErrorReason {
   /**
    * SHUTTING_DOWN has the gRPC code UNAVAILABLE.
    *
-   * When: The service is stopping; a stream's last position stays good.
-   * Do: Open it again from the last position.
+   * When: The service is stopping; a stream's last position stays valid.
+   * Do: Open the stream again from the last position.
    * Sample: {"reason": "SHUTTING_DOWN", "domain": "mailmesh", "metadata": {"position": "AAEAAAAAAAAAAQ"}}
    *
    * @generated from enum value: ERROR_REASON_SHUTTING_DOWN = 84;
@@ -492,8 +492,8 @@ export enum ErrorReason {
   /**
    * INSTALLATION_MISCONFIGURED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. No tenant is at fault.
-   * Do: The operator fixes the provider's settings; `mailmesh doctor` names them.
+   * When: The provider refuses this installation's own credentials (`invalid_client`), or a setting is missing. The cause is not the tenant.
+   * Do: Have the operator fix the provider's settings; `mailmesh doctor` names them.
    * Sample: {"reason": "INSTALLATION_MISCONFIGURED", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "invalid_client"}}
    *
    * @generated from enum value: ERROR_REASON_INSTALLATION_MISCONFIGURED = 85;
@@ -503,7 +503,7 @@ export enum ErrorReason {
   /**
    * DEADLINE_TOO_SHORT has the gRPC code DEADLINE_EXCEEDED.
    *
-   * When: The rest of the deadline did not suffice.
+   * When: The remaining time until the deadline was too short.
    * Do: Call again with a longer deadline.
    * Sample: {"reason": "DEADLINE_TOO_SHORT", "domain": "mailmesh", "metadata": {}}
    *
@@ -514,7 +514,7 @@ export enum ErrorReason {
   /**
    * SEAL_BROKEN has the gRPC code DATA_LOSS.
    *
-   * When: A sealed credential does not open: it was altered, or its data key is gone.
+   * When: A sealed credential cannot be opened: it was altered, or its data key is destroyed.
    * Do: Connect the account again; if several tenants report it, inspect the database.
    * Sample: {"reason": "SEAL_BROKEN", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
@@ -525,8 +525,8 @@ export enum ErrorReason {
   /**
    * CONFLICT has the gRPC code ABORTED.
    *
-   * When: The thing was changed at the same time by another.
-   * Do: Read it again and repeat.
+   * When: Another caller changed the resource at the same time.
+   * Do: Read the resource again and repeat the request.
    * Sample: {"reason": "CONFLICT", "domain": "mailmesh", "metadata": {}}
    *
    * @generated from enum value: ERROR_REASON_CONFLICT = 91;
@@ -536,7 +536,7 @@ export enum ErrorReason {
   /**
    * UNEXPECTED has the gRPC code INTERNAL.
    *
-   * When: A fault of mailmesh. The id finds it in the logs.
+   * When: mailmesh has a fault. The logs contain the error under this id.
    * Do: Report the id.
    * Sample: {"reason": "UNEXPECTED", "domain": "mailmesh", "metadata": {"error_id": "019a9f0e-7c1e-7000-8000-000000000007"}}
    *
@@ -547,8 +547,8 @@ export enum ErrorReason {
   /**
    * FLOW_STATE_INVALID has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The browser came back with a state that is unknown, used, expired or another browser's; or a ticket is.
-   * Do: Begin again with `StartAuthorization`.
+   * When: The state or the ticket in the browser's request is unknown, used, expired or another browser's.
+   * Do: Start again with `StartAuthorization`.
    * Sample: {"reason": "FLOW_STATE_INVALID", "domain": "mailmesh", "metadata": {"detail": "expired"}}
    *
    * @generated from enum value: ERROR_REASON_FLOW_STATE_INVALID = 100;
@@ -558,8 +558,8 @@ export enum ErrorReason {
   /**
    * CONSENT_DENIED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The user said no at the provider.
-   * Do: Begin again when the user agrees.
+   * When: The user refused consent at the provider.
+   * Do: Start again when the user agrees.
    * Sample: {"reason": "CONSENT_DENIED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
    *
    * @generated from enum value: ERROR_REASON_CONSENT_DENIED = 101;
@@ -569,8 +569,8 @@ export enum ErrorReason {
   /**
    * ADMIN_CONSENT_NEEDED has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The organisation lets only an administrator consent.
-   * Do: An administrator grants consent, then begin again.
+   * When: Only an administrator of the organisation may consent.
+   * Do: Have an administrator grant consent, then start again.
    * Sample: {"reason": "ADMIN_CONSENT_NEEDED", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
    *
    * @generated from enum value: ERROR_REASON_ADMIN_CONSENT_NEEDED = 102;
@@ -580,8 +580,8 @@ export enum ErrorReason {
   /**
    * REFRESH_TOKEN_MISSING has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The provider gave no refresh token, so the account could not be kept connected.
-   * Do: Remove the app's access at the provider and begin again; check offline access.
+   * When: The provider returned no refresh token, so the account could not be kept connected.
+   * Do: Remove the app's access at the provider and start again; check offline access.
    * Sample: {"reason": "REFRESH_TOKEN_MISSING", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
    *
    * @generated from enum value: ERROR_REASON_REFRESH_TOKEN_MISSING = 103;
@@ -592,7 +592,7 @@ export enum ErrorReason {
    * IDENTITY_UNPROVEN has the gRPC code FAILED_PRECONDITION.
    *
    * When: The id token did not verify, or the provider's API names another account than the token.
-   * Do: Begin again; if it repeats, check the authority and the clock.
+   * Do: Start again; if the failure repeats, check the authority and the clock.
    * Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
    *
    * @generated from enum value: ERROR_REASON_IDENTITY_UNPROVEN = 104;
@@ -602,8 +602,8 @@ export enum ErrorReason {
   /**
    * ACCOUNT_MISMATCH has the gRPC code FAILED_PRECONDITION.
    *
-   * When: A reconnect was finished with another account than the tenant's.
-   * Do: Begin again and choose the tenant's own account.
+   * When: The reconnect was finished with another account than the tenant's.
+   * Do: Start again and choose the tenant's own account.
    * Sample: {"reason": "ACCOUNT_MISMATCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
    *
    * @generated from enum value: ERROR_REASON_ACCOUNT_MISMATCH = 105;
@@ -613,8 +613,8 @@ export enum ErrorReason {
   /**
    * MESSAGE_NOT_FOUND has the gRPC code NOT_FOUND.
    *
-   * When: The mail is gone at the provider, or never showed up there. Seen in `NotEnriched` and dead letters.
-   * Do: Nothing: a deletion follows if there was one.
+   * When: The mail no longer exists at the provider, or never appeared there. Recorded in `NotEnriched` and dead letters.
+   * Do: Nothing: if the mail was deleted, a "mail.deleted" event follows.
    * Sample: {"reason": "MESSAGE_NOT_FOUND", "domain": "mailmesh", "metadata": {"message_id": "AAMkAG"}}
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_NOT_FOUND = 120;
@@ -624,7 +624,7 @@ export enum ErrorReason {
   /**
    * MESSAGE_FORBIDDEN has the gRPC code PERMISSION_DENIED.
    *
-   * When: The provider does not let the app read the mailbox. Seen in `NotEnriched` and dead letters.
+   * When: The provider does not permit the app to read the mailbox. Recorded in `NotEnriched` and dead letters.
    * Do: Check the app's permissions and the mailbox's access policy.
    * Sample: {"reason": "MESSAGE_FORBIDDEN", "domain": "mailmesh", "metadata": {"detail": "ErrorAccessDenied"}}
    *
@@ -635,7 +635,7 @@ export enum ErrorReason {
   /**
    * MESSAGE_UNREADABLE has the gRPC code DATA_LOSS.
    *
-   * When: The provider's answer about the mail could not be understood. Seen in `NotEnriched` and dead letters.
+   * When: The provider's answer about the mail could not be parsed. Recorded in `NotEnriched` and dead letters.
    * Do: Report it with the correlation id.
    * Sample: {"reason": "MESSAGE_UNREADABLE", "domain": "mailmesh", "metadata": {"correlation_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
    *
@@ -646,8 +646,8 @@ export enum ErrorReason {
   /**
    * MAILBOX_UNAVAILABLE has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The account has no mailbox that the API reaches (no licence, on premises, service switched off).
-   * Do: The organisation's administrator gives the account a mailbox.
+   * When: The account has no mailbox that the API can reach (no licence, on premises, service switched off).
+   * Do: Have the organisation's administrator give the account a mailbox.
    * Sample: {"reason": "MAILBOX_UNAVAILABLE", "domain": "mailmesh", "metadata": {"detail": "MailboxNotEnabledForRESTAPI"}}
    *
    * @generated from enum value: ERROR_REASON_MAILBOX_UNAVAILABLE = 123;
@@ -657,7 +657,7 @@ export enum ErrorReason {
   /**
    * ITEM_POISONED has the gRPC code INTERNAL.
    *
-   * When: An item took down its worker each time that it was tried. Seen in dead letters.
+   * When: Every attempt to process the item ended its worker. Recorded in dead letters.
    * Do: Retry the dead letter after an upgrade.
    * Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
    *

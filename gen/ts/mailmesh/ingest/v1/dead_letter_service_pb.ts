@@ -20,13 +20,13 @@ export const file_mailmesh_ingest_v1_dead_letter_service: GenFile = /*@__PURE__*
   fileDesc("CixtYWlsbWVzaC9pbmdlc3QvdjEvZGVhZF9sZXR0ZXJfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIv8BCgpEZWFkTGV0dGVyEhYKDmRlYWRfbGV0dGVyX2lkGAEgASgJEisKBGl0ZW0YAiABKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuSW5ib3hJdGVtEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkSLQoIYXR0ZW1wdHMYBSADKAsyGy5tYWlsbWVzaC5pbmdlc3QudjEuQXR0ZW1wdBItCglidXJpZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldHJpZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImwKB0F0dGVtcHQSLgoKc3RhcnRlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJd29ya2VyX2lkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkisQEKEERlYWRMZXR0ZXJGaWx0ZXISFwoJdGVuYW50X2lkGAEgASgJQgTiQQEBEhQKBnJlYXNvbhgCIAEoCUIE4kEBARI1CgtidXJpZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESNwoNYnVyaWVkX2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQEipgEKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESOgoGZmlsdGVyGAMgASgLMiQubWFpbG1lc2guaW5nZXN0LnYxLkRlYWRMZXR0ZXJGaWx0ZXJCBOJBAQESHQoPaW5jbHVkZV9yZXRyaWVkGAQgASgIQgTiQQEBImgKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEjQKDGRlYWRfbGV0dGVycxgBIAMoCzIeLm1haWxtZXNoLmluZ2VzdC52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKLAQoXUmV0cnlEZWFkTGV0dGVyc1JlcXVlc3QSHQoPZGVhZF9sZXR0ZXJfaWRzGAEgAygJQgTiQQEBEjoKBmZpbHRlchgCIAEoCzIkLm1haWxtZXNoLmluZ2VzdC52MS5EZWFkTGV0dGVyRmlsdGVyQgTiQQEBEhUKB2RyeV9ydW4YAyABKAhCBOJBAQEiPAoYUmV0cnlEZWFkTGV0dGVyc1Jlc3BvbnNlEg8KB21hdGNoZWQYASABKAMSDwoHcmV0cmllZBgCIAEoAzK7AgoRRGVhZExldHRlclNlcnZpY2USiAEKD0xpc3REZWFkTGV0dGVycxIqLm1haWxtZXNoLmluZ2VzdC52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GisubWFpbG1lc2guaW5nZXN0LnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlIhyQzhgBgtPkkwISEhAvdjEvZGVhZC1sZXR0ZXJzEpQBChBSZXRyeURlYWRMZXR0ZXJzEisubWFpbG1lc2guaW5nZXN0LnYxLlJldHJ5RGVhZExldHRlcnNSZXF1ZXN0GiwubWFpbG1lc2guaW5nZXN0LnYxLlJldHJ5RGVhZExldHRlcnNSZXNwb25zZSIlkM4YAoLT5JMCGyIWL3YxL2RlYWQtbGV0dGVyczpyZXRyeToBKhoEiM4YAmIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
 
 /**
- * DeadLetter is an item that was buried.
+ * DeadLetter is an item whose processing was abandoned.
  *
  * @generated from message mailmesh.ingest.v1.DeadLetter
  */
 export type DeadLetter = Message<"mailmesh.ingest.v1.DeadLetter"> & {
   /**
-   * dead_letter_id is our UUID.
+   * dead_letter_id is mailmesh's UUID of the dead letter.
    *
    * @generated from field: string dead_letter_id = 1;
    */
@@ -54,21 +54,21 @@ export type DeadLetter = Message<"mailmesh.ingest.v1.DeadLetter"> & {
   detail: string;
 
   /**
-   * attempts are what was tried, oldest first, the last 20.
+   * attempts are the last 20 attempts, oldest first.
    *
    * @generated from field: repeated mailmesh.ingest.v1.Attempt attempts = 5;
    */
   attempts: Attempt[];
 
   /**
-   * buried_at is when it was given up.
+   * buried_at is the time when the item was buried.
    *
    * @generated from field: google.protobuf.Timestamp buried_at = 6;
    */
   buriedAt?: Timestamp | undefined;
 
   /**
-   * retried_at is when it was put back. Absent when it was not.
+   * retried_at is the time when the item was put back into the inbox. Absent if it was not.
    *
    * @generated from field: google.protobuf.Timestamp retried_at = 7;
    */
@@ -83,27 +83,27 @@ export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 0);
 
 /**
- * Attempt is one try.
+ * Attempt is one attempt to process an item.
  *
  * @generated from message mailmesh.ingest.v1.Attempt
  */
 export type Attempt = Message<"mailmesh.ingest.v1.Attempt"> & {
   /**
-   * started_at is when it was given out.
+   * started_at is the time when the item was leased.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 1;
    */
   startedAt?: Timestamp | undefined;
 
   /**
-   * worker_id is who had it.
+   * worker_id identifies the worker process that leased the item.
    *
    * @generated from field: string worker_id = 2;
    */
   workerId: string;
 
   /**
-   * reason is what came of it, a name from `ErrorReason` without prefix; "LEASE_EXPIRED" when nothing was heard.
+   * reason is the outcome, a name from `ErrorReason` without prefix; "LEASE_EXPIRED" when the worker sent no answer.
    *
    * @generated from field: string reason = 3;
    */
@@ -125,34 +125,34 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 1);
 
 /**
- * DeadLetterFilter chooses dead letters.
+ * DeadLetterFilter selects dead letters.
  *
  * @generated from message mailmesh.ingest.v1.DeadLetterFilter
  */
 export type DeadLetterFilter = Message<"mailmesh.ingest.v1.DeadLetterFilter"> & {
   /**
-   * tenant_id limits to one tenant. Empty means all in the key's scope.
+   * tenant_id selects dead letters of one tenant. Empty means all tenants in the key's scope.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * reason limits to one reason. Empty means all.
+   * reason selects dead letters with one reason. Empty means all.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * buried_from limits to those buried at or after it.
+   * buried_from selects dead letters buried at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp buried_from = 3;
    */
   buriedFrom?: Timestamp | undefined;
 
   /**
-   * buried_before limits to those buried before it.
+   * buried_before selects dead letters buried before this time.
    *
    * @generated from field: google.protobuf.Timestamp buried_before = 4;
    */
@@ -167,34 +167,36 @@ export const DeadLetterFilterSchema: GenMessage<DeadLetterFilter> = /*@__PURE__*
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 2);
 
 /**
- * ListDeadLettersRequest asks for a page of dead letters.
+ * ListDeadLettersRequest requests a page of dead letters.
  *
  * @generated from message mailmesh.ingest.v1.ListDeadLettersRequest
  */
 export type ListDeadLettersRequest = Message<"mailmesh.ingest.v1.ListDeadLettersRequest"> & {
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * filter limits the list. Absent means all in the key's scope.
+   * filter selects dead letters. Absent means all in the key's scope.
    *
    * @generated from field: mailmesh.ingest.v1.DeadLetterFilter filter = 3;
    */
   filter?: DeadLetterFilter | undefined;
 
   /**
-   * include_retried also lists those that were put back.
+   * include_retried also lists dead letters that were put back into the inbox.
    *
    * @generated from field: bool include_retried = 4;
    */
@@ -215,14 +217,14 @@ export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = 
  */
 export type ListDeadLettersResponse = Message<"mailmesh.ingest.v1.ListDeadLettersResponse"> & {
   /**
-   * dead_letters of the page.
+   * dead_letters are the dead letters of this page.
    *
    * @generated from field: repeated mailmesh.ingest.v1.DeadLetter dead_letters = 1;
    */
   deadLetters: DeadLetter[];
 
   /**
-   * next_page_token is for the next page. Empty at the end.
+   * next_page_token requests the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -237,27 +239,27 @@ export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> 
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 4);
 
 /**
- * RetryDeadLettersRequest says which: ids or a filter, not both.
+ * RetryDeadLettersRequest selects dead letters by id or by a filter, not both.
  *
  * @generated from message mailmesh.ingest.v1.RetryDeadLettersRequest
  */
 export type RetryDeadLettersRequest = Message<"mailmesh.ingest.v1.RetryDeadLettersRequest"> & {
   /**
-   * dead_letter_ids are put back, 1000 at most.
+   * dead_letter_ids are the dead letters to put back into the inbox, 1000 at most.
    *
    * @generated from field: repeated string dead_letter_ids = 1;
    */
   deadLetterIds: string[];
 
   /**
-   * filter puts back all that it chooses. An empty filter chooses all in the key's scope.
+   * filter selects the dead letters to put back. An empty filter selects all in the key's scope.
    *
    * @generated from field: mailmesh.ingest.v1.DeadLetterFilter filter = 2;
    */
   filter?: DeadLetterFilter | undefined;
 
   /**
-   * dry_run only counts.
+   * dry_run counts the dead letters and puts none back.
    *
    * @generated from field: bool dry_run = 3;
    */
@@ -272,20 +274,20 @@ export const RetryDeadLettersRequestSchema: GenMessage<RetryDeadLettersRequest> 
   messageDesc(file_mailmesh_ingest_v1_dead_letter_service, 5);
 
 /**
- * RetryDeadLettersResponse says how many.
+ * RetryDeadLettersResponse contains the counts.
  *
  * @generated from message mailmesh.ingest.v1.RetryDeadLettersResponse
  */
 export type RetryDeadLettersResponse = Message<"mailmesh.ingest.v1.RetryDeadLettersResponse"> & {
   /**
-   * matched counts those chosen.
+   * matched counts the selected dead letters.
    *
    * @generated from field: int64 matched = 1;
    */
   matched: bigint;
 
   /**
-   * retried counts those put back; 0 on a dry run.
+   * retried counts the dead letters that were put back; 0 on a dry run.
    *
    * @generated from field: int64 retried = 2;
    */
@@ -316,8 +318,8 @@ export const DeadLetterService: GenService<{
     output: typeof ListDeadLettersResponseSchema;
   },
   /**
-   * RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat.
-   * Reasons: DEAD_LETTER_NOT_FOUND.
+   * RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
+   * DEAD_LETTER_NOT_FOUND.
    *
    * @generated from rpc mailmesh.ingest.v1.DeadLetterService.RetryDeadLetters
    */

@@ -2,7 +2,7 @@
 // @generated from file mailmesh/ingest/v1/inbox_item.proto (package mailmesh.ingest.v1, syntax proto3)
 /* eslint-disable */
 
-// Items that wait in the inbox: work on one mailbox.
+// The items that wait in the inbox, each for one mailbox.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -19,13 +19,13 @@ export const file_mailmesh_ingest_v1_inbox_item: GenFile = /*@__PURE__*/
   fileDesc("CiNtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfaXRlbS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIpMDCglJbmJveEl0ZW0SDwoHaXRlbV9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSLwoLcmVjZWl2ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGAQgASgFEhYKDmNvcnJlbGF0aW9uX2lkGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEjUKBG1haWwYByABKAsyJS5tYWlsbWVzaC5tYWlsLnYxLk5vcm1hbGl6ZWRNYWlsRXZlbnRIABI9Cg9tYWlsYm94X2NoYW5nZWQYCCABKAsyIi5tYWlsbWVzaC5pbmdlc3QudjEuTWFpbGJveENoYW5nZWRIABI9Cg9tYWlsYm94X3dhdGNoZWQYCSABKAsyIi5tYWlsbWVzaC5pbmdlc3QudjEuTWFpbGJveFdhdGNoZWRIABIyCglyZWNvbmNpbGUYCiABKAsyHS5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlSABCCQoHY29udGVudCI/Cg5NYWlsYm94Q2hhbmdlZBISCgpoaXN0b3J5X2lkGAEgASgEEhkKEXB1YnN1Yl9tZXNzYWdlX2lkGAIgASgJIm8KDk1haWxib3hXYXRjaGVkEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRISCgpoaXN0b3J5X2lkGAIgASgEEjAKDGNvdmVyZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigQEKCVJlY29uY2lsZRIzCgZyZWFzb24YASABKA4yIy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjb25jaWxlUmVhc29uEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxyZWNvbmNpbGVfaWQYAyABKAkioQEKBVdhdGNoEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIRCglmb2xkZXJfaWQYAiABKAkSEQoJbGFiZWxfaWRzGAMgAygJEhQKDGNoYW5nZV90eXBlcxgEIAMoCRIwCgxjb3ZlcmVkX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWlzX3BvbGxlZBgGIAEoCCrEAgoPUmVjb25jaWxlUmVhc29uEiAKHFJFQ09OQ0lMRV9SRUFTT05fVU5TUEVDSUZJRUQQABIcChhSRUNPTkNJTEVfUkVBU09OX0NSRUFURUQQARIgChxSRUNPTkNJTEVfUkVBU09OX1JFQ09OTkVDVEVEEAISGwoXUkVDT05DSUxFX1JFQVNPTl9NSVNTRUQQAxIcChhSRUNPTkNJTEVfUkVBU09OX1NJTEVOQ0UQBBIdChlSRUNPTkNJTEVfUkVBU09OX1NDSEVEVUxFEAUSHAoYUkVDT05DSUxFX1JFQVNPTl9SRUZVU0VEEAYSIAocUkVDT05DSUxFX1JFQVNPTl9DVVJTT1JfTE9TVBAHEhsKF1JFQ09OQ0lMRV9SRUFTT05fTUFOVUFMEAgSGAoUUkVDT05DSUxFX1JFQVNPTl9HQVAQCWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
 
 /**
- * InboxItem is one thing to be worked on a tenant's mailbox. It is on disk before the provider gets its 2xx.
+ * InboxItem is one item to process on a tenant's mailbox. It is on disk before the provider receives its 2xx.
  *
  * @generated from message mailmesh.ingest.v1.InboxItem
  */
 export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
   /**
-   * item_id is our UUID.
+   * item_id is mailmesh's UUID of the item.
    *
    * @generated from field: string item_id = 1;
    */
@@ -39,21 +39,21 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
   tenantId: string;
 
   /**
-   * received_at is when Ingest took it.
+   * received_at is the time when Ingest received the item.
    *
    * @generated from field: google.protobuf.Timestamp received_at = 3;
    */
   receivedAt?: Timestamp | undefined;
 
   /**
-   * attempts counts how often it was given out, this time included.
+   * attempts counts the leases of the item, this one included.
    *
    * @generated from field: int32 attempts = 4;
    */
   attempts: number;
 
   /**
-   * correlation_id is the UUID under which logs and traces of it are found.
+   * correlation_id is the UUID that the item's log lines and traces carry.
    *
    * @generated from field: string correlation_id = 5;
    */
@@ -67,13 +67,13 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
   traceparent: string;
 
   /**
-   * content is what is to be done.
+   * content is the task.
    *
    * @generated from oneof mailmesh.ingest.v1.InboxItem.content
    */
   content: {
     /**
-     * mail: a Graph notification about one mail, not enriched yet.
+     * mail is a Graph notification about one mail, not enriched yet.
      *
      * @generated from field: mailmesh.mail.v1.NormalizedMailEvent mail = 7;
      */
@@ -81,7 +81,7 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
     case: "mail";
   } | {
     /**
-     * mailbox_changed: a Gmail mailbox has changes up to a history id.
+     * mailbox_changed reports that a Gmail mailbox has changes up to a history id.
      *
      * @generated from field: mailmesh.ingest.v1.MailboxChanged mailbox_changed = 8;
      */
@@ -89,7 +89,7 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
     case: "mailboxChanged";
   } | {
     /**
-     * mailbox_watched: a subscription began; here is the first cursor.
+     * mailbox_watched reports that a subscription began, and carries the first cursor.
      *
      * @generated from field: mailmesh.ingest.v1.MailboxWatched mailbox_watched = 9;
      */
@@ -97,7 +97,7 @@ export type InboxItem = Message<"mailmesh.ingest.v1.InboxItem"> & {
     case: "mailboxWatched";
   } | {
     /**
-     * reconcile: compare the mailbox with the provider.
+     * reconcile requests a reconciliation of the mailbox with the provider.
      *
      * @generated from field: mailmesh.ingest.v1.Reconcile reconcile = 10;
      */
@@ -114,13 +114,13 @@ export const InboxItemSchema: GenMessage<InboxItem> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_item, 0);
 
 /**
- * MailboxChanged says that a Gmail mailbox changed.
+ * MailboxChanged reports that a Gmail mailbox changed.
  *
  * @generated from message mailmesh.ingest.v1.MailboxChanged
  */
 export type MailboxChanged = Message<"mailmesh.ingest.v1.MailboxChanged"> & {
   /**
-   * history_id is the mailbox's history id that the push named. The mailbox is done when its cursor has reached it.
+   * history_id is the mailbox's history id in the push. The item is done when the mailbox's cursor has reached it.
    *
    * @generated from field: uint64 history_id = 1;
    */
@@ -142,27 +142,27 @@ export const MailboxChangedSchema: GenMessage<MailboxChanged> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_item, 1);
 
 /**
- * MailboxWatched says that a subscription began.
+ * MailboxWatched reports that a subscription began.
  *
  * @generated from message mailmesh.ingest.v1.MailboxWatched
  */
 export type MailboxWatched = Message<"mailmesh.ingest.v1.MailboxWatched"> & {
   /**
-   * subscription_id is our UUID of the subscription.
+   * subscription_id is mailmesh's UUID of the subscription.
    *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId: string;
 
   /**
-   * history_id is the first Gmail cursor. 0 at Microsoft. It never moves a cursor that is there already.
+   * history_id is the first Gmail cursor. 0 for Microsoft. It never moves an existing cursor.
    *
    * @generated from field: uint64 history_id = 2;
    */
   historyId: bigint;
 
   /**
-   * covered_from is when coverage begins: older mail is not announced.
+   * covered_from is the beginning of coverage: older mail is not announced.
    *
    * @generated from field: google.protobuf.Timestamp covered_from = 3;
    */
@@ -177,27 +177,28 @@ export const MailboxWatchedSchema: GenMessage<MailboxWatched> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_item, 2);
 
 /**
- * Reconcile asks for a comparison.
+ * Reconcile requests a reconciliation.
  *
  * @generated from message mailmesh.ingest.v1.Reconcile
  */
 export type Reconcile = Message<"mailmesh.ingest.v1.Reconcile"> & {
   /**
-   * reason says why.
+   * reason is the reason for the reconciliation.
    *
    * @generated from field: mailmesh.ingest.v1.ReconcileReason reason = 1;
    */
   reason: ReconcileReason;
 
   /**
-   * since bounds the comparison by time. Absent means from the start of coverage or a little before the last event.
+   * since limits the reconciliation to messages from this time on. Absent means from the start of coverage or shortly before
+   * the last event.
    *
    * @generated from field: google.protobuf.Timestamp since = 2;
    */
   since?: Timestamp | undefined;
 
   /**
-   * reconcile_id is our UUID; the answer of `ReconcileMailbox` names it. Empty without such a request.
+   * reconcile_id is mailmesh's UUID, which the answer of `ReconcileMailbox` contains. Empty without such a request.
    *
    * @generated from field: string reconcile_id = 3;
    */
@@ -212,27 +213,27 @@ export const ReconcileSchema: GenMessage<Reconcile> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_item, 3);
 
 /**
- * Watch is what one subscription covers, for a worker that has to tell what is watched.
+ * Watch describes the coverage of one subscription, so that a worker can decide whether a mail is covered.
  *
  * @generated from message mailmesh.ingest.v1.Watch
  */
 export type Watch = Message<"mailmesh.ingest.v1.Watch"> & {
   /**
-   * subscription_id is our UUID.
+   * subscription_id is mailmesh's UUID of the subscription.
    *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId: string;
 
   /**
-   * folder_id is the Graph folder, an id or a well-known name such as "inbox". Empty means all mail, and at Google.
+   * folder_id is the Graph folder, an id or a well-known name such as "inbox". Empty means all mail; always empty for Google.
    *
    * @generated from field: string folder_id = 2;
    */
   folderId: string;
 
   /**
-   * label_ids are the Gmail labels; a mail with any of them is covered. Empty means all mail, and at Microsoft.
+   * label_ids are the Gmail labels; a mail with any of them is covered. Empty means all mail; always empty for Microsoft.
    *
    * @generated from field: repeated string label_ids = 3;
    */
@@ -246,14 +247,14 @@ export type Watch = Message<"mailmesh.ingest.v1.Watch"> & {
   changeTypes: string[];
 
   /**
-   * covered_from is when coverage began.
+   * covered_from is the time when coverage began.
    *
    * @generated from field: google.protobuf.Timestamp covered_from = 5;
    */
   coveredFrom?: Timestamp | undefined;
 
   /**
-   * is_polled says that no push is asked for: the mailbox lives on scheduled reconciliation.
+   * is_polled is true if no push is requested: scheduled reconciliation alone finds the mailbox's changes.
    *
    * @generated from field: bool is_polled = 6;
    */
@@ -268,7 +269,7 @@ export const WatchSchema: GenMessage<Watch> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_item, 4);
 
 /**
- * ReconcileReason is why a mailbox is compared.
+ * ReconcileReason is the reason for a reconciliation of a mailbox.
  *
  * @generated from enum mailmesh.ingest.v1.ReconcileReason
  */
@@ -302,21 +303,21 @@ export enum ReconcileReason {
   MISSED = 3,
 
   /**
-   * RECONCILE_REASON_SILENCE means that nothing came for longer than it should.
+   * RECONCILE_REASON_SILENCE means that no push arrived for longer than expected.
    *
    * @generated from enum value: RECONCILE_REASON_SILENCE = 4;
    */
   SILENCE = 4,
 
   /**
-   * RECONCILE_REASON_SCHEDULE is the slow schedule, and the whole life of a tenant that gets no pushes.
+   * RECONCILE_REASON_SCHEDULE is the slow schedule, and the only source of changes for a tenant that receives no pushes.
    *
    * @generated from enum value: RECONCILE_REASON_SCHEDULE = 5;
    */
   SCHEDULE = 5,
 
   /**
-   * RECONCILE_REASON_REFUSED means that the edge or Ingest refused notifications for load.
+   * RECONCILE_REASON_REFUSED means that the edge or Ingest refused notifications because of load.
    *
    * @generated from enum value: RECONCILE_REASON_REFUSED = 6;
    */
@@ -330,7 +331,7 @@ export enum ReconcileReason {
   CURSOR_LOST = 7,
 
   /**
-   * RECONCILE_REASON_MANUAL was asked for by a person.
+   * RECONCILE_REASON_MANUAL means that a person requested it.
    *
    * @generated from enum value: RECONCILE_REASON_MANUAL = 8;
    */

@@ -19,49 +19,50 @@ export const file_mailmesh_ingest_v1_inbox_service: GenFile = /*@__PURE__*/
   fileDesc("CiZtYWlsbWVzaC9pbmdlc3QvdjEvaW5ib3hfc2VydmljZS5wcm90bxISbWFpbG1lc2guaW5nZXN0LnYxIsIBChFDbGFpbUl0ZW1zUmVxdWVzdBIXCgl3b3JrZXJfaWQYASABKAlCBOJBAQISFwoJbWF4X2l0ZW1zGAIgASgFQgTiQQEBEhkKC21heF90ZW5hbnRzGAMgASgFQgTiQQEBEi4KBWxlYXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgTiQQEBEhcKCXRlbmFudF9pZBgFIAEoCUIE4kEBARIXCglob2xkX2lkbGUYBiABKAhCBOJBAQEiRQoSQ2xhaW1JdGVtc1Jlc3BvbnNlEi8KBmxlYXNlcxgBIAMoCzIfLm1haWxtZXNoLmluZ2VzdC52MS5UZW5hbnRMZWFzZSLRAQoLVGVuYW50TGVhc2USEQoJdGVuYW50X2lkGAEgASgJEg0KBWZlbmNlGAIgASgDEjQKEGxlYXNlX2V4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBWl0ZW1zGAQgAygLMh0ubWFpbG1lc2guaW5nZXN0LnYxLkluYm94SXRlbRIqCgd3YXRjaGVzGAUgAygLMhkubWFpbG1lc2guaW5nZXN0LnYxLldhdGNoEhAKCGhhc19tb3JlGAYgASgIInIKEkV4dGVuZExlYXNlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISEwoFZmVuY2UYAiABKANCBOJBAQISLgoFbGVhc2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQEiSwoTRXh0ZW5kTGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxCg9BY2tJdGVtc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhMKBWZlbmNlGAIgASgDQgTiQQECEhYKCGl0ZW1faWRzGAMgAygJQgTiQQEBEhgKCmtlZXBfbGVhc2UYBCABKAhCBOJBAQEiEgoQQWNrSXRlbXNSZXNwb25zZSJ6ChNSZWxlYXNlSXRlbXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhI1CgVpdGVtcxgDIAMoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlZEl0ZW1CBOJBAQIiqgEKDFJlbGVhc2VkSXRlbRIVCgdpdGVtX2lkGAEgASgJQgTiQQECEjQKCm5vdF9iZWZvcmUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhQKBnJlYXNvbhgDIAEoCUIE4kEBARIUCgZkZXRhaWwYBCABKAlCBOJBAQESIQoTaXNfYXR0ZW1wdF9mb3JnaXZlbhgFIAEoCEIE4kEBASIWChRSZWxlYXNlSXRlbXNSZXNwb25zZSJ3ChBCdXJ5SXRlbXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhITCgVmZW5jZRgCIAEoA0IE4kEBAhI1CgVpdGVtcxgDIAMoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlZEl0ZW1CBOJBAQIiLAoRQnVyeUl0ZW1zUmVzcG9uc2USFwoPZGVhZF9sZXR0ZXJfaWRzGAEgAygJItQBChdFbnF1ZXVlUmVjb25jaWxlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISOQoGcmVhc29uGAIgASgOMiMubWFpbG1lc2guaW5nZXN0LnYxLlJlY29uY2lsZVJlYXNvbkIE4kEBAhIvCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESNAoKbm90X2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQEiQAoYRW5xdWV1ZVJlY29uY2lsZVJlc3BvbnNlEg8KB2l0ZW1faWQYASABKAkSEwoLd2FzX3dhaXRpbmcYAiABKAgiTAoVR2V0SW5ib3hTdGF0dXNSZXF1ZXN0EhgKCnRlbmFudF9pZHMYASADKAlCBOJBAQESGQoLbWF4X3RlbmFudHMYAiABKAVCBOJBAQEi1wIKFkdldEluYm94U3RhdHVzUmVzcG9uc2USFQoNcGVuZGluZ19pdGVtcxgBIAEoAxIeChZvbGRlc3RfcGVuZGluZ19zZWNvbmRzGAIgASgBEhQKDGRlYWRfbGV0dGVycxgDIAEoAxJkChZzdWJzY3JpcHRpb25zX2J5X3N0YXRlGAQgAygLMkQubWFpbG1lc2guaW5nZXN0LnYxLkdldEluYm94U3RhdHVzUmVzcG9uc2UuU3Vic2NyaXB0aW9uc0J5U3RhdGVFbnRyeRIyCgd0ZW5hbnRzGAUgAygLMiEubWFpbG1lc2guaW5nZXN0LnYxLlRlbmFudEJhY2tsb2cSGQoRcmVmdXNlZF9sYXN0X2hvdXIYBiABKAMaOwoZU3Vic2NyaXB0aW9uc0J5U3RhdGVFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIrIBCg1UZW5hbnRCYWNrbG9nEhEKCXRlbmFudF9pZBgBIAEoCRIVCg1wZW5kaW5nX2l0ZW1zGAIgASgDEh4KFm9sZGVzdF9wZW5kaW5nX3NlY29uZHMYAyABKAESOAoUbGFzdF9ub3RpZmljYXRpb25fYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KFWlzX3dhaXRpbmdfZm9yX3BlcnNvbhgFIAEoCDK2BgoMSW5ib3hTZXJ2aWNlEmoKCkNsYWltSXRlbXMSJS5tYWlsbWVzaC5pbmdlc3QudjEuQ2xhaW1JdGVtc1JlcXVlc3QaJi5tYWlsbWVzaC5pbmdlc3QudjEuQ2xhaW1JdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEm0KC0V4dGVuZExlYXNlEiYubWFpbG1lc2guaW5nZXN0LnYxLkV4dGVuZExlYXNlUmVxdWVzdBonLm1haWxtZXNoLmluZ2VzdC52MS5FeHRlbmRMZWFzZVJlc3BvbnNlIg2azhgJcHJvY2Vzc29yEmQKCEFja0l0ZW1zEiMubWFpbG1lc2guaW5nZXN0LnYxLkFja0l0ZW1zUmVxdWVzdBokLm1haWxtZXNoLmluZ2VzdC52MS5BY2tJdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEnAKDFJlbGVhc2VJdGVtcxInLm1haWxtZXNoLmluZ2VzdC52MS5SZWxlYXNlSXRlbXNSZXF1ZXN0GigubWFpbG1lc2guaW5nZXN0LnYxLlJlbGVhc2VJdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEmcKCUJ1cnlJdGVtcxIkLm1haWxtZXNoLmluZ2VzdC52MS5CdXJ5SXRlbXNSZXF1ZXN0GiUubWFpbG1lc2guaW5nZXN0LnYxLkJ1cnlJdGVtc1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yEosBChBFbnF1ZXVlUmVjb25jaWxlEisubWFpbG1lc2guaW5nZXN0LnYxLkVucXVldWVSZWNvbmNpbGVSZXF1ZXN0GiwubWFpbG1lc2guaW5nZXN0LnYxLkVucXVldWVSZWNvbmNpbGVSZXNwb25zZSIcms4YCXByb2Nlc3NvcprOGAt0b2tlbi12YXVsdBJ2Cg5HZXRJbmJveFN0YXR1cxIpLm1haWxtZXNoLmluZ2VzdC52MS5HZXRJbmJveFN0YXR1c1JlcXVlc3QaKi5tYWlsbWVzaC5pbmdlc3QudjEuR2V0SW5ib3hTdGF0dXNSZXNwb25zZSINms4YCXByb2Nlc3NvchoEiM4YAWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_ingest_v1_inbox_item]);
 
 /**
- * ClaimItemsRequest asks for work.
+ * ClaimItemsRequest requests items to process.
  *
  * @generated from message mailmesh.ingest.v1.ClaimItemsRequest
  */
 export type ClaimItemsRequest = Message<"mailmesh.ingest.v1.ClaimItemsRequest"> & {
   /**
-   * worker_id names the worker process, for logs and the pipeline's view.
+   * worker_id identifies the worker process, for logs and the pipeline's status.
    *
    * @generated from field: string worker_id = 1;
    */
   workerId: string;
 
   /**
-   * max_items is the most to give out over all tenants, 1 to 500. 0 means 100.
+   * max_items is the maximum number of items over all tenants, 1 to 500. 0 means 100.
    *
    * @generated from field: int32 max_items = 2;
    */
   maxItems: number;
 
   /**
-   * max_tenants is the most tenants to lease at once, 1 to 50. 0 means 1.
+   * max_tenants is the maximum number of tenants to lease at once, 1 to 50. 0 means 1.
    *
    * @generated from field: int32 max_tenants = 3;
    */
   maxTenants: number;
 
   /**
-   * lease is how long the lease lasts, 5 to 600 seconds. Absent means 60 seconds.
+   * lease is the duration of the lease, 5 to 600 seconds. Absent means 60 seconds.
    *
    * @generated from field: google.protobuf.Duration lease = 4;
    */
   lease?: Duration | undefined;
 
   /**
-   * tenant_id asks for one tenant's items only. Empty means any.
+   * tenant_id requests the items of one tenant only. Empty means any tenant.
    *
    * @generated from field: string tenant_id = 5;
    */
   tenantId: string;
 
   /**
-   * hold_idle also leases the tenant of `tenant_id` when none of its items is due, for work that Processor itself keeps on the
-   * mailbox; an acknowledgement without items ends it. Not when another worker holds it or its state makes items wait.
+   * hold_idle also leases the tenant of `tenant_id` when none of its items is due, for tasks that Processor itself keeps on the
+   * mailbox; an acknowledgement without items ends the lease. It has no effect when another worker holds the lease or the
+   * tenant's state makes items wait.
    *
    * @generated from field: bool hold_idle = 6;
    */
@@ -76,13 +77,13 @@ export const ClaimItemsRequestSchema: GenMessage<ClaimItemsRequest> = /*@__PURE_
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 0);
 
 /**
- * ClaimItemsResponse has leases; none means that nothing is due.
+ * ClaimItemsResponse contains leases. It is empty when no item is due.
  *
  * @generated from message mailmesh.ingest.v1.ClaimItemsResponse
  */
 export type ClaimItemsResponse = Message<"mailmesh.ingest.v1.ClaimItemsResponse"> & {
   /**
-   * leases, one for each tenant.
+   * leases are the leases, one for each tenant.
    *
    * @generated from field: repeated mailmesh.ingest.v1.TenantLease leases = 1;
    */
@@ -103,42 +104,42 @@ export const ClaimItemsResponseSchema: GenMessage<ClaimItemsResponse> = /*@__PUR
  */
 export type TenantLease = Message<"mailmesh.ingest.v1.TenantLease"> & {
   /**
-   * tenant_id is the tenant held.
+   * tenant_id is the tenant whose mailbox is leased.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * fence is the tenant's number for this lease; it goes with every answer and every commit.
+   * fence is the tenant's number for this lease; every answer and every commit carries it.
    *
    * @generated from field: int64 fence = 2;
    */
   fence: bigint;
 
   /**
-   * lease_expires_at is when the lease ends by itself.
+   * lease_expires_at is the time when the lease expires.
    *
    * @generated from field: google.protobuf.Timestamp lease_expires_at = 3;
    */
   leaseExpiresAt?: Timestamp | undefined;
 
   /**
-   * items to work, oldest first.
+   * items are the items to process, oldest first.
    *
    * @generated from field: repeated mailmesh.ingest.v1.InboxItem items = 4;
    */
   items: InboxItem[];
 
   /**
-   * watches are what the tenant's subscriptions cover now.
+   * watches describe the current coverage of the tenant's subscriptions.
    *
    * @generated from field: repeated mailmesh.ingest.v1.Watch watches = 5;
    */
   watches: Watch[];
 
   /**
-   * has_more says that further items of the tenant are due.
+   * has_more is true if further items of the tenant are due.
    *
    * @generated from field: bool has_more = 6;
    */
@@ -153,27 +154,27 @@ export const TenantLeaseSchema: GenMessage<TenantLease> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 2);
 
 /**
- * ExtendLeaseRequest names a lease.
+ * ExtendLeaseRequest identifies a lease.
  *
  * @generated from message mailmesh.ingest.v1.ExtendLeaseRequest
  */
 export type ExtendLeaseRequest = Message<"mailmesh.ingest.v1.ExtendLeaseRequest"> & {
   /**
-   * tenant_id is the tenant held.
+   * tenant_id is the tenant whose mailbox is leased.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * fence is that of the lease.
+   * fence is the fence of the lease.
    *
    * @generated from field: int64 fence = 2;
    */
   fence: bigint;
 
   /**
-   * lease is how long it lasts from now, 5 to 600 seconds. Absent means 60 seconds.
+   * lease is the duration of the lease from now, 5 to 600 seconds. Absent means 60 seconds.
    *
    * @generated from field: google.protobuf.Duration lease = 3;
    */
@@ -188,13 +189,13 @@ export const ExtendLeaseRequestSchema: GenMessage<ExtendLeaseRequest> = /*@__PUR
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 3);
 
 /**
- * ExtendLeaseResponse says until when.
+ * ExtendLeaseResponse contains the new expiry.
  *
  * @generated from message mailmesh.ingest.v1.ExtendLeaseResponse
  */
 export type ExtendLeaseResponse = Message<"mailmesh.ingest.v1.ExtendLeaseResponse"> & {
   /**
-   * lease_expires_at is when the lease ends by itself.
+   * lease_expires_at is the time when the lease expires.
    *
    * @generated from field: google.protobuf.Timestamp lease_expires_at = 1;
    */
@@ -209,27 +210,27 @@ export const ExtendLeaseResponseSchema: GenMessage<ExtendLeaseResponse> = /*@__P
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 4);
 
 /**
- * AckItemsRequest names items that are done.
+ * AckItemsRequest identifies items that are done.
  *
  * @generated from message mailmesh.ingest.v1.AckItemsRequest
  */
 export type AckItemsRequest = Message<"mailmesh.ingest.v1.AckItemsRequest"> & {
   /**
-   * tenant_id is the tenant held.
+   * tenant_id is the tenant whose mailbox is leased.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * fence is that of the lease.
+   * fence is the fence of the lease.
    *
    * @generated from field: int64 fence = 2;
    */
   fence: bigint;
 
   /**
-   * item_ids are the items, 500 at most. Empty only ends the lease.
+   * item_ids are the items, 500 at most. An empty list only ends the lease.
    *
    * @generated from field: repeated string item_ids = 3;
    */
@@ -266,27 +267,27 @@ export const AckItemsResponseSchema: GenMessage<AckItemsResponse> = /*@__PURE__*
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 6);
 
 /**
- * ReleaseItemsRequest gives items back.
+ * ReleaseItemsRequest identifies items to return to the inbox.
  *
  * @generated from message mailmesh.ingest.v1.ReleaseItemsRequest
  */
 export type ReleaseItemsRequest = Message<"mailmesh.ingest.v1.ReleaseItemsRequest"> & {
   /**
-   * tenant_id is the tenant held.
+   * tenant_id is the tenant whose mailbox is leased.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * fence is that of the lease.
+   * fence is the fence of the lease.
    *
    * @generated from field: int64 fence = 2;
    */
   fence: bigint;
 
   /**
-   * items are those given back.
+   * items are the items to return.
    *
    * @generated from field: repeated mailmesh.ingest.v1.ReleasedItem items = 3;
    */
@@ -301,27 +302,27 @@ export const ReleaseItemsRequestSchema: GenMessage<ReleaseItemsRequest> = /*@__P
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 7);
 
 /**
- * ReleasedItem is one item given back.
+ * ReleasedItem is one item that returns to the inbox, or is buried.
  *
  * @generated from message mailmesh.ingest.v1.ReleasedItem
  */
 export type ReleasedItem = Message<"mailmesh.ingest.v1.ReleasedItem"> & {
   /**
-   * item_id is the item.
+   * item_id is the item's UUID.
    *
    * @generated from field: string item_id = 1;
    */
   itemId: string;
 
   /**
-   * not_before is when it is due again. Absent means at once.
+   * not_before is the time when the item is due again. Absent means at once.
    *
    * @generated from field: google.protobuf.Timestamp not_before = 2;
    */
   notBefore?: Timestamp | undefined;
 
   /**
-   * reason is a name from `ErrorReason` without prefix, kept in the history of attempts.
+   * reason is a name from `ErrorReason` without prefix. The history of attempts keeps it.
    *
    * @generated from field: string reason = 3;
    */
@@ -335,7 +336,7 @@ export type ReleasedItem = Message<"mailmesh.ingest.v1.ReleasedItem"> & {
   detail: string;
 
   /**
-   * is_attempt_forgiven takes the counted attempt back: the item was not at fault.
+   * is_attempt_forgiven uncounts the attempt, because the item did not cause the failure.
    *
    * @generated from field: bool is_attempt_forgiven = 5;
    */
@@ -365,27 +366,27 @@ export const ReleaseItemsResponseSchema: GenMessage<ReleaseItemsResponse> = /*@_
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 9);
 
 /**
- * BuryItemsRequest names items that cannot succeed.
+ * BuryItemsRequest identifies items that cannot succeed.
  *
  * @generated from message mailmesh.ingest.v1.BuryItemsRequest
  */
 export type BuryItemsRequest = Message<"mailmesh.ingest.v1.BuryItemsRequest"> & {
   /**
-   * tenant_id is the tenant held.
+   * tenant_id is the tenant whose mailbox is leased.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * fence is that of the lease.
+   * fence is the fence of the lease.
    *
    * @generated from field: int64 fence = 2;
    */
   fence: bigint;
 
   /**
-   * items are those to bury; `not_before` and `is_attempt_forgiven` are not used.
+   * items are the items to bury; `not_before` and `is_attempt_forgiven` are ignored.
    *
    * @generated from field: repeated mailmesh.ingest.v1.ReleasedItem items = 3;
    */
@@ -400,13 +401,13 @@ export const BuryItemsRequestSchema: GenMessage<BuryItemsRequest> = /*@__PURE__*
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 10);
 
 /**
- * BuryItemsResponse names the dead letters.
+ * BuryItemsResponse identifies the dead letters.
  *
  * @generated from message mailmesh.ingest.v1.BuryItemsResponse
  */
 export type BuryItemsResponse = Message<"mailmesh.ingest.v1.BuryItemsResponse"> & {
   /**
-   * dead_letter_ids, in the order of the items.
+   * dead_letter_ids are the dead letters, in the order of the items.
    *
    * @generated from field: repeated string dead_letter_ids = 1;
    */
@@ -421,34 +422,34 @@ export const BuryItemsResponseSchema: GenMessage<BuryItemsResponse> = /*@__PURE_
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 11);
 
 /**
- * EnqueueReconcileRequest asks for a comparison.
+ * EnqueueReconcileRequest requests a reconciliation.
  *
  * @generated from message mailmesh.ingest.v1.EnqueueReconcileRequest
  */
 export type EnqueueReconcileRequest = Message<"mailmesh.ingest.v1.EnqueueReconcileRequest"> & {
   /**
-   * tenant_id is the tenant.
+   * tenant_id is the tenant's UUID.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * reason says why.
+   * reason is the reason for the reconciliation.
    *
    * @generated from field: mailmesh.ingest.v1.ReconcileReason reason = 2;
    */
   reason: ReconcileReason;
 
   /**
-   * since bounds the comparison by time. Absent leaves it to the mailbox's own coverage.
+   * since limits the reconciliation to messages from this time on. Absent means the mailbox's own coverage decides.
    *
    * @generated from field: google.protobuf.Timestamp since = 3;
    */
   since?: Timestamp | undefined;
 
   /**
-   * not_before is when it is due. Absent means at once.
+   * not_before is the time when the item is due. Absent means at once.
    *
    * @generated from field: google.protobuf.Timestamp not_before = 4;
    */
@@ -463,20 +464,20 @@ export const EnqueueReconcileRequestSchema: GenMessage<EnqueueReconcileRequest> 
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 12);
 
 /**
- * EnqueueReconcileResponse names the item.
+ * EnqueueReconcileResponse identifies the item.
  *
  * @generated from message mailmesh.ingest.v1.EnqueueReconcileResponse
  */
 export type EnqueueReconcileResponse = Message<"mailmesh.ingest.v1.EnqueueReconcileResponse"> & {
   /**
-   * item_id is the item that will do it, which may have waited already.
+   * item_id is the reconciliation's inbox item, which may have been waiting already.
    *
    * @generated from field: string item_id = 1;
    */
   itemId: string;
 
   /**
-   * was_waiting says that it did.
+   * was_waiting is true if the item was already waiting.
    *
    * @generated from field: bool was_waiting = 2;
    */
@@ -491,20 +492,20 @@ export const EnqueueReconcileResponseSchema: GenMessage<EnqueueReconcileResponse
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 13);
 
 /**
- * GetInboxStatusRequest is for the pipeline's view.
+ * GetInboxStatusRequest requests the state of the inbox, for the pipeline's status.
  *
  * @generated from message mailmesh.ingest.v1.GetInboxStatusRequest
  */
 export type GetInboxStatusRequest = Message<"mailmesh.ingest.v1.GetInboxStatusRequest"> & {
   /**
-   * tenant_ids limits to these tenants. Empty means all.
+   * tenant_ids selects these tenants. Empty means all.
    *
    * @generated from field: repeated string tenant_ids = 1;
    */
   tenantIds: string[];
 
   /**
-   * max_tenants is how many tenants to list, worst first, 0 to 1000. 0 means 50.
+   * max_tenants is the number of tenants to list, those with the oldest items first, 0 to 1000. 0 means 50.
    *
    * @generated from field: int32 max_tenants = 2;
    */
@@ -519,13 +520,13 @@ export const GetInboxStatusRequestSchema: GenMessage<GetInboxStatusRequest> = /*
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 14);
 
 /**
- * GetInboxStatusResponse has the counts.
+ * GetInboxStatusResponse contains the counts.
  *
  * @generated from message mailmesh.ingest.v1.GetInboxStatusResponse
  */
 export type GetInboxStatusResponse = Message<"mailmesh.ingest.v1.GetInboxStatusResponse"> & {
   /**
-   * pending_items counts items that wait or are leased.
+   * pending_items counts items that are waiting or leased.
    *
    * @generated from field: int64 pending_items = 1;
    */
@@ -539,21 +540,21 @@ export type GetInboxStatusResponse = Message<"mailmesh.ingest.v1.GetInboxStatusR
   oldestPendingSeconds: number;
 
   /**
-   * dead_letters counts dead letters that were not retried.
+   * dead_letters counts dead letters that have not been retried.
    *
    * @generated from field: int64 dead_letters = 3;
    */
   deadLetters: bigint;
 
   /**
-   * subscriptions_by_state counts subscriptions; keys are state names without prefix in lower case.
+   * subscriptions_by_state counts subscriptions; keys are state names without prefix, in lower case.
    *
    * @generated from field: map<string, int64> subscriptions_by_state = 4;
    */
   subscriptionsByState: { [key: string]: bigint };
 
   /**
-   * tenants are the ones with work waiting, oldest first.
+   * tenants are the tenants with waiting items, oldest first.
    *
    * @generated from field: repeated mailmesh.ingest.v1.TenantBacklog tenants = 5;
    */
@@ -575,41 +576,41 @@ export const GetInboxStatusResponseSchema: GenMessage<GetInboxStatusResponse> = 
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 15);
 
 /**
- * TenantBacklog is what waits for one tenant.
+ * TenantBacklog counts the waiting items of one tenant.
  *
  * @generated from message mailmesh.ingest.v1.TenantBacklog
  */
 export type TenantBacklog = Message<"mailmesh.ingest.v1.TenantBacklog"> & {
   /**
-   * tenant_id is the tenant.
+   * tenant_id is the tenant's UUID.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * pending_items counts its items.
+   * pending_items counts the tenant's items.
    *
    * @generated from field: int64 pending_items = 2;
    */
   pendingItems: bigint;
 
   /**
-   * oldest_pending_seconds is the age of its oldest item.
+   * oldest_pending_seconds is the age of the tenant's oldest item.
    *
    * @generated from field: double oldest_pending_seconds = 3;
    */
   oldestPendingSeconds: number;
 
   /**
-   * last_notification_at is when a push last came for it. Absent when never.
+   * last_notification_at is the time of the tenant's last push. Absent if there was none.
    *
    * @generated from field: google.protobuf.Timestamp last_notification_at = 4;
    */
   lastNotificationAt?: Timestamp | undefined;
 
   /**
-   * is_waiting_for_person says that its items wait for the tenant's state.
+   * is_waiting_for_person is true if the tenant's items cannot be processed until a person changes the tenant's state.
    *
    * @generated from field: bool is_waiting_for_person = 5;
    */
@@ -624,16 +625,16 @@ export const TenantBacklogSchema: GenMessage<TenantBacklog> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_inbox_service, 16);
 
 /**
- * InboxService gives work to Processor's workers, under leases. One worker at a time holds a tenant; the fence is a number per
- * tenant that only grows, so that a worker that lost its lease is refused here and in Processor's own store.
+ * InboxService leases items to Processor's workers. One worker at a time holds the lease of a tenant. The fence is a number per
+ * tenant that only grows, so that this service and Processor's own store refuse a worker that lost its lease.
  *
  * @generated from service mailmesh.ingest.v1.InboxService
  */
 export const InboxService: GenService<{
   /**
-   * ClaimItems leases due items, tenants in fair turns, each tenant's oldest first, and counts the attempt. An item whose lease
-   * expired twice is given out alone. Not idempotent: a lost answer's leases return by themselves.
-   * Reasons: STORE_UNAVAILABLE.
+   * ClaimItems leases due items and counts the attempt. Tenants take fair turns, and each tenant's oldest items come first. An
+   * item whose lease expired twice is leased alone. Not idempotent: the leases of a lost answer expire. Reasons:
+   * STORE_UNAVAILABLE.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.ClaimItems
    */
@@ -643,7 +644,7 @@ export const InboxService: GenService<{
     output: typeof ClaimItemsResponseSchema;
   },
   /**
-   * ExtendLease makes a lease last longer. Safe to repeat. Reasons: MAILBOX_HELD.
+   * ExtendLease extends a lease. Safe to repeat. Reasons: MAILBOX_HELD.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.ExtendLease
    */
@@ -653,7 +654,7 @@ export const InboxService: GenService<{
     output: typeof ExtendLeaseResponseSchema;
   },
   /**
-   * AckItems says that items are done: their effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
+   * AckItems acknowledges items whose effects are committed. Safe to repeat. Reasons: MAILBOX_HELD.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.AckItems
    */
@@ -663,7 +664,7 @@ export const InboxService: GenService<{
     output: typeof AckItemsResponseSchema;
   },
   /**
-   * ReleaseItems gives items back, to be given out again at a time. Safe to repeat. Reasons: MAILBOX_HELD.
+   * ReleaseItems returns items to the inbox, where each becomes due again at its time. Safe to repeat. Reasons: MAILBOX_HELD.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.ReleaseItems
    */
@@ -673,8 +674,8 @@ export const InboxService: GenService<{
     output: typeof ReleaseItemsResponseSchema;
   },
   /**
-   * BuryItems makes dead letters of items that cannot succeed, and a gap on the tenant, which a reconciliation closes.
-   * Safe to repeat. Reasons: MAILBOX_HELD.
+   * BuryItems turns items that cannot succeed into dead letters, and records a gap on the tenant, which a reconciliation
+   * closes. Safe to repeat. Reasons: MAILBOX_HELD.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.BuryItems
    */
@@ -684,8 +685,8 @@ export const InboxService: GenService<{
     output: typeof BuryItemsResponseSchema;
   },
   /**
-   * EnqueueReconcile puts a comparison of a mailbox into the inbox. One that waits already for the same tenant is not doubled.
-   * Safe to repeat. Reasons: TENANT_NOT_FOUND.
+   * EnqueueReconcile enqueues a reconciliation of a mailbox. If one is already waiting for the tenant, the call returns that
+   * one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.EnqueueReconcile
    */
@@ -695,7 +696,7 @@ export const InboxService: GenService<{
     output: typeof EnqueueReconcileResponseSchema;
   },
   /**
-   * GetInboxStatus counts what waits, for the pipeline's view. Safe to repeat.
+   * GetInboxStatus counts the waiting items, for the pipeline's status. Safe to repeat.
    *
    * @generated from rpc mailmesh.ingest.v1.InboxService.GetInboxStatus
    */

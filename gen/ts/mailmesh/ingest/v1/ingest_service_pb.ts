@@ -18,27 +18,28 @@ export const file_mailmesh_ingest_v1_ingest_service: GenFile = /*@__PURE__*/
   fileDesc("CidtYWlsbWVzaC9pbmdlc3QvdjEvaW5nZXN0X3NlcnZpY2UucHJvdG8SEm1haWxtZXNoLmluZ2VzdC52MSKRAQogUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9uc1JlcXVlc3QSHgoQdmFsaWRhdGlvbl90b2tlbhgBIAEoCUIE4kEBARIgCg9zdWJzY3JpcHRpb25faWQYAiABKAlCBOJBAQFSAXMSKwoHcGF5bG9hZBgDIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHlCBOJBAQEiSgohUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9uc1Jlc3BvbnNlEiUKB3BheWxvYWQYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5Io0BChxSZWNlaXZlR3JhcGhMaWZlY3ljbGVSZXF1ZXN0Eh4KEHZhbGlkYXRpb25fdG9rZW4YASABKAlCBOJBAQESIAoPc3Vic2NyaXB0aW9uX2lkGAIgASgJQgTiQQEBUgFzEisKB3BheWxvYWQYAyABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5QgTiQQEBIkYKHVJlY2VpdmVHcmFwaExpZmVjeWNsZVJlc3BvbnNlEiUKB3BheWxvYWQYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5IkYKF1JlY2VpdmVHbWFpbFB1c2hSZXF1ZXN0EisKB3BheWxvYWQYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5QgTiQQEBIkEKGFJlY2VpdmVHbWFpbFB1c2hSZXNwb25zZRIlCgdwYXlsb2FkGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keTLeBAoNSW5nZXN0U2VydmljZRLVAQoZUmVjZWl2ZUdyYXBoTm90aWZpY2F0aW9ucxI0Lm1haWxtZXNoLmluZ2VzdC52MS5SZWNlaXZlR3JhcGhOb3RpZmljYXRpb25zUmVxdWVzdBo1Lm1haWxtZXNoLmluZ2VzdC52MS5SZWNlaXZlR3JhcGhOb3RpZmljYXRpb25zUmVzcG9uc2UiS4LT5JMCRSISL2FwaS9tczM2NS93ZWJob29rOgdwYXlsb2FkWh0SEi9hcGkvbXMzNjUvd2ViaG9va2IHcGF5bG9hZGIHcGF5bG9hZBLNAQoVUmVjZWl2ZUdyYXBoTGlmZWN5Y2xlEjAubWFpbG1lc2guaW5nZXN0LnYxLlJlY2VpdmVHcmFwaExpZmVjeWNsZVJlcXVlc3QaMS5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdyYXBoTGlmZWN5Y2xlUmVzcG9uc2UiT4LT5JMCSSIUL2FwaS9tczM2NS9saWZlY3ljbGU6B3BheWxvYWRaHxIUL2FwaS9tczM2NS9saWZlY3ljbGViB3BheWxvYWRiB3BheWxvYWQSngEKEFJlY2VpdmVHbWFpbFB1c2gSKy5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdtYWlsUHVzaFJlcXVlc3QaLC5tYWlsbWVzaC5pbmdlc3QudjEuUmVjZWl2ZUdtYWlsUHVzaFJlc3BvbnNlIi+C0+STAikiFS9hcGkvZ29vZ2xld3Mvd2ViaG9vazoHcGF5bG9hZGIHcGF5bG9hZBoEiM4YA2IGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
 
 /**
- * ReceiveGraphNotificationsRequest is what Graph sends.
+ * ReceiveGraphNotificationsRequest is Graph's request.
  *
  * @generated from message mailmesh.ingest.v1.ReceiveGraphNotificationsRequest
  */
 export type ReceiveGraphNotificationsRequest = Message<"mailmesh.ingest.v1.ReceiveGraphNotificationsRequest"> & {
   /**
-   * validation_token is given by Graph while a subscription is created; the decoded token is the whole answer then.
+   * validation_token is present while Graph creates a subscription; then the decoded token is the whole answer.
    *
    * @generated from field: string validation_token = 1;
    */
   validationToken: string;
 
   /**
-   * subscription_id is our own UUID, which we put into the notification address. Empty on addresses made by others.
+   * subscription_id is mailmesh's UUID of the subscription, a part of its notification address. Empty on addresses that others
+   * created.
    *
    * @generated from field: string subscription_id = 2 [json_name = "s"];
    */
   subscriptionId: string;
 
   /**
-   * payload is the body's exact bytes.
+   * payload contains the body's exact bytes.
    *
    * @generated from field: google.api.HttpBody payload = 3;
    */
@@ -74,27 +75,28 @@ export const ReceiveGraphNotificationsResponseSchema: GenMessage<ReceiveGraphNot
   messageDesc(file_mailmesh_ingest_v1_ingest_service, 1);
 
 /**
- * ReceiveGraphLifecycleRequest is what Graph sends.
+ * ReceiveGraphLifecycleRequest is Graph's request.
  *
  * @generated from message mailmesh.ingest.v1.ReceiveGraphLifecycleRequest
  */
 export type ReceiveGraphLifecycleRequest = Message<"mailmesh.ingest.v1.ReceiveGraphLifecycleRequest"> & {
   /**
-   * validation_token is given by Graph while a subscription is created; the decoded token is the whole answer then.
+   * validation_token is present while Graph creates a subscription; then the decoded token is the whole answer.
    *
    * @generated from field: string validation_token = 1;
    */
   validationToken: string;
 
   /**
-   * subscription_id is our own UUID, which we put into the notification address. Empty on addresses made by others.
+   * subscription_id is mailmesh's UUID of the subscription, a part of its notification address. Empty on addresses that others
+   * created.
    *
    * @generated from field: string subscription_id = 2 [json_name = "s"];
    */
   subscriptionId: string;
 
   /**
-   * payload is the body's exact bytes.
+   * payload contains the body's exact bytes.
    *
    * @generated from field: google.api.HttpBody payload = 3;
    */
@@ -130,13 +132,13 @@ export const ReceiveGraphLifecycleResponseSchema: GenMessage<ReceiveGraphLifecyc
   messageDesc(file_mailmesh_ingest_v1_ingest_service, 3);
 
 /**
- * ReceiveGmailPushRequest is what Pub/Sub sends.
+ * ReceiveGmailPushRequest is Pub/Sub's request.
  *
  * @generated from message mailmesh.ingest.v1.ReceiveGmailPushRequest
  */
 export type ReceiveGmailPushRequest = Message<"mailmesh.ingest.v1.ReceiveGmailPushRequest"> & {
   /**
-   * payload is the body's exact bytes, wrapped or unwrapped.
+   * payload contains the body's exact bytes, wrapped or unwrapped.
    *
    * @generated from field: google.api.HttpBody payload = 1;
    */
@@ -172,15 +174,16 @@ export const ReceiveGmailPushResponseSchema: GenMessage<ReceiveGmailPushResponse
   messageDesc(file_mailmesh_ingest_v1_ingest_service, 5);
 
 /**
- * IngestService accepts the providers' pushes. A 2xx means that the push is committed; 503 asks the provider to retry.
- * Nothing in an answer tells whether a subscription exists.
+ * IngestService accepts the providers' pushes. A 2xx means that the push is committed; a 503 asks the provider to retry. No
+ * answer reveals whether a subscription exists.
  *
  * @generated from service mailmesh.ingest.v1.IngestService
  */
 export const IngestService: GenService<{
   /**
-   * ReceiveGraphNotifications takes Graph's change notifications (202), and answers the validation handshake (200, the token as
-   * plain text). Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the edge).
+   * ReceiveGraphNotifications accepts Graph's change notifications (202), and answers the validation handshake (200, the token
+   * as plain text). A repeated notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED (both 503 at the
+   * edge).
    *
    * @generated from rpc mailmesh.ingest.v1.IngestService.ReceiveGraphNotifications
    */
@@ -190,8 +193,8 @@ export const IngestService: GenService<{
     output: typeof ReceiveGraphNotificationsResponseSchema;
   },
   /**
-   * ReceiveGraphLifecycle takes Graph's lifecycle notifications (202), and answers the validation handshake.
-   * Repeating it makes nothing new. Reasons: STORE_UNAVAILABLE, OVERLOADED.
+   * ReceiveGraphLifecycle accepts Graph's lifecycle notifications (202), and answers the validation handshake. A repeated
+   * notification has no further effect. Reasons: STORE_UNAVAILABLE, OVERLOADED.
    *
    * @generated from rpc mailmesh.ingest.v1.IngestService.ReceiveGraphLifecycle
    */
@@ -201,9 +204,9 @@ export const IngestService: GenService<{
     output: typeof ReceiveGraphLifecycleResponseSchema;
   },
   /**
-   * ReceiveGmailPush takes a Pub/Sub push about Gmail (204). The push has a token signed by Google in `Authorization`.
-   * A push that is proven but not understood is acknowledged and counted, since Pub/Sub would repeat it for days.
-   * Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
+   * ReceiveGmailPush accepts a Pub/Sub push about Gmail (204). The push carries a token signed by Google in `Authorization`. A
+   * push whose token is valid but whose content is not understood is acknowledged and counted, because Pub/Sub would repeat it
+   * for days. Reasons: PUSH_TOKEN_INVALID (401), STORE_UNAVAILABLE, OVERLOADED.
    *
    * @generated from rpc mailmesh.ingest.v1.IngestService.ReceiveGmailPush
    */

@@ -20,13 +20,13 @@ export const file_mailmesh_ingest_v1_subscription_service: GenFile = /*@__PURE__
   fileDesc("Ci1tYWlsbWVzaC9pbmdlc3QvdjEvc3Vic2NyaXB0aW9uX3NlcnZpY2UucHJvdG8SEm1haWxtZXNoLmluZ2VzdC52MSK6BQoMU3Vic2NyaXB0aW9uEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSNAoFc3RhdGUYBCABKA4yJS5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uU3RhdGUSEQoJZm9sZGVyX2lkGAUgASgJEhEKCWxhYmVsX2lkcxgGIAMoCRIUCgxjaGFuZ2VfdHlwZXMYByADKAkSNwoNZGVsaXZlcnlfbW9kZRgIIAEoDjIgLm1haWxtZXNoLmluZ2VzdC52MS5EZWxpdmVyeU1vZGUSIAoYcHJvdmlkZXJfc3Vic2NyaXB0aW9uX2lkGAkgASgJEi4KCmV4cGlyZXNfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHJlbmV3X2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4ChRsYXN0X25vdGlmaWNhdGlvbl9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPbGFzdF9yZW5ld2VkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5mYWlsdXJlX3JlYXNvbhgOIAEoCRIWCg5mYWlsdXJlX2RldGFpbBgPIAEoCRIQCghmYWlsdXJlcxgQIAEoBRIuCgpjcmVhdGVkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb3ZlcmVkX2Zyb20YEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wItkBChlDcmVhdGVTdWJzY3JpcHRpb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglmb2xkZXJfaWQYAiABKAlCBOJBAQESFwoJbGFiZWxfaWRzGAMgAygJQgTiQQEBEhYKCGFsbF9tYWlsGAQgASgIQgTiQQEBEhoKDGNoYW5nZV90eXBlcxgFIAMoCUIE4kEBARI9Cg1kZWxpdmVyeV9tb2RlGAYgASgOMiAubWFpbG1lc2guaW5nZXN0LnYxLkRlbGl2ZXJ5TW9kZUIE4kEBASJUChpDcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uImgKH0JhdGNoQ3JlYXRlU3Vic2NyaXB0aW9uc1JlcXVlc3QSRQoIcmVxdWVzdHMYASADKAsyLS5tYWlsbWVzaC5pbmdlc3QudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdEIE4kEBAiJbCiBCYXRjaENyZWF0ZVN1YnNjcmlwdGlvbnNSZXNwb25zZRI3CgdyZXN1bHRzGAEgAygLMiYubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvblJlc3VsdCJ+ChJTdWJzY3JpcHRpb25SZXN1bHQSOAoMc3Vic2NyaXB0aW9uGAEgASgLMiAubWFpbG1lc2guaW5nZXN0LnYxLlN1YnNjcmlwdGlvbkgAEiMKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIJCgdvdXRjb21lIqMBChhMaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEjsKBnN0YXRlcxgEIAMoDjIlLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb25TdGF0ZUIE4kEBASJtChlMaXN0U3Vic2NyaXB0aW9uc1Jlc3BvbnNlEjcKDXN1YnNjcmlwdGlvbnMYASADKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI3ChZHZXRTdWJzY3JpcHRpb25SZXF1ZXN0Eh0KD3N1YnNjcmlwdGlvbl9pZBgBIAEoCUIE4kEBAiJRChdHZXRTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uIjkKGFJlbmV3U3Vic2NyaXB0aW9uUmVxdWVzdBIdCg9zdWJzY3JpcHRpb25faWQYASABKAlCBOJBAQIiUwoZUmVuZXdTdWJzY3JpcHRpb25SZXNwb25zZRI2CgxzdWJzY3JpcHRpb24YASABKAsyIC5tYWlsbWVzaC5pbmdlc3QudjEuU3Vic2NyaXB0aW9uIjoKGURlbGV0ZVN1YnNjcmlwdGlvblJlcXVlc3QSHQoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgTiQQECIlQKGkRlbGV0ZVN1YnNjcmlwdGlvblJlc3BvbnNlEjYKDHN1YnNjcmlwdGlvbhgBIAEoCzIgLm1haWxtZXNoLmluZ2VzdC52MS5TdWJzY3JpcHRpb24qmQIKEVN1YnNjcmlwdGlvblN0YXRlEiIKHlNVQlNDUklQVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEh4KGlNVQlNDUklQVElPTl9TVEFURV9QRU5ESU5HEAESHQoZU1VCU0NSSVBUSU9OX1NUQVRFX0FDVElWRRACEh4KGlNVQlNDUklQVElPTl9TVEFURV9GQUlMSU5HEAMSIAocU1VCU0NSSVBUSU9OX1NUQVRFX1NVU1BFTkRFRBAEEh4KGlNVQlNDUklQVElPTl9TVEFURV9QT0xMSU5HEAUSHwobU1VCU0NSSVBUSU9OX1NUQVRFX0RFTEVUSU5HEAYSHgoaU1VCU0NSSVBUSU9OX1NUQVRFX0RFTEVURUQQBypdCgxEZWxpdmVyeU1vZGUSHQoZREVMSVZFUllfTU9ERV9VTlNQRUNJRklFRBAAEhYKEkRFTElWRVJZX01PREVfUFVTSBABEhYKEkRFTElWRVJZX01PREVfUE9MTBACMqwIChNTdWJzY3JpcHRpb25TZXJ2aWNlEtQBChJDcmVhdGVTdWJzY3JpcHRpb24SLS5tYWlsbWVzaC5pbmdlc3QudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBouLm1haWxtZXNoLmluZ2VzdC52MS5DcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZSJfkM4YAoLT5JMCVSIRL3YxL3N1YnNjcmlwdGlvbnM6ASpaHSIYL2FwaS9tczM2NS9zdWJzY3JpcHRpb25zOgEqWh4iGS9hcGkvZ29vZ2xld3MvZ21haWwvd2F0Y2g6ASoSswEKGEJhdGNoQ3JlYXRlU3Vic2NyaXB0aW9ucxIzLm1haWxtZXNoLmluZ2VzdC52MS5CYXRjaENyZWF0ZVN1YnNjcmlwdGlvbnNSZXF1ZXN0GjQubWFpbG1lc2guaW5nZXN0LnYxLkJhdGNoQ3JlYXRlU3Vic2NyaXB0aW9uc1Jlc3BvbnNlIiyQzhgCgtPkkwIiIh0vdjEvc3Vic2NyaXB0aW9uczpiYXRjaENyZWF0ZToBKhKPAQoRTGlzdFN1YnNjcmlwdGlvbnMSLC5tYWlsbWVzaC5pbmdlc3QudjEuTGlzdFN1YnNjcmlwdGlvbnNSZXF1ZXN0Gi0ubWFpbG1lc2guaW5nZXN0LnYxLkxpc3RTdWJzY3JpcHRpb25zUmVzcG9uc2UiHZDOGAGC0+STAhMSES92MS9zdWJzY3JpcHRpb25zEpsBCg9HZXRTdWJzY3JpcHRpb24SKi5tYWlsbWVzaC5pbmdlc3QudjEuR2V0U3Vic2NyaXB0aW9uUmVxdWVzdBorLm1haWxtZXNoLmluZ2VzdC52MS5HZXRTdWJzY3JpcHRpb25SZXNwb25zZSIvkM4YAYLT5JMCJRIjL3YxL3N1YnNjcmlwdGlvbnMve3N1YnNjcmlwdGlvbl9pZH0SqgEKEVJlbmV3U3Vic2NyaXB0aW9uEiwubWFpbG1lc2guaW5nZXN0LnYxLlJlbmV3U3Vic2NyaXB0aW9uUmVxdWVzdBotLm1haWxtZXNoLmluZ2VzdC52MS5SZW5ld1N1YnNjcmlwdGlvblJlc3BvbnNlIjiQzhgCgtPkkwIuIikvdjEvc3Vic2NyaXB0aW9ucy97c3Vic2NyaXB0aW9uX2lkfTpyZW5ldzoBKhKkAQoSRGVsZXRlU3Vic2NyaXB0aW9uEi0ubWFpbG1lc2guaW5nZXN0LnYxLkRlbGV0ZVN1YnNjcmlwdGlvblJlcXVlc3QaLi5tYWlsbWVzaC5pbmdlc3QudjEuRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2UiL5DOGAKC0+STAiUqIy92MS9zdWJzY3JpcHRpb25zL3tzdWJzY3JpcHRpb25faWR9GgSIzhgCYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_google_rpc_status, file_mailmesh_access_v1_access]);
 
 /**
- * Subscription is what the provider pushes to us for one tenant.
+ * Subscription is the agreement by which a provider pushes one tenant's changes to mailmesh.
  *
  * @generated from message mailmesh.ingest.v1.Subscription
  */
 export type Subscription = Message<"mailmesh.ingest.v1.Subscription"> & {
   /**
-   * subscription_id is our UUID.
+   * subscription_id is mailmesh's UUID of the subscription.
    *
    * @generated from field: string subscription_id = 1;
    */
@@ -47,112 +47,113 @@ export type Subscription = Message<"mailmesh.ingest.v1.Subscription"> & {
   provider: string;
 
   /**
-   * state is how it stands.
+   * state is the subscription's state.
    *
    * @generated from field: mailmesh.ingest.v1.SubscriptionState state = 4;
    */
   state: SubscriptionState;
 
   /**
-   * folder_id is the Graph folder, an id or a well-known name. Empty means all mail, and at Google.
+   * folder_id is the Graph folder, an id or a well-known name. Empty means all mail; always empty for Google.
    *
    * @generated from field: string folder_id = 5;
    */
   folderId: string;
 
   /**
-   * label_ids are the Gmail labels, sorted. Empty means all mail, and at Microsoft.
+   * label_ids are the Gmail labels, sorted. Empty means all mail; always empty for Microsoft.
    *
    * @generated from field: repeated string label_ids = 6;
    */
   labelIds: string[];
 
   /**
-   * change_types are "created", "updated", "deleted", sorted. At Google they filter what becomes an event.
+   * change_types are "created", "updated", "deleted", sorted. For Google they filter which changes become events.
    *
    * @generated from field: repeated string change_types = 7;
    */
   changeTypes: string[];
 
   /**
-   * delivery_mode is how changes reach us; never unspecified here.
+   * delivery_mode is the way in which changes reach mailmesh; never unspecified here.
    *
    * @generated from field: mailmesh.ingest.v1.DeliveryMode delivery_mode = 8;
    */
   deliveryMode: DeliveryMode;
 
   /**
-   * provider_subscription_id is the provider's id. Graph: the subscription's id. Empty at Google and before it is made.
+   * provider_subscription_id is the provider's id. Graph: the subscription's id. Empty for Google and before the subscription
+   * is created.
    *
    * @generated from field: string provider_subscription_id = 9;
    */
   providerSubscriptionId: string;
 
   /**
-   * expires_at is when the provider ends it unless renewed, as the provider stated. Absent when polling.
+   * expires_at is the expiry that the provider stated, unless the subscription is renewed. Absent when polling.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 10;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * renew_at is when it will be renewed next.
+   * renew_at is the time of the next renewal.
    *
    * @generated from field: google.protobuf.Timestamp renew_at = 11;
    */
   renewAt?: Timestamp | undefined;
 
   /**
-   * last_notification_at is when a push last came. Absent when never.
+   * last_notification_at is the time of the last push. Absent if there was none.
    *
    * @generated from field: google.protobuf.Timestamp last_notification_at = 12;
    */
   lastNotificationAt?: Timestamp | undefined;
 
   /**
-   * last_renewed_at is when it was last made or renewed.
+   * last_renewed_at is the time when the subscription was last created or renewed.
    *
    * @generated from field: google.protobuf.Timestamp last_renewed_at = 13;
    */
   lastRenewedAt?: Timestamp | undefined;
 
   /**
-   * failure_reason is the `ErrorReason` without prefix of the last failure. Empty when all is well.
+   * failure_reason is the `ErrorReason` without prefix of the last failure. Empty after a success.
    *
    * @generated from field: string failure_reason = 14;
    */
   failureReason: string;
 
   /**
-   * failure_detail is a sentence that a person can act on. Empty when all is well.
+   * failure_detail is a sentence that a person can act on. Empty after a success.
    *
    * @generated from field: string failure_detail = 15;
    */
   failureDetail: string;
 
   /**
-   * failures counts failures in a row.
+   * failures counts consecutive failures.
    *
    * @generated from field: int32 failures = 16;
    */
   failures: number;
 
   /**
-   * created_at is when it was asked for.
+   * created_at is the time when the subscription was requested.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 17;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * updated_at is when anything about it last changed.
+   * updated_at is the time of the subscription's last change.
    *
    * @generated from field: google.protobuf.Timestamp updated_at = 18;
    */
   updatedAt?: Timestamp | undefined;
 
   /**
-   * covered_from is when coverage began: older mail is not announced.
+   * covered_from is the beginning of coverage: older mail is not announced.
    *
    * @generated from field: google.protobuf.Timestamp covered_from = 19;
    */
@@ -167,7 +168,7 @@ export const SubscriptionSchema: GenMessage<Subscription> = /*@__PURE__*/
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 0);
 
 /**
- * CreateSubscriptionRequest says what to watch.
+ * CreateSubscriptionRequest specifies the mail to watch.
  *
  * @generated from message mailmesh.ingest.v1.CreateSubscriptionRequest
  */
@@ -180,21 +181,21 @@ export type CreateSubscriptionRequest = Message<"mailmesh.ingest.v1.CreateSubscr
   tenantId: string;
 
   /**
-   * folder_id is a Graph folder, an id or a well-known name. Empty means "inbox" unless `all_mail`. Refused at Google.
+   * folder_id is a Graph folder, an id or a well-known name. Empty means "inbox" unless `all_mail` is set. Refused for Google.
    *
    * @generated from field: string folder_id = 2;
    */
   folderId: string;
 
   /**
-   * label_ids are Gmail labels. Empty means INBOX unless `all_mail`. Refused at Microsoft.
+   * label_ids are Gmail labels. Empty means INBOX unless `all_mail` is set. Refused for Microsoft.
    *
    * @generated from field: repeated string label_ids = 3;
    */
   labelIds: string[];
 
   /**
-   * all_mail watches every folder or label, drafts and sent mail included (drafts make no events at Google).
+   * all_mail watches every folder or label, drafts and sent mail included. For Google, drafts produce no events.
    *
    * @generated from field: bool all_mail = 4;
    */
@@ -208,7 +209,7 @@ export type CreateSubscriptionRequest = Message<"mailmesh.ingest.v1.CreateSubscr
   changeTypes: string[];
 
   /**
-   * delivery_mode is how changes are to reach us.
+   * delivery_mode is the way in which changes shall reach mailmesh.
    *
    * @generated from field: mailmesh.ingest.v1.DeliveryMode delivery_mode = 6;
    */
@@ -223,13 +224,13 @@ export const CreateSubscriptionRequestSchema: GenMessage<CreateSubscriptionReque
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 1);
 
 /**
- * CreateSubscriptionResponse has the subscription.
+ * CreateSubscriptionResponse contains the subscription.
  *
  * @generated from message mailmesh.ingest.v1.CreateSubscriptionResponse
  */
 export type CreateSubscriptionResponse = Message<"mailmesh.ingest.v1.CreateSubscriptionResponse"> & {
   /**
-   * subscription as it is now.
+   * subscription is the current subscription.
    *
    * @generated from field: mailmesh.ingest.v1.Subscription subscription = 1;
    */
@@ -244,7 +245,7 @@ export const CreateSubscriptionResponseSchema: GenMessage<CreateSubscriptionResp
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 2);
 
 /**
- * BatchCreateSubscriptionsRequest has many.
+ * BatchCreateSubscriptionsRequest contains the requests.
  *
  * @generated from message mailmesh.ingest.v1.BatchCreateSubscriptionsRequest
  */
@@ -265,13 +266,13 @@ export const BatchCreateSubscriptionsRequestSchema: GenMessage<BatchCreateSubscr
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 3);
 
 /**
- * BatchCreateSubscriptionsResponse has a result for each.
+ * BatchCreateSubscriptionsResponse contains a result for each request.
  *
  * @generated from message mailmesh.ingest.v1.BatchCreateSubscriptionsResponse
  */
 export type BatchCreateSubscriptionsResponse = Message<"mailmesh.ingest.v1.BatchCreateSubscriptionsResponse"> & {
   /**
-   * results in the order of the requests.
+   * results are the results in the order of the requests.
    *
    * @generated from field: repeated mailmesh.ingest.v1.SubscriptionResult results = 1;
    */
@@ -286,19 +287,19 @@ export const BatchCreateSubscriptionsResponseSchema: GenMessage<BatchCreateSubsc
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 4);
 
 /**
- * SubscriptionResult is one result.
+ * SubscriptionResult is the result of one request.
  *
  * @generated from message mailmesh.ingest.v1.SubscriptionResult
  */
 export type SubscriptionResult = Message<"mailmesh.ingest.v1.SubscriptionResult"> & {
   /**
-   * outcome is the subscription or what went wrong.
+   * outcome is the subscription or the error.
    *
    * @generated from oneof mailmesh.ingest.v1.SubscriptionResult.outcome
    */
   outcome: {
     /**
-     * subscription that was made.
+     * subscription is the subscription that was created.
      *
      * @generated from field: mailmesh.ingest.v1.Subscription subscription = 1;
      */
@@ -306,7 +307,7 @@ export type SubscriptionResult = Message<"mailmesh.ingest.v1.SubscriptionResult"
     case: "subscription";
   } | {
     /**
-     * error as the single call would have given it.
+     * error is the status that the single call would have returned.
      *
      * @generated from field: google.rpc.Status error = 2;
      */
@@ -323,34 +324,36 @@ export const SubscriptionResultSchema: GenMessage<SubscriptionResult> = /*@__PUR
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 5);
 
 /**
- * ListSubscriptionsRequest asks for a page of subscriptions.
+ * ListSubscriptionsRequest requests a page of subscriptions.
  *
  * @generated from message mailmesh.ingest.v1.ListSubscriptionsRequest
  */
 export type ListSubscriptionsRequest = Message<"mailmesh.ingest.v1.ListSubscriptionsRequest"> & {
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * tenant_id limits to one tenant. Empty means all in the key's scope.
+   * tenant_id selects subscriptions of one tenant. Empty means all tenants in the key's scope.
    *
    * @generated from field: string tenant_id = 3;
    */
   tenantId: string;
 
   /**
-   * states limits to these. Empty means all but deleted.
+   * states selects subscriptions in these states. Empty means all except deleted.
    *
    * @generated from field: repeated mailmesh.ingest.v1.SubscriptionState states = 4;
    */
@@ -371,14 +374,14 @@ export const ListSubscriptionsRequestSchema: GenMessage<ListSubscriptionsRequest
  */
 export type ListSubscriptionsResponse = Message<"mailmesh.ingest.v1.ListSubscriptionsResponse"> & {
   /**
-   * subscriptions of the page.
+   * subscriptions are the subscriptions of this page.
    *
    * @generated from field: repeated mailmesh.ingest.v1.Subscription subscriptions = 1;
    */
   subscriptions: Subscription[];
 
   /**
-   * next_page_token is for the next page. Empty at the end.
+   * next_page_token requests the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -393,13 +396,13 @@ export const ListSubscriptionsResponseSchema: GenMessage<ListSubscriptionsRespon
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 7);
 
 /**
- * GetSubscriptionRequest names a subscription.
+ * GetSubscriptionRequest identifies a subscription.
  *
  * @generated from message mailmesh.ingest.v1.GetSubscriptionRequest
  */
 export type GetSubscriptionRequest = Message<"mailmesh.ingest.v1.GetSubscriptionRequest"> & {
   /**
-   * subscription_id is our UUID.
+   * subscription_id is mailmesh's UUID of the subscription.
    *
    * @generated from field: string subscription_id = 1;
    */
@@ -414,13 +417,13 @@ export const GetSubscriptionRequestSchema: GenMessage<GetSubscriptionRequest> = 
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 8);
 
 /**
- * GetSubscriptionResponse has the subscription.
+ * GetSubscriptionResponse contains the subscription.
  *
  * @generated from message mailmesh.ingest.v1.GetSubscriptionResponse
  */
 export type GetSubscriptionResponse = Message<"mailmesh.ingest.v1.GetSubscriptionResponse"> & {
   /**
-   * subscription as it is now.
+   * subscription is the current subscription.
    *
    * @generated from field: mailmesh.ingest.v1.Subscription subscription = 1;
    */
@@ -435,13 +438,13 @@ export const GetSubscriptionResponseSchema: GenMessage<GetSubscriptionResponse> 
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 9);
 
 /**
- * RenewSubscriptionRequest names a subscription.
+ * RenewSubscriptionRequest identifies a subscription.
  *
  * @generated from message mailmesh.ingest.v1.RenewSubscriptionRequest
  */
 export type RenewSubscriptionRequest = Message<"mailmesh.ingest.v1.RenewSubscriptionRequest"> & {
   /**
-   * subscription_id is our UUID.
+   * subscription_id is mailmesh's UUID of the subscription.
    *
    * @generated from field: string subscription_id = 1;
    */
@@ -456,13 +459,13 @@ export const RenewSubscriptionRequestSchema: GenMessage<RenewSubscriptionRequest
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 10);
 
 /**
- * RenewSubscriptionResponse has the subscription.
+ * RenewSubscriptionResponse contains the subscription.
  *
  * @generated from message mailmesh.ingest.v1.RenewSubscriptionResponse
  */
 export type RenewSubscriptionResponse = Message<"mailmesh.ingest.v1.RenewSubscriptionResponse"> & {
   /**
-   * subscription after the renewal.
+   * subscription is the subscription after the renewal.
    *
    * @generated from field: mailmesh.ingest.v1.Subscription subscription = 1;
    */
@@ -477,13 +480,13 @@ export const RenewSubscriptionResponseSchema: GenMessage<RenewSubscriptionRespon
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 11);
 
 /**
- * DeleteSubscriptionRequest names a subscription.
+ * DeleteSubscriptionRequest identifies a subscription.
  *
  * @generated from message mailmesh.ingest.v1.DeleteSubscriptionRequest
  */
 export type DeleteSubscriptionRequest = Message<"mailmesh.ingest.v1.DeleteSubscriptionRequest"> & {
   /**
-   * subscription_id is our UUID.
+   * subscription_id is mailmesh's UUID of the subscription.
    *
    * @generated from field: string subscription_id = 1;
    */
@@ -498,13 +501,13 @@ export const DeleteSubscriptionRequestSchema: GenMessage<DeleteSubscriptionReque
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 12);
 
 /**
- * DeleteSubscriptionResponse has the subscription.
+ * DeleteSubscriptionResponse contains the subscription.
  *
  * @generated from message mailmesh.ingest.v1.DeleteSubscriptionResponse
  */
 export type DeleteSubscriptionResponse = Message<"mailmesh.ingest.v1.DeleteSubscriptionResponse"> & {
   /**
-   * subscription after the deletion: deleting, or deleted already.
+   * subscription is the subscription after the deletion: deleting, or already deleted.
    *
    * @generated from field: mailmesh.ingest.v1.Subscription subscription = 1;
    */
@@ -519,20 +522,20 @@ export const DeleteSubscriptionResponseSchema: GenMessage<DeleteSubscriptionResp
   messageDesc(file_mailmesh_ingest_v1_subscription_service, 13);
 
 /**
- * SubscriptionState is how it stands with a subscription.
+ * SubscriptionState is the state of a subscription.
  *
  * @generated from enum mailmesh.ingest.v1.SubscriptionState
  */
 export enum SubscriptionState {
   /**
-   * SUBSCRIPTION_STATE_UNSPECIFIED is the state of none.
+   * SUBSCRIPTION_STATE_UNSPECIFIED is not used by any subscription.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * SUBSCRIPTION_STATE_PENDING means that it is being made at the provider.
+   * SUBSCRIPTION_STATE_PENDING means that the subscription is being created at the provider.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_PENDING = 1;
    */
@@ -546,35 +549,35 @@ export enum SubscriptionState {
   ACTIVE = 2,
 
   /**
-   * SUBSCRIPTION_STATE_FAILING means that renewing or making it fails; it is tried again, more and more slowly.
+   * SUBSCRIPTION_STATE_FAILING means that creating or renewing the subscription fails; it is retried at growing intervals.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_FAILING = 3;
    */
   FAILING = 3,
 
   /**
-   * SUBSCRIPTION_STATE_SUSPENDED means that the tenant's state lets it lapse.
+   * SUBSCRIPTION_STATE_SUSPENDED means that the subscription lapses because of the tenant's state.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_SUSPENDED = 4;
    */
   SUSPENDED = 4,
 
   /**
-   * SUBSCRIPTION_STATE_POLLING means that no push is asked for: the mailbox lives on scheduled reconciliation.
+   * SUBSCRIPTION_STATE_POLLING means that no push is requested: scheduled reconciliation alone finds the mailbox's changes.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_POLLING = 5;
    */
   POLLING = 5,
 
   /**
-   * SUBSCRIPTION_STATE_DELETING means that it is being deleted at the provider.
+   * SUBSCRIPTION_STATE_DELETING means that the subscription is being deleted at the provider.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_DELETING = 6;
    */
   DELETING = 6,
 
   /**
-   * SUBSCRIPTION_STATE_DELETED means that it is gone. Listed only when asked for.
+   * SUBSCRIPTION_STATE_DELETED means that the subscription is deleted. Listed only on request.
    *
    * @generated from enum value: SUBSCRIPTION_STATE_DELETED = 7;
    */
@@ -588,13 +591,13 @@ export const SubscriptionStateSchema: GenEnum<SubscriptionState> = /*@__PURE__*/
   enumDesc(file_mailmesh_ingest_v1_subscription_service, 0);
 
 /**
- * DeliveryMode is how changes reach us.
+ * DeliveryMode is the way in which changes reach mailmesh.
  *
  * @generated from enum mailmesh.ingest.v1.DeliveryMode
  */
 export enum DeliveryMode {
   /**
-   * DELIVERY_MODE_UNSPECIFIED means push where the installation has a public address, else poll.
+   * DELIVERY_MODE_UNSPECIFIED means push if the installation has a public address, else poll.
    *
    * @generated from enum value: DELIVERY_MODE_UNSPECIFIED = 0;
    */
@@ -608,7 +611,7 @@ export enum DeliveryMode {
   PUSH = 1,
 
   /**
-   * DELIVERY_MODE_POLL reconciles on a schedule and asks for no push.
+   * DELIVERY_MODE_POLL reconciles on a schedule and requests no push.
    *
    * @generated from enum value: DELIVERY_MODE_POLL = 2;
    */
@@ -622,14 +625,15 @@ export const DeliveryModeSchema: GenEnum<DeliveryMode> = /*@__PURE__*/
   enumDesc(file_mailmesh_ingest_v1_subscription_service, 1);
 
 /**
- * SubscriptionService makes the providers push, and keeps it so. Every RPC sees only tenants in the API key's scope.
+ * SubscriptionService creates the subscriptions by which the providers push, and keeps them active. Every RPC sees only tenants
+ * in the API key's scope.
  *
  * @generated from service mailmesh.ingest.v1.SubscriptionService
  */
 export const SubscriptionService: GenService<{
   /**
-   * CreateSubscription makes a subscription at the provider and reconciles the mailbox. Without further words it watches the
-   * Inbox. A tenant has one subscription for the same folder or labels: asking again gives that one.
+   * CreateSubscription creates a subscription at the provider and reconciles the mailbox. By default it watches the Inbox. A
+   * tenant has one subscription for the same folder or labels: repeating the request returns that one.
    *
    * Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
    * SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
@@ -643,7 +647,8 @@ export const SubscriptionService: GenService<{
     output: typeof CreateSubscriptionResponseSchema;
   },
   /**
-   * BatchCreateSubscriptions makes many, with a result for each: one that fails does not hinder the others. Safe to repeat.
+   * BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
+   * others. Safe to repeat.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.BatchCreateSubscriptions
    */
@@ -663,7 +668,7 @@ export const SubscriptionService: GenService<{
     output: typeof ListSubscriptionsResponseSchema;
   },
   /**
-   * GetSubscription reads one subscription.
+   * GetSubscription returns one subscription.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.GetSubscription
    */
@@ -673,8 +678,8 @@ export const SubscriptionService: GenService<{
     output: typeof GetSubscriptionResponseSchema;
   },
   /**
-   * RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to repeat.
-   * Reasons as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
+   * RenewSubscription renews a subscription before its scheduled renewal, and recreates one that the provider dropped. Safe to
+   * repeat. Reasons: the same as for CreateSubscription, and SUBSCRIPTION_NOT_FOUND.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.RenewSubscription
    */
@@ -684,8 +689,8 @@ export const SubscriptionService: GenService<{
     output: typeof RenewSubscriptionResponseSchema;
   },
   /**
-   * DeleteSubscription ends it here and at the provider, also when the provider has forgotten it already. Safe to repeat.
-   * Reasons: SUBSCRIPTION_NOT_FOUND.
+   * DeleteSubscription deletes a subscription here and at the provider, even if the provider no longer knows it. Safe to
+   * repeat. Reasons: SUBSCRIPTION_NOT_FOUND.
    *
    * @generated from rpc mailmesh.ingest.v1.SubscriptionService.DeleteSubscription
    */

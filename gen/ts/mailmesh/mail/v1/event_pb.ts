@@ -2,7 +2,7 @@
 // @generated from file mailmesh/mail/v1/event.proto (package mailmesh.mail.v1, syntax proto3)
 /* eslint-disable */
 
-// The events for consumers: one event per change of a mail.
+// The mail events that consumers receive: one event per change of a mail.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -19,37 +19,37 @@ export const file_mailmesh_mail_v1_event: GenFile = /*@__PURE__*/
   fileDesc("ChxtYWlsbWVzaC9tYWlsL3YxL2V2ZW50LnByb3RvEhBtYWlsbWVzaC5tYWlsLnYxIsYFChNOb3JtYWxpemVkTWFpbEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEhIKCm1lc3NhZ2VfaWQYByABKAkSLwoLcmVjZWl2ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAkgASgJEiQKA3JhdxgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoHbWVzc2FnZRgLIAEoCzIdLm1haWxtZXNoLm1haWwudjEuTWFpbE1lc3NhZ2USEwoLaXNfZW5yaWNoZWQYDCABKAgSMwoMbm90X2VucmljaGVkGA0gASgLMh0ubWFpbG1lc2gubWFpbC52MS5Ob3RFbnJpY2hlZBIRCglpc19yZXBsYXkYDiABKAgSEQoJcmVwbGF5X2lkGA8gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGBAgASgJEhkKEWVucmljaGVkX2V2ZW50X2lkGBEgASgJEhAKCHBvc2l0aW9uGBIgASgJEhIKCmdlbmVyYXRpb24YEyABKAUSDwoHdmVyc2lvbhgUIAEoCRIsCgZjaGFuZ2UYFSABKAsyHC5tYWlsbWVzaC5tYWlsLnYxLk1haWxDaGFuZ2USMAoKdHJ1bmNhdGlvbhgWIAEoCzIcLm1haWxtZXNoLm1haWwudjEuVHJ1bmNhdGlvbhIYChBzdWJzY3JpcHRpb25faWRzGBcgAygJEi0KBnNvdXJjZRgYIAEoDjIdLm1haWxtZXNoLm1haWwudjEuRXZlbnRTb3VyY2UiUQoLTm90RW5yaWNoZWQSDgoGcmVhc29uGAEgASgJEg4KBmRldGFpbBgCIAEoCRIQCghhdHRlbXB0cxgDIAEoBRIQCghpc19maW5hbBgEIAEoCCJsCgpNYWlsQ2hhbmdlEg4KBmZpZWxkcxgBIAMoCRIXCg9sYWJlbF9pZHNfYWRkZWQYAiADKAkSGQoRbGFiZWxfaWRzX3JlbW92ZWQYAyADKAkSGgoScHJldmlvdXNfZm9sZGVyX2lkGAQgASgJIrkBCgpUcnVuY2F0aW9uEhMKC2lzX3RleHRfY3V0GAEgASgIEhMKC2lzX2h0bWxfY3V0GAIgASgIEhIKCmlzX3Jhd19jdXQYAyABKAgSFwoPYXJlX2hlYWRlcnNfY3V0GAQgASgIEhoKEmFyZV9yZWNpcGllbnRzX2N1dBgFIAEoCBIbChNhcmVfYXR0YWNobWVudHNfY3V0GAYgASgIEhsKE29yaWdpbmFsX3NpemVfYnl0ZXMYByABKAMqawoLRXZlbnRTb3VyY2USHAoYRVZFTlRfU09VUkNFX1VOU1BFQ0lGSUVEEAASHQoZRVZFTlRfU09VUkNFX05PVElGSUNBVElPThABEh8KG0VWRU5UX1NPVVJDRV9SRUNPTkNJTElBVElPThACYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_mail_v1_message]);
 
 /**
- * NormalizedMailEvent is one change of one mail. It never changes once it has been given out. Its JSON form is a promise:
- * names and meanings are kept, fields may be added.
+ * NormalizedMailEvent is one change of one mail. A published event never changes. Its JSON form is a promise: names and
+ * meanings are kept, fields may be added.
  *
  * @generated from message mailmesh.mail.v1.NormalizedMailEvent
  */
 export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"> & {
   /**
-   * event_id is our UUID of the event. One change at the provider has one event id however often it is delivered.
-   * Empty only inside an `InboxItem`, before the event exists.
+   * event_id is mailmesh's UUID of the event. One change at the provider has one event id, however often it is delivered. Empty
+   * only inside an `InboxItem`, before the event exists.
    *
    * @generated from field: string event_id = 1;
    */
   eventId: string;
 
   /**
-   * provider is "ms365" or "googlews". More will come: readers must skip values that they do not know.
+   * provider is "ms365" or "googlews". Later versions add providers: readers must skip unknown values.
    *
    * @generated from field: string provider = 2;
    */
   provider: string;
 
   /**
-   * tenant_id is our UUID of the connected account.
+   * tenant_id is mailmesh's UUID of the connected account.
    *
    * @generated from field: string tenant_id = 3;
    */
   tenantId: string;
 
   /**
-   * external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`).
-   * Google: the hosted domain (`hd`), empty for a consumer account.
+   * external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
+   * (`hd`), empty for a consumer account.
    *
    * @generated from field: string external_tenant_id = 4;
    */
@@ -63,12 +63,10 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   userId: string;
 
   /**
-   * event_type is one of
-   * "mail.created" (the mail was first seen in what the subscriptions watch),
-   * "mail.updated" (flags, categories, labels or folder changed; moves and trash are updates),
-   * "mail.deleted" (it is gone for good),
-   * "mail.enriched" (an earlier event lacked its message; this event has it).
-   * More will come: readers must skip values that they do not know.
+   * event_type is one of "mail.created" (a mail first appeared where the subscriptions watch), "mail.updated" (flags,
+   * categories, labels or folder changed; moves and moves to the trash are updates), "mail.deleted" (the mail was deleted
+   * permanently), "mail.enriched" (an earlier event lacked its message; this event contains it). Later versions add types:
+   * readers must skip unknown values.
    *
    * @generated from field: string event_type = 6;
    */
@@ -82,23 +80,23 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   messageId: string;
 
   /**
-   * received_at is when mailmesh took the notification, or found the change by reconciliation.
-   * The mail's own times are in `message`.
+   * received_at is the time when mailmesh received the notification, or found the change by reconciliation. The mail's own
+   * times are in `message`.
    *
    * @generated from field: google.protobuf.Timestamp received_at = 8;
    */
   receivedAt?: Timestamp | undefined;
 
   /**
-   * correlation_id is the UUID under which every log line and trace of this change is found.
+   * correlation_id is the UUID that every log line and trace of this change carries.
    *
    * @generated from field: string correlation_id = 9;
    */
   correlationId: string;
 
   /**
-   * raw is the provider's own object: the fetched message, or where there is none the notification.
-   * Secrets that a notification carries are taken out. Absent when the view leaves it out.
+   * raw is the provider's own object: the fetched message, or the notification if no message was fetched. Secrets in a
+   * notification are removed. Absent when the view omits it.
    *
    * @generated from field: google.protobuf.Struct raw = 10;
    */
@@ -112,93 +110,94 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   message?: MailMessage | undefined;
 
   /**
-   * is_enriched says that `message` is there. False on "mail.deleted", where nothing can be fetched.
+   * is_enriched is true if `message` is present. False on "mail.deleted", where no message can be fetched.
    *
    * @generated from field: bool is_enriched = 12;
    */
   isEnriched: boolean;
 
   /**
-   * not_enriched says why there is no message. Absent when there is one, and on "mail.deleted".
+   * not_enriched is the reason why the event has no message. Absent when it has one, and on "mail.deleted".
    *
    * @generated from field: mailmesh.mail.v1.NotEnriched not_enriched = 13;
    */
   notEnriched?: NotEnriched | undefined;
 
   /**
-   * is_replay says that the event was appended again by `ReplayEvents`.
+   * is_replay is true if `ReplayEvents` appended the event again.
    *
    * @generated from field: bool is_replay = 14;
    */
   isReplay: boolean;
 
   /**
-   * replay_id is the replay's UUID. Empty on an event that is no replay.
+   * replay_id is the replay's UUID. Empty on an event that is not a replay.
    *
    * @generated from field: string replay_id = 15;
    */
   replayId: string;
 
   /**
-   * original_event_id is the event that a replay repeats. Empty on an event that is no replay.
+   * original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
    *
    * @generated from field: string original_event_id = 16;
    */
   originalEventId: string;
 
   /**
-   * enriched_event_id is the event whose missing message a "mail.enriched" brings. Empty on other types.
+   * enriched_event_id is the earlier event whose missing message this "mail.enriched" event contains. Empty on other types.
    *
    * @generated from field: string enriched_event_id = 17;
    */
   enrichedEventId: string;
 
   /**
-   * position is the opaque cursor just behind this event: give it to `StreamEvents` or `ListEvents` to go on after it.
-   * Empty inside an `InboxItem`.
+   * position is the opaque cursor directly after this event: pass it to `StreamEvents` or `ListEvents` to continue after the
+   * event. Empty inside an `InboxItem`.
    *
    * @generated from field: string position = 18;
    */
   position: string;
 
   /**
-   * generation counts the lives of the mail, from 1. A mail that was deleted and restored has the next one.
+   * generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number.
    *
    * @generated from field: int32 generation = 19;
    */
   generation: number;
 
   /**
-   * version is the provider's version of the mail that the event tells. Microsoft: `changeKey` or the etag.
-   * Google: the history id. Empty when the provider gave none.
+   * version is the provider's version of the mail that this event describes. Microsoft: `changeKey` or the etag. Google: the
+   * history id. Empty when the provider sent none.
    *
    * @generated from field: string version = 20;
    */
   version: string;
 
   /**
-   * change says what differs from the version before, as far as it is known. On "mail.updated" only.
+   * change lists the differences from the previous version, as far as mailmesh knows it. On "mail.updated" only.
    *
    * @generated from field: mailmesh.mail.v1.MailChange change = 21;
    */
   change?: MailChange | undefined;
 
   /**
-   * truncation says what was left out so that the event stays under 1 MiB. Absent when nothing was.
+   * truncation lists the parts that were omitted to keep the event under 1 MiB. Absent when the event is complete.
    *
    * @generated from field: mailmesh.mail.v1.Truncation truncation = 22;
    */
   truncation?: Truncation | undefined;
 
   /**
-   * subscription_ids are our UUIDs of the subscriptions that cover the mail. Empty when only reconciliation found it.
+   * subscription_ids are mailmesh's UUIDs of the subscriptions that cover the mail. Empty when only reconciliation found the
+   * change.
    *
    * @generated from field: repeated string subscription_ids = 23;
    */
   subscriptionIds: string[];
 
   /**
-   * source says how mailmesh came to know of the change.
+   * source is the way in which mailmesh learned of the change.
    *
    * @generated from field: mailmesh.mail.v1.EventSource source = 24;
    */
@@ -213,7 +212,7 @@ export const NormalizedMailEventSchema: GenMessage<NormalizedMailEvent> = /*@__P
   messageDesc(file_mailmesh_mail_v1_event, 0);
 
 /**
- * NotEnriched says why an event has no message.
+ * NotEnriched explains why an event has no message.
  *
  * @generated from message mailmesh.mail.v1.NotEnriched
  */
@@ -226,21 +225,21 @@ export type NotEnriched = Message<"mailmesh.mail.v1.NotEnriched"> & {
   reason: string;
 
   /**
-   * detail is a sentence for people. It holds no content and no secret.
+   * detail is a sentence for people. It contains no content and no secret.
    *
    * @generated from field: string detail = 2;
    */
   detail: string;
 
   /**
-   * attempts is how often the fetch was tried before the event went out.
+   * attempts is the number of fetches that were attempted before the event was published.
    *
    * @generated from field: int32 attempts = 3;
    */
   attempts: number;
 
   /**
-   * is_final says that mailmesh has given up: no "mail.enriched" will follow.
+   * is_final is true if mailmesh has stopped retrying: no "mail.enriched" will follow.
    *
    * @generated from field: bool is_final = 4;
    */
@@ -255,35 +254,35 @@ export const NotEnrichedSchema: GenMessage<NotEnriched> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_event, 1);
 
 /**
- * MailChange says what an update changed.
+ * MailChange lists the differences that an update made.
  *
  * @generated from message mailmesh.mail.v1.MailChange
  */
 export type MailChange = Message<"mailmesh.mail.v1.MailChange"> & {
   /**
-   * fields are the names of `MailMessage` fields that differ, sorted: "is_read", "folder_id", "label_ids", ...
-   * Empty when the version before is not known.
+   * fields are the names of the `MailMessage` fields that differ, sorted: "is_read", "folder_id", "label_ids", ... Empty when
+   * mailmesh does not know the previous version.
    *
    * @generated from field: repeated string fields = 1;
    */
   fields: string[];
 
   /**
-   * label_ids_added are the labels put on. Google only.
+   * label_ids_added are the added labels. Google only.
    *
    * @generated from field: repeated string label_ids_added = 2;
    */
   labelIdsAdded: string[];
 
   /**
-   * label_ids_removed are the labels taken off. Google only.
+   * label_ids_removed are the removed labels. Google only.
    *
    * @generated from field: repeated string label_ids_removed = 3;
    */
   labelIdsRemoved: string[];
 
   /**
-   * previous_folder_id is the folder before a move. Microsoft only; empty when it was not moved.
+   * previous_folder_id is the folder before a move. Microsoft only; empty when the mail was not moved.
    *
    * @generated from field: string previous_folder_id = 4;
    */
@@ -298,55 +297,55 @@ export const MailChangeSchema: GenMessage<MailChange> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_event, 2);
 
 /**
- * Truncation says what an event leaves out because of its bounds.
+ * Truncation lists the parts that an event omits because of its size limits.
  *
  * @generated from message mailmesh.mail.v1.Truncation
  */
 export type Truncation = Message<"mailmesh.mail.v1.Truncation"> & {
   /**
-   * is_text_cut says that `message.body.text` is only the beginning.
+   * is_text_cut is true if `message.body.text` contains only the beginning.
    *
    * @generated from field: bool is_text_cut = 1;
    */
   isTextCut: boolean;
 
   /**
-   * is_html_cut says that `message.body.html` is only the beginning; it is still well-formed.
+   * is_html_cut is true if `message.body.html` contains only the beginning; it is still well-formed.
    *
    * @generated from field: bool is_html_cut = 2;
    */
   isHtmlCut: boolean;
 
   /**
-   * is_raw_cut says that `raw` leaves out its largest members.
+   * is_raw_cut is true if `raw` omits its largest members.
    *
    * @generated from field: bool is_raw_cut = 3;
    */
   isRawCut: boolean;
 
   /**
-   * are_headers_cut says that later header fields are left out.
+   * are_headers_cut is true if later header fields are omitted.
    *
    * @generated from field: bool are_headers_cut = 4;
    */
   areHeadersCut: boolean;
 
   /**
-   * are_recipients_cut says that later recipients are left out of to, cc, bcc or reply_to.
+   * are_recipients_cut is true if later recipients are omitted from to, cc, bcc or reply_to.
    *
    * @generated from field: bool are_recipients_cut = 5;
    */
   areRecipientsCut: boolean;
 
   /**
-   * are_attachments_cut says that later attachments are left out.
+   * are_attachments_cut is true if later attachments are omitted.
    *
    * @generated from field: bool are_attachments_cut = 6;
    */
   areAttachmentsCut: boolean;
 
   /**
-   * original_size_bytes is the size that the event would have had.
+   * original_size_bytes is the size of the complete event.
    *
    * @generated from field: int64 original_size_bytes = 7;
    */
@@ -361,7 +360,7 @@ export const TruncationSchema: GenMessage<Truncation> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_event, 3);
 
 /**
- * EventSource is how mailmesh came to know of a change.
+ * EventSource is the way in which mailmesh learned of a change.
  *
  * @generated from enum mailmesh.mail.v1.EventSource
  */
@@ -374,14 +373,14 @@ export enum EventSource {
   UNSPECIFIED = 0,
 
   /**
-   * EVENT_SOURCE_NOTIFICATION means that the provider pushed it.
+   * EVENT_SOURCE_NOTIFICATION means that the provider pushed a notification.
    *
    * @generated from enum value: EVENT_SOURCE_NOTIFICATION = 1;
    */
   NOTIFICATION = 1,
 
   /**
-   * EVENT_SOURCE_RECONCILIATION means that a comparison with the provider found it.
+   * EVENT_SOURCE_RECONCILIATION means that a reconciliation with the provider found the change.
    *
    * @generated from enum value: EVENT_SOURCE_RECONCILIATION = 2;
    */

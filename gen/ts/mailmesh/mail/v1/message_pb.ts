@@ -2,7 +2,7 @@
 // @generated from file mailmesh/mail/v1/message.proto (package mailmesh.mail.v1, syntax proto3)
 /* eslint-disable */
 
-// The mail itself, with the same meaning whichever provider holds it.
+// The mail itself, with the same meaning for every provider.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -23,9 +23,9 @@ export const file_mailmesh_mail_v1_message: GenFile = /*@__PURE__*/
  */
 export type Address = Message<"mailmesh.mail.v1.Address"> & {
   /**
-   * address is the addr-spec, `local@domain`, decoded (RFC 6532 Unicode stays Unicode) and with its case kept.
-   * Empty when the header gave a name only, or something that is not an address.
-   * Microsoft: `emailAddress.address`. Google: parsed from the header (RFC 5322, RFC 2047).
+   * address is the addr-spec, `local@domain`, decoded (RFC 6532 Unicode stays Unicode) and with its case preserved. Empty when
+   * the header contains only a name, or text that is not an address. Microsoft: `emailAddress.address`. Google: parsed from the
+   * header (RFC 5322, RFC 2047).
    *
    * @generated from field: string address = 1;
    */
@@ -39,8 +39,7 @@ export type Address = Message<"mailmesh.mail.v1.Address"> & {
   name: string;
 
   /**
-   * group is the name of the RFC 5322 group that the address stood in. Empty outside a group.
-   * Microsoft does not tell groups.
+   * group is the name of the RFC 5322 group that contains the address. Empty outside a group. Microsoft does not report groups.
    *
    * @generated from field: string group = 3;
    */
@@ -55,20 +54,20 @@ export const AddressSchema: GenMessage<Address> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 0);
 
 /**
- * Header is one header field of a mail, in the order in which the mail has them.
+ * Header is one header field of a mail. The fields keep the order of the mail.
  *
  * @generated from message mailmesh.mail.v1.Header
  */
 export type Header = Message<"mailmesh.mail.v1.Header"> & {
   /**
-   * name is the field's name with the sender's own case.
+   * name is the field's name in the sender's own case.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * value is the unfolded value as it was sent; encoded words are not decoded.
+   * value is the unfolded value as the sender wrote it; encoded words are not decoded.
    *
    * @generated from field: string value = 2;
    */
@@ -83,30 +82,30 @@ export const HeaderSchema: GenMessage<Header> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 1);
 
 /**
- * Body holds the readable forms of a mail.
+ * Body contains the readable forms of a mail.
  *
  * @generated from message mailmesh.mail.v1.Body
  */
 export type Body = Message<"mailmesh.mail.v1.Body"> & {
   /**
-   * text is the plain text: the mail's own text/plain part, or text made from the HTML where there is none.
-   * Empty when the mail has no readable part or the view leaves bodies out.
+   * text is the plain text: the mail's own text/plain part, or text converted from the HTML if there is no such part. Empty
+   * when the mail has no readable part or the view omits bodies.
    *
    * @generated from field: string text = 1;
    */
   text: string;
 
   /**
-   * html is the HTML part, sanitized: no script, no event handler, no style that acts; remote references are kept.
-   * Empty when the mail has no HTML part or the view leaves bodies out.
+   * html is the HTML part, sanitized: scripts, event handlers and active styles are removed; remote references are kept. Empty
+   * when the mail has no HTML part or the view omits bodies.
    *
    * @generated from field: string html = 2;
    */
   html: string;
 
   /**
-   * is_text_from_html says that `text` was made from the HTML part. At Microsoft it is true for every HTML mail,
-   * since Graph gives one body only.
+   * is_text_from_html is true if `text` was converted from the HTML part. For Microsoft it is true for every HTML mail, because
+   * Graph returns only one body.
    *
    * @generated from field: bool is_text_from_html = 3;
    */
@@ -121,14 +120,14 @@ export const BodySchema: GenMessage<Body> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 2);
 
 /**
- * Attachment describes an attachment; its content is not in an event.
+ * Attachment describes an attachment. Events do not contain the content of attachments.
  *
  * @generated from message mailmesh.mail.v1.Attachment
  */
 export type Attachment = Message<"mailmesh.mail.v1.Attachment"> & {
   /**
-   * attachment_id is the provider's id of the attachment. Google may give another id at each fetch.
-   * Empty for a Google part that has its content inline in the message object.
+   * attachment_id is the provider's id of the attachment. Google may return another id at each fetch. Empty for a Google part
+   * whose content is inline in the message object.
    *
    * @generated from field: string attachment_id = 1;
    */
@@ -149,15 +148,16 @@ export type Attachment = Message<"mailmesh.mail.v1.Attachment"> & {
   contentType: string;
 
   /**
-   * size_bytes is the size as the provider tells it. Microsoft counts the encoded form, so it can be larger than the file.
+   * size_bytes is the size that the provider reports. Microsoft counts the encoded form, so the value can be larger than the
+   * file.
    *
    * @generated from field: int64 size_bytes = 4;
    */
   sizeBytes: bigint;
 
   /**
-   * is_inline says that the mail shows it within its HTML body. Microsoft: `isInline`.
-   * Google: `Content-Disposition: inline`, or a content id that the HTML refers to.
+   * is_inline is true if the mail shows the attachment within its HTML body. Microsoft: `isInline`. Google:
+   * `Content-Disposition: inline`, or a content id that the HTML refers to.
    *
    * @generated from field: bool is_inline = 5;
    */
@@ -171,7 +171,7 @@ export type Attachment = Message<"mailmesh.mail.v1.Attachment"> & {
   contentId: string;
 
   /**
-   * kind is what it is. Google knows files and attached mails only.
+   * kind is the kind of the attachment. Google has only files and attached mails.
    *
    * @generated from field: mailmesh.mail.v1.AttachmentKind kind = 7;
    */
@@ -186,13 +186,13 @@ export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 3);
 
 /**
- * Thread is the conversation that a message belongs to, per tenant.
+ * Thread is the conversation that contains a message, per tenant.
  *
  * @generated from message mailmesh.mail.v1.Thread
  */
 export type Thread = Message<"mailmesh.mail.v1.Thread"> & {
   /**
-   * thread_id is our UUID of the thread. Once published for a message it never changes.
+   * thread_id is mailmesh's UUID of the thread. Once published for a message, it never changes.
    *
    * @generated from field: string thread_id = 1;
    */
@@ -206,14 +206,14 @@ export type Thread = Message<"mailmesh.mail.v1.Thread"> & {
   providerThreadId: string;
 
   /**
-   * reason says why the message is in this thread.
+   * reason is the reason why the message is in this thread.
    *
    * @generated from field: mailmesh.mail.v1.ThreadReason reason = 3;
    */
   reason: ThreadReason;
 
   /**
-   * reason_message_id is the Internet message id that the reason refers to. Empty for the other reasons.
+   * reason_message_id is the Internet message id that the reason refers to. Empty for reasons that refer to none.
    *
    * @generated from field: string reason_message_id = 4;
    */
@@ -228,29 +228,29 @@ export const ThreadSchema: GenMessage<Thread> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 4);
 
 /**
- * MailMessage is a mail as it was when it was fetched.
+ * MailMessage is a mail in its state at the time of the fetch.
  *
  * @generated from message mailmesh.mail.v1.MailMessage
  */
 export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
   /**
-   * subject is the decoded subject. Empty when there is none.
-   * Microsoft: `subject`. Google: header Subject (RFC 2047).
+   * subject is the decoded subject. Empty when there is none. Microsoft: `subject`. Google: header Subject (RFC 2047).
    *
    * @generated from field: string subject = 1;
    */
   subject: string;
 
   /**
-   * from_address is the author; in JSON it is `from`. Absent when the mail names none (a draft can).
-   * Microsoft: `from`. Google: first of header From.
+   * from_address is the author; its JSON name is `from`. Absent when the mail names none, which a draft may do. Microsoft:
+   * `from`. Google: the first address of header From.
    *
    * @generated from field: mailmesh.mail.v1.Address from_address = 2 [json_name = "from"];
    */
   fromAddress?: Address | undefined;
 
   /**
-   * sender is who sent it on behalf of the author. Absent when the same as the author. Microsoft: `sender`. Google: header Sender.
+   * sender is the mailbox that sent the mail on behalf of the author. Absent when it is the author. Microsoft: `sender`.
+   * Google: header Sender.
    *
    * @generated from field: mailmesh.mail.v1.Address sender = 3;
    */
@@ -264,43 +264,44 @@ export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
   to: Address[];
 
   /**
-   * cc are the copies' recipients, in order. Microsoft: `ccRecipients`. Google: header Cc.
+   * cc are the recipients of copies, in order. Microsoft: `ccRecipients`. Google: header Cc.
    *
    * @generated from field: repeated mailmesh.mail.v1.Address cc = 5;
    */
   cc: Address[];
 
   /**
-   * bcc are the blind copies' recipients; seen in the sender's own mailbox only. Microsoft: `bccRecipients`. Google: header Bcc.
+   * bcc are the recipients of blind copies; only the sender's own mailbox has them. Microsoft: `bccRecipients`. Google: header
+   * Bcc.
    *
    * @generated from field: repeated mailmesh.mail.v1.Address bcc = 6;
    */
   bcc: Address[];
 
   /**
-   * reply_to are the addresses for answers; empty means the author. Microsoft: `replyTo`. Google: header Reply-To.
+   * reply_to are the addresses for replies; empty means the author. Microsoft: `replyTo`. Google: header Reply-To.
    *
    * @generated from field: repeated mailmesh.mail.v1.Address reply_to = 7;
    */
   replyTo: Address[];
 
   /**
-   * sent_at is when the author sent it. Absent when unknown. Microsoft: `sentDateTime`. Google: header Date;
-   * absent when that is missing or no date.
+   * sent_at is the time when the author sent the mail. Absent when unknown. Microsoft: `sentDateTime`. Google: header Date;
+   * absent when that header is missing or is not a date.
    *
    * @generated from field: google.protobuf.Timestamp sent_at = 8;
    */
   sentAt?: Timestamp | undefined;
 
   /**
-   * mail_received_at is when the mailbox got it. Microsoft: `receivedDateTime`. Google: `internalDate`.
+   * mail_received_at is the time when the mailbox received the mail. Microsoft: `receivedDateTime`. Google: `internalDate`.
    *
    * @generated from field: google.protobuf.Timestamp mail_received_at = 9;
    */
   mailReceivedAt?: Timestamp | undefined;
 
   /**
-   * headers are the header fields in order. Empty when the view leaves them out, and for Microsoft drafts, which have none.
+   * headers are the header fields in order. Empty when the view omits them, and for Microsoft drafts, which have none.
    * Microsoft: `internetMessageHeaders`. Google: `payload.headers`.
    *
    * @generated from field: repeated mailmesh.mail.v1.Header headers = 10;
@@ -308,8 +309,8 @@ export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
   headers: Header[];
 
   /**
-   * internet_message_id is the Message-ID with its angle brackets. Empty when there is none.
-   * Microsoft: `internetMessageId`. Google: header Message-ID.
+   * internet_message_id is the Message-ID with its angle brackets. Empty when there is none. Microsoft: `internetMessageId`.
+   * Google: header Message-ID.
    *
    * @generated from field: string internet_message_id = 11;
    */
@@ -337,87 +338,87 @@ export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
   thread?: Thread | undefined;
 
   /**
-   * body holds text and HTML. Absent when the view leaves bodies out.
+   * body contains text and HTML. Absent when the view omits bodies.
    *
    * @generated from field: mailmesh.mail.v1.Body body = 15;
    */
   body?: Body | undefined;
 
   /**
-   * preview is the beginning of the text as the provider gives it. Microsoft: `bodyPreview`, 255 characters.
-   * Google: `snippet`, HTML entities decoded.
+   * preview is the beginning of the text as the provider returns it. Microsoft: `bodyPreview`, 255 characters. Google:
+   * `snippet`, with HTML entities decoded.
    *
    * @generated from field: string preview = 16;
    */
   preview: string;
 
   /**
-   * importance is the sender's. Microsoft: `importance`. Google: headers Importance, X-Priority, Priority;
-   * Google's own label IMPORTANT is a guess about the reader and stays a label.
+   * importance is the importance that the sender declared. Microsoft: `importance`. Google: headers Importance, X-Priority,
+   * Priority. Google's own label IMPORTANT is a prediction for the reader and remains a label.
    *
    * @generated from field: mailmesh.mail.v1.Importance importance = 17;
    */
   importance: Importance;
 
   /**
-   * is_read says that it was opened. Microsoft: `isRead`. Google: no label UNREAD.
+   * is_read is true if the mail was opened. Microsoft: `isRead`. Google: the label UNREAD is absent.
    *
    * @generated from field: bool is_read = 18;
    */
   isRead: boolean;
 
   /**
-   * is_draft says that it was not sent yet. Microsoft: `isDraft`. Google: label DRAFT.
+   * is_draft is true if the mail has not been sent yet. Microsoft: `isDraft`. Google: the label DRAFT is present.
    *
    * @generated from field: bool is_draft = 19;
    */
   isDraft: boolean;
 
   /**
-   * folder_id is the id of the folder that holds it. Microsoft: `parentFolderId`. Empty at Google, which has labels.
+   * folder_id is the id of the folder that contains the mail. Microsoft: `parentFolderId`. Empty for Google, which has labels.
    *
    * @generated from field: string folder_id = 20;
    */
   folderId: string;
 
   /**
-   * label_ids are the labels on it, sorted. Google: `labelIds`. Empty at Microsoft, which has folders.
+   * label_ids are the labels of the mail, sorted. Google: `labelIds`. Empty for Microsoft, which has folders.
    *
    * @generated from field: repeated string label_ids = 21;
    */
   labelIds: string[];
 
   /**
-   * categories are the user's categories, in the provider's order. Microsoft: `categories`. Empty at Google.
+   * categories are the user's categories, in the provider's order. Microsoft: `categories`. Empty for Google.
    *
    * @generated from field: repeated string categories = 22;
    */
   categories: string[];
 
   /**
-   * attachments are described in the order in which the provider lists them, inline ones included.
+   * attachments are the descriptions of the attachments in the provider's order, inline ones included.
    *
    * @generated from field: repeated mailmesh.mail.v1.Attachment attachments = 23;
    */
   attachments: Attachment[];
 
   /**
-   * size_bytes is the size of the whole mail. Google: `sizeEstimate`. Microsoft: the MAPI property PidTagMessageSize.
-   * 0 when unknown.
+   * size_bytes is the size of the complete mail. Google: `sizeEstimate`. Microsoft: the MAPI property PidTagMessageSize. 0 when
+   * unknown.
    *
    * @generated from field: int64 size_bytes = 24;
    */
   sizeBytes: bigint;
 
   /**
-   * automation says what kind of machine wrote it, if one did. From the headers at both providers.
+   * automation is the kind of machine that wrote the mail, if one did. Both providers: from the headers.
    *
    * @generated from field: mailmesh.mail.v1.AutomationKind automation = 25;
    */
   automation: AutomationKind;
 
   /**
-   * web_link opens the mail in the provider's own web client. Microsoft: `webLink`. Empty at Google.
+   * web_link opens the mail in the provider's own web client. Microsoft: `webLink`. Empty for Google.
    *
    * @generated from field: string web_link = 26;
    */
@@ -432,13 +433,13 @@ export const MailMessageSchema: GenMessage<MailMessage> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 5);
 
 /**
- * Importance is the sender's importance.
+ * Importance is the importance that the sender declared.
  *
  * @generated from enum mailmesh.mail.v1.Importance
  */
 export enum Importance {
   /**
-   * IMPORTANCE_UNSPECIFIED means that the mail does not say.
+   * IMPORTANCE_UNSPECIFIED means that the mail declares none.
    *
    * @generated from enum value: IMPORTANCE_UNSPECIFIED = 0;
    */
@@ -473,13 +474,13 @@ export const ImportanceSchema: GenEnum<Importance> = /*@__PURE__*/
   enumDesc(file_mailmesh_mail_v1_message, 0);
 
 /**
- * AttachmentKind is what an attachment is.
+ * AttachmentKind is the kind of an attachment.
  *
  * @generated from enum mailmesh.mail.v1.AttachmentKind
  */
 export enum AttachmentKind {
   /**
-   * ATTACHMENT_KIND_UNSPECIFIED means that the provider named a kind that this version does not know.
+   * ATTACHMENT_KIND_UNSPECIFIED means that the provider reported a kind that this version does not know.
    *
    * @generated from enum value: ATTACHMENT_KIND_UNSPECIFIED = 0;
    */
@@ -493,7 +494,7 @@ export enum AttachmentKind {
   FILE = 1,
 
   /**
-   * ATTACHMENT_KIND_ITEM is a mail, event or contact attached whole. Google: a part of type message/rfc822.
+   * ATTACHMENT_KIND_ITEM is a complete mail, event or contact. Google: a part of type message/rfc822.
    *
    * @generated from enum value: ATTACHMENT_KIND_ITEM = 2;
    */
@@ -514,13 +515,13 @@ export const AttachmentKindSchema: GenEnum<AttachmentKind> = /*@__PURE__*/
   enumDesc(file_mailmesh_mail_v1_message, 1);
 
 /**
- * ThreadReason is why a message joined its thread. The subject never is a reason.
+ * ThreadReason is the reason why a message joined its thread. The subject is never a reason.
  *
  * @generated from enum mailmesh.mail.v1.ThreadReason
  */
 export enum ThreadReason {
   /**
-   * THREAD_REASON_UNSPECIFIED means that the thread has not been decided.
+   * THREAD_REASON_UNSPECIFIED means that no thread has been assigned yet.
    *
    * @generated from enum value: THREAD_REASON_UNSPECIFIED = 0;
    */
@@ -534,7 +535,7 @@ export enum ThreadReason {
   STARTED = 1,
 
   /**
-   * THREAD_REASON_IN_REPLY_TO means that In-Reply-To names a message of the thread and the sender took part in it,
+   * THREAD_REASON_IN_REPLY_TO means that In-Reply-To names a message of the thread, and that the sender took part in the thread
    * or the provider's conversation agrees.
    *
    * @generated from enum value: THREAD_REASON_IN_REPLY_TO = 2;
@@ -542,21 +543,21 @@ export enum ThreadReason {
   IN_REPLY_TO = 2,
 
   /**
-   * THREAD_REASON_REFERENCES means the same for one of the References.
+   * THREAD_REASON_REFERENCES means the same for one of the message ids in References.
    *
    * @generated from enum value: THREAD_REASON_REFERENCES = 3;
    */
   REFERENCES = 3,
 
   /**
-   * THREAD_REASON_CONVERSATION means that only the provider's conversation id decided.
+   * THREAD_REASON_CONVERSATION means that the provider's conversation id alone decided.
    *
    * @generated from enum value: THREAD_REASON_CONVERSATION = 4;
    */
   CONVERSATION = 4,
 
   /**
-   * THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message was seen before it and had begun the thread.
+   * THREAD_REASON_CHILD_ARRIVED_FIRST means that a reply to this message arrived earlier and had started the thread.
    *
    * @generated from enum value: THREAD_REASON_CHILD_ARRIVED_FIRST = 5;
    */
@@ -570,21 +571,21 @@ export const ThreadReasonSchema: GenEnum<ThreadReason> = /*@__PURE__*/
   enumDesc(file_mailmesh_mail_v1_message, 2);
 
 /**
- * AutomationKind says what kind of machine wrote a mail, from its standard headers.
+ * AutomationKind classifies a mail that a machine wrote, by its standard headers.
  *
  * @generated from enum mailmesh.mail.v1.AutomationKind
  */
 export enum AutomationKind {
   /**
-   * AUTOMATION_KIND_UNSPECIFIED means that nothing marks it as written by a machine.
+   * AUTOMATION_KIND_UNSPECIFIED means that no header marks the mail as written by a machine.
    *
    * @generated from enum value: AUTOMATION_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * AUTOMATION_KIND_AUTO_REPLY is an automatic answer (RFC 3834 `Auto-Submitted: auto-replied`, `X-Autoreply`,
-   * `X-Auto-Response-Suppress: All` beside `Auto-Submitted: auto-generated`, as Exchange answers).
+   * AUTOMATION_KIND_AUTO_REPLY is an automatic reply (RFC 3834 `Auto-Submitted: auto-replied`, `X-Autoreply`, or
+   * `X-Auto-Response-Suppress: All` together with `Auto-Submitted: auto-generated`, which Exchange sends).
    *
    * @generated from enum value: AUTOMATION_KIND_AUTO_REPLY = 1;
    */
@@ -605,7 +606,7 @@ export enum AutomationKind {
   BOUNCE = 3,
 
   /**
-   * AUTOMATION_KIND_MAILING_LIST is a mail from a list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`).
+   * AUTOMATION_KIND_MAILING_LIST is a mail from a mailing list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`).
    *
    * @generated from enum value: AUTOMATION_KIND_MAILING_LIST = 4;
    */

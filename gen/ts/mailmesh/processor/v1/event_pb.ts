@@ -2,7 +2,7 @@
 // @generated from file mailmesh/processor/v1/event.proto (package mailmesh.processor.v1, syntax proto3)
 /* eslint-disable */
 
-// The content of the stream.
+// The entries of the event stream.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -19,21 +19,21 @@ export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
   fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKOAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSpnCglFdmVudFZpZXcSGgoWRVZFTlRfVklFV19VTlNQRUNJRklFRBAAEhQKEEVWRU5UX1ZJRVdfQkFTSUMQARITCg9FVkVOVF9WSUVXX0JPRFkQAhITCg9FVkVOVF9WSUVXX0ZVTEwQA2IGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
 
 /**
- * Event is one entry of the stream: a change of a mail, or of a tenant. More kinds will come: readers must skip an
- * event whose kind they do not know, and keep its position.
+ * Event is one entry of the stream: a change of a mail, or of a tenant. Later versions add kinds. A reader must skip an event
+ * of an unknown kind and keep its position.
  *
  * @generated from message mailmesh.processor.v1.Event
  */
 export type Event = Message<"mailmesh.processor.v1.Event"> & {
   /**
-   * position is the opaque cursor just behind this event.
+   * position is the opaque cursor directly after this event.
    *
    * @generated from field: string position = 1;
    */
   position: string;
 
   /**
-   * kind is what the event tells.
+   * kind is the change that the event describes.
    *
    * @generated from oneof mailmesh.processor.v1.Event.kind
    */
@@ -70,7 +70,7 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
  */
 export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
   /**
-   * event_id is our UUID of the event.
+   * event_id is mailmesh's UUID of the event.
    *
    * @generated from field: string event_id = 1;
    */
@@ -84,7 +84,7 @@ export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
   provider: string;
 
   /**
-   * tenant_id is our UUID of the tenant.
+   * tenant_id is mailmesh's UUID of the tenant.
    *
    * @generated from field: string tenant_id = 3;
    */
@@ -106,28 +106,28 @@ export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
 
   /**
    * event_type is "tenant.connected", "tenant.needs_reauthorization", "tenant.error", "tenant.active", "tenant.disabled",
-   * "tenant.disconnecting" or "tenant.disconnected". More will come.
+   * "tenant.disconnecting" or "tenant.disconnected". Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
   eventType: string;
 
   /**
-   * received_at is when TokenVault committed the change.
+   * received_at is the time when TokenVault committed the change.
    *
    * @generated from field: google.protobuf.Timestamp received_at = 7;
    */
   receivedAt?: Timestamp | undefined;
 
   /**
-   * correlation_id is that of what caused the change.
+   * correlation_id is the correlation id of the request or the background task that caused the change.
    *
    * @generated from field: string correlation_id = 8;
    */
   correlationId: string;
 
   /**
-   * status_reason is the machine word of the state. Empty while active.
+   * status_reason is a short machine-readable word for the status. Empty while active.
    *
    * @generated from field: string status_reason = 9;
    */
@@ -141,28 +141,28 @@ export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
   statusDetail: string;
 
   /**
-   * position is the opaque cursor just behind this event.
+   * position is the opaque cursor directly after this event.
    *
    * @generated from field: string position = 11;
    */
   position: string;
 
   /**
-   * is_replay says that the event was appended again by `ReplayEvents`.
+   * is_replay is true if `ReplayEvents` appended the event again.
    *
    * @generated from field: bool is_replay = 12;
    */
   isReplay: boolean;
 
   /**
-   * replay_id is the replay's UUID. Empty on an event that is no replay.
+   * replay_id is the replay's UUID. Empty on an event that is not a replay.
    *
    * @generated from field: string replay_id = 13;
    */
   replayId: string;
 
   /**
-   * original_event_id is the event that a replay repeats. Empty on an event that is no replay.
+   * original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
    *
    * @generated from field: string original_event_id = 14;
    */
@@ -177,7 +177,7 @@ export const TenantEventSchema: GenMessage<TenantEvent> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event, 1);
 
 /**
- * EventView says how much of an event is given.
+ * EventView selects how much of an event the answer contains.
  *
  * @generated from enum mailmesh.processor.v1.EventView
  */
@@ -190,21 +190,21 @@ export enum EventView {
   UNSPECIFIED = 0,
 
   /**
-   * EVENT_VIEW_BASIC leaves out `raw`, the body and the headers.
+   * EVENT_VIEW_BASIC omits `raw`, the body and the headers.
    *
    * @generated from enum value: EVENT_VIEW_BASIC = 1;
    */
   BASIC = 1,
 
   /**
-   * EVENT_VIEW_BODY leaves out `raw` only.
+   * EVENT_VIEW_BODY omits only `raw`.
    *
    * @generated from enum value: EVENT_VIEW_BODY = 2;
    */
   BODY = 2,
 
   /**
-   * EVENT_VIEW_FULL leaves out nothing.
+   * EVENT_VIEW_FULL omits nothing.
    *
    * @generated from enum value: EVENT_VIEW_FULL = 3;
    */

@@ -22,41 +22,41 @@ export const file_mailmesh_processor_v1_event_service: GenFile = /*@__PURE__*/
   fileDesc("CiltYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnRfc2VydmljZS5wcm90bxIVbWFpbG1lc2gucHJvY2Vzc29yLnYxIpMBCgtFdmVudEZpbHRlchIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhcKCXByb3ZpZGVycxgCIAMoCUIE4kEBARIZCgtldmVudF90eXBlcxgDIAMoCUIE4kEBARIdCg9pbmNsdWRlX3JlcGxheXMYBCABKAhCBOJBAQESFwoJcmVwbGF5X2lkGAUgASgJQgTiQQEBIrIBChFMaXN0RXZlbnRzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESFAoGY3Vyc29yGAIgASgJQgTiQQEBEjgKBmZpbHRlchgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudEZpbHRlckIE4kEBARI0CgR2aWV3GAQgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBASJpChJMaXN0RXZlbnRzUmVzcG9uc2USLAoGZXZlbnRzGAEgAygLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50EhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIl8KD0dldEV2ZW50UmVxdWVzdBIWCghldmVudF9pZBgBIAEoCUIE4kEBAhI0CgR2aWV3GAIgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50Vmlld0IE4kEBASI/ChBHZXRFdmVudFJlc3BvbnNlEisKBWV2ZW50GAEgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50IrwBChNTdHJlYW1FdmVudHNSZXF1ZXN0EhQKBmN1cnNvchgBIAEoCUIE4kEBARI4CgZmaWx0ZXIYAiABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESNAoEdmlldxgDIAEoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5FdmVudFZpZXdCBOJBAQESHwoRaGVhcnRiZWF0X3NlY29uZHMYBCABKAVCBOJBAQEihAEKFFN0cmVhbUV2ZW50c1Jlc3BvbnNlEi0KBWV2ZW50GAEgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50SAASNQoJaGVhcnRiZWF0GAIgASgLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLkhlYXJ0YmVhdEgAQgYKBHN0ZXAiSgoJSGVhcnRiZWF0EhAKCHBvc2l0aW9uGAEgASgJEisKB3NlbnRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIroBChFUYWlsRXZlbnRzUmVxdWVzdBIUCgZjdXJzb3IYASABKAlCBOJBAQESOAoGZmlsdGVyGAIgASgLMiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLkV2ZW50RmlsdGVyQgTiQQEBEjQKBHZpZXcYAyABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRWaWV3QgTiQQEBEh8KEWhlYXJ0YmVhdF9zZWNvbmRzGAQgASgFQgTiQQEBMu8DCgxFdmVudFNlcnZpY2USeQoKTGlzdEV2ZW50cxIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0RXZlbnRzUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiFpDOGAGC0+STAgwSCi92MS9ldmVudHMSfgoIR2V0RXZlbnQSJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0RXZlbnRSZXF1ZXN0GicubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldEV2ZW50UmVzcG9uc2UiIZDOGAGC0+STAhcSFS92MS9ldmVudHMve2V2ZW50X2lkfRJvCgxTdHJlYW1FdmVudHMSKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU3RyZWFtRXZlbnRzUmVxdWVzdBorLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TdHJlYW1FdmVudHNSZXNwb25zZSIEkM4YATABEm0KClRhaWxFdmVudHMSKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVGFpbEV2ZW50c1JlcXVlc3QaFC5nb29nbGUuYXBpLkh0dHBCb2R5Ih2QzhgBgtPkkwITEhEvdjEvZXZlbnRzOnN0cmVhbTABGgSIzhgCYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event]);
 
 /**
- * EventFilter chooses events.
+ * EventFilter selects events.
  *
  * @generated from message mailmesh.processor.v1.EventFilter
  */
 export type EventFilter = Message<"mailmesh.processor.v1.EventFilter"> & {
   /**
-   * tenant_ids limits to these tenants, 1000 at most. Empty means all in the key's scope.
+   * tenant_ids selects events of these tenants, 1000 at most. Empty means all tenants in the key's scope.
    *
    * @generated from field: repeated string tenant_ids = 1;
    */
   tenantIds: string[];
 
   /**
-   * providers limits to these. Empty means all.
+   * providers selects events of these providers. Empty means all.
    *
    * @generated from field: repeated string providers = 2;
    */
   providers: string[];
 
   /**
-   * event_types limits to these; "mail.*" and "tenant.*" mean all of a kind. Empty means all.
+   * event_types selects events of these types; "mail.*" and "tenant.*" select all types of a kind. Empty means all.
    *
    * @generated from field: repeated string event_types = 3;
    */
   eventTypes: string[];
 
   /**
-   * include_replays also gives replays, of any replay id. Otherwise they are left out.
+   * include_replays includes replays, whatever their replay id. By default, replays are excluded.
    *
    * @generated from field: bool include_replays = 4;
    */
   includeReplays: boolean;
 
   /**
-   * replay_id gives the events of this replay only. Empty does not limit.
+   * replay_id selects only the events of this replay. Empty means no restriction.
    *
    * @generated from field: string replay_id = 5;
    */
@@ -71,34 +71,35 @@ export const EventFilterSchema: GenMessage<EventFilter> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event_service, 0);
 
 /**
- * ListEventsRequest asks for a page.
+ * ListEventsRequest requests a page of events.
  *
  * @generated from message mailmesh.processor.v1.ListEventsRequest
  */
 export type ListEventsRequest = Message<"mailmesh.processor.v1.ListEventsRequest"> & {
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * cursor is where to start: a position, "earliest" or "latest". Empty means "earliest".
+   * cursor is the point from which to read: a position, "earliest" or "latest". Empty means "earliest".
    *
    * @generated from field: string cursor = 2;
    */
   cursor: string;
 
   /**
-   * filter chooses events. In a query: `filter.tenantIds=...`.
+   * filter selects events. In a query: `filter.tenantIds=...`.
    *
    * @generated from field: mailmesh.processor.v1.EventFilter filter = 3;
    */
   filter?: EventFilter | undefined;
 
   /**
-   * view says how much of each is given.
+   * view selects how much of each event the answer contains.
    *
    * @generated from field: mailmesh.processor.v1.EventView view = 4;
    */
@@ -113,27 +114,28 @@ export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE_
   messageDesc(file_mailmesh_processor_v1_event_service, 1);
 
 /**
- * ListEventsResponse is a page.
+ * ListEventsResponse is a page of events.
  *
  * @generated from message mailmesh.processor.v1.ListEventsResponse
  */
 export type ListEventsResponse = Message<"mailmesh.processor.v1.ListEventsResponse"> & {
   /**
-   * events of the page, in the order of the stream.
+   * events are the events of this page, in the order of the stream.
    *
    * @generated from field: repeated mailmesh.processor.v1.Event events = 1;
    */
   events: Event[];
 
   /**
-   * next_cursor is behind what was looked through. Never empty: with it, the next call goes on, now or when there is more.
+   * next_cursor is the position after the last event that this call examined, whether or not the filter selected it. It is
+   * never empty: pass it to the next call, at once or when new events are published.
    *
    * @generated from field: string next_cursor = 2;
    */
   nextCursor: string;
 
   /**
-   * has_more says that there may be events behind `next_cursor` already.
+   * has_more is true if there may already be events after `next_cursor`.
    *
    * @generated from field: bool has_more = 3;
    */
@@ -148,7 +150,7 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
   messageDesc(file_mailmesh_processor_v1_event_service, 2);
 
 /**
- * GetEventRequest names an event.
+ * GetEventRequest identifies an event.
  *
  * @generated from message mailmesh.processor.v1.GetEventRequest
  */
@@ -161,7 +163,7 @@ export type GetEventRequest = Message<"mailmesh.processor.v1.GetEventRequest"> &
   eventId: string;
 
   /**
-   * view says how much of it is given.
+   * view selects how much of the event the answer contains.
    *
    * @generated from field: mailmesh.processor.v1.EventView view = 2;
    */
@@ -176,13 +178,13 @@ export const GetEventRequestSchema: GenMessage<GetEventRequest> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event_service, 3);
 
 /**
- * GetEventResponse has the event.
+ * GetEventResponse contains the event.
  *
  * @generated from message mailmesh.processor.v1.GetEventResponse
  */
 export type GetEventResponse = Message<"mailmesh.processor.v1.GetEventResponse"> & {
   /**
-   * event as it was published.
+   * event is the event as it was published.
    *
    * @generated from field: mailmesh.processor.v1.Event event = 1;
    */
@@ -197,34 +199,34 @@ export const GetEventResponseSchema: GenMessage<GetEventResponse> = /*@__PURE__*
   messageDesc(file_mailmesh_processor_v1_event_service, 4);
 
 /**
- * StreamEventsRequest says where to start.
+ * StreamEventsRequest specifies where to start and which events to send.
  *
  * @generated from message mailmesh.processor.v1.StreamEventsRequest
  */
 export type StreamEventsRequest = Message<"mailmesh.processor.v1.StreamEventsRequest"> & {
   /**
-   * cursor is where to start: a position, "earliest" or "latest". Empty means "latest".
+   * cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
    *
    * @generated from field: string cursor = 1;
    */
   cursor: string;
 
   /**
-   * filter chooses events.
+   * filter selects events.
    *
    * @generated from field: mailmesh.processor.v1.EventFilter filter = 2;
    */
   filter?: EventFilter | undefined;
 
   /**
-   * view says how much of each is given.
+   * view selects how much of each event the stream contains.
    *
    * @generated from field: mailmesh.processor.v1.EventView view = 3;
    */
   view: EventView;
 
   /**
-   * heartbeat_seconds is the longest silence, 1 to 60. 0 means 15.
+   * heartbeat_seconds is the longest interval without a message, 1 to 60. 0 means 15.
    *
    * @generated from field: int32 heartbeat_seconds = 4;
    */
@@ -239,13 +241,13 @@ export const StreamEventsRequestSchema: GenMessage<StreamEventsRequest> = /*@__P
   messageDesc(file_mailmesh_processor_v1_event_service, 5);
 
 /**
- * StreamEventsResponse is one step of the stream.
+ * StreamEventsResponse is one message of the stream.
  *
  * @generated from message mailmesh.processor.v1.StreamEventsResponse
  */
 export type StreamEventsResponse = Message<"mailmesh.processor.v1.StreamEventsResponse"> & {
   /**
-   * step is an event or a sign of life.
+   * step is an event or a heartbeat.
    *
    * @generated from oneof mailmesh.processor.v1.StreamEventsResponse.step
    */
@@ -259,7 +261,7 @@ export type StreamEventsResponse = Message<"mailmesh.processor.v1.StreamEventsRe
     case: "event";
   } | {
     /**
-     * heartbeat tells that the stream lives.
+     * heartbeat shows that the stream is alive.
      *
      * @generated from field: mailmesh.processor.v1.Heartbeat heartbeat = 2;
      */
@@ -276,20 +278,20 @@ export const StreamEventsResponseSchema: GenMessage<StreamEventsResponse> = /*@_
   messageDesc(file_mailmesh_processor_v1_event_service, 6);
 
 /**
- * Heartbeat tells that the stream lives and how far it has looked.
+ * Heartbeat shows that the stream is alive, and how far it has read.
  *
  * @generated from message mailmesh.processor.v1.Heartbeat
  */
 export type Heartbeat = Message<"mailmesh.processor.v1.Heartbeat"> & {
   /**
-   * position is how far the stream has looked; as good to go on from as an event's.
+   * position is the point up to which the stream has read. Resuming from it is as safe as resuming from an event's position.
    *
    * @generated from field: string position = 1;
    */
   position: string;
 
   /**
-   * sent_at is when.
+   * sent_at is the time when the heartbeat was sent.
    *
    * @generated from field: google.protobuf.Timestamp sent_at = 2;
    */
@@ -304,34 +306,34 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event_service, 7);
 
 /**
- * TailEventsRequest says where to start.
+ * TailEventsRequest specifies where to start and which events to send.
  *
  * @generated from message mailmesh.processor.v1.TailEventsRequest
  */
 export type TailEventsRequest = Message<"mailmesh.processor.v1.TailEventsRequest"> & {
   /**
-   * cursor is where to start: a position, "earliest" or "latest". Empty means "latest".
+   * cursor is the point from which to read: a position, "earliest" or "latest". Empty means "latest".
    *
    * @generated from field: string cursor = 1;
    */
   cursor: string;
 
   /**
-   * filter chooses events. In a query: `filter.tenantIds=...`.
+   * filter selects events. In a query: `filter.tenantIds=...`.
    *
    * @generated from field: mailmesh.processor.v1.EventFilter filter = 2;
    */
   filter?: EventFilter | undefined;
 
   /**
-   * view says how much of each is given.
+   * view selects how much of each event the stream contains.
    *
    * @generated from field: mailmesh.processor.v1.EventView view = 3;
    */
   view: EventView;
 
   /**
-   * heartbeat_seconds is the longest silence, 1 to 60. 0 means 15.
+   * heartbeat_seconds is the longest interval without a message, 1 to 60. 0 means 15.
    *
    * @generated from field: int32 heartbeat_seconds = 4;
    */
@@ -346,17 +348,17 @@ export const TailEventsRequestSchema: GenMessage<TailEventsRequest> = /*@__PURE_
   messageDesc(file_mailmesh_processor_v1_event_service, 8);
 
 /**
- * EventService is what consumers read. Events never change; a reader at a position sees everything behind it; the order is
- * promised per message; delivery is at least once with the same event id each time. Every RPC sees only tenants in the API
- * key's scope.
+ * EventService serves the event stream to consumers. Events never change. A reader at a position receives every later event.
+ * Order is guaranteed per message. Delivery is at least once, with the same event id each time. Every RPC sees only tenants in
+ * the API key's scope.
  *
  * @generated from service mailmesh.processor.v1.EventService
  */
 export const EventService: GenService<{
   /**
-   * ListEvents reads a page of events behind a cursor, in the order of the stream. A page ends at its count or at 2 MiB.
+   * ListEvents returns a page of events after a cursor, in the order of the stream. A page ends at its page size or at 2 MiB.
    *
-   * Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest cursor served), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
+   * Reasons: CURSOR_INVALID, CURSOR_EXPIRED (with the oldest usable cursor), CURSOR_EPOCH_CHANGED, STORE_UNAVAILABLE.
    *
    * @generated from rpc mailmesh.processor.v1.EventService.ListEvents
    */
@@ -366,7 +368,7 @@ export const EventService: GenService<{
     output: typeof ListEventsResponseSchema;
   },
   /**
-   * GetEvent reads one event. Reasons: EVENT_NOT_FOUND.
+   * GetEvent returns one event. Reasons: EVENT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.processor.v1.EventService.GetEvent
    */
@@ -376,11 +378,11 @@ export const EventService: GenService<{
     output: typeof GetEventResponseSchema;
   },
   /**
-   * StreamEvents sends events behind a cursor and goes on with new ones as they come. While there are none it sends a heartbeat,
-   * which also moves the position past events that the filter leaves out.
+   * StreamEvents sends the events after a cursor, and then new events as they are published. While there are none, it sends a
+   * heartbeat, which also advances the position past events that the filter excludes.
    *
-   * It ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position to go on from.
-   * Reasons at the start: as for ListEvents, and OVERLOADED.
+   * The stream ends with SHUTTING_DOWN, KEY_REVOKED or READER_TOO_SLOW, each with the position from which to resume. Reasons at
+   * the start: the same as for ListEvents, and OVERLOADED.
    *
    * @generated from rpc mailmesh.processor.v1.EventService.StreamEvents
    */
@@ -390,9 +392,9 @@ export const EventService: GenService<{
     output: typeof StreamEventsResponseSchema;
   },
   /**
-   * TailEvents is the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event type,
-   * `data:` the JSON of `Event`; comments keep it alive; `event: error` with a `google.rpc.Status` ends it.
-   * `Last-Event-ID` goes before `cursor`.
+   * TailEvents sends the stream as server-sent events (WHATWG HTML, section 9.2): `id:` is the position, `event:` the event
+   * type, `data:` the JSON of `Event`. Comments keep the connection alive. `event: error` with a `google.rpc.Status` ends the
+   * stream. `Last-Event-ID` takes precedence over `cursor`.
    *
    * @generated from rpc mailmesh.processor.v1.EventService.TailEvents
    */

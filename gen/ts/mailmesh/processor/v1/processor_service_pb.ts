@@ -20,55 +20,56 @@ export const file_mailmesh_processor_v1_processor_service: GenFile = /*@__PURE__
   fileDesc("Ci1tYWlsbWVzaC9wcm9jZXNzb3IvdjEvcHJvY2Vzc29yX3NlcnZpY2UucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKoAgoTUmVwbGF5RXZlbnRzUmVxdWVzdBIZCgtmcm9tX2N1cnNvchgBIAEoCUIE4kEBARIXCgl0b19jdXJzb3IYAiABKAlCBOJBAQESNwoNcmVjZWl2ZWRfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESOQoPcmVjZWl2ZWRfYmVmb3JlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARI4CgZmaWx0ZXIYBSABKAsyIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRXZlbnRGaWx0ZXJCBOJBAQESFQoHZHJ5X3J1bhgGIAEoCEIE4kEBARIYCgpyZXF1ZXN0X2lkGAcgASgJQgTiQQEBImIKFFJlcGxheUV2ZW50c1Jlc3BvbnNlEhEKCXJlcGxheV9pZBgBIAEoCRIPCgdtYXRjaGVkGAIgASgDEhAKCGFwcGVuZGVkGAMgASgDEhQKDHN0YXJ0X2N1cnNvchgEIAEoCSJjChdSZWNvbmNpbGVNYWlsYm94UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISLwoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBIkAKGFJlY29uY2lsZU1haWxib3hSZXNwb25zZRIPCgdpdGVtX2lkGAEgASgJEhMKC3dhc193YWl0aW5nGAIgASgIIjUKGEdldFBpcGVsaW5lU3RhdHVzUmVxdWVzdBIZCgttYXhfdGVuYW50cxgBIAEoBUIE4kEBASL/BQoZR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZRIvCgttZWFzdXJlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNaW5ib3hfcGVuZGluZxgCIAEoAxIcChRpbmJveF9vbGRlc3Rfc2Vjb25kcxgDIAEoARIUCgxkZWFkX2xldHRlcnMYBCABKAMSagoWc3Vic2NyaXB0aW9uc19ieV9zdGF0ZRgFIAMoCzJKLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRQaXBlbGluZVN0YXR1c1Jlc3BvbnNlLlN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSYAoRdGVuYW50c19ieV9zdGF0dXMYBiADKAsyRS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0UGlwZWxpbmVTdGF0dXNSZXNwb25zZS5UZW5hbnRzQnlTdGF0dXNFbnRyeRIiChpyZWZyZXNoX2ZhaWx1cmVzX2xhc3RfaG91chgHIAEoAxIaChJ1bmVucmljaGVkX3BlbmRpbmcYCCABKAMSGAoQZXZlbnRzX2xhc3RfaG91chgJIAEoAxIXCg9uZXdlc3RfcG9zaXRpb24YCiABKAkSFwoPb2xkZXN0X3Bvc2l0aW9uGAsgASgJEjQKB3dvcmtlcnMYDCADKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuV29ya2VyU3RhdHVzEjEKB3RlbmFudHMYDSADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVGVuYW50TGFnEhMKC3VuYXZhaWxhYmxlGA4gAygJEhkKEXJlZnVzZWRfbGFzdF9ob3VyGA8gASgDGjsKGVN1YnNjcmlwdGlvbnNCeVN0YXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ARo2ChRUZW5hbnRzQnlTdGF0dXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIpQBCgxXb3JrZXJTdGF0dXMSEQoJd29ya2VyX2lkGAEgASgJEisKB3NlZW5fYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHRlbmFudHNfaGVsZBgDIAEoBRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLVAgoJVGVuYW50TGFnEhEKCXRlbmFudF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRITCgtsYWdfc2Vjb25kcxgDIAEoARIVCg1pbmJveF9wZW5kaW5nGAQgASgDEjEKDWxhc3RfZXZlbnRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKFGxhc3Rfbm90aWZpY2F0aW9uX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJsYXN0X3JlY29uY2lsZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD3Rocm90dGxlZF91bnRpbBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoVaXNfd2FpdGluZ19mb3JfcGVyc29uGAkgASgIMt8DChBQcm9jZXNzb3JTZXJ2aWNlEokBCgxSZXBsYXlFdmVudHMSKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVwbGF5RXZlbnRzUmVxdWVzdBorLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBsYXlFdmVudHNSZXNwb25zZSIgkM4YAoLT5JMCFiIRL3YxL2V2ZW50czpyZXBsYXk6ASoSpQEKEFJlY29uY2lsZU1haWxib3gSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjb25jaWxlTWFpbGJveFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjb25jaWxlTWFpbGJveFJlc3BvbnNlIjCQzhgCgtPkkwImIiEvdjEvdGVuYW50cy97dGVuYW50X2lkfTpyZWNvbmNpbGU6ASoSkAEKEUdldFBpcGVsaW5lU3RhdHVzEi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFBpcGVsaW5lU3RhdHVzUmVxdWVzdBowLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRQaXBlbGluZVN0YXR1c1Jlc3BvbnNlIhiQzhgBgtPkkwIOEgwvdjEvcGlwZWxpbmUaBIjOGAJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_processor_v1_event_service]);
 
 /**
- * ReplayEventsRequest chooses events by position or by time.
+ * ReplayEventsRequest selects events by position or by time.
  *
  * @generated from message mailmesh.processor.v1.ReplayEventsRequest
  */
 export type ReplayEventsRequest = Message<"mailmesh.processor.v1.ReplayEventsRequest"> & {
   /**
-   * from_cursor is where the range begins: a position or "earliest". Empty means "earliest" unless `received_from` is given.
+   * from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set.
    *
    * @generated from field: string from_cursor = 1;
    */
   fromCursor: string;
 
   /**
-   * to_cursor is where the range ends, itself included. Empty means the newest event at the time of the call.
+   * to_cursor is the end of the range, inclusive. Empty means the newest event at the time of the call.
    *
    * @generated from field: string to_cursor = 2;
    */
   toCursor: string;
 
   /**
-   * received_from limits to events received at or after it.
+   * received_from selects only events received at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp received_from = 3;
    */
   receivedFrom?: Timestamp | undefined;
 
   /**
-   * received_before limits to events received before it.
+   * received_before selects only events received before this time.
    *
    * @generated from field: google.protobuf.Timestamp received_before = 4;
    */
   receivedBefore?: Timestamp | undefined;
 
   /**
-   * filter chooses events in the range. Replays themselves are never replayed.
+   * filter selects events within the range. Replays themselves are never replayed.
    *
    * @generated from field: mailmesh.processor.v1.EventFilter filter = 5;
    */
   filter?: EventFilter | undefined;
 
   /**
-   * dry_run only counts.
+   * dry_run counts the events and appends none.
    *
    * @generated from field: bool dry_run = 6;
    */
   dryRun: boolean;
 
   /**
-   * request_id is a UUID of the caller's: the same one within 24 hours with the same content makes no second replay.
+   * request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
+   * second replay.
    *
    * @generated from field: string request_id = 7;
    */
@@ -83,34 +84,34 @@ export const ReplayEventsRequestSchema: GenMessage<ReplayEventsRequest> = /*@__P
   messageDesc(file_mailmesh_processor_v1_processor_service, 0);
 
 /**
- * ReplayEventsResponse says what was appended.
+ * ReplayEventsResponse reports the appended events.
  *
  * @generated from message mailmesh.processor.v1.ReplayEventsResponse
  */
 export type ReplayEventsResponse = Message<"mailmesh.processor.v1.ReplayEventsResponse"> & {
   /**
-   * replay_id marks the events. Empty on a dry run.
+   * replay_id identifies the replay on its events. Empty on a dry run.
    *
    * @generated from field: string replay_id = 1;
    */
   replayId: string;
 
   /**
-   * matched counts the events chosen.
+   * matched counts the selected events.
    *
    * @generated from field: int64 matched = 2;
    */
   matched: bigint;
 
   /**
-   * appended counts the events appended; 0 on a dry run.
+   * appended counts the appended events; 0 on a dry run.
    *
    * @generated from field: int64 appended = 3;
    */
   appended: bigint;
 
   /**
-   * start_cursor is where to read the replay from.
+   * start_cursor is the cursor from which to read the replay.
    *
    * @generated from field: string start_cursor = 4;
    */
@@ -125,7 +126,7 @@ export const ReplayEventsResponseSchema: GenMessage<ReplayEventsResponse> = /*@_
   messageDesc(file_mailmesh_processor_v1_processor_service, 1);
 
 /**
- * ReconcileMailboxRequest names a tenant.
+ * ReconcileMailboxRequest identifies a tenant.
  *
  * @generated from message mailmesh.processor.v1.ReconcileMailboxRequest
  */
@@ -138,7 +139,8 @@ export type ReconcileMailboxRequest = Message<"mailmesh.processor.v1.ReconcileMa
   tenantId: string;
 
   /**
-   * since bounds the comparison by time. Absent means from the start of coverage or a little before the last event.
+   * since limits the reconciliation to messages from this time on. Absent means from the start of coverage or shortly before
+   * the last event.
    *
    * @generated from field: google.protobuf.Timestamp since = 2;
    */
@@ -153,20 +155,20 @@ export const ReconcileMailboxRequestSchema: GenMessage<ReconcileMailboxRequest> 
   messageDesc(file_mailmesh_processor_v1_processor_service, 2);
 
 /**
- * ReconcileMailboxResponse names the work.
+ * ReconcileMailboxResponse identifies the reconciliation.
  *
  * @generated from message mailmesh.processor.v1.ReconcileMailboxResponse
  */
 export type ReconcileMailboxResponse = Message<"mailmesh.processor.v1.ReconcileMailboxResponse"> & {
   /**
-   * item_id is the inbox item that will do it.
+   * item_id is the inbox item of the reconciliation.
    *
    * @generated from field: string item_id = 1;
    */
   itemId: string;
 
   /**
-   * was_waiting says that one waited already.
+   * was_waiting is true if a reconciliation of the mailbox was already waiting.
    *
    * @generated from field: bool was_waiting = 2;
    */
@@ -181,13 +183,13 @@ export const ReconcileMailboxResponseSchema: GenMessage<ReconcileMailboxResponse
   messageDesc(file_mailmesh_processor_v1_processor_service, 3);
 
 /**
- * GetPipelineStatusRequest asks for the view.
+ * GetPipelineStatusRequest requests the state of the pipeline.
  *
  * @generated from message mailmesh.processor.v1.GetPipelineStatusRequest
  */
 export type GetPipelineStatusRequest = Message<"mailmesh.processor.v1.GetPipelineStatusRequest"> & {
   /**
-   * max_tenants is how many tenants to list, worst first, 0 to 1000. 0 means 20.
+   * max_tenants is the number of tenants to list, those with the greatest lag first, 0 to 1000. 0 means 20.
    *
    * @generated from field: int32 max_tenants = 1;
    */
@@ -202,20 +204,20 @@ export const GetPipelineStatusRequestSchema: GenMessage<GetPipelineStatusRequest
   messageDesc(file_mailmesh_processor_v1_processor_service, 4);
 
 /**
- * GetPipelineStatusResponse is the view.
+ * GetPipelineStatusResponse is the state of the pipeline.
  *
  * @generated from message mailmesh.processor.v1.GetPipelineStatusResponse
  */
 export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipelineStatusResponse"> & {
   /**
-   * measured_at is when.
+   * measured_at is the time of the measurement.
    *
    * @generated from field: google.protobuf.Timestamp measured_at = 1;
    */
   measuredAt?: Timestamp | undefined;
 
   /**
-   * inbox_pending counts items that wait or are being processed.
+   * inbox_pending counts items that are waiting or being processed.
    *
    * @generated from field: int64 inbox_pending = 2;
    */
@@ -229,7 +231,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   inboxOldestSeconds: number;
 
   /**
-   * dead_letters counts dead letters that were not retried.
+   * dead_letters counts dead letters that have not been retried.
    *
    * @generated from field: int64 dead_letters = 4;
    */
@@ -257,7 +259,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   refreshFailuresLastHour: bigint;
 
   /**
-   * unenriched_pending counts messages whose content is still being tried for.
+   * unenriched_pending counts messages whose content could not be fetched yet and is still being retried.
    *
    * @generated from field: int64 unenriched_pending = 8;
    */
@@ -278,7 +280,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   newestPosition: string;
 
   /**
-   * oldest_position is the oldest cursor served.
+   * oldest_position is the oldest cursor that a reader can use.
    *
    * @generated from field: string oldest_position = 11;
    */
@@ -292,7 +294,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   workers: WorkerStatus[];
 
   /**
-   * tenants with the greatest lag, worst first.
+   * tenants are the tenants with the greatest lag, greatest first.
    *
    * @generated from field: repeated mailmesh.processor.v1.TenantLag tenants = 13;
    */
@@ -327,28 +329,28 @@ export const GetPipelineStatusResponseSchema: GenMessage<GetPipelineStatusRespon
  */
 export type WorkerStatus = Message<"mailmesh.processor.v1.WorkerStatus"> & {
   /**
-   * worker_id names it.
+   * worker_id identifies the process.
    *
    * @generated from field: string worker_id = 1;
    */
   workerId: string;
 
   /**
-   * seen_at is when it last showed itself.
+   * seen_at is the time of the process's last heartbeat.
    *
    * @generated from field: google.protobuf.Timestamp seen_at = 2;
    */
   seenAt?: Timestamp | undefined;
 
   /**
-   * tenants_held counts the mailboxes that it holds.
+   * tenants_held counts the mailboxes that the process has leased.
    *
    * @generated from field: int32 tenants_held = 3;
    */
   tenantsHeld: number;
 
   /**
-   * started_at is when it started.
+   * started_at is the time when it started.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 4;
    */
@@ -363,13 +365,13 @@ export const WorkerStatusSchema: GenMessage<WorkerStatus> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_processor_service, 6);
 
 /**
- * TenantLag is how far one tenant is behind.
+ * TenantLag describes how far processing lags for one tenant.
  *
  * @generated from message mailmesh.processor.v1.TenantLag
  */
 export type TenantLag = Message<"mailmesh.processor.v1.TenantLag"> & {
   /**
-   * tenant_id is the tenant.
+   * tenant_id is the tenant's UUID.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -383,49 +385,49 @@ export type TenantLag = Message<"mailmesh.processor.v1.TenantLag"> & {
   provider: string;
 
   /**
-   * lag_seconds is the age of its oldest item. 0 when nothing waits.
+   * lag_seconds is the age of the tenant's oldest item. 0 when no item is waiting.
    *
    * @generated from field: double lag_seconds = 3;
    */
   lagSeconds: number;
 
   /**
-   * inbox_pending counts its items.
+   * inbox_pending counts the tenant's items.
    *
    * @generated from field: int64 inbox_pending = 4;
    */
   inboxPending: bigint;
 
   /**
-   * last_event_at is when its last event was published. Absent when never.
+   * last_event_at is the time when the tenant's last event was published. Absent if there was none.
    *
    * @generated from field: google.protobuf.Timestamp last_event_at = 5;
    */
   lastEventAt?: Timestamp | undefined;
 
   /**
-   * last_notification_at is when a push last came for it. Absent when never.
+   * last_notification_at is the time of the tenant's last push. Absent if there was none.
    *
    * @generated from field: google.protobuf.Timestamp last_notification_at = 6;
    */
   lastNotificationAt?: Timestamp | undefined;
 
   /**
-   * last_reconciled_at is when its mailbox was last compared in full. Absent when never.
+   * last_reconciled_at is the time of the mailbox's last complete reconciliation. Absent if there was none.
    *
    * @generated from field: google.protobuf.Timestamp last_reconciled_at = 7;
    */
   lastReconciledAt?: Timestamp | undefined;
 
   /**
-   * throttled_until is until when the provider asked to wait. Absent when it did not.
+   * throttled_until is the end of the pause that the provider requested. Absent if it requested none.
    *
    * @generated from field: google.protobuf.Timestamp throttled_until = 8;
    */
   throttledUntil?: Timestamp | undefined;
 
   /**
-   * is_waiting_for_person says that its items wait for the tenant's state.
+   * is_waiting_for_person is true if the tenant's items cannot be processed until a person changes the tenant's state.
    *
    * @generated from field: bool is_waiting_for_person = 9;
    */
@@ -440,15 +442,15 @@ export const TenantLagSchema: GenMessage<TenantLag> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_processor_service, 7);
 
 /**
- * ProcessorService is what operators do with the pipeline. Every RPC sees only tenants in the API key's scope.
+ * ProcessorService lets operators inspect and control the pipeline. Every RPC sees only tenants in the API key's scope.
  *
  * @generated from service mailmesh.processor.v1.ProcessorService
  */
 export const ProcessorService: GenService<{
   /**
-   * ReplayEvents appends events of a range again, marked, with new positions; only readers who ask for replays get them.
-   * Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED, REQUEST_ID_REUSED,
-   * FIELD_INVALID when more than 100,000 events are chosen.
+   * ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
+   * receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
+   * REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
    *
    * @generated from rpc mailmesh.processor.v1.ProcessorService.ReplayEvents
    */
@@ -458,8 +460,8 @@ export const ProcessorService: GenService<{
     output: typeof ReplayEventsResponseSchema;
   },
   /**
-   * ReconcileMailbox puts a comparison of a tenant's mailbox with the provider into the inbox. One that waits already is
-   * not doubled. Safe to repeat. Reasons: TENANT_NOT_FOUND.
+   * ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
+   * already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.processor.v1.ProcessorService.ReconcileMailbox
    */
@@ -469,8 +471,8 @@ export const ProcessorService: GenService<{
     output: typeof ReconcileMailboxResponseSchema;
   },
   /**
-   * GetPipelineStatus tells how it stands with everything between a push and an event. Parts whose service does not answer are
-   * absent and named in `unavailable`. Safe to repeat.
+   * GetPipelineStatus returns the state of every stage between a push and an event. Figures from a service that does not answer
+   * are absent, and `unavailable` names the service. Safe to repeat.
    *
    * @generated from rpc mailmesh.processor.v1.ProcessorService.GetPipelineStatus
    */

@@ -19,20 +19,20 @@ export const file_mailmesh_vault_v1_api_key_service: GenFile = /*@__PURE__*/
   fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9hcGlfa2V5X3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxItQCCgZBcGlLZXkSEgoKYXBpX2tleV9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSDgoGcHJlZml4GAMgASgJEiYKBHJvbGUYBCABKA4yGC5tYWlsbWVzaC5hY2Nlc3MudjEuUm9sZRISCgp0ZW5hbnRfaWRzGAUgAygJEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgKIAEoCSLJAQoTQ3JlYXRlQXBpS2V5UmVxdWVzdBIaCgxkaXNwbGF5X25hbWUYASABKAlCBOJBAQISLAoEcm9sZRgCIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Sb2xlQgTiQQECEhgKCnRlbmFudF9pZHMYAyADKAlCBOJBAQESNAoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESGAoKcmVxdWVzdF9pZBgFIAEoCUIE4kEBASJXChRDcmVhdGVBcGlLZXlSZXNwb25zZRIqCgdhcGlfa2V5GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5EhMKBnNlY3JldBgCIAEoCUIDgAEBImYKEkxpc3RBcGlLZXlzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIdCg9pbmNsdWRlX3Jldm9rZWQYAyABKAhCBOJBAQEiWwoTTGlzdEFwaUtleXNSZXNwb25zZRIrCghhcGlfa2V5cxgBIAMoCzIZLm1haWxtZXNoLnZhdWx0LnYxLkFwaUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoTUmV2b2tlQXBpS2V5UmVxdWVzdBIYCgphcGlfa2V5X2lkGAEgASgJQgTiQQECIkIKFFJldm9rZUFwaUtleVJlc3BvbnNlEioKB2FwaV9rZXkYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5BcGlLZXkyngMKDUFwaUtleVNlcnZpY2USfAoMQ3JlYXRlQXBpS2V5EiYubWFpbG1lc2gudmF1bHQudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlIhuQzhgDgtPkkwIRIgwvdjEvYXBpLWtleXM6ASoSdgoLTGlzdEFwaUtleXMSJS5tYWlsbWVzaC52YXVsdC52MS5MaXN0QXBpS2V5c1JlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIhiQzhgDgtPkkwIOEgwvdjEvYXBpLWtleXMSkAEKDFJldm9rZUFwaUtleRImLm1haWxtZXNoLnZhdWx0LnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5SZXZva2VBcGlLZXlSZXNwb25zZSIvkM4YA4LT5JMCJSIgL3YxL2FwaS1rZXlzL3thcGlfa2V5X2lkfTpyZXZva2U6ASoaBIjOGAJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
- * ApiKey is a key without its secret.
+ * ApiKey describes a key without its secret.
  *
  * @generated from message mailmesh.vault.v1.ApiKey
  */
 export type ApiKey = Message<"mailmesh.vault.v1.ApiKey"> & {
   /**
-   * api_key_id is our UUID; logs name it.
+   * api_key_id is mailmesh's UUID of the key; logs contain it.
    *
    * @generated from field: string api_key_id = 1;
    */
   apiKeyId: string;
 
   /**
-   * display_name is what people call it.
+   * display_name is the key's name for people.
    *
    * @generated from field: string display_name = 2;
    */
@@ -46,49 +46,49 @@ export type ApiKey = Message<"mailmesh.vault.v1.ApiKey"> & {
   prefix: string;
 
   /**
-   * role is what it may do.
+   * role is the key's role.
    *
    * @generated from field: mailmesh.access.v1.Role role = 4;
    */
   role: Role;
 
   /**
-   * tenant_ids are the tenants that it is limited to, sorted. Empty means all, those to come included.
+   * tenant_ids are the tenants to which the key is limited, sorted. Empty means all tenants, including later ones.
    *
    * @generated from field: repeated string tenant_ids = 5;
    */
   tenantIds: string[];
 
   /**
-   * created_at is when it was made.
+   * created_at is the time when the key was created.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 6;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * expires_at is when it ends by itself. Absent when it does not.
+   * expires_at is the time when the key expires. Absent when it does not.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * last_used_at is when it was last used, to about a minute. Absent when never.
+   * last_used_at is the time of the last use, accurate to about a minute. Absent if the key was never used.
    *
    * @generated from field: google.protobuf.Timestamp last_used_at = 8;
    */
   lastUsedAt?: Timestamp | undefined;
 
   /**
-   * revoked_at is when it was revoked. Absent when it is not.
+   * revoked_at is the time when the key was revoked. Absent if it was not.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 9;
    */
   revokedAt?: Timestamp | undefined;
 
   /**
-   * created_by is the id of the key that made it, or "command".
+   * created_by is the id of the key that created this one, or "command".
    *
    * @generated from field: string created_by = 10;
    */
@@ -103,42 +103,43 @@ export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_api_key_service, 0);
 
 /**
- * CreateApiKeyRequest describes the key.
+ * CreateApiKeyRequest describes the key to create.
  *
  * @generated from message mailmesh.vault.v1.CreateApiKeyRequest
  */
 export type CreateApiKeyRequest = Message<"mailmesh.vault.v1.CreateApiKeyRequest"> & {
   /**
-   * display_name is 1 to 200 characters.
+   * display_name is the key's name for people, 1 to 200 characters.
    *
    * @generated from field: string display_name = 1;
    */
   displayName: string;
 
   /**
-   * role is at most the role of the key that asks.
+   * role is the key's role. It cannot be higher than the role of the caller's key.
    *
    * @generated from field: mailmesh.access.v1.Role role = 2;
    */
   role: Role;
 
   /**
-   * tenant_ids limits the key, 1000 at most. Empty means all, which only a key without limits may ask for.
+   * tenant_ids limits the key to these tenants, 1000 at most. Empty means all, which only a caller whose key has no limits may
+   * request.
    *
    * @generated from field: repeated string tenant_ids = 3;
    */
   tenantIds: string[];
 
   /**
-   * expires_at is when it ends by itself, in the future. Absent means never, or when the key that asks ends.
+   * expires_at is the time when the key expires, in the future. Absent means never, or at the expiry of the caller's key.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * request_id is a UUID of the caller's: the same one within 24 hours with the same content makes no second key. The secret is
-   * shown by the first answer only.
+   * request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
+   * second key. Only the first answer contains the secret.
    *
    * @generated from field: string request_id = 5;
    */
@@ -153,20 +154,20 @@ export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__P
   messageDesc(file_mailmesh_vault_v1_api_key_service, 1);
 
 /**
- * CreateApiKeyResponse has the key.
+ * CreateApiKeyResponse contains the key.
  *
  * @generated from message mailmesh.vault.v1.CreateApiKeyResponse
  */
 export type CreateApiKeyResponse = Message<"mailmesh.vault.v1.CreateApiKeyResponse"> & {
   /**
-   * api_key is the key's description.
+   * api_key describes the key.
    *
    * @generated from field: mailmesh.vault.v1.ApiKey api_key = 1;
    */
   apiKey?: ApiKey | undefined;
 
   /**
-   * secret is the key itself, to be sent as `Authorization: Bearer`. It cannot be shown again. Empty when `request_id` repeats.
+   * secret is the key itself, to send as `Authorization: Bearer`. It cannot be shown again. Empty when `request_id` repeats.
    *
    * @generated from field: string secret = 2;
    */
@@ -181,27 +182,29 @@ export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@_
   messageDesc(file_mailmesh_vault_v1_api_key_service, 2);
 
 /**
- * ListApiKeysRequest asks for a page of keys.
+ * ListApiKeysRequest requests a page of keys.
  *
  * @generated from message mailmesh.vault.v1.ListApiKeysRequest
  */
 export type ListApiKeysRequest = Message<"mailmesh.vault.v1.ListApiKeysRequest"> & {
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * include_revoked also lists keys that were revoked or have expired.
+   * include_revoked also lists revoked and expired keys.
    *
    * @generated from field: bool include_revoked = 3;
    */
@@ -222,14 +225,14 @@ export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PUR
  */
 export type ListApiKeysResponse = Message<"mailmesh.vault.v1.ListApiKeysResponse"> & {
   /**
-   * api_keys of the page.
+   * api_keys are the keys of this page.
    *
    * @generated from field: repeated mailmesh.vault.v1.ApiKey api_keys = 1;
    */
   apiKeys: ApiKey[];
 
   /**
-   * next_page_token is for the next page. Empty at the end.
+   * next_page_token requests the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -244,7 +247,7 @@ export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__P
   messageDesc(file_mailmesh_vault_v1_api_key_service, 4);
 
 /**
- * RevokeApiKeyRequest names a key.
+ * RevokeApiKeyRequest identifies a key.
  *
  * @generated from message mailmesh.vault.v1.RevokeApiKeyRequest
  */
@@ -265,13 +268,13 @@ export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__P
   messageDesc(file_mailmesh_vault_v1_api_key_service, 5);
 
 /**
- * RevokeApiKeyResponse has the key.
+ * RevokeApiKeyResponse contains the key.
  *
  * @generated from message mailmesh.vault.v1.RevokeApiKeyResponse
  */
 export type RevokeApiKeyResponse = Message<"mailmesh.vault.v1.RevokeApiKeyResponse"> & {
   /**
-   * api_key after the change.
+   * api_key is the key after the change.
    *
    * @generated from field: mailmesh.vault.v1.ApiKey api_key = 1;
    */
@@ -286,13 +289,13 @@ export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@_
   messageDesc(file_mailmesh_vault_v1_api_key_service, 6);
 
 /**
- * ApiKeyService manages the keys that people and machines use at the edge. A key never makes a wider key.
+ * ApiKeyService manages the API keys that people and machines use at the edge. A key cannot create a key with wider rights.
  *
  * @generated from service mailmesh.vault.v1.ApiKeyService
  */
 export const ApiKeyService: GenService<{
   /**
-   * CreateApiKey makes a key and shows it this once.
+   * CreateApiKey creates a key and returns its secret, which is never shown again.
    *
    * Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
    *
@@ -304,7 +307,8 @@ export const ApiKeyService: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
-   * ListApiKeys lists keys by `created_at`, oldest first. A key that is limited to tenants sees only keys within its limits.
+   * ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
+   * same limits.
    *
    * @generated from rpc mailmesh.vault.v1.ApiKeyService.ListApiKeys
    */
@@ -314,7 +318,7 @@ export const ApiKeyService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * RevokeApiKey ends a key: within seconds everywhere, open streams within a minute. Safe to repeat.
+   * RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
    * Reasons: API_KEY_NOT_FOUND.
    *
    * @generated from rpc mailmesh.vault.v1.ApiKeyService.RevokeApiKey

@@ -18,43 +18,44 @@ export const file_mailmesh_vault_v1_audit_service: GenFile = /*@__PURE__*/
   fileDesc("CiVtYWlsbWVzaC92YXVsdC92MS9hdWRpdF9zZXJ2aWNlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSKaAgoKQXVkaXRFbnRyeRIWCg5hdWRpdF9lbnRyeV9pZBgBIAEoCRIvCgtvY2N1cnJlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYAyABKAkSDgoGYWN0aW9uGAQgASgJEhEKCXRlbmFudF9pZBgFIAEoCRIPCgdvdXRjb21lGAYgASgJEjkKBmRldGFpbBgHIAMoCzIpLm1haWxtZXNoLnZhdWx0LnYxLkF1ZGl0RW50cnkuRGV0YWlsRW50cnkSFgoOY29ycmVsYXRpb25faWQYCCABKAkaLQoLRGV0YWlsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLvAQoXTGlzdEF1ZGl0RW50cmllc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEhQKBmFjdGlvbhgEIAEoCUIE4kEBARI3Cg1vY2N1cnJlZF9mcm9tGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIE4kEBARI5Cg9vY2N1cnJlZF9iZWZvcmUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBImkKGExpc3RBdWRpdEVudHJpZXNSZXNwb25zZRI0Cg1hdWRpdF9lbnRyaWVzGAEgAygLMh0ubWFpbG1lc2gudmF1bHQudjEuQXVkaXRFbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkymQEKDEF1ZGl0U2VydmljZRKCAQoQTGlzdEF1ZGl0RW50cmllcxIqLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RBdWRpdEVudHJpZXNSZXF1ZXN0GisubWFpbG1lc2gudmF1bHQudjEuTGlzdEF1ZGl0RW50cmllc1Jlc3BvbnNlIhWQzhgDgtPkkwILEgkvdjEvYXVkaXQaBIjOGAJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
- * AuditEntry is one thing that was done, or refused.
+ * AuditEntry is one operation that was performed or refused.
  *
  * @generated from message mailmesh.vault.v1.AuditEntry
  */
 export type AuditEntry = Message<"mailmesh.vault.v1.AuditEntry"> & {
   /**
-   * audit_entry_id is our UUID.
+   * audit_entry_id is mailmesh's UUID of the entry.
    *
    * @generated from field: string audit_entry_id = 1;
    */
   auditEntryId: string;
 
   /**
-   * occurred_at is when.
+   * occurred_at is the time of the operation.
    *
    * @generated from field: google.protobuf.Timestamp occurred_at = 2;
    */
   occurredAt?: Timestamp | undefined;
 
   /**
-   * actor is who: "mesh:ingest", "key:<api_key_id>", "browser:<flow_id>", "command", "token-vault" for its own loops.
+   * actor identifies the caller: "mesh:ingest", "key:<api_key_id>", "browser:<flow_id>", "command", or "token-vault" for its
+   * own background tasks.
    *
    * @generated from field: string actor = 3;
    */
   actor: string;
 
   /**
-   * action is what: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update", "tenant.disable",
-   * "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start", "key_encryption_key.rotate",
-   * "api_key.create", "api_key.revoke". More will come.
+   * action is the operation: "token.issue", "token.refresh", "tenant.connect", "tenant.reconnect", "tenant.update",
+   * "tenant.disable", "tenant.enable", "tenant.disconnect", "tenant.fault", "tenant.test", "authorization.start",
+   * "key_encryption_key.rotate", "api_key.create", "api_key.revoke". Later versions add actions.
    *
    * @generated from field: string action = 4;
    */
   action: string;
 
   /**
-   * tenant_id is the tenant, empty when none is concerned.
+   * tenant_id is the tenant's UUID. Empty when the operation concerns no tenant.
    *
    * @generated from field: string tenant_id = 5;
    */
@@ -68,14 +69,14 @@ export type AuditEntry = Message<"mailmesh.vault.v1.AuditEntry"> & {
   outcome: string;
 
   /**
-   * detail holds further facts: counts, scopes, key ids. Never a secret.
+   * detail contains further facts: counts, scopes, key ids. It never contains a secret.
    *
    * @generated from field: map<string, string> detail = 7;
    */
   detail: { [key: string]: string };
 
   /**
-   * correlation_id is that of the call.
+   * correlation_id is the correlation id of the call.
    *
    * @generated from field: string correlation_id = 8;
    */
@@ -90,48 +91,51 @@ export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_audit_service, 0);
 
 /**
- * ListAuditEntriesRequest asks for a page of entries.
+ * ListAuditEntriesRequest requests a page of entries.
  *
  * @generated from message mailmesh.vault.v1.ListAuditEntriesRequest
  */
 export type ListAuditEntriesRequest = Message<"mailmesh.vault.v1.ListAuditEntriesRequest"> & {
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * tenant_id limits to one tenant. Empty means all in the key's scope; entries without a tenant are for keys without limits.
+   * tenant_id selects entries of one tenant. Empty means all tenants in the key's scope. Only keys without tenant limits see
+   * entries that concern no tenant.
    *
    * @generated from field: string tenant_id = 3;
    */
   tenantId: string;
 
   /**
-   * action limits to one action. Empty means all.
+   * action selects entries of one action. Empty means all.
    *
    * @generated from field: string action = 4;
    */
   action: string;
 
   /**
-   * occurred_from limits to entries at or after it.
+   * occurred_from selects entries at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp occurred_from = 5;
    */
   occurredFrom?: Timestamp | undefined;
 
   /**
-   * occurred_before limits to entries before it.
+   * occurred_before selects entries before this time.
    *
    * @generated from field: google.protobuf.Timestamp occurred_before = 6;
    */
@@ -152,14 +156,14 @@ export const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesRequest> 
  */
 export type ListAuditEntriesResponse = Message<"mailmesh.vault.v1.ListAuditEntriesResponse"> & {
   /**
-   * audit_entries of the page.
+   * audit_entries are the entries of this page.
    *
    * @generated from field: repeated mailmesh.vault.v1.AuditEntry audit_entries = 1;
    */
   auditEntries: AuditEntry[];
 
   /**
-   * next_page_token is for the next page. Empty at the end.
+   * next_page_token requests the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -174,8 +178,8 @@ export const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse
   messageDesc(file_mailmesh_vault_v1_audit_service, 2);
 
 /**
- * AuditService reads who did what with credentials. The log is only ever appended to, holds no secret, and is kept 90 days
- * unless the installation says longer.
+ * AuditService reads the log of operations on credentials. The log is append-only, contains no secret, and is kept for 90 days
+ * unless the installation configures a longer time.
  *
  * @generated from service mailmesh.vault.v1.AuditService
  */

@@ -18,7 +18,7 @@ export const file_mailmesh_vault_v1_authorization_service: GenFile = /*@__PURE__
   fileDesc("Ci1tYWlsbWVzaC92YXVsdC92MS9hdXRob3JpemF0aW9uX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIksKGE9wZW5BdXRob3JpemF0aW9uUmVxdWVzdBIWCghwcm92aWRlchgBIAEoCUIE4kEBAhIXCgZ0aWNrZXQYAiABKAlCB4ABAeJBAQEiPwoZT3BlbkF1dGhvcml6YXRpb25SZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSK4AQocQ29tcGxldGVBdXRob3JpemF0aW9uUmVxdWVzdBIWCghwcm92aWRlchgBIAEoCUIE4kEBAhIVCgRjb2RlGAIgASgJQgeAAQHiQQEBEhYKBXN0YXRlGAMgASgJQgeAAQHiQQEBEhMKBWVycm9yGAQgASgJQgTiQQEBEh8KEWVycm9yX2Rlc2NyaXB0aW9uGAUgASgJQgTiQQEBEhsKDWVycm9yX3N1YmNvZGUYBiABKAlCBOJBAQEiQwodQ29tcGxldGVBdXRob3JpemF0aW9uUmVzcG9uc2USIgoEcGFnZRgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkiNwoeU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXF1ZXN0EhUKB2Zsb3dfaWQYASABKAlCBOJBAQEiRQofU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keTKOBAoUQXV0aG9yaXphdGlvblNlcnZpY2USngEKEU9wZW5BdXRob3JpemF0aW9uEisubWFpbG1lc2gudmF1bHQudjEuT3BlbkF1dGhvcml6YXRpb25SZXF1ZXN0GiwubWFpbG1lc2gudmF1bHQudjEuT3BlbkF1dGhvcml6YXRpb25SZXNwb25zZSIugtPkkwIoEiAvYXV0aC9vYXV0aC97cHJvdmlkZXJ9L2F1dGhvcml6ZWIEcGFnZRKpAQoVQ29tcGxldGVBdXRob3JpemF0aW9uEi8ubWFpbG1lc2gudmF1bHQudjEuQ29tcGxldGVBdXRob3JpemF0aW9uUmVxdWVzdBowLm1haWxtZXNoLnZhdWx0LnYxLkNvbXBsZXRlQXV0aG9yaXphdGlvblJlc3BvbnNlIi2C0+STAicSHy9hdXRoL29hdXRoL3twcm92aWRlcn0vY2FsbGJhY2tiBHBhZ2USogEKF1Nob3dBdXRob3JpemF0aW9uUmVzdWx0EjEubWFpbG1lc2gudmF1bHQudjEuU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXF1ZXN0GjIubWFpbG1lc2gudmF1bHQudjEuU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXNwb25zZSIggtPkkwIaEhIvYXV0aC9vYXV0aC9yZXN1bHRiBHBhZ2UaBIjOGANiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
 
 /**
- * OpenAuthorizationRequest is the opened address.
+ * OpenAuthorizationRequest contains the parameters of the opened address.
  *
  * @generated from message mailmesh.vault.v1.OpenAuthorizationRequest
  */
@@ -31,7 +31,7 @@ export type OpenAuthorizationRequest = Message<"mailmesh.vault.v1.OpenAuthorizat
   provider: string;
 
   /**
-   * ticket is the single-use ticket. Without a good one the answer is a page that says so.
+   * ticket is the single-use ticket. Without a valid ticket the answer is a page that explains the failure.
    *
    * @generated from field: string ticket = 2;
    */
@@ -46,13 +46,13 @@ export const OpenAuthorizationRequestSchema: GenMessage<OpenAuthorizationRequest
   messageDesc(file_mailmesh_vault_v1_authorization_service, 0);
 
 /**
- * OpenAuthorizationResponse redirects.
+ * OpenAuthorizationResponse is a redirect or a page.
  *
  * @generated from message mailmesh.vault.v1.OpenAuthorizationResponse
  */
 export type OpenAuthorizationResponse = Message<"mailmesh.vault.v1.OpenAuthorizationResponse"> & {
   /**
-   * page is empty on a redirect, else a page that says why there is none.
+   * page is empty on a redirect, otherwise a page that explains why there is none.
    *
    * @generated from field: google.api.HttpBody page = 1;
    */
@@ -67,7 +67,7 @@ export const OpenAuthorizationResponseSchema: GenMessage<OpenAuthorizationRespon
   messageDesc(file_mailmesh_vault_v1_authorization_service, 1);
 
 /**
- * CompleteAuthorizationRequest is what the provider appended to the redirect address.
+ * CompleteAuthorizationRequest contains the parameters that the provider appended to the redirect address.
  *
  * @generated from message mailmesh.vault.v1.CompleteAuthorizationRequest
  */
@@ -94,21 +94,21 @@ export type CompleteAuthorizationRequest = Message<"mailmesh.vault.v1.CompleteAu
   state: string;
 
   /**
-   * error is the provider's error word (RFC 6749, section 4.1.2.1). Empty on success.
+   * error is the provider's error code (RFC 6749, section 4.1.2.1). Empty on success.
    *
    * @generated from field: string error = 4;
    */
   error: string;
 
   /**
-   * error_description is the provider's sentence. It is logged cut and never shown as HTML.
+   * error_description is the provider's description. It is truncated in the log and never shown as HTML.
    *
    * @generated from field: string error_description = 5;
    */
   errorDescription: string;
 
   /**
-   * error_subcode is Microsoft's finer word, such as "cancel".
+   * error_subcode is Microsoft's more specific code, such as "cancel".
    *
    * @generated from field: string error_subcode = 6;
    */
@@ -123,13 +123,13 @@ export const CompleteAuthorizationRequestSchema: GenMessage<CompleteAuthorizatio
   messageDesc(file_mailmesh_vault_v1_authorization_service, 2);
 
 /**
- * CompleteAuthorizationResponse redirects.
+ * CompleteAuthorizationResponse is a redirect or a page.
  *
  * @generated from message mailmesh.vault.v1.CompleteAuthorizationResponse
  */
 export type CompleteAuthorizationResponse = Message<"mailmesh.vault.v1.CompleteAuthorizationResponse"> & {
   /**
-   * page is empty on a redirect, else a page that says why there is none.
+   * page is empty on a redirect, otherwise a page that explains why there is none.
    *
    * @generated from field: google.api.HttpBody page = 1;
    */
@@ -144,13 +144,13 @@ export const CompleteAuthorizationResponseSchema: GenMessage<CompleteAuthorizati
   messageDesc(file_mailmesh_vault_v1_authorization_service, 3);
 
 /**
- * ShowAuthorizationResultRequest names the outcome.
+ * ShowAuthorizationResultRequest identifies the flow.
  *
  * @generated from message mailmesh.vault.v1.ShowAuthorizationResultRequest
  */
 export type ShowAuthorizationResultRequest = Message<"mailmesh.vault.v1.ShowAuthorizationResultRequest"> & {
   /**
-   * flow_id names the flow. Unknown ids get the page of an expired flow.
+   * flow_id identifies the flow. An unknown id shows the page of an expired flow.
    *
    * @generated from field: string flow_id = 1;
    */
@@ -165,7 +165,7 @@ export const ShowAuthorizationResultRequestSchema: GenMessage<ShowAuthorizationR
   messageDesc(file_mailmesh_vault_v1_authorization_service, 4);
 
 /**
- * ShowAuthorizationResultResponse is the page.
+ * ShowAuthorizationResultResponse contains the page.
  *
  * @generated from message mailmesh.vault.v1.ShowAuthorizationResultResponse
  */
@@ -186,7 +186,7 @@ export const ShowAuthorizationResultResponseSchema: GenMessage<ShowAuthorization
   messageDesc(file_mailmesh_vault_v1_authorization_service, 5);
 
 /**
- * AuthorizationService is the browser's side of connecting an account: two steps, and a page that says how it went.
+ * AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
  *
  * Tokens never reach the browser. Failures are pages, not statuses.
  *
@@ -194,8 +194,8 @@ export const ShowAuthorizationResultResponseSchema: GenMessage<ShowAuthorization
  */
 export const AuthorizationService: GenService<{
   /**
-   * OpenAuthorization spends a ticket of `StartAuthorization`: it binds the flow to the browser by a cookie and redirects (302)
-   * to the provider with a random state and PKCE (RFC 7636, S256). Without a good ticket it starts nothing.
+   * OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
+   * (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
    *
    * @generated from rpc mailmesh.vault.v1.AuthorizationService.OpenAuthorization
    */
@@ -205,8 +205,9 @@ export const AuthorizationService: GenService<{
     output: typeof OpenAuthorizationResponseSchema;
   },
   /**
-   * CompleteAuthorization is where the provider sends the browser back to (RFC 6749, section 4.1.2). It checks state and cookie,
-   * exchanges the code, verifies who it is and redirects (302) to `ShowAuthorizationResult`'s page.
+   * CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
+   * state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
+   * `ShowAuthorizationResult`.
    *
    * @generated from rpc mailmesh.vault.v1.AuthorizationService.CompleteAuthorization
    */
@@ -216,7 +217,7 @@ export const AuthorizationService: GenService<{
     output: typeof CompleteAuthorizationResponseSchema;
   },
   /**
-   * ShowAuthorizationResult is the page that says how it went and what to do. It holds no secret and can be reloaded.
+   * ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded.
    *
    * @generated from rpc mailmesh.vault.v1.AuthorizationService.ShowAuthorizationResult
    */

@@ -23,7 +23,7 @@ export const file_mailmesh_vault_v1_tenant: GenFile = /*@__PURE__*/
  */
 export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   /**
-   * tenant_id is our UUID. A reconnect of the same account keeps it.
+   * tenant_id is mailmesh's UUID of the tenant. A reconnect of the same account keeps it.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -37,8 +37,8 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   provider: string;
 
   /**
-   * external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`).
-   * Google: the hosted domain (`hd`), empty for a consumer account.
+   * external_tenant_id is the provider's id of the organisation. Microsoft: the directory id (`tid`). Google: the hosted domain
+   * (`hd`), empty for a consumer account.
    *
    * @generated from field: string external_tenant_id = 3;
    */
@@ -52,28 +52,28 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   userId: string;
 
   /**
-   * address is the account's current mail address, in lower case. It can change; it identifies nothing.
+   * address is the account's current mail address, in lower case. It can change and is not an identifier.
    *
    * @generated from field: string address = 5;
    */
   address: string;
 
   /**
-   * display_name is the name that people gave it; at first the account's own name.
+   * display_name is the tenant's name for people; at first the account's own name.
    *
    * @generated from field: string display_name = 6;
    */
   displayName: string;
 
   /**
-   * status is the state.
+   * status is the tenant's state.
    *
    * @generated from field: mailmesh.vault.v1.TenantStatus status = 7;
    */
   status: TenantStatus;
 
   /**
-   * status_reason is a short machine word for the state, such as "grant_revoked", "mailbox_not_enabled",
+   * status_reason is a short machine-readable word for the status, such as "grant_revoked", "mailbox_not_enabled",
    * "permission_missing", "seal_broken". Empty while active.
    *
    * @generated from field: string status_reason = 8;
@@ -88,7 +88,7 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   statusDetail: string;
 
   /**
-   * status_changed_at is when the status was last changed.
+   * status_changed_at is the time when the status was last changed.
    *
    * @generated from field: google.protobuf.Timestamp status_changed_at = 10;
    */
@@ -102,49 +102,49 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   grantedScopes: string[];
 
   /**
-   * connected_at is when the account was last connected by a person.
+   * connected_at is the time when a person last connected the account.
    *
    * @generated from field: google.protobuf.Timestamp connected_at = 12;
    */
   connectedAt?: Timestamp | undefined;
 
   /**
-   * last_refreshed_at is when a token was last had from the provider. Absent before the first.
+   * last_refreshed_at is the time when the provider last issued a token. Absent before the first.
    *
    * @generated from field: google.protobuf.Timestamp last_refreshed_at = 13;
    */
   lastRefreshedAt?: Timestamp | undefined;
 
   /**
-   * next_refresh_at is when the next refresh is planned. Absent where tokens are not refreshed.
+   * next_refresh_at is the time when the next refresh is planned. Absent where tokens are not refreshed.
    *
    * @generated from field: google.protobuf.Timestamp next_refresh_at = 14;
    */
   nextRefreshAt?: Timestamp | undefined;
 
   /**
-   * token_expires_at is when the access token at hand ends. Absent where there is none.
+   * token_expires_at is the time when the stored access token expires. Absent where there is none.
    *
    * @generated from field: google.protobuf.Timestamp token_expires_at = 15;
    */
   tokenExpiresAt?: Timestamp | undefined;
 
   /**
-   * last_refresh_error is the temporary failure of the last refresh, as a machine word. Empty after a success.
+   * last_refresh_error is the temporary failure of the last refresh, as a machine-readable word. Empty after a success.
    *
    * @generated from field: string last_refresh_error = 16;
    */
   lastRefreshError: string;
 
   /**
-   * created_at is when the tenant was first connected.
+   * created_at is the time when the tenant was first connected.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 17;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * updated_at is when anything about it last changed.
+   * updated_at is the time of the tenant's last change.
    *
    * @generated from field: google.protobuf.Timestamp updated_at = 18;
    */
@@ -159,35 +159,36 @@ export const TenantSchema: GenMessage<Tenant> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_tenant, 0);
 
 /**
- * TenantStatus is the state that TokenVault decides and the other services follow.
+ * TenantStatus is the state of a tenant. TokenVault decides it and the other services follow it.
  *
  * @generated from enum mailmesh.vault.v1.TenantStatus
  */
 export enum TenantStatus {
   /**
-   * TENANT_STATUS_UNSPECIFIED is the state of no tenant.
+   * TENANT_STATUS_UNSPECIFIED is not used by any tenant.
    *
    * @generated from enum value: TENANT_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * TENANT_STATUS_ACTIVE means that tokens are lent and mail flows.
+   * TENANT_STATUS_ACTIVE means that tokens are lent and mail is processed.
    *
    * @generated from enum value: TENANT_STATUS_ACTIVE = 1;
    */
   ACTIVE = 1,
 
   /**
-   * TENANT_STATUS_TOKEN_EXPIRED means that the token at hand is over and a refresh has not succeeded yet for a temporary
-   * reason. It is processed like active.
+   * TENANT_STATUS_TOKEN_EXPIRED means that the stored token has expired and a temporary failure has prevented a refresh so far.
+   * The tenant is processed like an active one.
    *
    * @generated from enum value: TENANT_STATUS_TOKEN_EXPIRED = 2;
    */
   TOKEN_EXPIRED = 2,
 
   /**
-   * TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect again.
+   * TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect the
+   * account again.
    *
    * @generated from enum value: TENANT_STATUS_NEEDS_REAUTHORIZATION = 3;
    */
@@ -201,7 +202,7 @@ export enum TenantStatus {
   ERROR = 4,
 
   /**
-   * TENANT_STATUS_DISABLED means that an operator switched it off.
+   * TENANT_STATUS_DISABLED means that an operator disabled the tenant.
    *
    * @generated from enum value: TENANT_STATUS_DISABLED = 5;
    */
@@ -215,7 +216,8 @@ export enum TenantStatus {
   DISCONNECTING = 6,
 
   /**
-   * TENANT_STATUS_DISCONNECTED means that the credentials are gone. Its events stay until retention.
+   * TENANT_STATUS_DISCONNECTED means that the credentials are destroyed. The tenant's events are kept until the end of their
+   * retention.
    *
    * @generated from enum value: TENANT_STATUS_DISCONNECTED = 7;
    */

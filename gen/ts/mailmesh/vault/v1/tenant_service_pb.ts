@@ -20,34 +20,34 @@ export const file_mailmesh_vault_v1_tenant_service: GenFile = /*@__PURE__*/
   fileDesc("CiZtYWlsbWVzaC92YXVsdC92MS90ZW5hbnRfc2VydmljZS5wcm90bxIRbWFpbG1lc2gudmF1bHQudjEiggEKGVN0YXJ0QXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQESFwoJdGVuYW50X2lkGAIgASgJQgTiQQEBEhgKCmxvZ2luX2hpbnQYAyABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAQgASgJQgTiQQEBIn0KGlN0YXJ0QXV0aG9yaXphdGlvblJlc3BvbnNlEh4KEWF1dGhvcml6YXRpb25fdXJsGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZmxvd19pZBgDIAEoCSIwChdHZXRBdXRob3JpemF0aW9uUmVxdWVzdBIVCgdmbG93X2lkGAEgASgJQgTiQQECIrICChhHZXRBdXRob3JpemF0aW9uUmVzcG9uc2USDwoHZmxvd19pZBgBIAEoCRI0CgVzdGF0ZRgCIAEoDjIlLm1haWxtZXNoLnZhdWx0LnYxLkF1dGhvcml6YXRpb25TdGF0ZRIRCgl0ZW5hbnRfaWQYAyABKAkSDgoGcmVhc29uGAQgASgJEksKCG1ldGFkYXRhGAUgAygLMjkubWFpbG1lc2gudmF1bHQudjEuR2V0QXV0aG9yaXphdGlvblJlc3BvbnNlLk1ldGFkYXRhRW50cnkSLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIq8BChJMaXN0VGVuYW50c1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFgoIcHJvdmlkZXIYAyABKAlCBOJBAQESNwoIc3RhdHVzZXMYBCADKA4yHy5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRTdGF0dXNCBOJBAQESFQoHYWRkcmVzcxgFIAEoCUIE4kEBASJaChNMaXN0VGVuYW50c1Jlc3BvbnNlEioKB3RlbmFudHMYASADKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIisKEEdldFRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIj4KEUdldFRlbmFudFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCKBAQoTVXBkYXRlVGVuYW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGgoMZGlzcGxheV9uYW1lGAIgASgJQgTiQQEBEjUKC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFza0IE4kEBASJBChRVcGRhdGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiQwoURGlzYWJsZVRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhIKBG5vdGUYAiABKAlCBOJBAQEiQgoVRGlzYWJsZVRlbmFudFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCIuChNFbmFibGVUZW5hbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiJBChRFbmFibGVUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiMgoXRGlzY29ubmVjdFRlbmFudFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIkUKGERpc2Nvbm5lY3RUZW5hbnRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiMAoVVGVzdENvbm5lY3Rpb25SZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiLLAQoWVGVzdENvbm5lY3Rpb25SZXNwb25zZRISCgppc19oZWFsdGh5GAEgASgIEg4KBnJlYXNvbhgCIAEoCRIOCgZkZXRhaWwYAyABKAkSGAoQcHJvdmlkZXJfYWRkcmVzcxgEIAEoCRIWCg5taXNzaW5nX3Njb3BlcxgFIAMoCRItCgl0ZXN0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFGxhdGVuY3lfbWlsbGlzZWNvbmRzGAcgASgFKp0BChJBdXRob3JpemF0aW9uU3RhdGUSIwofQVVUSE9SSVpBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEh8KG0FVVEhPUklaQVRJT05fU1RBVEVfUEVORElORxABEiEKHUFVVEhPUklaQVRJT05fU1RBVEVfQ09OTkVDVEVEEAISHgoaQVVUSE9SSVpBVElPTl9TVEFURV9GQUlMRUQQAzLZCgoNVGVuYW50U2VydmljZRKgAQoSU3RhcnRBdXRob3JpemF0aW9uEiwubWFpbG1lc2gudmF1bHQudjEuU3RhcnRBdXRob3JpemF0aW9uUmVxdWVzdBotLm1haWxtZXNoLnZhdWx0LnYxLlN0YXJ0QXV0aG9yaXphdGlvblJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50czpzdGFydEF1dGhvcml6YXRpb246ASoSlQEKEEdldEF1dGhvcml6YXRpb24SKi5tYWlsbWVzaC52YXVsdC52MS5HZXRBdXRob3JpemF0aW9uUmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkdldEF1dGhvcml6YXRpb25SZXNwb25zZSIokM4YAoLT5JMCHhIcL3YxL2F1dGhvcml6YXRpb25zL3tmbG93X2lkfRKGAQoLTGlzdFRlbmFudHMSJS5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50c1JlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50c1Jlc3BvbnNlIiiQzhgBgtPkkwIeEgsvdjEvdGVuYW50c1oPEg0vYXV0aC90ZW5hbnRzEnsKCUdldFRlbmFudBIjLm1haWxtZXNoLnZhdWx0LnYxLkdldFRlbmFudFJlcXVlc3QaJC5tYWlsbWVzaC52YXVsdC52MS5HZXRUZW5hbnRSZXNwb25zZSIjkM4YAYLT5JMCGRIXL3YxL3RlbmFudHMve3RlbmFudF9pZH0ShwEKDFVwZGF0ZVRlbmFudBImLm1haWxtZXNoLnZhdWx0LnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5VcGRhdGVUZW5hbnRSZXNwb25zZSImkM4YAoLT5JMCHDIXL3YxL3RlbmFudHMve3RlbmFudF9pZH06ASoSkgEKDURpc2FibGVUZW5hbnQSJy5tYWlsbWVzaC52YXVsdC52MS5EaXNhYmxlVGVuYW50UmVxdWVzdBooLm1haWxtZXNoLnZhdWx0LnYxLkRpc2FibGVUZW5hbnRSZXNwb25zZSIukM4YAoLT5JMCJCIfL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzYWJsZToBKhKOAQoMRW5hYmxlVGVuYW50EiYubWFpbG1lc2gudmF1bHQudjEuRW5hYmxlVGVuYW50UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlIi2QzhgCgtPkkwIjIh4vdjEvdGVuYW50cy97dGVuYW50X2lkfTplbmFibGU6ASoSuwEKEERpc2Nvbm5lY3RUZW5hbnQSKi5tYWlsbWVzaC52YXVsdC52MS5EaXNjb25uZWN0VGVuYW50UmVxdWVzdBorLm1haWxtZXNoLnZhdWx0LnYxLkRpc2Nvbm5lY3RUZW5hbnRSZXNwb25zZSJOkM4YAoLT5JMCRCIiL3YxL3RlbmFudHMve3RlbmFudF9pZH06ZGlzY29ubmVjdDoBKlobKhkvYXV0aC90ZW5hbnRzL3t0ZW5hbnRfaWR9EpIBCg5UZXN0Q29ubmVjdGlvbhIoLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLlRlc3RDb25uZWN0aW9uUmVzcG9uc2UiK5DOGAKC0+STAiEiHC92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9OnRlc3Q6ASoaBIjOGAJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
 
 /**
- * StartAuthorizationRequest asks for an address to connect an account.
+ * StartAuthorizationRequest requests an address to connect an account.
  *
  * @generated from message mailmesh.vault.v1.StartAuthorizationRequest
  */
 export type StartAuthorizationRequest = Message<"mailmesh.vault.v1.StartAuthorizationRequest"> & {
   /**
-   * provider is "ms365" or "googlews". May be empty when `tenant_id` is given.
+   * provider is "ms365" or "googlews". May be empty when `tenant_id` is set.
    *
    * @generated from field: string provider = 1;
    */
   provider: string;
 
   /**
-   * tenant_id is given for a reconnect: only the same account is accepted then. Empty connects any account.
+   * tenant_id is set for a reconnect: then only the same account is accepted. Empty connects any account.
    *
    * @generated from field: string tenant_id = 2;
    */
   tenantId: string;
 
   /**
-   * login_hint is the address that the provider's page is to offer. Empty lets the user choose.
+   * login_hint is the address that the provider's page suggests. Empty lets the user choose.
    *
    * @generated from field: string login_hint = 3;
    */
   loginHint: string;
 
   /**
-   * display_name is the tenant's name once connected. Empty takes the account's own.
+   * display_name is the tenant's name once connected. Empty means the account's own name.
    *
    * @generated from field: string display_name = 4;
    */
@@ -62,28 +62,28 @@ export const StartAuthorizationRequestSchema: GenMessage<StartAuthorizationReque
   messageDesc(file_mailmesh_vault_v1_tenant_service, 0);
 
 /**
- * StartAuthorizationResponse has the address.
+ * StartAuthorizationResponse contains the address.
  *
  * @generated from message mailmesh.vault.v1.StartAuthorizationResponse
  */
 export type StartAuthorizationResponse = Message<"mailmesh.vault.v1.StartAuthorizationResponse"> & {
   /**
-   * authorization_url is our own address with a ticket in it: opened once, within ten minutes. Everybody who has it can
-   * connect an account here, so treat it as a secret.
+   * authorization_url is an address of this installation with a ticket in it. It can be opened once, within ten minutes. Anyone
+   * who has it can connect an account here, so treat it as a secret.
    *
    * @generated from field: string authorization_url = 1;
    */
   authorizationUrl: string;
 
   /**
-   * expires_at is when the ticket ends.
+   * expires_at is the time when the ticket expires.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 2;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * flow_id names the flow for `GetAuthorization`, in the audit log and in the final page's address.
+   * flow_id identifies the flow for `GetAuthorization`, in the audit log and in the final page's address.
    *
    * @generated from field: string flow_id = 3;
    */
@@ -98,13 +98,13 @@ export const StartAuthorizationResponseSchema: GenMessage<StartAuthorizationResp
   messageDesc(file_mailmesh_vault_v1_tenant_service, 1);
 
 /**
- * GetAuthorizationRequest names an attempt to connect an account.
+ * GetAuthorizationRequest identifies an attempt to connect an account.
  *
  * @generated from message mailmesh.vault.v1.GetAuthorizationRequest
  */
 export type GetAuthorizationRequest = Message<"mailmesh.vault.v1.GetAuthorizationRequest"> & {
   /**
-   * flow_id is what `StartAuthorization` answered, a UUID.
+   * flow_id is the UUID that `StartAuthorization` returned.
    *
    * @generated from field: string flow_id = 1;
    */
@@ -119,34 +119,34 @@ export const GetAuthorizationRequestSchema: GenMessage<GetAuthorizationRequest> 
   messageDesc(file_mailmesh_vault_v1_tenant_service, 2);
 
 /**
- * GetAuthorizationResponse says how it goes.
+ * GetAuthorizationResponse reports the progress or the outcome.
  *
  * @generated from message mailmesh.vault.v1.GetAuthorizationResponse
  */
 export type GetAuthorizationResponse = Message<"mailmesh.vault.v1.GetAuthorizationResponse"> & {
   /**
-   * flow_id is the one that was asked for.
+   * flow_id is the id from the request.
    *
    * @generated from field: string flow_id = 1;
    */
   flowId: string;
 
   /**
-   * state says how far it has come.
+   * state is the progress of the attempt.
    *
    * @generated from field: mailmesh.vault.v1.AuthorizationState state = 2;
    */
   state: AuthorizationState;
 
   /**
-   * tenant_id is the tenant that was connected, new or again. Empty in the other states.
+   * tenant_id is the tenant that was connected or reconnected. Empty in the other states.
    *
    * @generated from field: string tenant_id = 3;
    */
   tenantId: string;
 
   /**
-   * reason says why it failed, as an `ErrorReason` without prefix, the same as the page that the browser was shown:
+   * reason is the cause of a failure, as an `ErrorReason` without prefix, the same as on the page that the browser showed:
    * CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
    *
    * @generated from field: string reason = 4;
@@ -154,15 +154,16 @@ export type GetAuthorizationResponse = Message<"mailmesh.vault.v1.GetAuthorizati
   reason: string;
 
   /**
-   * metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and `detail`
-   * where there is one, which is "expired" for an attempt that was not finished in time. Empty in the other states.
+   * metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and
+   * `detail` if there is one; it is "expired" for an attempt that was not finished in time. Empty in the other states.
    *
    * @generated from field: map<string, string> metadata = 5;
    */
   metadata: { [key: string]: string };
 
   /**
-   * expires_at is when a pending attempt fails by itself: the address, and once it was opened, the visit to the provider.
+   * expires_at is the time when a pending attempt fails: the expiry of the address, or, once it was opened, of the visit to the
+   * provider.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
@@ -177,41 +178,43 @@ export const GetAuthorizationResponseSchema: GenMessage<GetAuthorizationResponse
   messageDesc(file_mailmesh_vault_v1_tenant_service, 3);
 
 /**
- * ListTenantsRequest asks for a page of tenants.
+ * ListTenantsRequest requests a page of tenants.
  *
  * @generated from message mailmesh.vault.v1.ListTenantsRequest
  */
 export type ListTenantsRequest = Message<"mailmesh.vault.v1.ListTenantsRequest"> & {
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * page_token is `next_page_token` of the page before, with the same other fields. Empty starts.
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * provider limits to one provider. Empty means all.
+   * provider selects tenants of one provider. Empty means all.
    *
    * @generated from field: string provider = 3;
    */
   provider: string;
 
   /**
-   * statuses limits to these. Empty means all.
+   * statuses selects tenants with these statuses. Empty means all.
    *
    * @generated from field: repeated mailmesh.vault.v1.TenantStatus statuses = 4;
    */
   statuses: TenantStatus[];
 
   /**
-   * address limits to the tenants whose current address this is, without regard to case. Empty means all.
+   * address selects the tenants with this current address, ignoring case. Empty means all.
    *
    * @generated from field: string address = 5;
    */
@@ -232,14 +235,14 @@ export const ListTenantsRequestSchema: GenMessage<ListTenantsRequest> = /*@__PUR
  */
 export type ListTenantsResponse = Message<"mailmesh.vault.v1.ListTenantsResponse"> & {
   /**
-   * tenants of the page, in the order of the RPC.
+   * tenants are the tenants of this page, in the order of the RPC.
    *
    * @generated from field: repeated mailmesh.vault.v1.Tenant tenants = 1;
    */
   tenants: Tenant[];
 
   /**
-   * next_page_token is for the next page. Empty at the end.
+   * next_page_token requests the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -254,7 +257,7 @@ export const ListTenantsResponseSchema: GenMessage<ListTenantsResponse> = /*@__P
   messageDesc(file_mailmesh_vault_v1_tenant_service, 5);
 
 /**
- * GetTenantRequest names a tenant.
+ * GetTenantRequest identifies a tenant.
  *
  * @generated from message mailmesh.vault.v1.GetTenantRequest
  */
@@ -275,13 +278,13 @@ export const GetTenantRequestSchema: GenMessage<GetTenantRequest> = /*@__PURE__*
   messageDesc(file_mailmesh_vault_v1_tenant_service, 6);
 
 /**
- * GetTenantResponse has the tenant.
+ * GetTenantResponse contains the tenant.
  *
  * @generated from message mailmesh.vault.v1.GetTenantResponse
  */
 export type GetTenantResponse = Message<"mailmesh.vault.v1.GetTenantResponse"> & {
   /**
-   * tenant as it is now.
+   * tenant is the current tenant.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
    */
@@ -296,7 +299,7 @@ export const GetTenantResponseSchema: GenMessage<GetTenantResponse> = /*@__PURE_
   messageDesc(file_mailmesh_vault_v1_tenant_service, 7);
 
 /**
- * UpdateTenantRequest says what to change.
+ * UpdateTenantRequest specifies the change.
  *
  * @generated from message mailmesh.vault.v1.UpdateTenantRequest
  */
@@ -316,7 +319,7 @@ export type UpdateTenantRequest = Message<"mailmesh.vault.v1.UpdateTenantRequest
   displayName: string;
 
   /**
-   * update_mask names the fields to change; only "display_name" can be. Empty means every field that is set.
+   * update_mask names the fields to change; only "display_name" is allowed. Empty means every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
@@ -331,13 +334,13 @@ export const UpdateTenantRequestSchema: GenMessage<UpdateTenantRequest> = /*@__P
   messageDesc(file_mailmesh_vault_v1_tenant_service, 8);
 
 /**
- * UpdateTenantResponse has the tenant.
+ * UpdateTenantResponse contains the tenant.
  *
  * @generated from message mailmesh.vault.v1.UpdateTenantResponse
  */
 export type UpdateTenantResponse = Message<"mailmesh.vault.v1.UpdateTenantResponse"> & {
   /**
-   * tenant after the change.
+   * tenant is the tenant after the change.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
    */
@@ -352,7 +355,7 @@ export const UpdateTenantResponseSchema: GenMessage<UpdateTenantResponse> = /*@_
   messageDesc(file_mailmesh_vault_v1_tenant_service, 9);
 
 /**
- * DisableTenantRequest names a tenant.
+ * DisableTenantRequest identifies a tenant.
  *
  * @generated from message mailmesh.vault.v1.DisableTenantRequest
  */
@@ -365,7 +368,7 @@ export type DisableTenantRequest = Message<"mailmesh.vault.v1.DisableTenantReque
   tenantId: string;
 
   /**
-   * note is for the audit log, at most 500 characters.
+   * note is recorded in the audit log, at most 500 characters.
    *
    * @generated from field: string note = 2;
    */
@@ -380,13 +383,13 @@ export const DisableTenantRequestSchema: GenMessage<DisableTenantRequest> = /*@_
   messageDesc(file_mailmesh_vault_v1_tenant_service, 10);
 
 /**
- * DisableTenantResponse has the tenant.
+ * DisableTenantResponse contains the tenant.
  *
  * @generated from message mailmesh.vault.v1.DisableTenantResponse
  */
 export type DisableTenantResponse = Message<"mailmesh.vault.v1.DisableTenantResponse"> & {
   /**
-   * tenant after the change.
+   * tenant is the tenant after the change.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
    */
@@ -401,7 +404,7 @@ export const DisableTenantResponseSchema: GenMessage<DisableTenantResponse> = /*
   messageDesc(file_mailmesh_vault_v1_tenant_service, 11);
 
 /**
- * EnableTenantRequest names a tenant.
+ * EnableTenantRequest identifies a tenant.
  *
  * @generated from message mailmesh.vault.v1.EnableTenantRequest
  */
@@ -422,13 +425,13 @@ export const EnableTenantRequestSchema: GenMessage<EnableTenantRequest> = /*@__P
   messageDesc(file_mailmesh_vault_v1_tenant_service, 12);
 
 /**
- * EnableTenantResponse has the tenant.
+ * EnableTenantResponse contains the tenant.
  *
  * @generated from message mailmesh.vault.v1.EnableTenantResponse
  */
 export type EnableTenantResponse = Message<"mailmesh.vault.v1.EnableTenantResponse"> & {
   /**
-   * tenant after the change.
+   * tenant is the tenant after the change.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
    */
@@ -443,7 +446,7 @@ export const EnableTenantResponseSchema: GenMessage<EnableTenantResponse> = /*@_
   messageDesc(file_mailmesh_vault_v1_tenant_service, 13);
 
 /**
- * DisconnectTenantRequest names a tenant.
+ * DisconnectTenantRequest identifies a tenant.
  *
  * @generated from message mailmesh.vault.v1.DisconnectTenantRequest
  */
@@ -464,13 +467,13 @@ export const DisconnectTenantRequestSchema: GenMessage<DisconnectTenantRequest> 
   messageDesc(file_mailmesh_vault_v1_tenant_service, 14);
 
 /**
- * DisconnectTenantResponse has the tenant.
+ * DisconnectTenantResponse contains the tenant.
  *
  * @generated from message mailmesh.vault.v1.DisconnectTenantResponse
  */
 export type DisconnectTenantResponse = Message<"mailmesh.vault.v1.DisconnectTenantResponse"> & {
   /**
-   * tenant after the change: disconnecting, or disconnected already.
+   * tenant is the tenant after the change: disconnecting, or already disconnected.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
    */
@@ -485,7 +488,7 @@ export const DisconnectTenantResponseSchema: GenMessage<DisconnectTenantResponse
   messageDesc(file_mailmesh_vault_v1_tenant_service, 15);
 
 /**
- * TestConnectionRequest names a tenant.
+ * TestConnectionRequest identifies a tenant.
  *
  * @generated from message mailmesh.vault.v1.TestConnectionRequest
  */
@@ -506,13 +509,13 @@ export const TestConnectionRequestSchema: GenMessage<TestConnectionRequest> = /*
   messageDesc(file_mailmesh_vault_v1_tenant_service, 16);
 
 /**
- * TestConnectionResponse says what was found.
+ * TestConnectionResponse reports the result of the test.
  *
  * @generated from message mailmesh.vault.v1.TestConnectionResponse
  */
 export type TestConnectionResponse = Message<"mailmesh.vault.v1.TestConnectionResponse"> & {
   /**
-   * is_healthy says that all of it is well.
+   * is_healthy is true if every check succeeded.
    *
    * @generated from field: bool is_healthy = 1;
    */
@@ -534,28 +537,28 @@ export type TestConnectionResponse = Message<"mailmesh.vault.v1.TestConnectionRe
   detail: string;
 
   /**
-   * provider_address is the address that the provider tells. Microsoft: `mail`, else `userPrincipalName`.
+   * provider_address is the address that the provider reports. Microsoft: `mail`, else `userPrincipalName`.
    *
    * @generated from field: string provider_address = 4;
    */
   providerAddress: string;
 
   /**
-   * missing_scopes are the needed scopes that the grant lacks.
+   * missing_scopes are the required scopes that the grant lacks.
    *
    * @generated from field: repeated string missing_scopes = 5;
    */
   missingScopes: string[];
 
   /**
-   * tested_at is when the provider answered.
+   * tested_at is the time when the provider answered.
    *
    * @generated from field: google.protobuf.Timestamp tested_at = 6;
    */
   testedAt?: Timestamp | undefined;
 
   /**
-   * latency_milliseconds is how long the provider took to say who it is.
+   * latency_milliseconds is the time that the provider took to return the account's identity.
    *
    * @generated from field: int32 latency_milliseconds = 7;
    */
@@ -570,7 +573,7 @@ export const TestConnectionResponseSchema: GenMessage<TestConnectionResponse> = 
   messageDesc(file_mailmesh_vault_v1_tenant_service, 17);
 
 /**
- * AuthorizationState says how far an attempt to connect an account has come.
+ * AuthorizationState is the progress of an attempt to connect an account.
  *
  * @generated from enum mailmesh.vault.v1.AuthorizationState
  */
@@ -583,21 +586,21 @@ export enum AuthorizationState {
   UNSPECIFIED = 0,
 
   /**
-   * AUTHORIZATION_STATE_PENDING: the address was not opened yet, or the person is at the provider's page.
+   * AUTHORIZATION_STATE_PENDING means that the address has not been opened yet, or the person is at the provider's page.
    *
    * @generated from enum value: AUTHORIZATION_STATE_PENDING = 1;
    */
   PENDING = 1,
 
   /**
-   * AUTHORIZATION_STATE_CONNECTED: the account is connected. Final.
+   * AUTHORIZATION_STATE_CONNECTED means that the account is connected. Final.
    *
    * @generated from enum value: AUTHORIZATION_STATE_CONNECTED = 2;
    */
   CONNECTED = 2,
 
   /**
-   * AUTHORIZATION_STATE_FAILED: nothing was connected, or the attempt was not finished in time. Final.
+   * AUTHORIZATION_STATE_FAILED means that no account was connected, or the attempt was not finished in time. Final.
    *
    * @generated from enum value: AUTHORIZATION_STATE_FAILED = 3;
    */
@@ -613,17 +616,16 @@ export const AuthorizationStateSchema: GenEnum<AuthorizationState> = /*@__PURE__
 /**
  * TenantService connects accounts and manages them.
  *
- * Every RPC sees only the tenants in the API key's scope; for others it answers NOT_FOUND / TENANT_NOT_FOUND.
+ * Every RPC sees only the tenants in the API key's scope; for any other tenant it answers NOT_FOUND / TENANT_NOT_FOUND.
  *
  * @generated from service mailmesh.vault.v1.TenantService
  */
 export const TenantService: GenService<{
   /**
-   * StartAuthorization begins to connect an account and answers with an address to open in a browser.
+   * StartAuthorization starts connecting an account and returns an address to open in a browser.
    *
-   * Not idempotent: each call makes a new ticket; an unused one ends by itself.
-   * Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to
-   * tenants would connect a new one.
+   * Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
+   * INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.StartAuthorization
    */
@@ -633,10 +635,10 @@ export const TenantService: GenService<{
     output: typeof StartAuthorizationResponseSchema;
   },
   /**
-   * GetAuthorization reports the progress or the outcome of an attempt to connect an account to the caller that began it. Poll it,
-   * at intervals of a second or more, while the state is pending; the other states are final. An attempt is known for at least a day.
+   * GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
+   * or more while the state is pending; the other states are final. An attempt can be read for at least a day.
    *
-   * A key that is limited to tenants sees what was begun for these tenants, or has connected one of them, and nothing else.
+   * A key that is limited to tenants sees only attempts that were started for these tenants or that connected one of them.
    * Reasons: AUTHORIZATION_NOT_FOUND.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.GetAuthorization
@@ -657,7 +659,7 @@ export const TenantService: GenService<{
     output: typeof ListTenantsResponseSchema;
   },
   /**
-   * GetTenant reads one tenant.
+   * GetTenant returns one tenant.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.GetTenant
    */
@@ -677,8 +679,8 @@ export const TenantService: GenService<{
     output: typeof UpdateTenantResponseSchema;
   },
   /**
-   * DisableTenant switches a tenant off: no token is lent, pushes are acknowledged and dropped, subscriptions lapse.
-   * Safe to repeat. Reasons: TENANT_DISCONNECTED.
+   * DisableTenant disables a tenant: no token is lent, pushes are acknowledged and dropped, subscriptions lapse. Safe to
+   * repeat. Reasons: TENANT_DISCONNECTED.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.DisableTenant
    */
@@ -688,8 +690,8 @@ export const TenantService: GenService<{
     output: typeof DisableTenantResponseSchema;
   },
   /**
-   * EnableTenant switches it on again, recreates its subscriptions and reconciles the time between. It also clears an error
-   * that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+   * EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
+   * error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.EnableTenant
    */
@@ -699,8 +701,8 @@ export const TenantService: GenService<{
     output: typeof EnableTenantResponseSchema;
   },
   /**
-   * DisconnectTenant deletes the subscriptions at the provider, revokes the grant where that can be done and destroys the
-   * credentials with their data key. It answers as soon as that has begun; the status shows when it is done. Safe to repeat.
+   * DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
+   * the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.DisconnectTenant
    */
@@ -710,8 +712,9 @@ export const TenantService: GenService<{
     output: typeof DisconnectTenantResponseSchema;
   },
   /**
-   * TestConnection gets a token, asks the provider who it is and compares. The result is in the answer, not in the status
-   * of the call. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
+   * TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
+   * The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
+   * PROVIDER_THROTTLED.
    *
    * @generated from rpc mailmesh.vault.v1.TenantService.TestConnection
    */

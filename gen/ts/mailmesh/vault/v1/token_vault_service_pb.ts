@@ -19,7 +19,7 @@ export const file_mailmesh_vault_v1_token_vault_service: GenFile = /*@__PURE__*/
   fileDesc("CittYWlsbWVzaC92YXVsdC92MS90b2tlbl92YXVsdF9zZXJ2aWNlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSKfAQoRSXNzdWVUb2tlblJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEiIKD21pbmltdW1fc2Vjb25kcxgCIAEoBUIE4kEBAUgAiAEBEhQKBnNjb3BlcxgDIAMoCUIE4kEBARIjChVyZWplY3RlZF90b2tlbl9kaWdlc3QYBCABKAlCBOJBAQFCEgoQX21pbmltdW1fc2Vjb25kcyKaAQoSSXNzdWVUb2tlblJlc3BvbnNlEhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnNjb3BlcxgDIAMoCRIpCgZ0ZW5hbnQYBCABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiZQoYTGlzdFRlbmFudENoYW5nZXNSZXF1ZXN0EhQKBmN1cnNvchgBIAEoCUIE4kEBARIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGgoMd2FpdF9zZWNvbmRzGAMgASgFQgTiQQEBInQKGUxpc3RUZW5hbnRDaGFuZ2VzUmVzcG9uc2USMAoHY2hhbmdlcxgBIAMoCzIfLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudENoYW5nZRITCgtuZXh0X2N1cnNvchgCIAEoCRIQCghoYXNfbW9yZRgDIAEoCCLmAQoMVGVuYW50Q2hhbmdlEhEKCWNoYW5nZV9pZBgBIAEoCRIpCgZ0ZW5hbnQYAiABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQSOAoPcHJldmlvdXNfc3RhdHVzGAMgASgOMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50U3RhdHVzEi4KCmNoYW5nZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAUgASgJEhYKDmlzX3JlY29ubmVjdGVkGAYgASgIIpsBChhSZXBvcnRUZW5hbnRGYXVsdFJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQEBEjMKBWZhdWx0GAIgASgOMh4ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50RmF1bHRCBOJBAQISGwoNcHJvdmlkZXJfY29kZRgDIAEoCUIE4kEBARIUCgZkZXRhaWwYBCABKAlCBOJBAQEiRgoZUmVwb3J0VGVuYW50RmF1bHRSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnQiNgobQ29uZmlybVRlbmFudFJlbGVhc2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiIeChxDb25maXJtVGVuYW50UmVsZWFzZVJlc3BvbnNlIi4KEkNoZWNrQXBpS2V5UmVxdWVzdBIYCgphcGlfa2V5X2lkGAEgASgJQgTiQQECIkUKE0NoZWNrQXBpS2V5UmVzcG9uc2USLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFwoVR2V0VmF1bHRTdGF0dXNSZXF1ZXN0IvMBChZHZXRWYXVsdFN0YXR1c1Jlc3BvbnNlElkKEXRlbmFudHNfYnlfc3RhdHVzGAEgAygLMj4ubWFpbG1lc2gudmF1bHQudjEuR2V0VmF1bHRTdGF0dXNSZXNwb25zZS5UZW5hbnRzQnlTdGF0dXNFbnRyeRIiChpyZWZyZXNoX2ZhaWx1cmVzX2xhc3RfaG91chgCIAEoAxIiChpvbGRlc3RfZHVlX3JlZnJlc2hfc2Vjb25kcxgDIAEoAxo2ChRUZW5hbnRzQnlTdGF0dXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBKtMBCgtUZW5hbnRGYXVsdBIcChhURU5BTlRfRkFVTFRfVU5TUEVDSUZJRUQQABIfChtURU5BTlRfRkFVTFRfVE9LRU5fUkVKRUNURUQQARIjCh9URU5BTlRfRkFVTFRfUEVSTUlTU0lPTl9NSVNTSU5HEAISJAogVEVOQU5UX0ZBVUxUX01BSUxCT1hfVU5BVkFJTEFCTEUQAxIgChxURU5BTlRfRkFVTFRfQUREUkVTU19VTktOT1dOEAQSGAoUVEVOQU5UX0ZBVUxUX0NMRUFSRUQQBTKUBgoRVG9rZW5WYXVsdFNlcnZpY2UScgoKSXNzdWVUb2tlbhIkLm1haWxtZXNoLnZhdWx0LnYxLklzc3VlVG9rZW5SZXF1ZXN0GiUubWFpbG1lc2gudmF1bHQudjEuSXNzdWVUb2tlblJlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchKHAQoRTGlzdFRlbmFudENoYW5nZXMSKy5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50Q2hhbmdlc1JlcXVlc3QaLC5tYWlsbWVzaC52YXVsdC52MS5MaXN0VGVuYW50Q2hhbmdlc1Jlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchKHAQoRUmVwb3J0VGVuYW50RmF1bHQSKy5tYWlsbWVzaC52YXVsdC52MS5SZXBvcnRUZW5hbnRGYXVsdFJlcXVlc3QaLC5tYWlsbWVzaC52YXVsdC52MS5SZXBvcnRUZW5hbnRGYXVsdFJlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchKDAQoUQ29uZmlybVRlbmFudFJlbGVhc2USLi5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtVGVuYW50UmVsZWFzZVJlcXVlc3QaLy5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtVGVuYW50UmVsZWFzZVJlc3BvbnNlIgqazhgGaW5nZXN0EnUKC0NoZWNrQXBpS2V5EiUubWFpbG1lc2gudmF1bHQudjEuQ2hlY2tBcGlLZXlSZXF1ZXN0GiYubWFpbG1lc2gudmF1bHQudjEuQ2hlY2tBcGlLZXlSZXNwb25zZSIXms4YBmluZ2VzdJrOGAlwcm9jZXNzb3ISdAoOR2V0VmF1bHRTdGF0dXMSKC5tYWlsbWVzaC52YXVsdC52MS5HZXRWYXVsdFN0YXR1c1JlcXVlc3QaKS5tYWlsbWVzaC52YXVsdC52MS5HZXRWYXVsdFN0YXR1c1Jlc3BvbnNlIg2azhgJcHJvY2Vzc29yGgSIzhgBYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
 
 /**
- * IssueTokenRequest asks for a token.
+ * IssueTokenRequest requests a token.
  *
  * @generated from message mailmesh.vault.v1.IssueTokenRequest
  */
@@ -32,22 +32,23 @@ export type IssueTokenRequest = Message<"mailmesh.vault.v1.IssueTokenRequest"> &
   tenantId: string;
 
   /**
-   * minimum_seconds is how long the token must still last: absent means 300, above 1800 is INVALID_ARGUMENT.
+   * minimum_seconds is the time for which the token must still be valid. Absent means 300; a value above 1800 fails with
+   * INVALID_ARGUMENT.
    *
    * @generated from field: optional int32 minimum_seconds = 2;
    */
   minimumSeconds?: number | undefined;
 
   /**
-   * scopes are what the caller needs; each must have been granted. Empty needs none in particular.
+   * scopes are the scopes that the caller needs; each must have been granted. Empty means no particular scope.
    *
    * @generated from field: repeated string scopes = 3;
    */
   scopes: string[];
 
   /**
-   * rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 although it had not
-   * expired: that token is not given again. Empty otherwise.
+   * rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 before its expiry: that
+   * token is not lent again. Empty otherwise.
    *
    * @generated from field: string rejected_token_digest = 4;
    */
@@ -62,34 +63,34 @@ export const IssueTokenRequestSchema: GenMessage<IssueTokenRequest> = /*@__PURE_
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 0);
 
 /**
- * IssueTokenResponse lends the token.
+ * IssueTokenResponse contains the token.
  *
  * @generated from message mailmesh.vault.v1.IssueTokenResponse
  */
 export type IssueTokenResponse = Message<"mailmesh.vault.v1.IssueTokenResponse"> & {
   /**
-   * access_token is the bearer token. Keep it in memory only, five minutes at most.
+   * access_token is the bearer token. Keep it only in memory, for five minutes at most.
    *
    * @generated from field: string access_token = 1;
    */
   accessToken: string;
 
   /**
-   * expires_at is when it ends.
+   * expires_at is the time when the token expires.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 2;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * scopes are what it is good for.
+   * scopes are the scopes of the token.
    *
    * @generated from field: repeated string scopes = 3;
    */
   scopes: string[];
 
   /**
-   * tenant is the tenant as it is now.
+   * tenant is the current tenant.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 4;
    */
@@ -104,27 +105,29 @@ export const IssueTokenResponseSchema: GenMessage<IssueTokenResponse> = /*@__PUR
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 1);
 
 /**
- * ListTenantChangesRequest asks for changes after a cursor.
+ * ListTenantChangesRequest requests the changes after a cursor.
  *
  * @generated from message mailmesh.vault.v1.ListTenantChangesRequest
  */
 export type ListTenantChangesRequest = Message<"mailmesh.vault.v1.ListTenantChangesRequest"> & {
   /**
-   * cursor is `next_cursor` of the answer before. Empty starts with every tenant as it is now, then goes on with changes.
+   * cursor is `next_cursor` of the previous answer. Empty starts with the current state of every tenant and continues with
+   * changes.
    *
    * @generated from field: string cursor = 1;
    */
   cursor: string;
 
   /**
-   * page_size is the most to return: 0 means 50, above 1000 is cut to 1000, negative is INVALID_ARGUMENT.
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * wait_seconds is how long to wait for a change when there is none, 0 to 30.
+   * wait_seconds is the longest time to wait for a change when there is none, 0 to 30.
    *
    * @generated from field: int32 wait_seconds = 3;
    */
@@ -139,27 +142,27 @@ export const ListTenantChangesRequestSchema: GenMessage<ListTenantChangesRequest
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 2);
 
 /**
- * ListTenantChangesResponse has changes in order.
+ * ListTenantChangesResponse contains changes in order.
  *
  * @generated from message mailmesh.vault.v1.ListTenantChangesResponse
  */
 export type ListTenantChangesResponse = Message<"mailmesh.vault.v1.ListTenantChangesResponse"> & {
   /**
-   * changes after the cursor.
+   * changes are the changes after the cursor.
    *
    * @generated from field: repeated mailmesh.vault.v1.TenantChange changes = 1;
    */
   changes: TenantChange[];
 
   /**
-   * next_cursor is behind the last change. Never empty.
+   * next_cursor is the position after the last change. Never empty.
    *
    * @generated from field: string next_cursor = 2;
    */
   nextCursor: string;
 
   /**
-   * has_more says that there are changes behind `next_cursor` already.
+   * has_more is true if there are already changes after `next_cursor`.
    *
    * @generated from field: bool has_more = 3;
    */
@@ -180,7 +183,7 @@ export const ListTenantChangesResponseSchema: GenMessage<ListTenantChangesRespon
  */
 export type TenantChange = Message<"mailmesh.vault.v1.TenantChange"> & {
   /**
-   * change_id is our UUID of the change.
+   * change_id is mailmesh's UUID of the change.
    *
    * @generated from field: string change_id = 1;
    */
@@ -194,28 +197,28 @@ export type TenantChange = Message<"mailmesh.vault.v1.TenantChange"> & {
   tenant?: Tenant | undefined;
 
   /**
-   * previous_status is the status before. Unspecified for a new tenant.
+   * previous_status is the status before the change. Unspecified for a new tenant.
    *
    * @generated from field: mailmesh.vault.v1.TenantStatus previous_status = 3;
    */
   previousStatus: TenantStatus;
 
   /**
-   * changed_at is when it was committed.
+   * changed_at is the time when the change was committed.
    *
    * @generated from field: google.protobuf.Timestamp changed_at = 4;
    */
   changedAt?: Timestamp | undefined;
 
   /**
-   * correlation_id is that of what caused it.
+   * correlation_id is the correlation id of the request or the background task that caused the change.
    *
    * @generated from field: string correlation_id = 5;
    */
   correlationId: string;
 
   /**
-   * is_reconnected says that a person reconnected the account: subscriptions are recreated and the mailbox reconciled.
+   * is_reconnected is true if a person reconnected the account: its subscriptions are recreated and its mailbox is reconciled.
    *
    * @generated from field: bool is_reconnected = 6;
    */
@@ -230,7 +233,7 @@ export const TenantChangeSchema: GenMessage<TenantChange> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 4);
 
 /**
- * ReportTenantFaultRequest tells a fault.
+ * ReportTenantFaultRequest describes a fault.
  *
  * @generated from message mailmesh.vault.v1.ReportTenantFaultRequest
  */
@@ -243,7 +246,7 @@ export type ReportTenantFaultRequest = Message<"mailmesh.vault.v1.ReportTenantFa
   tenantId: string;
 
   /**
-   * fault is what was learned.
+   * fault is the fault that was found.
    *
    * @generated from field: mailmesh.vault.v1.TenantFault fault = 2;
    */
@@ -272,13 +275,13 @@ export const ReportTenantFaultRequestSchema: GenMessage<ReportTenantFaultRequest
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 5);
 
 /**
- * ReportTenantFaultResponse has the tenant.
+ * ReportTenantFaultResponse contains the tenant.
  *
  * @generated from message mailmesh.vault.v1.ReportTenantFaultResponse
  */
 export type ReportTenantFaultResponse = Message<"mailmesh.vault.v1.ReportTenantFaultResponse"> & {
   /**
-   * tenant after the report. Absent when the request named none.
+   * tenant is the tenant after the report. Absent when the request named none.
    *
    * @generated from field: mailmesh.vault.v1.Tenant tenant = 1;
    */
@@ -293,7 +296,7 @@ export const ReportTenantFaultResponseSchema: GenMessage<ReportTenantFaultRespon
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 6);
 
 /**
- * ConfirmTenantReleaseRequest names the tenant.
+ * ConfirmTenantReleaseRequest identifies the tenant.
  *
  * @generated from message mailmesh.vault.v1.ConfirmTenantReleaseRequest
  */
@@ -329,7 +332,7 @@ export const ConfirmTenantReleaseResponseSchema: GenMessage<ConfirmTenantRelease
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 8);
 
 /**
- * CheckApiKeyRequest names a key.
+ * CheckApiKeyRequest identifies a key.
  *
  * @generated from message mailmesh.vault.v1.CheckApiKeyRequest
  */
@@ -350,13 +353,13 @@ export const CheckApiKeyRequestSchema: GenMessage<CheckApiKeyRequest> = /*@__PUR
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 9);
 
 /**
- * CheckApiKeyResponse says until when the answer can be relied on.
+ * CheckApiKeyResponse confirms that the key is valid, and states its expiry.
  *
  * @generated from message mailmesh.vault.v1.CheckApiKeyResponse
  */
 export type CheckApiKeyResponse = Message<"mailmesh.vault.v1.CheckApiKeyResponse"> & {
   /**
-   * expires_at is when the key ends by itself. Absent when it does not.
+   * expires_at is the time when the key expires. Absent when it does not.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 1;
    */
@@ -386,13 +389,13 @@ export const GetVaultStatusRequestSchema: GenMessage<GetVaultStatusRequest> = /*
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 11);
 
 /**
- * GetVaultStatusResponse has the counts.
+ * GetVaultStatusResponse contains the counts.
  *
  * @generated from message mailmesh.vault.v1.GetVaultStatusResponse
  */
 export type GetVaultStatusResponse = Message<"mailmesh.vault.v1.GetVaultStatusResponse"> & {
   /**
-   * tenants_by_status counts tenants; keys are status names without prefix in lower case.
+   * tenants_by_status counts tenants; keys are status names without prefix, in lower case.
    *
    * @generated from field: map<string, int64> tenants_by_status = 1;
    */
@@ -406,7 +409,7 @@ export type GetVaultStatusResponse = Message<"mailmesh.vault.v1.GetVaultStatusRe
   refreshFailuresLastHour: bigint;
 
   /**
-   * oldest_due_refresh_seconds is how long the oldest due refresh has waited. 0 when none is due.
+   * oldest_due_refresh_seconds is the time for which the oldest due refresh has waited. 0 when none is due.
    *
    * @generated from field: int64 oldest_due_refresh_seconds = 3;
    */
@@ -421,7 +424,7 @@ export const GetVaultStatusResponseSchema: GenMessage<GetVaultStatusResponse> = 
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 12);
 
 /**
- * TenantFault is what a service can learn about a tenant at the provider.
+ * TenantFault is a fault of a tenant that a service can find at the provider.
  *
  * @generated from enum mailmesh.vault.v1.TenantFault
  */
@@ -434,14 +437,14 @@ export enum TenantFault {
   UNSPECIFIED = 0,
 
   /**
-   * TENANT_FAULT_TOKEN_REJECTED means that a fresh token was refused (401) again.
+   * TENANT_FAULT_TOKEN_REJECTED means that the provider refused (401) a fresh token again.
    *
    * @generated from enum value: TENANT_FAULT_TOKEN_REJECTED = 1;
    */
   TOKEN_REJECTED = 1,
 
   /**
-   * TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not let the app do it.
+   * TENANT_FAULT_PERMISSION_MISSING means 403: the grant or a policy does not permit the app's request.
    *
    * @generated from enum value: TENANT_FAULT_PERMISSION_MISSING = 2;
    */
@@ -462,7 +465,7 @@ export enum TenantFault {
   ADDRESS_UNKNOWN = 4,
 
   /**
-   * TENANT_FAULT_CLEARED means that the failure reported before is over.
+   * TENANT_FAULT_CLEARED means that the fault reported earlier is over.
    *
    * @generated from enum value: TENANT_FAULT_CLEARED = 5;
    */
@@ -482,11 +485,12 @@ export const TenantFaultSchema: GenEnum<TenantFault> = /*@__PURE__*/
  */
 export const TokenVaultService: GenService<{
   /**
-   * IssueToken lends an access token that lasts at least as long as asked. The token at hand is given when it does; otherwise
-   * there is one refresh, however many ask in however many processes. Safe to repeat.
+   * IssueToken lends an access token that is valid for at least the requested time. If the stored token is, the call returns
+   * it; otherwise there is one refresh, however many callers in however many processes request it. Safe to repeat.
    *
-   * A provider may give tokens that do not last as long as asked: then the newest one is lent, and `expires_at` says so.
-   * While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions with them.
+   * A provider may issue tokens that are valid for less than the requested time. The newest one is lent then, and `expires_at`
+   * shows its expiry. While a tenant is being disconnected, tokens are lent to "ingest" alone, which deletes the subscriptions
+   * with them.
    *
    * Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED, TENANT_IN_ERROR,
    * SCOPE_NOT_GRANTED, MINIMUM_SECONDS_TOO_LARGE, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED,
@@ -500,8 +504,8 @@ export const TokenVaultService: GenService<{
     output: typeof IssueTokenResponseSchema;
   },
   /**
-   * ListTenantChanges reads the log of tenants' changes in the order in which they were committed. A reader that keeps its
-   * cursor misses none. With `wait_seconds` an empty answer is held back until there is a change. Safe to repeat.
+   * ListTenantChanges reads the log of tenant changes in the order of their commits. A reader that keeps its cursor misses no
+   * change. With `wait_seconds`, the call waits for a change before it returns an empty answer. Safe to repeat.
    *
    * @generated from rpc mailmesh.vault.v1.TokenVaultService.ListTenantChanges
    */
@@ -511,7 +515,7 @@ export const TokenVaultService: GenService<{
     output: typeof ListTenantChangesResponseSchema;
   },
   /**
-   * ReportTenantFault tells what another service learned about a tenant at the provider: it may change the tenant's status.
+   * ReportTenantFault reports a fault that another service found at the provider. The report may change the tenant's status.
    * Safe to repeat. Reasons: TENANT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.vault.v1.TokenVaultService.ReportTenantFault
@@ -522,9 +526,9 @@ export const TokenVaultService: GenService<{
     output: typeof ReportTenantFaultResponseSchema;
   },
   /**
-   * ConfirmTenantRelease tells that a service is done with a tenant that is being disconnected: its subscriptions at the
-   * provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat.
-   * Reasons: TENANT_NOT_FOUND.
+   * ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
+   * provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
+   * TENANT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease
    */
@@ -534,8 +538,7 @@ export const TokenVaultService: GenService<{
     output: typeof ConfirmTenantReleaseResponseSchema;
   },
   /**
-   * CheckApiKey tells whether a key that opened a stream is still good. Safe to repeat.
-   * Reasons: KEY_REVOKED.
+   * CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
    *
    * @generated from rpc mailmesh.vault.v1.TokenVaultService.CheckApiKey
    */
@@ -545,7 +548,8 @@ export const TokenVaultService: GenService<{
     output: typeof CheckApiKeyResponseSchema;
   },
   /**
-   * GetVaultStatus counts tenants by state and what refreshing is doing, for the pipeline's view. Safe to repeat.
+   * GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
+   * to repeat.
    *
    * @generated from rpc mailmesh.vault.v1.TokenVaultService.GetVaultStatus
    */
