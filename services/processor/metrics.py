@@ -24,4 +24,4 @@ PUT_OFF = Counter("mailmesh_processor_lookups_put_off_total", "Lookups of messag
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the lease was lost.")
 RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])
-TOKENS = Counter("mailmesh_processor_tokens_total", "TokenCache by where they came from.", ["source"])
+TOKENS = Counter("mailmesh_processor_tokens_total", "Tokens by origin.", ["source"])
