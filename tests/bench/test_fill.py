@@ -1,4 +1,4 @@
-"""A page that is written by hand gets its tables from what was measured."""
+"""A hand-written page gets its tables from the measurements."""
 
 from pathlib import Path
 
@@ -40,6 +40,6 @@ def test_steps_are_shown_as_shares_of_all_of_it_side_by_side(tmp_path: Path) -> 
     assert "| all of it | 3.00 | 100% | 1,234 | 100% | ms |  |" == lines[4]
 
 
-def test_a_page_that_asks_for_what_was_not_measured_is_refused(tmp_path: Path) -> None:
+def test_a_page_that_needs_missing_measurements_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="weather"):
         filled(tmp_path, "<!-- bench: weather -->\n<!-- end -->\n")

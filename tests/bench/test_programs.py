@@ -1,4 +1,4 @@
-"""Every program of bench/ runs: with a handful of everything, writing nothing."""
+"""Every program of bench/ runs on a small workload and writes nothing."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The contract as the generated Python sees it, for the tests beside this file."""
+"""The contract as the generated Python sees it, for the tests in this folder."""
 
 import importlib
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ from tools.contract import files
 
 
 def services() -> list[ServiceDescriptor]:
-    """Returns every service of the contract."""
+    """Return every service of the contract."""
     modules = [importlib.import_module(file.name.replace("/", ".").removesuffix(".proto") + "_pb2") for file in files()]
     return [service for module in modules for service in module.DESCRIPTOR.services_by_name.values()]
 
 
 def methods(door: access_pb2.Door.ValueType | None = None) -> list[MethodDescriptor]:
-    """Returns every RPC, or those behind one door."""
+    """Return every RPC, or those behind one door."""
     return [method for service in services() if door is None or door_of(service) == door for method in service.methods]
 
 
 def door_of(service: ServiceDescriptor) -> access_pb2.Door.ValueType:
-    """Returns the door that a service declares."""
+    """Return the door that a service declares."""
     return service.GetOptions().Extensions[access_pb2.door]
 
 
 def request_messages() -> list[Descriptor]:
-    """Returns every request, and every message of the contract's own that only requests carry."""
+    """Return every request, and every message of the contract's own that only requests contain."""
     taken, given = (
         _reachable(method.input_type for method in methods()),
         _reachable(method.output_type for method in methods()),
@@ -46,5 +46,5 @@ def _reachable(roots: Iterator[Descriptor]) -> set[Descriptor]:
 
 
 def fields(message: Descriptor) -> list[FieldDescriptor]:
-    """Returns a message's fields."""
+    """Return a message's fields."""
     return list(message.fields)

@@ -1,4 +1,4 @@
-"""Who may call what is said once for every RPC, and the HTTP surface agrees with it."""
+"""Every RPC declares its permitted callers once, and the HTTP surface agrees with the declaration."""
 
 import pytest
 from google.api import annotations_pb2
@@ -50,8 +50,8 @@ def test_behind_the_mesh_door_an_rpc_names_its_callers_and_has_no_route(method: 
     assert options.Extensions[access_pb2.minimum_role] == access_pb2.ROLE_UNSPECIFIED
 
 
-def test_what_only_reads_is_open_to_readers() -> None:
-    """But keys and the audit log, which are the administrator's, and attempts to connect, which are the operator's."""
+def test_rpcs_that_only_read_are_open_to_readers() -> None:
+    """The exceptions need admin (keys and the audit log) or operator (attempts to connect)."""
     reading = [method for method in methods(access_pb2.DOOR_KEY) if method.name.startswith(("Get", "List", "Tail"))]
     roles = {method.name: method.GetOptions().Extensions[access_pb2.minimum_role] for method in reading}
     for_others = {name: role for name, role in roles.items() if role != access_pb2.ROLE_READER}

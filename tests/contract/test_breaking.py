@@ -1,4 +1,4 @@
-"""A change that would break whoever uses the last release is caught before it is made."""
+"""The check finds a change that would break users of the last release before it is released."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from tools.generate import protos
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A copy of the contract as the last release has it or newer, to be spoiled."""
+    """Return a copy of the contract, as new as the last release or newer, to be broken."""
     require("node", str(contract.BUF))
     protos.lay_third_party()
     shutil.copy(protos.ROOT / "buf.yaml", tmp_path)
@@ -29,11 +29,11 @@ def spoil(workspace: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_the_contract_as_it_is_breaks_nobody(workspace: Path) -> None:
+def test_the_current_contract_breaks_no_user(workspace: Path) -> None:
     contract.compare(workspace, contract.last_release())
 
 
-def test_a_new_field_breaks_nobody(workspace: Path) -> None:
+def test_a_new_field_breaks_no_user(workspace: Path) -> None:
     old = "  EventSource source = 24;\n"
     spoil(workspace, "mail/v1/event.proto", old, f"{old}  // weight is new.\n  int32 weight = 25;\n")
 

@@ -1,4 +1,4 @@
-"""Every failure is in the catalogue, documented, and raised by a class; and no class makes up a reason."""
+"""Every failure is in the catalogue, documented, and raised by a class; and no class invents a reason."""
 
 import importlib
 import pkgutil
@@ -13,7 +13,7 @@ from mailmesh.errors.v1 import error_reason_pb2
 from services.meshkit.errors import MeshError
 from tools.contract import Reason, reasons
 
-# Said by Envoy itself, whose configuration holds them; no process of ours raises them.
+# Envoy itself sends these, from its configuration; no process of mailmesh raises them.
 OF_THE_EDGE = {"BODY_TOO_LARGE", "RATE_LIMITED", "ROUTE_NOT_FOUND"}
 
 
@@ -24,7 +24,7 @@ def classes(parent: type[MeshError] = MeshError) -> Iterator[type[MeshError]]:
 
 
 def raised() -> dict[str, list[type[MeshError]]]:
-    """Returns the classes that name each reason, over all services."""
+    """Return the classes that name each reason, over all services."""
     for module in pkgutil.walk_packages(services.__path__, "services."):
         if module.name.endswith(".errors"):
             importlib.import_module(module.name)

@@ -1,4 +1,4 @@
-"""gen/ is what generation makes of proto/, again and again, and drift is noticed."""
+"""Generating from proto/ reproduces gen/ each time, and the check finds differences."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ TOOLCHAINS = {
 
 @pytest.mark.parametrize("part", generation.PARTS)
 @pytest.mark.timeout(300)
-def test_generating_anew_makes_what_is_committed(part: str, tmp_path: Path) -> None:
+def test_generating_again_reproduces_the_committed_files(part: str, tmp_path: Path) -> None:
     require(*TOOLCHAINS[part])
 
     generation.generate([part], tmp_path)
@@ -31,7 +31,7 @@ def test_generating_anew_makes_what_is_committed(part: str, tmp_path: Path) -> N
     assert differences(tmp_path, protos.ROOT / "gen", part) == []
 
 
-def test_an_edited_a_missing_and_a_stray_file_are_told(tmp_path: Path) -> None:
+def test_an_edited_a_missing_and_a_stray_file_are_reported(tmp_path: Path) -> None:
     committed, fresh = tmp_path / "committed", tmp_path / "fresh"
     for name in ("same.py", "edited.py", "missing.py"):
         (fresh / "python").mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""docs/explanation/guarantees.md names tests that exist, for every promise at least one."""
+"""docs/explanation/guarantees.md names existing tests, at least one for every promise."""
 
 import re
 from functools import cache
@@ -13,14 +13,14 @@ _PROMISES = 8
 
 @cache
 def defined() -> frozenset[str]:
-    """The names of all tests."""
+    """Return the names of all tests."""
     return frozenset(
         name for path in (ROOT / "tests").rglob("test_*.py") for name in _DEFINED.findall(path.read_text())
     )
 
 
 def rows() -> list[str]:
-    """The rows of the tables, their heads left out."""
+    """Return the rows of the tables, without their headings."""
     lines = [line for line in PAGE.read_text().splitlines() if line.startswith("|")]
     return [line for line in lines if not line.startswith("|---") and "tests that try |" not in line]
 

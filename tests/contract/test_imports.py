@@ -1,4 +1,4 @@
-"""The import contracts fail when an arrow that they forbid comes back."""
+"""The import contracts fail when a forbidden import returns."""
 
 import shutil
 import subprocess

@@ -15,13 +15,13 @@ PAGE_SIZE = (
     "page_size is the maximum number of items to return. "
     "0 means 50; a value above 1000 is reduced to 1000; a negative value fails with INVALID_ARGUMENT."
 )
-# Names of fields that hold what must not be seen. An id or a digest of one may be seen.
+# Names of fields that hold secrets. An id or a digest of a secret may be shown.
 SECRET = re.compile(r"(^|_)(token|secret|password|ticket|state|code|verifier|authorization_url|private_key|api_key)$")
-# These only sound like one.
+# These names only resemble a secret's.
 NO_SECRET = {
     "page_token",
     "next_page_token",
-    "validation_token",  # Graph's handshake: the sender chooses it, and it is echoed to whoever asks
+    "validation_token",  # Graph's handshake: the sender chooses it and receives it back
     "provider_code",
 }
 

@@ -1,4 +1,4 @@
-"""The page of metrics and logs is what the source says, and the source cannot say more than the page."""
+"""The page of metrics and logs agrees with the source, and the source records nothing that the page omits."""
 
 import importlib
 import io
@@ -24,7 +24,7 @@ NEW_METRIC = 'from prometheus_client import Gauge\nX = Gauge("mailmesh_x", "Says
 
 
 def source(folder: Path, text: str) -> Path:
-    """A folder `services` with one module of meshkit."""
+    """Create a folder `services` with one module of meshkit."""
     module = folder / "services" / "meshkit" / "new.py"
     module.parent.mkdir(parents=True)
     module.write_text(text)
@@ -32,7 +32,7 @@ def source(folder: Path, text: str) -> Path:
 
 
 def served() -> dict[str, Metric]:
-    """What Prometheus would be told by a process that has all services' modules."""
+    """Return the metrics that a process with all services' modules would expose to Prometheus."""
     for module in pkgutil.walk_packages(services.__path__, "services."):
         if ".migrations." not in module.name and not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
@@ -71,7 +71,7 @@ def test_a_new_field_must_be_explained(tmp_path: Path, monkeypatch: pytest.Monke
         observability.page()
 
 
-def test_a_metric_that_nobody_is_known_to_serve_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_that_no_known_process_serves_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source(tmp_path, NEW_METRIC)
     monkeypatch.setattr(observability, "ROOT", tmp_path)
     monkeypatch.setattr(observability, "GROUPS", {"services/ingest/": "Ingest"})
@@ -120,9 +120,9 @@ def test_a_metric_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         telemetry.metrics(folder)
 
 
-def test_what_stands_on_every_line_is_what_the_page_says() -> None:
+def test_the_fields_on_every_line_are_those_on_the_page() -> None:
     stream = io.StringIO()
-    with structlog.testing.capture_logs():  # puts the configuration back
+    with structlog.testing.capture_logs():  # restores the configuration
         configure_logs("processor", stream=stream)
         with correlated():
             structlog.get_logger("services.processor.mailbox.token_cache").info("lent")

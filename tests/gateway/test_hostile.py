@@ -1,4 +1,4 @@
-"""The edge under hands that mean harm: trickles, halves, floods, bombs, borrowed names."""
+"""The edge under attack: trickled, partial and flooding requests, compression bombs, borrowed names."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ Write = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 async def talk(edge: Edge, write: Write) -> tuple[bytes, float]:
-    """Says something over a bare connection; gives what came back, and after how long the edge hung up."""
+    """Send bytes over a bare connection; return the answer, and the time until the edge closed the connection."""
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     talking = asyncio.create_task(write(writer))
@@ -37,7 +37,7 @@ async def talk(edge: Edge, write: Write) -> tuple[bytes, float]:
 
 
 async def trickle(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Sends a byte now and then, without end."""
+    """Send a byte now and then, without end."""
     for _ in range(1000):
         writer.write(data)
         await writer.drain()
@@ -60,7 +60,7 @@ async def half_a_request(writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize("write", [trickled_headers, trickled_body, half_a_request], ids=lambda write: write.__name__)
-async def test_what_does_not_arrive_in_time_is_cut_off(start_edge: StartEdge, write: Write) -> None:
+async def test_a_request_that_does_not_arrive_in_time_is_cut_off(start_edge: StartEdge, write: Write) -> None:
     edge = await start_edge(headers_seconds=1, request_seconds=2)
 
     answer, seconds = await talk(edge, write)
@@ -71,7 +71,7 @@ async def test_what_does_not_arrive_in_time_is_cut_off(start_edge: StartEdge, wr
     assert 202 == (await edge.client.post("/api/ms365/webhook", content=b"{}")).status_code
 
 
-async def test_garbage_and_smuggling_reach_nobody(edge: Edge) -> None:
+async def test_garbage_and_smuggling_reach_no_service(edge: Edge) -> None:
     said = {
         "garbage": b"\x16\x03\x01\x02\x00\x01\x00garbage\r\n\r\n",
         "two lengths": HEAD + b"content-length: 2\r\ncontent-length: 5\r\n\r\n{}xyz",
@@ -102,12 +102,12 @@ async def test_too_many_under_way_are_refused_at_once_and_the_others_answered(st
 
     refused = await asyncio.gather(*(edge.client.post("/api/ms365/webhook", content=b"{}") for _ in range(20)))
     others = await edge.client.get("/v1/tenants", headers=KEY)
-    # They were answered while the first four still wait.
+    # These calls were answered while the first four still wait.
     assert [False] * 4 == [one.done() for one in held]
     edge.seen.released.set()
 
     assert {(503, 14, "SERVICE_UNAVAILABLE")} == {(answer.status_code, *error_of(answer)) for answer in refused}
-    # Another service's requests are counted apart.
+    # Requests to another service are counted separately.
     assert 200 == others.status_code
     assert [202] * 4 == [answer.status_code for answer in await asyncio.gather(*held)]
     assert 202 == (await edge.client.post("/api/ms365/webhook", content=b"{}")).status_code
@@ -125,7 +125,7 @@ async def test_bombs_of_headers_are_refused_over_both_versions(edge: Edge, *, is
             try:
                 answer = await client.get(f"http://{edge.address}/v1/tenants", headers=KEY | bomb)
             except httpx.TransportError:
-                continue  # hung up on, which is an answer too
+                continue  # the edge closed the connection, which is an answer too
         assert answer.status_code in (400, 431), name
     assert [] == edge.seen.calls
     assert 200 == (await edge.client.get("/v1/tenants", headers=KEY)).status_code
@@ -166,7 +166,7 @@ async def test_behind_a_proxy_of_the_operators_the_address_that_it_gives_counts(
         await edge.client.post("/api/ms365/webhook", content=b"{}", headers=forwarded(f"203.0.113.{number}"))
         for number in range(10)
     ]
-    # What stands before the proxy's own word was written by the client.
+    # The client wrote the text before the proxy's own entry.
     forged = [
         await edge.client.post(
             "/api/ms365/webhook", content=b"{}", headers=forwarded(f"198.51.100.{number}, 192.0.2.7")
@@ -178,7 +178,7 @@ async def test_behind_a_proxy_of_the_operators_the_address_that_it_gives_counts(
     assert 503 in {answer.status_code for answer in forged}
 
 
-async def test_a_client_that_hangs_up_harms_nobody(edge: Edge) -> None:
+async def test_a_client_that_hangs_up_harms_no_other(edge: Edge) -> None:
     for _ in range(20):
         _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
         writer.write(HEAD + b"content-length: 6\r\n\r\n" + HOLD)
@@ -195,7 +195,7 @@ async def test_a_server_with_anothers_certificate_is_not_spoken_to(
 ) -> None:
     foreign = MeshCertificates(tmp_path_factory.mktemp("foreign"))
     foreign.ensure()
-    # Another identity of this mesh; the right name from another authority.
+    # Another identity of this mesh, and the right name from another authority.
     shown = certificates.identity("processor") if stand_in == "processor" else foreign.identity("ingest")
     edge = await start_edge(impostors={"ingest": shown})
 
@@ -206,7 +206,7 @@ async def test_a_server_with_anothers_certificate_is_not_spoken_to(
     assert 200 == (await edge.client.get("/v1/tenants", headers=KEY)).status_code
 
 
-async def test_a_token_vault_that_is_not_it_lets_nobody_in(
+async def test_an_impostor_of_token_vault_lets_no_caller_in(
     start_edge: StartEdge, certificates: MeshCertificates
 ) -> None:
     edge = await start_edge(impostors={"token-vault": certificates.identity("ingest")})
@@ -250,7 +250,7 @@ async def test_a_grpc_client_with_a_bomb_of_metadata_is_refused(edge: Edge) -> N
 
 
 def _frames(body: bytes) -> tuple[bytes, bytes]:
-    """The message and the trailers of a gRPC-Web answer."""
+    """Return the message and the trailers of a gRPC-Web answer."""
     size = int.from_bytes(body[1:5], "big")
     assert (0, 0x80) == (body[0], body[5 + size])
     return body[5 : 5 + size], body[10 + size :]

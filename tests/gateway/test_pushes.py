@@ -1,4 +1,4 @@
-"""Google's pushes at the edge: the token is proven against keys that really are fetched over HTTPS."""
+"""Google's pushes at the edge: the token is verified with keys that are really fetched over HTTPS."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ class PushEdge:
     google: SimulatorControl
 
     async def push(self, **forged: object) -> tuple[int, str]:
-        """Posts a push; gives the HTTP status, and the reason when it was refused."""
+        """Post a push; return the HTTP status, and the reason when it was refused."""
         facts = await self.google.forge_push(address="anna@fabrikam.test", historyId=7, **forged)
         answer = await self.edge.client.post(
             "/api/googlews/webhook",
@@ -77,7 +77,7 @@ async def test_genuine_push_is_taken_and_its_claims_reach_the_service(pushes: Pu
     ],
     ids=["issuer", "audience", "no audience", "expired", "no expiry", "key"],
 )
-async def test_forged_push_is_refused_and_reaches_nobody(pushes: PushEdge, forged: dict[str, object]) -> None:
+async def test_forged_push_is_refused_and_reaches_no_service(pushes: PushEdge, forged: dict[str, object]) -> None:
     assert (401, "PUSH_TOKEN_INVALID") == await pushes.push(**forged)
     assert [] == pushes.edge.seen.calls
 

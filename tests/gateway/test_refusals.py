@@ -1,4 +1,4 @@
-"""What the edge refuses without asking anybody is learned, and has the mailboxes compared."""
+"""Ingest learns how many notifications the edge itself refused, and has the mailboxes reconciled."""
 
 from datetime import UTC, datetime
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 21, 9, 0, 30, tzinfo=UTC)
 
 
 async def push(edge: Edge, count: int) -> int:
-    """Pushes so often; returns how many were refused."""
+    """Push so often; return how many pushes were refused."""
     answers = [await edge.client.post("/api/ms365/webhook", content=b"{}") for _ in range(count)]
     return sum(answer.status_code == 503 for answer in answers)
 
@@ -62,7 +62,7 @@ async def test_a_rise_of_the_edges_refusals_has_the_mailboxes_compared(
     await database.close()
 
     assert refused > 20
-    # Two processes look at the same edge: what it refused is noted once.
+    # Two processes poll the same edge: a refusal is recorded once.
     assert refused == noted
     assert [watched.tenant_id] == [item["tenant_id"] for item in waiting]
 

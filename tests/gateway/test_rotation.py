@@ -1,4 +1,4 @@
-"""Certificates that are renewed under a running edge: it goes on with the new ones, on both sides."""
+"""Certificates are renewed under a running edge: it continues with the new ones, on both sides."""
 
 import asyncio
 import datetime as dt
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 async def until(ask: Callable[[], Awaitable[bool]]) -> None:
-    """Asks again and again until the answer is true."""
+    """Repeat a question until the answer is true."""
     async with asyncio.timeout(60):
         while not await ask():
             await asyncio.sleep(0.2)
@@ -28,7 +28,7 @@ def serial_of(path: Path) -> int:
     return x509.load_pem_x509_certificate(path.read_bytes()).serial_number
 
 
-async def test_an_edge_shows_what_was_renewed_without_a_restart(start_envoy, tmp_path: Path) -> None:
+async def test_an_edge_shows_a_renewed_certificate_without_a_restart(start_envoy, tmp_path: Path) -> None:
     mesh = MeshCertificates(tmp_path / "mesh")
     mesh.ensure(dt.datetime.now(dt.UTC) - dt.timedelta(days=70))
     outer = MeshCertificates(tmp_path / "outer")

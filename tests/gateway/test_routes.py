@@ -1,4 +1,4 @@
-"""Every route of the OpenAPI document through the real Envoy: each reaches its RPC, and none takes what is bad."""
+"""Every route of the OpenAPI document through the real Envoy: each reaches its RPC, and none accepts invalid input."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def _routes(paths: dict[str, Any]) -> Iterator[Route]:
 
 
 class Everything(grpc.GenericRpcHandler):
-    """Answers every RPC of the contract with an empty answer, and remembers that it was asked."""
+    """Answers every RPC of the contract with an empty answer, and records the call."""
 
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
@@ -197,13 +197,13 @@ async def test_a_body_over_the_limit_is_413_on_every_route_that_takes_one(start_
 
 
 async def send(edge: Edge, route: Route, query: str = "", **more: Any) -> httpx.Response:
-    """Sends what the route takes."""
+    """Send a valid request to the route."""
     content = b"{}" if route.takes_body else None
     return await edge.client.request(route.method, f"{route.path}{query}", content=content, **more)
 
 
 def _trailers(body: bytes) -> bytes:
-    """The trailers of a gRPC-Web answer."""
+    """Return the trailers of a gRPC-Web answer."""
     at = 0
     while body[at] != TRAILERS:
         at += 5 + int.from_bytes(body[at + 1 : at + 5], "big")

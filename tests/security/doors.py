@@ -16,12 +16,12 @@ CALL_SECONDS = 60.0
 
 
 def port_of(mesh: Mesh, name: str) -> int:
-    """The loopback port of a part of the mesh."""
+    """Return the loopback port of a part of the mesh."""
     return int(json.loads((mesh.data / "ports.json").read_text())[name])
 
 
 def mesh_channel(mesh: Mesh, identity: str, package: str) -> grpc.Channel:
-    """A channel straight to a service's mesh port, with a mesh certificate."""
+    """Open a channel directly to a service's mesh port, with a mesh certificate."""
     folder = mesh.data / "certificates"
     port_name, peer = HOMES[package]
     credentials = grpc.ssl_channel_credentials(
@@ -34,6 +34,6 @@ def mesh_channel(mesh: Mesh, identity: str, package: str) -> grpc.Channel:
 
 
 def rest(mesh: Mesh, key: str = "") -> httpx.Client:
-    """An HTTP client at the edge, with a key if there is one."""
+    """Open an HTTP client at the edge, with a key if there is one."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=CALL_SECONDS, trust_env=False)

@@ -1,4 +1,4 @@
-"""Every place of a running mesh where a secret could lie, as text that can be searched."""
+"""Every place of a running mesh that could contain a secret, as text that can be searched."""
 
 import base64
 import gzip
@@ -27,7 +27,7 @@ MIN_SECRET_CHARACTERS = 6
 
 
 def spellings(secret: str) -> list[bytes]:
-    """The forms in which a secret gives itself away: plain, in a URL, in JSON, in base64, in hexadecimal."""
+    """Return the forms in which a secret can appear: plain, in a URL, in JSON, in base64, in hexadecimal."""
     assert len(secret) >= MIN_SECRET_CHARACTERS, secret
     raw = secret.encode()
     plain = {
@@ -42,7 +42,7 @@ def spellings(secret: str) -> list[bytes]:
 
 
 def found_in(secrets: dict[str, set[str]], places: dict[str, bytes]) -> set[tuple[str, str]]:
-    """Pairs of the name of a secret and the place where it lies open."""
+    """Return pairs of the name of a secret and the place that exposes it."""
     return {
         (name, place)
         for name, values in secrets.items()
@@ -54,13 +54,13 @@ def found_in(secrets: dict[str, set[str]], places: dict[str, bytes]) -> set[tupl
 
 
 def logs(mesh: Mesh) -> dict[str, bytes]:
-    """The log of every process, the rotated ones too, and what `mailmesh up` prints."""
+    """Return the log of every process, the rotated ones too, and the output of `mailmesh up`."""
     files = {f"log {path.name}": path.read_bytes() for path in sorted(mesh.ready.log_folder.iterdir())}
     return files | {"log of mailmesh up": mesh.log.read_bytes()}
 
 
 def metrics(mesh: Mesh) -> dict[str, bytes]:
-    """What every process tells of itself, the edge's own interface included."""
+    """Return the metrics and status of every process, the edge's own interface included."""
     pages = {name: httpx.get(url, trust_env=False, timeout=60).content for name, url in mesh.ready.metrics.items()}
     transport = httpx.HTTPTransport(uds=str(mesh.data / "run" / "envoy-admin.sock"))
     with httpx.Client(transport=transport, base_url="http://edge", timeout=60) as admin:
@@ -72,12 +72,12 @@ ENVOY_PAGES = ("stats?format=prometheus", "clusters", "config_dump", "server_inf
 
 
 def traces(collector: Collector) -> dict[str, bytes]:
-    """All spans, as text."""
+    """Return all spans, as text."""
     return {"traces": "\n".join(f"{span} {span.span}" for span in collector.spans).encode()}
 
 
 def processes(mesh: Mesh) -> dict[str, bytes]:
-    """The arguments of every process of the mesh, which anyone on the machine may read."""
+    """Return the arguments of every process of the mesh, which anyone on the machine may read."""
     family = [mesh.process.pid, *(child.pid for child in psutil.Process(mesh.process.pid).children(recursive=True))]
     assert len(family) >= len(mesh.ready.processes)
     return {f"arguments of {pid}": _arguments(pid) for pid in family}
@@ -91,10 +91,10 @@ def _arguments(pid: int) -> bytes:
 
 
 def environments(mesh: Mesh) -> dict[str, bytes]:
-    """The variables of every process of the mesh, by its name."""
+    """Return the variables of every process of the mesh, by its name."""
     found = {}
     for name, pid in mesh.ready.processes.items():
-        # The tether of a program has handed its variables on to the program itself, its child.
+        # The tether of a program has passed its variables to its child, the program itself.
         family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
         if name not in ("up", "supervisor"):
             found[name] = b"\0".join(Path(f"/proc/{one}/environ").read_bytes() for one in family)
@@ -102,7 +102,7 @@ def environments(mesh: Mesh) -> dict[str, bytes]:
 
 
 def database(mesh: Mesh) -> dict[str, bytes]:
-    """Every table of every schema: each value as it is, and unpacked when it is packed."""
+    """Return every table of every schema: each value as stored, and also decompressed if it is compressed."""
     server = PostgresServer(mesh.data / "postgres", mesh.data / "run", mesh.data / "postgres.password")
     return run_blocking(_dump(server.url(SUPERUSER, database=DATABASE)))
 
@@ -139,20 +139,20 @@ def _unpacked(value: bytes) -> bytes:
 
 
 def redis_url(mesh: Mesh) -> str:
-    """Where the mesh's Redis is."""
+    """Return the address of the mesh's Redis."""
     password = (mesh.data / "redis" / "password").read_text()
     return RedisServer(mesh.data / "redis", port_of(mesh, "redis"), password).url()
 
 
 class RedisEar:
-    """Hears every command that Redis gets while it listens, so that nothing escapes by being short-lived."""
+    """Records every command that Redis receives while it listens, so that no short-lived value escapes the search."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
 
     @contextmanager
     def listening(self, url: str) -> Iterator[None]:
-        """Listens while the block runs."""
+        """Listen while the block runs."""
         client = redis.Redis.from_url(url, socket_timeout=5)
         stop = threading.Event()
         with client.monitor() as monitor:
@@ -173,7 +173,7 @@ class RedisEar:
                 continue
 
     def content(self, url: str) -> dict[str, bytes]:
-        """What was heard, and every key that is there now with its serialized value."""
+        """Return the recorded commands, and every present key with its serialized value."""
         client = redis.Redis.from_url(url)
         keys = list(client.scan_iter(count=1000))
         kept = b"\n".join(key + b" " + (client.dump(key) or b"") for key in keys)

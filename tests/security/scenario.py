@@ -1,4 +1,4 @@
-"""A day in the life of two accounts, good and bad things alike, with a note of every secret that went by."""
+"""A day of two accounts, with successes and failures, and a record of every secret that was used."""
 
 import hashlib
 import json
@@ -25,20 +25,20 @@ from tests.security.doors import mesh_channel
 
 SECRET_PARAMETERS = ("ticket", "state", "code", "nonce")
 CALL_SECONDS = 60.0
-# The simulated providers write their tokens down every few seconds.
+# The simulated providers write their tokens to disk every few seconds.
 SAVED_SECONDS = 60.0
 TOKEN_ENDPOINTS = {"ms365": "ms.token", "googlews": "google.token"}
 
 
 @dataclass
 class Scenario:
-    """What went by.
+    """The record of the day.
 
     Args:
         mesh: The running mesh.
         secrets: Credentials by name: none may lie open anywhere.
         content: Pieces of mail by name: they may lie in Processor's own tables only.
-        answers: What strangers and callers were told.
+        answers: The answers to strangers and callers.
     """
 
     mesh: Mesh
@@ -47,7 +47,7 @@ class Scenario:
     answers: list[bytes] = field(default_factory=list)
 
     def play(self) -> None:
-        """Goes through the day."""
+        """Run the day's operations."""
         self._installation()
         for provider in PROVIDERS:
             self._account(provider)
@@ -90,7 +90,7 @@ class Scenario:
         assert done.returncode == 0, done.stderr
 
     def _consent(self, address: str, wanted: dict[str, str]) -> None:
-        """Goes through the provider's pages, with a browser whose addresses and cookies are noted."""
+        """Complete the provider's pages, with a browser whose addresses and cookies are recorded."""
         stub = tenant_services.TenantServiceStub(self.mesh.channel)
         started = stub.StartAuthorization(tenants.StartAuthorizationRequest(login_hint=address, **wanted))
         self._note(started.authorization_url)
@@ -139,14 +139,14 @@ class Scenario:
         }
 
     def _trouble_at_connect(self, address: str, provider: str) -> None:
-        """The code is exchanged for nonsense, and for half an answer: with the secrets in it, where it is read."""
+        """The provider answers the code with nonsense, then with half an answer, so that a parser meets the secrets."""
         for kind in ("garbage", "truncate"):
             self.mesh.simulator.fault(kind=kind, endpoint=TOKEN_ENDPOINTS[provider], account=address, count=1)
             self._consent(address, {"provider": provider})
         self.mesh.simulator.clear_faults()
 
     def _trouble_at_refresh(self, tenant: str, address: str, provider: str) -> None:
-        """A fresh token cannot be had: half an answer at first, then the grant is gone for good."""
+        """A refresh fails: first the provider sends half an answer, then the grant is revoked."""
         self.mesh.simulator.fault(kind="truncate", endpoint=TOKEN_ENDPOINTS[provider], account=address, count=1)
         token = self._lent(tenant)
         self._lent(tenant, rejected_token_digest=hashlib.sha256(token.encode()).hexdigest())
@@ -156,7 +156,7 @@ class Scenario:
         self.answers += [done.stdout.encode(), done.stderr.encode()]
 
     def _lent(self, tenant: str, **more: str) -> str:
-        """Borrows a token as Processor does. Returns it, empty when it is refused."""
+        """Borrow a token as Processor does. Return it; empty when the vault refuses it."""
         with mesh_channel(self.mesh, "processor", "vault") as channel:
             stub = vault_services.TokenVaultServiceStub(channel)
             request = token_vault_service_pb2.IssueTokenRequest(tenant_id=tenant, **more)
@@ -211,7 +211,7 @@ class Scenario:
 
 
 class NotingBrowser(Browser):
-    """A browser that notes what is secret in the addresses and cookies that it sees."""
+    """A browser that records the secrets in the addresses and cookies that it sees."""
 
     def __init__(self, authority: Path | None, scenario: Scenario) -> None:
         super().__init__(authority)

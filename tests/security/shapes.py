@@ -22,17 +22,17 @@ MAX_DEPTH = 3
 
 
 def texts(known: list[str]) -> st.SearchStrategy[str]:
-    """Texts: ids that exist, what is known to hurt, and anything else."""
+    """Generate texts: existing ids, inputs known to be harmful, and any other text."""
     return st.sampled_from(known) | st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=40)
 
 
 def messages(descriptor: Descriptor, known: list[str], depth: int = 0) -> st.SearchStrategy[Message]:
-    """Messages of a type, with any fields of any content.
+    """Generate messages of a type, with any fields of any content.
 
     Args:
         descriptor: The type.
-        known: Ids that exist, so that what is behind them is reached.
-        depth: How deep in another message.
+        known: Existing ids, so that the requests reach real resources.
+        depth: The depth of nesting in other messages.
     """
     fields = [field for field in descriptor.fields if depth < MAX_DEPTH or field.message_type is None]
     optional = {field.name: _values(field, known, depth) for field in fields}
@@ -40,13 +40,13 @@ def messages(descriptor: Descriptor, known: list[str], depth: int = 0) -> st.Sea
 
 
 def with_each_text(descriptor: Descriptor, text: str, ids: dict[str, str], depth: int = 0) -> Iterator[Message]:
-    """Messages of a type, each with the text in another of its fields, those of inner messages included.
+    """Return messages of a type, each with the text in another of its fields, those of inner messages included.
 
     Args:
         descriptor: The type.
         text: The text.
-        ids: What else is put into fields of these names, so that what is behind them is reached.
-        depth: How deep in another message.
+        ids: Further values for fields of these names, so that the requests reach real resources.
+        depth: The depth of nesting in other messages.
     """
     for field in descriptor.fields:
         values: Iterable[Any] = ()
@@ -103,11 +103,11 @@ class Document:
         self._known = known
 
     def operations(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Verb, path and description of every operation."""
+        """Return verb, path and description of every operation."""
         return [(verb, path, what) for path, verbs in self._content["paths"].items() for verb, what in verbs.items()]
 
     def requests(self, what: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-        """Path variables, query and body of one operation: as the document says, or nearly, or not at all."""
+        """Generate path variables, query and body of one operation: valid, nearly valid, or arbitrary."""
         parts: dict[str, dict[str, st.SearchStrategy[Any]]] = {"path": {}, "query": {}}
         for parameter in what.get("parameters", []):
             parts[parameter["in"]][parameter["name"]] = self._schema(parameter["schema"])

@@ -1,4 +1,4 @@
-"""Whatever a caller with a key sends, by gRPC or by REST, is answered or refused, and never an accident of ours.
+"""Any request of a caller with a key, by gRPC or by REST, is answered or refused, and never fails unexpectedly.
 
 MAILMESH_TEST_EXAMPLES says how many requests each RPC and each route gets.
 """
@@ -51,7 +51,7 @@ ROUTES = [(verb, path) for path, verbs in DOCUMENT["paths"].items() for verb in 
 
 @dataclass(frozen=True)
 class Insider:
-    """A caller with an admin's key to one tenant, so that whatever it hits, it hits only that.
+    """A caller with an admin's key to one tenant, so that its requests affect only that tenant.
 
     Args:
         key: The key.
@@ -90,7 +90,7 @@ def call(
     key: str,
     stream_seconds: float = STREAM_SECONDS,
 ) -> tuple[grpc.StatusCode, str]:
-    """Calls and returns how it was answered; a stream that is quiet for a while is answered well."""
+    """Call, and return how the call was answered; a stream that is quiet for a while counts as answered."""
     name = f"/{method.containing_service.full_name}/{method.name}"
     metadata = (("authorization", f"Bearer {key}"),)
     try:
@@ -126,7 +126,7 @@ def test_a_text_that_no_store_can_hold_is_no_accident_in_any_field(
 
 
 def test_bytes_that_are_no_message_are_refused(edge: grpc.Channel, insider: Insider) -> None:
-    """gRPC itself refuses them, before there is a handler; the proof of a push is asked for before anything is read."""
+    """gRPC itself refuses them before a handler runs; a push must be proven before its body is read."""
     answers = {call(edge, method, b"\xff\xff\xff\xff\x07\x08", insider.key, CALL_SECONDS)[0] for method in outside()}
 
     assert answers <= {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAUTHENTICATED}
@@ -152,7 +152,7 @@ LISTS = [
 def test_a_page_token_that_was_made_up_is_refused(
     edge: grpc.Channel, insider: Insider, name: str, request_of_list: object
 ) -> None:
-    """Its digest holds no secret, so anyone can write one that fits."""
+    """The digest of the cursor contains no secret, so anyone can compute a valid one."""
 
     @settings(ANY, max_examples=EXAMPLES * 3)
     @given(FORGED)
@@ -188,7 +188,7 @@ def test_any_rest_request_is_answered_or_refused(mesh: Mesh, insider: Insider, v
 
 
 def send(client: httpx.Client, verb: str, path: str, request: dict[str, object]) -> httpx.Response:
-    """Sends a request; of a stream only the head is read."""
+    """Send a request; of a stream, read only the head."""
     for name, value in request["path"].items():
         path = path.replace(f"{{{name}}}", quoted(value))
     query = [

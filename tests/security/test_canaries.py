@@ -1,4 +1,4 @@
-"""No credential lies open anywhere, and no content of a mail but in Processor's own tables."""
+"""No credential is exposed anywhere, and mail content is only in Processor's own tables."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ CALLBACK = b"/auth/oauth/googlews/callback"
 
 @dataclass(frozen=True)
 class Day:
-    """A scenario that was played, and where its secrets could lie."""
+    """A scenario that was run, and the places that could contain its secrets."""
 
     scenario: Scenario
     places: dict[str, bytes]
@@ -30,7 +30,7 @@ def day(mesh: Mesh, collector: Collector) -> Day:
     with ear.listening(url):
         scenario.play()
     eventually(lambda: CALLBACK in places.traces(collector)["traces"], what="the edge's spans")
-    # Envoy writes its lines down every few seconds; the last account was the last to come back to us.
+    # Envoy writes its log lines every few seconds; the last account was the last to return to the callback.
     eventually(lambda: CALLBACK in places.logs(mesh)["log envoy.log"], what="the edge's lines")
     searched = {
         **places.logs(mesh),
@@ -54,8 +54,8 @@ def test_no_content_of_a_mail_lies_outside_of_the_store(day: Day) -> None:
     assert set() == {(name, place) for name, place in found if not place.startswith(PROCESSOR_TABLES)}
 
 
-def test_the_search_finds_what_is_there(day: Day) -> None:
-    """Else the other tests say nothing: mail is in the store, packed as it is, and every place has something in it."""
+def test_the_search_finds_stored_values(day: Day) -> None:
+    """Without this the other tests prove nothing: mail is in the store, compressed, and no place is empty."""
     found = found_in(day.scenario.content, day.places)
 
     assert {name for name, place in found if place.startswith(PROCESSOR_TABLES)} == {"text", "html", "subject"}
@@ -65,14 +65,14 @@ def test_the_search_finds_what_is_there(day: Day) -> None:
     assert wanted <= {name for name, values in day.scenario.secrets.items() if values}
 
 
-def test_who_asks_with_a_secret_in_the_address_leaves_no_trace_of_it(day: Day) -> None:
-    """The edge writes a line for each request, and none of them has a query."""
+def test_a_secret_in_a_requested_address_leaves_no_trace(day: Day) -> None:
+    """The edge logs a line for each request, and none of them has a query."""
     assert b"/auth/oauth/ms365/authorize" in day.places["log envoy.log"]
     assert b"ticket=" not in day.places["log envoy.log"]
 
 
 @pytest.mark.parametrize("name", ["client secret", "key-encryption key"])
-def test_only_token_vault_is_told_what_opens_credentials(mesh: Mesh, day: Day, name: str) -> None:
+def test_only_token_vault_receives_the_keys_to_credentials(mesh: Mesh, day: Day, name: str) -> None:
     told = {
         process
         for process, variables in places.environments(mesh).items()
@@ -82,7 +82,7 @@ def test_only_token_vault_is_told_what_opens_credentials(mesh: Mesh, day: Day, n
     assert told <= {"token-vault"}
 
 
-def test_each_process_is_told_its_own_database_only(mesh: Mesh, day: Day) -> None:
+def test_each_process_receives_only_its_own_database_address(mesh: Mesh, day: Day) -> None:
     secrets = day.scenario.secrets["database password"]
     told = {
         process: sum(secret.encode() in variables for secret in secrets)

@@ -1,4 +1,4 @@
-"""HTML bodies against what is known to get past sanitizers: afterwards nothing in them acts, whoever parses them."""
+"""HTML bodies against known evasions of sanitizers: nothing in the result is active, in any parser."""
 
 # ruff: noqa: E501, RUF001 - lists of evasions, several to a line, strange letters and all
 from html.parser import HTMLParser
@@ -35,7 +35,7 @@ STYLE_WORDS = (
 
 
 class Fragment(HTMLParser):
-    """What another parser than the sanitizer's own sees in a fragment."""
+    """Return the elements that another parser than the sanitizer's own sees in a fragment."""
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -54,7 +54,7 @@ class Fragment(HTMLParser):
 
 
 def harm_in(source: str) -> list[str]:
-    """What acts in a fragment; nothing is left of it when the sanitizer has done its work."""
+    """Return the active parts of a fragment; a sanitized fragment has none."""
     fragment = Fragment(source)
     found = [f"markup {text!r}" for text in fragment.strange]
     for tag, attributes in fragment.elements:
@@ -75,7 +75,7 @@ def _fault(name: str, value: str) -> str:
 
 
 def _is_harmless_link(value: str) -> bool:
-    """As browsers read it: control characters and white space do not count."""
+    """Return the text as browsers read it: without control characters and white space."""
     squeezed = "".join(character for character in value if ord(character) > 0x20 and character != "\x7f")
     scheme, colon, _ = squeezed.partition(":")
     return bool(colon) and scheme.lower() in SCHEMES
@@ -183,7 +183,7 @@ VECTORS = EVENT_HANDLERS + LINK_SCHEMES + ACTIVE_ELEMENTS + NAMESPACES + MUTATIO
 
 
 @pytest.mark.parametrize("source", VECTORS)
-def test_nothing_acts_in_what_is_left_of_a_known_evasion(source: str) -> None:
+def test_nothing_acts_in_the_result_of_a_known_evasion(source: str) -> None:
     once = sanitize(source)
 
     assert [] == harm_in(once)
@@ -200,7 +200,7 @@ def test_nothing_acts_wherever_it_stands(wrapping: str) -> None:
 
 
 def test_the_judge_knows_harm_when_it_sees_it() -> None:
-    """Else nothing that it does not find would mean anything."""
+    """Without this, an empty result of the search would prove nothing."""
     unseen = [source for source in (*EVENT_HANDLERS[:5], *LINK_SCHEMES[:8], *ACTIVE_ELEMENTS[:3], *STYLES[:3])
               if not harm_in(source)]  # fmt: skip
 
@@ -228,7 +228,7 @@ MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(Heal
 
 @MANY
 @given(MARKUP)
-def test_nothing_acts_in_what_is_left_of_any_markup(source: str) -> None:
+def test_nothing_acts_in_the_result_of_any_markup(source: str) -> None:
     once = sanitize(source)
 
     assert [] == harm_in(once)

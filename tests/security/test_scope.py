@@ -37,17 +37,17 @@ HEARTBEATS = 120
 
 @dataclass(frozen=True)
 class Side:
-    """One tenant and what is its own.
+    """One tenant and its own resources.
 
     Args:
         tenant: Its id.
-        subscription: Of its subscription.
-        event: Of its mail's event.
+        subscription: The id of its subscription.
+        event: The id of its mail's event.
         message: The provider's id of its mail.
         address: Its mail address.
         key: An admin's key that is limited to it.
         key_id: The id of that key.
-        flow: Of an attempt to connect its account again.
+        flow: The id of an attempt to reconnect its account.
         channel: The edge, with that key.
     """
 
@@ -63,11 +63,11 @@ class Side:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What nobody else may be told."""
+        """Return the values that no other tenant may learn."""
         return (self.tenant, self.subscription, self.event, self.message, self.address, self.key_id, self.flow)
 
     def seen_in(self, answer: object) -> list[str]:
-        """Its marks in an answer."""
+        """Return the tenant's values that an answer contains."""
         return [mark for mark in self.marks if mark in str(answer)]
 
 
@@ -102,7 +102,7 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
 
 
 def lists(mine: Side, asked: str) -> dict[str, object]:
-    """What every list gives to my key: all of it, or what is asked for of one tenant."""
+    """Return the content of every list for my key: all of it, or the part of one tenant."""
     chosen = events.EventFilter(tenant_ids=[asked] if asked else [], include_replays=True)
     one = {"tenant_id": asked} if asked else {}
     pages = {
@@ -132,14 +132,14 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
 
 
 def answered(ask: object) -> object:
-    """The answer, or the code by which it was refused."""
+    """Return the answer, or the code of the refusal."""
     try:
         return ask()
     except grpc.RpcError as error:
         return f"{error.code().name} {error.details()}"
 
 
-def test_lists_hold_what_is_mine(sides: tuple[Side, Side]) -> None:
+def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
     mine, _ = sides
     found = lists(mine, "")
 
@@ -155,14 +155,14 @@ def test_no_list_holds_anything_of_another_tenant(sides: tuple[Side, Side], asks
     mine, other = sides
     found = lists(mine, other.tenant if asks == "for the other's" else "")
     if asks == "for the other's":
-        # The answer may name what was asked for, as for an id that does not exist.
+        # The answer may repeat the requested id, as it does for an id that does not exist.
         found = {name: str(page).replace(other.tenant, "") for name, page in found.items()}
 
     assert {} == {name: seen for name, page in found.items() if (seen := other.seen_in(page))}
 
 
 def single(other: Side) -> dict[str, Message]:
-    """Every RPC that takes an id, with one of another tenant."""
+    """Return every RPC that takes an id, with an id of another tenant."""
     return {
         "vault.v1.TenantService/GetTenant": tenants.GetTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/UpdateTenant": tenants.UpdateTenantRequest(tenant_id=other.tenant, display_name="x"),
@@ -204,7 +204,7 @@ def test_an_id_of_another_tenant_does_not_exist(sides: tuple[Side, Side]) -> Non
     assert dict.fromkeys(single(other), grpc.StatusCode.NOT_FOUND) == found
 
 
-def test_an_id_of_another_tenant_is_answered_like_one_of_nobody(sides: tuple[Side, Side]) -> None:
+def test_an_id_of_another_tenant_is_answered_like_an_unknown_one(sides: tuple[Side, Side]) -> None:
     mine, other = sides
     nobody = "019a9f0e-7c1e-7000-8000-000000000000"
     told = {}
@@ -312,7 +312,7 @@ def test_server_sent_events_carry_nothing_of_another_tenant(mesh: Mesh, sides: t
     with rest(mesh, mine.key) as client, client.stream("GET", "/v1/events:stream", params=query) as answer:
         for line in answer.iter_lines():
             told.append(line)
-            # Comments keep it alive: the first one behind my event says that there is nothing more to tell.
+            # Comments keep the stream alive: the first one after my event shows that no further event is waiting.
             if line.startswith(":") and (mine.event in "".join(told) or len(told) > HEARTBEATS):
                 break
 
@@ -321,7 +321,7 @@ def test_server_sent_events_carry_nothing_of_another_tenant(mesh: Mesh, sides: t
 
 
 def test_a_cursor_of_another_reader_widens_nothing(mesh: Mesh, sides: tuple[Side, Side]) -> None:
-    """Cursors grant nothing: one from a key that sees all leads to what is mine only."""
+    """Cursors grant nothing: with my key, a cursor from a key without limits leads only to my events."""
     mine, other = sides
     with rest(mesh, mesh.key) as everyone, rest(mesh, mine.key) as client:
         cursor = json.loads(everyone.get("/v1/events?cursor=earliest&pageSize=1").content)["nextCursor"]

@@ -1,4 +1,4 @@
-"""Which TLS the doors speak, whose certificates they believe, and that names are looked at."""
+"""The TLS versions of the doors, the certificates that they trust, and the check of names."""
 
 import socket
 import ssl
@@ -32,7 +32,7 @@ VERSIONS = {
 
 
 def offer(version: str, authority: Path, identity: tuple[Path, Path] | None = None) -> ssl.SSLContext:
-    """What a client offers that speaks one version only, however weak its ciphers."""
+    """Return a client's context that offers one version only, with ciphers of any strength."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(authority)
     context.set_alpn_protocols(["h2"])
@@ -46,13 +46,13 @@ def offer(version: str, authority: Path, identity: tuple[Path, Path] | None = No
 
 
 def spoken(port: int, context: ssl.SSLContext, name: str) -> str:
-    """The version that was agreed on; empty when the door stayed shut."""
+    """Return the agreed version; empty when the door refused the connection."""
     try:
         with (
             socket.create_connection(("127.0.0.1", port), CONNECT_SECONDS) as connection,
             context.wrap_socket(connection, server_hostname=name) as secured,
         ):
-            # A client of TLS 1.3 is done before the server has looked at its certificate: what comes next decides.
+            # A client of TLS 1.3 finishes before the server has checked its certificate: the next read decides.
             secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
             return (secured.version() or "") if secured.recv(9) else ""
     except (ssl.SSLError, OSError):
@@ -84,7 +84,7 @@ def test_a_service_is_believed_by_its_own_name_only(mesh: Mesh) -> None:
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate that claims to be the edge's, signed by nobody that the mesh knows."""
+    """A certificate that claims to be the edge's, signed by no authority of the mesh."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "envoy")])
     now = datetime.now(UTC)
@@ -123,13 +123,13 @@ def test_a_mesh_port_speaks_nothing_without_tls(mesh: Mesh, package: str) -> Non
         except ConnectionResetError:
             told = b""
 
-    # At most an alert of TLS, never a frame of HTTP/2.
+    # At most a TLS alert, never a frame of HTTP/2.
     assert told[:1] in (b"", b"\x15")
 
 
 @pytest.fixture
 def tls_edge(certificates: MeshCertificates, start_envoy: StartEnvoy) -> Iterator[int]:
-    """The port of an edge with a certificate of its own; nothing needs to be behind it."""
+    """Return the port of an edge with a certificate of its own; no service needs to run behind it."""
     listen, metrics = free_ports(2)
     mesh, public = certificates.identity("envoy"), certificates.identity("simulator")
     settings = load(

@@ -17,7 +17,7 @@ def test_one_trace_goes_from_the_edge_to_the_event(mesh: Mesh, collector: Collec
     address = new_address(mesh, provider)
     tenant = connect(mesh, provider, address)
     subscribe(mesh, tenant)
-    # What creation itself reconciles must not find the mail before the push tells of it.
+    # The reconciliation that follows creation must not find the mail before the push reports it.
     mesh.simulator.deliver(address, subject="First")
     eventually(lambda: created_events(mesh, tenant))
     assert mesh.simulator.wait_until_idle(50)
@@ -30,13 +30,13 @@ def test_one_trace_goes_from_the_edge_to_the_event(mesh: Mesh, collector: Collec
 
 
 def _is_worked(mesh: Mesh, tenant: str) -> bool:
-    """Whether nothing of a mailbox waits or is under way: what is being compared is in the inbox until it is done."""
+    """Return whether a mailbox has no waiting or leased item: a reconciliation stays in the inbox until it is done."""
     request = processor_service_pb2.GetPipelineStatusRequest(max_tenants=1000)
     status = processor_service_pb2_grpc.ProcessorServiceStub(mesh.channel).GetPipelineStatus(request)
     return not status.unavailable and [0] == [lag.inbox_pending for lag in status.tenants if lag.tenant_id == tenant]
 
 
 def _services(collector: Collector, correlation_id: str) -> set[str]:
-    """The processes that have told of the request which brought an event."""
+    """Return the processes whose spans belong to the request that caused the event."""
     edge = [span for span in collector.spans if span.attributes.get("guid:x-request-id") == correlation_id]
     return {span.service for one in edge[:1] for span in collector.trace(one.trace_id)}

@@ -1,4 +1,4 @@
-"""Webhooks that lie: forged, of somebody else, repeated, out of date, meant for another; and bodies made to hurt."""
+"""Forged webhooks: of another tenant, repeated, out of date, for another audience; and harmful bodies."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ DEPTH = 10_000
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A connected mailbox with one mail that became an event, and nothing on its way."""
+    """A connected mailbox with one mail that became an event, and no pending item."""
 
     tenant: str
     address: str
@@ -54,7 +54,7 @@ def gmail(mesh: Mesh) -> Mailbox:
 
 
 def notification(at: Mailbox, **changed: Any) -> dict[str, Any]:
-    """What Graph would say of a new mail that exists, with something changed."""
+    """Return Graph's notification of a new mail that exists, with something changed."""
     return {
         "subscriptionId": at.subscription["id"],
         "clientState": at.subscription["clientState"],
@@ -65,7 +65,7 @@ def notification(at: Mailbox, **changed: Any) -> dict[str, Any]:
 
 
 def refused_notifications(mesh: Mesh) -> float:
-    """How many notifications of Graph were dropped so far, whatever for."""
+    """Return how many of Graph's notifications were dropped so far, for any reason."""
     text = httpx.get(mesh.ready.metrics["ingest-1"], timeout=60, trust_env=False).text
     counted = (line for line in text.splitlines() if line.startswith("mailmesh_ingest_notifications_total"))
     return sum(float(line.rsplit(" ", 1)[1]) for line in counted if 'outcome="accepted"' not in line)
@@ -107,14 +107,14 @@ def test_a_forged_notification_is_dropped_without_a_hint(
         genuine = client.post(GRAPH, json={"value": [notification(graph[0])]})
 
     assert (202, b"") == (answer.status_code, answer.content)
-    # Whoever forged it sees what Graph itself would see.
+    # The forger sees the same answer as Graph itself.
     assert (genuine.status_code, genuine.content) == (answer.status_code, answer.content)
     assert sorted(genuine.headers) == sorted(answer.headers)
     eventually(lambda: refused_notifications(mesh) > before, what="the forgery is counted")
 
 
 def test_no_forged_notification_became_an_event(mesh: Mesh, graph: tuple[Mailbox, Mailbox]) -> None:
-    """The lies are told again in one body with a true one, which is taken all the same."""
+    """The forged notifications arrive again in one body with a genuine one, which is accepted all the same."""
     mine, other = graph
     made_up = notification(mine, resource="Users/u/Messages/made-up", resourceData={"id": "made-up"})
     lies = [forged(graph, which) | {"resourceData": {"id": f"lie {which}"}} for which in FORGERIES]
@@ -144,7 +144,7 @@ def test_a_replayed_notification_makes_no_second_event(mesh: Mesh, graph: tuple[
 
 
 def _let_it_be_worked(mesh: Mesh, at: Mailbox) -> None:
-    """Everything before a later mail has been worked when that mail has become an event: a mailbox is in one hand."""
+    """A later mail's event shows that all earlier items were processed: one worker at a time has the mailbox."""
     mail = mesh.simulator.deliver(at.address, subject="Later")
     eventually(lambda: mail["id"] in {event.mail.message_id for event in created_events(mesh, at.tenant)})
 
@@ -180,7 +180,7 @@ def test_a_push_without_proof_is_refused(mesh: Mesh, gmail: Mailbox, which: str)
 
 
 @pytest.mark.parametrize("which", ["a foreign key", "no token", "no signature", "another algorithm", "an API key"])
-def test_a_push_that_nobody_signed_is_refused(mesh: Mesh, gmail: Mailbox, which: str) -> None:
+def test_a_push_without_a_valid_signature_is_refused(mesh: Mesh, gmail: Mailbox, which: str) -> None:
     made = mesh.simulator.call(
         "POST", "pubsub/forge", address=gmail.address, historyId=1, wrongKey=which == "a foreign key"
     )
@@ -204,8 +204,8 @@ def test_every_refused_push_is_answered_alike(mesh: Mesh, gmail: Mailbox) -> Non
     assert 1 == len(answers)
 
 
-def test_a_push_for_a_mailbox_of_nobody_is_taken_like_any_other(mesh: Mesh, gmail: Mailbox) -> None:
-    """Google would come again with what it is refused; and who is connected here is nobody's business."""
+def test_a_push_for_an_unknown_mailbox_is_accepted_like_any_other(mesh: Mesh, gmail: Mailbox) -> None:
+    """Google would retry a refused push; and no caller may learn which accounts are connected here."""
     mine = push(mesh, gmail)
     nobodys = push(mesh, gmail, address="nobody@fabrikam.test")
 
@@ -214,7 +214,7 @@ def test_a_push_for_a_mailbox_of_nobody_is_taken_like_any_other(mesh: Mesh, gmai
 
 
 def test_a_push_for_another_mailbox_moves_nothing(mesh: Mesh, gmail: Mailbox) -> None:
-    """It says where to look, not what is there: a number from the future finds nothing and loses nothing."""
+    """A history id says where to read and carries no content: a number from the future finds and loses nothing."""
     before = len(all_events(mesh, gmail.tenant))
     assert 204 == push(mesh, gmail, historyId=2**63).status_code
     _let_it_be_worked(mesh, gmail)
@@ -256,7 +256,7 @@ def test_headers_that_pretend_to_be_the_edges_open_nothing(mesh: Mesh, verb: str
     assert (401, "API_KEY_INVALID") == (answer.status_code, answer.json()["details"][0]["reason"])
 
 
-def test_claims_that_nobody_verified_prove_no_push(mesh: Mesh, gmail: Mailbox) -> None:
+def test_unverified_claims_prove_no_push(mesh: Mesh, gmail: Mailbox) -> None:
     made = mesh.simulator.call("POST", "pubsub/forge", address=gmail.address, historyId=1)
     with rest(mesh) as client:
         answer = client.post(GMAIL, json=made["body"], headers=HEADERS)
@@ -284,7 +284,7 @@ HURTFUL = {
 
 
 def key_for(mesh: Mesh, at: Mailbox, route: str) -> str:
-    """What a route asks for: Google's proof, or an API key."""
+    """Return the proof that a route requires: Google's token, or an API key."""
     if route == GMAIL:
         return str(mesh.simulator.call("POST", "pubsub/forge", address=at.address, historyId=1)["token"])
     return mesh.key

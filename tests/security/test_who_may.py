@@ -30,13 +30,13 @@ HOMES = {
     "processor": ("processor", "processor"),
 }
 CALL_SECONDS = 60.0
-# What both streams read as `heartbeat_seconds: 1`, so that one which is let in soon says so.
+# Both streams read this as `heartbeat_seconds: 1`, so that an accepted call shows it soon.
 SOON = StreamEventsRequest(heartbeat_seconds=1).SerializeToString()
 
 
 @dataclass(frozen=True)
 class Rpc:
-    """One method of the contract and who may call it."""
+    """One method of the contract and its permitted callers."""
 
     name: str
     package: str
@@ -84,7 +84,7 @@ def at_the_door(door: int) -> list[Rpc]:
 
 @pytest.fixture(scope="module")
 def keys(mesh: Mesh) -> dict[str, str]:
-    """A key of each role."""
+    """Return a key of each role."""
     stub = api_key_service_pb2_grpc.ApiKeyServiceStub(mesh.channel)
     return {
         name: stub.CreateApiKey(api_key_service_pb2.CreateApiKeyRequest(display_name=name, role=role)).secret
@@ -99,7 +99,7 @@ def edge(mesh: Mesh) -> Iterator[grpc.Channel]:
 
 
 def call(channel: grpc.Channel, rpc: Rpc, headers: dict[str, str]) -> tuple[grpc.StatusCode, str]:
-    """Calls with nothing asked for. Returns the code and the reason; a stream that starts counts as OK."""
+    """Call with an empty request. Return the code and the reason; a stream that starts counts as OK."""
     metadata = tuple(headers.items())
     try:
         if rpc.is_stream:
@@ -173,9 +173,7 @@ def test_every_rest_route_asks_for_the_same(mesh: Mesh, keys: dict[str, str], ro
 
 
 @pytest.mark.parametrize("role", [*ROLES, "nobody"])
-def test_what_is_for_the_mesh_is_not_at_the_edge_for_anyone(
-    edge: grpc.Channel, keys: dict[str, str], role: str
-) -> None:
+def test_rpcs_of_the_mesh_are_not_at_the_edge_for_anyone(edge: grpc.Channel, keys: dict[str, str], role: str) -> None:
     headers = {"authorization": f"Bearer {keys[role]}"} if role in ROLES else {}
 
     answers = {rpc.name: call(edge, rpc, headers)[0] for rpc in at_the_door(access_pb2.DOOR_MESH)}
@@ -190,7 +188,7 @@ def test_what_is_for_the_mesh_is_not_at_the_edge_for_anyone(
 
 
 def mesh_channel(mesh: Mesh, identity: str, package: str) -> grpc.Channel:
-    """A channel straight to a service's mesh port, with a mesh certificate."""
+    """Open a channel directly to a service's mesh port, with a mesh certificate."""
     folder = mesh.data / "certificates"
     port_name, peer = HOMES[package]
     port = json.loads((mesh.data / "ports.json").read_text())[port_name]
@@ -205,7 +203,7 @@ def mesh_channel(mesh: Mesh, identity: str, package: str) -> grpc.Channel:
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
-def test_every_mesh_identity_may_call_what_the_contract_names_and_nothing_else(mesh: Mesh, identity: str) -> None:
+def test_every_mesh_identity_may_call_exactly_the_rpcs_that_the_contract_names(mesh: Mesh, identity: str) -> None:
     wrong = {}
     for package in HOMES:
         with mesh_channel(mesh, identity, package) as channel:

@@ -1,4 +1,4 @@
-"""The ground for tests of the worker."""
+"""The surroundings of the worker in tests."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -28,7 +28,7 @@ async def ground(
     ingest_database: TestDatabase,
     processor_database: TestDatabase,
 ) -> AsyncIterator[Ground]:
-    """Everything but the worker, without Redis."""
+    """Open everything except the worker, without Redis."""
     async with standing(simulator, certificates, ingest_database, processor_database) as made:
         yield made
 
@@ -41,14 +41,14 @@ async def woken_ground(
     processor_database: TestDatabase,
     redis_url: str,
 ) -> AsyncIterator[Ground]:
-    """Everything but the worker, with Redis."""
+    """Open everything except the worker, with Redis."""
     async with standing(simulator, certificates, ingest_database, processor_database, redis_url) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 def _plain_logs() -> Iterator[None]:
-    """Logs as lines, so that a failure shows them."""
+    """Write logs as lines, so that a failure shows them."""
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""What the worker calls in tests, with gates to stop it at: the real inbox, and a vault that lends simulated tokens."""
+"""The worker's dependencies in tests, with gates to stop it: the real inbox, and a vault with simulated tokens."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from simulator.control_client import SimulatorControl
 
 
 class Gates:
-    """Places where a test can stop a call: `close`, wait until it is `reached`, `open`."""
+    """Places where a test can stop a call: `close` a place, wait until it is `reached`, then `open` it."""
 
     def __init__(self) -> None:
         self._closed: dict[str, asyncio.Event] = {}
@@ -22,23 +22,23 @@ class Gates:
         self._lost: set[asyncio.Event] = set()
 
     def close(self, name: str) -> asyncio.Event:
-        """Stops the next calls at a place; the answer is set when one has come there."""
+        """Stop the next calls at a place; the returned future is done when a call has arrived there."""
         self._closed[name], self._reached[name] = asyncio.Event(), asyncio.Event()
         return self._reached[name]
 
     def open(self, name: str) -> None:
-        """Lets calls through again."""
+        """Let calls through again."""
         if name in self._closed:
             self._closed.pop(name).set()
 
     def lose(self) -> None:
-        """Ends the calls that wait anywhere: whoever made them has died, and they go no further."""
+        """End the calls that wait at any gate: the worker that made them has died, and they do not continue."""
         self._lost.update(self._closed.values())
         for name in list(self._closed):
             self.open(name)
 
     async def passed(self, name: str) -> None:
-        """Waits here while the place is closed."""
+        """Wait here while the place is closed."""
         if name in self._closed:
             closed = self._closed[name]
             self._reached[name].set()
@@ -48,7 +48,7 @@ class Gates:
 
 
 class GatedInbox(InboxServicer):
-    """The real inbox, with a gate before and behind each of its writes."""
+    """The real inbox, with a gate before and after each of its writes."""
 
     gates: Gates
 
@@ -71,7 +71,7 @@ class GatedInbox(InboxServicer):
 
 @dataclass
 class Vault(vault_grpc.TokenVaultServiceServicer):
-    """Lends the simulator's own tokens; refuses where a test says so; notes what it is told."""
+    """Lends the simulator's own tokens; refuses when a test says so; records the faults that are reported."""
 
     control: SimulatorControl
     gates: Gates

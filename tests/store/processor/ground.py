@@ -1,4 +1,4 @@
-"""What the worker stands on in tests: the real inbox and database, and the simulated providers."""
+"""The worker's surroundings in tests: the real inbox and database, and the simulated providers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -46,7 +46,7 @@ FAST: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Told:
-    """One event of the store, with what tests compare."""
+    """One event of the store, with the values that tests compare."""
 
     event_type: str
     message_id: str
@@ -56,15 +56,15 @@ class Told:
 
 
 class Ground:
-    """Everything but the worker.
+    """Everything except the worker.
 
     Args:
         control: The simulated providers.
         vault: Lends tokens.
-        gates: Where calls can be stopped.
+        gates: The places where calls can be stopped.
         ingest: Connections to Ingest's database, as its own role.
         processor: Connections to Processor's database, as its own role.
-        settings: For workers, by field name.
+        settings: Settings of workers, by field name.
         wakes: Wakes workers, where there is a Redis.
     """
 
@@ -87,11 +87,11 @@ class Ground:
         self.wakes = wakes
 
     def worker_settings(self, **changed: Any) -> ProcessorSettings:
-        """Settings of a worker that runs in this process."""
+        """Return the settings of a worker that runs in this process."""
         return ProcessorSettings(**{**self.settings, **FAST, **changed})
 
     def worker_environment(self, **changed: Any) -> dict[str, str]:
-        """The environment of a worker that is a process of its own."""
+        """Return the environment of a worker in a process of its own."""
         from services.meshkit.settings import variables
 
         names = variables(ProcessorSettings)
@@ -101,7 +101,7 @@ class Ground:
     async def tenant(
         self, provider: str, *, folder: str = "inbox", labels: Sequence[str] = ("INBOX",), **watch: Any
     ) -> tenant_pb2.Tenant:
-        """Adds an account at the provider, a tenant for it, and a subscription to its inbox unless told otherwise."""
+        """Add an account at the provider, a tenant for it, and by default a subscription to its inbox."""
         tenant_id = new_id()
         domain = "contoso.test" if provider == "ms365" else "fabrikam.test"
         account = await self.control.create_account(provider, f"t-{tenant_id[-12:]}@{domain}")
@@ -144,7 +144,7 @@ class Ground:
         covered_from: datetime | None = None,
         is_polled: bool = False,
     ) -> str:
-        """Adds a subscription as Ingest keeps it."""
+        """Add a subscription in the form in which Ingest stores it."""
         subscription_id = new_id()
         await self.ingest.execute(
             """
@@ -158,7 +158,7 @@ class Ground:
         return subscription_id
 
     async def put(self, tenant: tenant_pb2.Tenant, kind: Kind, content: bytes) -> str:
-        """Puts an item into the inbox, and wakes a worker if there is a Redis."""
+        """Put an item into the inbox, and wake a worker if there is a Redis."""
         item = NewItem(new_id(), tenant.tenant_id, kind, content, datetime.now(UTC), new_id(), correlation_id=new_id())
         async with self.ingest.acquire() as connection, connection.transaction():
             await accept_in_transaction(connection, [item])
@@ -167,11 +167,11 @@ class Ground:
         return item.item_id
 
     async def notify(self, tenant: tenant_pb2.Tenant, kind: str, mail: Mapping[str, Any]) -> str:
-        """Tells of a change of a mail as Graph does; `mail` is the simulator's truth about it."""
+        """Report a change of a mail as Graph does; `mail` is the simulator's own record of it."""
         return await self.put(tenant, Kind.MAIL, self.notification(kind, mail))
 
     def notification(self, kind: str, mail: Mapping[str, Any]) -> bytes:
-        """A notification as Ingest keeps it."""
+        """Return a notification in the form in which Ingest stores it."""
         raw = {"changeType": kind, "resourceData": {"id": mail["id"], "@odata.etag": mail["etag"]}}
         content = {
             "subscription_id": new_id(),
@@ -183,34 +183,34 @@ class Ground:
         return orjson.dumps(content)
 
     def now(self) -> datetime:
-        """The present."""
+        """Return the present time."""
         return datetime.now(UTC)
 
     async def push(self, tenant: tenant_pb2.Tenant, history_id: int) -> str:
-        """Tells that a Gmail mailbox is at a history id."""
+        """Report that a Gmail mailbox is at a history id."""
         content = item_pb2.MailboxChanged(history_id=history_id, pubsub_message_id=new_id())
         return await self.put(tenant, Kind.MAILBOX_CHANGED, content.SerializeToString())
 
     async def push_present(self, tenant: tenant_pb2.Tenant) -> str:
-        """Tells that a Gmail mailbox is where it is now."""
+        """Report that a Gmail mailbox is at its current history id."""
         return await self.push(tenant, await self.history_id(tenant))
 
     async def history_id(self, tenant: tenant_pb2.Tenant) -> int:
-        """Where a Gmail mailbox is now."""
+        """Return the current history id of a Gmail mailbox."""
         return int((await self.control.truth(tenant.address))["historyId"])
 
     async def begin(self, tenant: tenant_pb2.Tenant) -> str:
-        """Gives a Gmail mailbox its first cursor: where it is now."""
+        """Set the first cursor of a Gmail mailbox to its current history id."""
         content = item_pb2.MailboxWatched(subscription_id=new_id(), history_id=await self.history_id(tenant))
         return await self.put(tenant, Kind.MAILBOX_WATCHED, content.SerializeToString())
 
     async def reconcile(self, tenant: tenant_pb2.Tenant) -> str:
-        """Asks for a comparison."""
+        """Request a reconciliation."""
         content = item_pb2.Reconcile(reason=item_pb2.RECONCILE_REASON_MANUAL)
         return await self.put(tenant, Kind.RECONCILE, content.SerializeToString())
 
     async def pending(self, tenant: tenant_pb2.Tenant | None = None) -> int:
-        """Counts items that are not done."""
+        """Count the items that are not done."""
         if tenant is None:
             return int(await self.ingest.fetchval("SELECT count(*) FROM ingest.items"))
         return int(
@@ -218,7 +218,7 @@ class Ground:
         )
 
     async def waiting(self, tenant: tenant_pb2.Tenant | None = None) -> int:
-        """Counts messages that have to be looked at again."""
+        """Count the messages that have to be checked again."""
         if tenant is None:
             return int(await self.processor.fetchval("SELECT count(*) FROM processor.lookups"))
         return int(
@@ -228,7 +228,7 @@ class Ground:
         )
 
     async def settled(self, seconds: float = PATIENCE) -> None:
-        """Waits until nothing is to be done any more."""
+        """Wait until no task is left."""
         await self.until(self._is_settled, seconds, "settled")
 
     async def _is_settled(self) -> bool:
@@ -236,7 +236,7 @@ class Ground:
         return not held and not await self.pending() and not await self.waiting()
 
     async def until(self, ask: Any, seconds: float = PATIENCE, what: str = "") -> Any:
-        """Asks again and again until the answer is true."""
+        """Repeat a question until the answer is true."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not (answer := await ask()):
             assert asyncio.get_running_loop().time() < deadline, (
@@ -246,7 +246,7 @@ class Ground:
         return answer
 
     async def events(self, tenant: tenant_pb2.Tenant | None = None) -> list[Told]:
-        """Reads what was told, in the order of positions."""
+        """Read the published events, in the order of positions."""
         found = []
         for event in await read_events(self.processor):
             mail = event.mail
@@ -255,12 +255,12 @@ class Ground:
         return found
 
     async def types(self, tenant: tenant_pb2.Tenant) -> list[str]:
-        """The types of what was told of one tenant, in order."""
+        """Return the types of one tenant's events, in order."""
         return [event.event_type for event in await self.events(tenant)]
 
 
 async def read_events(pool: "asyncpg.Pool[asyncpg.Record]") -> list[event_pb2.Event]:
-    """Reads all events of the store in their order."""
+    """Read all events of the store in their order."""
     from tests.store.processor.reading import all_events
 
     return await all_events(pool)
@@ -274,7 +274,7 @@ async def standing(
     processor: TestDatabase,
     redis_url: str | None = None,
 ) -> AsyncIterator[Ground]:
-    """Opens everything but the worker."""
+    """Open everything except the worker."""
     async with AsyncExitStack() as stack:
         gates = Gates()
         control = await stack.enter_async_context(simulator.control())

@@ -1,4 +1,4 @@
-"""Reads the store of events whole, by its own parts."""
+"""Read all events of the store, by the reader of the service itself."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 async def all_events(pool: "asyncpg.Pool[asyncpg.Record]") -> list[event_pb2.Event]:
-    """Reads all events in the order of their positions."""
+    """Read all events in the order of their positions."""
     rows = await pool.fetch(
         """
         SELECT position, kind, event_id, replay_id, original_event_id, basic, body, raw

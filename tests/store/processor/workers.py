@@ -14,7 +14,7 @@ from tests.store.processor.ground import Ground
 
 @contextmanager
 def worker_process(ground: Ground, folder: Path, **changed: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """Runs `python -m services.processor work` for the length of a block."""
+    """Run `python -m services.processor work` for the length of a block."""
     log = folder / "worker.log"
     environment = {**os.environ, **ground.worker_environment(**changed), "MAILMESH_LOG_LEVEL": "info"}
     with log.open("ab") as output:
@@ -32,12 +32,12 @@ def worker_process(ground: Ground, folder: Path, **changed: Any) -> Iterator["su
 
 
 async def end_holds(ground: Ground) -> None:
-    """Ends the holds of workers that died, as their leases do by themselves when their time is over."""
+    """End the leases of workers that died, as they end by themselves at their expiry."""
     await ground.ingest.execute(
         "UPDATE ingest.mailboxes SET lease_until = now(), next_due_at = now() WHERE lease_until IS NOT NULL"
     )
 
 
 def log_of(folder: Path) -> str:
-    """What the workers of a test have logged."""
+    """Return the log entries of a test's workers."""
     return (folder / "worker.log").read_text()

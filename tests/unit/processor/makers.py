@@ -1,4 +1,4 @@
-"""Makers of what the pure parts of Processor decide about, with defaults."""
+"""Makers of the inputs of Processor's decisions, with defaults."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def make_patience(**changed: Any) -> RetryPolicy:
-    """Waits of whole minutes."""
+    """Return a pause of whole minutes."""
     values: dict[str, Any] = {
         "now": NOW,
         "missing": timedelta(minutes=3),
@@ -28,20 +28,20 @@ def make_patience(**changed: Any) -> RetryPolicy:
 
 
 def make_hint(*kinds: str, **changed: Any) -> ReportedChange:
-    """What was told of message "m"."""
+    """Return a reported change of message "m"."""
     values: dict[str, Any] = {"received_at": NOW - timedelta(seconds=1), "correlation_id": "c"}
     return ReportedChange("m", frozenset(kinds or ("created",)), **{**values, **changed})
 
 
 def make_known(**changed: Any) -> MessageState:
-    """A message that consumers know of."""
+    """Return a message that consumers know."""
     return MessageState(
         **{"message_id": "m", "state": State.ANNOUNCED, "version": "1", "folder_id": "inbox-id", **changed}
     )
 
 
 def make_mapped(**changed: Any) -> MappedMessage:
-    """A message as a provider gives it."""
+    """Return a message as a provider returns it."""
     values: dict[str, Any] = {
         "message": message_pb2.MailMessage(subject="Offer"),
         "version": "1",
@@ -55,7 +55,7 @@ def make_mapped(**changed: Any) -> MappedMessage:
 
 
 def make_watch(folder_id: str = "", label_ids: Sequence[str] = (), **changed: Any) -> item_pb2.Watch:
-    """A subscription that began an hour ago."""
+    """Return a subscription that began an hour ago."""
     watch = item_pb2.Watch(
         subscription_id="s", folder_id=folder_id, label_ids=label_ids, change_types=changed.pop("kinds", ())
     )

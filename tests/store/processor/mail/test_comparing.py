@@ -1,7 +1,7 @@
 """Comparing mailboxes: first rounds, lost cursors, folders, polling, and work that is interrupted.
 
-MAILMESH_TEST_OLD_MAILS sets how many old mails a first comparison has to pass over, MAILMESH_TEST_CATCH_UP how many are
-caught up with.
+MAILMESH_TEST_OLD_MAILS sets how many old mails a first comparison has to skip, MAILMESH_TEST_CATCH_UP how many
+new ones it has to find.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def test_a_first_comparison_announces_none_of_many_old_mails(ground: Groun
     assert known == OLD_MAILS, f"{taken:.0f} s"
 
 
-async def test_a_forgotten_delta_cursor_makes_no_second_event_and_finds_what_is_gone(ground: Ground) -> None:
+async def test_a_forgotten_delta_cursor_makes_no_second_event_and_finds_deletions(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     async with running(ground.worker_settings(page_size=4)):
         mails = (await ground.control.generate(tenant.address, 12))["messages"]
@@ -142,11 +142,11 @@ async def test_a_long_catch_up_survives_any_number_of_interruptions(ground: Grou
 
     ids = [event.message_id for event in await ground.events(tenant)]
     assert (CATCH_UP, expected) == (len(ids), set(ids))
-    # Each of those that were killed had gone on from where the one before it was.
+    # Each worker that was killed had continued from the position of the previous one.
     assert sorted({*told, CATCH_UP}) == [*told, CATCH_UP]
 
 
-async def test_an_interrupted_comparison_goes_on_where_it_was(ground: Ground, tmp_path: Path) -> None:
+async def test_an_interrupted_comparison_continues_from_its_position(ground: Ground, tmp_path: Path) -> None:
     tenant = await ground.tenant("ms365")
     await ground.control.load_old(tenant.address, 3000, days=300)
     await ground.reconcile(tenant)

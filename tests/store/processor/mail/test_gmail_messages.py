@@ -1,4 +1,4 @@
-"""What becomes of mail in a Google mailbox: labels, trash, deletions, drafts, lost cursors, trouble."""
+"""Events of mail in a Google mailbox: labels, trash, deletions, drafts, lost cursors, failures."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.store.processor.ground import Ground
 CREATED, UPDATED, DELETED, ENRICHED = "mail.created", "mail.updated", "mail.deleted", "mail.enriched"
 
 
-async def test_labels_trash_and_deletion_are_told_in_order(ground: Ground) -> None:
+async def test_labels_trash_and_deletion_are_published_in_order(ground: Ground) -> None:
     tenant = await ground.tenant("googlews")
     await ground.begin(tenant)
     async with running(ground.worker_settings()):
@@ -75,7 +75,7 @@ async def test_a_change_of_old_mail_is_an_update_without_a_created_event(ground:
     assert [UPDATED] == await ground.types(tenant)
 
 
-async def test_a_mail_added_and_deleted_before_anybody_looked_is_told_as_both(ground: Ground) -> None:
+async def test_a_mail_added_and_deleted_between_two_reads_makes_both_events(ground: Ground) -> None:
     tenant = await ground.tenant("googlews")
     await ground.begin(tenant)
     mail = await ground.control.deliver(tenant.address, subject="Short")

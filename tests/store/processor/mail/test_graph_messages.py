@@ -1,4 +1,4 @@
-"""What becomes of mail in a Microsoft mailbox: moves, deletions, restores, early and late words, trouble."""
+"""Events of mail in a Microsoft mailbox: moves, deletions, restores, early and late notifications, failures."""
 
 import pytest
 
@@ -25,7 +25,7 @@ async def test_a_move_is_an_update_with_the_new_folder_and_no_deletion(ground: G
     assert moved["folderId"] == events[1].mail.message.folder_id
 
 
-async def test_what_happens_in_a_folder_that_nobody_watches_is_not_told(ground: Ground) -> None:
+async def test_changes_in_an_unwatched_folder_are_not_published(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Moves")
     async with running(ground.worker_settings()):
@@ -40,7 +40,7 @@ async def test_what_happens_in_a_folder_that_nobody_watches_is_not_told(ground: 
     assert [CREATED, UPDATED] == await ground.types(tenant)
 
 
-async def test_a_deletion_is_told_once_the_message_was_gone_for_a_while(ground: Ground) -> None:
+async def test_a_deletion_is_published_once_the_message_was_missing_for_a_while(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Goes")
     async with running(ground.worker_settings()):
@@ -67,7 +67,7 @@ async def test_trash_is_an_update_and_a_restored_mail_comes_back_as_an_update(gr
     assert [CREATED, UPDATED, UPDATED] == await ground.types(tenant)
 
 
-async def test_an_update_that_is_worked_first_makes_the_created_event(ground: Ground) -> None:
+async def test_an_update_that_is_processed_first_makes_the_created_event(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Late")
     changed = await ground.control.update(tenant.address, mail["id"], isRead=True)
@@ -80,7 +80,7 @@ async def test_an_update_that_is_worked_first_makes_the_created_event(ground: Gr
     assert [CREATED] == await ground.types(tenant)
 
 
-async def test_a_mail_that_came_and_went_unseen_is_told_as_both(ground: Ground) -> None:
+async def test_a_mail_that_arrived_and_was_deleted_unseen_makes_both_events(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Short")
     await ground.control.delete(tenant.address, mail["id"])
@@ -137,7 +137,7 @@ async def test_an_event_goes_out_without_its_message_and_is_enriched_later(groun
     assert "resourceData" in events[0].mail.raw.fields
 
 
-async def test_one_message_in_trouble_holds_up_no_other(ground: Ground) -> None:
+async def test_one_failing_message_delays_no_other(ground: Ground) -> None:
     tenant = await ground.tenant("ms365")
     mails = (await ground.control.generate(tenant.address, 5))["messages"]
     await ground.control.add_fault("status", endpoint="graph.messages.get", status=500, account=tenant.address, count=1)
@@ -174,7 +174,7 @@ async def test_a_refused_token_is_asked_for_once_more(ground: Ground) -> None:
         (401, "InvalidAuthenticationToken", vault_pb2.TENANT_FAULT_TOKEN_REJECTED),
     ],
 )
-async def test_what_needs_a_person_marks_the_tenant_and_burns_no_attempt(
+async def test_a_failure_that_needs_a_person_marks_the_tenant_and_counts_no_attempt(
     ground: Ground, status: int, code: str, fault: int
 ) -> None:
     tenant = await ground.tenant("ms365")

@@ -50,7 +50,7 @@ async def test_a_gmail_push_becomes_an_event_with_its_content(woken_ground: Grou
     assert events[0].mail.subscription_ids
 
 
-async def test_a_reconciliation_finds_what_was_never_told(ground: Ground) -> None:
+async def test_a_reconciliation_finds_changes_that_were_never_reported(ground: Ground) -> None:
     for provider in ("ms365", "googlews"):
         tenant = await ground.tenant(provider)
         if provider == "googlews":

@@ -94,7 +94,7 @@ async def test_an_answer_after_a_forgery_still_joins_the_true_thread(arrive: Arr
 
 
 async def test_a_new_person_joins_when_the_conversation_agrees(arrive: Arrive) -> None:
-    """Someone whom a participant has forwarded it to answers."""
+    """A stranger answers a mail that a participant has forwarded."""
     first = await arrive("m1", conversation="c")
     answer = await arrive("m2", EVE, ANNA, conversation="c", answers="m1")
 
@@ -165,7 +165,7 @@ async def test_a_mail_without_sender_and_id_begins_a_thread(pool: "asyncpg.Pool[
 
 
 def some_mails(chance: random.Random) -> dict[str, message_pb2.MailMessage]:
-    """Mails that answer each other, some of them forged, late, or without a word of where they belong."""
+    """Return mails that answer each other, some of them forged, late, or without any reference to their thread."""
     people = (ANNA, BEN, EVE)
     mails = {}
     for number in range(12):
@@ -198,6 +198,6 @@ async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: "
 
 
 def shape(found: dict[str, message_pb2.Thread]) -> list[tuple[int, int, str]]:
-    """Who is with whom, and why, whatever the threads are called."""
+    """Return which messages share a thread, and why, whatever the ids of the threads are."""
     names: dict[str, int] = {}
     return [(names.setdefault(t.thread_id, len(names)), t.reason, t.reason_message_id) for t in found.values()]

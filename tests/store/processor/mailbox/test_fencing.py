@@ -1,4 +1,4 @@
-"""A worker is frozen past its lease, another takes over, the first one thaws: nothing that it writes is taken."""
+"""A worker is frozen past its lease, another takes over, the first one thaws: none of its writes is accepted."""
 
 import asyncio
 import signal

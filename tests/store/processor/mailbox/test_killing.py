@@ -1,4 +1,4 @@
-"""A worker is killed at every step between claim and acknowledgement; the store is looked at after each."""
+"""A worker is killed at every step between claim and acknowledgement; the store is checked after each."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @asynccontextmanager
 async def gate(ground: Ground, name: str) -> AsyncIterator[asyncio.Event]:
-    """Stops the worker at a gate of Ingest or TokenVault."""
+    """Stop the worker at a gate of Ingest or TokenVault."""
     reached = ground.gates.close(name)
     try:
         yield reached
@@ -28,7 +28,7 @@ async def gate(ground: Ground, name: str) -> AsyncIterator[asyncio.Event]:
 
 @asynccontextmanager
 async def hanging(ground: Ground, endpoint: str, address: str, skip: int = 0) -> AsyncIterator[Any]:
-    """Lets the provider keep the worker waiting for its answer, once it has answered some calls."""
+    """Let the provider delay its answer to the worker, once it has answered some calls."""
     await ground.control.add_fault("hang", endpoint=endpoint, account=address, seconds=90, skip=skip)
 
     class Reached:
@@ -47,7 +47,7 @@ async def hanging(ground: Ground, endpoint: str, address: str, skip: int = 0) ->
 
 @asynccontextmanager
 async def locked(ground: Ground, table: str) -> AsyncIterator[Any]:
-    """Holds a lock that the worker's transaction has to wait for."""
+    """Hold a lock for which the worker's transaction has to wait."""
     async with ground.processor.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -68,7 +68,7 @@ async def locked(ground: Ground, table: str) -> AsyncIterator[Any]:
 
 
 def place(name: str, ground: Ground, address: str, provider: str) -> Any:
-    """The steps between claim and acknowledgement, by name."""
+    """Return the steps between claim and acknowledgement, by name."""
     endpoint = "graph.messages.get" if provider == "ms365" else "gmail.messages.get"
     steps: dict[str, Callable[[], Any]] = {
         "claimed and not answered": lambda: gate(ground, "claimed"),
@@ -128,7 +128,7 @@ async def test_a_gmail_mail_is_one_event_wherever_its_worker_dies(ground: Ground
     assert [mail["id"]] == [event.message_id for event in await ground.events(tenant)]
 
 
-async def test_a_worker_told_to_end_finishes_what_it_holds(ground: Ground, tmp_path: Path) -> None:
+async def test_a_worker_that_is_stopped_finishes_its_leased_items(ground: Ground, tmp_path: Path) -> None:
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Ends")
     await ground.notify(tenant, "created", mail)
@@ -143,7 +143,7 @@ async def test_a_worker_told_to_end_finishes_what_it_holds(ground: Ground, tmp_p
     )
 
 
-async def test_a_worker_told_to_end_gives_back_what_it_cannot_finish(ground: Ground, tmp_path: Path) -> None:
+async def test_a_worker_that_is_stopped_returns_items_that_it_cannot_finish(ground: Ground, tmp_path: Path) -> None:
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Ends")
     await ground.notify(tenant, "created", mail)
@@ -167,6 +167,6 @@ async def _killed_at(ground: Ground, folder: Path, step: Any) -> None:
             await asyncio.wait_for(reached.wait(), PATIENCE)
             worker.kill()
             await asyncio.to_thread(worker.wait, 30)
-            # The server may learn of the death later than we do, and would go on with what the dead one asked for.
+            # The server may notice the death later than the test does, and would continue the dead worker's statement.
             ground.gates.lose()
     await end_holds(ground)

@@ -1,4 +1,4 @@
-"""One mailbox in trouble does not delay the others; many workers and one give the same result."""
+"""A failing mailbox does not delay the others; many workers and one worker produce the same result."""
 
 import statistics
 import time
@@ -15,7 +15,7 @@ THROTTLED_SECONDS = 5
 HANGING_SECONDS = 60
 
 
-async def test_a_mailbox_throttled_to_the_ground_moves_nobody_elses_lag(woken_ground: Ground) -> None:
+async def test_a_heavily_throttled_mailbox_does_not_change_the_lag_of_others(woken_ground: Ground) -> None:
     ground = woken_ground
     bad, good = await ground.tenant("ms365"), await ground.tenant("ms365")
     async with running(ground.worker_settings()):
@@ -30,12 +30,12 @@ async def test_a_mailbox_throttled_to_the_ground_moves_nobody_elses_lag(woken_gr
         await ground.settled()
 
     assert 40 == len(await ground.events(bad))
-    # Whoever waited with the throttled one would wait as long as it does.
+    # A mailbox that waited with the throttled one would wait as long as it does.
     assert statistics.median(beside) < statistics.median(alone) + THROTTLED_SECONDS / 5
     assert max(beside) < THROTTLED_SECONDS
 
 
-async def test_a_mailbox_whose_provider_hangs_moves_nobody_elses_lag(woken_ground: Ground) -> None:
+async def test_a_mailbox_whose_provider_hangs_does_not_change_the_lag_of_others(woken_ground: Ground) -> None:
     ground = woken_ground
     bad, good = await ground.tenant("ms365"), await ground.tenant("ms365")
     async with running(ground.worker_settings()):
@@ -67,7 +67,7 @@ async def test_many_workers_give_the_same_result_as_one(ground: Ground) -> None:
 
 
 async def _lag(ground: Ground, tenant: object) -> float:
-    """Seconds from a notification's acceptance to its event."""
+    """Return the seconds from a notification's acceptance to its event."""
     mail = await ground.control.deliver(tenant.address, subject="Quick")  # type: ignore[attr-defined]
     began = time.monotonic()
     await ground.notify(tenant, "created", mail)  # type: ignore[arg-type]

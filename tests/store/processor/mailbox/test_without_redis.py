@@ -1,4 +1,4 @@
-"""Redis is wiped, stopped and away: it costs time and never an event."""
+"""Redis is wiped, stopped or unreachable: it costs time and never an event."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def shaky_ground(
     processor_database: TestDatabase,
     redis_program: RedisProgram,
 ) -> AsyncIterator[Ground]:
-    """Everything but the worker, with a Redis of the test's own."""
+    """Open everything except the worker, with a Redis of the test's own."""
     async with standing(simulator, certificates, ingest_database, processor_database, redis_program.url()) as made:
         yield made
 
@@ -47,7 +47,7 @@ async def test_wiping_redis_under_load_loses_nothing(shaky_ground: Ground, redis
     assert sorted(told) == sorted(event.message_id for event in await ground.events())
 
 
-async def test_work_goes_on_while_redis_is_away_and_when_it_comes_back(
+async def test_processing_continues_while_redis_is_unreachable_and_after_it_returns(
     shaky_ground: Ground, redis_program: RedisProgram
 ) -> None:
     ground = shaky_ground

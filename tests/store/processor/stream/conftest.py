@@ -1,4 +1,4 @@
-"""What the tests of the stream share: connections of the service's own role, and drafts to publish."""
+"""Shared parts of the stream's tests: connections of the service's own role, and drafts to publish."""
 
 import itertools
 import uuid

@@ -1,4 +1,4 @@
-"""Reading pages on a real PostgreSQL: cursors, filters, scope, bounds, and never skipping anything."""
+"""Reading pages on a real PostgreSQL: cursors, filters, scope, bounds, and no skipped event."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ async def test_an_empty_stream_gives_a_cursor_that_is_good_later(
     assert published == [event.mail.event_id for event in later.events]
 
 
-async def test_latest_gives_only_what_comes_later(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_latest_returns_only_later_events(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
     await put(pool, mail_draft())
     start = await reader.start(LATEST, EARLIEST)
     published = await put(pool, mail_draft())
@@ -65,7 +65,9 @@ async def test_latest_gives_only_what_comes_later(pool: "asyncpg.Pool[Any]", rea
     assert published == [event.mail.event_id for event in (await reader.page(start, EVERYTHING, BASIC, 10)).events]
 
 
-async def test_the_position_of_an_event_goes_on_right_behind_it(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_reading_from_an_events_position_continues_directly_after_it(
+    pool: "asyncpg.Pool[Any]", reader: EventReader
+) -> None:
     published = await put(pool, *(mail_draft() for _ in range(3)))
     page = await reader.page(await reader.start("", EARLIEST), EVERYTHING, BASIC, 3)
     start = await reader.start(page.events[0].position, EARLIEST)
@@ -83,7 +85,7 @@ async def test_the_position_of_an_event_goes_on_right_behind_it(pool: "asyncpg.P
 async def test_a_scope_hides_the_other_tenants(
     pool: "asyncpg.Pool[Any]", reader: EventReader, selection: Selection
 ) -> None:
-    """By the tenants' own index, and for many tenants by the stream."""
+    """The query uses the tenants' own index, and for many tenants the index of the stream."""
     published = await put(pool, *(mail_draft(tenant_id=(TENANT, OTHER_TENANT)[number % 2]) for number in range(20)))
 
     assert published[::2] == await ids(reader, selection)
@@ -125,7 +127,7 @@ async def test_a_filter_that_takes_little_moves_on_through_a_long_stream(
     assert wanted == await ids(reader, Selection(None, providers=["googlews"]), 5)
 
 
-async def test_a_view_gives_what_it_says(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_a_view_contains_the_parts_that_it_declares(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
     await put(pool, mail_draft())
     start = await reader.start("", EARLIEST)
     basic, body, full = [(await reader.page(start, EVERYTHING, view, 1)).events[0].mail for view in (BASIC, BODY, FULL)]
@@ -172,7 +174,7 @@ async def test_a_cursor_of_another_life_of_the_store_is_refused(pool: "asyncpg.P
 
 
 @pytest.mark.parametrize("altered", ["x", "!!!!", "A" * 32, "A" * 33, "ä" * 32, "earlier", "0"])
-async def test_what_is_no_cursor_is_refused(reader: EventReader, altered: str) -> None:
+async def test_an_invalid_cursor_is_refused(reader: EventReader, altered: str) -> None:
     with pytest.raises(CursorInvalid):
         await reader.start(altered, LATEST)
 
@@ -187,7 +189,7 @@ async def test_each_changed_character_makes_a_cursor_invalid(pool: "asyncpg.Pool
 
 
 async def test_no_event_becomes_visible_behind_a_reader(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
-    """Writers overlap, dawdle, and roll back one time in four, while a reader runs along."""
+    """Writers overlap, pause, and roll back one time in four, while a reader reads continuously."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -231,7 +233,7 @@ async def test_no_event_becomes_visible_behind_a_reader(pool: "asyncpg.Pool[Any]
 async def test_a_transaction_that_commits_late_is_read_in_its_place(
     pool: "asyncpg.Pool[Any]", reader: EventReader
 ) -> None:
-    """Whoever publishes second waits for the first to commit or roll back, so nothing overtakes."""
+    """The second publisher waits for the first to commit or roll back, so no event overtakes another."""
     async with lent(pool) as connection:
         transaction = connection.transaction()
         await transaction.start()

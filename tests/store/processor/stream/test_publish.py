@@ -72,7 +72,7 @@ async def test_a_rollback_leaves_neither_events_nor_keys_nor_a_gap(pool: "asyncp
     assert await pool.fetchval("SELECT count(*) FROM processor.events") == 1
 
 
-async def test_two_who_publish_the_same_change_make_one_event(pool: "asyncpg.Pool[Any]") -> None:
+async def test_two_publishers_of_the_same_change_make_one_event(pool: "asyncpg.Pool[Any]") -> None:
     drafts = [mail_draft(f"m{number}") for number in range(20)]
     results = await asyncio.gather(_publish(pool, *drafts), _publish(pool, *reversed(drafts)))
 
@@ -80,7 +80,7 @@ async def test_two_who_publish_the_same_change_make_one_event(pool: "asyncpg.Poo
     assert await pool.fetchval("SELECT count(*) FROM processor.events") == 20
 
 
-async def test_a_stored_event_is_what_was_published(pool: "asyncpg.Pool[Any]") -> None:
+async def test_a_stored_event_equals_the_published_one(pool: "asyncpg.Pool[Any]") -> None:
     draft = mail_draft("a")
     (published,) = await _publish(pool, draft)
     row = await pool.fetchrow("SELECT * FROM processor.events")
@@ -105,7 +105,7 @@ async def test_someone_frozen_before_the_commit_is_ended_and_the_others_go_on(
 
     assert published[0].is_new
     assert bound == "5s"
-    # The lock is let go before the connection is, and we learn of that later still.
+    # The lock is released before the connection is, and the test learns of that later still.
     async with asyncio.timeout(30):
         while not frozen.is_closed():
             await asyncio.sleep(0.01)

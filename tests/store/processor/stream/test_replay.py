@@ -44,7 +44,7 @@ async def _read(reader: EventReader, selection: Selection, start: str = "") -> l
     return [event.mail for event in (await reader.page(cursor, selection, FULL, 1000)).events]
 
 
-async def test_a_replay_appends_marked_copies_for_those_who_ask(
+async def test_a_replay_appends_marked_copies_for_readers_that_request_them(
     pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
 ) -> None:
     published = await _publish(pool, *(mail_draft() for _ in range(3)))
@@ -63,7 +63,7 @@ async def test_a_replay_appends_marked_copies_for_those_who_ask(
         assert original == copy
 
 
-async def test_the_start_cursor_reads_the_replay_and_what_follows(
+async def test_the_start_cursor_reads_the_replay_and_later_events(
     pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
 ) -> None:
     await _publish(pool, mail_draft())

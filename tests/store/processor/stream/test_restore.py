@@ -1,4 +1,4 @@
-"""A store that goes back in time: readers who were ahead of it are told, and the others go on."""
+"""A store that goes back in time: readers that were ahead of it are informed, and the others continue."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ def _name(url: str) -> str:
 
 
 class Restorable:
-    """A database, a backup of it, and what was read."""
+    """A database, a backup of it, and the events read before the restore."""
 
     def __init__(self, postgres: PostgresProgram, database: TestDatabase) -> None:
         self._postgres = postgres
@@ -47,7 +47,7 @@ class Restorable:
             await connection.close()
 
     def back_up(self) -> str:
-        """Copies the database as it is; returns the address of the copy, which stands for the restored store."""
+        """Copy the database in its current state; return the address of the copy, which plays the restored store."""
         run_blocking(create_database(self._postgres.server.url(), self._backup, _name(self._database.url)))
         restored = with_database(self._database.admin_url, self._backup)
         role = SERVICE_ROLES["processor"].role
@@ -93,7 +93,7 @@ async def test_a_reader_ahead_of_the_backup_starts_over_by_an_error(
         await _rest(restored, ahead)
 
 
-async def test_a_reader_behind_the_backup_goes_on_and_misses_nothing(
+async def test_a_reader_behind_the_backup_continues_and_misses_nothing(
     restorable: Restorable, processor_database: TestDatabase
 ) -> None:
     await restorable.publish(processor_database.url, 3)
@@ -106,7 +106,7 @@ async def test_a_reader_behind_the_backup_goes_on_and_misses_nothing(
     assert kept + new == await _rest(restored, behind)
 
 
-async def test_a_position_that_both_stores_have_is_told_apart_by_its_event(
+async def test_a_position_that_both_stores_have_is_distinguished_by_its_event(
     restorable: Restorable, processor_database: TestDatabase
 ) -> None:
     """A clock that was set back can give a restored store the same number again."""

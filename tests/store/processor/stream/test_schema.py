@@ -1,4 +1,4 @@
-"""The schema goes forward and back, with events and partitions in it, and is what the tables say."""
+"""The schema migrates forward and back, with events and partitions in it, and matches the tables."""
 
 import asyncpg
 
@@ -22,7 +22,7 @@ async def _publish_one(url: str) -> bool:
             return (await publish(connection, [mail_draft()]))[0].is_new
 
 
-async def test_the_migrated_schema_is_what_the_tables_say(processor_database: TestDatabase) -> None:
+async def test_the_migrated_schema_matches_the_tables(processor_database: TestDatabase) -> None:
     assert [] == await differences(processor_database, metadata, partitions=["events_"], with_indexes=False)
 
 

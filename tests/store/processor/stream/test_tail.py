@@ -1,4 +1,4 @@
-"""The newest events in memory give what the database would give, or nothing."""
+"""The newest events in memory return the same events as the database, or none."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -106,7 +106,7 @@ def events_in_memory(tail: Tail, cursor: Cursor, selection: Selection, count: in
         cursor = page.next
 
 
-async def test_who_is_too_far_behind_is_sent_to_the_database(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_a_reader_too_far_behind_is_sent_to_the_database(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
     async with following(pool, TailLimits(events=3)) as tail:
         before_all = await reader.start("", EARLIEST)
         await put(pool, *(mail_draft() for _ in range(5)))
@@ -118,7 +118,7 @@ async def test_who_is_too_far_behind_is_sent_to_the_database(pool: "asyncpg.Pool
         assert (tail.page(newest, EVERYTHING, BASIC, 10) or rest).events == []
 
 
-async def test_who_stands_behind_an_event_that_is_not_ours_is_sent_to_the_database(
+async def test_a_reader_after_an_unknown_event_is_sent_to_the_database(
     pool: "asyncpg.Pool[Any]", reader: EventReader
 ) -> None:
     async with following(pool) as tail:
@@ -156,7 +156,7 @@ async def test_whole_events_take_the_database_and_nothing_new_does_not(
         assert tail.page(start, Selection(frozenset({OTHER_TENANT})), FULL, 10) is not None
 
 
-async def test_after_a_new_epoch_memory_is_forgotten_and_readers_are_told(
+async def test_after_a_new_epoch_memory_is_cleared_and_readers_are_informed(
     pool: "asyncpg.Pool[Any]", reader: EventReader
 ) -> None:
     async with following(pool) as tail:

@@ -1,4 +1,4 @@
-"""TokenVault's log of tenants' changes: it joins the stream once, in order, and workers drop tokens."""
+"""TokenVault's log of tenant changes: it joins the stream once, in order, and workers drop tokens."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Log:
     async def ListTenantChanges(
         self, request: vault_pb2.ListTenantChangesRequest, timeout: float
     ) -> vault_pb2.ListTenantChangesResponse:
-        """Answers one change at a time."""
+        """Return one change at a time."""
         assert timeout > 0
         self.asked.append(request.cursor)
         at = int(request.cursor or "0")
@@ -51,7 +51,7 @@ def change(
     *,
     is_reconnected: bool = False,
 ) -> vault_pb2.TenantChange:
-    """One change of a tenant."""
+    """Return one change of a tenant."""
     made = vault_pb2.TenantChange(
         change_id=new_id(),
         tenant=tenant_pb2.Tenant(tenant_id=tenant_id, provider="ms365", status=now, status_reason="grant_revoked"),
@@ -77,7 +77,7 @@ def change(
         (tenant_pb2.TENANT_STATUS_DISCONNECTING, tenant_pb2.TENANT_STATUS_DISCONNECTED, False, "tenant.disconnected"),
     ],
 )
-def test_what_consumers_are_told_of_a_change(
+def test_the_event_type_that_consumers_receive_for_a_tenant_change(
     before: "tenant_pb2.TenantStatus.ValueType",
     now: "tenant_pb2.TenantStatus.ValueType",
     is_reconnected: bool,
@@ -170,7 +170,7 @@ async def test_a_token_that_was_on_its_way_when_its_tenant_changed_is_not_kept(g
 
 
 class Lender:
-    """TokenVault's end of a loan, which takes as long as a test wants."""
+    """TokenVault's side of lending a token, which takes as long as a test wants."""
 
     def __init__(self) -> None:
         self.lent = 0
@@ -178,7 +178,7 @@ class Lender:
         self.is_free.set()
 
     async def IssueToken(self, _request: vault_pb2.IssueTokenRequest, timeout: float) -> vault_pb2.IssueTokenResponse:
-        """Lends when it may."""
+        """Lend a token when the test permits it."""
         assert timeout > 0
         self.lent += 1
         await self.is_free.wait()
@@ -186,7 +186,7 @@ class Lender:
 
 
 async def _looked(ground: Ground, times: int) -> None:
-    """Waits until the worker has looked for changes so often: the second of two looks has begun after now."""
+    """Wait until the worker has polled for changes so often: the second of two polls has begun after now."""
     looks = LOOP_RUNS.labels("tokens", "ok")
     before = looks._value.get()
 
@@ -196,7 +196,7 @@ async def _looked(ground: Ground, times: int) -> None:
     await ground.until(is_enough)
 
 
-async def test_a_store_that_is_away_is_told_as_such(ground: Ground) -> None:
+async def test_an_unreachable_store_is_reported_as_such(ground: Ground) -> None:
     follower = TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", Log([])))
     await ground.processor.close()
 

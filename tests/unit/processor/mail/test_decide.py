@@ -1,4 +1,4 @@
-"""What becomes of a message: every row of the table of what was told, what was found, and what is known."""
+"""The decision about a message: every row of the table of reported change, fetched message and known state."""
 
 from datetime import timedelta
 
@@ -20,12 +20,12 @@ PATIENCE = make_patience()
 
 
 def types(decision: Decision) -> list[str]:
-    """The types of the events of a decision."""
+    """Return the types of the events of a decision."""
     return [event_to_publish.event_type for event_to_publish in decision.pending]
 
 
 @pytest.mark.parametrize("kind", ["created", "updated", "deleted", "listed"])
-def test_new_mail_is_created_however_it_was_told(kind: str) -> None:
+def test_new_mail_is_created_for_every_reported_change(kind: str) -> None:
     assert ["mail.created"] == types(decide(make_hint(kind), Found(make_mapped()), None, INBOX, PATIENCE))
 
 
@@ -33,7 +33,7 @@ def test_new_mail_is_created_however_it_was_told(kind: str) -> None:
     ("kind", "expected"),
     [("created", ["mail.created"]), ("updated", ["mail.updated"]), ("deleted", ["mail.updated"]), ("listed", [])],
 )
-def test_old_mail_is_created_only_when_it_came_into_what_is_watched(kind: str, expected: list[str]) -> None:
+def test_old_mail_is_created_only_when_it_moved_into_a_watched_folder(kind: str, expected: list[str]) -> None:
     decision = decide(make_hint(kind), Found(make_mapped(received_at=OLD)), None, INBOX, PATIENCE)
 
     assert expected == types(decision)
@@ -41,13 +41,13 @@ def test_old_mail_is_created_only_when_it_came_into_what_is_watched(kind: str, e
     assert (State.ANNOUNCED if expected else State.KNOWN) is decision.known.state
 
 
-def test_once_a_folder_was_listed_what_nobody_knows_is_new_whatever_its_age() -> None:
+def test_once_a_folder_was_listed_an_unknown_message_is_new_at_any_age() -> None:
     assert ["mail.created"] == types(
         decide(make_hint("updated"), Found(make_mapped(received_at=OLD)), None, LISTED, PATIENCE)
     )
 
 
-def test_the_version_that_was_told_is_not_told_again() -> None:
+def test_a_published_version_is_not_published_again() -> None:
     assert NOTHING == decide(make_hint("updated"), Found(make_mapped()), make_known(), INBOX, PATIENCE)
 
 
@@ -65,7 +65,7 @@ def test_an_update_names_the_fields_the_labels_and_the_folder_that_differ() -> N
     )  # fmt: skip
 
 
-def test_what_moves_between_folders_that_nobody_watches_is_not_told() -> None:
+def test_a_move_between_unwatched_folders_is_not_published() -> None:
     decision = decide(
         make_hint("updated"), Found(make_mapped(version="2", folder_id="b")), make_known(folder_id="a"), INBOX, PATIENCE
     )
@@ -75,7 +75,7 @@ def test_what_moves_between_folders_that_nobody_watches_is_not_told() -> None:
     assert "2" == decision.known.version
 
 
-def test_kinds_that_no_subscription_wants_are_not_told_and_are_known() -> None:
+def test_change_types_that_no_subscription_wants_are_recorded_and_not_published() -> None:
     coverage = Coverage(MS365, [make_watch("inbox", kinds=["deleted"])], {"inbox": "inbox-id"})
     decision = decide(make_hint("created"), Found(make_mapped()), None, coverage, PATIENCE)
 
@@ -84,7 +84,7 @@ def test_kinds_that_no_subscription_wants_are_not_told_and_are_known() -> None:
     assert State.KNOWN is decision.known.state
 
 
-def test_an_update_is_told_as_one_where_nobody_wants_created_events() -> None:
+def test_an_update_stays_an_update_where_no_subscription_wants_created_events() -> None:
     coverage = Coverage(MS365, [make_watch("inbox", kinds=["updated"])], {"inbox": "inbox-id"})
 
     assert ["mail.updated"] == types(decide(make_hint("updated"), Found(make_mapped()), None, coverage, PATIENCE))
@@ -105,7 +105,7 @@ def test_a_restored_mail_begins_another_life() -> None:
     ]
 
 
-def test_what_is_missing_is_looked_for_until_the_wait_is_over() -> None:
+def test_a_missing_message_is_looked_up_until_the_wait_is_over() -> None:
     first = decide(make_hint("created"), Missing(), None, INBOX, PATIENCE)
     assert first.again_at is not None
     assert first.reported is not None
@@ -128,20 +128,20 @@ def test_a_deletion_is_believed_when_the_wait_is_over() -> None:
     assert State.DELETED is last.known.state
 
 
-def test_a_deletion_that_the_provider_is_sure_of_is_told_at_once() -> None:
+def test_a_deletion_that_the_provider_confirms_is_published_at_once() -> None:
     assert ["mail.deleted"] == types(
         decide(make_hint("deleted"), Missing(is_certain=True), make_known(), INBOX, PATIENCE)
     )
 
 
-def test_a_deletion_of_old_mail_is_told_without_a_created_event() -> None:
+def test_a_deletion_of_old_mail_is_published_without_a_created_event() -> None:
     gone = Missing(is_certain=True)
 
     assert ["mail.deleted"] == types(decide(make_hint("deleted"), gone, None, INBOX, PATIENCE))
     assert ["mail.created", "mail.deleted"] == types(decide(make_hint("deleted"), gone, None, LISTED, PATIENCE))
 
 
-def test_a_deletion_is_told_once() -> None:
+def test_a_deletion_is_published_once() -> None:
     gone = make_known(state=State.DELETED)
 
     assert NOTHING == decide(make_hint("deleted"), Missing(is_certain=True), gone, INBOX, PATIENCE)
@@ -161,7 +161,7 @@ def test_a_failed_fetch_is_tried_again_and_then_goes_out_without_its_message() -
     assert last.again_at is not None
 
 
-def test_what_can_never_be_had_goes_out_at_once_and_is_not_tried_again() -> None:
+def test_a_message_that_can_never_be_fetched_is_published_at_once_and_not_retried() -> None:
     decision = decide(make_hint("created"), Failed(classify(MS365, 400, ["ErrorCorruptData"])), None, INBOX, PATIENCE)
 
     why = decision.pending[0].not_enriched

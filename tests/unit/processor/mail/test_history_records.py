@@ -1,4 +1,4 @@
-"""What Gmail's history says of messages."""
+"""Reading changes of messages from Gmail's history."""
 
 from services.processor.mail.history_records import chunks, kinds_of, trails
 from services.processor.mailbox.provider_http import JSON
@@ -9,7 +9,7 @@ INBOX = frozenset({"INBOX"})
 def record(
     number: int, name: str, message_id: str, labels: tuple[str, ...] = (), now: tuple[str, ...] | None = None
 ) -> JSON:
-    """A record with one entry; `now` are the labels afterwards, where Gmail tells them."""
+    """Return a record with one entry; `now` are the labels after the change, where Gmail reports them."""
     message: JSON = {"id": message_id} if now is None else {"id": message_id, "labelIds": list(now)}
     entry: JSON = {"message": message}
     if labels:
@@ -20,7 +20,7 @@ def record(
 def told(
     *records: JSON, labels_now: frozenset[str] | None, watched: frozenset[str] | None = INBOX
 ) -> tuple[frozenset[str], bool]:
-    """What a stretch about one message means."""
+    """Return the meaning of a range of the history for one message."""
     return kinds_of(trails(records)[0], watched, labels_now)
 
 
@@ -51,11 +51,11 @@ def test_a_mail_that_left_and_came_back_was_there() -> None:
     assert (frozenset({"updated"}), True) == told(*stretch, labels_now=INBOX)
 
 
-def test_what_happens_outside_of_the_watched_labels_says_nothing() -> None:
+def test_changes_outside_the_watched_labels_are_ignored() -> None:
     assert (frozenset(), False) == told(record(1, "labelsAdded", "m", ("STARRED",)), labels_now=frozenset({"STARRED"}))
 
 
-def test_all_mail_watches_whatever_its_labels() -> None:
+def test_all_mail_watches_messages_with_any_labels() -> None:
     assert (frozenset({"created"}), False) == told(
         record(1, "messagesAdded", "m", now=("SPAM",)), labels_now=frozenset({"SPAM"}), watched=None
     )
@@ -64,7 +64,7 @@ def test_all_mail_watches_whatever_its_labels() -> None:
     )
 
 
-def test_a_deletion_is_told_with_what_was_before() -> None:
+def test_a_deletion_is_judged_by_the_earlier_labels() -> None:
     stretch = (record(1, "messagesAdded", "m", now=("INBOX",)), record(2, "messagesDeleted", "m", now=("INBOX",)))
 
     assert (frozenset({"created", "deleted"}), False) == told(*stretch, labels_now=None)

@@ -1,4 +1,4 @@
-"""The table of failures, and how the providers' answers are read into it."""
+"""The table of failures, and how the providers' answers are classified by it."""
 
 from datetime import timedelta
 
@@ -50,7 +50,7 @@ def test_every_reason_is_in_the_catalogue() -> None:
     assert all(f"ERROR_REASON_{reason}" in known for reason in {rule.reason for rule in TABLE} | TOKEN_REFUSALS)
 
 
-def test_a_token_that_a_person_has_to_mend_waits_for_one_and_any_other_comes_later() -> None:
+def test_a_token_failure_waits_for_a_person_if_it_needs_one_and_is_retried_otherwise() -> None:
     assert Remedy.PERSON is token_refused("TENANT_NEEDS_REAUTHORIZATION").remedy
     assert Remedy.LATER is token_refused("PROVIDER_UNAVAILABLE").remedy
 
@@ -83,5 +83,5 @@ def test_retry_after_is_read_in_every_spelling_and_bounded(said: str, expected: 
 
 
 @pytest.mark.parametrize("raw", [b"", b"<html>", b"[1]", b"\xff\xfe", b"[" * 200_000, b'"text"', b"null"])
-def test_what_is_no_json_object_is_none(raw: bytes) -> None:
+def test_bytes_that_are_no_json_object_are_read_as_none(raw: bytes) -> None:
     assert None is parse(raw)

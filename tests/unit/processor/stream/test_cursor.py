@@ -16,7 +16,7 @@ CURSORS = st.builds(
 
 
 @given(CURSORS)
-def test_what_is_written_is_read(cursor: Cursor) -> None:
+def test_a_written_cursor_is_read_back(cursor: Cursor) -> None:
     assert cursor == read_cursor(cursor.write())
     assert 32 == len(cursor.write())
 

@@ -1,4 +1,4 @@
-"""Whether a stream's key is still good."""
+"""Checking whether a stream's key is still valid."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from services.processor.stream.key_checks import CHECK_SECONDS, TRUST_SECONDS, K
 
 
 class Vault:
-    """Answers as it is told."""
+    """Returns the answers that the test has set."""
 
     def __init__(self) -> None:
         self.failure: MeshError | None = None

@@ -7,7 +7,7 @@ from services.meshkit.errors import ShuttingDown
 from services.processor.stream import sse
 
 
-def test_whatever_an_event_holds_its_data_is_one_line() -> None:
+def test_the_data_of_any_event_is_one_line() -> None:
     event = event_pb2.Event(position="p")
     event.tenant.event_type = "tenant.error"
     event.tenant.status_detail = "a\nb\r\n\nid: x\u2028\u2029\x85"

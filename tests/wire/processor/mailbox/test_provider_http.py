@@ -1,4 +1,4 @@
-"""What a provider may answer, on real TLS: each answer is taken or refused by name, in bounded time and memory."""
+"""Answers of a provider, on real TLS: each is accepted or refused by name, in bounded time and memory."""
 
 import asyncio
 import gzip
@@ -21,13 +21,13 @@ TOKEN = Secret("the-token")
 
 @dataclass
 class Provider:
-    """A server that writes what a test tells it to.
+    """A server that writes the answer that a test sets.
 
     Attributes:
-        url: Where it listens.
+        url: Its address.
         http: Processor's connections, which trust it.
-        heads: The heads of the requests that came.
-        connections: How many were opened.
+        heads: The heads of the requests that it received.
+        connections: How many connections were opened.
     """
 
     url: str
@@ -36,7 +36,7 @@ class Provider:
     connections: int = 0
 
     async def get(self, path: str = "/v1.0/me", **more: object) -> JSON:
-        """Asks for a path."""
+        """Request a path."""
         return await self.http.call("ms365", "test", "GET", f"{self.url}{path}", TOKEN, **more)  # type: ignore[arg-type]
 
 
@@ -45,7 +45,7 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def provider(certificates: MeshCertificates, answer: Answer) -> AsyncIterator[Provider]:
-    """Serves, each request with the same answer."""
+    """Serve each request with the same answer."""
     identity = certificates.identity("simulator")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(identity.certificate, identity.key)
@@ -57,7 +57,7 @@ async def provider(certificates: MeshCertificates, answer: Answer) -> AsyncItera
                 made.heads.append(head.decode())
                 await answer(writer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # the client has gone
+            pass  # the client has disconnected
         finally:
             writer.close()
 
@@ -71,7 +71,7 @@ async def provider(certificates: MeshCertificates, answer: Answer) -> AsyncItera
 
 
 def with_body(body: bytes, *headers: str, status: str = "200 OK") -> Answer:
-    """An answer with a body."""
+    """Return an answer with a body."""
     head = "\r\n".join((f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers))
 
     async def answer(writer: asyncio.StreamWriter) -> None:
@@ -82,7 +82,7 @@ def with_body(body: bytes, *headers: str, status: str = "200 OK") -> Answer:
 
 
 async def refusal(made: Provider) -> SourceError:
-    """How a request fails."""
+    """Return the failure of a request."""
     with pytest.raises(SourceError) as raised:
         await made.get()
     return raised.value
@@ -134,7 +134,7 @@ async def test_a_link_of_the_provider_is_sent_as_it_was_written(certificates: Me
 
 
 @pytest.mark.parametrize("link", ["/a b", "/a\r\nX-Evil: 1", "/ä", "/a\0b"])
-async def test_what_is_no_url_is_refused_before_it_is_sent(certificates: MeshCertificates, link: str) -> None:
+async def test_an_invalid_url_is_refused_before_it_is_requested(certificates: MeshCertificates, link: str) -> None:
     async with provider(certificates, with_body(b"{}")) as made:
         with pytest.raises(SourceError, match="url_is_no_url"):
             await made.get(link)
@@ -143,7 +143,7 @@ async def test_what_is_no_url_is_refused_before_it_is_sent(certificates: MeshCer
 
 
 @pytest.mark.parametrize("url", ["https://[::1", "https://127.0.0.1:99999/", "https://", "https://127.0.0.1:1/"])
-async def test_what_leads_nowhere_is_tried_later(certificates: MeshCertificates, url: str) -> None:
+async def test_an_address_that_leads_nowhere_is_retried_later(certificates: MeshCertificates, url: str) -> None:
     async with provider(certificates, with_body(b"{}")) as made:
         with pytest.raises(SourceError) as raised:
             await made.http.call("ms365", "test", "GET", url, TOKEN)

@@ -51,7 +51,7 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
 
 
 class Inbox(ingest_grpc.InboxServiceServicer):
-    """Takes reconciliations and tells a status."""
+    """Accepts reconciliations and reports a status."""
 
     def __init__(self) -> None:
         self.reconciles: list[Any] = []
@@ -89,7 +89,7 @@ class Processor:
         return ProcessorServiceStub(self.channel)
 
     def key(self, tenants: str = "*", role: str = "operator", key_id: str = "key-1") -> tuple[tuple[str, str], ...]:
-        """The headers by which the edge says who calls."""
+        """Return the headers by which the edge names the caller."""
         return (("x-mailmesh-key-id", key_id), ("x-mailmesh-role", role), ("x-mailmesh-tenants", tenants))
 
     async def publish(self, *drafts: EventDraft) -> list[str]:
@@ -119,7 +119,7 @@ def _peer(name: str, tls: TlsFiles, add: Any, servicer: Any, service: Any) -> Me
 async def start_processor(
     processor_database: TestDatabase, tls: Callable[[str], TlsFiles], tmp_path: Path
 ) -> AsyncIterator[Start]:
-    """Starts Processor: `processor = await start_processor(streams=1)`; settings by name."""
+    """Start Processor: `processor = await start_processor(streams=1)`; settings by name."""
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Processor:
@@ -164,7 +164,7 @@ async def _running(
 
 @asynccontextmanager
 async def edge_channel(port: int, tls: TlsFiles) -> AsyncIterator[Any]:
-    """A plain channel with the edge's certificate: failures arrive as gRPC has them."""
+    """A plain channel with the edge's certificate: failures arrive in the form in which gRPC raises them."""
     credentials = grpc.ssl_channel_credentials(
         tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
     )
@@ -180,7 +180,7 @@ async def processor(start_processor: Start) -> Processor:
 
 
 async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Waits for a condition of this process."""
+    """Wait for a condition of this process."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

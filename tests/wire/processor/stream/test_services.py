@@ -1,4 +1,4 @@
-"""The other RPCs over real gRPC: pages, one event, replays, reconciliation, the pipeline's view, and who may."""
+"""The other RPCs over real gRPC: pages, one event, replays, reconciliation, the pipeline's status, and permissions."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ async def test_a_page_has_a_cursor_to_go_on_from(processor: Processor) -> None:
     assert rest.next_cursor
 
 
-async def test_one_event_is_given_whole_and_not_out_of_scope(processor: Processor) -> None:
+async def test_one_event_is_returned_whole_and_only_within_scope(processor: Processor) -> None:
     (event_id,) = await processor.publish(mail_draft())
     request = event_service_pb2.GetEventRequest(event_id=event_id.upper())
     answer = await processor.events.GetEvent(request, metadata=processor.key(TENANT))

@@ -1,4 +1,4 @@
-"""Streams over real gRPC: they follow, resume, keep alive, and end with a position to go on from."""
+"""Streams over real gRPC: they follow, resume, send heartbeats, and end with a position from which to resume."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ WAIT_SECONDS = 60
 
 
 async def next_event(call: Any) -> Any:
-    """The next event of a stream; heartbeats are passed over."""
+    """Return the next event of a stream; heartbeats are skipped."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             step = await call.read()
@@ -30,7 +30,7 @@ async def next_event(call: Any) -> Any:
 
 
 async def end_of(call: Any) -> Any:
-    """Why a stream ended."""
+    """Return the reason why a stream ended."""
     async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             while await call.read() is not grpc.aio.EOF:
@@ -38,7 +38,7 @@ async def end_of(call: Any) -> Any:
     return from_rpc_error(ended.value)
 
 
-async def test_a_stream_gives_what_is_there_and_then_what_comes(processor: Processor) -> None:
+async def test_a_stream_sends_stored_events_and_then_new_ones(processor: Processor) -> None:
     first = await processor.publish(mail_draft(), tenant_draft("1"))
     call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
     seen = [await next_event(call) for _ in first]
@@ -48,7 +48,7 @@ async def test_a_stream_gives_what_is_there_and_then_what_comes(processor: Proce
     assert later == (await next_event(call)).mail.event_id
 
 
-async def test_a_stream_begins_at_latest_unless_told(processor: Processor) -> None:
+async def test_a_stream_begins_at_latest_by_default(processor: Processor) -> None:
     await processor.publish(mail_draft())
     call = processor.events.StreamEvents(pb2.StreamEventsRequest(heartbeat_seconds=1), metadata=processor.key())
     heartbeat = await asyncio.wait_for(call.read(), WAIT_SECONDS)
@@ -58,7 +58,7 @@ async def test_a_stream_begins_at_latest_unless_told(processor: Processor) -> No
     assert later == (await next_event(call)).mail.event_id
 
 
-async def test_a_heartbeat_moves_the_position_past_what_the_filter_leaves_out(processor: Processor) -> None:
+async def test_a_heartbeat_moves_the_position_past_excluded_events(processor: Processor) -> None:
     request = pb2.StreamEventsRequest(cursor="earliest", heartbeat_seconds=1)
     request.filter.providers.append("googlews")
     call = processor.events.StreamEvents(request, metadata=processor.key())
@@ -107,7 +107,7 @@ async def test_streams_of_one_key_ask_about_it_once(processor: Processor, monkey
     request = pb2.StreamEventsRequest(heartbeat_seconds=1)
     calls = [processor.events.StreamEvents(request, metadata=processor.key()) for _ in range(5)]
     await asyncio.gather(*(call.read() for call in calls))
-    # What is known of the key is too old for all of them until one has asked.
+    # The cached answer about the key is too old for all of them until one has asked.
     processor.vault.on_ask = lambda: monkeypatch.setattr(key_checks, "CHECK_SECONDS", 3600.0)
     monkeypatch.setattr(key_checks, "CHECK_SECONDS", 0.0)
     await until(lambda: len(processor.vault.asked) > 0)
@@ -128,14 +128,14 @@ async def test_streams_over_the_bound_are_refused(start_processor: Start) -> Non
     assert refused.retry_after is not None
 
 
-async def test_a_reader_who_does_not_read_is_told_and_the_others_are_not_held_up(start_processor: Start) -> None:
+async def test_a_reader_that_stops_reading_is_ended_and_delays_no_other(start_processor: Start) -> None:
     slow_ends = STREAM_ENDS.labels("READER_TOO_SLOW")
     ends_before = slow_ends._value.get()
     processor = await start_processor(slow_reader_seconds=3)
     request = pb2.StreamEventsRequest(cursor="earliest", heartbeat_seconds=1)
     request.view = event_pb2.EVENT_VIEW_FULL
     slow = processor.events.StreamEvents(request, metadata=processor.key())
-    await slow.read()  # of nothing yet: it is open
+    await slow.read()  # an empty heartbeat: the stream is open
     drafts = []
     for _ in range(40):
         drafts.append(mail_draft())
@@ -154,7 +154,7 @@ async def test_a_reader_who_does_not_read_is_told_and_the_others_are_not_held_up
 
 
 async def test_a_consumer_that_disconnects_at_random_misses_nothing(processor: Processor) -> None:
-    """It keeps the position of the last event that it has worked, and comes again from there."""
+    """A consumer keeps the position of the last event that it has processed, and reconnects from there."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -185,7 +185,7 @@ async def test_events_go_on_after_the_database_connections_were_cut(processor: P
     call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
     (first,) = await processor.publish(mail_draft())
     assert first == (await next_event(call)).mail.event_id
-    # Each is waited for: one that is only about to end would take the next statement with it.
+    # The test waits for each to end: a stream that is only about to end would receive the next statement too.
     listeners = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     await processor.pool.fetchval(f"{listeners} AND datname = current_database()")
     again = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
@@ -196,7 +196,7 @@ async def test_events_go_on_after_the_database_connections_were_cut(processor: P
 
 
 async def test_a_stream_over_a_restored_store_ends_and_does_not_go_on(processor: Processor) -> None:
-    """The events that it has read are gone, and new ones come: it must not look as if nothing had happened."""
+    """The events that the reader has read are deleted, and new ones arrive: the stream must not continue silently."""
     await processor.publish(mail_draft(), mail_draft())
     call = processor.events.StreamEvents(pb2.StreamEventsRequest(cursor="earliest"), metadata=processor.key())
     await next_event(call)

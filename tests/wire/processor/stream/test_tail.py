@@ -17,7 +17,7 @@ Frame = dict[str, str]
 
 
 async def frames(call: Any) -> AsyncIterator[Frame]:
-    """Reads frames as the standard says: lines `name: value`, an empty line ends a frame."""
+    """Read frames according to the standard: lines `name: value`; an empty line ends a frame."""
     text = ""
     while (chunk := await asyncio.wait_for(call.read(), 60)) is not grpc.aio.EOF:
         assert chunk.content_type == "text/event-stream"
@@ -28,7 +28,7 @@ async def frames(call: Any) -> AsyncIterator[Frame]:
 
 
 async def next_frame(reader: AsyncIterator[Frame], name: str) -> Frame:
-    """The next frame with a member of that name."""
+    """Return the next frame with a member of that name."""
     async for frame in reader:
         if name in frame:
             return frame
