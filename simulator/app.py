@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from simulator.accounts import Client, Provider
 from simulator.control.actions import Actions
 from simulator.control.app import control_app
 from simulator.control.mail import MailControl
@@ -41,10 +42,11 @@ from simulator.microsoft.graph import BASE, GraphRules, People
 from simulator.microsoft.login import Login
 from simulator.microsoft.messages import Messages
 from simulator.microsoft.notify import Notifier
+from simulator.microsoft.registry import SubscriptionRegistry
 from simulator.microsoft.subscriptions import Subscriptions
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
 from simulator.postman import Postman
-from simulator.state import Client, Provider, World
+from simulator.state import World
 
 _HOST = "127.0.0.1"
 _GRACE_SECONDS = 3
@@ -96,7 +98,8 @@ class Simulator:
         for provider, client in options.clients().items():
             world.clients[provider][client.client_id] = client
         self._keys = {"ms365": SigningKeys("ms"), "googlews": SigningKeys("google")}
-        self._notifier = Notifier(world)
+        self.subscriptions = SubscriptionRegistry(world.clock)
+        self._notifier = Notifier(world, self.subscriptions)
         self._pubsub = PubSub(
             world,
             self._keys["googlews"],
@@ -105,13 +108,21 @@ class Simulator:
             service_account=options.service_account,
             subscription="projects/mailmesh-simulator/subscriptions/gmail-push",
         )
-        self.directory = Directory(world, self._notifier)
+        self.watches = Watches(world, self._pubsub, options.topic)
+        self.directory = Directory(world, self._notifier, self.watches)
         self.postman = Postman(world)
         self.microsoft, graph_rules, ms_tokens = self._build_microsoft()
         self.google, google_tokens = self._build_google()
         actions = Actions()
-        MailControl(world, self.directory, self.postman, ms_tokens, google_tokens).register(actions)
-        WorldControl(world, self._pubsub, self._keys, graph_rules).register(actions)
+        pushing: dict[str, Any] = {
+            "watches": self.watches,
+            "subscriptions": self.subscriptions,
+            "notifier": self._notifier,
+        }
+        MailControl(
+            world, directory=self.directory, postman=self.postman, microsoft=ms_tokens, google=google_tokens, **pushing
+        ).register(actions)
+        WorldControl(world, pubsub=self._pubsub, keys=self._keys, graph=graph_rules, **pushing).register(actions)
         self.scenarios = Scenarios(actions)
         self.scenarios.register()
         actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
@@ -123,9 +134,9 @@ class Simulator:
         world, operations = self.world, Operations()
         rules, tokens = GraphRules(world), MicrosoftTokens(world, self._keys["ms365"])
         edge = Edge(world, "ms365", operations, rules)
-        world.subscriptions = Subscriptions(world, self._notifier)
+        subscriptions = Subscriptions(world, self.subscriptions)
         # Delta before messages: "delta" would else be taken for a message's id.
-        for part in (Delta(world), Messages(world), People(world), world.subscriptions, GraphBatch(edge.serve), tokens):
+        for part in (Delta(world), Messages(world), People(world), subscriptions, GraphBatch(edge.serve), tokens):
             part.register(operations)
         Login(world, self._keys["ms365"]).register(operations)
         return edge, rules, tokens
@@ -134,11 +145,14 @@ class Simulator:
         world, operations = self.world, Operations()
         tokens = GoogleTokens(world, self._keys["googlews"])
         edge = Edge(world, "googlews", operations, GmailRules(world))
-        world.watches = Watches(world, self._pubsub, self._options.topic)
-        for part in (Gmail(world), History(world), world.watches, GmailBatch(edge.serve), tokens):
+        for part in (Gmail(world), History(world), self.watches, GmailBatch(edge.serve), tokens):
             part.register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
+
+    def memory(self, path: Path) -> Memory:
+        """Return the file's keeper."""
+        return Memory(path, self.world, self.directory, self.subscriptions, self.watches)
 
     def populate(self) -> None:
         """Make the accounts of the command line, with their old mail, unless they are there already."""
@@ -245,7 +259,7 @@ async def run(options: Options) -> None:
     ports = [listener.getsockname()[1] for listener in sockets]
     simulator.world.microsoft_url = f"https://{_HOST}:{ports[0]}"
     simulator.world.google_url = f"https://{_HOST}:{ports[1]}"
-    memory = Memory(options.state, simulator.world, simulator.directory) if options.state else None
+    memory = simulator.memory(options.state) if options.state else None
     if memory:
         memory.recall()
     simulator.populate()

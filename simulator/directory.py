@@ -1,16 +1,19 @@
 """Making accounts, with ids that depend on nothing but the seed and the address."""
 
-from simulator.google.mailbox import GmailMailbox
-from simulator.microsoft.mailbox import GraphMailbox
+from simulator.accounts import Account, Provider
+from simulator.google.watch import Watches
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.graph import GraphMailbox
 from simulator.microsoft.notify import Notifier
-from simulator.state import Account, Provider, World
+from simulator.state import World
 
 
 class Directory:
     """Adds accounts to the world and ties their mailboxes to the notifications."""
 
-    def __init__(self, world: World, notifier: Notifier) -> None:
+    def __init__(self, world: World, notifier: Notifier, watches: Watches) -> None:
         self._world = world
+        self._watches = watches
         self._notifier = notifier
 
     def add(
@@ -62,4 +65,4 @@ class Directory:
         if isinstance(account.mailbox, GraphMailbox):
             account.mailbox.listener = lambda change: self._notifier.changed(account, change)
         else:
-            account.mailbox.listener = lambda record: self._world.watches.changed(account, record)
+            account.mailbox.listener = lambda record: self._watches.changed(account, record)

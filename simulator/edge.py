@@ -11,9 +11,10 @@ from inspect import isawaitable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from simulator.accounts import Provider
 from simulator.faults import Fault
 from simulator.http import ApiError, Call, Operation, Operations, Reply
-from simulator.state import Provider, World
+from simulator.state import World
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from simulator.accounts import Client
 from simulator.http import Call
-from simulator.state import Client
 
 _FLOWS_MAX = 10_000
 

@@ -4,12 +4,11 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-if TYPE_CHECKING:
-    from simulator.state import Account
-    from simulator.tokens import Grant
+from simulator.accounts import Account
+from simulator.tokens import Grant
 
 JSON = dict[str, Any]
 
@@ -32,8 +31,8 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     params: dict[str, str] = field(default_factory=dict)
-    account: "Account | None" = None
-    grant: "Grant | None" = None
+    account: Account | None = None
+    grant: Grant | None = None
     inside_batch: bool = False
 
     def first(self, name: str, default: str = "") -> str:

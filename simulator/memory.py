@@ -10,17 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from simulator.accounts import Account
 from simulator.directory import Directory
 from simulator.eml import Eml, MailSource
 from simulator.files import write_private
 from simulator.generate import GeneratedMail
-from simulator.google.mailbox import GmailMail, GmailMailbox
-from simulator.google.watch import Watch
+from simulator.google.watch import Watch, Watches
 from simulator.http import JSON
-from simulator.microsoft.folders import Folder
-from simulator.microsoft.mailbox import GraphMail, GraphMailbox
-from simulator.microsoft.subscriptions import Subscription
-from simulator.state import Account, World
+from simulator.mailboxes.folders import Folder
+from simulator.mailboxes.gmail import GmailMail, GmailMailbox
+from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.microsoft.registry import Subscription, SubscriptionRegistry
+from simulator.state import World
 from simulator.tokens import Refresh
 
 _HISTORY_GAP = 10_000_000
@@ -40,12 +41,18 @@ class Memory:
         path: The file; it holds tokens, so it is its owner's only.
         world: What is saved.
         directory: Makes the accounts.
+        subscriptions: Graph's subscriptions.
+        watches: Gmail's watches.
     """
 
-    def __init__(self, path: Path, world: World, directory: Directory) -> None:
+    def __init__(
+        self, path: Path, world: World, directory: Directory, subscriptions: SubscriptionRegistry, watches: Watches
+    ) -> None:
         self._path = path
         self._world = world
         self._directory = directory
+        self._subscriptions = subscriptions
+        self._watches = watches
         self._saved: tuple[int, ...] = ()
 
     def save(self) -> None:
@@ -56,8 +63,8 @@ class Memory:
         content = {
             "offsetSeconds": self._world.clock.offset_seconds,
             "accounts": [self._account(account) for accounts in self._world.accounts.values() for account in accounts],
-            "subscriptions": [_subscription(subscription) for subscription in self._world.subscriptions.every()],
-            "watches": [_watch(watch) for watch in self._world.watches.every()],
+            "subscriptions": [_subscription(subscription) for subscription in self._subscriptions.every()],
+            "watches": [_watch(watch) for watch in self._watches.every()],
         }
         write_private(self._path, json.dumps(content, separators=(",", ":")))
         self._saved = present
@@ -75,9 +82,9 @@ class Memory:
         for facts in content["accounts"]:
             self._recall_account(facts)
         for facts in content["subscriptions"]:
-            self._world.subscriptions.put(_recall_subscription(facts, self._owner(facts["account"])))
+            self._subscriptions.put(_recall_subscription(facts, self._owner(facts["account"])))
         for facts in content["watches"]:
-            self._world.watches.put(_recall_watch(facts, self._owner(facts["account"])))
+            self._watches.put(_recall_watch(facts, self._owner(facts["account"])))
 
     def _mark(self) -> tuple[int, ...]:
         """Return numbers that differ whenever something that is saved has changed."""

@@ -7,12 +7,13 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+from simulator.accounts import Account
 from simulator.eml import Eml, MailSource, compose
 from simulator.generate import GeneratedMail
-from simulator.google.mailbox import GmailMail, GmailMailbox
 from simulator.http import JSON
-from simulator.microsoft.mailbox import GraphMail, GraphMailbox
-from simulator.state import Account, World
+from simulator.mailboxes.gmail import GmailMail, GmailMailbox
+from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.state import World
 
 _DAY_MS = 86_400_000
 

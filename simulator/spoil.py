@@ -1,6 +1,7 @@
 """Notifications that faults drop, double, delay or put out of order."""
 
-from simulator.state import Account, World
+from simulator.accounts import Account
+from simulator.state import World
 
 
 def spoiled(world: World, kind: str, account: Account) -> list[float]:

@@ -3,12 +3,10 @@
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from simulator.accounts import Account
 from simulator.clock import Clock
-
-if TYPE_CHECKING:
-    from simulator.state import Account
 
 _CODES_MAX = 10_000
 _ACCESS_MAX = 500_000
@@ -18,7 +16,7 @@ _ACCESS_MAX = 500_000
 class Code:
     """An authorization code and all it is bound to."""
 
-    account: "Account"
+    account: Account
     client_id: str
     redirect_uri: str
     scopes: tuple[str, ...]
@@ -34,7 +32,7 @@ class Code:
 class Grant:
     """What an access token allows; ``account`` is None for an application's own."""
 
-    account: "Account | None"
+    account: Account | None
     client_id: str
     scopes: frozenset[str]
     expires_at: float
@@ -45,7 +43,7 @@ class Grant:
 class Refresh:
     """A refresh token; ``dead`` says why it no longer works (empty while it does)."""
 
-    account: "Account"
+    account: Account
     client_id: str
     scopes: tuple[str, ...]
     last_used_at: float
@@ -94,17 +92,17 @@ class Tokens:
         """Return what a refresh token stands for, dead ones included."""
         return self._refresh.get(text)
 
-    def of(self, account: "Account") -> list[tuple[str, Refresh]]:
+    def of(self, account: Account) -> list[tuple[str, Refresh]]:
         """Return an account's refresh tokens that work, oldest first."""
         held = [text for (whose, _), texts in self._held.items() if whose == account.id for text in texts]
         return [(text, self._refresh[text]) for text in held if not self._refresh[text].dead]
 
-    def account_of(self, text: str) -> "Account | None":
+    def account_of(self, text: str) -> Account | None:
         """Return whose token or code this is."""
         found = self._refresh.get(text) or self._access.get(text) or self._codes.get(text)
         return found.account if found else None
 
-    def kill_refresh(self, account: "Account", reason: str, client_id: str = "") -> int:
+    def kill_refresh(self, account: Account, reason: str, client_id: str = "") -> int:
         """Make an account's refresh tokens useless; return how many were alive."""
         killed = 0
         for refresh in self._of(account, client_id):
@@ -112,7 +110,7 @@ class Tokens:
             refresh.dead = refresh.dead or reason
         return killed
 
-    def kill_access(self, account: "Account | None" = None, client_id: str = "") -> int:
+    def kill_access(self, account: Account | None = None, client_id: str = "") -> int:
         """Forget access tokens, of all accounts when none is named; return how many."""
         doomed = [
             text
@@ -123,11 +121,11 @@ class Tokens:
             del self._access[text]
         return len(doomed)
 
-    def alive_refresh(self, account: "Account") -> int:
+    def alive_refresh(self, account: Account) -> int:
         """Return how many refresh tokens of an account still work."""
         return sum(not refresh.dead for refresh in self._of(account, ""))
 
-    def _of(self, account: "Account", client_id: str) -> list[Refresh]:
+    def _of(self, account: Account, client_id: str) -> list[Refresh]:
         texts = [
             text
             for (whose, client), held in self._held.items()

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from simulator.accounts import Account
 from simulator.http import JSON
-from simulator.state import Account, World
+from simulator.state import World
 
 Action = Callable[[JSON], Any | Awaitable[Any]]
 

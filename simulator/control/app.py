@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from simulator.control.actions import Action, Actions, ControlError
 from simulator.http import JSON
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.mailbox import MailboxError
 
 
 def control_app(actions: Actions) -> Starlette:

@@ -5,16 +5,20 @@ import base64
 from functools import partial
 from typing import Any
 
+from simulator.accounts import Account
 from simulator.control.actions import Actions, ControlError, account_of, flag
 from simulator.directory import Directory
 from simulator.google.accounts import long_scopes
-from simulator.google.mailbox import GmailMailbox
 from simulator.google.token import TokenEndpoint as GoogleTokens
+from simulator.google.watch import Watches
 from simulator.http import JSON
-from simulator.microsoft.mailbox import GraphMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.microsoft.notify import Notifier
+from simulator.microsoft.registry import SubscriptionRegistry
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
 from simulator.postman import Postman
-from simulator.state import Account, World
+from simulator.state import World
 
 _MS_SCOPES = "openid profile email offline_access User.Read Mail.Read"
 _GOOGLE_SCOPES = "openid email https://www.googleapis.com/auth/gmail.readonly"
@@ -25,9 +29,21 @@ class MailControl:
     """Everything about accounts and what is in their mailboxes."""
 
     def __init__(
-        self, world: World, directory: Directory, postman: Postman, microsoft: MicrosoftTokens, google: GoogleTokens
+        self,
+        world: World,
+        *,
+        directory: Directory,
+        postman: Postman,
+        microsoft: MicrosoftTokens,
+        google: GoogleTokens,
+        watches: Watches,
+        subscriptions: SubscriptionRegistry,
+        notifier: Notifier,
     ) -> None:
         self._world = world
+        self._watches = watches
+        self._subscriptions = subscriptions
+        self._notifier = notifier
         self._directory = directory
         self._postman = postman
         self._microsoft = microsoft
@@ -174,10 +190,10 @@ class MailControl:
 
     def _end_pushes(self, account: Account) -> None:
         if account.provider == "googlews":
-            self._world.watches.remove(account)
+            self._watches.remove(account)
             return
-        for subscription in self._world.subscriptions.of(account):
-            self._world.subscriptions.notify_lifecycle(subscription, "subscriptionRemoved")
+        for subscription in self._subscriptions.of(account):
+            self._notifier.lifecycle(subscription, "subscriptionRemoved")
 
     def expire(self, body: JSON) -> JSON:
         """Expire access tokens at once, of one account or of all."""

@@ -8,12 +8,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from simulator.control.actions import Actions, ControlError, account_of, flag
 from simulator.faults import Fault
 from simulator.google.pubsub import PubSub
+from simulator.google.watch import Watches
 from simulator.http import JSON
 from simulator.keys import SigningKeys
 from simulator.knobs import Knobs
 from simulator.microsoft.graph import GraphRules
+from simulator.microsoft.notify import Notifier
 from simulator.microsoft.odata import parse_time
-from simulator.microsoft.subscriptions import Subscription, expiry_text
+from simulator.microsoft.registry import Subscription, SubscriptionRegistry
+from simulator.microsoft.subscriptions import expiry_text
 from simulator.state import World
 
 _LIFECYCLE = frozenset({"reauthorizationRequired", "subscriptionRemoved", "missed"})
@@ -22,8 +25,21 @@ _LIFECYCLE = frozenset({"reauthorizationRequired", "subscriptionRemoved", "misse
 class WorldControl:
     """Everything that is not about one mailbox."""
 
-    def __init__(self, world: World, pubsub: PubSub, keys: dict[str, SigningKeys], graph: GraphRules) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        pubsub: PubSub,
+        watches: Watches,
+        subscriptions: SubscriptionRegistry,
+        notifier: Notifier,
+        keys: dict[str, SigningKeys],
+        graph: GraphRules,
+    ) -> None:
         self._world = world
+        self._watches = watches
+        self._subscriptions = subscriptions
+        self._notifier = notifier
         self._pubsub = pubsub
         self._keys = keys
         self._graph = graph
@@ -124,7 +140,7 @@ class WorldControl:
         wanted = body.get("account", "")
         return [
             _shown(subscription)
-            for subscription in self._world.subscriptions.every()
+            for subscription in self._subscriptions.every()
             if wanted in ("", subscription.account.address)
         ]
 
@@ -139,16 +155,16 @@ class WorldControl:
         event = str(body.get("event", ""))
         if event not in _LIFECYCLE:
             raise ControlError(400, f"event is one of {sorted(_LIFECYCLE)}")
-        return {"sent": self._world.subscriptions.notify_lifecycle(self._subscription(body), event)}
+        return {"sent": self._notifier.lifecycle(self._subscription(body), event)}
 
     def remove_subscription(self, body: JSON) -> JSON:
         """Forget a subscription without a word."""
         subscription = self._subscription(body)
-        self._world.subscriptions.remove(subscription)
+        self._subscriptions.remove(subscription)
         return {"removed": subscription.id}
 
     def _subscription(self, body: JSON) -> Subscription:
-        found = self._world.subscriptions.find(str(body.get("subscription", "")))
+        found = self._subscriptions.find(str(body.get("subscription", "")))
         if found is None:
             raise ControlError(404, "no such subscription")
         return found
@@ -162,12 +178,12 @@ class WorldControl:
                 "expiresAtMs": watch.expires_ms,
                 "isSilenced": watch.is_silenced,
             }
-            for watch in self._world.watches.every()
+            for watch in self._watches.every()
         ]
 
     def silence_watch(self, body: JSON) -> JSON:
         """Make a watch say nothing though it lives, or speak again (``silent`` false)."""
-        watch = self._world.watches.of(account_of(self._world, body))
+        watch = self._watches.of(account_of(self._world, body))
         if watch is None:
             raise ControlError(404, "the account has no watch")
         watch.is_silenced = flag(body, "silent", default=True)
@@ -175,7 +191,7 @@ class WorldControl:
 
     def remove_watch(self, body: JSON) -> JSON:
         """Forget a watch without a word."""
-        self._world.watches.remove(account_of(self._world, body))
+        self._watches.remove(account_of(self._world, body))
         return {}
 
     # Pushes

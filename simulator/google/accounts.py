@@ -1,11 +1,12 @@
 """Google's consent page, its documents, and what it says about a person."""
 
+from simulator.accounts import Account
 from simulator.flows import AuthorizeRequest, Flows, allows_redirect
 from simulator.google.errors import api_error
 from simulator.http import JSON, Call, Operations, Reply
 from simulator.keys import SigningKeys
 from simulator.pages import accounts_field, buttons, form, hidden, page, problem, redirect, scope_field
-from simulator.state import Account, World
+from simulator.state import World
 from simulator.tokens import Code, opaque
 
 ISSUER = "https://accounts.google.com"

@@ -7,11 +7,11 @@ from typing import cast
 
 from simulator.eml import Eml
 from simulator.google.errors import api_error, api_reply, oauth_error
-from simulator.google.mailbox import SYSTEM_LABELS, GmailMail, GmailMailbox
 from simulator.google.render import View, b64url, find_attachment
 from simulator.google.search import Search
 from simulator.http import JSON, Call, Operation, Operations, Reply
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.gmail import SYSTEM_LABELS, GmailMail, GmailMailbox
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
 
 USER = "/gmail/v1/users/{user}"

@@ -2,9 +2,9 @@
 
 from simulator.google.errors import api_error
 from simulator.google.gmail import READ, USER, mailbox_of, number
-from simulator.google.mailbox import GmailMailbox, HistoryRecord
 from simulator.http import JSON, Call, Operations, Reply
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.gmail import GmailMailbox, HistoryRecord
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
 
 _LISTS = {

@@ -7,12 +7,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from simulator.accounts import Account
 from simulator.google.accounts import ISSUER
 from simulator.http import JSON
 from simulator.keys import SigningKeys
 from simulator.push import Rules
 from simulator.spoil import spoiled
-from simulator.state import Account, World
+from simulator.state import World
 
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 _TOKEN_SECONDS = 3600

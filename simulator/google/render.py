@@ -7,8 +7,8 @@ import re
 from functools import lru_cache
 
 from simulator.eml import MailSource, Part, parsed
-from simulator.google.mailbox import GmailMail, GmailMailbox
 from simulator.http import JSON
+from simulator.mailboxes.gmail import GmailMail, GmailMailbox
 
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _fetches = itertools.count(1)

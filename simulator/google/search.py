@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from simulator.eml import parsed
 from simulator.google.errors import api_error
-from simulator.google.mailbox import GmailMail, GmailMailbox
+from simulator.mailboxes.gmail import GmailMail, GmailMailbox
 
 Test = Callable[[GmailMail, GmailMailbox], bool]
 _UNITS = {

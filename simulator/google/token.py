@@ -5,12 +5,13 @@ import hashlib
 import secrets
 from typing import Any
 
+from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.google.accounts import ISSUER, LONG
 from simulator.google.errors import oauth_error
 from simulator.http import JSON, Call, Operations, Reply
 from simulator.keys import SigningKeys
-from simulator.state import Account, Client, World
+from simulator.state import World
 from simulator.tokens import Code, Grant, Refresh, opaque
 
 

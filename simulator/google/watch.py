@@ -4,13 +4,14 @@ import re
 import time
 from dataclasses import dataclass
 
+from simulator.accounts import Account
 from simulator.google.errors import api_error
 from simulator.google.gmail import READ, USER, mailbox_of
-from simulator.google.mailbox import GmailMailbox, HistoryRecord
 from simulator.google.pubsub import PubSub
 from simulator.http import Call, Operations, Reply
-from simulator.mailbox import MailboxError
-from simulator.state import Account, World
+from simulator.mailboxes.gmail import GmailMailbox, HistoryRecord
+from simulator.mailboxes.mailbox import MailboxError
+from simulator.state import World
 
 _TOPIC = re.compile(r"projects/[a-z0-9.:-]+/topics/[A-Za-z0-9._~+%-]+")
 

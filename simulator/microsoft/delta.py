@@ -1,11 +1,11 @@
 """Delta queries over the messages of a folder."""
 
 from simulator.http import JSON, ApiError, Call, Operations, Reply
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.folders import Folder, Logged
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_reply
-from simulator.microsoft.folders import Folder, Logged
 from simulator.microsoft.graph import READ, USER, folder_of, mailbox_of, next_link
-from simulator.microsoft.mailbox import GraphMailbox
 from simulator.microsoft.odata import Filter, applied, seal, unseal, view_for
 from simulator.microsoft.render import View
 from simulator.state import World

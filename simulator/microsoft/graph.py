@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+from simulator.accounts import Account
 from simulator.http import JSON, ApiError, Call, Operation, Operations, Reply
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.folders import Folder
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import aadsts, graph_error, graph_reply
-from simulator.microsoft.folders import Folder
-from simulator.microsoft.mailbox import GraphMailbox
 from simulator.microsoft.odata import number, seal, unseal
 from simulator.pages import joined
-from simulator.state import Account, World
+from simulator.state import World
 
 BASE = "/graph/v1.0"
 USER = f"{BASE}/users/{{user}}"

@@ -3,12 +3,13 @@
 import html
 import secrets
 
+from simulator.accounts import Account
 from simulator.flows import AuthorizeRequest, Flows, allows_redirect
 from simulator.http import Call, Operations, Reply
 from simulator.keys import SigningKeys
 from simulator.microsoft.errors import sentence_of
 from simulator.pages import accounts_field, buttons, form, hidden, page, problem, redirect, self_posting
-from simulator.state import Account, World
+from simulator.state import World
 from simulator.tokens import Code, opaque
 
 SHARED_TENANTS = frozenset({"organizations", "common"})

@@ -6,10 +6,10 @@ from typing import Any
 from simulator.eml import Eml, compose
 from simulator.generate import mix
 from simulator.http import JSON, Call, Operations, Reply
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import BASE, READ, USER, WRITE, folder_of, mailbox_of, next_link
-from simulator.microsoft.mailbox import GraphMail, GraphMailbox
 from simulator.microsoft.odata import applied, listed, selected, view_for, wants_immutable
 from simulator.microsoft.render import Attachment, View, rendered
 from simulator.state import World

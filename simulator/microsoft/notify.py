@@ -4,16 +4,15 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from simulator.accounts import Account
 from simulator.http import JSON
-from simulator.microsoft.mailbox import Change, GraphMailbox
+from simulator.mailboxes.graph import Change, GraphMailbox
+from simulator.microsoft.registry import Subscription, SubscriptionRegistry
 from simulator.push import Rules
 from simulator.spoil import spoiled
-from simulator.state import Account, World
-
-if TYPE_CHECKING:
-    from simulator.microsoft.subscriptions import Subscription
+from simulator.state import World
 
 _ACCEPTED = range(200, 300)
 _SPELLINGS = {
@@ -26,18 +25,19 @@ _SPELLINGS = {
 class Notifier:
     """Turns changes into notifications."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, registry: SubscriptionRegistry) -> None:
         self._world = world
+        self._registry = registry
         self._sent = 0
 
     def changed(self, account: Account, change: Change) -> None:
         """Tell every subscription that a change concerns."""
-        for subscription in self._world.subscriptions.of(account):
+        for subscription in self._registry.of(account):
             if subscription.is_silenced or subscription.folder not in ("", change.folder):
                 continue
             self._tell(account, change, subscription)
 
-    def _tell(self, account: Account, change: Change, subscription: "Subscription") -> None:
+    def _tell(self, account: Account, change: Change, subscription: Subscription) -> None:
         if change.kind in subscription.kinds:
             self.push("notify.graph", subscription.notification_url, account, self._item(account, change, subscription))
         if change.kind == "created" and "updated" in subscription.kinds:
@@ -45,8 +45,16 @@ class Notifier:
                 item = {**self._item(account, change, subscription), "changeType": "updated"}
                 self.push("notify.graph", subscription.notification_url, account, item)
 
-    def lifecycle(self, subscription: "Subscription", event: str) -> None:
-        """Send a lifecycle notification."""
+    def lifecycle(self, subscription: Subscription, event: str) -> bool:
+        """Send a lifecycle notification; a removed subscription ends first.
+
+        Returns:
+            Whether the subscription has a URL for lifecycle notifications.
+        """
+        if event == "subscriptionRemoved":
+            self._registry.remove(subscription)
+        if not subscription.lifecycle_url:
+            return False
         item = {
             "subscriptionId": subscription.id,
             "subscriptionExpirationDateTime": _moment(subscription.expires_at),
@@ -55,6 +63,7 @@ class Notifier:
             "lifecycleEvent": event,
         }
         self.push("notify.lifecycle", subscription.lifecycle_url, subscription.account, item)
+        return True
 
     def push(self, kind: str, url: str, account: Account, item: JSON) -> None:
         """Queue an item, unless a fault drops, doubles or delays it."""
@@ -64,7 +73,7 @@ class Notifier:
             else:
                 self._world.pushes.put(kind, url, item, self._rules)
 
-    def _item(self, account: Account, change: Change, subscription: "Subscription") -> JSON:
+    def _item(self, account: Account, change: Change, subscription: Subscription) -> JSON:
         mailbox = account.mailbox
         assert isinstance(mailbox, GraphMailbox)  # noqa: S101  the account is Microsoft's
         mail_id = mailbox.id_of(change.mail.serial, change.moves, is_immutable=subscription.is_immutable)

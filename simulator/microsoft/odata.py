@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from simulator.http import Call
-from simulator.mailbox import Timeline
+from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.mailbox import Timeline
 from simulator.microsoft.errors import graph_error
-from simulator.microsoft.mailbox import GraphMail, GraphMailbox
 from simulator.microsoft.render import View
 
 _CONDITION = re.compile(r"\s*(\w+)\s+(eq|ne|ge|gt|le|lt)\s+('(?:[^']|'')*'|\S+)\s*", re.IGNORECASE)

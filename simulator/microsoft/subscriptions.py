@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import uuid
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
@@ -11,47 +10,26 @@ from urllib.parse import quote, unquote, urlsplit
 import aiohttp
 from yarl import URL
 
+from simulator.accounts import Account
 from simulator.http import JSON, ApiError, Call, Operations, Reply
-from simulator.mailbox import MailboxError
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import BASE, READ
-from simulator.microsoft.mailbox import GraphMailbox
-from simulator.microsoft.notify import Notifier
 from simulator.microsoft.odata import parse_time, wants_immutable
-from simulator.state import Account, World
+from simulator.microsoft.registry import Subscription, SubscriptionRegistry
+from simulator.state import World
 
 _KINDS = frozenset({"created", "updated", "deleted"})
 _MAX_CLIENT_STATE = 128
 
 
-@dataclass(slots=True)
-class Subscription:
-    """One subscription; ``folder`` empty is the whole mailbox. A silenced one lives on and says nothing."""
-
-    id: str
-    account: Account
-    client_id: str
-    resource: str
-    folder: str
-    kinds: frozenset[str]
-    change_type: str
-    notification_url: str
-    lifecycle_url: str
-    client_state: str
-    expires_at: datetime
-    is_immutable: bool
-    is_silenced: bool = False
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
 class Subscriptions:
-    """All subscriptions, by id and by account."""
+    """The subscription resource."""
 
-    def __init__(self, world: World, notifier: Notifier) -> None:
+    def __init__(self, world: World, registry: SubscriptionRegistry) -> None:
         self._world = world
-        self._notifier = notifier
-        self._by_id: dict[str, Subscription] = {}
-        self._by_account: dict[str, dict[str, Subscription]] = {}
+        self._registry = registry
 
     def register(self, operations: Operations) -> None:
         """Add the resource to the provider's table."""
@@ -65,43 +43,13 @@ class Subscriptions:
         operations.add("graph.subscriptions.delete", "DELETE", one, self.delete, scopes=READ)
         operations.add("graph.subscriptions.reauthorize", "POST", f"{one}/reauthorize", self.reauthorize, scopes=READ)
 
-    def of(self, account: Account) -> list[Subscription]:
-        """Return the living subscriptions on an account's mailbox."""
-        held = self._by_account.get(account.id)
-        if not held:
-            return []
-        now = self._world.clock.now()
-        for gone in [subscription for subscription in held.values() if subscription.expires_at <= now]:
-            self.remove(gone)
-        return list(held.values())
-
-    def every(self) -> list[Subscription]:
-        """Return all living subscriptions."""
-        now = self._world.clock.now()
-        return [subscription for subscription in self._by_id.values() if subscription.expires_at > now]
-
-    def find(self, subscription_id: str) -> Subscription | None:
-        """Return a living subscription."""
-        found = self._by_id.get(subscription_id)
-        return found if found and found.expires_at > self._world.clock.now() else None
-
-    def put(self, subscription: Subscription) -> None:
-        """Keep a subscription."""
-        self._by_id[subscription.id] = subscription
-        self._by_account.setdefault(subscription.account.id, {})[subscription.id] = subscription
-
-    def remove(self, subscription: Subscription) -> None:
-        """Forget a subscription without telling anyone."""
-        self._by_id.pop(subscription.id, None)
-        self._by_account.get(subscription.account.id, {}).pop(subscription.id, None)
-
     async def create(self, call: Call) -> Reply:
         """Make a subscription; the handshake happens before the answer."""
         body = _body(call)
         wanted = self._read(call, body)
         await self._validate(wanted)
         self._refuse_duplicates(wanted)
-        self.put(wanted)
+        self._registry.put(wanted)
         return Reply(
             201,
             {"@odata.context": f"{self._world.microsoft_url}{BASE}/$metadata#subscriptions/$entity", **_shown(wanted)},
@@ -110,7 +58,12 @@ class Subscriptions:
     def list(self, call: Call) -> Reply:
         """Return the caller's subscriptions."""
         return Reply(
-            200, {"value": [_shown(subscription) for subscription in self.every() if self._is_mine(call, subscription)]}
+            200,
+            {
+                "value": [
+                    _shown(subscription) for subscription in self._registry.every() if self._is_mine(call, subscription)
+                ]
+            },
         )
 
     async def renew(self, call: Call) -> Reply:
@@ -126,7 +79,7 @@ class Subscriptions:
 
     def delete(self, call: Call) -> Reply:
         """End a subscription."""
-        self.remove(self._mine(call))
+        self._registry.remove(self._mine(call))
         return Reply(204)
 
     def reauthorize(self, call: Call) -> Reply:
@@ -135,7 +88,7 @@ class Subscriptions:
         return Reply(204)
 
     def _mine(self, call: Call) -> Subscription:
-        found = self.find(call.params["id"])
+        found = self._registry.find(call.params["id"])
         if found is None or not self._is_mine(call, found):
             raise graph_error(404, "ResourceNotFound", "The object was not found.")
         return found
@@ -239,7 +192,7 @@ class Subscriptions:
         raise graph_error(400, "InvalidRequest", "The notification URL must be a valid HTTPS address.")
 
     def _refuse_duplicates(self, wanted: Subscription) -> None:
-        held = self.of(wanted.account)
+        held = self._registry.of(wanted.account)
         same = (wanted.client_id, wanted.kinds, wanted.folder)
         if any((other.client_id, other.kinds, other.folder) == same for other in held):
             raise graph_error(409, "Conflict", "A subscription for this resource and change type exists already.")
@@ -270,15 +223,6 @@ class Subscriptions:
             raise _invalid(f"The request failed: {type(error).__name__}.") from error
         if status != 200 or kind != "text/plain" or echoed != token:
             raise _invalid(f"HTTP status code is '{status}', content type '{kind}'.")
-
-    def notify_lifecycle(self, subscription: Subscription, event: str) -> bool:
-        """Send a lifecycle notification; return whether there is a URL for it. A removed subscription is gone first."""
-        if event == "subscriptionRemoved":
-            self.remove(subscription)
-        if not subscription.lifecycle_url:
-            return False
-        self._notifier.lifecycle(replace(subscription), event)
-        return True
 
 
 def _invalid(reason: str) -> ApiError:

@@ -6,12 +6,13 @@ import json
 import secrets
 from typing import Any
 
+from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.http import JSON, ApiError, Call, Operations, Reply
 from simulator.keys import SigningKeys
 from simulator.microsoft.errors import aadsts
 from simulator.microsoft.login import SHARED_TENANTS
-from simulator.state import Account, Client, World
+from simulator.state import World
 from simulator.tokens import Code, Grant, Refresh, opaque
 
 _OIDC = ("openid", "profile", "email", "offline_access")

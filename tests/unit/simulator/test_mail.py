@@ -8,12 +8,12 @@ import pytest
 from simulator.clock import Clock
 from simulator.eml import Eml, addresses, compose, date_ms, parse
 from simulator.generate import GeneratedMail
-from simulator.google.mailbox import GmailMailbox
 from simulator.google.render import View as GmailView
 from simulator.google.render import find_attachment
 from simulator.knobs import Knobs
-from simulator.mailbox import MailboxError
-from simulator.microsoft.mailbox import GraphMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.render import View as GraphView
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from simulator.clock import Clock
 from simulator.eml import MailSource
 from simulator.knobs import Knobs
-from simulator.mailbox import Mail, Mailbox, MailboxError
+from simulator.mailboxes.mailbox import Mail, Mailbox, MailboxError
 
 SYSTEM_LABELS = [
     "INBOX",

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from simulator.clock import Clock
 from simulator.eml import MailSource
-from simulator.mailbox import Mail, Mailbox, MailboxError
-from simulator.microsoft.folders import LOG_MAX, ROOT, WELL_KNOWN, Folder, Logged
+from simulator.mailboxes.folders import LOG_MAX, ROOT, WELL_KNOWN, Folder, Logged
+from simulator.mailboxes.mailbox import Mail, Mailbox, MailboxError
 
 
 @dataclass(slots=True, kw_only=True)

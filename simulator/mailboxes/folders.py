@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from simulator.mailbox import Timeline
+from simulator.mailboxes.mailbox import Timeline
 
 WELL_KNOWN = {
     "inbox": "Inbox",
