@@ -27,17 +27,25 @@ from simulator.edge import TRANSPORT, Edge
 from simulator.files import write_private
 from simulator.google.accounts import ISSUER, GoogleAccounts
 from simulator.google.batch import Batch as GmailBatch
-from simulator.google.gmail import Gmail, GmailRules
+from simulator.google.drafts import Drafts as GmailDrafts
+from simulator.google.gmail import COMMON_QUERY, GmailRules
 from simulator.google.history import History
+from simulator.google.labels import Labels
+from simulator.google.messages import Messages as GmailMessages
 from simulator.google.pubsub import PubSub
+from simulator.google.sending import Sender
+from simulator.google.threads import Threads
 from simulator.google.token import TokenEndpoint as GoogleTokens
+from simulator.google.uploads import Uploads
 from simulator.google.watch import Watches
 from simulator.http import JSON, Operations
 from simulator.keys import SigningKeys
 from simulator.knobs import Knobs
 from simulator.memory import Memory
+from simulator.microsoft.attachments import Attachments
 from simulator.microsoft.batch import Batch as GraphBatch
 from simulator.microsoft.delta import Delta
+from simulator.microsoft.drafts import Drafts
 from simulator.microsoft.graph import BASE, GraphRules, People
 from simulator.microsoft.login import Login
 from simulator.microsoft.messages import Messages
@@ -46,6 +54,7 @@ from simulator.microsoft.registry import SubscriptionRegistry
 from simulator.microsoft.subscriptions import Subscriptions
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
 from simulator.postman import Postman
+from simulator.postoffice import PostOffice
 from simulator.state import World
 
 _HOST = "127.0.0.1"
@@ -111,6 +120,7 @@ class Simulator:
         self.watches = Watches(world, self._pubsub, options.topic)
         self.directory = Directory(world, self._notifier, self.watches)
         self.postman = Postman(world)
+        self.post_office = PostOffice(world)
         self.microsoft, graph_rules, ms_tokens = self._build_microsoft()
         self.google, google_tokens = self._build_google()
         actions = Actions()
@@ -135,18 +145,24 @@ class Simulator:
         rules, tokens = GraphRules(world), MicrosoftTokens(world, self._keys["ms365"])
         edge = Edge(world, "ms365", operations, rules)
         subscriptions = Subscriptions(world, self.subscriptions)
+        drafts = Drafts(world, self.post_office)
         # Delta before messages: "delta" would else be taken for a message's id.
-        for part in (Delta(world), Messages(world), People(world), subscriptions, GraphBatch(edge.serve), tokens):
+        for part in (Delta(world), Messages(world, drafts), Attachments(drafts), People(world), subscriptions, tokens):
             part.register(operations)
+        GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)
         return edge, rules, tokens
 
     def _build_google(self) -> tuple[Edge, GoogleTokens]:
-        world, operations = self.world, Operations()
+        world, operations = self.world, Operations(COMMON_QUERY)
         tokens = GoogleTokens(world, self._keys["googlews"])
         edge = Edge(world, "googlews", operations, GmailRules(world))
-        for part in (Gmail(world), History(world), self.watches, GmailBatch(edge.serve), tokens):
+        sender = Sender(self.post_office)
+        drafts = GmailDrafts(world, sender)
+        for part in (GmailMessages(world, sender), drafts, Labels(), Threads(world), Uploads(world, sender, drafts)):
             part.register(operations)
+        for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
+            other.register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from simulator.accounts import Provider
 from simulator.faults import Fault
-from simulator.http import ApiError, Call, Operation, Operations, Reply
+from simulator.http import ApiError, Call, NotSimulatedError, Operation, Operations, Reply
 from simulator.state import World
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,14 @@ class Rules(Protocol):
         """Account for the call while it runs; throttling raises :class:`ApiError`."""
         ...
 
-    def failure(self, operation: str, status: int, code: str, retry_after: int | None) -> Reply:
+    def failure(
+        self, operation: str, status: int, code: str = "", *, message: str = "", retry_after: int | None = None
+    ) -> Reply:
         """Return an error in the provider's manner."""
+        ...
+
+    def finish(self, call: Call, reply: Reply) -> Reply:
+        """Give an answer the form that the query asks for; what cannot be given raises :class:`ApiError`."""
         ...
 
 
@@ -75,7 +81,7 @@ class Edge:
         except Exception:
             # Nothing below is expected to fail: what does is a fault of the simulator, and must be seen.
             logger.exception("%s %s failed", call.method, call.path)
-            outcome = Outcome(self._rules.failure("unknown", 500, "", None))
+            outcome = Outcome(self._rules.failure("unknown", 500))
         fault = outcome.wire_fault
         if fault is None:
             await _send(send, *_packed(outcome.reply, takes_gzip=self._takes_gzip(call)))
@@ -113,8 +119,8 @@ class Edge:
         return all("gzip" in call.headers.get(name, "").lower() for name in names)
 
     def _unknown(self, call: Call) -> Reply:
-        status = 405 if self._operations.knows(call.path) else 404
-        return self._rules.failure("unknown", status, "", None)
+        message = str(NotSimulatedError(f"the operation {call.method} {call.path}"))
+        return self._rules.failure("unknown", 501, message=message)
 
     async def _run(self, operation: Operation, call: Call) -> tuple[Outcome, str]:
         refusal: ApiError | None = None
@@ -131,13 +137,16 @@ class Edge:
                 reply = await self._attempt(operation, call, faults)
         except ApiError as error:
             reply = error.reply
+        except NotSimulatedError as error:
+            logger.warning("%s %s: %s", call.method, call.path, error)
+            reply = self._rules.failure(operation.name, 501, message=str(error))
         except (ValueError, KeyError, TypeError) as error:
             # The body is not what the operation takes.
             logger.warning("%s %s: %r", call.method, call.path, error)
-            reply = self._rules.failure(operation.name, 400, "", None)
+            reply = self._rules.failure(operation.name, 400)
         wire = next((fault for fault in faults if fault.kind in _WIRE_FAULTS), None)
         if wire and call.inside_batch:
-            return Outcome(self._rules.failure(operation.name, 503, "", None)), struck
+            return Outcome(self._rules.failure(operation.name, 503)), struck
         return Outcome(reply, wire), struck
 
     async def _attempt(self, operation: Operation, call: Call, faults: list[Fault]) -> Reply:
@@ -146,8 +155,9 @@ class Edge:
             await asyncio.sleep(self._world.knobs.latency_seconds)
         if spoiled := await self._strike(operation, faults, "before"):
             return spoiled
+        operation.check_query(call)
         reply = operation.handler(call)
-        done = await reply if isawaitable(reply) else reply
+        done = self._rules.finish(call, await reply if isawaitable(reply) else reply)
         return await self._strike(operation, faults, "after") or done
 
     async def _strike(self, operation: Operation, faults: list[Fault], phase: str) -> Reply | None:
@@ -160,7 +170,7 @@ class Edge:
             elif fault.kind in {"status", "invalid_grant"}:
                 status = 400 if fault.kind == "invalid_grant" else fault.status
                 code = fault.code or ("invalid_grant" if fault.kind == "invalid_grant" else "")
-                return self._rules.failure(operation.name, status, code, fault.retry_after)
+                return self._rules.failure(operation.name, status, code, retry_after=fault.retry_after)
             elif fault.kind in {"hang", "close"}:
                 return Reply(503)
         return None

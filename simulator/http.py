@@ -70,6 +70,19 @@ class Call:
             raise ValueError("the body is not a JSON object")  # noqa: TRY004 - as for what is no JSON at all
         return body
 
+    def fields(self, known: Iterable[str], *, in_any_case: bool = False) -> JSON:
+        """Return the fields of a JSON body under the names given in ``known``; annotations of OData are left out.
+
+        Args:
+            known: The fields that the simulator knows.
+            in_any_case: Accept the names in any case, as Graph does for the parameters of actions.
+
+        Raises:
+            NotSimulatedError: The body has another field.
+            ValueError: The body is not a JSON object.
+        """
+        return known_fields(self.json_object(), known, in_any_case=in_any_case)
+
     def preferences(self) -> dict[str, str]:
         """Return the Prefer header as name and value, names in lower case."""
         found: dict[str, str] = {}
@@ -78,6 +91,23 @@ class Call:
             if name:
                 found[name.lower()] = value.strip().strip('"')
         return found
+
+
+def known_fields(body: JSON, known: Iterable[str], *, in_any_case: bool = False, where: str = "body") -> JSON:
+    """Return an object's fields under their known names; annotations of OData are left out.
+
+    Raises:
+        NotSimulatedError: The object has another field.
+    """
+    names = {name.lower() if in_any_case else name: name for name in known}
+    found: JSON = {}
+    for given, value in body.items():
+        name = names.get(given.lower() if in_any_case else given)
+        if name is not None:
+            found[name] = value
+        elif "@odata." not in given:
+            raise NotSimulatedError(f"the field {given} of the {where}")
+    return found
 
 
 @dataclass(slots=True)
@@ -99,6 +129,17 @@ class Reply:
         if isinstance(self.body, dict):
             return "application/json; charset=utf-8"
         return "text/html; charset=utf-8" if isinstance(self.body, str) else "application/octet-stream"
+
+
+class NotSimulatedError(Exception):
+    """The call asks for something that the simulator does not know; the provider answers 501 and names it.
+
+    Args:
+        what: The name, as a noun with its article: ``the query parameter $apply``.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The simulator does not know {what}.")
 
 
 class ApiError(Exception):
@@ -123,14 +164,31 @@ class Operation:
     scopes: frozenset[str] = frozenset()
     units: int = 0
     is_api: bool = True
+    query: frozenset[str] = frozenset()
+
+    def check_query(self, call: Call) -> None:
+        """Refuse query parameters that the simulator does not know.
+
+        OAuth's endpoints ignore them, as RFC 6749 section 3.1 says.
+
+        Raises:
+            NotSimulatedError: There is one.
+        """
+        unknown = [name for name, _ in call.query if name not in self.query] if self.is_api else []
+        if unknown:
+            raise NotSimulatedError(f"the query parameter {unknown[0]} of {self.name}")
 
 
 class Operations:
-    """A provider's table of operations."""
+    """A provider's table of operations.
 
-    def __init__(self) -> None:
+    Args:
+        common_query: Query parameters that every operation takes.
+    """
+
+    def __init__(self, common_query: Iterable[str] = ()) -> None:
+        self._common_query = frozenset(common_query)
         self._by_method: dict[str, list[Operation]] = {}
-        self._patterns: list[re.Pattern[str]] = []
 
     def add(
         self,
@@ -142,12 +200,14 @@ class Operations:
         scopes: Iterable[str] = (),
         units: int = 0,
         is_api: bool = True,
+        query: Iterable[str] = (),
     ) -> None:
-        """Add an operation; ``{name}`` in ``path`` captures one segment."""
+        """Add an operation; ``{name}`` in ``path`` captures one segment, ``query`` names what it knows of the query."""
         pattern = re.compile("".join(_piece(piece) for piece in re.split(r"(\{\w+\})", path)) + r"/?")
-        operation = Operation(name, method, pattern, handler, frozenset(scopes), units, is_api)
+        operation = Operation(
+            name, method, pattern, handler, frozenset(scopes), units, is_api, self._common_query | set(query)
+        )
         self._by_method.setdefault(method, []).append(operation)
-        self._patterns.append(pattern)
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """Return the operation for a path that is still percent-encoded, with its decoded captures."""
@@ -155,10 +215,6 @@ class Operations:
             if match := operation.pattern.fullmatch(path):
                 return operation, {key: unquote(value) for key, value in match.groupdict().items()}
         return None
-
-    def knows(self, path: str) -> bool:
-        """Return whether any method is served at ``path``."""
-        return any(pattern.fullmatch(path) for pattern in self._patterns)
 
 
 def _piece(piece: str) -> str:

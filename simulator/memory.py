@@ -27,7 +27,16 @@ from simulator.tokens import Refresh
 _HISTORY_GAP = 10_000_000
 _ACCOUNT = ("id", "directory", "address", "principal", "name", "consent", "has_mailbox")
 _MAIL = ("serial", "received_ms", "thread", "is_read", "is_draft", "version", "modified_ms", "fields")
-_GRAPH_MAIL = (*_MAIL, "folder", "moves", "categories", "importance", "is_flagged", "home")
+_GRAPH_MAIL = (
+    *_MAIL,
+    "folder",
+    "moves",
+    "categories",
+    "importance",
+    "is_flagged",
+    "home",
+    *("is_flag_complete", "classification", "properties"),
+)
 _SUBSCRIPTION = (
     *("id", "client_id", "resource", "folder", "change_type", "notification_url", "lifecycle_url", "client_state"),
     *("is_immutable", "is_silenced"),
@@ -174,7 +183,12 @@ def _recall_graph(mailbox: GraphMailbox, facts: JSON) -> None:
 
 def _gmail(mailbox: GmailMailbox) -> JSON:
     mails = [
-        {**facts, "labels": sorted(mail.labels), "home": sorted(mail.home), "history_id": mail.history_id}
+        {
+            **facts,
+            "labels": sorted(mail.labels),
+            "home": sorted(mail.home),
+            **{name: getattr(mail, name) for name in ("history_id", "draft_id")},
+        }
         for facts, mail in zip(_mails(mailbox.mails.values(), _MAIL), mailbox.mails.values(), strict=True)
     ]
     return {
@@ -182,12 +196,14 @@ def _gmail(mailbox: GmailMailbox) -> JSON:
         "historyId": mailbox.history_id,
         "deleted": mailbox.deleted,
         "labels": mailbox.user_labels,
+        "labelSettings": mailbox.label_settings,
         "mails": mails,
     }
 
 
 def _recall_gmail(mailbox: GmailMailbox, facts: JSON) -> None:
     mailbox.deleted, mailbox.user_labels = facts["deleted"], facts["labels"]
+    mailbox.label_settings = facts.get("labelSettings", {})
     mailbox.history_id = facts["historyId"] + _HISTORY_GAP
     mailbox.expire_history()
     mails = [

@@ -12,9 +12,9 @@ from simulator.google.watch import Watches
 from simulator.http import JSON
 from simulator.keys import SigningKeys
 from simulator.knobs import Knobs
+from simulator.microsoft.filters import parse_time
 from simulator.microsoft.graph import GraphRules
 from simulator.microsoft.notify import Notifier
-from simulator.microsoft.odata import parse_time
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry
 from simulator.microsoft.subscriptions import expiry_text
 from simulator.state import World

@@ -7,6 +7,7 @@ from simulator.mailboxes.gmail import GmailMailbox, HistoryRecord
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
 
+_QUERY = ("startHistoryId", "historyTypes", "labelId", "maxResults", "pageToken")
 _LISTS = {
     "messageAdded": "messagesAdded",
     "messageDeleted": "messagesDeleted",
@@ -23,7 +24,7 @@ class History:
 
     def register(self, operations: Operations) -> None:
         """Add the operation to the provider's table."""
-        operations.add("gmail.history.list", "GET", f"{USER}/history", self.list, scopes=READ, units=2)
+        operations.add("gmail.history.list", "GET", f"{USER}/history", self.list, scopes=READ, units=2, query=_QUERY)
 
     def list(self, call: Call) -> Reply:
         """Return one page; the list is absent when nothing happened."""

@@ -1,31 +1,28 @@
-"""Gmail's search: the operators that a program uses, over the mailbox from the newest mail on."""
+"""Gmail's search: operators, OR, AND, braces, parentheses, negation, over the mailbox from the newest mail on.
+
+Dates without a time are midnight in UTC here; at Gmail they are midnight in the Pacific zone.
+"""
 
 import re
-import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from simulator.eml import parsed
 from simulator.google.errors import api_error
+from simulator.google.terms import Test, any_of, negated, term, words
 from simulator.mailboxes.gmail import GmailMail, GmailMailbox
 
-Test = Callable[[GmailMail, GmailMailbox], bool]
-_UNITS = {
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-    "m": timedelta(days=30),
-    "y": timedelta(days=365),
-}
 _HIDDEN = frozenset({"SPAM", "TRASH"})
+_SHOWS_HIDDEN = re.compile(
+    r"(?<![-\w])(?:in:(?:anywhere|trash|spam)|label:(?:trash|spam)|is:(?:trash|spam))\b", re.IGNORECASE
+)
+_CLOSING = {"(": ")", "{": "}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A conjunction of tests; ``after_ms`` lets the walk end early."""
+    """A search that was read; ``after_ms`` lets the walk end early."""
 
-    tests: tuple[Test, ...]
+    test: Test
     labels: frozenset[str]
     includes_trash: bool
     after_ms: int = 0
@@ -35,27 +32,17 @@ class Search:
         """Read a query.
 
         Raises:
-            ApiError: 400, an operator is not understood.
+            ApiError: 400, a value is malformed.
+            NotSimulatedError: The query has an operator or value that the simulator does not know.
         """
-        tests: list[Test] = []
-        after = 0
-        try:
-            words = shlex.split(query)
-        except ValueError:
-            words = query.split()
-        for word in words:
-            name, _, value = word.lstrip("-").partition(":")
-            if name.lower() == "after" and not word.startswith("-"):
-                after = max(after, _moment(value))
-                continue
-            test = _test(name.lower(), value) if value else _has_word(name)
-            tests.append(_not(test) if word.startswith("-") else test)
-        asks_for_trash = any(
-            word.lower() in {"in:anywhere", "in:trash", "in:spam", "label:trash", "label:spam"} for word in words
-        )
-        return cls(
-            tuple(tests), frozenset(labels), includes_trash or asks_for_trash or bool(_HIDDEN & set(labels)), after
-        )
+        shows_hidden = bool(_SHOWS_HIDDEN.search(query)) or bool(_HIDDEN & set(labels))
+        reader = _Reader(query)
+        test = reader.group("")
+        return cls(test, frozenset(labels), includes_trash or shows_hidden, _after(query))
+
+    def only(self, labels: Iterable[str]) -> "Search":
+        """Return the search among mails with these labels too."""
+        return replace(self, labels=self.labels | frozenset(labels))
 
     def page(self, mailbox: GmailMailbox, token: str, size: int) -> tuple[list[GmailMail], str]:
         """Return one page of mails, newest first, and the token of the next, empty at the end."""
@@ -76,9 +63,16 @@ class Search:
 
     def matches(self, mail: GmailMail, mailbox: GmailMailbox) -> bool:
         """Return whether a mail passes."""
-        if not self.includes_trash and _HIDDEN & mail.labels:
+        if not mailbox.is_listed(mail) or (not self.includes_trash and _HIDDEN & mail.labels):
             return False
-        return self.labels <= mail.labels and all(test(mail, mailbox) for test in self.tests)
+        return self.labels <= mail.labels and self.test(mail, mailbox)
+
+
+def _after(query: str) -> int:
+    """Return a bound that must hold: ``after:`` with seconds, in a query without alternatives and negation."""
+    if re.search(r"\bOR\b|[|{]|-\s*[(a-z]", query):
+        return 0
+    return max((int(seconds) * 1000 for seconds in re.findall(r"\bafter:(\d+)(?![\d/-])", query)), default=0)
 
 
 def _position(token: str) -> tuple[int, int]:
@@ -87,74 +81,53 @@ def _position(token: str) -> tuple[int, int]:
     return int(token[:20]), int(token[20:])
 
 
-def _test(name: str, value: str) -> Test:
-    simple: dict[str, Callable[[str], Test]] = {
-        "in": _in,
-        "label": _in,
-        "is": _is,
-        "from": lambda text: _in_header("From", text),
-        "to": lambda text: _in_header("To", text),
-        "cc": lambda text: _in_header("Cc", text),
-        "subject": lambda text: lambda mail, _box: text.lower() in mail.source.subject.lower(),
-        "rfc822msgid": lambda text: lambda mail, _box: mail.source.message_id.strip("<>") == text.strip("<>"),
-        "has": lambda _text: lambda mail, _box: any(part.is_attachment() for part in parsed(mail.source).walk()),
-        "before": lambda text: _before(_moment(text)),
-        "older": lambda text: _before(_moment(text)),
-        "newer": lambda text: _not(_before(_moment(text))),
-        "newer_than": lambda text: lambda mail, box: mail.received_ms >= box.clock.milliseconds() - _span_ms(text),
-        "older_than": lambda text: lambda mail, box: mail.received_ms < box.clock.milliseconds() - _span_ms(text),
-    }
-    if name not in simple:
-        raise api_error(400, "invalidArgument", f"The simulator does not know the search operator {name}:")
-    return simple[name](value)
+class _Reader:
+    """Reads a query from left to right; parentheses hold all of their terms, braces any of them."""
 
+    def __init__(self, query: str) -> None:
+        self._tokens = words(query)
+        self._at = 0
 
-def _not(test: Test) -> Test:
-    return lambda mail, box: not test(mail, box)
+    def _peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
+    def _take(self) -> str:
+        self._at += 1
+        return self._tokens[self._at - 1]
 
-def _before(moment_ms: int) -> Test:
-    return lambda mail, _box: mail.received_ms < moment_ms
+    def group(self, closing: str, name: str = "") -> Test:
+        """Read terms up to a closing sign; OR joins its two neighbours, as at Gmail."""
+        factors: list[list[Test]] = []
+        is_alternative = False
+        while self._peek() not in (closing, ""):
+            if self._peek() in {"OR", "|"}:
+                self._take()
+                is_alternative = True
+                continue
+            if self._peek() == "AND":
+                self._take()
+                continue
+            found = self._one(name)
+            if is_alternative and factors:
+                factors[-1].append(found)
+            else:
+                factors.append([found])
+            is_alternative = False
+        if closing:
+            if not self._peek():
+                raise api_error(400, "invalidArgument", f"The query lacks a {closing}")
+            self._take()
+        tests = [any_of(tests) for tests in factors]
+        if closing == "}":
+            return any_of(tests)
+        return lambda mail, box: all(test(mail, box) for test in tests)
 
-
-def _has_word(word: str) -> Test:
-    return lambda mail, _box: (
-        word.lower() in mail.source.subject.lower() or word.encode().lower() in mail.source.raw().lower()
-    )
-
-
-def _in_header(name: str, text: str) -> Test:
-    return lambda mail, _box: text.lower() in parsed(mail.source).header(name).lower()
-
-
-def _in(name: str) -> Test:
-    if name.lower() == "anywhere":
-        return lambda _mail, _box: True
-    upper = name.upper()
-    return lambda mail, box: (
-        upper in mail.labels
-        or any(value.lower() == name.lower() and key in mail.labels for key, value in box.user_labels.items())
-    )
-
-
-def _is(name: str) -> Test:
-    if name.lower() == "read":
-        return lambda mail, _box: "UNREAD" not in mail.labels
-    return _in(name)
-
-
-def _moment(text: str) -> int:
-    """Return a date or epoch seconds in milliseconds; Gmail's dates are Pacific midnight, here they are UTC."""
-    if text.isdecimal():
-        return int(text) * 1000
-    try:
-        return int(datetime.strptime(text.replace("-", "/"), "%Y/%m/%d").replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError as error:
-        raise api_error(400, "invalidArgument", f"Invalid date {text}") from error
-
-
-def _span_ms(text: str) -> int:
-    match = re.fullmatch(r"(\d+)([hdwmy])", text)
-    if match is None:
-        raise api_error(400, "invalidArgument", f"Invalid span {text}")
-    return int(int(match[1]) * _UNITS[match[2]].total_seconds() * 1000)
+    def _one(self, name: str) -> Test:
+        text = self._take()
+        if text == "-":
+            return negated(self._one(name))
+        if text in _CLOSING:
+            return self.group(_CLOSING[text], name)
+        if text.endswith(":") and self._peek() in _CLOSING:
+            return self.group(_CLOSING[self._take()], text[:-1])
+        return term(text, name)

@@ -13,6 +13,7 @@ from simulator.mailboxes.gmail import GmailMailbox, HistoryRecord
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
 
+_FIELDS = ("topicName", "labelIds", "labelFilterBehavior", "labelFilterAction")
 _TOPIC = re.compile(r"projects/[a-z0-9.:-]+/topics/[A-Za-z0-9._~+%-]+")
 
 
@@ -51,7 +52,7 @@ class Watches:
 
     def watch(self, call: Call) -> Reply:
         """Begin or renew the mailbox's watch, and send one notification at once."""
-        body, account, mailbox = call.json_object(), call.account, mailbox_of(call)
+        body, account, mailbox = call.fields(_FIELDS), call.account, mailbox_of(call)
         assert account is not None  # noqa: S101  the token has an account
         topic = str(body.get("topicName") or "")
         if not _TOPIC.fullmatch(topic):
@@ -66,6 +67,8 @@ class Watches:
             )
         labels = self._labels(mailbox, body.get("labelIds") or [])
         how = str(body.get("labelFilterBehavior") or body.get("labelFilterAction") or "include").lower()
+        if how not in {"include", "exclude"}:
+            raise api_error(400, "invalidArgument", f"Invalid value at 'labelFilterBehavior': {how}")
         expires_ms = self._world.clock.milliseconds() + self._world.knobs.watch_seconds * 1000
         watch = Watch(account, topic, labels, how == "exclude", expires_ms)
         self.put(watch)

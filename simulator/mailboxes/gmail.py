@@ -36,13 +36,15 @@ class GmailMail(Mail):
     Attributes:
         history_id: History id of its last change.
         home: Labels it had before it went to the trash.
-        fields: What a draft was written from.
+        fields: What a draft was written from; None where it was given as bytes.
+        draft_id: Stays while a draft's message is replaced; empty for other mail.
     """
 
     labels: set[str] = field(default_factory=set)
     history_id: int = 0
     home: frozenset[str] = frozenset()
     fields: dict[str, Any] | None = None
+    draft_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,29 @@ class GmailMailbox(Mailbox[GmailMail]):
         self.oldest_history_id = self.history_id
         self.history: deque[HistoryRecord] = deque()
         self.user_labels: dict[str, str] = {}
+        self.label_settings: dict[str, dict[str, Any]] = {}
+        self._drafts: dict[str, int] = {}
         self._base = 0x1900_0000_0000_0000 | self.random.randrange(1 << 32) << 24
 
     # Labels and ids
 
     def add_label(self, name: str) -> str:
         """Make a label of one's own and return its id."""
-        label_id = f"Label_{len(self.user_labels) + 1}"
+        taken = [int(key.removeprefix("Label_")) for key in (*self.user_labels, *self.label_settings)]
+        label_id = f"Label_{max(taken, default=0) + 1}"
         self.user_labels[label_id] = name
         return label_id
+
+    def has_label(self, label_id: str) -> bool:
+        """Return whether a label has this id."""
+        return label_id in self.user_labels or label_id in SYSTEM_LABELS
+
+    def remove_label(self, label_id: str) -> None:
+        """Delete a label and take it off all mails; its id is never used again."""
+        for mail in list(self.mails.values()):
+            self.relabel(mail, remove=(label_id,))
+        del self.user_labels[label_id]
+        self.label_settings.setdefault(label_id, {})
 
     def label(self, name: str) -> str:
         """Return the id of a label given by id or name.
@@ -135,9 +151,13 @@ class GmailMailbox(Mailbox[GmailMail]):
         labels: Iterable[str] = ("INBOX",),
         is_read: bool = False,
         is_silent: bool = False,
+        thread: int | None = None,
     ) -> GmailMail:
-        """Put a mail into the mailbox; a silent one is old mail that has no history."""
-        mail = self._new(source, received_ms, labels, is_read=is_read)
+        """Put a mail into the mailbox; a silent one is old mail that has no history.
+
+        ``thread`` is the only conversation that the mail may join, if its references and subject fit.
+        """
+        mail = self._new(source, received_ms, labels, is_read=is_read, thread=thread)
         self.store(mail)
         if not is_silent:
             self._record("messageAdded", mail)
@@ -153,23 +173,41 @@ class GmailMailbox(Mailbox[GmailMail]):
         self.timeline.add_many(mails)
         return len(mails)
 
-    def draft(self, source: MailSource, fields: dict[str, Any]) -> GmailMail:
-        """Keep a new draft."""
-        mail = self._new(source, None, ("DRAFT",), is_read=True)
+    def draft(
+        self, source: MailSource, fields: dict[str, Any] | None, *, draft_id: str = "", thread: int | None = None
+    ) -> GmailMail:
+        """Keep a new draft, under a new id unless it replaces one."""
+        mail = self._new(source, None, ("DRAFT",), is_read=True, thread=thread)
         mail.is_draft, mail.fields = True, fields
+        mail.draft_id = draft_id or f"r{10**18 + mail.serial}"
         self.store(mail)
+        self._drafts[mail.draft_id] = mail.serial
         self._record("messageAdded", mail)
         return mail
+
+    def find_draft(self, draft_id: str) -> GmailMail | None:
+        """Return the message of a draft, None when it was sent or deleted."""
+        return self.mails.get(self._drafts.get(draft_id, 0))
 
     def redraft(self, mail: GmailMail, source: MailSource, fields: dict[str, Any]) -> GmailMail:
         """Change what a draft says: Gmail replaces the message by another with a new id."""
         self.delete(mail)
-        return self.draft(source, fields)
+        return self.draft(source, fields, draft_id=mail.draft_id)
 
     def send(self, mail: GmailMail) -> GmailMail:
         """Send a draft: Gmail replaces it by a sent message with a new id."""
         self.delete(mail)
         return self.deliver(mail.source, labels=("SENT",), is_read=True)
+
+    def drop(self, mail: GmailMail) -> None:
+        """Take a mail off the shelf for good."""
+        super().drop(mail)
+        self._drafts.pop(mail.draft_id, None)
+
+    def resume(self, serial: int, mails: Iterable[GmailMail]) -> None:
+        """Put back mails of an earlier run; new ones are numbered well behind them."""
+        super().resume(serial, mails)
+        self._drafts = {mail.draft_id: mail.serial for mail in self.mails.values() if mail.draft_id}
 
     def relabel(self, mail: GmailMail, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
         """Change a mail's labels; what changes nothing leaves no history.
@@ -265,7 +303,15 @@ class GmailMailbox(Mailbox[GmailMail]):
         while self.history and (self.history[0].at_ms < horizon or len(self.history) > self._knobs.history_records_max):
             self.oldest_history_id = self.history.popleft().id
 
-    def _new(self, source: MailSource, received_ms: int | None, labels: Iterable[str], *, is_read: bool) -> GmailMail:
+    def _new(
+        self,
+        source: MailSource,
+        received_ms: int | None,
+        labels: Iterable[str],
+        *,
+        is_read: bool,
+        thread: int | None = None,
+    ) -> GmailMail:
         now = self.clock.milliseconds()
         serial = self.next_serial()
         own = {self.label(label) for label in labels}
@@ -275,7 +321,9 @@ class GmailMailbox(Mailbox[GmailMail]):
             serial=serial,
             source=source,
             received_ms=now if received_ms is None else received_ms,
-            thread=self.threads.join(source, serial, lambda root: self._same_subject(root, source)),
+            thread=self.threads.join(
+                source, serial, lambda root: thread in (None, root) and self._same_subject(root, source)
+            ),
             is_read=is_read,
             modified_ms=now,
             labels=own,

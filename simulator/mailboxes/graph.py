@@ -20,6 +20,7 @@ class GraphMail(Mail):
         moves: Part of the default id, so that this changes with every move.
         home: Folder it was in before it went to Deleted Items.
         fields: What a draft was written from.
+        properties: Extended properties by their normalized id.
     """
 
     folder: str
@@ -29,6 +30,20 @@ class GraphMail(Mail):
     is_flagged: bool = False
     home: str = ""
     fields: dict[str, Any] | None = None
+    is_flag_complete: bool = False
+    classification: str = "focused"
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def flag_status(self) -> str:
+        """The follow-up flag: notFlagged, flagged or complete."""
+        if self.is_flag_complete:
+            return "complete"
+        return "flagged" if self.is_flagged else "notFlagged"
+
+    def property_list(self) -> list[dict[str, str]]:
+        """Return the extended properties that clients have set."""
+        return [{"id": name, "value": value} for name, value in self.properties.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +193,8 @@ class GraphMailbox(Mailbox[GraphMail]):
         shelf.timeline.add_many(mails)
         return len(mails)
 
-    def draft(self, source: MailSource, fields: dict[str, Any]) -> GraphMail:
-        """Keep a new draft."""
+    def draft(self, source: MailSource, fields: dict[str, Any] | None) -> GraphMail:
+        """Keep a new draft; ``fields`` are None where it was given as bytes."""
         mail = self._new(source, None, self.folder("drafts"), is_read=True)
         mail.is_draft, mail.fields = True, fields
         self._shelve(mail, is_silent=False)
@@ -196,16 +211,20 @@ class GraphMailbox(Mailbox[GraphMail]):
         self.move(mail, "sentitems")
 
     def update(self, mail: GraphMail, changes: dict[str, Any]) -> None:
-        """Change flags: ``isRead``, ``categories``, ``importance``, ``isFlagged``.
+        """Change flags: ``isRead``, ``categories``, ``importance``, ``isFlagged``, ``isFlagComplete`` and others.
 
         Raises:
             MailboxError: An unknown property.
         """
         if unknown := changes.keys() - _UPDATES.keys():
             raise MailboxError("invalid", f"cannot update {sorted(unknown)}")
+        self.mark(mail, changes)
+        self._touch(mail)
+
+    def mark(self, mail: GraphMail, changes: dict[str, Any]) -> None:
+        """Set flags of a mail that has just been made, which is no change of its own."""
         for name, value in changes.items():
             setattr(mail, _UPDATES[name], value)
-        self._touch(mail)
 
     def move(self, mail: GraphMail, folder: str) -> None:
         """Move a mail: its default id changes, and two changes are told."""
@@ -314,7 +333,15 @@ class GraphMailbox(Mailbox[GraphMail]):
         self.listener(Change(kind, mail, folder, mail.moves, mail.version))
 
 
-_UPDATES = {"isRead": "is_read", "categories": "categories", "importance": "importance", "isFlagged": "is_flagged"}
+_UPDATES = {
+    "isRead": "is_read",
+    "categories": "categories",
+    "importance": "importance",
+    "isFlagged": "is_flagged",
+    "isFlagComplete": "is_flag_complete",
+    "inferenceClassification": "classification",
+    "properties": "properties",
+}
 
 
 def _importance(source: MailSource) -> str:

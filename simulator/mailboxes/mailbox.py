@@ -119,6 +119,7 @@ class Mailbox(Generic[M]):
         self.timeline = Timeline()
         self.threads = Threads()
         self.deleted: list[dict[str, Any]] = []
+        self.unlisted: set[int] = set()
         self._serial = 0
 
     def next_serial(self) -> int:
@@ -147,3 +148,7 @@ class Mailbox(Generic[M]):
         """Take a mail off the shelf for good."""
         del self.mails[mail.serial]
         self.timeline.remove(mail)
+
+    def is_listed(self, mail: M) -> bool:
+        """Return whether lists and searches know a mail yet; they can lag behind its arrival."""
+        return mail.serial not in self.unlisted

@@ -1,16 +1,18 @@
 """Delta queries over the messages of a folder."""
 
-from simulator.http import JSON, ApiError, Call, Operations, Reply
+from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply
 from simulator.mailboxes.folders import Folder, Logged
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
-from simulator.microsoft.errors import graph_reply
+from simulator.microsoft.errors import graph_error, graph_reply
 from simulator.microsoft.graph import READ, USER, folder_of, mailbox_of, next_link
-from simulator.microsoft.odata import Filter, applied, seal, unseal, view_for
+from simulator.microsoft.listing import read_filter, resolver
+from simulator.microsoft.odata import applied, seal, unseal, view_for
 from simulator.microsoft.render import View
 from simulator.state import World
 
-_BAKED = frozenset({"$select", "$filter", "$top", "changeType", "$orderby", "$expand"})
+_BAKED = frozenset({"$select", "$filter", "$top", "changeType", "$orderby"})
+_QUERY = (*_BAKED, "$deltatoken", "$skiptoken")
 
 
 class Delta:
@@ -22,7 +24,12 @@ class Delta:
     def register(self, operations: Operations) -> None:
         """Add the function to the provider's table; it must come before single messages."""
         operations.add(
-            "graph.messages.delta", "GET", f"{USER}/mailFolders/{{folder}}/messages/delta", self.delta, scopes=READ
+            "graph.messages.delta",
+            "GET",
+            f"{USER}/mailFolders/{{folder}}/messages/delta",
+            self.delta,
+            scopes=READ,
+            query=_QUERY,
         )
 
     def delta(self, call: Call) -> Reply:
@@ -42,6 +49,10 @@ class Delta:
         return page(call, mailbox, folder, state, view, size)
 
     def _begin(self, call: Call, mailbox: GraphMailbox, folder: Folder) -> JSON:
+        if call.first("$orderby", "receivedDateTime desc") != "receivedDateTime desc":
+            raise NotSimulatedError(f"the order {call.first('$orderby')} of a delta query")
+        if call.first("changeType") not in {"", "created", "updated", "deleted"}:
+            raise graph_error(400, "BadRequest", "changeType is created, updated or deleted.")
         top = call.first("$top")
         return {
             "e": mailbox.delta_epoch,
@@ -56,12 +67,12 @@ class Delta:
 
     def _listing(self, call: Call, mailbox: GraphMailbox, folder: Folder, state: JSON, view: View, size: int) -> Reply:
         """Walk the folder from where the page before ended; what changes meanwhile is in the next round."""
-        condition = Filter.read(state["g"])
+        condition = read_filter(state["g"])
         shown: list[JSON] = []
         last = state["k"]
         for position in folder.timeline.newest_first(tuple(last) if last else None):
             mail = mailbox.mails[position[1]]
-            if not condition.matches(mail, mailbox):
+            if not condition.matches(resolver(mail, mailbox)):
                 continue
             if len(shown) == size:
                 return self._page(call, shown, "nextLink", {**state, "k": last})
@@ -81,7 +92,7 @@ class Delta:
             last.pop(entry.serial, None)
             last[entry.serial] = entry
             created |= {entry.serial} if entry.kind == "created" else set()
-        condition = Filter.read(state["g"])
+        condition = read_filter(state["g"])
         shown: list[JSON] = []
         consumed = int(state["p"])
         for entry in last.values():
@@ -91,7 +102,7 @@ class Delta:
             mail = mailbox.mails.get(entry.serial)
             if mail is not None and mail.folder == folder.id:
                 kind = "created" if entry.serial in created else "updated"
-                if state["c"] in ("", kind) and condition.matches(mail, mailbox):
+                if state["c"] in ("", kind) and condition.matches(resolver(mail, mailbox)):
                     shown.append(view.message(mail))
             elif state["c"] in ("", "deleted"):
                 shown.append(_removed(view, entry))

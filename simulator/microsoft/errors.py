@@ -86,6 +86,7 @@ _CODES = {
     423: "resourceLocked",
     429: "ApplicationThrottled",
     500: "generalException",
+    501: "notImplemented",
     502: "BadGateway",
     503: "serviceNotAvailable",
     504: "gatewayTimeout",

@@ -12,7 +12,8 @@ from simulator.mailboxes.folders import Folder
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import aadsts, graph_error, graph_reply
-from simulator.microsoft.odata import number, seal, unseal
+from simulator.microsoft.filters import Filter
+from simulator.microsoft.odata import boolean, known_selection, number, seal, skipped, unseal
 from simulator.pages import joined
 from simulator.state import World
 
@@ -22,6 +23,15 @@ READ = ("Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite")
 WRITE = ("Mail.ReadWrite",)
 _QUOTED = re.compile(r"\((?:'|%27)(.*?)(?:'|%27)\)")
 _TEN_MINUTES = 600.0
+_FOLDERS = ("$select", "$filter", "$top", "$skip", "$skiptoken", "$count", "includeHiddenFolders")
+_FOLDER_TYPES: dict[str, type] = {
+    "displayName": str,
+    "parentFolderId": str,
+    "childFolderCount": int,
+    "unreadItemCount": int,
+    "totalItemCount": int,
+    "isHidden": bool,
+}
 
 
 class GraphRules:
@@ -122,10 +132,16 @@ class GraphRules:
             429, "ApplicationThrottled", message, retry_after=self._world.knobs.graph_retry_after_seconds
         )
 
-    def failure(self, operation: str, status: int, code: str, retry_after: int | None) -> Reply:
-        """Return a fault's answer: an AADSTS body at the token endpoint, Graph's error elsewhere."""
+    def finish(self, _call: Call, reply: Reply) -> Reply:
+        """Return the answer as it is."""
+        return reply
+
+    def failure(
+        self, operation: str, status: int, code: str = "", *, message: str = "", retry_after: int | None = None
+    ) -> Reply:
+        """Return a failure: an AADSTS body at the token endpoint, Graph's error elsewhere."""
         if not operation.startswith("ms."):
-            return graph_reply(status, code, retry_after=retry_after)
+            return graph_reply(status, code, message, retry_after=retry_after)
         usual = {400: ("invalid_grant", 50173), 401: ("invalid_client", 7000215)}
         error, aad = usual.get(status, ("temporarily_unavailable", 90033))
         name, _, digits = code.partition(":")
@@ -171,13 +187,20 @@ class People:
     def register(self, operations: Operations) -> None:
         """Add the resources to the provider's table."""
         operations.add(
-            "graph.users.get", "GET", USER, self.user, scopes=("User.Read", "User.Read.All", "User.ReadBasic.All")
+            "graph.users.get",
+            "GET",
+            USER,
+            self.user,
+            scopes=("User.Read", "User.Read.All", "User.ReadBasic.All"),
+            query=("$select",),
         )
         operations.add("graph.userinfo", "GET", "/graph/oidc/userinfo", self.userinfo)
         for path in (f"{USER}/mailFolders", f"{USER}/mailFolders/{{parent}}/childFolders"):
-            operations.add("graph.folders.list", "GET", path, self.folders, scopes=READ)
+            operations.add("graph.folders.list", "GET", path, self.folders, scopes=READ, query=_FOLDERS)
             operations.add("graph.folders.create", "POST", path, self.create_folder, scopes=WRITE)
-        operations.add("graph.folders.get", "GET", f"{USER}/mailFolders/{{folder}}", self.folder, scopes=READ)
+        operations.add(
+            "graph.folders.get", "GET", f"{USER}/mailFolders/{{folder}}", self.folder, scopes=READ, query=("$select",)
+        )
 
     def user(self, call: Call) -> Reply:
         """Return a person, with the properties Graph gives without being asked."""
@@ -196,7 +219,7 @@ class People:
             "userPrincipalName": account.principal,
             "id": account.id,
         }
-        names = [name.strip() for name in call.first("$select").split(",") if name.strip()]
+        names = known_selection(call.first("$select"), frozenset(whole), "a user")
         shown = {key: value for key, value in whole.items() if not names or key in names}
         return Reply(200, {"@odata.context": f"{self._world.microsoft_url}{BASE}/$metadata#users/$entity", **shown})
 
@@ -211,25 +234,26 @@ class People:
         """Return a page of the folders below one, by default below the top."""
         mailbox = mailbox_of(call)
         parent = folder_of(call, "parent") if "parent" in call.params else mailbox.folder("msgfolderroot")
-        children = mailbox.children(parent.id)
+        condition = Filter.read(call.first("$filter"), _FOLDER_TYPES)
+        shown = [show_folder(mailbox, folder) for folder in mailbox.children(parent.id)]
+        found = [folder for folder in shown if condition.matches(folder.get)]
+        boolean(call, "includeHiddenFolders")  # every simulated folder is visible
         top = number(call, "$top", 10, 1000)
-        start = (
-            int(unseal(call.first("$skiptoken")).get("n", 0))
-            if call.first("$skiptoken")
-            else int(call.first("$skip", "0") or 0)
-        )
-        body: JSON = {"value": [show_folder(mailbox, folder) for folder in children[start : start + top]]}
-        if start + top < len(children):
-            body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + top}))
+        start = int(unseal(call.first("$skiptoken")).get("n", 0)) if call.first("$skiptoken") else skipped(call)
+        body: JSON = {"value": [_selected(call, folder) for folder in found[start : start + top]]}
+        if boolean(call, "$count"):
+            body["@odata.count"] = len(found)
+        if start + top < len(found):
+            body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + top}), drop=frozenset({"$skip"}))
         return Reply(200, body)
 
     def folder(self, call: Call) -> Reply:
         """Return one folder, by id or well-known name."""
-        return Reply(200, show_folder(mailbox_of(call), folder_of(call)))
+        return Reply(200, _selected(call, show_folder(mailbox_of(call), folder_of(call))))
 
     def create_folder(self, call: Call) -> Reply:
         """Make a folder."""
-        body = call.json_object()
+        body = call.fields(("displayName",))
         parent = folder_of(call, "parent").id if "parent" in call.params else "msgfolderroot"
         if not body.get("displayName"):
             raise graph_error(400, "ErrorInvalidRequest", "displayName is required.")
@@ -249,6 +273,11 @@ def show_folder(mailbox: GraphMailbox, folder: Folder) -> JSON:
         "sizeInBytes": 0,
         "isHidden": False,
     }
+
+
+def _selected(call: Call, folder: JSON) -> JSON:
+    names = known_selection(call.first("$select"), frozenset(folder), "a mail folder")
+    return {name: value for name, value in folder.items() if not names or name in names or name == "id"}
 
 
 def next_link(

@@ -114,15 +114,13 @@ class View:
         self._body_type = body_type
         self._select = frozenset(select)
 
-    def message(self, mail: GraphMail, *, expand: "Callable[[GraphMail], list[JSON]] | None" = None) -> JSON:
-        """Return a message; ``expand`` adds its attachments."""
+    def message(self, mail: GraphMail, *, expand: "Callable[[GraphMail], JSON] | None" = None) -> JSON:
+        """Return a message; ``expand`` gives the related resources that are shown with it."""
         whole = self._whole(mail)
         shown: JSON = {"@odata.etag": self._mailbox.etag(mail), "id": self.id(mail)}
         names = (self._select - {"id"}) if self._select else _DEFAULT
         shown |= {name: whole[name]() for name in whole if name in names}
-        if expand:
-            shown["attachments"] = expand(mail)
-        return shown
+        return {**shown, **expand(mail)} if expand else shown
 
     def id(self, mail: GraphMail) -> str:
         """Return a mail's id in the asked-for kind."""
@@ -186,11 +184,11 @@ class View:
             "webLink": lambda: (
                 f"https://outlook.office365.com/owa/?ItemID={self.id(mail)}&exvsurl=1&viewmodel=ReadMessageItem"
             ),
-            "inferenceClassification": lambda: "focused",
+            "inferenceClassification": lambda: mail.classification,
             "body": lambda: self._body(rendered(mail.source)),
             "uniqueBody": lambda: self._body(rendered(mail.source)),
             **{name: partial(fact, name) for name in ("sender", *_PEOPLE)},
-            "flag": lambda: {"flagStatus": "flagged" if mail.is_flagged else "notFlagged"},
+            "flag": lambda: {"flagStatus": mail.flag_status},
             "internetMessageHeaders": lambda: fact("internetMessageHeaders"),
         }
 
@@ -236,4 +234,11 @@ _DEFAULT = frozenset(
         "replyTo",
         "flag",
     ]
+)
+PROPERTIES = _DEFAULT | {"id", "uniqueBody", "internetMessageHeaders"}
+ATTACHMENT_PROPERTIES = frozenset(
+    (
+        *("id", "lastModifiedDateTime", "name", "contentType", "size", "isInline"),
+        *("contentId", "contentLocation", "contentBytes"),
+    )
 )

@@ -11,17 +11,22 @@ import aiohttp
 from yarl import URL
 
 from simulator.accounts import Account
-from simulator.http import JSON, ApiError, Call, Operations, Reply
+from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply, known_fields
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_error
+from simulator.microsoft.filters import parse_time
 from simulator.microsoft.graph import BASE, READ
-from simulator.microsoft.odata import parse_time, wants_immutable
+from simulator.microsoft.odata import wants_immutable
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry
 from simulator.state import World
 
 _KINDS = frozenset({"created", "updated", "deleted"})
 _MAX_CLIENT_STATE = 128
+_FIELDS = (
+    *("changeType", "resource", "notificationUrl", "lifecycleNotificationUrl", "expirationDateTime", "clientState"),
+    *("latestSupportedTlsVersion", "includeResourceData"),
+)
 
 
 class Subscriptions:
@@ -105,8 +110,8 @@ class Subscriptions:
 
     def _read(self, call: Call, body: JSON) -> Subscription:
         account, folder = self._resource(call, str(body.get("resource") or ""))
-        if body.get("includeResourceData") or "$filter" in str(body["resource"]):
-            raise graph_error(400, "InvalidRequest", "The simulator knows neither resource data nor filters here.")
+        if body.get("includeResourceData") or "?" in str(body["resource"]):
+            raise NotSimulatedError("resource data and filters in subscriptions")
         change_type = str(body.get("changeType") or "")
         kinds = frozenset(kind.strip().lower() for kind in change_type.split(","))
         if not kinds <= _KINDS:
@@ -250,7 +255,7 @@ def _body(call: Call) -> JSON:
         raise graph_error(400, "BadRequest", "Unable to read JSON request payload.") from error
     if not isinstance(body, dict):
         raise graph_error(400, "BadRequest", "Empty payload.")
-    return body
+    return known_fields(body, _FIELDS, where="subscription")
 
 
 def expiry_text(moment: datetime) -> str:

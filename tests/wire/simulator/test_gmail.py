@@ -263,7 +263,7 @@ async def test_labels_drafts_and_sending_work_as_gmail_has_them(gmail, control):
     sent = await control.send_draft(gmail.account, second["id"])
     assert (3, ["SENT"]) == (len({draft["id"], second["id"], sent["id"]}), sent["labelIds"])
     written = EmailMessage()
-    written["Subject"] = "By API"
+    written["Subject"], written["To"] = "By API", "x@elsewhere.test"
     written.set_content("Hi")
     raw = base64.urlsafe_b64encode(written.as_bytes()).decode()
     assert ["SENT"] == (await gmail.call("POST", "/messages/send", json={"raw": raw})).json()["labelIds"]

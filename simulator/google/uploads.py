@@ -1,0 +1,174 @@
+"""Uploads of mail: as it is (media), with metadata (multipart), and in pieces (resumable).
+
+The rules are those of Google's guide to uploads for the Gmail API.
+"""
+
+import email.parser
+import email.policy
+import json
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import Message
+
+from simulator.google.drafts import SCOPES, Drafts
+from simulator.google.errors import api_error
+from simulator.google.messages import MESSAGE_FIELDS, SEND
+from simulator.google.sending import MAX_BYTES, Sender
+from simulator.http import JSON, Call, Operations, Reply, known_fields
+from simulator.state import World
+
+Finish = Callable[[Call, bytes, str], Reply]
+_PREFIXES = ("/upload", "/resumable/upload")
+_SESSIONS_MAX = 1000
+_STEP = 256 * 1024
+_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+@dataclass(slots=True)
+class Session:
+    """A resumable upload: what is there, and what becomes of it at the end."""
+
+    path: str
+    thread_id: str
+    content: bytearray = field(default_factory=bytearray)
+
+
+class Uploads:
+    """The upload addresses of messages and drafts."""
+
+    def __init__(self, world: World, sender: Sender, drafts: Drafts) -> None:
+        self._world = world
+        self._sender = sender
+        self._drafts = drafts
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def register(self, operations: Operations) -> None:
+        """Add the addresses to the provider's table, under the names of the operations they end in."""
+        user = "/gmail/v1/users/{user}"
+        for prefix in _PREFIXES:
+            self._add(
+                operations, "messages.send", "POST", f"{prefix}{user}/messages/send", self._sender.send, SEND, 100
+            )
+            self._add(operations, "drafts.create", "POST", f"{prefix}{user}/drafts", self._drafts.create, SCOPES, 10)
+            one = f"{prefix}{user}/drafts/{{draft}}"
+            self._add(operations, "drafts.update", "PUT", one, self._drafts.update, SCOPES, 15)
+
+    def _add(
+        self,
+        operations: Operations,
+        name: str,
+        method: str,
+        path: str,
+        finish: Finish,
+        scopes: tuple[str, ...],
+        units: int,
+    ) -> None:
+        query = ("uploadType", "upload_id")
+
+        def begin(call: Call) -> Reply:
+            return self._piece(call, finish) if call.first("upload_id") else self._begin(call, finish)
+
+        operations.add(f"gmail.{name}", method, path, begin, scopes=scopes, units=units, query=query)
+        if method != "PUT":
+            operations.add(f"gmail.{name}", "PUT", path, begin, scopes=scopes, query=query)
+
+    def _begin(self, call: Call, finish: Finish) -> Reply:
+        kind = call.first("uploadType")
+        if kind == "media":
+            return finish(call, call.body, "")
+        if kind == "multipart":
+            metadata, content = _related(call)
+            return finish(call, content, _thread(metadata))
+        if kind != "resumable":
+            raise api_error(400, "badRequest", f"Invalid uploadType: {kind}")
+        name = secrets.token_urlsafe(24)
+        self._sessions[name] = Session(call.path, _thread(call.json_object()))
+        while len(self._sessions) > _SESSIONS_MAX:
+            self._sessions.popitem(last=False)
+        where = f"{self._world.google_url}{call.path}?uploadType=resumable&upload_id={name}"
+        return Reply(200, b"", {"location": where, "x-guploader-uploadid": name})
+
+    def _piece(self, call: Call, finish: Finish) -> Reply:
+        """Take one piece; the last one ends the upload, and an empty range asks how much is there."""
+        session = self._sessions.get(call.first("upload_id"))
+        if session is None or session.path != call.path:
+            raise api_error(404, "notFound", "The upload session does not exist.")
+        total = self._append(session, call)
+        if total is None or len(session.content) < total:
+            return _more(session)
+        del self._sessions[call.first("upload_id")]
+        return finish(call, bytes(session.content), session.thread_id)
+
+    def _append(self, session: Session, call: Call) -> int | None:
+        """Add the body to what is there and return the whole length, None while it is unknown."""
+        given = call.headers.get("content-range", "")
+        match = _RANGE.fullmatch(given)
+        if given and match is None:
+            raise api_error(400, "badRequest", "Failed to parse Content-Range header.")
+        if match is None:
+            session.content[:] = call.body
+            return len(call.body)
+        total = None if match[3] == "*" else int(match[3])
+        if match[1] is None:
+            return total
+        first, last = int(match[1]), int(match[2])
+        is_end = total is not None and last + 1 == total
+        if (
+            first != len(session.content)
+            or last - first + 1 != len(call.body)
+            or (len(call.body) % _STEP and not is_end)
+        ):
+            raise api_error(
+                400, "badRequest", "The piece does not follow the one before, or is no multiple of 256 KiB."
+            )
+        if last >= MAX_BYTES:
+            raise api_error(413, "uploadTooLarge", "The upload is larger than the limit.")
+        session.content += call.body
+        return total
+
+
+def _more(session: Session) -> Reply:
+    headers = {"range": f"bytes=0-{len(session.content) - 1}"} if session.content else {}
+    return Reply(308, b"", headers)
+
+
+def _thread(metadata: JSON) -> str:
+    message = metadata.get("message", metadata) or {}
+    known_fields({key: value for key, value in metadata.items() if key != "message"}, MESSAGE_FIELDS, where="metadata")
+    return str(known_fields(message, MESSAGE_FIELDS, where="metadata").get("threadId") or "")
+
+
+def _related(call: Call) -> tuple[JSON, bytes]:
+    """Return the metadata and the mail of a multipart/related body.
+
+    Raises:
+        ApiError: 400, the body has not these two parts.
+    """
+    kind = call.headers.get("content-type", "")
+    boundary = Message()
+    boundary["content-type"] = kind
+    mark = boundary.get_boundary("")
+    pieces = call.body.split(f"--{mark}".encode()) if mark and kind.lower().startswith("multipart/related") else []
+    parts = [_part(piece) for piece in pieces[1:-1]]
+    if len(parts) != 2:
+        raise api_error(400, "badRequest", "Failed to parse multipart/related body: it needs two parts.")
+    metadata = json.loads(parts[0] or b"{}")
+    return (metadata if isinstance(metadata, dict) else {}), parts[1]
+
+
+def _part(piece: bytes) -> bytes:
+    """Return a part's content, of which nothing is decoded but what its own header names."""
+    piece = piece.removeprefix(b"\r\n").removeprefix(b"\n")
+    head, separator, content = piece.partition(b"\r\n\r\n" if b"\r\n\r\n" in piece else b"\n\n")
+    if not separator:
+        return b""
+    content = content.removesuffix(b"\n").removesuffix(b"\r")
+    headers = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(head)
+    if str(headers.get("Content-Transfer-Encoding", "")).lower() == "base64":
+        whole = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(head + b"\n\n" + content)
+        decoded = whole.get_payload(decode=True)
+        return decoded if isinstance(decoded, bytes) else b""
+    return content

@@ -1,0 +1,55 @@
+"""Mail between the simulated accounts: what one of them sends arrives at the others, at either provider."""
+
+import email.policy
+import email.utils
+import re
+from email.parser import BytesHeaderParser
+
+from simulator.accounts import Account
+from simulator.eml import Eml, MailSource
+from simulator.state import World
+
+_FIELDS = ("To", "Cc", "Bcc")
+_BCC = re.compile(rb"^bcc:.*\r?\n(?:[ \t].*\r?\n)*", re.IGNORECASE | re.MULTILINE)
+
+
+class PostOffice:
+    """Delivers sent mail; addresses that no account has are the outside world, which takes everything."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, source: MailSource, *, besides: Account | None = None) -> int:
+        """Deliver a mail to every account among its recipients, once each, without Bcc; return to how many.
+
+        Args:
+            source: The mail.
+            besides: An account that has its copy already.
+        """
+        raw = source.raw()
+        names = {address.lower() for address in recipients(raw)}
+        accounts = [
+            account
+            for accounts in self._world.accounts.values()
+            for account in accounts
+            if account.address.lower() in names and account.has_mailbox and account is not besides
+        ]
+        copy = Eml(without_bcc(raw)) if accounts else None
+        for account in accounts:
+            if copy is not None:
+                account.mailbox.deliver(copy)
+        return len(accounts)
+
+
+def recipients(raw: bytes) -> list[str]:
+    """Return the addresses in To, Cc and Bcc."""
+    head = BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw)
+    lines = [str(value) for name in _FIELDS for value in head.get_all(name, [])]
+    return [address for _, address in email.utils.getaddresses(lines) if address]
+
+
+def without_bcc(raw: bytes) -> bytes:
+    """Return a mail as its recipients get it."""
+    head, separator, body = raw.partition(b"\r\n\r\n" if b"\r\n\r\n" in raw else b"\n\n")
+    ended = head + (b"\r\n" if separator.startswith(b"\r") else b"\n")
+    return _BCC.sub(b"", ended).rstrip(b"\r\n") + separator + body
