@@ -37,11 +37,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An application registered at a provider; no redirect URIs means any is accepted."""
+    """An application registered at a provider; no redirect URIs means any is accepted, a public one has no secret."""
 
     client_id: str
     client_secret: str
     redirect_uris: tuple[str, ...] = ()
+    is_public: bool = False
 
 
 class Accounts:

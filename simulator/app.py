@@ -45,6 +45,7 @@ from simulator.memory import Memory
 from simulator.microsoft.attachments import Attachments
 from simulator.microsoft.batch import Batch as GraphBatch
 from simulator.microsoft.delta import Delta
+from simulator.microsoft.devices import Devices
 from simulator.microsoft.drafts import Drafts
 from simulator.microsoft.graph import BASE, GraphRules, People
 from simulator.microsoft.login import Login
@@ -82,6 +83,7 @@ class Options:
     old_mails: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     microsoft_client_id: str = "6731de76-14a6-49ae-97bc-6eba6914391e"
+    microsoft_public_client_id: str = "0f8a9c1e-4a53-4d62-9a0b-7c1d2e3f4a5b"
     google_client_id: str = "418590-simulated.apps.googleusercontent.com"
     microsoft_secret: str = field(default="simulated-ms365-secret", repr=False)
     google_secret: str = field(default="GOCSPX-simulated-googlews-secret", repr=False)
@@ -106,6 +108,8 @@ class Simulator:
         self.world = world = World(knobs=Knobs(**options.settings), seed=options.seed, tls=tls)
         for provider, client in options.clients().items():
             world.clients[provider][client.client_id] = client
+        public = Client(options.microsoft_public_client_id, "", is_public=True)
+        world.clients["ms365"][public.client_id] = public
         self._keys = {"ms365": SigningKeys("ms"), "googlews": SigningKeys("google")}
         self.subscriptions = SubscriptionRegistry(world.clock)
         self._notifier = Notifier(world, self.subscriptions)
@@ -142,13 +146,15 @@ class Simulator:
 
     def _build_microsoft(self) -> tuple[Edge, GraphRules, MicrosoftTokens]:
         world, operations = self.world, Operations()
-        rules, tokens = GraphRules(world), MicrosoftTokens(world, self._keys["ms365"])
+        devices = Devices(world)
+        rules, tokens = GraphRules(world), MicrosoftTokens(world, self._keys["ms365"], devices)
         edge = Edge(world, "ms365", operations, rules)
         subscriptions = Subscriptions(world, self.subscriptions)
         drafts = Drafts(world, self.post_office)
         # Delta before messages: "delta" would else be taken for a message's id.
         for part in (Delta(world), Messages(world, drafts), Attachments(drafts), People(world), subscriptions, tokens):
             part.register(operations)
+        devices.register(operations)
         GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)
         return edge, rules, tokens
@@ -192,6 +198,7 @@ class Simulator:
             "microsoftUrl": microsoft,
             "googleUrl": google,
             "controlUrl": control_url,
+            "microsoftPublicClientId": options.microsoft_public_client_id,
             "accounts": [
                 {
                     "provider": account.provider,

@@ -68,6 +68,12 @@ def _choice(address: str, name: str, *, is_chosen: bool) -> str:
     return f"<label>{field} {html.escape(name)} &lt;{html.escape(address)}&gt;</label>"
 
 
+def text_field(title: str, name: str, value: str) -> str:
+    """Return a field for a line of text."""
+    shown = f'<input name="{html.escape(name)}" value="{html.escape(value)}">'
+    return f"<label>{html.escape(title)} {shown}</label>"
+
+
 def scope_field(scope: str) -> str:
     """Return a ticked box for a scope."""
     return (

@@ -9,6 +9,7 @@ from simulator.accounts import Account
 from simulator.eml import Eml, MailSource
 from simulator.state import World
 
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _FIELDS = ("To", "Cc", "Bcc")
 _BCC = re.compile(rb"^bcc:.*\r?\n(?:[ \t].*\r?\n)*", re.IGNORECASE | re.MULTILINE)
 
@@ -50,6 +51,6 @@ def recipients(raw: bytes) -> list[str]:
 
 def without_bcc(raw: bytes) -> bytes:
     """Return a mail as its recipients get it."""
-    head, separator, body = raw.partition(b"\r\n\r\n" if b"\r\n\r\n" in raw else b"\n\n")
-    ended = head + (b"\r\n" if separator.startswith(b"\r") else b"\n")
-    return _BCC.sub(b"", ended).rstrip(b"\r\n") + separator + body
+    blank = _BLANK_LINE.search(raw)
+    end = blank.end() if blank else len(raw)
+    return _BCC.sub(b"", raw[:end]) + raw[end:]

@@ -24,6 +24,7 @@ Finish = Callable[[Call, bytes, str], Reply]
 _PREFIXES = ("/upload", "/resumable/upload")
 _SESSIONS_MAX = 1000
 _STEP = 256 * 1024
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
@@ -162,9 +163,10 @@ def _related(call: Call) -> tuple[JSON, bytes]:
 def _part(piece: bytes) -> bytes:
     """Return a part's content, of which nothing is decoded but what its own header names."""
     piece = piece.removeprefix(b"\r\n").removeprefix(b"\n")
-    head, separator, content = piece.partition(b"\r\n\r\n" if b"\r\n\r\n" in piece else b"\n\n")
-    if not separator:
+    blank = _BLANK_LINE.search(piece)
+    if blank is None:
         return b""
+    head, content = piece[: blank.start()], piece[blank.end() :]
     content = content.removesuffix(b"\n").removesuffix(b"\r")
     headers = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(head)
     if str(headers.get("Content-Transfer-Encoding", "")).lower() == "base64":

@@ -35,6 +35,10 @@ DESCRIPTIONS = {
     500112: "The reply address '{detail}' does not match the reply address provided when requesting the "
     "authorization code.",
     501481: "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+    70016: "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
+    70020: "The provided value for the input parameter 'device_code' is not valid. This device code has expired.",
+    700025: "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+    7000218: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
     70003: "The app requested an unsupported grant type '{detail}'.",
 }
 

@@ -270,7 +270,6 @@ def show_folder(mailbox: GraphMailbox, folder: Folder) -> JSON:
         "childFolderCount": len(mailbox.children(folder.id)),
         "unreadItemCount": mailbox.unread(folder),
         "totalItemCount": len(folder.timeline),
-        "sizeInBytes": 0,
         "isHidden": False,
     }
 

@@ -48,6 +48,7 @@ class Login:
             {
                 "token_endpoint": f"{base}/{tenant}/oauth2/v2.0/token",
                 "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+                "device_authorization_endpoint": f"{base}/{tenant}/oauth2/v2.0/devicecode",
                 "jwks_uri": f"{base}/{tenant}/discovery/v2.0/keys",
                 "response_modes_supported": ["query", "form_post"],
                 "subject_types_supported": ["pairwise"],

@@ -10,6 +10,7 @@ from simulator.accounts import Account, Client
 from simulator.flows import client_credentials, verifies
 from simulator.http import JSON, ApiError, Call, Operations, Reply
 from simulator.keys import SigningKeys
+from simulator.microsoft.devices import Devices
 from simulator.microsoft.errors import aadsts
 from simulator.microsoft.login import SHARED_TENANTS
 from simulator.state import World
@@ -23,8 +24,9 @@ _APP_SCOPES = frozenset({"Mail.Read", "Mail.ReadWrite", "User.Read", "User.Read.
 class TokenEndpoint:
     """Issues tokens; refresh tokens are replaced at each use and the old ones go on working."""
 
-    def __init__(self, world: World, keys: SigningKeys) -> None:
+    def __init__(self, world: World, keys: SigningKeys, devices: Devices) -> None:
         self._world = world
+        self._devices = devices
         self._keys = keys
         self._tokens = world.tokens["ms365"]
 
@@ -40,6 +42,7 @@ class TokenEndpoint:
             "authorization_code": self._by_code,
             "refresh_token": self._by_refresh_token,
             "client_credentials": self._by_client,
+            "urn:ietf:params:oauth:grant-type:device_code": self._by_device_code,
         }
         answer = grants.get(form.get("grant_type", ""))
         if answer is None:
@@ -68,6 +71,12 @@ class TokenEndpoint:
         client = self._world.clients["ms365"].get(client_id)
         if client is None:
             raise self._refuse("unauthorized_client", 700016, client_id)
+        if client.is_public:
+            if secret:
+                raise self._refuse("invalid_client", 700025, status=401)
+            return client
+        if not secret:
+            raise self._refuse("invalid_client", 7000218, status=401)
         if not secrets.compare_digest(client.client_secret.encode(), secret.encode()):
             raise self._refuse("invalid_client", 7000215, status=401)
         return client
@@ -113,6 +122,19 @@ class TokenEndpoint:
         if any(_short(scope) == ".default" for scope in asked):
             return refresh.scopes
         return (*asked, *(scope for scope in ("offline_access",) if scope not in asked))
+
+    def _by_device_code(self, call: Call, form: dict[str, str], client: Client) -> JSON:
+        """Answer a device that asks again and again until its person has decided (RFC 8628)."""
+        pending = self._devices.find(form.get("device_code", ""))
+        if pending is None or pending.client_id != client.client_id:
+            raise self._refuse("expired_token", 70020)
+        if pending.is_denied:
+            raise self._refuse("authorization_declined", 65004)
+        if pending.account is None:
+            raise self._refuse("authorization_pending", 70016)
+        call.account = pending.account
+        self._devices.end(pending)
+        return self.issue(pending.account, client.client_id, pending.scopes)
 
     def _by_client(self, call: Call, form: dict[str, str], client: Client) -> JSON:
         directory = call.params["tenant"]

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from simulator.control_client import SimulatorControl
 from tests.programs.simulator import RunningSimulator
+from tests.wire.simulator import google_schema, graph_schema
 
 _numbers = itertools.count(1)
 
@@ -39,19 +40,22 @@ async def browser(simulator: RunningSimulator) -> AsyncIterator[httpx.AsyncClien
 
 @dataclass
 class Provider:
-    """An account with a token, and its API."""
+    """An account with a token, and its API; every answer is held against the provider's own description."""
 
     account: str
     facts: dict[str, Any]
     tokens: dict[str, Any]
     client: httpx.AsyncClient
     base: str
+    check: Callable[[str, str, int, bytes], None]
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Call the API; a full URL is taken as it is."""
         headers = {"authorization": f"Bearer {self.tokens['access_token']}", **options.pop("headers", {})}
         url = path if path.startswith("https://") else self.base + path
-        return await self.client.request(method, url, headers=headers, **options)
+        answer = await self.client.request(method, url, headers=headers, **options)
+        self.check(method, str(answer.url), answer.status_code, answer.content)
+        return answer
 
     async def get(self, path: str, status: int = 200, **options: Any) -> Any:
         """Read JSON, and expect a status."""
@@ -67,7 +71,7 @@ async def graph(simulator: RunningSimulator, control: SimulatorControl, browser:
     facts = await control.create_account("ms365", account)
     scopes = "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send"
     tokens = await control.issue_tokens(account, scopes=scopes)
-    return Provider(account, facts, tokens, browser, f"{simulator.microsoft}/graph/v1.0")
+    return Provider(account, facts, tokens, browser, f"{simulator.microsoft}/graph/v1.0", graph_schema.check_answer)
 
 
 @pytest.fixture
@@ -76,7 +80,9 @@ async def gmail(simulator: RunningSimulator, control: SimulatorControl, browser:
     account = f"g{next(_numbers)}@fabrikam.test"
     facts = await control.create_account("googlews", account)
     tokens = await control.issue_tokens(account, scopes="openid email https://mail.google.com/")
-    return Provider(account, facts, tokens, browser, f"{simulator.google}/gmail/v1/users/me")
+    return Provider(
+        account, facts, tokens, browser, f"{simulator.google}/gmail/v1/users/me", google_schema.check_answer
+    )
 
 
 @dataclass

@@ -94,7 +94,8 @@ async def test_a_hanging_answer_never_comes(graph, control):
 
 async def test_garbage_is_no_json(graph, control):
     await control.add_fault("garbage", account=graph.account, count=1)
-    answer = await graph.call("GET", "/me")
+    headers = {"authorization": f"Bearer {graph.tokens['access_token']}"}
+    answer = await graph.client.get(f"{graph.base}/me", headers=headers)
     with pytest.raises(ValueError, match="Invalid"):
         answer.json()
 

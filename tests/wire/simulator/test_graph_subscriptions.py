@@ -194,6 +194,6 @@ async def test_a_silenced_subscription_lives_and_says_nothing(graph, receiver, c
 
 async def test_another_account_neither_sees_nor_subscribes(graph, receiver, control, simulator):
     made = await subscribe(graph, receiver)
-    other = Provider("", {}, await control.issue_tokens("anna@contoso.test"), graph.client, graph.base)
+    other = Provider("", {}, await control.issue_tokens("anna@contoso.test"), graph.client, graph.base, graph.check)
     assert 404 == (await other.call("GET", f"/subscriptions/{made['id']}")).status_code
     await subscribe(other, receiver, status=403, resource=f"users/{graph.facts['id']}/messages")

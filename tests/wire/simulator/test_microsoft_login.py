@@ -189,3 +189,39 @@ async def test_an_unknown_client_and_an_unregistered_page_get_no_redirect(simula
     url = f"{simulator.microsoft}/organizations/oauth2/v2.0/authorize"
     answer = await browser.get(url, params={"client_id": "stranger", "redirect_uri": REDIRECT, "response_type": "code"})
     assert (400, True) == (answer.status_code, "AADSTS700016" in answer.text)
+
+
+def public(simulator: RunningSimulator) -> msal.PublicClientApplication:
+    return msal.PublicClientApplication(
+        simulator.ready["microsoftPublicClientId"],
+        authority=f"{simulator.microsoft}/organizations",
+        instance_discovery=False,
+        verify=str(simulator.ca_file),
+    )
+
+
+async def test_msals_public_client_connects_without_a_secret(simulator, app):
+    client = await asyncio.to_thread(public, simulator)
+    result = await connect(simulator, client)
+    assert ANNA == result["id_token_claims"]["preferred_username"]
+    again = await asyncio.to_thread(client.acquire_token_silent, SCOPES, client.get_accounts()[0], force_refresh=True)
+    assert again["access_token"] != result["access_token"]
+
+
+@pytest.mark.parametrize(("action", "wanted"), [("accept", "access_token"), ("deny", "error")])
+async def test_msals_device_flow_waits_for_the_persons_decision(simulator, app, action, wanted):
+    client = await asyncio.to_thread(public, simulator)
+    flow = await asyncio.to_thread(client.initiate_device_flow, SCOPES)
+    waiting = asyncio.create_task(asyncio.to_thread(client.acquire_token_by_device_flow, flow))
+    url = f"{flow['verification_uri']}?user_code={flow['user_code']}"
+    await consent(url, ANNA, action=action, ca=str(simulator.ca_file))
+    result = await waiting
+    assert wanted in result, result
+
+
+async def test_a_device_code_dies_with_its_time_and_a_confidential_client_gets_none(simulator, app, control):
+    client = await asyncio.to_thread(public, simulator)
+    flow = await asyncio.to_thread(client.initiate_device_flow, SCOPES)
+    await control.advance_clock(1000)
+    result = await asyncio.to_thread(client.acquire_token_by_device_flow, flow)
+    assert ("expired_token", [70020]) == (result["error"], result["error_codes"])

@@ -1,0 +1,87 @@
+"""Holds the simulated Gmail's answers against Google's discovery document, which ships with Google's client."""
+
+import base64
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import googleapiclient
+
+_DOCUMENTS = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
+_PREFIX = re.compile(r"^https?://[^/]+(?:/(?:resumable/)?upload)?/")
+_NUMBER = re.compile(r"-?\d+")
+
+
+@cache
+def document(name: str) -> dict[str, Any]:
+    """A discovery document, e.g. `gmail.v1`."""
+    return dict(json.loads((_DOCUMENTS / f"{name}.json").read_text()))
+
+
+@cache
+def _methods(name: str) -> tuple[tuple[str, re.Pattern[str], str], ...]:
+    """Verb, path and schema of the answer of each method of an API."""
+    found: list[tuple[str, re.Pattern[str], str]] = []
+
+    def walk(resources: dict[str, Any]) -> None:
+        for resource in resources.values():
+            for method in resource.get("methods", {}).values():
+                path = re.sub(r"\{\+?\w+\}", "[^/]+", method.get("flatPath", method["path"]))
+                found.append((method["httpMethod"], re.compile(path), method.get("response", {}).get("$ref", "")))
+            walk(resource.get("resources", {}))
+
+    walk(document(name)["resources"])
+    # A path without variables goes before one that fits anything: messages/send before messages/{id}.
+    return tuple(sorted(found, key=lambda one: one[1].pattern.count("[")))
+
+
+def check_answer(method: str, url: str, status: int, content: bytes) -> None:
+    """Asserts that an answer of Gmail's is what the document says; errors must have Google's error object."""
+    path = _PREFIX.sub("", url).partition("?")[0]
+    if status >= 400:
+        error = json.loads(content)["error"]
+        assert {"code", "message", "errors", "status"} == set(error)
+        assert status == error["code"]
+        assert all({"message", "domain", "reason"} <= set(one) for one in error["errors"])
+        return
+    known = [schema for verb, pattern, schema in _methods("gmail.v1") if verb == method and pattern.fullmatch(path)]
+    if not known or status == 308 or not content:
+        assert not known or status in {204, 308} or "uploadType" in url, (
+            f"{method} {path} answers {status} without a body"
+        )
+        return
+    assert known[0], f"{method} {path} has no body at Google"
+    check("gmail.v1", {"$ref": known[0]}, json.loads(content), known[0])
+
+
+def check(name: str, schema: dict[str, Any], value: Any, where: str) -> None:
+    """Asserts that a value fits a schema of a discovery document, with no property that this does not know."""
+    if "$ref" in schema:
+        check(name, document(name)["schemas"][schema["$ref"]], value, where)
+        return
+    kind = schema.get("type", "any")
+    if kind == "object":
+        assert isinstance(value, dict), f"{where} is no object"
+        properties, other = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, item in value.items():
+            assert key in properties or other, f"{where} has no {key} at Google"
+            check(name, properties.get(key, other), item, f"{where}.{key}")
+    elif kind == "array":
+        assert isinstance(value, list), f"{where} is no list"
+        for at, item in enumerate(value):
+            check(name, schema["items"], item, f"{where}[{at}]")
+    else:
+        _check_scalar(schema, value, where)
+
+
+def _check_scalar(schema: dict[str, Any], value: Any, where: str) -> None:
+    kinds = {"string": str, "integer": int, "boolean": bool, "number": (int, float)}
+    assert isinstance(value, kinds.get(schema["type"], object)), f"{where} is no {schema['type']}: {value!r}"
+    if schema.get("format") in {"int64", "uint64"}:
+        assert _NUMBER.fullmatch(value), f"{where} is no number in text: {value!r}"
+    if schema.get("format") == "byte":
+        base64.b64decode(value, altchars=b"-_", validate=True)
+    if "enum" in schema:
+        assert value in schema["enum"], f"{where} is none of {schema['enum']}: {value!r}"

@@ -1,0 +1,54 @@
+"""Reads the models of Microsoft's SDK into a table of properties and types.
+
+The SDK (PyPI `msgraph-sdk`) takes 270 MB with its packages, in 17,000 files, so it is no package that every checkout
+installs. The table of the few models that mail needs is kept in `graph_models.json`. The command
+`python -m tests.wire.simulator.graph_models` writes it where the SDK is installed, and `test_msgraph_sdk.py` compares
+the two there.
+"""
+
+import dataclasses
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+PATH = Path(__file__).with_name("graph_models.json")
+_MODELS = {
+    "Message": "message",
+    "FileAttachment": "file_attachment",
+    "ItemAttachment": "item_attachment",
+    "MailFolder": "mail_folder",
+    "User": "user",
+    "Subscription": "subscription",
+    "Recipient": "recipient",
+    "EmailAddress": "email_address",
+    "ItemBody": "item_body",
+    "FollowupFlag": "followup_flag",
+    "InternetMessageHeader": "internet_message_header",
+    "SingleValueLegacyExtendedProperty": "single_value_legacy_extended_property",
+    "DateTimeTimeZone": "date_time_time_zone",
+    "MainError": "o_data_errors.main_error",
+    "InnerError": "o_data_errors.inner_error",
+}
+_TYPE = re.compile(r"Optional\[(list\[)?([\w.]+)\]*")
+
+
+def read_models() -> dict[str, Any]:
+    """The table as the installed SDK has it: model, property, type; a list's type ends in `[]`."""
+    return {name: _model(name, module) for name, module in sorted(_MODELS.items())}
+
+
+def _model(name: str, module: str) -> dict[str, str]:
+    made = getattr(importlib.import_module(f"msgraph.generated.models.{module}"), name)
+    types = {field.name.rstrip("_").replace("_", ""): str(field.type) for field in dataclasses.fields(made)}
+    shown = {}
+    for wire in made().get_field_deserializers():
+        match = _TYPE.search(types[re.sub(r"[._-]", "", wire.replace("@odata", "odata")).lower()])
+        if match:
+            shown[wire] = match[2] + ("[]" if match[1] else "")
+    return dict(sorted(shown.items()))
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(read_models(), indent=1) + "\n")
