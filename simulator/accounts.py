@@ -20,6 +20,7 @@ class Account:
         address: Current mail address; may change.
         principal: Microsoft's userPrincipalName; Google's is the address.
         consent: ``admin_required`` and ``blocked`` refuse at the consent page.
+        delegates: Addresses of those who may open this mailbox too, which makes it a shared one.
         has_mailbox: False answers like an account without a licence.
     """
 
@@ -32,6 +33,7 @@ class Account:
     mailbox: GraphMailbox | GmailMailbox
     consent: Literal["allowed", "admin_required", "blocked"] = "allowed"
     has_mailbox: bool = True
+    delegates: set[str] = field(default_factory=set)
     granted: dict[str, set[str]] = field(default_factory=dict)
 
 

@@ -38,6 +38,7 @@ from simulator.google.threads import Threads
 from simulator.google.token import TokenEndpoint as GoogleTokens
 from simulator.google.uploads import Uploads
 from simulator.google.watch import Watches
+from simulator.guard import Guard
 from simulator.http import JSON, Operations
 from simulator.keys import SigningKeys
 from simulator.knobs import Knobs
@@ -289,9 +290,9 @@ async def run(options: Options) -> None:
     if options.scenario:
         await simulator.scenarios.run_now(read_file(options.scenario))
     servers = [
-        _server(simulator.microsoft, options),
-        _server(simulator.google, options),
-        _server(simulator.control, None),
+        _server(Guard(simulator.microsoft), options),
+        _server(Guard(simulator.google), options),
+        _server(Guard(simulator.control), None),
     ]
     serving = [asyncio.create_task(server.serve([listener])) for server, listener in zip(servers, sockets, strict=True)]
     stop = _stop_event(serving)

@@ -75,7 +75,7 @@ class SimulatorControl:
         return _list(await self.request("GET", "/accounts", provider=provider))
 
     async def update_account(self, account: str, **facts: Any) -> JSON:
-        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``."""
+        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``."""
         return _object(await self.request("PATCH", _account(account), facts))
 
     async def remove_account(self, account: str) -> JSON:
@@ -156,6 +156,11 @@ class SimulatorControl:
         """Add a folder or label."""
         return _object(await self.request("POST", f"{_account(account)}/folders", {"name": name, **facts}))
 
+    async def lag(self, account: str, *, list_seconds: float = 0, history_seconds: float = 0) -> JSON:
+        """Let lists and searches, and Gmail's history, know new mail only after a while."""
+        facts = {"listSeconds": list_seconds, "historySeconds": history_seconds}
+        return _object(await self.request("POST", f"{_account(account)}/lag", facts))
+
     async def expire_history(self, account: str, **facts: Any) -> JSON:
         """Make history ids or delta tokens too old: for Graph ``status`` and ``code``."""
         return _object(await self.request("POST", f"{_account(account)}/expire-history", facts))
@@ -165,6 +170,10 @@ class SimulatorControl:
     async def add_fault(self, kind: str, **facts: Any) -> JSON:
         """Put a fault in force; see :class:`simulator.faults.Fault`."""
         return _object(await self.request("POST", "/faults", {"kind": kind, **facts}))
+
+    async def remove_fault(self, fault_id: int) -> JSON:
+        """End one fault, by the id that :meth:`add_fault` answered, and leave those of others."""
+        return _object(await self.request("DELETE", f"/faults/{fault_id}"))
 
     async def clear_faults(self) -> JSON:
         """End all faults."""

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from inspect import isawaitable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from simulator.accounts import Provider
-from simulator.faults import Fault
+from simulator.faults import Fault, Where
 from simulator.http import ApiError, Call, NotSimulatedError, Operation, Operations, Reply
+from simulator.links import Links, is_stored
 from simulator.state import World
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ Send = Callable[[MutableMapping[str, Any]], Any]
 TRANSPORT = "simulator.transport"  # where the server leaves the connection, for faults that cut it
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 _WORTH_PACKING_BYTES = 1024
+_ITEMS = ("value", "messages", "history", "threads")
 _WIRE_FAULTS = frozenset({"truncate", "hang", "close", "garbage"})
 
 
@@ -70,6 +73,7 @@ class Edge:
         self._provider = provider
         self._operations = operations
         self._rules = rules
+        self._links = Links()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -128,7 +132,8 @@ class Edge:
             self._rules.identify(operation, call)
         except ApiError as error:
             refusal = error
-        faults = self._world.faults.strike(operation.name, call.account.address if call.account else "")
+        where = Where(call.params.get("id", ""), self._links.page(call), is_stored(call))
+        faults = self._world.faults.strike(operation.name, call.account.address if call.account else "", where)
         struck = ",".join(fault.kind for fault in faults)
         try:
             if refusal:
@@ -158,7 +163,13 @@ class Edge:
         operation.check_query(call)
         reply = operation.handler(call)
         done = self._rules.finish(call, await reply if isawaitable(reply) else reply)
-        return await self._strike(operation, faults, "after") or done
+        self._links.learn(call, done)
+        return await self._strike(operation, faults, "after") or _thinned(faults, done)
+
+    def _text(self, fault: Fault) -> str:
+        """Return a fault's message with the time at which to retry, as Google's errors have it."""
+        moment = self._world.clock.now() + timedelta(seconds=fault.retry_after or 0)
+        return fault.text.replace("{retry_at}", moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")
 
     async def _strike(self, operation: Operation, faults: list[Fault], phase: str) -> Reply | None:
         """Apply the faults of a phase; a hang before the call means that it never takes effect."""
@@ -170,10 +181,26 @@ class Edge:
             elif fault.kind in {"status", "invalid_grant"}:
                 status = 400 if fault.kind == "invalid_grant" else fault.status
                 code = fault.code or ("invalid_grant" if fault.kind == "invalid_grant" else "")
-                return self._rules.failure(operation.name, status, code, retry_after=fault.retry_after)
+                return self._rules.failure(
+                    operation.name, status, code, message=self._text(fault), retry_after=fault.retry_after
+                )
             elif fault.kind in {"hang", "close"}:
                 return Reply(503)
         return None
+
+
+def _thinned(faults: list[Fault], reply: Reply) -> Reply:
+    """Return an answer in which faults repeat an item or leave out an answer of a batch."""
+    body = reply.body
+    for fault in faults:
+        if not isinstance(body, dict):
+            break
+        for name in _ITEMS if fault.kind == "repeat_item" else ():
+            if body.get(name):
+                body = {**body, name: [*body[name], body[name][0]]}
+        if fault.kind == "missing_answer" and body.get("responses"):
+            body = {**body, "responses": body["responses"][:-1]}
+    return Reply(reply.status, body, reply.headers)
 
 
 def _call(scope: Scope, body: bytes) -> Call:

@@ -1,27 +1,53 @@
 """Trouble on demand, per endpoint and account, with counts and probabilities from one seed."""
 
 import random
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal[
-    "latency", "status", "invalid_grant", "truncate", "hang", "close", "garbage", "drop", "double", "late", "reorder"
+    "latency",
+    "status",
+    "invalid_grant",
+    "truncate",
+    "hang",
+    "close",
+    "garbage",
+    "repeat_item",
+    "missing_answer",
+    "drop",
+    "double",
+    "late",
+    "reorder",
 ]
 PUSH_KINDS = frozenset({"drop", "double", "late", "reorder"})
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The place of a call: the message in its path, the page that it reads, and whether it follows a stored link."""
+
+    message: str = ""
+    page: int = 1
+    is_stored: bool = False
 
 
 class Fault(BaseModel):
     """One rule.
 
-    Kinds for calls: latency, status, invalid_grant, truncate, hang, close, garbage; for notifications: drop, double,
-    late, reorder.
+    Kinds for calls: latency, status, invalid_grant, truncate, hang, close, garbage, repeat_item (the first item of a
+    page comes twice), missing_answer (a batch lacks its last answer); for notifications: drop, double, late, reorder.
 
     Attributes:
         endpoint: Pattern over operation names (``graph.messages.*``); notifications are ``notify.graph``,
             ``notify.lifecycle`` and ``notify.gmail``.
         account: Pattern over addresses.
+        message: Pattern over the ids of messages in paths; empty concerns all calls.
+        page: Number of the page that a call reads; 0 concerns all.
+        stored: Whether the call goes on from a stored link, token or history id; None concerns all.
+        text: The error's message; ``{retry_at}`` in it becomes the time that ``retry_after`` leads to.
         status: Answer of a ``status`` fault.
         seconds: Length of a latency, hang, lateness or reordering window.
         phase: ``after`` lets the call take effect first, so that only its answer is lost.
@@ -35,6 +61,10 @@ class Fault(BaseModel):
     kind: Kind
     endpoint: str = "*"
     account: str = "*"
+    message: str = ""
+    page: int = Field(default=0, ge=0)
+    stored: bool | None = None
+    text: str = ""
     status: int = 500
     retry_after: int | None = None
     seconds: float = Field(default=1.0, ge=0)
@@ -46,11 +76,18 @@ class Fault(BaseModel):
     id: int = 0
     struck: int = 0
 
-    def concerns(self, endpoint: str, account: str, *, is_push: bool) -> bool:
+    def concerns(self, endpoint: str, account: str, where: Where, *, is_push: bool) -> bool:
         """Return whether the rule speaks of this call or notification."""
+        if self.message and not fnmatchcase(where.message, self.message):
+            return False
+        if self.page not in (0, where.page) or self.stored not in (None, where.is_stored):
+            return False
         if (self.kind in PUSH_KINDS) != is_push or (self.kind == "invalid_grant" and not endpoint.endswith(".token")):
             return False
         return fnmatchcase(endpoint, self.endpoint) and fnmatchcase(account, self.account)
+
+
+_ANYWHERE = Where()
 
 
 class Faults:
@@ -78,11 +115,12 @@ class Faults:
         """Return the rules in force, oldest first."""
         return list(self._rules)
 
-    def strike(self, endpoint: str, account: str, *, is_push: bool = False) -> list[Fault]:
+    def strike(self, endpoint: str, account: str, where: Where = _ANYWHERE, *, is_push: bool = False) -> list[Fault]:
         """Return the faults that hit this call or notification, using up their counts."""
         if not self._rules:
             return []
-        hits = [rule for rule in self._rules if rule.concerns(endpoint, account, is_push=is_push) and self._hits(rule)]
+        concerned = (rule for rule in self._rules if rule.concerns(endpoint, account, where, is_push=is_push))
+        hits = [rule for rule in concerned if self._hits(rule)]
         self._rules = [rule for rule in self._rules if rule.count != 0]
         return hits
 

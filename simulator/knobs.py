@@ -18,6 +18,9 @@ class Knobs(BaseModel):
     ms_max_app_tokens: int = Field(
         default=50, description="refresh tokens kept per Microsoft account and client; the oldest is forgotten"
     )
+    ms_single_use_refresh_tokens: bool = Field(
+        default=False, description="a Microsoft refresh token dies with its first use, as strict servers have it"
+    )
     google_max_refresh_tokens: int = Field(
         default=100, description="refresh tokens per Google account and client; the oldest dies silently"
     )

@@ -84,6 +84,7 @@ class MailControl:
         actions.add("mail.send", "POST", f"{one}/drafts/{{id}}/send", partial(self._act, "send"))
         actions.add("folders.add", "POST", f"{one}/folders", self.add_folder)
         actions.add("folders.list", "GET", f"{one}/folders", self.folders)
+        actions.add("mail.lag", "POST", f"{one}/lag", self.lag)
         actions.add("history.expire", "POST", f"{one}/expire-history", self.expire_history)
 
     # Accounts
@@ -122,7 +123,7 @@ class MailControl:
         ]
 
     def update(self, body: JSON) -> JSON:
-        """Change an account: ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``."""
+        """Change an account: ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``."""
         account = account_of(self._world, body)
         if body.get("address", account.address) != account.address:
             self._world.accounts[account.provider].rename(account, str(body["address"]))
@@ -133,6 +134,8 @@ class MailControl:
         if consent not in {"allowed", "admin_required", "blocked"}:
             raise ControlError(400, "consent is allowed, admin_required or blocked")
         account.consent = consent
+        if "delegates" in body:
+            account.delegates = {str(address).lower() for address in body["delegates"]}
         return self._shown(account)
 
     def remove(self, body: JSON) -> JSON:
@@ -160,6 +163,7 @@ class MailControl:
             "name": account.name,
             "consent": account.consent,
             "hasMailbox": account.has_mailbox,
+            "delegates": sorted(account.delegates),
             "messages": len(account.mailbox.mails),
             "refreshTokens": self._world.tokens[account.provider].alive_refresh(account),
         }
@@ -285,6 +289,13 @@ class MailControl:
             }
             for folder in mailbox.folders.values()
         ]
+
+    def lag(self, body: JSON) -> JSON:
+        """Let lists and searches know new mail after ``listSeconds``, and Gmail's history after ``historySeconds``."""
+        mailbox = account_of(self._world, body).mailbox
+        mailbox.list_lag_ms = int(float(body.get("listSeconds", 0)) * 1000)
+        mailbox.history_lag_ms = int(float(body.get("historySeconds", 0)) * 1000)
+        return {"listSeconds": mailbox.list_lag_ms / 1000, "historySeconds": mailbox.history_lag_ms / 1000}
 
     def expire_history(self, body: JSON) -> JSON:
         """Make Gmail's history ids too old, or Graph's delta tokens (answered with ``status`` and ``code``)."""

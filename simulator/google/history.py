@@ -33,12 +33,16 @@ class History:
         if not call.first("startHistoryId").isdecimal() or not start.isdecimal():
             raise api_error(400, "invalidArgument", "Missing or invalid startHistoryId")
         wanted = _wanted(call)
+        # A lagging history answers the newer id without the record that led to it.
+        horizon = mailbox.clock.milliseconds() - mailbox.history_lag_ms
         try:
             records = mailbox.since(int(start))
             found = [
                 record
                 for record in records
-                if record.kind in wanted and call.first("labelId") in ("", *record.concerns())
+                if record.at_ms <= horizon
+                and record.kind in wanted
+                and call.first("labelId") in ("", *record.concerns())
             ]
         except MailboxError as error:
             raise api_error(404, "notFound", "Requested entity was not found.") from error

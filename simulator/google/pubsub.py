@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ class PubSub:
         self.audience = audience
         self.service_account = service_account
         self._subscription = subscription
-        self._message_id = 10_000_000_000
+        # Microseconds since the epoch: ids go on rising when the program starts anew.
+        self._message_id = time.time_ns() // 1000
         self._token = ""
         self._token_for: tuple[str, str, str] | None = None
         self._token_until = 0.0

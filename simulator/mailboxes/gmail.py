@@ -26,6 +26,8 @@ SYSTEM_LABELS = [
     "CATEGORY_UPDATES",
     "CATEGORY_FORUMS",
 ]
+SCHEDULED = "SCHEDULED"
+"""The label of a mail that Gmail is to send later: mails carry it, and no list of labels has it."""
 HistoryKind = Literal["messageAdded", "messageDeleted", "labelAdded", "labelRemoved"]
 
 
@@ -112,7 +114,7 @@ class GmailMailbox(Mailbox[GmailMail]):
         Raises:
             MailboxError: There is none.
         """
-        if name.upper() in SYSTEM_LABELS:
+        if name.upper() in SYSTEM_LABELS or name == SCHEDULED:
             return name.upper()
         found = (
             name

@@ -119,7 +119,9 @@ class Mailbox(Generic[M]):
         self.timeline = Timeline()
         self.threads = Threads()
         self.deleted: list[dict[str, Any]] = []
-        self.unlisted: set[int] = set()
+        self.list_lag_ms = 0
+        self.history_lag_ms = 0
+        self._arrived: dict[int, int] = {}
         self._serial = 0
 
     def next_serial(self) -> int:
@@ -143,6 +145,8 @@ class Mailbox(Generic[M]):
         """Put a new mail on the shelf."""
         self.mails[mail.serial] = mail
         self.timeline.add(mail)
+        if self.list_lag_ms:
+            self._arrived[mail.serial] = self.clock.milliseconds()
 
     def drop(self, mail: M) -> None:
         """Take a mail off the shelf for good."""
@@ -151,4 +155,6 @@ class Mailbox(Generic[M]):
 
     def is_listed(self, mail: M) -> bool:
         """Return whether lists and searches know a mail yet; they can lag behind its arrival."""
-        return mail.serial not in self.unlisted
+        if not self._arrived or mail.serial not in self._arrived:
+            return True
+        return self._arrived[mail.serial] + self.list_lag_ms <= self.clock.milliseconds()

@@ -66,7 +66,7 @@ class GraphRules:
         if call.grant is None:
             raise _unauthenticated(token)
         call.account = self._user(call) if "user" in call.params else call.grant.account
-        if operation.scopes and not operation.scopes & call.grant.scopes:
+        if operation.scopes and not _needed(operation, call) & call.grant.scopes:
             raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         if "user" in call.params and operation.scopes and call.account and not call.account.has_mailbox:
             raise graph_error(
@@ -90,7 +90,7 @@ class GraphRules:
         account = self._world.accounts["ms365"].find(name)
         if account is None or account.directory != grant.directory:
             raise graph_error(404, "Request_ResourceNotFound", f"Resource '{name}' does not exist.")
-        if grant.account not in (None, account):
+        if grant.account not in (None, account) and grant.account.address.lower() not in account.delegates:
             raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         return account
 
@@ -149,6 +149,14 @@ class GraphRules:
         if retry_after is not None:
             reply.headers["retry-after"] = str(retry_after)
         return reply
+
+
+def _needed(operation: Operation, call: Call) -> frozenset[str]:
+    """Return the scopes of which one is needed: those with ``.Shared`` for somebody else's mailbox."""
+    grant = call.grant
+    if grant is None or grant.account in (None, call.account) or "user" not in call.params:
+        return operation.scopes
+    return frozenset(f"{scope}.Shared" if scope.startswith("Mail.") else scope for scope in operation.scopes)
 
 
 def _unauthenticated(token: str) -> ApiError:

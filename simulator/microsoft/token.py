@@ -111,7 +111,10 @@ class TokenEndpoint:
         if now - refresh.last_used_at > self._world.knobs.ms_refresh_token_seconds:
             raise self._refuse("invalid_grant", 700082)
         refresh.last_used_at = now
-        return self.issue(refresh.account, client.client_id, self._asked(form, refresh))
+        asked = self._asked(form, refresh)
+        if self._world.knobs.ms_single_use_refresh_tokens:
+            refresh.dead = "54005"
+        return self.issue(refresh.account, client.client_id, asked)
 
     def _asked(self, form: dict[str, str], refresh: Refresh) -> tuple[str, ...]:
         """Return the scopes to grant: those asked for, which must have been consented to."""

@@ -135,6 +135,18 @@ def test_what_it_knows_outlives_a_restart(certificates: MeshCertificates, tmp_pa
     assert int(after[1]["historyId"]) > int(before[1]["historyId"])
 
 
+def test_pubsubs_message_ids_go_on_rising_after_a_restart(certificates: MeshCertificates):
+    async def forge(control):
+        forged = await control.request("POST", "/pubsub/forge", {"historyId": 1})
+        return int(forged["body"]["message"]["messageId"])
+
+    ids = []
+    for _ in range(2):
+        with running_simulator(certificates.identity("simulator")) as program:
+            ids += [blocking(str(program.ready["controlUrl"]), forge) for _ in range(2)]
+    assert sorted(set(ids)) == ids
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_at_once_and_cleanly(certificates: MeshCertificates, number):
     with running_simulator(certificates.identity("simulator")) as program:
