@@ -16,7 +16,7 @@ from simulator.knobs import Knobs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the simulator until it is told to stop; return the exit code."""
+    """Run the simulator until a signal stops it; return the exit code."""
     parser = _parser()
     found = parser.parse_args(arguments)
     try:
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ready-file", type=Path, help="JSON written when everything listens (mode 0600)")
     add("--push-endpoint", default="", help="URL that Pub/Sub pushes to; may be set later by the control API")
     add("--pubsub-audience", help="audience of the pushes' tokens; empty = the push endpoint")
-    add("--seed", type=int, default=1, help="everything random follows from it")
+    add("--seed", type=int, default=1, help="seed of everything random")
     add("--state", type=Path, help="file in which accounts, mail, tokens and subscriptions outlive a restart")
     add("--scenario", type=Path, help="YAML or JSON file, see docs/reference/simulator.md")
     add(
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(found: argparse.Namespace) -> Options:
-    """Return the options; what was not said keeps its default."""
+    """Return the options; an omitted one keeps its default."""
     chosen: dict[str, Any] = {name: getattr(found, name) for name in _PLAIN}
     for name, variable in _SECRETS.items():
         if variable in os.environ:

@@ -1,4 +1,4 @@
-"""Putting the simulator together and running its three servers in one loop."""
+"""The composition of the simulator, and its three servers in one event loop."""
 
 import asyncio
 import contextlib
@@ -66,7 +66,7 @@ _SAVE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     cert: Path
     key: Path
@@ -242,7 +242,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to whoever runs it."""
+    """A server that leaves signals to the program around it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -311,7 +311,7 @@ async def run(options: Options) -> None:
 
 
 async def _remember(memory: Memory | None, stop: asyncio.Event) -> None:
-    """Save now and then, until it is time to stop; the longer a save takes, the rarer it is."""
+    """Save periodically until the stop event; the longer a save takes, the longer the pause after it."""
     pause = _SAVE_SECONDS
     while not stop.is_set():
         try:

@@ -1,4 +1,4 @@
-"""A scripted browser: walks from an authorization URL over the consent page to wherever it ends."""
+"""A scripted browser: walks from an authorization URL over the consent page to the end of the redirects."""
 
 import ssl
 from collections.abc import Collection
@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS = 20.0
 
 @dataclass(slots=True)
 class Form:
-    """The first form of a page: where it posts, and what is filled in or ticked."""
+    """The first form of a page: its address, and the fields that are filled in or ticked."""
 
     action: str = ""
     fields: list[tuple[str, str]] = field(default_factory=list)
@@ -68,7 +68,7 @@ async def consent(
         client: A browser with a past; by default a new one without cookies.
 
     Raises:
-        httpx.HTTPError: A page could not be had.
+        httpx.HTTPError: A page could not be fetched.
         RuntimeError: The pages do not end.
     """
     if client is not None:

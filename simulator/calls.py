@@ -1,4 +1,4 @@
-"""The log of every call the simulator got, so that tests can count."""
+"""The log of every call to the simulator, so that tests can count them."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call: when (simulated seconds), what, whose, and how it was answered.
+    """One call: its simulated time in seconds, operation, account and answer.
 
     ``endpoint`` is the operation's name, e.g. ``graph.messages.get``; ``account`` an address or empty;
     ``fault`` the kind of fault that was put into it, or empty.

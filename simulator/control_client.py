@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class ControlRefusedError(Exception):
-    """The control API said no, and why."""
+    """The control API refused the request; the message is its reason."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -29,7 +29,7 @@ class ControlRefusedError(Exception):
 
 
 class SimulatorControl:
-    """What a test may make happen; every method is one request and returns the answer's JSON.
+    """The control API for tests; every method is one request and returns the answer's JSON.
 
     Args:
         url: Address of the control API, ``controlUrl`` of the ready file.
@@ -141,7 +141,7 @@ class SimulatorControl:
         return _object(await self.request("POST", f"{_account(account)}/drafts", fields))
 
     async def update_draft(self, account: str, mail_id: str, **fields: Any) -> JSON:
-        """Change what a draft says; at Gmail the answer has its new id."""
+        """Change a draft's content; at Gmail the answer has its new id."""
         return _object(await self.request("PATCH", f"{_account(account)}/drafts/{quote(mail_id, safe='')}", fields))
 
     async def send_draft(self, account: str, mail_id: str) -> JSON:
@@ -259,7 +259,7 @@ class SimulatorControl:
         return _object(await self.request("POST", "/keys/rotate", {"provider": provider}))
 
     async def run_scenario(self, scenario: JSON) -> JSON:
-        """Start a scenario: what a file would say, as JSON."""
+        """Start a scenario, given as the JSON of a scenario file."""
         return _object(await self.request("POST", "/scenario", scenario))
 
     async def start_load(self, accounts: Sequence[str], per_second: float, seconds: float, seed: int = 1) -> JSON:

@@ -1,4 +1,4 @@
-"""The ASGI side of a provider: reads a call, lets faults strike, runs the operation, logs, answers."""
+"""The ASGI side of a provider: reads a call, applies faults, runs the operation, logs, answers."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ _WIRE_FAULTS = frozenset({"truncate", "hang", "close", "garbage"})
 
 
 class Rules(Protocol):
-    """What a provider adds to the common path of a call."""
+    """A provider's own part in serving a call."""
 
     def normalize(self, path: str) -> str:
         """Return the path in the spelling of the operations' table."""
@@ -59,7 +59,7 @@ class Rules(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """An answer and what is to be done to it on the wire."""
+    """An answer, and the fault that spoils it on the wire."""
 
     reply: Reply
     wire_fault: Fault | None = None
@@ -83,7 +83,7 @@ class Edge:
         try:
             outcome = await self.serve(call)
         except Exception:
-            # Nothing below is expected to fail: what does is a fault of the simulator, and must be seen.
+            # An exception here is a defect of the simulator, which must be visible.
             logger.exception("%s %s failed", call.method, call.path)
             outcome = Outcome(self._rules.failure("unknown", 500))
         fault = outcome.wire_fault
@@ -93,7 +93,7 @@ class Edge:
             await _mangle(fault, outcome.reply, scope, receive, send)
 
     async def serve(self, call: Call) -> Outcome:
-        """Run one call, log it, and return what to answer; batches come here again for each of their parts."""
+        """Run one call, log it, and return the answer; batches call this for each of their parts."""
         started = time.perf_counter()
         call.path = self._rules.normalize(call.path)
         found = self._operations.find(call.method, call.path)
@@ -146,7 +146,7 @@ class Edge:
             logger.warning("%s %s: %s", call.method, call.path, error)
             reply = self._rules.failure(operation.name, 501, message=str(error))
         except (ValueError, KeyError, TypeError) as error:
-            # The body is not what the operation takes.
+            # The body does not fit the operation.
             logger.warning("%s %s: %r", call.method, call.path, error)
             reply = self._rules.failure(operation.name, 400)
         wire = next((fault for fault in faults if fault.kind in _WIRE_FAULTS), None)
@@ -155,7 +155,7 @@ class Edge:
         return Outcome(reply, wire), struck
 
     async def _attempt(self, operation: Operation, call: Call, faults: list[Fault]) -> Reply:
-        # A batch takes as long as what is in it.
+        # A batch takes as long as its parts.
         if self._world.knobs.latency_seconds and not operation.name.endswith(".batch"):
             await asyncio.sleep(self._world.knobs.latency_seconds)
         if spoiled := await self._strike(operation, faults, "before"):
@@ -230,7 +230,7 @@ def _head(reply: Reply, length: int) -> dict[str, Any]:
 
 
 def _packed(reply: Reply, *, takes_gzip: bool) -> tuple[Reply, bytes]:
-    """What goes over the wire: packed, where that is worth it and the client has asked for it."""
+    """Return the answer for the wire: compressed if it is long enough and the client accepts gzip."""
     content = reply.content()
     if not takes_gzip or len(content) < _WORTH_PACKING_BYTES:
         return reply, content

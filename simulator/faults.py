@@ -1,4 +1,4 @@
-"""Trouble on demand, per endpoint and account, with counts and probabilities from one seed."""
+"""Faults on demand, per endpoint and account, with counts and probabilities from one seed."""
 
 import random
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Fault(BaseModel):
     struck: int = 0
 
     def concerns(self, endpoint: str, account: str, where: Where, *, is_push: bool) -> bool:
-        """Return whether the rule speaks of this call or notification."""
+        """Return whether the rule applies to this call or notification."""
         if self.message and not fnmatchcase(where.message, self.message):
             return False
         if self.page not in (0, where.page) or self.stored not in (None, where.is_stored):
@@ -99,14 +99,14 @@ class Faults:
         self._number = 0
 
     def add(self, fault: Fault) -> Fault:
-        """Put a rule in force and return it with its id."""
+        """Add a rule and return it with its id."""
         self._number += 1
         fault = fault.model_copy(update={"id": self._number, "struck": 0})
         self._rules.append(fault)
         return fault
 
     def remove(self, fault_id: int | None = None) -> int:
-        """Take one rule, or all of them, out of force; return how many."""
+        """Remove one rule, or all of them; return how many."""
         before = len(self._rules)
         self._rules = [rule for rule in self._rules if fault_id not in (None, rule.id)]
         return before - len(self._rules)

@@ -1,4 +1,4 @@
-"""What both providers' authorization pages share: the request that began it, PKCE, client checks."""
+"""The parts that both providers' authorization pages share: the original request, PKCE, client checks."""
 
 import base64
 import hashlib

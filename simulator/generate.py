@@ -1,4 +1,4 @@
-"""Mail made from a seed: the same seed and number give the same mail, written only when someone reads it."""
+"""Mail made from a seed: the same seed and number give the same mail, written only when it is read."""
 
 import base64
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ class GeneratedMail:
 
     @property
     def priority(self) -> str:
-        """Nothing: such mail is of no special importance."""
+        """Always empty: generated mail has no special importance."""
         return ""
 
     @property
@@ -78,7 +78,7 @@ class GeneratedMail:
 
     @property
     def subject(self) -> str:
-        """The subject; a reply has that of what it answers."""
+        """The subject; a reply has the subject of the mail that it answers."""
         if self.is_reply:
             before = GeneratedMail(self.seed, self.number - 1, self.to, 0).subject
             return before if before.startswith("Re: ") else f"Re: {before}"

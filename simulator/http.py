@@ -155,7 +155,7 @@ Handler = Callable[[Call], Reply | Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing a provider can do: its name is what faults and the call log speak of."""
+    """One operation of a provider; faults and the call log refer to it by its name."""
 
     name: str
     method: str
@@ -202,7 +202,7 @@ class Operations:
         is_api: bool = True,
         query: Iterable[str] = (),
     ) -> None:
-        """Add an operation; ``{name}`` in ``path`` captures one segment, ``query`` names what it knows of the query."""
+        """Add an operation; ``{name}`` in ``path`` captures one segment, ``query`` lists its query parameters."""
         pattern = re.compile("".join(_piece(piece) for piece in re.split(r"(\{\w+\})", path)) + r"/?")
         operation = Operation(
             name, method, pattern, handler, frozenset(scopes), units, is_api, self._common_query | set(query)

@@ -1,4 +1,4 @@
-"""What may be turned while the simulator runs, with the real providers' rules as defaults."""
+"""The settings that can change while the simulator runs; the defaults are the real providers' rules."""
 
 from typing import Literal
 
@@ -38,8 +38,10 @@ class Knobs(BaseModel):
     )
 
     subscription_max_minutes: int = Field(default=10080, description="longest life of a Graph subscription")
-    subscription_min_minutes: int = Field(default=45, description="shorter requests are raised to this without a word")
-    subscription_over_max: Literal["reject", "cap"] = Field(default="reject", description="what a longer request gets")
+    subscription_min_minutes: int = Field(default=45, description="a shorter request gets this life, and no error")
+    subscription_over_max: Literal["reject", "cap"] = Field(
+        default="reject", description="how a longer request is answered"
+    )
     subscriptions_per_mailbox: int = Field(default=1000, description="403 beyond it")
     validation_timeout_seconds: float = Field(
         default=10.0, description="how long a notification URL may take to echo the token"
@@ -49,17 +51,20 @@ class Knobs(BaseModel):
     )
 
     notification_batch_max: int = Field(default=20, ge=1, description="items in one Graph notification POST")
-    notification_batch_wait_seconds: float = Field(default=0.0, ge=0, description="how long an item waits for company")
+    notification_batch_wait_seconds: float = Field(
+        default=0.0, ge=0, description="time for which an item waits so that others can join its POST"
+    )
     push_concurrency: int = Field(default=16, ge=1, description="POSTs at once per notification URL")
     push_timeout_seconds: float = Field(
-        default=3.0, description="Graph's patience with the first try (10 for the others); Pub/Sub's is below"
+        default=3.0,
+        description="Graph's timeout for the first attempt; the timeout for retries and that of Pub/Sub are below",
     )
-    push_retry_timeout_seconds: float = Field(default=10.0, description="Graph's patience with a repetition")
-    pubsub_ack_deadline_seconds: float = Field(default=10.0, description="Pub/Sub's patience")
+    push_retry_timeout_seconds: float = Field(default=10.0, description="Graph's timeout for a retry")
+    pubsub_ack_deadline_seconds: float = Field(default=10.0, description="Pub/Sub's timeout")
     push_retry_first_seconds: float = Field(
-        default=1.0, description="first wait before a push is repeated; doubles each time"
+        default=1.0, description="wait before the first retry of a push; doubles with each retry"
     )
-    push_retry_max_seconds: float = Field(default=60.0, description="longest wait between repetitions")
+    push_retry_max_seconds: float = Field(default=60.0, description="longest wait between retries")
     push_retry_for_seconds: float = Field(default=4 * 3600.0, description="Graph gives a notification up after this")
     pubsub_retention_seconds: float = Field(default=7 * 86400.0, description="Pub/Sub gives a message up after this")
     push_pending_max: int = Field(

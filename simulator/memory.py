@@ -1,4 +1,4 @@
-"""What outlives a restart: accounts, mail, refresh tokens, subscriptions and watches, in one JSON file.
+"""The state that outlives a restart: accounts, mail, refresh tokens, subscriptions and watches, in one JSON file.
 
 Logs of changes are not kept: after a restart delta tokens and history ids are too old, as real ones sometimes are.
 """
@@ -44,10 +44,10 @@ _SUBSCRIPTION = (
 
 
 class Memory:
-    """Saves the world to a file and makes it anew from there.
+    """Saves the world to a file and restores it from there.
 
     Args:
-        path: The file; it holds tokens, so it is its owner's only.
+        path: The file; it holds tokens, so only its owner may read it.
         world: What is saved.
         directory: Makes the accounts.
         subscriptions: Graph's subscriptions.
@@ -65,7 +65,7 @@ class Memory:
         self._saved: tuple[int, ...] = ()
 
     def save(self) -> None:
-        """Write the file, unless nothing happened since it was written."""
+        """Write the file, unless the world is unchanged since the last time."""
         present = self._mark()
         if present == self._saved:
             return
@@ -79,10 +79,10 @@ class Memory:
         self._saved = present
 
     def recall(self) -> None:
-        """Make the world of the file, if there is one.
+        """Restore the world from the file, if there is one.
 
         Raises:
-            ValueError: The file is not one of ours.
+            ValueError: The file was not written by the simulator.
         """
         if not self._path.exists():
             return

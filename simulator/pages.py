@@ -1,4 +1,4 @@
-"""The few pages a person or a script sees: plain forms that need no script to run."""
+"""The pages of sign-in and consent: plain forms without scripts, for people and for scripted browsers."""
 
 import html
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ def page(title: str, body: str, status: int = 200) -> Reply:
 
 
 def problem(title: str, sentence: str, status: int = 400) -> Reply:
-    """Return a page that says what went wrong, where no redirect may be trusted."""
+    """Return a page that names a failure, for requests whose redirect address cannot be trusted."""
     return page(title, f"<p id=error>{html.escape(sentence)}</p>", status)
 
 

@@ -1,4 +1,4 @@
-"""Bringing mail into mailboxes and moving it about, in words that fit both providers."""
+"""Delivery and changes of mail for the control API, in terms that fit both providers."""
 
 import base64
 import random
@@ -19,7 +19,7 @@ _DAY_MS = 86_400_000
 
 
 class Postman:
-    """Does to a mailbox what people and other servers do."""
+    """Acts on mailboxes as people and other servers do."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -75,7 +75,7 @@ class Postman:
         ]
 
     def load(self, account: Account, body: JSON) -> int:
-        """Put ``count`` old mails made from ``seed`` into a mailbox, over ``days`` before now; nobody is told."""
+        """Put ``count`` old mails made from ``seed`` into a mailbox, over ``days`` before now, silently."""
         count, days = int(body.get("count", 1)), float(body.get("days", 365))
         seed = int(body.get("seed", self._world.seed))
         mailbox = account.mailbox
@@ -186,7 +186,7 @@ class Postman:
         return verb
 
     def _flip(self, account: Account, at: int, verb: str, chance: random.Random) -> None:
-        """Do to a mail what a verb means in its present place: what is in the trash is restored."""
+        """Apply a verb to a mail; a mail in the trash is restored instead of trashed."""
         mailbox = account.mailbox
         if isinstance(mailbox, GraphMailbox):
             mail = [mail for mail in list(mailbox.mails.values())[-200:] if not mail.is_draft][at]

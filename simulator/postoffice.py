@@ -1,4 +1,4 @@
-"""Mail between the simulated accounts: what one of them sends arrives at the others, at either provider."""
+"""Mail between the simulated accounts: a mail that one account sends arrives at the others, at either provider."""
 
 import email.policy
 import email.utils

@@ -1,4 +1,4 @@
-"""Pushing to notification URLs: many at once, in batches, again until it is accepted or too old.
+"""Pushes to notification URLs: concurrent, in batches, retried until accepted or too old.
 
 One :class:`Lane` per URL keeps a bounded queue; its runners start when there is work and end when there is none.
 """
@@ -31,14 +31,14 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a kind of push is done; read anew for each POST, so that settings take effect at once.
+    """The rules of one kind of push, read for each POST so that settings take effect at once.
 
     Attributes:
         compose: Turns items into body and headers.
-        accepted: Statuses that end it.
+        accepted: Statuses that acknowledge the push.
         batch_max: Items per POST.
-        wait_seconds: How long the first item waits for company.
-        timeout_seconds: Patience, by number of attempts made before.
+        wait_seconds: Time for which the first item waits so that others can join its POST.
+        timeout_seconds: Timeout of a POST, by the number of attempts before it.
         give_up_seconds: Age at which a parcel is dropped.
     """
 
@@ -55,7 +55,7 @@ class Rules:
 
 
 class Pushes:
-    """All lanes, the connection pool they share, and a log of what was pushed."""
+    """All lanes, the connection pool they share, and a log of the pushes."""
 
     def __init__(self, tls: ssl.SSLContext | None, log_limit: int = 20_000) -> None:
         self._tls = tls
@@ -99,7 +99,7 @@ class Pushes:
         return self.counts["delayed"] + sum(lane.pending for lane in self._lanes.values())
 
     def forget(self) -> None:
-        """Drop everything that waits, and the log."""
+        """Drop the waiting items and the log."""
         for lane in self._lanes.values():
             lane.clear()
         self.log.clear()
@@ -115,7 +115,7 @@ class Pushes:
 
 
 class Lane:
-    """What is on its way to one URL."""
+    """The items on their way to one URL."""
 
     def __init__(self, kind: str, url: str, pushes: Pushes, rules: Callable[[], Rules]) -> None:
         self.key = (kind, url)
@@ -141,7 +141,7 @@ class Lane:
         self._start()
 
     def clear(self) -> None:
-        """Drop what waits; what is travelling ends by itself."""
+        """Drop the waiting items; POSTs under way end by themselves."""
         self._epoch += 1
         for timer in self._timers:
             timer.cancel()
@@ -151,7 +151,7 @@ class Lane:
         self.pending = 0
 
     async def close(self) -> None:
-        """Drop what waits and stop what is travelling."""
+        """Drop the waiting items and cancel the POSTs under way."""
         self.clear()
         for runner in self._runners:
             runner.cancel()
@@ -247,7 +247,7 @@ class Lane:
 
 
 def describe(item: Any) -> Any:
-    """Return what the log keeps of an item: no clientState."""
+    """Return an item for the log, without its clientState."""
     if not isinstance(item, dict):
         return str(item)
     return {key: value for key, value in item.items() if key != "clientState"}

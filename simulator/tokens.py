@@ -30,7 +30,7 @@ class Code:
 
 @dataclass(slots=True)
 class Grant:
-    """What an access token allows; ``account`` is None for an application's own."""
+    """The rights of an access token; ``account`` is None for an application's own token."""
 
     account: Account | None
     client_id: str
@@ -41,7 +41,7 @@ class Grant:
 
 @dataclass(slots=True)
 class Refresh:
-    """A refresh token; ``dead`` says why it no longer works (empty while it does)."""
+    """A refresh token; ``dead`` is the reason why it no longer works, empty while it works."""
 
     account: Account
     client_id: str
@@ -66,7 +66,7 @@ class Tokens:
         return text
 
     def code(self, text: str) -> Code | None:
-        """Return what a code stands for, used or expired ones included."""
+        """Return the grant behind a code, also when the code is used or expired."""
         return self._codes.get(text)
 
     def add_access(self, text: str, grant: Grant) -> str:
@@ -75,7 +75,7 @@ class Tokens:
         return text
 
     def grant(self, text: str) -> Grant | None:
-        """Return what an access token allows, None when unknown or expired."""
+        """Return the rights of an access token, None when it is unknown or expired."""
         grant = self._access.get(text)
         return grant if grant is not None and grant.expires_at > self._clock.seconds() else None
 
@@ -89,7 +89,7 @@ class Tokens:
         return text
 
     def refresh(self, text: str) -> Refresh | None:
-        """Return what a refresh token stands for, dead ones included."""
+        """Return the grant behind a refresh token, also when the token is dead."""
         return self._refresh.get(text)
 
     def of(self, account: Account) -> list[tuple[str, Refresh]]:

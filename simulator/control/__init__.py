@@ -1,1 +1,1 @@
-"""The control API: what a test may make happen, and what it may ask."""
+"""The control API, by which tests act on the simulated world and read its state."""

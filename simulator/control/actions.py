@@ -11,7 +11,7 @@ Action = Callable[[JSON], Any | Awaitable[Any]]
 
 
 class ControlError(Exception):
-    """The request to the control API makes no sense; ``status`` is what HTTP says."""
+    """The control API cannot carry out the request; ``status`` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

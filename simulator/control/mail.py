@@ -26,7 +26,7 @@ _SLICE = 200
 
 
 class MailControl:
-    """Everything about accounts and what is in their mailboxes."""
+    """The actions on accounts, grants and mail."""
 
     def __init__(
         self,

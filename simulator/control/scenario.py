@@ -35,7 +35,7 @@ class Step(BaseModel):
 
 
 class ScenarioFile(BaseModel):
-    """What a scenario file says; everything may be left out."""
+    """A scenario file; every part is optional."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -103,7 +103,7 @@ class Scenarios:
         return {"mails": int(rate * seconds)}
 
     async def perform(self, name: str, body: JSON) -> Any:
-        """Do one action and return what it returns."""
+        """Run one action and return its result."""
         result = self._actions.find(name)(dict(body))
         return await result if isawaitable(result) else result
 

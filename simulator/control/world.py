@@ -23,7 +23,7 @@ _LIFECYCLE = frozenset({"reauthorizationRequired", "subscriptionRemoved", "misse
 
 
 class WorldControl:
-    """Everything that is not about one mailbox."""
+    """The actions that concern no single mailbox."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class WorldControl:
         ]
 
     def silence(self, body: JSON) -> JSON:
-        """Make a subscription say nothing though it lives, or speak again (``silent`` false)."""
+        """Silence a living subscription, or end its silence (``silent`` false)."""
         subscription = self._subscription(body)
         subscription.is_silenced = flag(body, "silent", default=True)
         return _shown(subscription)
@@ -158,7 +158,7 @@ class WorldControl:
         return {"sent": self._notifier.lifecycle(self._subscription(body), event)}
 
     def remove_subscription(self, body: JSON) -> JSON:
-        """Forget a subscription without a word."""
+        """Remove a subscription without a lifecycle notification."""
         subscription = self._subscription(body)
         self._subscriptions.remove(subscription)
         return {"removed": subscription.id}
@@ -182,7 +182,7 @@ class WorldControl:
         ]
 
     def silence_watch(self, body: JSON) -> JSON:
-        """Make a watch say nothing though it lives, or speak again (``silent`` false)."""
+        """Silence a living watch, or end its silence (``silent`` false)."""
         watch = self._watches.of(account_of(self._world, body))
         if watch is None:
             raise ControlError(404, "the account has no watch")
@@ -190,7 +190,7 @@ class WorldControl:
         return {"isSilenced": watch.is_silenced}
 
     def remove_watch(self, body: JSON) -> JSON:
-        """Forget a watch without a word."""
+        """Remove a watch silently."""
         self._watches.remove(account_of(self._world, body))
         return {}
 
@@ -219,7 +219,7 @@ class WorldControl:
         return {}
 
     def set_pubsub(self, body: JSON) -> JSON:
-        """Change where and as whom Pub/Sub pushes: ``endpoint``, ``audience``, ``serviceAccount``."""
+        """Change where and under which identity Pub/Sub pushes: ``endpoint``, ``audience``, ``serviceAccount``."""
         self._pubsub.endpoint = str(body.get("endpoint", self._pubsub.endpoint))
         self._pubsub.audience = str(body.get("audience", self._pubsub.audience))
         self._pubsub.service_account = str(body.get("serviceAccount", self._pubsub.service_account))

@@ -1,4 +1,4 @@
-"""Google's consent page, its documents, and what it says about a person."""
+"""Google's consent page, its OpenID documents, and the userinfo resource."""
 
 from simulator.accounts import Account
 from simulator.flows import AuthorizeRequest, Flows, allows_redirect
@@ -152,7 +152,7 @@ class GoogleAccounts:
         return redirect(request.redirect_uri, {"state": request.state, **answer} if request.state else answer)
 
     def userinfo(self, call: Call) -> Reply:
-        """Return who the token's person is, as far as the scopes allow."""
+        """Return the token's person, as far as the scopes allow."""
         grant, account = call.grant, call.account
         if grant is None or account is None:
             raise api_error(401)

@@ -30,7 +30,7 @@ class Batch:
             operations.add("gmail.batch", "POST", path, self.batch, is_api=False)
 
     async def batch(self, call: Call) -> Reply:
-        """Run the parts; each counts against the quota as if it had come alone."""
+        """Run the parts; each counts against the quota like a single call."""
         parts = _parts(call)
         gate = asyncio.Semaphore(_AT_ONCE)
 

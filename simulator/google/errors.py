@@ -1,4 +1,4 @@
-"""How Google says no: the API error object and the OAuth error body."""
+"""Google's refusals: the API error object and the OAuth error body."""
 
 from simulator.http import JSON, ApiError, Reply
 

@@ -22,7 +22,7 @@ _LABELS_MAX = 100
 
 
 class GmailRules:
-    """Who calls, whether they may, and how many quota units are left."""
+    """Authentication, permissions and quota of every call."""
 
     def __init__(self, world: World) -> None:
         self._world = world

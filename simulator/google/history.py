@@ -17,7 +17,7 @@ _LISTS = {
 
 
 class History:
-    """What happened after a history id, in order, in pages."""
+    """The changes after a history id, in order, in pages."""
 
     def __init__(self, world: World) -> None:
         self._world = world

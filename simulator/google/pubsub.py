@@ -39,7 +39,7 @@ class PubSub:
         self.audience = audience
         self.service_account = service_account
         self._subscription = subscription
-        # Microseconds since the epoch: ids go on rising when the program starts anew.
+        # Microseconds since the epoch: ids keep rising after a restart of the program.
         self._message_id = time.time_ns() // 1000
         self._token = ""
         self._token_for: tuple[str, str, str] | None = None
@@ -88,7 +88,7 @@ class PubSub:
         return self._keys.sign({name: value for name, value in claims.items() if value is not None}, key=key)
 
     def forget_token(self) -> None:
-        """Sign anew with the next push, e.g. because the keys were rotated."""
+        """Sign a new token for the next push, for example after a rotation of the keys."""
         self._token_for = None
 
     def _current_token(self) -> str:

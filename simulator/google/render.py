@@ -88,7 +88,7 @@ def _headers(part: Part, only: frozenset[str] = frozenset()) -> list[JSON]:
 
 
 def attachment_id(serial: int, part_id: str) -> str:
-    """Return an id for an attachment: another one at each fetch, all of them good."""
+    """Return an id for an attachment: a different one at each fetch, all of them valid."""
     return "ANGjdJ" + b64url(f"{serial}/{part_id}/{next(_fetches)}/".encode().ljust(60, b"."))
 
 

@@ -145,7 +145,7 @@ class TokenEndpoint:
         return Reply(200, {})
 
     def tokeninfo(self, call: Call) -> Reply:
-        """Return what an access token allows."""
+        """Return the rights of an access token."""
         grant = self._tokens.grant(call.first("access_token"))
         if grant is None or grant.account is None:
             raise oauth_error("invalid_token", "Invalid Value")

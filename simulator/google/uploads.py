@@ -30,7 +30,7 @@ _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 @dataclass(slots=True)
 class Session:
-    """A resumable upload: what is there, and what becomes of it at the end."""
+    """A resumable upload: the bytes received so far, and the metadata for the end."""
 
     path: str
     thread_id: str
@@ -93,7 +93,7 @@ class Uploads:
         return Reply(200, b"", {"location": where, "x-guploader-uploadid": name})
 
     def _piece(self, call: Call, finish: Finish) -> Reply:
-        """Take one piece; the last one ends the upload, and an empty range asks how much is there."""
+        """Take one piece; the last one ends the upload, and an empty range asks for the number of received bytes."""
         session = self._sessions.get(call.first("upload_id"))
         if session is None or session.path != call.path:
             raise api_error(404, "notFound", "The upload session does not exist.")
@@ -104,7 +104,7 @@ class Uploads:
         return finish(call, bytes(session.content), session.thread_id)
 
     def _append(self, session: Session, call: Call) -> int | None:
-        """Add the body to what is there and return the whole length, None while it is unknown."""
+        """Add the body to the received bytes and return the whole length, None while it is unknown."""
         given = call.headers.get("content-range", "")
         match = _RANGE.fullmatch(given)
         if given and match is None:
@@ -161,7 +161,7 @@ def _related(call: Call) -> tuple[JSON, bytes]:
 
 
 def _part(piece: bytes) -> bytes:
-    """Return a part's content, of which nothing is decoded but what its own header names."""
+    """Return a part's content, decoded only where its own header names an encoding."""
     piece = piece.removeprefix(b"\r\n").removeprefix(b"\n")
     blank = _BLANK_LINE.search(piece)
     if blank is None:

@@ -19,7 +19,7 @@ _TOPIC = re.compile(r"projects/[a-z0-9.:-]+/topics/[A-Za-z0-9._~+%-]+")
 
 @dataclass(slots=True)
 class Watch:
-    """A watch on a mailbox; no labels means all. A silenced one lives on and says nothing."""
+    """A watch on a mailbox; no labels means all. A silenced one lives on and sends nothing."""
 
     account: Account
     topic: str
@@ -107,7 +107,7 @@ class Watches:
         return [watch for watch in self._watches.values() if watch.expires_ms > self._world.clock.milliseconds()]
 
     def remove(self, account: Account) -> None:
-        """Forget an account's watch without telling anyone."""
+        """Remove an account's watch silently."""
         self._watches.pop(account.id, None)
 
     def _announce(self, watch: Watch, mailbox: GmailMailbox) -> None:

@@ -67,7 +67,7 @@ class HistoryRecord:
 
 
 class GmailMailbox(Mailbox[GmailMail]):
-    """All that can happen to mail in a Google mailbox, whoever makes it happen."""
+    """All operations on mail in a Google mailbox, for the API and for the control API."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class GmailMailbox(Mailbox[GmailMail]):
     # Labels and ids
 
     def add_label(self, name: str) -> str:
-        """Make a label of one's own and return its id."""
+        """Make a user label and return its id."""
         taken = [int(key.removeprefix("Label_")) for key in (*self.user_labels, *self.label_settings)]
         label_id = f"Label_{max(taken, default=0) + 1}"
         self.user_labels[label_id] = name
@@ -192,7 +192,7 @@ class GmailMailbox(Mailbox[GmailMail]):
         return self.mails.get(self._drafts.get(draft_id, 0))
 
     def redraft(self, mail: GmailMail, source: MailSource, fields: dict[str, Any]) -> GmailMail:
-        """Change what a draft says: Gmail replaces the message by another with a new id."""
+        """Change a draft's content: Gmail replaces the message by another with a new id."""
         self.delete(mail)
         return self.draft(source, fields, draft_id=mail.draft_id)
 
@@ -202,7 +202,7 @@ class GmailMailbox(Mailbox[GmailMail]):
         return self.deliver(mail.source, labels=("SENT",), is_read=True)
 
     def drop(self, mail: GmailMail) -> None:
-        """Take a mail off the shelf for good."""
+        """Delete a mail for good."""
         super().drop(mail)
         self._drafts.pop(mail.draft_id, None)
 
@@ -212,7 +212,7 @@ class GmailMailbox(Mailbox[GmailMail]):
         self._drafts = {mail.draft_id: mail.serial for mail in self.mails.values() if mail.draft_id}
 
     def relabel(self, mail: GmailMail, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-        """Change a mail's labels; what changes nothing leaves no history.
+        """Change a mail's labels; a change without effect leaves no history.
 
         Raises:
             MailboxError: An unknown label.
@@ -261,7 +261,7 @@ class GmailMailbox(Mailbox[GmailMail]):
         self._record("messageDeleted", mail)
 
     def truth(self, mail: GmailMail) -> dict[str, Any]:
-        """Return all that a test may want to compare."""
+        """Return the facts that a test can compare."""
         return {
             "id": self.id_of(mail.serial),
             "internetMessageId": mail.source.message_id,

@@ -48,7 +48,7 @@ class GraphMail(Mail):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to a mail, as a notification tells it; ``moves`` and ``version`` are those of the moment."""
+    """A change of a mail, for notifications; ``moves`` and ``version`` are those at the time of the change."""
 
     kind: Literal["created", "updated", "deleted"]
     mail: GraphMail
@@ -58,7 +58,7 @@ class Change:
 
 
 class GraphMailbox(Mailbox[GraphMail]):
-    """All that can happen to mail in a Microsoft mailbox, whoever makes it happen."""
+    """All operations on mail in a Microsoft mailbox, for the API and for the control API."""
 
     def __init__(
         self, address: str, clock: Clock, seed: int, listener: Callable[[Change], None] = lambda _change: None
@@ -177,7 +177,7 @@ class GraphMailbox(Mailbox[GraphMail]):
         categories: Iterable[str] = (),
         is_silent: bool = False,
     ) -> GraphMail:
-        """Put a mail into a folder; a silent one is old mail that nobody is told of."""
+        """Put a mail into a folder; a silent one is old mail, which causes no notification."""
         mail = self._new(source, received_ms, self.folder(folder), is_read=is_read)
         mail.categories = list(categories)
         mail.importance = _importance(source)
@@ -185,7 +185,7 @@ class GraphMailbox(Mailbox[GraphMail]):
         return mail
 
     def load(self, sources: Iterable[tuple[MailSource, int]], *, folder: str = "inbox", is_read: bool = True) -> int:
-        """Put any number of old mails into a folder at once; nobody is told. Returns how many."""
+        """Put any number of old mails into a folder at once, without notifications. Returns how many."""
         shelf = self.folder(folder)
         mails = [self._new(source, received_ms, shelf, is_read=is_read) for source, received_ms in sources]
         self.mails.update((mail.serial, mail) for mail in mails)
@@ -201,7 +201,7 @@ class GraphMailbox(Mailbox[GraphMail]):
         return mail
 
     def redraft(self, mail: GraphMail, source: MailSource, fields: dict[str, Any]) -> None:
-        """Change what a draft says."""
+        """Change a draft's content."""
         mail.source, mail.fields = source, fields
         self._touch(mail)
 
@@ -227,7 +227,7 @@ class GraphMailbox(Mailbox[GraphMail]):
             setattr(mail, _UPDATES[name], value)
 
     def move(self, mail: GraphMail, folder: str) -> None:
-        """Move a mail: its default id changes, and two changes are told."""
+        """Move a mail: its default id changes, and two changes are reported."""
         target = self.folder(folder)
         source = self.folders[mail.folder]
         source.timeline.remove(mail)
@@ -259,7 +259,7 @@ class GraphMailbox(Mailbox[GraphMail]):
         self._change("deleted", mail, folder.id)
 
     def truth(self, mail: GraphMail) -> dict[str, Any]:
-        """Return all that a test may want to compare."""
+        """Return the facts that a test can compare."""
         folder = self.folders[mail.folder]
         return {
             "id": self.id_of(mail.serial, 0, is_immutable=True),

@@ -1,4 +1,4 @@
-"""What both providers' mailboxes have in common: mails by number, their order in time, their threads."""
+"""The common part of both providers' mailboxes: mails by number, their order in time, their threads."""
 
 import random
 from bisect import bisect_left, bisect_right, insort
@@ -75,7 +75,7 @@ class Timeline:
         return len(self._entries)
 
 
-# What was given out after the last save of an earlier run must not be given out again.
+# An earlier run may have given out more numbers after its last save; they must not be given out again.
 _GAP = 100_000
 
 
@@ -108,7 +108,7 @@ M = TypeVar("M", bound=Mail)
 
 
 class Mailbox(Generic[M]):
-    """Mails of one account; the providers' classes say what may be done with them."""
+    """Mails of one account; the providers' classes add the operations on them."""
 
     def __init__(self, address: str, clock: Clock, seed: int) -> None:
         self.address = address
@@ -125,7 +125,7 @@ class Mailbox(Generic[M]):
         self._serial = 0
 
     def next_serial(self) -> int:
-        """Return a number no mail had before."""
+        """Return a number that no mail has had before."""
         self._serial += 1
         return self._serial
 
@@ -142,14 +142,14 @@ class Mailbox(Generic[M]):
         return self._serial
 
     def store(self, mail: M) -> None:
-        """Put a new mail on the shelf."""
+        """Store a new mail."""
         self.mails[mail.serial] = mail
         self.timeline.add(mail)
         if self.list_lag_ms:
             self._arrived[mail.serial] = self.clock.milliseconds()
 
     def drop(self, mail: M) -> None:
-        """Take a mail off the shelf for good."""
+        """Delete a mail for good."""
         del self.mails[mail.serial]
         self.timeline.remove(mail)
 

@@ -1,4 +1,4 @@
-"""Graph's ``$batch``: up to twenty calls in one, each answered and throttled as if it had come alone."""
+"""Graph's ``$batch``: up to twenty calls in one, each answered and throttled like a single call."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ class Batch:
         operations.add("graph.batch", "POST", f"{BASE}/$batch", self.batch)
 
     async def batch(self, call: Call) -> Reply:
-        """Run the requests, four at a time, each after what it depends on."""
+        """Run the requests, four at a time, each after the requests that it depends on."""
         requests = _requests(call)
         gate = asyncio.Semaphore(_AT_ONCE)
         done: dict[str, asyncio.Future[int]] = {

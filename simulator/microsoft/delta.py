@@ -16,7 +16,7 @@ _QUERY = (*_BAKED, "$deltatoken", "$skiptoken")
 
 
 class Delta:
-    """Rounds of changes: a first round lists the folder, later ones what changed."""
+    """Rounds of changes: the first round lists the folder, later rounds list the changes."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -66,7 +66,7 @@ class Delta:
         }
 
     def _listing(self, call: Call, mailbox: GraphMailbox, folder: Folder, state: JSON, view: View, size: int) -> Reply:
-        """Walk the folder from where the page before ended; what changes meanwhile is in the next round."""
+        """Continue the listing after the previous page; changes in the meantime belong to the next round."""
         condition = read_filter(state["g"])
         shown: list[JSON] = []
         last = state["k"]
@@ -81,7 +81,7 @@ class Delta:
         return self._page(call, shown, "deltaLink", {**state, "k": None})
 
     def _changes(self, call: Call, mailbox: GraphMailbox, folder: Folder, state: JSON, view: View, size: int) -> Reply:
-        """Give what changed since the position in the token, each message once, in the order of its last change."""
+        """Return the messages that changed since the token's position, each once, in the order of the last change."""
         try:
             entries = list(mailbox.since(folder, int(state["p"])))
         except MailboxError as error:
@@ -122,7 +122,7 @@ class Delta:
 
 
 def _removed(view: View, entry: Logged) -> JSON:
-    """Tell of a message that left the folder; Graph does not say whether it was moved or deleted."""
+    """Report a message that left the folder; Graph does not say whether it was moved or deleted."""
     return {
         "@odata.type": "#microsoft.graph.message",
         "id": view.id_at(entry.serial, entry.moves),

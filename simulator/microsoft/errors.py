@@ -1,4 +1,4 @@
-"""How Microsoft says no: Graph's error object and the identity platform's AADSTS bodies."""
+"""Microsoft's refusals: Graph's error object and the identity platform's AADSTS bodies."""
 
 import uuid
 from datetime import datetime

@@ -35,7 +35,7 @@ _FOLDER_TYPES: dict[str, type] = {
 
 
 class GraphRules:
-    """Who calls, whether they may, and whether they call too much."""
+    """Authentication, permissions and throttling of every call."""
 
     def __init__(self, world: World) -> None:
         self._world = world

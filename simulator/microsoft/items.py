@@ -47,7 +47,7 @@ def property_key(name: str) -> str:
 
 
 def expander(call: Call, view: View) -> Callable[[GraphMail], JSON] | None:
-    """Return what adds the resources of $expand to a message.
+    """Return a function that gives the resources of $expand for a message.
 
     Raises:
         NotSimulatedError: The simulator does not know one of them.

@@ -1,4 +1,4 @@
-"""The identity platform's authorization page and documents: what a browser and a library read."""
+"""The identity platform's authorization page, and the documents that client libraries read."""
 
 import html
 import secrets

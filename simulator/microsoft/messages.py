@@ -1,4 +1,4 @@
-"""Messages: reading them in every form, and what a client may do to them."""
+"""Messages: reading them in every form, and the operations on them."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ class Messages:
         add("graph.translate_ids", "POST", f"{USER}/translateExchangeIds", self.translate, scopes=("User.Read", *READ))
 
     def list(self, call: Call) -> Reply:
-        """Return a page of messages, newest first unless told otherwise."""
+        """Return a page of messages, newest first unless $orderby says otherwise."""
         mailbox = mailbox_of(call)
         timeline = folder_of(call).timeline if "folder" in call.params else mailbox.timeline
         view = view_for(call, mailbox)

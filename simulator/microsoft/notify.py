@@ -1,4 +1,4 @@
-"""Graph's notifications: written for each subscription that a change concerns, and sent through the lanes."""
+"""Graph's notifications: one item for each subscription that a change concerns, sent through the lanes."""
 
 import json
 import uuid
@@ -31,7 +31,7 @@ class Notifier:
         self._sent = 0
 
     def changed(self, account: Account, change: Change) -> None:
-        """Tell every subscription that a change concerns."""
+        """Notify every subscription that a change concerns."""
         for subscription in self._registry.of(account):
             if subscription.is_silenced or subscription.folder not in ("", change.folder):
                 continue

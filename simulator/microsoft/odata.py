@@ -1,4 +1,4 @@
-"""What a query says about pages, properties and preferences."""
+"""Pages, properties and preferences in a request."""
 
 import base64
 import json

@@ -9,7 +9,7 @@ from simulator.clock import Clock
 
 @dataclass(slots=True)
 class Subscription:
-    """One subscription; ``folder`` empty is the whole mailbox. A silenced one lives on and says nothing."""
+    """One subscription; ``folder`` empty is the whole mailbox. A silenced one lives on and sends nothing."""
 
     id: str
     account: Account
@@ -61,6 +61,6 @@ class SubscriptionRegistry:
         self._by_account.setdefault(subscription.account.id, {})[subscription.id] = subscription
 
     def remove(self, subscription: Subscription) -> None:
-        """Forget a subscription without telling anyone."""
+        """Remove a subscription without a notification."""
         self._by_id.pop(subscription.id, None)
         self._by_account.get(subscription.account.id, {}).pop(subscription.id, None)

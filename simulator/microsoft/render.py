@@ -46,7 +46,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a mail's bytes say: the same as long as the bytes are."""
+    """The facts that follow from a mail's bytes alone."""
 
     facts: JSON
     body_type: str
@@ -104,7 +104,7 @@ def _attachments(root: Part, body: str) -> list[Part]:
 
 
 class View:
-    """Shows messages of one mailbox in the way one request asked for."""
+    """Shows messages of one mailbox in the form that one request asks for."""
 
     def __init__(
         self, mailbox: GraphMailbox, *, is_immutable: bool, body_type: str = "", select: tuple[str, ...] = ()
@@ -123,11 +123,11 @@ class View:
         return {**shown, **expand(mail)} if expand else shown
 
     def id(self, mail: GraphMail) -> str:
-        """Return a mail's id in the asked-for kind."""
+        """Return a mail's id in the kind that the request asks for."""
         return self.id_at(mail.serial, mail.moves)
 
     def id_at(self, serial: int, moves: int) -> str:
-        """Return the id that a mail had after so many moves, in the asked-for kind."""
+        """Return a mail's id after a number of moves, in the kind that the request asks for."""
         return self._mailbox.id_of(serial, moves, is_immutable=self._is_immutable)
 
     def attachment(self, mail: GraphMail, attachment: Attachment, select: frozenset[str] = frozenset()) -> JSON:

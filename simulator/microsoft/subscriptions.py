@@ -1,4 +1,4 @@
-"""Graph subscriptions: made with the real handshake, renewed, listed, ended by the clock."""
+"""Graph subscriptions: created with the real handshake, renewed, listed, and ended by the clock."""
 
 import asyncio
 import secrets
