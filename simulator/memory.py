@@ -18,8 +18,10 @@ from simulator.generate import GeneratedMail
 from simulator.google.watch import Watch, Watches
 from simulator.http import JSON
 from simulator.mailboxes.folders import Folder
-from simulator.mailboxes.gmail import GmailMail, GmailMailbox
-from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import GmailMail
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry
 from simulator.state import World
 from simulator.tokens import Refresh

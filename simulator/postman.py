@@ -11,8 +11,10 @@ from simulator.accounts import Account
 from simulator.eml import Eml, MailSource, compose
 from simulator.generate import GeneratedMail
 from simulator.http import JSON
-from simulator.mailboxes.gmail import GmailMail, GmailMailbox
-from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import GmailMail
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.state import World
 
 _DAY_MS = 86_400_000

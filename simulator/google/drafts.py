@@ -6,7 +6,7 @@ from simulator.google.gmail import AUTH, READ, USER, WRITE, mailbox_of, number
 from simulator.google.messages import MESSAGE_FIELDS, format_of, read_search, view_of
 from simulator.google.sending import Sender, check_thread, raw_of
 from simulator.http import JSON, Call, Operations, Reply, known_fields
-from simulator.mailboxes.gmail import GmailMail
+from simulator.mailboxes.gmail_mail import GmailMail
 from simulator.state import World
 
 SCOPES = (*WRITE, f"{AUTH}gmail.compose")

@@ -7,7 +7,8 @@ from typing import cast
 from simulator.google.errors import api_error, api_reply, oauth_error
 from simulator.google.partial import partial_reply
 from simulator.http import Call, NotSimulatedError, Operation, Reply
-from simulator.mailboxes.gmail import GmailMail, GmailMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import GmailMail
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
 

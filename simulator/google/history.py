@@ -3,7 +3,8 @@
 from simulator.google.errors import api_error
 from simulator.google.gmail import READ, USER, mailbox_of, number
 from simulator.http import JSON, Call, Operations, Reply
-from simulator.mailboxes.gmail import GmailMailbox, HistoryRecord
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import HistoryRecord
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.state import World
 

@@ -3,7 +3,8 @@
 from simulator.google.errors import api_error
 from simulator.google.gmail import AUTH, READ, USER, WRITE, mailbox_of
 from simulator.http import JSON, Call, Operations, Reply
-from simulator.mailboxes.gmail import SYSTEM_LABELS, GmailMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import SYSTEM_LABELS
 
 _SCOPES = (*WRITE, f"{AUTH}gmail.labels")
 _READ = (*READ, f"{AUTH}gmail.labels")

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from simulator.eml import MailSource, Part, parsed
 from simulator.http import JSON
-from simulator.mailboxes.gmail import GmailMail, GmailMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import GmailMail
 
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _fetches = itertools.count(1)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from simulator.google.errors import api_error
 from simulator.google.terms import Test, any_of, negated, term, words
-from simulator.mailboxes.gmail import GmailMail, GmailMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import GmailMail
 
 _HIDDEN = frozenset({"SPAM", "TRASH"})
 _SHOWS_HIDDEN = re.compile(

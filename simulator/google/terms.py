@@ -8,7 +8,8 @@ from simulator.eml import Part, parsed
 from simulator.google.errors import api_error
 from simulator.google.render import size
 from simulator.http import NotSimulatedError
-from simulator.mailboxes.gmail import GmailMail, GmailMailbox
+from simulator.mailboxes.gmail import GmailMailbox
+from simulator.mailboxes.gmail_mail import GmailMail
 
 Test = Callable[[GmailMail, GmailMailbox], bool]
 _WORD = re.compile(r'\s*([(){}|]|-(?=\S)|\w+:(?=[({])|\w+:"[^"]*"|"[^"]*"|[^\s(){}"|]+)')

@@ -8,7 +8,7 @@ from simulator.google.gmail import FULL, READ, USER, WRITE, find_mail, mailbox_o
 from simulator.google.messages import FORM_QUERY, LIST_QUERY, format_of, read_search, view_of
 from simulator.google.render import View, snippet
 from simulator.http import JSON, Call, Operations, Reply
-from simulator.mailboxes.gmail import GmailMail
+from simulator.mailboxes.gmail_mail import GmailMail
 from simulator.state import World
 
 

@@ -2,68 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from simulator.clock import Clock
 from simulator.eml import MailSource
 from simulator.knobs import Knobs
-from simulator.mailboxes.mailbox import Mail, Mailbox, MailboxError
-
-SYSTEM_LABELS = [
-    "INBOX",
-    "SPAM",
-    "TRASH",
-    "UNREAD",
-    "STARRED",
-    "IMPORTANT",
-    "SENT",
-    "DRAFT",
-    "CHAT",
-    "CATEGORY_PERSONAL",
-    "CATEGORY_SOCIAL",
-    "CATEGORY_PROMOTIONS",
-    "CATEGORY_UPDATES",
-    "CATEGORY_FORUMS",
-]
-SCHEDULED = "SCHEDULED"
-"""The label of a mail that Gmail is to send later: mails carry it, and no list of labels has it."""
-HistoryKind = Literal["messageAdded", "messageDeleted", "labelAdded", "labelRemoved"]
-
-
-@dataclass(slots=True, kw_only=True)
-class GmailMail(Mail):
-    """A mail with labels.
-
-    Attributes:
-        history_id: History id of its last change.
-        home: Labels it had before it went to the trash.
-        fields: What a draft was written from; None where it was given as bytes.
-        draft_id: Stays while a draft's message is replaced; empty for other mail.
-    """
-
-    labels: set[str] = field(default_factory=set)
-    history_id: int = 0
-    home: frozenset[str] = frozenset()
-    fields: dict[str, Any] | None = None
-    draft_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRecord:
-    """One change: ``labels`` are the mail's afterwards, ``changed`` those that came or went."""
-
-    id: int
-    at_ms: int
-    kind: HistoryKind
-    serial: int
-    thread: int
-    labels: tuple[str, ...]
-    changed: tuple[str, ...] = ()
-
-    def concerns(self) -> frozenset[str]:
-        """Return the labels that a watch or a filter may match."""
-        return frozenset(self.labels) | frozenset(self.changed)
+from simulator.mailboxes.gmail_mail import SCHEDULED, SYSTEM_LABELS, GmailMail, HistoryKind, HistoryRecord
+from simulator.mailboxes.mailbox import Mailbox, MailboxError
 
 
 class GmailMailbox(Mailbox[GmailMail]):

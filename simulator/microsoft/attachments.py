@@ -3,7 +3,7 @@
 from typing import Any
 
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply, known_fields
-from simulator.mailboxes.graph import GraphMail
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.microsoft.drafts import Drafts
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import READ, USER, WRITE, mailbox_of

@@ -8,7 +8,8 @@ from typing import Any
 from simulator.eml import Eml, compose
 from simulator.generate import mix
 from simulator.http import JSON, Call, known_fields
-from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.microsoft.errors import graph_error
 from simulator.postoffice import PostOffice
 from simulator.state import World

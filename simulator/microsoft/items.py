@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.http import JSON, Call, NotSimulatedError
-from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.filters import Filter

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from simulator.http import Call, NotSimulatedError
-from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.mailboxes.mailbox import Timeline
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.filters import Filter, Resolve

@@ -8,7 +8,8 @@ from typing import Any
 
 from simulator.accounts import Account
 from simulator.http import JSON
-from simulator.mailboxes.graph import Change, GraphMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import Change
 from simulator.microsoft.registry import Subscription, SubscriptionRegistry
 from simulator.push import Rules
 from simulator.spoil import spoiled

@@ -11,7 +11,8 @@ from typing import Any
 
 from simulator.eml import MailSource, Part, addresses, date_ms, parsed
 from simulator.http import JSON
-from simulator.mailboxes.graph import GraphMail, GraphMailbox
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.graph_mail import GraphMail
 
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 

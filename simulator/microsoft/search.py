@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from simulator.http import NotSimulatedError
-from simulator.mailboxes.graph import GraphMail
+from simulator.mailboxes.graph_mail import GraphMail
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.render import rendered, text_of
 
