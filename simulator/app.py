@@ -174,7 +174,7 @@ class Simulator:
         return edge, tokens
 
     def memory(self, path: Path) -> Memory:
-        """Return the file's keeper."""
+        """Return the store of the file."""
         return Memory(path, self.world, self.directory, self.subscriptions, self.watches)
 
     def populate(self) -> None:

@@ -63,7 +63,7 @@ async def consent(
         action: ``accept`` or ``deny``.
         untick: Scopes whose boxes to untick (Google).
         ca: CA file to trust.
-        stop_at: Prefix of a URL that is not opened any more, e.g. a redirect URI where nobody listens; the answer is
+        stop_at: Prefix of a URL that is not opened any more, e.g. a redirect URI where no server listens; the answer is
             then the redirect that leads there.
         client: A browser with a past; by default a new one without cookies.
 

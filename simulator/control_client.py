@@ -215,11 +215,11 @@ class SimulatorControl:
         return _list(await self.request("GET", "/subscriptions", account=account))
 
     async def silence_subscription(self, subscription_id: str, *, silent: bool = True) -> JSON:
-        """Make a subscription dead without a word, or alive again."""
+        """Make a subscription dead silently, or alive again."""
         return _object(await self.request("POST", f"/subscriptions/{subscription_id}/silence", {"silent": silent}))
 
     async def remove_subscription(self, subscription_id: str) -> JSON:
-        """Forget a subscription without a word."""
+        """Forget a subscription silently."""
         return _object(await self.request("DELETE", f"/subscriptions/{subscription_id}"))
 
     async def send_lifecycle(self, subscription_id: str, event: str) -> JSON:
@@ -231,11 +231,11 @@ class SimulatorControl:
         return _list(await self.request("GET", "/watches"))
 
     async def silence_watch(self, account: str, *, silent: bool = True) -> JSON:
-        """Make a watch dead without a word, or alive again."""
+        """Make a watch dead silently, or alive again."""
         return _object(await self.request("POST", f"{_account(account)}/watch/silence", {"silent": silent}))
 
     async def remove_watch(self, account: str) -> JSON:
-        """Forget a watch without a word."""
+        """Forget a watch silently."""
         return _object(await self.request("DELETE", f"{_account(account)}/watch"))
 
     async def pushes(self, limit: int = 1000) -> JSON:

@@ -21,7 +21,7 @@ class Call:
         path: Decoded path below the provider's base, without the query.
         query: Decoded pairs in order; names may repeat.
         headers: Names in lower case.
-        params: What the matched pattern captured.
+        params: The values that the matched pattern captured.
         account: Whose mailbox or grant it is about, once known.
     """
 

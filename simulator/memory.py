@@ -50,7 +50,7 @@ class Memory:
 
     Args:
         path: The file; it holds tokens, so only its owner may read it.
-        world: What is saved.
+        world: The state to save.
         directory: Makes the accounts.
         subscriptions: Graph's subscriptions.
         watches: Gmail's watches.

@@ -21,7 +21,7 @@ class Step(BaseModel):
     Attributes:
         at: Seconds after the scenario's start.
         do: Name of the action, e.g. ``faults.add``.
-        body: What the action takes; ``with`` in the file.
+        body: The action's arguments; ``with`` in the file.
         repeat: How often, with ``every`` seconds between.
     """
 

@@ -33,7 +33,7 @@ class GmailMail(Mail):
     Attributes:
         history_id: History id of its last change.
         home: Labels it had before it went to the trash.
-        fields: What a draft was written from; None where it was given as bytes.
+        fields: The fields that a draft was written from; None where it was given as bytes.
         draft_id: Stays while a draft's message is replaced; empty for other mail.
     """
 

@@ -14,7 +14,7 @@ class GraphMail(Mail):
         folder: Id of its folder.
         moves: Part of the default id, so that this changes with every move.
         home: Folder it was in before it went to Deleted Items.
-        fields: What a draft was written from.
+        fields: The fields that a draft was written from.
         properties: Extended properties by their normalized id.
     """
 

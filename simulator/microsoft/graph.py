@@ -152,7 +152,7 @@ class GraphRules:
 
 
 def _needed(operation: Operation, call: Call) -> frozenset[str]:
-    """Return the scopes of which one is needed: those with ``.Shared`` for somebody else's mailbox."""
+    """Return the scopes of which one is needed: those with ``.Shared`` for another user's mailbox."""
     grant = call.grant
     if grant is None or grant.account in (None, call.account) or "user" not in call.params:
         return operation.scopes

@@ -1,4 +1,4 @@
-"""What the pages tell people to type works as it stands on the page."""
+"""The commands on the pages work as they stand there."""
 
 import asyncio
 import os

@@ -34,7 +34,7 @@ class Mesh:
     Args:
         process: `mailmesh up`.
         data: Its data directory.
-        log: What it prints.
+        log: Its output.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", data: Path, log: Path) -> None:
@@ -47,7 +47,7 @@ class Mesh:
 
     @property
     def ready(self) -> Ready:
-        """What ready.json says now."""
+        """The present content of ready.json."""
         return Ready.read(self.data / "ready.json")
 
     @property

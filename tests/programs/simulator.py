@@ -47,7 +47,7 @@ class RunningSimulator:
         return dict(self.ready["env"])
 
     def control(self) -> SimulatorControl:
-        """A new client of the control API, to be closed by whoever asked for it."""
+        """A new client of the control API, which the caller closes."""
         return SimulatorControl(str(self.ready["controlUrl"]))
 
     def browser(self) -> httpx.AsyncClient:

@@ -104,7 +104,7 @@ class Walk:
         return headers["location"]
 
     async def result(self, url: str) -> Shown:
-        """Looks at the result page."""
+        """Reads the result page."""
         flow_id = parse_qs(urlsplit(url).query).get("flow_id", [""])[0]
         request = authorization_service_pb2.ShowAuthorizationResultRequest(flow_id=flow_id)
         call = self._edge.browser.ShowAuthorizationResult(request)

@@ -59,7 +59,7 @@ def programs(tmp_path: Path, place: Path) -> Sample:
 
 
 def processes_of(place: Path) -> list[str]:
-    """The processes that work in a folder or were told of it: by environment, arguments or working directory."""
+    """The processes that run in a folder or know it: by environment, arguments or working directory."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""The files that are said to take longest exist, so that the order of the run stays what it is meant to be."""
+"""The files listed as the longest exist, so that the order of the run stays as intended."""
 
 from tests.programs.sharing import LONG_FILES
 from tools.generate.protos import ROOT

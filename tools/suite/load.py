@@ -1,6 +1,6 @@
 """`python -m tools.suite.load [--runs N] [--loops N] [PYTEST ARGUMENT...]`: runs the suite on a busy machine.
 
-Beside the suite, endless loops with a lower priority take what they can of every core. A test whose verdict depends on
+Beside the suite, endless loops with a lower priority take what they can of every core. A test whose result depends on
 the speed of the machine then fails sooner or later; the report at the end names each test that failed or needed a
 second try, and in how many runs.
 """

@@ -26,7 +26,7 @@ PART_SECONDS = 5400.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run of the suite found.
+    """The result of a run of the suite.
 
     Attributes:
         outcome: The last result of each test.

@@ -26,7 +26,7 @@ PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.05
 # An interrupted pytest tears down its fixtures, a whole mesh among them.
 STOP_SECONDS = 90.0
-# Descendants that the death of their parent has told to stop, then those that we tell, then those that we kill.
+# Descendants that stop because their parent died, then those that get a signal, then those that are killed.
 LAST_STEPS = ((None, 5.0), (signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0))
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

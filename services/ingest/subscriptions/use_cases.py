@@ -119,7 +119,7 @@ class SubscriptionUseCases:
             is_there = await store.begin_deletion(connection, subscription_id, scope, self._clock.now())
         if not is_there:
             raise SubscriptionNotFound.of(subscription_id)
-        # Another process may hold a lease on the tenant. A failure is retried, so the caller is not told of it.
+        # Another process may hold a lease on the tenant. A failure is retried, so the caller gets no error.
         await self._as_soon_as_possible(lambda: self._reconciler.process_quietly(subscription_id))
         return await self.get(subscription_id, None)
 

@@ -40,7 +40,7 @@ _PASSING = frozenset({"temporarily_unavailable", "server_error"})
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _OK = 200
 
-# For the reason that people read; what is done depends on `error` alone.
+# For the reason that people read; the reaction depends on `error` alone.
 _CAUSES = {
     50173: "grant_revoked",
     70008: "grant_expired",

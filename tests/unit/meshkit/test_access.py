@@ -1,4 +1,4 @@
-"""What the contract's options say, and that the plumbing's own numbers are the contract's."""
+"""Meshkit reads the contract's options, and its own numbers equal the contract's."""
 
 from mailmesh.access.v1 import access_pb2
 from services.meshkit.access import Access, Door, access_table

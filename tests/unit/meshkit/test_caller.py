@@ -1,4 +1,4 @@
-"""Who stands behind a certificate and behind the edge's headers."""
+"""The caller behind a certificate and behind the edge's headers."""
 
 import pytest
 

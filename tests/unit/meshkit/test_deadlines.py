@@ -1,4 +1,4 @@
-"""What is left of a deadline bounds what is done next."""
+"""The rest of a deadline bounds the next step."""
 
 import asyncio
 import contextvars

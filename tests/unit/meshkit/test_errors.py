@@ -29,14 +29,14 @@ class ThingLocked(errors.FailedPrecondition):
 
 
 def over_the_wire(error: errors.MeshError) -> errors.MeshError:
-    """What a client makes of a failure that a server has sent."""
+    """A client reads the failure that a server has sent."""
     status = rpc_status.to_status(to_status(error))
     trailers = Metadata(*status.trailing_metadata)
     return from_rpc_error(AioRpcError(status.code, Metadata(), trailers, status.details))
 
 
 def silent(code: grpc.StatusCode) -> errors.MeshError:
-    """What a client makes of a bare code."""
+    """A client reads a bare code."""
     return from_rpc_error(AioRpcError(code, Metadata(), Metadata(), "text"), "token-vault")
 
 

@@ -19,7 +19,7 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Log:
-    """What was written."""
+    """The lines that were written."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()

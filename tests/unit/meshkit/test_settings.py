@@ -1,4 +1,4 @@
-"""Settings come from the environment, and their faults are told all at once."""
+"""Settings come from the environment, and all their faults are reported at once."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ CANARY = "canary-7f3a"
 
 class AcmeSettings(EnvironmentSettings):
     client_secret: Secret = env("MAILMESH_ACME_CLIENT_SECRET", description="Acme's secret.")
-    scopes: CommaSeparated = env("MAILMESH_ACME_SCOPES", ("read", "write"), description="What we ask for.")
+    scopes: CommaSeparated = env("MAILMESH_ACME_SCOPES", ("read", "write"), description="The scopes to ask for.")
 
 
 class EchoSettings(AcmeSettings, StoreSettings):
@@ -113,7 +113,7 @@ def test_the_reference_names_every_variable_with_its_default():
 
     assert "| `MAILMESH_ECHO_TIMES` | int | `3` | How often. |" in table
     assert "| `MAILMESH_ACME_CLIENT_SECRET` | Secret | required | Acme's secret. |" in table
-    assert "| `MAILMESH_ACME_SCOPES` | list | `read,write` | What we ask for. |" in table
+    assert "| `MAILMESH_ACME_SCOPES` | list | `read,write` | The scopes to ask for. |" in table
     assert "| `MAILMESH_ECHO_PIN` | Secret |  | For the door. |" in table
 
 

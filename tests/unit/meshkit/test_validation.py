@@ -1,4 +1,4 @@
-"""What no calendar and no column can hold is refused before anyone has to expect it."""
+"""Values that no calendar and no column can hold are refused at the door."""
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp

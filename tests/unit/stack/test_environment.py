@@ -1,4 +1,4 @@
-"""What each program is told, and what it is not."""
+"""The environment of each program, and the values that it does not get."""
 
 import pytest
 

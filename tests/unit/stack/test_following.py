@@ -1,4 +1,4 @@
-"""How the command line follows the stream of events: across breaks, and to the end of its patience.
+"""How the command line follows the stream of events: across breaks, and until it gives up.
 
 The client is synchronous, so grpcio-testing's channel can stand in for the network: the generated stub and the code
 above it are the real ones, and each call is answered by hand. (That package is no use for asyncio: there it reports

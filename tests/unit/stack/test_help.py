@@ -17,7 +17,7 @@ from stack.cli.help import command_line, walk
 ROOT = command_line(app)
 COMMANDS = dict(walk(ROOT))
 PATHS = sorted(COMMANDS)
-# A word of a shell before the command: a variable. What stands behind these is another program or a file.
+# A word of a shell before the command: a variable. These are followed by another program or a file.
 ASSIGNMENT, REDIRECTION = re.compile(r"^[A-Z_0-9]+=\S*$"), ("|", ">")
 # StreamEvents as server-sent events, for callers without gRPC.
 WITHOUT_COMMAND = {"TailEvents"}

@@ -1,4 +1,4 @@
-"""The inbox, its keys, what is followed of tenants, subscriptions, dead letters.
+"""The inbox, its keys, the followed tenants, subscriptions, dead letters.
 
 Revision ID: 0001
 Revises:
@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS = (
-    # What is followed of the tenants: TokenVault decides, we repeat.
+    # The followed states of tenants: TokenVault decides, Ingest copies.
     """
     CREATE TABLE ingest.tenants (
         tenant_id uuid PRIMARY KEY,
@@ -52,7 +52,7 @@ STATEMENTS = (
     ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000)
     """,
     "CREATE INDEX mailboxes_due ON ingest.mailboxes (next_due_at) WHERE next_due_at IS NOT NULL AND NOT is_waiting",
-    # What is pending or leased, and nothing else: an item that is worked leaves for worked_items.
+    # Only pending and leased items: a processed item moves to worked_items.
     """
     CREATE TABLE ingest.items (
         tenant_id uuid NOT NULL,
