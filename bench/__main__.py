@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...] [--quick]`: runs the measurements one after the other."""
+"""`python -m bench [NAME ...] [--quick]` runs the measurements one after the other."""
 
 import argparse
 import subprocess
@@ -11,13 +11,13 @@ PROGRAM_SECONDS = 1800
 
 
 def programs() -> list[str]:
-    """The names of all measurements: the modules of this folder that measure."""
+    """Return the names of all measurements: the modules of this folder that measure."""
     found = (path for path in Path(__file__).parent.glob("*.py") if path.stem not in FRAME)
     return sorted(path.stem for path in found if "measure.main(" in path.read_text())
 
 
 def main() -> int:
-    """Runs what was asked for and returns the exit code: 0 when all of them ran."""
+    """Run the requested measurements and return the exit code: 0 when all of them ran."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and write bench/results.")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(programs())}; default: all")
     parser.add_argument("--quick", action="store_true", help="only show that they run; nothing is written")

@@ -1,4 +1,4 @@
-"""How many notifications a second are on disk before they are answered, and what happens when more come than that."""
+"""The number of notifications a second that are on disk before their answer, and the behaviour under a higher load."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -19,18 +19,18 @@ SAMPLE_SECONDS = 0.1
 
 @dataclass
 class Memory:
-    """How much memory a process held, MiB."""
+    """The memory that a process used, MiB."""
 
     samples: list[float] = field(default_factory=list)
 
     @property
     def growth(self) -> float:
-        """From the first to the largest."""
+        """Return the difference from the first sample to the largest."""
         return max(self.samples) - self.samples[0]
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Measures Ingest behind the edge and the plain design in turn, then Ingest at half and at three times its most."""
+    """Measure both designs in turn, then Ingest behind the edge at half and at three times its maximum rate."""
     seconds = 1.0 if options.is_quick else SECONDS
     targets = {} if options.is_quick else TARGETS
     async with machine() as made:
@@ -38,7 +38,7 @@ async def program(options: Options) -> Sequence[Figure]:
         for size in SIZES:
             ours, plain = await _in_turn(made, size, seconds, options.repeats)
             figures += [
-                Figure(f"accepts a second, {size} in a POST", ours, "1/s", note="behind the edge"),
+                Figure(f"accepted a second, {size} in a POST", ours, "1/s", note="behind the edge"),
                 Figure(f"the same by the plain design, {size} in a POST", plain, "1/s", note="without an edge"),
                 Figure(f"times the plain design, {size} in a POST", ours / plain, "ratio", targets.get(size, "")),
             ]
@@ -49,7 +49,7 @@ async def program(options: Options) -> Sequence[Figure]:
 
 
 async def _in_turn(made: Machine, size: int, seconds: float, repeats: int) -> tuple[float, float]:
-    """The median rates of both, each measured in rounds that take turns."""
+    """Return the median rates of both, measured in alternating rounds."""
     rates: dict[int, list[float]] = {made.edge_port: [], made.plain_port: []}
     for port in rates:
         await made.send(port, size, min(seconds, WARM_SECONDS))
@@ -63,13 +63,15 @@ async def _in_turn(made: Machine, size: int, seconds: float, repeats: int) -> tu
 async def _at_half(made: Machine, per_second: float, seconds: float, options: Options) -> list[Figure]:
     outcome = await made.send(made.edge_port, 1, seconds, per_second=per_second)
     return [
-        Figure("median at half of the most", median(outcome.milliseconds), "ms"),
-        Figure("p99 at half of the most", percentile(outcome.milliseconds, 99), "ms", _unless_quick(options, "<= 50")),
+        Figure("median at half the maximum rate", median(outcome.milliseconds), "ms"),
+        Figure(
+            "p99 at half the maximum rate", percentile(outcome.milliseconds, 99), "ms", _unless_quick(options, "<= 50")
+        ),
     ]
 
 
 async def _overloaded(made: Machine, per_second: float, seconds: float, options: Options) -> list[Figure]:
-    """Three times the most that is taken: what is accepted is there, what is refused is refused soon, memory stays."""
+    """Send three times the maximum rate: accepted items are on disk, refusals come quickly, memory is bounded."""
     before = await made.query("SELECT count(*) FROM ingest.items")
     async with _watching(made) as memory:
         outcome = await made.send(
@@ -79,8 +81,8 @@ async def _overloaded(made: Machine, per_second: float, seconds: float, options:
     accepted = outcome.statuses.get("202", 0)
     others = {status: count for status, count in outcome.statuses.items() if status not in ("202", "503")}
     return [
-        Figure("accepts a second at three times the most", accepted / outcome.seconds, "1/s"),
-        Figure("refused at three times the most", _refused(outcome), "ratio", note="answered 503"),
+        Figure("accepted a second at three times the maximum rate", accepted / outcome.seconds, "1/s"),
+        Figure("refused at three times the maximum rate", _refused(outcome), "ratio", note="answered 503"),
         Figure("p99 of a refusal", percentile(outcome.refusal_milliseconds or [0.0], 99), "ms", "<= 1000"),
         Figure("answers other than 202 and 503", sum(others.values()), "", "<= 0", ", ".join(others)),
         Figure("accepted and not on disk", max(0, accepted - on_disk), "", "<= 0"),
@@ -119,9 +121,9 @@ if __name__ == "__main__":
     measure.main(
         "accept_webhooks",
         "How many notifications a second are committed before they are answered?",
-        "Load by HTTP/1.1 from a process of its own, 64 connections, 100 tenants. Ours: Envoy with the edge's"
-        " configuration, one Ingest process, PostgreSQL that waits for its disk. The plain design"
-        " (bench/plain_ingest.py): FastAPI on uvicorn with uvloop, one insert and one arq enqueue for each"
-        " notification, nothing in front. All on one machine with the load.",
+        "A process of its own sends the load by HTTP/1.1, over 64 connections, for 100 tenants. mailmesh: Envoy"
+        " with the edge's configuration, one Ingest process, and PostgreSQL that waits for its disk. The plain"
+        " design (bench/plain_ingest.py): FastAPI on uvicorn with uvloop, one insert and one arq enqueue for each"
+        " notification, and no proxy. Everything runs on one machine together with the load.",
         program,
     )

@@ -1,4 +1,4 @@
-"""How fast a backlog is drained, against one arq job per event with one GET per message."""
+"""The rate at which a backlog is drained, compared to one arq job per event with one GET per message."""
 
 import asyncio
 import sys
@@ -18,10 +18,10 @@ PATIENCE_SECONDS = 600.0
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Drains the same mails by both designs, in turn."""
+    """Drain the same mails by both designs, in turn."""
     messages, tenants = (QUICK_MESSAGES, QUICK_TENANTS) if options.is_quick else (MESSAGES, TENANTS)
     async with worker_machine() as machine:
-        await machine.ground.control.set(graph_concurrency=0)  # the plain design keeps no bound of its own
+        await machine.ground.control.set(graph_concurrency=0)  # the plain design has no bound of its own
         made = await machine.tenants(tenants)
         mails = await machine.mails(made, messages // tenants)
         ours, first_mib, most_mib = await _ours(machine, mails)
@@ -32,8 +32,8 @@ async def program(options: Options) -> Sequence[Figure]:
         Figure("messages a second, plain design, one process", count / plain, "1/s"),
         Figure("times the plain design", plain / ours, "ratio", "" if options.is_quick else ">= 3"),
         Figure("resident memory after a third", first_mib, "MiB"),
-        Figure("most resident memory", most_mib, "MiB"),
-        Figure("growth from there on", most_mib - first_mib, "MiB", "" if options.is_quick else "<= 24"),
+        Figure("peak resident memory", most_mib, "MiB"),
+        Figure("growth after that", most_mib - first_mib, "MiB", "" if options.is_quick else "<= 24"),
     ]
 
 
@@ -69,7 +69,7 @@ async def _plain(machine: WorkerMachine, mails: Sequence[tuple[object, str]]) ->
 
 
 async def _watched(machine: WorkerMachine, process: psutil.Process, count: str, wanted: int) -> list[float]:
-    """Waits until all is done; returns the process's resident memory along the way, in MiB."""
+    """Wait until all items are done; return samples of the process's resident memory, in MiB."""
     memory = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await machine.ground.processor.fetchval(count) < wanted:
@@ -82,9 +82,9 @@ if __name__ == "__main__":
     measure.main(
         "drain_backlog",
         "How fast does one worker process drain ten thousand notifications of fifty mailboxes?",
-        "The simulated provider answers at once: it is on the same machine and has taken each mail apart before. Both"
-        " designs fetch the same mails with the same fields and map them alike; PostgreSQL keeps what it commits. The"
-        " time is from the first commit to the last. Memory is flat from when all mailboxes are under way, after about"
-        " a third.",
+        "The simulated provider answers at once: it runs on the same machine and has parsed each mail in advance."
+        " Both designs fetch the same mails with the same fields and map them alike; PostgreSQL waits for its disk"
+        " at each commit. The time is from the first commit to the last. Memory is flat once all mailboxes are in"
+        " progress, after about a third.",
         program,
     )

@@ -1,4 +1,4 @@
-"""How long from an accepted webhook to the event on a consumer's gRPC stream."""
+"""The time from an accepted webhook to the event on a consumer's gRPC stream."""
 
 import asyncio
 import tempfile
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 60.0
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Runs the whole mesh and measures each provider in turn."""
+    """Run the whole mesh and measure each provider in turn."""
     return await asyncio.to_thread(_measured, options)
 
 
@@ -64,7 +64,7 @@ def _of(mesh: Mesh, provider: str, options: Options) -> list[Figure]:
 
 
 class Reader:
-    """Reads the stream through the edge, like any consumer, and notes how old each event is when it arrives."""
+    """Reads the stream through the edge, like any consumer, and records the age of each event on arrival."""
 
     def __init__(self, mesh: Mesh, provider: str) -> None:
         self.milliseconds: list[float] = []
@@ -84,7 +84,7 @@ class Reader:
         self._thread.join(10)
 
     def wait_for(self, count: int) -> None:
-        """Waits until so many events have come."""
+        """Wait until so many events have arrived."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.milliseconds) < count:
             assert time.monotonic() < deadline, f"{len(self.milliseconds)} of {count} events"
@@ -105,10 +105,11 @@ class Reader:
 if __name__ == "__main__":
     measure.main(
         "end_to_end_latency",
-        "How long from an accepted webhook to the event on a consumer's gRPC stream, at fifty a second?",
-        "The whole mesh on one machine with the simulated providers, which answer at once; mail is delivered at a"
-        " steady rate to ten mailboxes; a consumer reads StreamEvents through the edge. The age of an event is the time"
-        " of its arrival less `received_at`, both by the same clock. A Gmail event waits for its"
+        "How long does a change take from the accepted webhook to the event on a consumer's gRPC stream, at fifty"
+        " a second?",
+        "The whole mesh runs on one machine with the simulated providers, which answer at once. Mail is delivered"
+        " at a steady rate to ten mailboxes. A consumer reads StreamEvents through the edge. The age of an event"
+        " is the time of its arrival minus `received_at`, both by the same clock. A Gmail event waits for its"
         " mailbox's push.",
         program,
     )

@@ -30,10 +30,10 @@ SERVICE = "processor"
 
 @asynccontextmanager
 async def event_store(*, is_careless: bool) -> AsyncIterator[str]:
-    """Runs a server while the block runs; gives the address of a migrated database.
+    """Run a server while the block runs; yield the address of a migrated database.
 
     Args:
-        is_careless: It need not keep what it commits: for filling it quickly.
+        is_careless: Commits need not survive a crash: for filling the database quickly.
     """
     folder = Path(tempfile.mkdtemp(prefix="mmb-", dir="/tmp"))
     folder.chmod(0o711)
@@ -60,7 +60,7 @@ async def _migrated(server: PostgresServer) -> str:
 
 
 def draft(tenant_id: str, text: str) -> EventDraft:
-    """An event of a mail with a text, as the workers publish it."""
+    """Return an event of a mail with a text, as the workers publish it."""
     event = event_pb2.NormalizedMailEvent(
         provider="ms365",
         tenant_id=tenant_id,

@@ -1,6 +1,6 @@
 """Fills the tables of a page that is otherwise written by hand, between `<!-- bench: KIND -->` and `<!-- end -->`.
 
-A figure's name is `KIND, COLUMN: ROW`. Where a row is called "all of it", the others are shown as shares of it too.
+A figure's name is `KIND, COLUMN: ROW`. If one row is called "total", the table also shows the others as shares of it.
 """
 
 import re
@@ -9,18 +9,18 @@ from pathlib import Path
 
 from bench.measure import Figure, Result
 
-ALL = "all of it"
+ALL = "total"
 ORIGIN = "origin"
 _PLACE = re.compile(r"(<!-- bench: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SMALL, _LARGE = 0.05, 100
 
 
 def fill(page: Path, results: Sequence[Result]) -> None:
-    """Writes a page's tables anew; what stands around them stays.
+    """Rewrite a page's tables; the text around them stays.
 
     Args:
         page: The page.
-        results: Whose figures it shows; no two of them have the same kind.
+        results: The results whose figures it shows; no two of them have the same kind.
 
     Raises:
         KeyError: The page asks for a kind that no result has.
@@ -32,7 +32,7 @@ def fill(page: Path, results: Sequence[Result]) -> None:
 
 
 def origin(result: Result) -> str:
-    """What was measured when, on what."""
+    """Return the commit, time and machine of a measurement."""
     machine = result.machine
     return (
         f"Commit {result.commit}, {result.measured_at}, {machine.get('processors')} processors,"
@@ -41,7 +41,7 @@ def origin(result: Result) -> str:
 
 
 def _kinds(figures: Sequence[Figure]) -> Mapping[str, Mapping[str, dict[str, Figure]]]:
-    """Figures by kind, row and column."""
+    """Return the figures by kind, row and column."""
     found: dict[str, dict[str, dict[str, Figure]]] = {}
     for figure in figures:
         place, _, row = figure.name.partition(": ")

@@ -1,4 +1,4 @@
-"""Fills the store of events with millions of them, and draws places in it by chance."""
+"""Fill the store with millions of events, and choose random positions in it."""
 
 import random
 import time
@@ -35,7 +35,7 @@ _FILL = """
 
 
 def tenant(number: int) -> str:
-    """The id of one of the tenants."""
+    """Return the id of one of the tenants."""
     return str(UUID(int=0x019A9F0E_0000_7000_8000_000000000000 + number))
 
 
@@ -43,7 +43,7 @@ RARE = tenant(10_000)
 
 
 async def fill(url: str, count: int) -> float:
-    """Puts events of the last thirty days into an empty store. Gives how many a second."""
+    """Put events of the last thirty days into an empty store. Return the number of events a second."""
     began = time.monotonic()
     connection = await asyncpg.connect(url)
     try:
@@ -77,7 +77,7 @@ async def _insert(connection: Any, start: int, step: int, count: int) -> None:
 
 
 async def cursors(pool: Any, count: int) -> list[Cursor]:
-    """Positions of events, spread by chance over the whole stream."""
+    """Return random positions of events over the whole stream."""
     chance = random.Random(_SEED)
     low, high, epoch = await pool.fetchrow(
         "SELECT (SELECT min(position) FROM processor.events), head, epoch FROM processor.stream"
@@ -95,10 +95,10 @@ async def cursors(pool: Any, count: int) -> list[Cursor]:
 async def timed_pages(
     pool: Any, selection: Selection, view: EventView, page_events: int, pages: int
 ) -> tuple[list[float], float]:
-    """Reads pages at cursors drawn by chance, one after the other; the first three only warm up.
+    """Read pages at random cursors, one after the other; the first three only warm up.
 
     Returns:
-        Milliseconds of each page, and how many events a page had on the average.
+        The milliseconds of each page, and the mean number of events in a page.
     """
     reader, took, given = EventReader(pool), [], 0
     for cursor in await cursors(pool, pages + 3):

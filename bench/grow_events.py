@@ -1,4 +1,4 @@
-"""How reading and publishing events grows with the events that are stored already."""
+"""The growth of reading and publishing times with the number of stored events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _BYTES = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE re
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Measures each size on a store of its own."""
+    """Measure each size on a store of its own."""
     figures: list[Figure] = []
     for stored in QUICK_STORED if options.is_quick else STORED:
         async with event_store(is_careless=False) as url:
@@ -35,7 +35,7 @@ async def program(options: Options) -> Sequence[Figure]:
 async def _of(pool: Any, stored: int, options: Options) -> list[Figure]:
     pages = QUICK_PAGES if options.is_quick else PAGES
     each = await pool.fetchval(_BYTES) / stored
-    found = [Figure(f"events, {stored:,}: on disk for each, of about 2 KB", each, "bytes")]
+    found = [Figure(f"events, {stored:,}: on disk per event of about 2 KB", each, "bytes")]
     for name, selection in (("any mailbox", Selection(None)), ("one mailbox", Selection(frozenset({tenant(7)})))):
         took, _ = await timed_pages(pool, selection, event_pb2.EVENT_VIEW_BASIC, PAGE, pages)
         found += [
@@ -49,9 +49,9 @@ async def _of(pool: Any, stored: int, options: Options) -> list[Figure]:
 if __name__ == "__main__":
     measure.main(
         "grow_events",
-        "What do ten million stored events cost a reader and a writer?",
-        f"Stores of 200 mailboxes over 30 days, one partition a day. Pages of {PAGE} events are read by the code that"
-        f" answers `ListEvents`, at cursors drawn by chance, one after the other; then {WRITERS} connections publish"
-        f" {BATCH} events in a transaction, and PostgreSQL keeps what it commits.",
+        "How do ten million stored events affect a reader and a writer?",
+        "Stores contain events of 200 mailboxes over 30 days, one partition a day. The code that answers"
+        f" `ListEvents` reads pages of {PAGE} events at random cursors, one after the other. Then {WRITERS}"
+        f" connections publish {BATCH} events in a transaction, and PostgreSQL waits for its disk at each commit.",
         program,
     )

@@ -1,4 +1,4 @@
-"""How accepting grows with processes of Ingest, and with tenants and subscriptions."""
+"""The growth of the accepted rate with processes of Ingest, and with tenants and subscriptions."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ FROM unnest(ARRAY['tenants', 'mailboxes', 'subscriptions']) AS name
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Measures each size in turn, on a machine of its own."""
+    """Measure each size in turn, with programs of its own."""
     found: list[Figure] = []
     for processes in PROCESSES[:2] if options.is_quick else PROCESSES:
         async with machine(is_plain=False, processes=processes) as made:
@@ -30,8 +30,8 @@ async def program(options: Options) -> Sequence[Figure]:
             found += await _rates(made, f"tenants, {tenants:,}", options)
             grown = (made.ingest.memory_info().rss - empty) / 2**20
             found += [
-                Figure(f"tenants, {tenants:,}: Ingest's memory, grown under the load", grown, "MiB"),
-                Figure(f"tenants, {tenants:,}: on disk for each", await made.query(_DISK) / tenants / 1024, "KiB"),
+                Figure(f"tenants, {tenants:,}: growth of Ingest's memory under load", grown, "MiB"),
+                Figure(f"tenants, {tenants:,}: on disk per tenant", await made.query(_DISK) / tenants / 1024, "KiB"),
             ]
     return found
 
@@ -45,16 +45,17 @@ async def _rates(made: Machine, name: str, options: Options) -> list[Figure]:
         for _ in range(options.repeats):
             outcome = await made.send(made.edge_port, size, seconds)
             rates.append(outcome.statuses.get("202", 0) * size / outcome.seconds)
-        figures.append(Figure(f"{name}: accepts a second, {size} in a POST", median(rates), "1/s"))
+        figures.append(Figure(f"{name}: accepted a second, {size} in a POST", median(rates), "1/s"))
     return figures
 
 
 if __name__ == "__main__":
     measure.main(
         "grow_ingest",
-        "How do accepts grow with processes of Ingest, and with tenants?",
-        "The machine of accept_webhooks without the plain design: load, Envoy, PostgreSQL and all processes of Ingest"
-        " share it, so more processes than processors gain nothing. Every tenant has one subscription; notifications"
-        f" are about {NAMED:,} of them at most. What a tenant takes on disk are its rows and their indexes.",
+        "How does the rate of accepted notifications grow with processes of Ingest, and with tenants?",
+        "The machine is that of accept_webhooks without the plain design: load, Envoy, PostgreSQL and all"
+        " processes of Ingest share it, so more processes than processors gain nothing. Every tenant has one"
+        f" subscription; the notifications concern at most {NAMED:,} tenants. The disk space of a tenant is its"
+        " rows and their indexes.",
         program,
     )

@@ -1,4 +1,4 @@
-"""How draining grows with worker processes."""
+"""The growth of the drain rate with worker processes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _LATEST = " ORDER BY changed_at DESC LIMIT $1) AS latest"
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Drains new mails of the same mailboxes by one, two and four workers, in turn."""
+    """Drain new mails of the same mailboxes by one, two and four workers, in turn."""
     messages, tenants = (QUICK_MESSAGES, QUICK_TENANTS) if options.is_quick else (MESSAGES, TENANTS)
     figures = []
     async with worker_machine() as machine:
@@ -29,7 +29,7 @@ async def program(options: Options) -> Sequence[Figure]:
             rate, memory = await _drained(machine, workers, mails, len(made))
             figures += [
                 Figure(f"workers, {workers}: messages a second", rate, "1/s"),
-                Figure(f"workers, {workers}: most memory of one", memory, "MiB"),
+                Figure(f"workers, {workers}: peak memory of one", memory, "MiB"),
             ]
     return figures
 
@@ -55,8 +55,8 @@ if __name__ == "__main__":
     measure.main(
         "grow_workers",
         "How does draining grow with worker processes?",
-        f"{MESSAGES:,} notifications of {TENANTS} Microsoft mailboxes wait, then workers are let at them. One simulated"
-        " provider answers at once, on the same machine, and takes a good part of a processor for itself, as PostgreSQL"
-        " does. The time is from the first commit to the last.",
+        f"{MESSAGES:,} notifications of {TENANTS} Microsoft mailboxes are waiting when the workers start. One"
+        " simulated provider answers at once, on the same machine, and takes a large part of a processor for"
+        " itself, as PostgreSQL does. The time is from the first commit to the last.",
         program,
     )

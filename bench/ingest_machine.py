@@ -34,7 +34,7 @@ from tests.factories.ingest import Watched, add_watched, graph_body, graph_item
 PATH = "/api/ms365/webhook"
 MESSAGE_ID = "@MESSAGE-ID-GOES-HERE-32-LETTERS"
 RATE_WITHOUT_BOUND = 10_000_000
-# Tenants as following TokenVault leaves them, each with an active subscription of its own.
+# Tenants in the form in which the follower of TokenVault stores them, each with an active subscription of its own.
 STRANGERS = (
     """
     INSERT INTO ingest.tenants (tenant_id, provider, external_tenant_id, user_id, address, status)
@@ -61,16 +61,16 @@ STRANGERS = (
 
 @dataclass
 class Machine:
-    """What runs.
+    """The running programs.
 
     Attributes:
-        edge_port: Envoy, before Ingest.
-        plain_port: The plain design.
-        database_url: For Ingest's role.
+        edge_port: The port of Envoy, in front of Ingest.
+        plain_port: The port of the plain design.
+        database_url: The database's address for Ingest's role.
         watched: The subscriptions that notifications name.
-        ingests: Its processes.
-        redis_url: The queue.
-        folder: For plans and logs.
+        ingests: The processes of Ingest.
+        redis_url: The address of the queue.
+        folder: The folder for plans and logs.
     """
 
     edge_port: int
@@ -82,7 +82,7 @@ class Machine:
     folder: Path
 
     def bodies(self, per_post: int) -> list[str]:
-        """Bodies with so many notifications, of as many tenants, for the load to send in turn."""
+        """Return bodies with so many notifications, of as many tenants, for the load to send in turn."""
         made = []
         for start in range(0, len(self.watched), per_post):
             some = itertools.islice(itertools.cycle(self.watched), start, start + per_post)
@@ -91,14 +91,14 @@ class Machine:
 
     @property
     def ingest(self) -> psutil.Process:
-        """The first of Ingest's processes: the child of the one that ties its life to ours."""
+        """Return the first of Ingest's processes: the child of the one that ends with this process."""
         process = psutil.Process(self.ingests[0].pid)
         return next(iter(process.children()), process)
 
     async def send(
         self, port: int, per_post: int, seconds: float, *, connections: int = 64, per_second: float = 0.0
     ) -> Outcome:
-        """Sends load from a process of its own and gives what came back."""
+        """Send load from a process of its own and return its outcome."""
         bodies = self.bodies(per_post)
         plan = Plan(port, PATH, bodies, connections, seconds, per_second, secrets.token_hex(3)[:5])
         file = self.folder / f"plan-{secrets.token_hex(4)}.json"
@@ -110,7 +110,7 @@ class Machine:
         return Outcome(**json.loads(written.read_text()))
 
     async def query(self, statement: str) -> int:
-        """Asks the database for a number."""
+        """Read a number from the database."""
         connection = await asyncpg.connect(self.database_url)
         try:
             return int(await connection.fetchval(statement))
@@ -122,13 +122,13 @@ class Machine:
 async def machine(
     tenants: int = 100, *, is_plain: bool = True, processes: int = 1, strangers: int = 0
 ) -> AsyncIterator[Machine]:
-    """Starts everything; ends it behind the block.
+    """Start everything; end it after the block.
 
     Args:
-        tenants: How many, each with one subscription.
-        is_plain: Start the plain design too.
-        processes: Of Ingest, behind the same edge.
-        strangers: Further tenants with a subscription each, that no notification is about.
+        tenants: The number of tenants, each with one subscription.
+        is_plain: Whether to start the plain design too.
+        processes: The number of Ingest's processes, behind the same edge.
+        strangers: The number of further tenants, each with a subscription that no notification concerns.
     """
     folder = Path(tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
     folder.chmod(0o711)
@@ -192,7 +192,7 @@ async def _serving(
 
 
 async def _until_open(made: Machine) -> None:
-    """Waits until Envoy has found Ingest healthy."""
+    """Wait until Envoy has found Ingest healthy."""
     async with asyncio.timeout(30):
         while (await made.send(made.edge_port, 1, 0.05, connections=1)).statuses.keys().isdisjoint({"200", "202"}):
             await asyncio.sleep(0.2)

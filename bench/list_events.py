@@ -1,4 +1,4 @@
-"""How long does a page of `ListEvents` take at any cursor of five million events?"""
+"""The time of a page of `ListEvents` at any cursor of five million events."""
 
 import argparse
 import sys
@@ -16,9 +16,9 @@ from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EventView
 
 QUESTION = "How long does a page of 50 events take, at any cursor of five million events?"
-METHOD = """Events of 200 mailboxes over 30 days, one partition a day, are put into a real PostgreSQL. Pages are read by
-the code that answers `ListEvents`, at cursors drawn by chance over the whole range, one after the other; each page is
-three statements or more, and the messages built from them. The seed is fixed."""
+METHOD = """A real PostgreSQL contains events of 200 mailboxes over 30 days, one partition a day. The code that answers
+`ListEvents` reads pages at random cursors over the whole range, one after the other. Each page is three statements or
+more, and the messages built from them. The seed is fixed."""
 
 EVENTS = 5_000_000
 QUICK_EVENTS = 20_000
@@ -30,7 +30,7 @@ BASIC, FULL = event_pb2.EVENT_VIEW_BASIC, event_pb2.EVENT_VIEW_FULL
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Fills the store and reads it."""
+    """Fill the store and read it."""
     count = QUICK_EVENTS if options.is_quick else _events
     async with event_store(is_careless=True) as url:
         filled = await fill(url, count)
@@ -55,7 +55,7 @@ def _cases() -> list[tuple[str, Selection, EventView]]:
 
 
 async def _read(pool: Any, name: str, selection: Selection, view: EventView, pages: int) -> list[Figure]:
-    """Reads pages at cursors drawn by chance."""
+    """Read pages at random cursors."""
     warm, given = await timed_pages(pool, selection, view, PAGE, pages)
     return [
         Figure(f"{name}: p50", measure.median(warm), "ms", note=f"{given:.0f} events a page"),
@@ -64,7 +64,7 @@ async def _read(pool: Any, name: str, selection: Selection, view: EventView, pag
 
 
 def _asked_events() -> int:
-    """Takes `--events N` out of the command line."""
+    """Remove `--events N` from the command line and return N."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--events", type=int, default=EVENTS)
     found, rest = parser.parse_known_args()

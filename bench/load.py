@@ -1,7 +1,7 @@
-"""A source of load over HTTP/1.1: as little work per request as Python allows, in a process of its own.
+"""A source of load over HTTP/1.1: the least processing per request that Python allows, in a process of its own.
 
-`python -m bench.load PLAN.json OUTCOME.json` sends what the plan says and writes what came back. Bodies are made from a
-template beforehand: only the message ids differ.
+`python -m bench.load PLAN.json OUTCOME.json` sends the requests of a plan and writes their outcome. Bodies are made from
+a template beforehand: only the message ids differ.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ _ID = b"@MESSAGE-ID-GOES-HERE-32-LETTERS"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send.
+    """The requests to send.
 
     Args:
-        port: Where to, on this machine.
-        path: Of the webhook.
+        port: The port on this machine.
+        path: The path of the webhook.
         bodies: Templates in which every `@MESSAGE-ID-GOES-HERE-32-LETTERS` becomes a new id; sent in turn.
-        connections: Kept open at the same time.
-        seconds: How long.
-        per_second: Requests to send in a second; 0 sends the next one when the answer has come.
-        prefix: Begins every id, so that no two runs send the same.
+        connections: The number of open connections.
+        seconds: The duration.
+        per_second: Requests to send in a second; 0 sends the next one when the answer has arrived.
+        prefix: The beginning of every id, so that no two runs send the same id.
     """
 
     port: int
@@ -46,13 +46,13 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What came back.
+    """The outcome.
 
     Args:
         statuses: Answers by HTTP status.
-        seconds: From the first request to the last answer.
-        milliseconds: Of each 2xx, from when it was due to its answer.
-        refusal_milliseconds: Of each 503, from when it was sent.
+        seconds: The time from the first request to the last answer.
+        milliseconds: The time of each 2xx, from its due time to its answer.
+        refusal_milliseconds: The time of each 503, from its sending.
     """
 
     statuses: dict[str, int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Outcome:
 
 
 class _Source:
-    """Where requests come from, and where their answers are counted."""
+    """The source of the requests, and the counter of their answers."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -90,7 +90,7 @@ class _Source:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: a request, its answer, the next. The edge may close it with a refusal; then it is made anew."""
+    """One connection: a request, its answer, the next. The edge may close it with a refusal; then it is reopened."""
 
     def __init__(self, source: _Source, on_free: Callable[["_Connection"], None]) -> None:
         self._source = source
@@ -135,7 +135,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _end(buffer: bytes) -> int:
-    """Where the first answer in a buffer ends; -1 when it is not all there."""
+    """Return the end of the first answer in a buffer; -1 when it is incomplete."""
     head = buffer.find(b"\r\n\r\n")
     if head < 0:
         return -1
@@ -157,7 +157,7 @@ def _pieces(plan: Plan, body: bytes) -> list[bytes]:
 
 
 async def run(plan: Plan) -> Outcome:
-    """Sends what the plan says."""
+    """Send the requests of a plan."""
     source, free = _Source(plan), asyncio.Queue[_Connection]()
     for _ in range(plan.connections):
         free.put_nowait(await _connect(source, free))
@@ -179,7 +179,7 @@ async def _connect(source: _Source, free: "asyncio.Queue[_Connection]") -> _Conn
 
 
 async def _send(source: _Source, free: "asyncio.Queue[_Connection]", began: float) -> None:
-    """Sends on whatever connection is free: at once, or at fixed times whether earlier ones are answered or not."""
+    """Send on any free connection: at once, or at fixed times whether or not earlier requests are answered."""
     number, ends_at = 0, began + source.plan.seconds
     while time.perf_counter() < ends_at:
         due_at = began + number / source.plan.per_second if source.plan.per_second else 0.0
@@ -196,7 +196,7 @@ async def _send(source: _Source, free: "asyncio.Queue[_Connection]", began: floa
 
 
 def main() -> None:
-    """Reads the plan, runs it, writes what came back."""
+    """Read the plan, run it, write the outcome."""
     plan = Plan(**json.loads(Path(sys.argv[1]).read_text()))
     outcome: dict[str, Any] = asdict(uvloop.run(run(plan)))
     Path(sys.argv[2]).write_text(json.dumps(outcome))

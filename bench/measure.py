@@ -1,4 +1,4 @@
-"""What every measurement has in common: its options, its figures, and the file that it writes."""
+"""The parts that all measurements share: options, figures, and the file of results."""
 
 import argparse
 import asyncio
@@ -21,14 +21,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Figure:
-    """One number.
+    """One measured number.
 
     Args:
-        name: What was measured.
+        name: The measured quantity.
         value: The number.
         unit: Its unit, such as "1/s", "ms", "ratio", "MiB".
-        target: What it is to be, such as ">= 1.5"; empty when nothing is promised.
-        note: How to read it.
+        target: The required value, such as ">= 1.5"; empty when none is promised.
+        note: An explanation.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Figure:
 
     @property
     def is_reached(self) -> bool | None:
-        """Whether the target is reached; None when there is none."""
+        """Return whether the target is reached; None when there is none."""
         if not self.target:
             return None
         sign, bound = self.target.split()
@@ -48,11 +48,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Options:
-    """How much to do.
+    """The size of a run.
 
     Args:
-        is_quick: Only show that it runs: a handful of everything.
-        repeats: How often what is compared is measured in turn.
+        is_quick: Only show that the program runs, on a small workload.
+        repeats: The number of alternating rounds of a comparison.
     """
 
     is_quick: bool = False
@@ -61,7 +61,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run of a program found."""
+    """The result of a run of a program."""
 
     name: str
     question: str
@@ -77,13 +77,13 @@ Program = Callable[[Options], Awaitable[Sequence[Figure]]]
 
 
 def main(name: str, question: str, method: str, program: Program) -> None:
-    """Runs a program from the command line, prints its figures and writes them.
+    """Run a program from the command line, print its figures and write them.
 
     Args:
-        name: Of the program and of its file.
-        question: What it answers.
-        method: How.
-        program: Measures.
+        name: The name of the program and of its file.
+        question: The question that it answers.
+        method: The method.
+        program: The measurement.
     """
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=question, epilog=method)
     parser.add_argument("--quick", action="store_true", help="only show that it runs; nothing is written")
@@ -103,7 +103,7 @@ async def _run(program: Program, options: Options) -> Sequence[Figure]:
 
 
 def show(result: Result) -> None:
-    """Prints the figures for a person."""
+    """Print the figures for a person."""
     print(f"{result.name}: {result.question}")
     for figure in result.figures:
         decision = {None: "", True: "reached", False: "MISSED"}[figure.is_reached]
@@ -113,7 +113,7 @@ def show(result: Result) -> None:
 
 
 def write(result: Result) -> Path:
-    """Writes the figures as JSON. Returns the file."""
+    """Write the figures as JSON. Return the file."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{result.name}.json"
     path.write_text(json.dumps(asdict(result), indent=2) + "\n")
@@ -121,24 +121,24 @@ def write(result: Result) -> Path:
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """The value below which so many of a hundred samples lie (nearest rank). The samples need not be sorted."""
+    """Return the given percentile (nearest rank). The samples need not be sorted."""
     ordered = sorted(samples)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def median(samples: Sequence[float]) -> float:
-    """The middle one of the samples."""
+    """Return the median of the samples."""
     return percentile(samples, 50)
 
 
 def commit() -> str:
-    """The commit that is measured, with "+" when the tree has changes."""
+    """Return the commit that is measured, with "+" when the tree has changes."""
     head = _git("rev-parse", "--short=12", "HEAD")
     return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were had on."""
+    """Return a description of the machine."""
     pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "processors": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""What a running mesh has used until now: processors, disk, wire, and all that its processes count themselves."""
+"""The resources that a running mesh has used so far: processors, disk, network, and its processes' own counters."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ OURS = {
     "postgres": "PostgreSQL",
     "redis": "Redis",
 }
-"""Kinds of process that run in production too, and what they are called."""
+"""Kinds of process that run in production too, and their names."""
 KINDS = OURS | {"simulator": "simulator"}
 SCHEMAS = ("vault", "ingest", "processor")
 _GROWN = """
@@ -44,10 +44,10 @@ class Counts:
     """The state of all counters at one moment.
 
     Args:
-        at: On the monotonic clock.
-        samples: What the processes show as Prometheus metrics, Envoy among them; the same of several is added up.
-        processor_seconds: By kind of process, user and system, its ended children among them.
-        disk_bytes: By schema what its tables take with their indexes; by "WAL" what was ever written to it.
+        at: The time on the monotonic clock.
+        samples: The Prometheus metrics of all processes, Envoy included; equal samples of several processes are summed.
+        processor_seconds: User and system time by kind of process, its ended children included.
+        disk_bytes: The size of tables and indexes by schema; under "WAL" the bytes ever written to it.
     """
 
     at: float
@@ -58,41 +58,41 @@ class Counts:
 
 @dataclass(frozen=True)
 class Span:
-    """What happened between two moments."""
+    """The difference between two moments."""
 
     before: Counts
     after: Counts
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Return the duration in seconds."""
         return self.after.at - self.before.at
 
     def count(self, name: str, **labels: str) -> float:
-        """By how much a sample grew, all that have these labels added up."""
+        """Return the growth of a sample, summed over all series with these labels."""
         return _sum(self.after.samples, name, labels) - _sum(self.before.samples, name, labels)
 
     def mean(self, histogram: str, **labels: str) -> float:
-        """The mean of what a histogram was given; 0 when that was nothing."""
+        """Return the mean of a histogram's observations; 0 when there were none."""
         number = self.count(f"{histogram}_count", **labels)
         return self.count(f"{histogram}_sum", **labels) / number if number else 0.0
 
     def processor_seconds(self, kind: str) -> float:
-        """What a kind of process has computed."""
+        """Return the processor time of a kind of process."""
         return self.after.processor_seconds.get(kind, 0.0) - self.before.processor_seconds.get(kind, 0.0)
 
     def disk_bytes(self, what: str) -> float:
-        """By how much a schema grew, or what was written to the WAL."""
+        """Return the growth of a schema, or the bytes written to the WAL."""
         return self.after.disk_bytes[what] - self.before.disk_bytes[what]
 
 
 def counts_of(mesh: Mesh) -> Counts:
-    """Reads everything now."""
+    """Read all counters now."""
     return Counts(time.monotonic(), _samples(mesh), _processor_seconds(mesh), asyncio.run(_disk_bytes(mesh)))
 
 
 def told(mesh: Mesh, variable: str) -> str:
-    """A variable that Ingest was started with."""
+    """Return a variable of Ingest's environment."""
     environment = DataDirectory(mesh.data).environments / "ingest-1.json"
     value: str = json.loads(environment.read_text())[variable]
     return value
@@ -116,7 +116,7 @@ def _sum(samples: Samples, name: str, labels: Mapping[str, str]) -> float:
 def _processor_seconds(mesh: Mesh) -> Mapping[str, float]:
     found: dict[str, float] = defaultdict(float)
     for name, pid in mesh.ready.processes.items():
-        if name not in ("up", "supervisor"):  # of those all others are children
+        if name not in ("up", "supervisor"):  # all other processes are children of these
             process = psutil.Process(pid)
             found[name.rstrip("-0123456789")] += sum(map(_spent, (process, *process.children(recursive=True))))
     return found
@@ -125,7 +125,7 @@ def _processor_seconds(mesh: Mesh) -> Mapping[str, float]:
 def _spent(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
-    except psutil.NoSuchProcess:  # ended just now: its parent has its time
+    except psutil.NoSuchProcess:  # it has just ended: its parent has its time
         return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
 

@@ -1,4 +1,4 @@
-"""What the steps of a mesh stand on, each measured by itself in a mesh at rest: below it no step can be."""
+"""The lower bounds of a mesh's steps, each measured separately in a mesh at rest: no step can be faster."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ WHERE provider = 'ms365' AND provider_subscription_id <> '' LIMIT 1
 
 
 async def decode_ms(provider: str, repeats: int) -> float:
-    """The median time to read a body as the provider sends it, milliseconds."""
+    """Return the median time to read a body as the provider sends it, milliseconds."""
     watched = Watched("", "", "7f105c7d-2dc5-4530-97cd-4e7ae6534c07", "a-client-state", "person@fabrikam.test")
     bodies = [graph_body(graph_item(watched)) if provider == "ms365" else push_body(watched.address)] * repeats
 
@@ -41,7 +41,7 @@ async def decode_ms(provider: str, repeats: int) -> float:
 
 
 async def lookup_ms(mesh: Mesh, provider: str, address: str, repeats: int) -> float:
-    """The median time to find whose a notification is when it is remembered, milliseconds."""
+    """Return the median time to find whose a notification is when it is remembered, milliseconds."""
     url = Secret(told(mesh, "MAILMESH_DATABASE_URL"))
     async with open_pool(url, "bench", DatabaseLimits(1)) as pool:
         matcher = Matcher(pool, entries=1000, seconds=60)
@@ -54,7 +54,7 @@ async def lookup_ms(mesh: Mesh, provider: str, address: str, repeats: int) -> fl
 
 
 async def wake_up_ms(mesh: Mesh, repeats: int) -> float:
-    """The mean time from a wake-up to its being acted on, through the mesh's Redis and a queue of its own."""
+    """Return the mean time from a wake-up to its handling, through the mesh's Redis and a queue of its own."""
     url = Secret(told(mesh, "MAILMESH_REDIS_URL"))
     woken = asyncio.Event()
 
@@ -66,7 +66,7 @@ async def wake_up_ms(mesh: Mesh, repeats: int) -> float:
     try:
         async with queue.WakeQueue.open(url, _QUEUE) as sender, asyncio.timeout(_WAIT_SECONDS + repeats):
             for number in range(repeats + 1):
-                # At changing moments of the worker's round.
+                # Wake-ups come at varying moments of the worker's round.
                 await asyncio.sleep(number % 7 * 0.003)
                 woken.clear()
                 began = time.perf_counter()
@@ -80,7 +80,7 @@ async def wake_up_ms(mesh: Mesh, repeats: int) -> float:
 
 
 async def round_trip_ms(mesh: Mesh, repeats: int) -> float:
-    """The median time of a statement that does nothing, milliseconds."""
+    """Return the median time of a statement that does nothing, milliseconds."""
     connection = await asyncpg.connect(told(mesh, "MAILMESH_DATABASE_URL"), timeout=_WAIT_SECONDS)
     try:
         return await _median_ms(lambda: connection.fetchval("SELECT 1"), repeats)
@@ -89,7 +89,7 @@ async def round_trip_ms(mesh: Mesh, repeats: int) -> float:
 
 
 async def fsync_ms(mesh: Mesh, repeats: int) -> float:
-    """The median time until a page at the end of a file is on the mesh's disk, milliseconds."""
+    """Return the median time until a page at the end of a file is on the mesh's disk, milliseconds."""
     path = mesh.data / "fsync"
     with path.open("wb", buffering=0) as file:
 

@@ -1,4 +1,4 @@
-"""Whether taking notifications and giving out items cost more when the inbox is old and full."""
+"""The cost of accepting notifications and leasing items when the inbox is old and full."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ PENDING_ROWS, QUICK_PENDING = 1_000_000, 1_000
 SECONDS, WARM_SECONDS = 5.0, 3.0
 CLAIMS = 200
 
-# Spread over a month, as old as what lies in the partitions and among the keys of an installation of that age.
+# Rows spread over a month, like the partitions and keys of an installation of that age.
 AGE = (
     "SET synchronous_commit = off",
     """
@@ -51,7 +51,7 @@ DUE = "UPDATE ingest.mailboxes SET next_due_at = now()"
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Measures a new inbox and an old one in turn, then claims from one with a million items that wait."""
+    """Measure a new inbox and an old one in turn, then claim from one with a million waiting items."""
     rows = QUICK_ROWS if options.is_quick else OLD_ROWS
     seconds = 1.0 if options.is_quick else SECONDS
     async with machine(is_plain=False) as new, machine(is_plain=False) as old:
@@ -63,11 +63,11 @@ async def program(options: Options) -> Sequence[Figure]:
         await _execute(old, FILL.format(rows=pending), DUE, "VACUUM ANALYZE ingest.items")
         many = await _claims(old, CLAIMS // 10 if options.is_quick else CLAIMS)
     return [
-        Figure("accepts a second, empty inbox", fresh, "1/s"),
-        Figure(f"accepts a second, {rows:,} old rows", aged, "1/s"),
-        Figure("of the empty rate", aged / fresh, "ratio", "" if options.is_quick else ">= 0.9"),
+        Figure("accepted a second, empty inbox", fresh, "1/s"),
+        Figure(f"accepted a second, {rows:,} old rows", aged, "1/s"),
+        Figure("share of the empty inbox's rate", aged / fresh, "ratio", "" if options.is_quick else ">= 0.9"),
         Figure("claim and acknowledgement of 100 items", few, "ms"),
-        Figure(f"the same with {pending:,} items that wait", many, "ms"),
+        Figure(f"the same with {pending:,} waiting items", many, "ms"),
     ]
 
 
@@ -83,7 +83,7 @@ async def _in_turn(new: Machine, old: Machine, seconds: float, repeats: int) -> 
 
 
 async def _claims(made: Machine, count: int) -> float:
-    """Claims and acknowledges as workers do, straight at the store. Gives the median of a round, milliseconds."""
+    """Claim and acknowledge as workers do, directly at the store. Return the median of a round, milliseconds."""
     async with asyncpg.create_pool(made.database_url, min_size=1, max_size=1) as pool:
         took = []
         for _ in range(count):
@@ -96,7 +96,7 @@ async def _claims(made: Machine, count: int) -> float:
 
 
 async def _make_old_partitions(made: Machine) -> None:
-    """Makes the partitions that a month of running would have left."""
+    """Create the partitions that a month of operation would have left."""
     today = datetime.now(UTC).date()
     async with asyncpg.create_pool(made.database_url, min_size=1, max_size=1) as pool:
         for weeks in range(1, 6):
@@ -116,9 +116,9 @@ async def _execute(made: Machine, *statements: str) -> None:
 if __name__ == "__main__":
     measure.main(
         "old_inbox",
-        "Does the inbox cost more when it is old?",
-        "Two machines as in accept_webhooks, one notification in a POST, in turn: an empty inbox, and one with five"
-        " million worked items in partitions and as many keys. Then a hundred items at a time are claimed and"
-        " acknowledged, from the first and from the second with a million more that wait.",
+        "Does an old inbox cost more than a new one?",
+        "Two machines as in accept_webhooks receive one notification in a POST, in turn: one has an empty inbox,"
+        " the other has five million processed items in partitions and as many keys. Then items are claimed and"
+        " acknowledged a hundred at a time, from the first, and from the second with a million more waiting items.",
         program,
     )

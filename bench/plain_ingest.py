@@ -1,7 +1,7 @@
-"""The plain way to take webhooks, for comparison: FastAPI, one insert and one arq enqueue for each notification.
+"""The plain way to accept webhooks, for comparison: FastAPI, one insert and one arq enqueue for each notification.
 
 It checks the same things (subscription, `clientState`, repeats) and gives the same promise: a 2xx means committed.
-Run as `uvicorn bench.plain_ingest:app`; DATABASE_URL and REDIS_URL say where.
+Run as `uvicorn bench.plain_ingest:app`; DATABASE_URL and REDIS_URL are the addresses of its stores.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ app = FastAPI(lifespan=_lifespan)
 
 @app.post("/api/ms365/webhook")
 async def receive(request: Request) -> Response:
-    """Takes Graph's notifications."""
+    """Accept Graph's notifications."""
     for item in json.loads(await request.body())["value"]:
         tenant_id, digest = app.state.subscriptions[item["subscriptionId"]]
         given = hashlib.sha256(item.pop("clientState").encode()).digest()

@@ -1,7 +1,7 @@
 """The plain design, for comparison: one arq job per event, one GET per message, one insert.
 
-`python -m bench.plain_worker` works the queue that the environment names until it is told to stop. It maps the message
-as Processor does, and does nothing else of what Processor does: no order, no fence, no threads, no positions.
+`python -m bench.plain_worker` processes the queue in the environment until it is stopped. It maps the message
+as Processor does, and does no other part of Processor's task: no order, no fence, no threads, no positions.
 """
 
 import os
@@ -28,7 +28,7 @@ JOBS_AT_ONCE = 64
 
 
 async def fetch(context: dict[str, Any], tenant_id: str, message_id: str, token: str) -> None:
-    """One job: one message becomes one row."""
+    """Run one job: one message becomes one row."""
     answer = await context["http"].get(
         f"{os.environ['MAILMESH_MS365_GRAPH_URL']}/me/messages/{message_id}",
         params=QUERY,
@@ -43,7 +43,7 @@ async def fetch(context: dict[str, Any], tenant_id: str, message_id: str, token:
 
 
 async def start(context: dict[str, Any]) -> None:
-    """Opens the connections."""
+    """Open the connections."""
     trust = ssl.create_default_context(cafile=os.environ["MAILMESH_PROVIDER_CA"])
     limits = httpx.Limits(max_connections=JOBS_AT_ONCE, max_keepalive_connections=JOBS_AT_ONCE)
     context["http"] = httpx.AsyncClient(verify=trust, limits=limits, timeout=60, trust_env=False)
@@ -51,7 +51,7 @@ async def start(context: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Works until told to stop."""
+    """Process jobs until stopped."""
     Worker(
         [func(cast("Any", fetch), name="fetch", max_tries=5)],
         redis_settings=RedisSettings.from_dsn(os.environ["MAILMESH_REDIS_URL"]),

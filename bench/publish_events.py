@@ -1,4 +1,4 @@
-"""How many events a second can be published when their positions follow the order of commits?"""
+"""The number of events a second that can be published when their positions follow the order of commits."""
 
 import asyncio
 import time
@@ -15,10 +15,10 @@ from services.meshkit.secret import Secret
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store.event_log import EventRow
 
-QUESTION = "How many events a second can be published, and what does the order of commits cost?"
-METHOD = """Several connections publish events of about 6 KB, a mailbox each, for some seconds, into a real PostgreSQL
-that keeps what it commits. The comparison writes the same rows with positions from a sequence and no lock, which lets
-events become visible behind a reader. Writers and database share the machine."""
+QUESTION = "How many events a second can be published, and how much does the order of commits cost?"
+METHOD = """Several connections publish events of about 6 KB, one mailbox each, for some seconds, into a real PostgreSQL
+that waits for its disk at each commit. The comparison writes the same rows with positions from a sequence and without a
+lock, so that events can become visible behind a reader. Writers and database share the machine."""
 
 SECONDS = 4.0
 QUICK_SECONDS = 0.2
@@ -38,7 +38,7 @@ Write = Callable[[Any, Sequence[EventDraft]], Awaitable[object]]
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Measures both ways in turn."""
+    """Measure both ways in turn."""
     seconds = QUICK_SECONDS if options.is_quick else SECONDS
     figures = []
     async with (
@@ -59,7 +59,7 @@ async def program(options: Options) -> Sequence[Figure]:
 
 
 async def rate(pool: Any, write: Write, writers: int, batch: int, seconds: float) -> float:
-    """Lets so many writers publish so many events a transaction. Gives events a second."""
+    """Let so many writers publish so many events a transaction. Return events a second."""
     ends_at = time.monotonic() + seconds
     began = time.monotonic()
     written = await asyncio.gather(*(_write(pool, write, batch, ends_at) for _ in range(writers)))
@@ -77,7 +77,7 @@ async def _write(pool: Any, write: Write, batch: int, ends_at: float) -> int:
 
 
 async def _publish_unordered(connection: Any, drafts: Sequence[EventDraft]) -> None:
-    """The same rows and keys, a position from a sequence, nobody waits."""
+    """Write the same rows and keys with positions from a sequence; no writer waits for another."""
     rows: list[EventRow] = [draft_.row(UUID(new_id())) for draft_ in drafts]
     await connection.execute(
         "INSERT INTO processor.event_keys (tenant_id, digest, event_id, is_permanent)"

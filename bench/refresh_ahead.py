@@ -1,4 +1,4 @@
-"""Are ten thousand due tokens refreshed with bounded memory and concurrency?"""
+"""The refresh of ten thousand due tokens, its memory and its concurrency."""
 
 import asyncio
 import time
@@ -13,9 +13,9 @@ from bench.vault_machine import VaultMachine, vault_machine
 from stack.ports import free_ports
 
 QUESTION = "Are ten thousand tokens that fall due at once refreshed, with bounded memory and concurrency?"
-METHOD = """Half of the accounts are at each provider. Their tokens were really given by the simulated providers, which
-run on the same machine and answer over TLS; every refresh is one request to them, and is committed. One TokenVault with
-its usual settings works them off. Its memory and what it has under way at the providers are looked at four times a
+METHOD = """Half of the accounts are at each provider. The simulated providers, which run on the same machine and answer
+over TLS, have issued their tokens. Every refresh is one request to a provider, and is committed. One TokenVault with
+its default settings processes them. Its memory and its open requests to the providers are checked four times a
 second."""
 
 DUE = 10_000
@@ -25,7 +25,7 @@ MIB = 2**20
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Measures."""
+    """Measure the refresh of all due tokens."""
     due = QUICK_DUE if options.is_quick else DUE
     async with vault_machine() as machine:
         tenants = [await machine.add_tenants(provider, due // 2, due=True) for provider in ("ms365", "googlews")]
@@ -38,16 +38,16 @@ async def program(options: Options) -> Sequence[Figure]:
     tenth = memory[len(memory) // 10]
     return [
         Figure("tokens refreshed", due, "tokens"),
-        Figure("requests to the providers for them", calls, "requests", f"<= {due}"),
+        Figure("requests to the providers", calls, "requests", f"<= {due}"),
         Figure("refreshes a second, one process", due / seconds, "1/s"),
-        Figure("most refreshes at once", max(busy), "calls", "<= 8"),
+        Figure("most concurrent refreshes", max(busy), "calls", "<= 8"),
         Figure("resident memory after a tenth of the time", tenth / MIB, "MiB"),
-        Figure("growth of memory from there to its peak", (max(memory) - tenth) / MIB, "MiB", "<= 32"),
+        Figure("growth of memory after that, to its peak", (max(memory) - tenth) / MIB, "MiB", "<= 32"),
     ]
 
 
 async def _watch(machine: VaultMachine, process: psutil.Process, port: int, due: int) -> tuple[list[int], list[float]]:
-    """Looks until all is refreshed."""
+    """Poll until all tokens are refreshed."""
     memory: list[int] = []
     busy: list[float] = []
     async with httpx.AsyncClient(trust_env=False) as http:

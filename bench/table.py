@@ -1,4 +1,4 @@
-"""`python -m bench.table`: puts the results into the documentation.
+"""`python -m bench.table` puts the results into the documentation.
 
 docs/reference/performance.md is generated as a whole. The pages in `FILLED` are written by hand, except their tables.
 """
@@ -26,7 +26,7 @@ program measures its comparison in the same run. Ratios are comparable between m
 
 
 def main() -> None:
-    """Writes the pages."""
+    """Write the pages."""
     results = [_read(path) for path in sorted(RESULTS.glob("*.json"))]
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text("\n".join((HEAD, *(_section(result) for result in results))))

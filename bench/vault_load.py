@@ -1,6 +1,6 @@
 """A source of calls to TokenVault over the mesh's own TLS, in a process of its own.
 
-`python -m bench.vault_load PLAN.json OUTCOME.json` sends what the plan says and writes what came back.
+`python -m bench.vault_load PLAN.json OUTCOME.json` makes the calls of a plan and writes their outcome.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import uvloop
 
 from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 
-_EMPTY = b"\x0a\x01x"  # an EchoRequest with a one-letter text: its only field that is required
+_EMPTY = b"\x0a\x01x"  # an EchoRequest with a one-letter text: its only required field
 _METHODS = {
     "issue": "/mailmesh.vault.v1.TokenVaultService/IssueToken",
     "empty": "/echo.v1.MeshEcho/One",
@@ -26,16 +26,16 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send.
+    """The calls to make.
 
     Args:
-        address: TokenVault.
-        certificate: Who we are, PEM; with `key` and `authority`.
-        kind: "issue", or "empty": an RPC that does nothing and passes the same interceptors.
-        tenants: Whose tokens to ask for, by chance.
-        at_once: Calls at the same time.
-        seconds: How long.
-        per_second: Calls to begin in a second; 0 begins the next one when an answer has come.
+        address: The address of TokenVault.
+        certificate: The caller's certificate, PEM; with `key` and `authority`.
+        kind: "issue", or "empty" for an RPC that does nothing behind the same interceptors.
+        tenants: The tenants whose tokens to request, in random order.
+        at_once: The number of concurrent calls.
+        seconds: The duration.
+        per_second: Calls to start in a second; 0 starts the next one when an answer has arrived.
     """
 
     address: str
@@ -51,13 +51,13 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What came back.
+    """The outcome.
 
     Args:
-        calls: That ended well.
-        failures: By gRPC code.
-        seconds: From the first call to the last answer.
-        milliseconds: Of each call, from when it was due.
+        calls: The number of successful calls.
+        failures: The number of failures by gRPC code.
+        seconds: The time from the first call to the last answer.
+        milliseconds: The time of each call, from its due time.
     """
 
     calls: int = 0
@@ -67,7 +67,7 @@ class Outcome:
 
 
 async def load(plan: Plan) -> Outcome:
-    """Sends what the plan says."""
+    """Make the calls of a plan."""
     credentials = grpc.ssl_channel_credentials(
         Path(plan.authority).read_bytes(), Path(plan.key).read_bytes(), Path(plan.certificate).read_bytes()
     )

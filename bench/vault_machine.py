@@ -1,4 +1,4 @@
-"""Real programs for measuring TokenVault: PostgreSQL that keeps what it commits, simulated providers, TokenVault."""
+"""Real programs for measuring TokenVault: PostgreSQL with durable commits, simulated providers, TokenVault."""
 
 import asyncio
 import json
@@ -32,12 +32,12 @@ _AT_ONCE = 32
 
 
 class VaultMachine:
-    """What runs.
+    """The running programs.
 
     Args:
         ground: TokenVault's processes and the simulator.
-        certificates: Identities of the mesh.
-        folder: For plans.
+        certificates: The identities of the mesh.
+        folder: The folder for plans.
     """
 
     def __init__(self, ground: VaultGround, certificates: MeshCertificates, folder: Path) -> None:
@@ -48,7 +48,7 @@ class VaultMachine:
     async def load(
         self, kind: str, tenants: Sequence[str], *, at_once: int, seconds: float, per_second: float = 0.0
     ) -> Outcome:
-        """Sends calls from a process of its own, as Ingest, and returns what came back."""
+        """Make calls from a process of its own, as Ingest, and return the outcome."""
         identity = self._certificates.identity("ingest")
         files = (str(identity.certificate), str(identity.key), str(identity.authority))
         plan = Plan(self.ground.processes[0].address, *files, kind, list(tenants), at_once, seconds, per_second)
@@ -66,11 +66,11 @@ class VaultMachine:
         return outcome
 
     async def add_tenants(self, provider: str, count: int, *, due: bool) -> list[str]:
-        """Adds accounts at the provider and their tenants, with tokens that the provider has really given.
+        """Add accounts at the provider and their tenants, with tokens that the provider has really issued.
 
         Args:
-            provider: Whose.
-            count: How many.
+            provider: The provider.
+            count: The number of accounts.
             due: Whether their refreshes are due at once.
         """
         pattern = f"bench{{n}}@{'contoso' if provider == 'ms365' else 'workspace'}.test"
@@ -116,7 +116,7 @@ class VaultMachine:
 
 @asynccontextmanager
 async def vault_machine() -> AsyncIterator[VaultMachine]:
-    """Starts PostgreSQL and the simulator; TokenVault is started by whoever measures."""
+    """Start PostgreSQL and the simulator; the measurement starts TokenVault itself."""
     folder = Path(tempfile.mkdtemp(prefix="mmv-", dir="/tmp"))
     folder.chmod(0o711)
     certificates = MeshCertificates(folder / "certificates")
@@ -134,7 +134,7 @@ async def vault_machine() -> AsyncIterator[VaultMachine]:
 
 
 async def _for_all(items: Iterable[Any], work: Any) -> list[Any]:
-    """Works on all, a few at the same time, and gives the results in order."""
+    """Process all items, a few concurrently, and return the results in order."""
     bound = asyncio.Semaphore(_AT_ONCE)
 
     async def one(item: Any) -> Any:

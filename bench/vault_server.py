@@ -1,6 +1,6 @@
-"""TokenVault with one RPC more, which does nothing: what a loan is measured against.
+"""TokenVault with one additional RPC, which does nothing: the comparison for a loan.
 
-`python -m bench.vault_server` is `python -m services.token_vault serve` but for that.
+`python -m bench.vault_server` is `python -m services.token_vault serve` with this RPC.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from tests.programs.echo import echo_modules, echo_service
 
 
 class Nothing:
-    """Answers at once."""
+    """Answer at once."""
 
     def __init__(self) -> None:
         self._answer = echo_modules()[0].EchoResponse()
 
     async def One(self, request: Any, context: Any) -> Any:
-        """Does nothing."""
+        """An RPC that does nothing."""
         del request, context
         return self._answer
 
@@ -32,7 +32,7 @@ class Nothing:
 
 
 async def serve(stop: asyncio.Event) -> None:
-    """Serves until told to stop."""
+    """Serve until stopped."""
     settings = load(VaultSettings)
     async with observed(NAME, settings), server.open_vault(settings, SystemClock()) as vault:
         mesh = server.mesh_server(settings, TlsFiles.of(settings), vault, load_contract())

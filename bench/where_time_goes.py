@@ -1,4 +1,4 @@
-"""Where the time of a webhook and of an event goes, step by step, and what a million notifications cost."""
+"""The time of a webhook and of an event, step by step, and the cost of a million notifications."""
 
 import asyncio
 import tempfile
@@ -22,7 +22,7 @@ _WARM_UP = 20
 _MILLION = 1_000_000
 _METHODS = {"ms365": "ReceiveGraphNotifications", "googlews": "ReceiveGmailPush"}
 _GETS = {"ms365": "graph.messages.get", "googlews": "gmail.messages.get"}
-# Envoy counts whole milliseconds, cut off: half of one is lost on the average.
+# Envoy counts whole milliseconds, rounded down: the mean loss is half of one.
 _CUT_OFF_MS = 0.5
 _FLOORS = {
     "fsync": "8 KiB at the end of a file on the mesh's disk",
@@ -35,15 +35,15 @@ _CLUSTERS = ("token_vault", "ingest", "processor")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done.
+    """The size of the run.
 
     Args:
-        mailboxes: Of each provider.
-        per_second: Mails over all of them.
-        seconds: How long.
-        rest_seconds: How long the mesh is watched doing nothing.
-        settle_seconds: What Envoy takes to show what it has counted.
-        repeats: Of what is measured by itself.
+        mailboxes: The number of mailboxes of each provider.
+        per_second: Mails a second over all of them.
+        seconds: The duration.
+        rest_seconds: The duration of the measurement at rest.
+        settle_seconds: The time that Envoy needs to publish its counters.
+        repeats: The number of repetitions of the separate measurements.
     """
 
     mailboxes: int = 10
@@ -59,16 +59,16 @@ QUICK = Scale(mailboxes=1, per_second=5, seconds=1, rest_seconds=0.5, settle_sec
 
 @dataclass(frozen=True)
 class Run:
-    """What was seen of one provider.
+    """The measurements of one provider.
 
     Args:
-        provider: Which.
-        rest: The mesh doing nothing.
-        load: The mesh at work, until it has settled.
-        event_ms: The age of each event when a consumer had it.
-        post_ms: Each POST as its sender saw it.
-        answer_ms: Each answer to a GET of one message, as the provider saw it.
-        floors: What was measured by itself, by name.
+        provider: The provider.
+        rest: The mesh at rest.
+        load: The mesh under load, until it has settled.
+        event_ms: The age of each event when a consumer received it.
+        post_ms: The time of each POST, measured by its sender.
+        answer_ms: The time of each answer to a GET of one message, measured by the provider.
+        floors: The separate measurements, by name.
     """
 
     provider: str
@@ -80,12 +80,12 @@ class Run:
     floors: Mapping[str, float]
 
     def step_ms(self, step: str) -> float:
-        """The mean of a step of the worker."""
+        """Return the mean time of a step of the worker."""
         return self.load.mean("mailmesh_processor_step_seconds", step=step) * 1000
 
 
 async def program(options: Options) -> Sequence[Figure]:
-    """Runs the whole mesh and measures each provider in turn."""
+    """Run the whole mesh and measure each provider in turn."""
     return await asyncio.to_thread(_measured, QUICK if options.is_quick else Scale())
 
 
@@ -171,11 +171,15 @@ def _webhook(run: Run) -> list[Figure]:
     handling, posted = _handling_ms(run), _mean(run.post_ms)
     edge = run.load.mean("envoy_http_downstream_rq_time", envoy_http_conn_manager_prefix="edge") + _CUT_OFF_MS
     steps = [
-        ("caller and loopback", posted - edge, "the sender's own HTTP client; a network's round trip in its place"),
-        ("Envoy and gRPC", edge - handling, "copying; of Gmail also the check of a signature"),
+        (
+            "caller and loopback",
+            posted - edge,
+            "the sender's own HTTP client; in production a network round trip instead",
+        ),
+        ("Envoy and gRPC", edge - handling, "copying; for Gmail also the check of a signature"),
         ("decode", run.floors["decode"], "the processor"),
-        ("lookup", run.floors["lookup"], "the processor; a round trip to PostgreSQL when nothing is remembered"),
-        ("wait for the commit", _commit_wait_ms(run), "the commit before, and 3 ms of gathering after a shared one"),
+        ("lookup", run.floors["lookup"], "the processor; a round trip to PostgreSQL when the cache has no entry"),
+        ("wait for the commit", _commit_wait_ms(run), "the previous commit, and 3 ms of batching after a shared one"),
         ("commit", _commit_ms(run), "an fsync and a round trip to PostgreSQL"),
     ]
     return _table("webhook", run.provider, steps, posted)
@@ -199,10 +203,10 @@ def _event(run: Run) -> list[Figure]:
     steps = [
         ("wait for the commit", _commit_wait_ms(run), "as above"),
         ("commit", _commit_ms(run), "as above"),
-        ("wake-up, and the mailbox's turn", turn, "the work before on the same mailbox, else the wake-up alone"),
+        ("wake-up, and the mailbox's turn", turn, "earlier processing of the same mailbox, else the wake-up alone"),
         ("claim", run.step_ms("claim"), "an fsync, six round trips to PostgreSQL and a call"),
         *worked,
-        ("between the steps", between, "a turn of the processor, which others have"),
+        ("between the steps", between, "waiting for a processor that other tasks use"),
         ("stream", _mean(run.event_ms) - lag, "PostgreSQL's NOTIFY, one read, Envoy, the consumer"),
     ]
     return _table("event", run.provider, steps, _mean(run.event_ms))
@@ -214,7 +218,7 @@ def _table(what: str, provider: str, steps: Sequence[tuple[str, float, str]], wh
 
 
 def _cost(run: Run) -> list[Figure]:
-    """What a million notifications take beyond what the mesh takes at rest for the same time."""
+    """Return the cost of a million notifications beyond the cost of the mesh at rest for the same time."""
     load, rest = run.load, run.rest
     kept = load.count("mailmesh_ingest_notifications_total", provider=run.provider, outcome="kept") or 1.0
     share = load.seconds / rest.seconds
@@ -222,18 +226,18 @@ def _cost(run: Run) -> list[Figure]:
     steps = "mailmesh_processor_step_seconds_count"
     per_hold = load.count(steps, step="normalize") / (load.count(steps, step="open") or 1.0)
     found = [
-        ("notifications", kept, "", "what was measured"),
-        ("notifications a commit", per_commit, "", "how many share one"),
+        ("notifications", kept, "", "the measured number"),
+        ("notifications a commit", per_commit, "", "notifications that share a commit"),
         ("messages a lease", per_hold, "", "fetched, of which each becomes an event"),
     ]
     spent = {kind: load.processor_seconds(kind) - rest.processor_seconds(kind) * share for kind in KINDS}
     for kind, name in KINDS.items():
-        note = "" if kind in OURS else "the simulated providers, not ours"
+        note = "" if kind in OURS else "the simulated providers, no part of mailmesh"
         found.append((f"CPU, {name}", spent[kind] / kept * _MILLION, "s", note))
     ours = sum(spent[kind] for kind in OURS) / kept * _MILLION
-    found.append(("CPU, all of ours", ours, "s", "all but the simulator"))
+    found.append(("CPU, all of mailmesh", ours, "s", "everything except the simulator"))
     for what in (*SCHEMAS, "WAL"):
-        note = "written, and reused when a checkpoint is past" if what == "WAL" else "growth of tables and indexes"
+        note = "written, and reused after a checkpoint" if what == "WAL" else "growth of tables and indexes"
         found.append((f"disk, {what}", _gib(load.disk_bytes(what), kept), "GiB", note))
     for way, note in (("rx", "webhooks in"), ("tx", "answers, and the events to one consumer, out")):
         name = f"envoy_http_downstream_cx_{way}_bytes_total"
@@ -247,7 +251,7 @@ def _cost(run: Run) -> list[Figure]:
 
 
 def _floors(runs: Sequence[Run]) -> list[Figure]:
-    """What the steps stand on."""
+    """Return the lower bounds of the steps."""
     found = []
     for name, note in _FLOORS.items():
         found += [Figure(f"floor, {run.provider}: {name}", run.floors[name], "ms", note=note) for run in runs]
@@ -261,7 +265,7 @@ def _floors(runs: Sequence[Run]) -> list[Figure]:
 
 
 def _rest_of(run: Run) -> list[Figure]:
-    """What the mesh takes while nothing happens."""
+    """Return the processor time of the mesh at rest."""
     seconds = run.rest.seconds
     return [
         Figure(f"rest, mesh: {name}", run.rest.processor_seconds(kind) / seconds * 100, "% of one processor")
@@ -280,11 +284,11 @@ def _mean(values: Sequence[float]) -> float:
 if __name__ == "__main__":
     measure.main(
         "where_time_goes",
-        "Where does the time of a webhook and of an event go, and what does a million notifications cost?",
-        "The whole mesh on one machine with the simulated providers, which answer at once; 50 mails a second for 30"
-        " seconds to ten mailboxes of each provider in turn; a consumer reads StreamEvents through the edge. Every"
-        " process's counters are read before and behind; a step's time is the mean of its histogram. What has no"
-        " counter (decode, lookup, wake-up, floors) is measured by itself behind the load, with the same functions and"
-        " servers. Costs are beyond those of the same mesh at rest.",
+        "Where does the time of a webhook and of an event go, and how much does a million notifications cost?",
+        "The whole mesh runs on one machine with the simulated providers, which answer at once. Each provider in"
+        " turn delivers 50 mails a second for 30 seconds to ten mailboxes, and a consumer reads StreamEvents"
+        " through the edge. Every process's counters are read before and after; the time of a step is the mean of"
+        " its histogram. Steps without a counter (decode, lookup, wake-up, floors) are measured separately after"
+        " the load, with the same functions and servers. Costs exclude those of the same mesh at rest.",
         program,
     )

@@ -1,4 +1,4 @@
-"""Real programs for measuring the worker: a PostgreSQL that keeps its commits, Redis, inbox, simulated providers."""
+"""Real programs for measuring the worker: a PostgreSQL with durable commits, Redis, inbox, simulated providers."""
 
 import asyncio
 import os
@@ -27,14 +27,14 @@ _ITEMS_AT_ONCE = 500
 
 
 class WorkerMachine:
-    """What runs.
+    """The running programs.
 
     Args:
         ground: Inbox, tokens, providers, databases.
-        postgres: The server.
+        postgres: The database server.
         redis: The queue.
         simulator: The providers.
-        folder: For logs.
+        folder: The folder for logs.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class WorkerMachine:
         self.folder = folder
 
     async def tenants(self, count: int) -> list[tenant_pb2.Tenant]:
-        """Adds Microsoft tenants, each with a subscription to its inbox."""
+        """Add Microsoft tenants, each with a subscription to its inbox."""
         return [await self.ground.tenant("ms365") for _ in range(count)]
 
     async def mails(
         self, tenants: Sequence[tenant_pb2.Tenant], each: int, seed: int = 1
     ) -> list[tuple[tenant_pb2.Tenant, str]]:
-        """Delivers mails to each and returns whose all their mails are and their ids, tenant by turn."""
+        """Deliver mails to each tenant and return pairs of tenant and mail id, the tenants in turn."""
         await self.ground.control.deliver_to_many([tenant.address for tenant in tenants], each, seed=seed)
         found = []
         for tenant in tenants:
@@ -64,7 +64,7 @@ class WorkerMachine:
         return [(mails[number][0], mails[number][1]) for number in range(len(found[0])) for mails in found]
 
     async def _make_answers_ready(self, tenants: Sequence[tenant_pb2.Tenant]) -> None:
-        """Has the provider take each mail apart before anything is measured; it keeps what it has made of it."""
+        """Let the provider parse each mail before the measurement; it keeps the result."""
         settings = self.ground.worker_settings()
         url = f"{settings.ms365_graph_url}/me/messages"
         async with ProviderHttp.open(
@@ -75,7 +75,7 @@ class WorkerMachine:
                 await http.call("ms365", "list", "GET", url, token, params={"$select": "subject", "$top": "1000"})
 
     async def backlog(self, mails: Sequence[tuple[tenant_pb2.Tenant, str]]) -> None:
-        """Puts a notification for each mail into the inbox, and holds all of it back until `release`."""
+        """Put a notification for each mail into the inbox, none of them due until `release`."""
         await self.ground.ingest.execute("UPDATE ingest.mailboxes SET is_waiting = true")
         items = [_item(self.ground, tenant, mail_id, self._etags[mail_id]) for tenant, mail_id in mails]
         for begin in range(0, len(items), _ITEMS_AT_ONCE):
@@ -83,12 +83,12 @@ class WorkerMachine:
                 await accept_in_transaction(connection, items[begin : begin + _ITEMS_AT_ONCE])
 
     async def release(self) -> None:
-        """Lets the backlog be worked."""
+        """Make the backlog due."""
         await self.ground.ingest.execute("UPDATE ingest.mailboxes SET is_waiting = false, next_due_at = now()")
 
     @contextmanager
     def worker(self, *command: str, **environment: str) -> Iterator[psutil.Process]:
-        """Runs a worker process, by default Processor's own, for the length of a block."""
+        """Run a worker process, by default Processor's own, for the length of a block."""
         log = self.folder / "worker.log"
         variables = {**os.environ, **self.ground.worker_environment(lease_seconds=60), **environment}
         with log.open("ab") as output:
@@ -107,7 +107,7 @@ class WorkerMachine:
                 process.wait()
 
     async def is_up(self, count: int = 1) -> None:
-        """Waits until so many workers have shown themselves."""
+        """Wait until so many workers have sent a heartbeat."""
 
         async def shown() -> bool:
             seen = "SELECT count(*) FROM processor.workers WHERE seen_at > now() - interval '10 seconds'"
@@ -118,7 +118,7 @@ class WorkerMachine:
 
 @asynccontextmanager
 async def worker_machine() -> AsyncIterator[WorkerMachine]:
-    """Starts everything but the worker, and stops it behind the block."""
+    """Start everything except the worker, and stop it after the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mm-bench-", dir="/tmp")))
         folder.chmod(0o711)

@@ -9,9 +9,9 @@ from bench.measure import Figure, Result
 
 FIGURES = (
     Figure("way, here: walk", 1.5, "ms", note="shoes"),
-    Figure("way, here: all of it", 3.0, "ms"),
+    Figure("way, here: total", 3.0, "ms"),
     Figure("way, there: walk", 0.004, "ms", note="shoes"),
-    Figure("way, there: all of it", 1234.5, "ms"),
+    Figure("way, there: total", 1234.5, "ms"),
     Figure("cost, here: bread", -2.0, "s"),
 )
 RESULT = Result("name", "question", "method", FIGURES, is_quick=False, commit="c0ffee", measured_at="today")
@@ -37,7 +37,7 @@ def test_steps_are_shown_as_shares_of_all_of_it_side_by_side(tmp_path: Path) -> 
 
     assert "| | here | share | there | share | unit | |" == lines[1]
     assert "| walk | 1.50 | 50% | 0.004 | 0% | ms | shoes |" == lines[3]
-    assert "| all of it | 3.00 | 100% | 1,234 | 100% | ms |  |" == lines[4]
+    assert "| total | 3.00 | 100% | 1,234 | 100% | ms |  |" == lines[4]
 
 
 def test_a_page_that_needs_missing_measurements_is_refused(tmp_path: Path) -> None:
