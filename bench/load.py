@@ -1,7 +1,7 @@
 """A source of load over HTTP/1.1: the least processing per request that Python allows, in a process of its own.
 
-`python -m bench.load PLAN.json OUTCOME.json` sends the requests of a plan and writes their outcome. Bodies are made from
-a template beforehand: only the message ids differ.
+`python -m bench.load PLAN.json OUTCOME.json` sends the requests of a plan and writes their outcome. Bodies are made
+from a template beforehand: only the message ids differ.
 """
 
 import asyncio
