@@ -19,14 +19,14 @@ class MigrateSettings(EnvironmentSettings):
 
 
 async def serve(stop: asyncio.Event) -> None:
-    """Serve events and follow the tenants' changes until told to stop."""
+    """Serve events and follow the tenants' changes until stopped."""
     from services.processor.server import serve as serve_until  # noqa: PLC0415 - a worker needs none of the server
 
     await serve_until(stop)
 
 
 async def work(stop: asyncio.Event) -> None:
-    """Process mailboxes until told to stop."""
+    """Process mailboxes until stopped."""
     from services.processor.worker import work as work_until  # noqa: PLC0415 - a server needs none of the worker
 
     await work_until(stop)

@@ -1,4 +1,4 @@
-"""What the environment may say to Processor, to its server and to its workers."""
+"""The settings of Processor, of its server and of its workers."""
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -28,54 +28,52 @@ class ProcessorSettings(MeshSettings):
         16, ge=2, le=200, description="Largest number of connections to PostgreSQL of one process."
     )
 
-    tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker process processes at a time.")
+    tenants_at_once: int = Field(32, ge=1, le=500, description="Mailboxes that one worker processes concurrently.")
     claim_items: int = Field(
         200, ge=1, le=500, description="Largest number of items in one claim, over all its mailboxes."
     )
     lease_seconds: int = Field(
-        60, ge=5, le=600, description="How long a lease on a mailbox lasts; it is extended while work goes on."
+        60, ge=5, le=600, description="Duration of a lease on a mailbox; it is extended while processing continues."
     )
-    sweep_seconds: float = Field(1.0, gt=0, le=60, description="How often a worker looks for work without a wake-up.")
+    sweep_seconds: float = Field(1.0, gt=0, le=60, description="Interval of a worker's polls without a wake-up.")
     grace_seconds: float = Field(
         20.0,
         ge=0,
         le=600,
-        description="How long a stopping worker lets running work go on before it releases its items.",
+        description="Time for which a stopping worker continues processing before it releases its items.",
     )
-    commit_messages: int = Field(20, ge=1, le=200, description="Messages that are fetched and committed together.")
+    commit_messages: int = Field(20, ge=1, le=200, description="Largest number of messages in one fetch and commit.")
 
     fetch_attempts: int = Field(
-        5, ge=1, le=100, description="Failed fetches after which an event goes out without its message."
+        5, ge=1, le=100, description="Failed fetches after which an event is published without its message."
     )
     announce_after_seconds: int = Field(
         900,
         ge=1,
         description=(
-            "Age at which an event goes out without its message after any number of attempts, "
+            "Age at which an event is published without its message after any number of attempts, "
             "for example while a mailbox is throttled."
         ),
     )
     retry_base_seconds: float = Field(
-        2.0, gt=0, le=600, description="First wait after a failure; it doubles each time and has jitter."
+        2.0, gt=0, le=600, description="First pause after a failure; it doubles each time and has jitter."
     )
-    retry_max_seconds: float = Field(900.0, gt=0, le=86400, description="Longest wait between two attempts.")
+    retry_max_seconds: float = Field(900.0, gt=0, le=86400, description="Longest pause between two attempts.")
     bury_attempts: int = Field(
-        20, ge=1, le=1000, description="Failed attempts after which work on a whole mailbox becomes a dead letter."
+        20, ge=1, le=1000, description="Failed attempts after which an item of a whole mailbox becomes a dead letter."
     )
     missing_seconds: float = Field(
         180.0,
         ge=0,
         le=3600,
-        description=(
-            "How long a message must be gone before it counts as deleted, and how long a new one may take to show up."
-        ),
+        description=("Time until a missing message counts as deleted, and in which a new one may still appear."),
     )
     give_up_seconds: int = Field(
-        86400, ge=60, description="How long content is still fetched after an event went out without it."
+        86400, ge=60, description="Time for which content is still fetched after an event was published without it."
     )
 
     provider_timeout_seconds: float = Field(
-        30.0, gt=0, le=300, description="How long a provider may take to answer one request."
+        30.0, gt=0, le=300, description="Longest time for a provider's answer to one request."
     )
     provider_connections: int = Field(
         64, ge=1, le=1000, description="Largest number of connections to providers of one process."
@@ -83,8 +81,8 @@ class ProcessorSettings(MeshSettings):
     provider_answer_bytes: int = Field(
         96 * 1024 * 1024, ge=1024 * 1024, description="Largest answer of a provider that is read."
     )
-    token_seconds: float = Field(300.0, gt=0, le=300, description="How long a lent token is kept in memory.")
-    gmail_requests_at_once: int = Field(8, ge=1, le=50, description="Requests at once for one Gmail mailbox.")
+    token_seconds: float = Field(300.0, gt=0, le=300, description="Time for which a lent token is kept in memory.")
+    gmail_requests_at_once: int = Field(8, ge=1, le=50, description="Concurrent requests for one Gmail mailbox.")
     gmail_units_per_minute: int = Field(
         6000,
         ge=60,
@@ -96,16 +94,16 @@ class ProcessorSettings(MeshSettings):
         5.0,
         gt=0,
         le=60,
-        description="How long a reconciliation goes on before new mail of the same mailbox gets its turn.",
+        description="Time for which a reconciliation runs before new mail of the same mailbox takes its turn.",
     )
     overlap_seconds: int = Field(
-        600, ge=0, description="How far before the last event a reconciliation by time begins."
+        600, ge=0, description="Time before the last event at which a reconciliation by time begins."
     )
-    poll_seconds: int = Field(60, ge=1, description="How often a mailbox without pushes is reconciled.")
-    reconcile_seconds: int = Field(6 * 3600, ge=60, description="How often every other mailbox is reconciled.")
+    poll_seconds: int = Field(60, ge=1, description="Interval between reconciliations of a mailbox without pushes.")
+    reconcile_seconds: int = Field(6 * 3600, ge=60, description="Interval between reconciliations of other mailboxes.")
 
-    retention_days: int = Field(30, ge=1, le=3650, description="How long events are kept and served.")
-    streams: int = Field(500, ge=1, le=10_000, description="Streams of events that one process serves at a time.")
+    retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
+    streams: int = Field(500, ge=1, le=10_000, description="Largest number of concurrent event streams of one process.")
     slow_reader_seconds: float = Field(
-        30.0, gt=0, le=600, description="How long the reader of a stream may take to accept one event."
+        30.0, gt=0, le=600, description="Longest time for the reader of a stream to accept one event."
     )

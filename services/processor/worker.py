@@ -47,7 +47,7 @@ _SHOW_SECONDS = 5.0
 
 
 async def work(stop: asyncio.Event) -> None:
-    """Process mailboxes until told to stop, then let running work end or release it."""
+    """Process mailboxes until stopped, then finish the items in progress or release them."""
     settings = load(ProcessorSettings)
     async with observed(NAME, settings):
         await migrations(settings.database_url).check()
@@ -134,4 +134,4 @@ class _Shown:
             async with self._transactions.reading() as connection:
                 await workers.leave(connection, self._worker)
         except MeshError:
-            logger.info("worker could not sign off")
+            logger.info("worker not unregistered")

@@ -1,1 +1,1 @@
-"""What a mail is: sources, mapping, decisions, threads, and the commit of its events."""
+"""The wing of mail: sources, mapping, decisions, threads, and the commit of its events."""

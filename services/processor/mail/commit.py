@@ -1,4 +1,4 @@
-"""Decide what becomes of messages, and commit it with everything that led to it in one transaction.
+"""Decide the events of messages, and commit the decision and its causes in one transaction.
 
 The order within is fixed: the fence first, which locks the mailbox's row; then reading, deciding, threads, notes; the
 events last, since publishing locks the stream until the commit.
@@ -35,7 +35,7 @@ class Observation:
 
 
 class MailCommitter:
-    """Decides what becomes of messages, and commits it.
+    """Decides the events of messages, and commits the decisions.
 
     Args:
         transactions: The process's fenced transactions.

@@ -1,4 +1,4 @@
-"""Decide what becomes of a message from the reported change, the finding and the known state: no I/O, one answer.
+"""Decide the events of a message from the reported change, the finding and the known state: no I/O, one answer.
 
 reported, and found           -> created, updated, enriched, or nothing new
 reported, and missing         -> wait a while; then deleted (after created, if it was not announced yet)
@@ -51,7 +51,7 @@ class Decision:
     Args:
         pending: The events to publish, in their order.
         known: The new state of the message; None leaves the state as it is.
-        again_at: When to look the message up again; None when nothing is left to do.
+        again_at: The time of the next lookup of the message; None when none is needed.
         reported: The change to keep until then.
     """
 
@@ -196,7 +196,7 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
     if reported.kinds <= {DELETED, LISTED} and not _is_surely_new(coverage):
         return Decision(_allowed((deleted,), coverage) if reported.was_watched else (), after)
     why = event_pb2.NotEnriched(
-        reason="MESSAGE_NOT_FOUND", detail="The mail was gone before it could be fetched.",
+        reason="MESSAGE_NOT_FOUND", detail="The mail was deleted before it could be fetched.",
         attempts=reported.attempts + 1, is_final=True,
     )  # fmt: skip
     created = PendingEvent("mail.created", 1, "", not_enriched=why)

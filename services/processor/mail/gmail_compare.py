@@ -103,7 +103,7 @@ async def _begin(context: MailboxContext, gmail: GmailMailbox, since: datetime |
     begin = since or (max(covered, caught_up - overlap) if caught_up else covered)
     state = Comparison(target, begin, now)
     await _keep(context, state)
-    logger.info("comparing by time", tenant_id=context.tenant_id, since=begin.isoformat())
+    logger.info("reconciling by time", tenant_id=context.tenant_id, since=begin.isoformat())
     return state
 
 
@@ -138,7 +138,7 @@ async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str]
 
 
 async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> bool:
-    """Look up known messages that were not listed; end the reconciliation when there are no more."""
+    """Look up known messages that were not listed; end the reconciliation when none is left."""
     async with context.transactions.reading() as connection:
         ids = await messages.received_since(
             connection, context.tenant_id, state.since, state.started_at, state.after, context.settings.commit_messages

@@ -33,7 +33,7 @@ async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Se
 async def _wait_for_history(context: MailboxContext, late: Sequence[item_pb2.InboxItem]) -> None:
     """Release the pushes that run ahead of history; bury one that stays ahead, and reconcile the gap."""
     waits = RetryPolicy.from_settings(context.settings, context.clock.now())
-    detail = "Gmail's history has not come as far as the push said"
+    detail = "Gmail's history has not reached the history id of the push"
     lost = [item for item in late if item.attempts >= context.settings.bury_attempts]
     await context.lease.bury([ReturnedItem(item.item_id, "PROVIDER_UNAVAILABLE", detail) for item in lost])
     await context.lease.release(

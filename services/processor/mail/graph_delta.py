@@ -171,7 +171,7 @@ async def _complete(
 
 async def _gone(context: MailboxContext, cursor: FolderCursor) -> bool:
     """Handle a deleted folder: its messages are reported from their new folders."""
-    logger.info("folder is gone", tenant_id=context.tenant_id)
+    logger.info("folder deleted", tenant_id=context.tenant_id)
     await context.note(lambda connection: folders.forget(connection, context.tenant_id, [cursor.folder_id]))
     return True
 

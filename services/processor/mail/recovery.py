@@ -32,7 +32,7 @@ class Recovery:
     """Releases items as the failure asks for, and announces without content what has waited long enough.
 
     Args:
-        tokens: The process's tokens, through which TokenVault is told of the failure.
+        tokens: The process's tokens, which report the failure to TokenVault.
         settings: Bounds and waits.
         clock: The time.
     """

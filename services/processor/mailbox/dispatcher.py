@@ -97,7 +97,7 @@ class Dispatcher:
         try:
             await take()
         except MeshError as exc:  # Ingest cannot be reached: the next sweep asks again
-            logger.warning("nothing claimed", error=exc.reason)
+            logger.warning("claim failed", error=exc.reason)
 
     async def _take_all(self) -> None:
         """Claim until nothing is due or no room is left."""
@@ -121,7 +121,7 @@ class Dispatcher:
         self._running.pop(task, None)
         self._woken.set()
         if not task.cancelled() and (failure := task.exception()) is not None:
-            logger.error("work on a mailbox ended badly", exc_info=failure)
+            logger.error("mailbox task failed", exc_info=failure)
 
     async def _close(self) -> None:
         if self._running:

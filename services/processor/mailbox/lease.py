@@ -18,7 +18,7 @@ _LOST = "MAILBOX_HELD"
 
 
 class LeaseLostError(Exception):
-    """The lease is lost: another worker holds the mailbox, or will."""
+    """The lease is lost: another worker has leased the mailbox, or will."""
 
 
 class Lease:

@@ -33,7 +33,7 @@ class TokenDropper:
                 connection = cast("Connection", lent)
                 if self._number is None:
                     self._number = await tenant_changes.newest_change(connection)
-                    # A token lent before this first look may be older than a change that the look does not show.
+                    # A token lent before this first query may be older than a change that the query does not return.
                     self._tokens.drop_all()
                     return 0
                 changed = await tenant_changes.changed_since(connection, self._number, _CHANGES_AT_ONCE)

@@ -84,4 +84,4 @@ def _check(packed: bytes) -> bytes:
 
 
 def _invalid(field: str) -> CursorInvalid:
-    return CursorInvalid(violations={field: "is not a cursor that was given out"})
+    return CursorInvalid(violations={field: "is not a cursor that mailmesh issued"})

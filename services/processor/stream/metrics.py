@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge
 
 STREAMS = Gauge("mailmesh_processor_streams", "Streams of events that are open now.")
-STREAM_ENDS = Counter("mailmesh_processor_stream_ends_total", "Streams that we have ended, by reason.", ["reason"])
+STREAM_ENDS = Counter("mailmesh_processor_stream_ends_total", "Streams that the server ended, by reason.", ["reason"])
 REPLAYED = Counter("mailmesh_processor_replayed_events_total", "Events that were appended again.")
 DROPPED_PARTITIONS = Counter("mailmesh_processor_dropped_partitions_total", "Days of events that retention dropped.")
 STRAY_DAYS = Gauge("mailmesh_processor_days_without_partition", "Days ahead whose partition could not be made.")

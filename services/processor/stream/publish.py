@@ -76,7 +76,7 @@ class EventDraft:
     def _content(self) -> mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent:
         event = self.tenant if self.mail is None else self.mail
         if event is None:
-            msg = "a draft holds a mail's event or a tenant's"
+            msg = "a draft contains either a mail event or a tenant event"
             raise ValueError(msg)
         return event
 

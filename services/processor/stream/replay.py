@@ -50,7 +50,7 @@ class Replaying:
             CursorInvalid: mailmesh did not issue a cursor.
             CursorExpired: The range begins before the events that are kept.
             CursorEpochChanged: The store was restored since a cursor was issued.
-            RequestIdReused: The id came with another request.
+            RequestIdReused: The id was already used with another request.
             FieldInvalid: The range has more than 100,000 events.
         """
         request_id = check_id("request_id", request.request_id) if request.request_id else None
@@ -84,7 +84,7 @@ class Replaying:
             known = await replays.find_request(connection, caller.key_id, request_id)
         if known is not None and known.request_digest != digest:
             raise RequestIdReused(
-                violations={"request_id": "came with another request"}, metadata={"request_id": request_id}
+                violations={"request_id": "was already used with another request"}, metadata={"request_id": request_id}
             )
         return known
 
@@ -92,7 +92,7 @@ class Replaying:
         async with lent(self._pool) as connection:
             matched = await replays.count(connection, wanted, MAX_EVENTS + 1)
         if matched > MAX_EVENTS:
-            raise FieldInvalid.of("to_cursor", f"more than {MAX_EVENTS} events are chosen")
+            raise FieldInvalid.of("to_cursor", f"more than {MAX_EVENTS} events are selected")
         return matched
 
     async def _begin(

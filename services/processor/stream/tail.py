@@ -74,7 +74,7 @@ class Tail:
             try:
                 await self._step()
             except MeshError as exc:
-                logger.warning("newest events not at hand", reason=exc.reason)
+                logger.warning("newest events unavailable", reason=exc.reason)
                 self._forget()
                 await asyncio.sleep(_RETRY_SECONDS)
 

@@ -70,7 +70,7 @@ class TenantFollower:
             async with self._pool.acquire(timeout=_POOL_SECONDS) as lent, lent.transaction():
                 connection = cast("Connection", lent)
                 if await tenants.cursor(connection, _LOG, lock=True) != cursor:
-                    logger.info("changes were followed by another process")
+                    logger.info("tenant changes were published by another process")
                     return
                 drafts = []
                 for change in page.changes:

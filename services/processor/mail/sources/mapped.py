@@ -1,4 +1,4 @@
-"""What a provider's object says, in the words of the contract."""
+"""A provider's object in the form of the contract."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,16 +10,16 @@ from mailmesh.mail.v1 import event_pb2, message_pb2
 
 @dataclass(frozen=True)
 class MappedMessage:
-    """A mail as the contract has it, with what the pipeline needs to know beside it.
+    """A mail in the form of the contract, with further facts for the pipeline.
 
     Args:
-        message: The mail. Of its thread only `provider_thread_id` is set: the rest takes the store.
-        version: The provider's version of the mail; empty when it gave none.
-        folder_id: The folder that holds it; empty at Google.
-        label_ids: The labels on it, sorted; empty at Microsoft.
-        is_draft: It was not sent yet.
-        received_at: When the mailbox got it, aware; None when the provider does not say.
-        truncation: What was cut because of the bounds, or None when nothing was.
+        message: The mail. Of its thread only `provider_thread_id` is set; the other fields require the store.
+        version: The provider's version of the mail; empty when it sent none.
+        folder_id: The folder that contains it; empty for Google.
+        label_ids: The labels on it, sorted; empty for Microsoft.
+        is_draft: Whether it has not been sent yet.
+        received_at: The time when the mailbox received it, with a time zone; None when the provider does not report it.
+        truncation: The parts that were cut because of the bounds, or None when the message is complete.
         raw: The provider's object within its bounds, for `NormalizedMailEvent.raw`.
     """
 

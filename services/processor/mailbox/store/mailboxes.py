@@ -11,7 +11,7 @@ from services.processor.connection import Connection
 
 
 class FencedError(Exception):
-    """Another worker holds the mailbox now: this one must not commit any more."""
+    """Another worker holds the mailbox's lease now: this worker must not commit any more."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Mailboxes, their cursors, the messages seen in them, what has to be looked up again, tenants, workers.
+"""Mailboxes, their cursors, the messages seen in them, pending lookups, tenants, workers.
 
 Revision ID: 0001
 Revises:

@@ -14,8 +14,8 @@ branch_labels = None
 depends_on = None
 
 _UP = (
-    # Positions are microseconds since 1970, so a range of positions is a range of time. Whoever publishes updates the
-    # one row of `stream` last, and its lock is what makes positions follow the order of commits.
+    # Positions are microseconds since 1970, so a range of positions is a range of time. Each publisher updates the
+    # one row of `stream` last, and its lock makes positions follow the order of commits.
     """
     CREATE TABLE processor.stream (
         id smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
