@@ -10,9 +10,9 @@ import asyncpg
 
 from bench.event_store import draft
 from services.processor.stream.cursor import Cursor, tag_of
-from services.processor.stream.encoding import split
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EventReader, EventView
+from services.processor.stream.serialization import split
 from services.processor.stream.store.retention import make_partition
 
 TENANTS = 200

@@ -25,7 +25,7 @@ FORBIDDEN = [
     ),
     pytest.param(
         "services/processor/mail/gmail_history.py",
-        "from services.processor.mail.gmail_compare import compare",
+        "from services.processor.mail.gmail_reconcile import reconcile_by_time",
         "No cycles anywhere",
         id="Gmail's history and comparison import each other",
     ),

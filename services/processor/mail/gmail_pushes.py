@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.mail.context import MailboxContext
-from services.processor.mail.gmail_compare import compare
 from services.processor.mail.gmail_history import read_history
+from services.processor.mail.gmail_reconcile import reconcile_by_time
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION
@@ -23,7 +23,7 @@ async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Se
     if (context.mailbox.history_id or 0) < wanted and not await read_history(
         context, gmail, Origin.of(items[0], NOTIFICATION)
     ):
-        await compare(context, gmail, Origin.of(items[0], NOTIFICATION))
+        await reconcile_by_time(context, gmail, Origin.of(items[0], NOTIFICATION))
     cursor = context.mailbox.history_id or 0
     await context.lease.acknowledge(item.item_id for item in items if item.mailbox_changed.history_id <= cursor)
     late = [item for item in items if item.mailbox_changed.history_id > cursor]

@@ -6,11 +6,11 @@ from dataclasses import replace
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit.clock import Clock
 from services.processor.connection import Connection
-from services.processor.mail import gmail_compare, gmail_pushes, graph_delta, graph_notifications
+from services.processor.mail import gmail_pushes, gmail_reconcile, graph_notifications, graph_reconcile
 from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
-from services.processor.mail.recovery import Recovery
+from services.processor.mail.failure_handling import FailureHandler
 from services.processor.mail.sources.gmail import GmailMailbox, Quota
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.mail.state import ReportedChange
@@ -55,7 +55,7 @@ class MailSync:
         self._settings = settings
         self._clock = clock
         self._committer = MailCommitter(transactions, settings, clock)
-        self._recovery = Recovery(tokens, settings, clock)
+        self._failure_handler = FailureHandler(tokens, settings, clock)
         self._quotas: dict[str, Quota] = {}
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
@@ -73,11 +73,11 @@ class MailSync:
         try:
             await self._process(context, due)
         except SourceError as exc:
-            await self._recovery.handle(context, exc, has_lookups=bool(due))
+            await self._failure_handler.handle(context, exc, has_lookups=bool(due))
 
     async def recover(self, held: HeldMailbox, due: Sequence[ReportedChange], error: SourceError) -> None:
         """See `MailboxWork.recover`."""
-        await self._recovery.handle(self._context(held), error, has_lookups=bool(due))
+        await self._failure_handler.handle(self._context(held), error, has_lookups=bool(due))
 
     def _context(self, held: HeldMailbox) -> MailboxContext:
         return MailboxContext(
@@ -114,7 +114,7 @@ class MailSync:
         await graph_notifications.process_notifications(context, graph)
         await self._process_lookups(context, graph, due)
         for item in items_of(context, "reconcile"):
-            await self._reconciled(context, item, await graph_delta.reconcile(context, graph, item))
+            await self._reconciled(context, item, await graph_reconcile.reconcile(context, graph, item))
 
     async def _gmail(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(
@@ -135,7 +135,7 @@ class MailSync:
         if pushes:
             await gmail_pushes.process_pushes(context, gmail, pushes)
         for item in items_of(context, "reconcile"):
-            await self._reconciled(context, item, await gmail_compare.reconcile(context, gmail, item))
+            await self._reconciled(context, item, await gmail_reconcile.reconcile(context, gmail, item))
 
     async def _begin(self, context: MailboxContext) -> None:
         """Store the first cursors that subscriptions brought; an existing cursor does not move."""

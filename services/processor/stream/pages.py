@@ -11,8 +11,8 @@ from mailmesh.processor.v1 import event_pb2
 from services.processor.connection import Connection, lent
 from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
-from services.processor.stream.encoding import Identity, join
 from services.processor.stream.filter import Selection
+from services.processor.stream.serialization import Identity, join
 from services.processor.stream.store.event_reader import StreamState, find, load, look, stream_state
 
 EARLIEST = "earliest"

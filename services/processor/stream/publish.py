@@ -11,7 +11,7 @@ from mailmesh.processor.v1 import event_pb2
 from services.meshkit.ids import new_id
 from services.processor.connection import Connection
 from services.processor.stream.cursor import Cursor, tag_of
-from services.processor.stream.encoding import KIND_MAIL, KIND_TENANT, split
+from services.processor.stream.serialization import KIND_MAIL, KIND_TENANT, split
 from services.processor.stream.store.event_log import EventRow, KeyRow, append, claim_keys
 
 MAIL_UPDATED = "mail.updated"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mailmesh.processor.v1 import event_pb2
-from services.processor.stream.encoding import Identity, join
+from services.processor.stream.serialization import Identity, join
 
 if TYPE_CHECKING:
     import asyncpg

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.processor.connection import Connection
-from services.processor.stream.encoding import Payload
+from services.processor.stream.serialization import Payload
 
 CHANNEL = "mailmesh_processor_events"
 """The NOTIFY channel of the stream's head; the payload is the new head."""

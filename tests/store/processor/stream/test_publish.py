@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 
 from services.processor.connection import lent
-from services.processor.stream.encoding import Identity, join
 from services.processor.stream.publish import publish
+from services.processor.stream.serialization import Identity, join
 from tests.programs.postgres import TestDatabase
 from tests.store.processor.stream.conftest import OTHER_TENANT, mail_draft, tenant_draft
 

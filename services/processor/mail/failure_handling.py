@@ -28,7 +28,7 @@ _PERSON_WAIT = timedelta(seconds=60)
 _THROTTLE_WAIT = timedelta(seconds=5)
 
 
-class Recovery:
+class FailureHandler:
     """Releases items as the failure asks for, and announces without content what has waited long enough.
 
     Args:

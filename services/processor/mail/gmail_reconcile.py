@@ -24,7 +24,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TimeReconciliation:
     """The progress of a reconciliation by time; stored with the mailbox, so that any worker can continue it.
 
     Args:
@@ -48,7 +48,7 @@ class Comparison:
         return {**self.__dict__, "since": self.since.isoformat(), "started_at": self.started_at.isoformat()}
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> "Comparison":
+    def of(cls, row: dict[str, Any]) -> "TimeReconciliation":
         """Read the stored form."""
         times = {name: datetime.fromisoformat(row[name]) for name in ("since", "started_at")}
         return cls(**{**row, **times})
@@ -67,10 +67,12 @@ async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2
     asked = item.reconcile.since.ToDatetime(UTC) if item.reconcile.HasField("since") else None
     if context.mailbox.resync is None and asked is None and await read_history(context, gmail, origin):
         return True
-    return await compare(context, gmail, origin, asked)
+    return await reconcile_by_time(context, gmail, origin, asked)
 
 
-async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, since: datetime | None = None) -> bool:
+async def reconcile_by_time(
+    context: MailboxContext, gmail: GmailMailbox, origin: Origin, since: datetime | None = None
+) -> bool:
     """Reconcile by time: list the messages received since coverage began, or since the cursor was last at the end.
 
     Returns:
@@ -80,20 +82,22 @@ async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, 
         SourceError: A failure of the whole mailbox.
     """
     deadline = time.monotonic() + context.settings.slice_seconds
-    state = Comparison.of(context.mailbox.resync) if context.mailbox.resync else await _begin(context, gmail, since)
+    state = (
+        TimeReconciliation.of(context.mailbox.resync) if context.mailbox.resync else await _begin(context, gmail, since)
+    )
     while not state.is_listed:
         state = await _list(context, gmail, state, origin)
         if time.monotonic() > deadline:
             return False
     while await _look_for_gone(context, gmail, state, origin):
         assert context.mailbox.resync is not None  # noqa: S101 - just written
-        state = Comparison.of(context.mailbox.resync)
+        state = TimeReconciliation.of(context.mailbox.resync)
         if time.monotonic() > deadline:
             return False
     return await read_history(context, gmail, origin)
 
 
-async def _begin(context: MailboxContext, gmail: GmailMailbox, since: datetime | None) -> Comparison:
+async def _begin(context: MailboxContext, gmail: GmailMailbox, since: datetime | None) -> TimeReconciliation:
     """Read the history id first: changes during the listing are in the history after it."""
     now = context.clock.now()
     target = await gmail.present_history_id()
@@ -101,13 +105,15 @@ async def _begin(context: MailboxContext, gmail: GmailMailbox, since: datetime |
     covered = context.mailbox.covered_from or now
     caught_up = context.mailbox.caught_up_at
     begin = since or (max(covered, caught_up - overlap) if caught_up else covered)
-    state = Comparison(target, begin, now)
+    state = TimeReconciliation(target, begin, now)
     await _keep(context, state)
     logger.info("reconciling by time", tenant_id=context.tenant_id, since=begin.isoformat())
     return state
 
 
-async def _list(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> Comparison:
+async def _list(
+    context: MailboxContext, gmail: GmailMailbox, state: TimeReconciliation, origin: Origin
+) -> TimeReconciliation:
     ids, token = await gmail.listed_since(state.since, state.page_token, context.settings.page_size)
     step = context.settings.commit_messages
     for begin in range(0, len(ids), step):
@@ -137,7 +143,9 @@ async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str]
         raise fetched.failure
 
 
-async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Comparison, origin: Origin) -> bool:
+async def _look_for_gone(
+    context: MailboxContext, gmail: GmailMailbox, state: TimeReconciliation, origin: Origin
+) -> bool:
     """Look up known messages that were not listed; end the reconciliation when none is left."""
     async with context.transactions.reading() as connection:
         ids = await messages.received_since(
@@ -158,7 +166,7 @@ async def _look_for_gone(context: MailboxContext, gmail: GmailMailbox, state: Co
     return False
 
 
-async def _keep(context: MailboxContext, state: Comparison) -> None:
+async def _keep(context: MailboxContext, state: TimeReconciliation) -> None:
     row = state.row()
 
     async def note(connection: Connection) -> None:
