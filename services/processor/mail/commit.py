@@ -62,7 +62,7 @@ class MailCommitter:
             tenant: The mailbox's tenant.
             fence: The fence of the lease.
             observations: One for each message, in the order of their events.
-            coverage: What the tenant's subscriptions cover.
+            coverage: The coverage of the tenant's subscriptions.
             also: A write that is committed with them.
 
         Returns:

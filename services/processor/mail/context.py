@@ -39,7 +39,7 @@ class MailboxContext:
         lease: The lease.
         mailbox: The mailbox's row, as it was at the beginning of the lease and as this lease has changed it.
         tenant: The mailbox's tenant.
-        coverage: What the tenant's subscriptions cover.
+        coverage: The coverage of the tenant's subscriptions.
         transactions: The process's fenced transactions.
         committer: Commits observations.
         settings: Bounds and waits.
