@@ -21,21 +21,31 @@ HELD = (
     "gateway/",
     "proto/",
     "stack/",
-    "tools/check/",
-    "tools/contract.py",
-    "tools/document/",
-    "tools/generate/",
+    "tools/",
+    "bench/",
+    "services/processor/",
+    "tests/bench/",
+    "tests/clients/",
+    "tests/contract/",
+    "tests/gateway/",
+    "tests/programs/",
+    "tests/security/",
+    "tests/store/processor/",
+    "tests/unit/processor/",
     "tests/unit/tools/",
+    "tests/wire/processor/",
 )
 """The files and folders that keep the rules; `make check` fails on a finding in them. Extend it folder by folder."""
 
 NOT_HELD = (
     "docs/reference/message-fields.md",
     "docs/reference/observability.md",
-    "docs/reference/performance.md",
-    "docs/reference/settings.md",
+    "services/processor/mail/message/",
+    "services/processor/mail/sources/gmail_mapping.py",
+    "services/processor/mail/sources/graph_mapping.py",
+    "services/processor/mailbox/failures.py",
 )
-"""Exceptions from `HELD`: pages that do not keep the rules yet, most of them because their sources do not."""
+"""Exceptions from `HELD`: files and folders that do not keep the rules yet, the pages because their sources do not."""
 
 GENERATED = ("gen/", "node_modules/", "releases/")
 """Folders that no person writes."""
