@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from services.ingest.store import matching
 from services.ingest.store.connections import Pool, reading
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
-from services.ingest.webhooks.cache import BoundedCache
+from services.meshkit.cache import BoundedCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Matcher:
 
     def __init__(self, pool: Pool, entries: int, seconds: float) -> None:
         self._pool = pool
-        self._subscriptions: BoundedCache[KnownSubscription] = BoundedCache(entries, seconds)
-        self._mailboxes: BoundedCache[Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
+        self._subscriptions: BoundedCache[str, KnownSubscription] = BoundedCache(entries, seconds)
+        self._mailboxes: BoundedCache[str, Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
 
     async def subscriptions(
         self, origins: Iterable[GraphOrigin], our_subscription_id: str
@@ -78,8 +78,8 @@ class Matcher:
 
     def forget_all(self) -> None:
         """Clear the cache, after tenants or subscriptions have changed."""
-        self._subscriptions.forget_all()
-        self._mailboxes.forget_all()
+        self._subscriptions.clear()
+        self._mailboxes.clear()
 
     def _cached(self, origin: GraphOrigin) -> KnownSubscription | None:
         known = self._subscriptions.get(origin.provider_subscription_id)

@@ -1,9 +1,9 @@
 """Read credentials for lending, many by one statement, and append the audit entries of loans the same way."""
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from services.meshkit import db
+from services.meshkit.cache import BoundedCache
 from services.token_vault.errors import TenantNotFound
 from services.token_vault.grouped import Grouped
 from services.token_vault.store.audit import Entry
@@ -34,7 +34,7 @@ class CredentialReader:
         self._appending: Grouped[tuple[Entry, str], bool] = Grouped(
             "loans", self._append, _GROUP_SIZE, _PENDING, gather_seconds=_GATHER_SECONDS
         )
-        self._remembered: OrderedDict[str, Credential] = OrderedDict()
+        self._remembered: BoundedCache[str, Credential] = BoundedCache(_REMEMBERED)
 
     def remembered(self, tenant_id: str) -> Credential | None:
         """What was read last about a tenant. It may have changed since."""
@@ -63,15 +63,11 @@ class CredentialReader:
     async def _read(self, tenant_ids: Sequence[str]) -> Sequence[Credential | None]:
         async with db.connection(self._pool) as connection:
             found = await read_many(connection, tenant_ids)
-        self._remember(found)
+        for tenant_id, credential in found.items():
+            self._remembered.put(tenant_id, credential)
         return [found.get(tenant_id) for tenant_id in tenant_ids]
 
     async def _append(self, loans: Sequence[tuple[Entry, str]]) -> Sequence[bool]:
         async with db.connection(self._pool) as connection:
             appended = await append_unchanged(connection, loans)
         return [entry.audit_entry_id in appended for entry, _ in loans]
-
-    def _remember(self, found: Mapping[str, Credential]) -> None:
-        self._remembered.update(found)
-        while len(self._remembered) > _REMEMBERED:
-            self._remembered.popitem(last=False)
