@@ -177,11 +177,12 @@ async def open_ingest(settings: IngestSettings, clock: Clock) -> AsyncIterator[I
     """
     async with (
         _open_links(settings) as links,
+        aclosing(_writer(settings, links)) as writer,
         aclosing(_reconciler(settings, clock, links)) as reconciler,
     ):
         upkeep = Upkeep(settings, links.pool, clock)
         await upkeep.keep_partitions()
-        yield _ingest(settings, clock, links, reconciler, upkeep)
+        yield _ingest(settings, clock, links, writer, reconciler, upkeep)
 
 
 @asynccontextmanager
@@ -217,7 +218,12 @@ def _reconciler(settings: IngestSettings, clock: Clock, links: _Links) -> Subscr
 
 
 def _ingest(
-    settings: IngestSettings, clock: Clock, links: _Links, reconciler: SubscriptionReconciler, upkeep: Upkeep
+    settings: IngestSettings,
+    clock: Clock,
+    links: _Links,
+    writer: GroupWriter,
+    reconciler: SubscriptionReconciler,
+    upkeep: Upkeep,
 ) -> Ingest:
     pool, wake, vault = links.pool, links.wakes.wake, links.vault
     steps = {
@@ -229,7 +235,6 @@ def _ingest(
     # Only Microsoft sends lifecycle notifications, and pushes to URLs of our own.
     lifecycle_worker = LifecycleWorker(pool, clock, wake, steps[microsoft.PROVIDER].nudge)
     lifecycle = PeriodicLoop("lifecycle", settings.subscription_seconds, lifecycle_worker.round)
-    writer = _writer(settings, links)
     matcher = Matcher(pool, settings.match_cache_entries, settings.match_cache_seconds)
     activity, addresses = WebhookActivity(pool), UnknownAddressReporter(vault, clock)
     receiver = Receiver(
@@ -255,7 +260,7 @@ def _ingest(
         *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),
     )
     use_cases = SubscriptionUseCases(pool, reconciler, TokenBorrower(vault.IssueToken), clock, _pushing(settings))
-    return Ingest(pool, links.wakes, receiver, use_cases, (writer.run, *(loop.run for loop in loops)))
+    return Ingest(pool, links.wakes, receiver, use_cases, tuple(loop.run for loop in loops))
 
 
 def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from services.meshkit import db
+from services.meshkit.batcher import Batcher, BatchLimits
 from services.meshkit.cache import BoundedCache
 from services.token_vault.errors import TenantNotFound
-from services.token_vault.grouped import Grouped
 from services.token_vault.store.audit import Entry
 from services.token_vault.store.credentials import Credential, append_unchanged, read_many
 
@@ -28,11 +28,11 @@ class CredentialReader:
 
     def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
-        self._grouped: Grouped[str, Credential | None] = Grouped(
-            "credentials", self._read, _GROUP_SIZE, _PENDING, _LANES
+        self._reads: Batcher[str, Credential | None] = Batcher(
+            "credentials", self._read, BatchLimits(_PENDING, _GROUP_SIZE, lanes=_LANES)
         )
-        self._appending: Grouped[tuple[Entry, str], bool] = Grouped(
-            "loans", self._append, _GROUP_SIZE, _PENDING, gather_seconds=_GATHER_SECONDS
+        self._appends: Batcher[tuple[Entry, str], bool] = Batcher(
+            "loans", self._append, BatchLimits(_PENDING, _GROUP_SIZE, gather_seconds=_GATHER_SECONDS)
         )
         self._remembered: BoundedCache[str, Credential] = BoundedCache(_REMEMBERED)
 
@@ -46,7 +46,7 @@ class CredentialReader:
         Returns:
             True when it is committed; False when they have changed.
         """
-        return await self._appending.do((entry, stamp))
+        return await self._appends.do((entry, stamp))
 
     async def read(self, tenant_id: str) -> Credential:
         """Reads one.
@@ -55,7 +55,7 @@ class CredentialReader:
             TenantNotFound: There is no such tenant.
             StoreUnavailable: The database did not answer.
         """
-        credential = await self._grouped.do(tenant_id)
+        credential = await self._reads.do(tenant_id)
         if credential is None:
             raise TenantNotFound.of(tenant_id)
         return credential
