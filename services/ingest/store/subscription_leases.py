@@ -21,6 +21,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
 )
 from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, ProviderSubscription, SubscriptionRow, row_of
+from services.providers.names import GOOGLEWS
 
 LEASE_SECONDS: Final = 90.0
 _LEASE_OVER = "lease_until = NULL, lease_holder = ''"
@@ -181,7 +182,7 @@ async def record_active(
         at_provider.history_id,
         is_new,
     )
-    if is_stored and row.provider == "googlews":
+    if is_stored and row.provider == GOOGLEWS:
         # The watch serves the tenant's other subscriptions too, except those that are due for a reason of their own.
         await connection.execute(
             _EXTEND_WATCH,

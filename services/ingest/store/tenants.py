@@ -11,6 +11,7 @@ from services.ingest.store import cursors, mailboxes, subscriptions
 from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.matching import KEPT_STATUSES
 from services.ingest.store.reconciles import ReconcileRequest, enqueue
+from services.providers.names import GOOGLEWS
 
 CURSOR: Final = "tenant_changes"
 _PROCESSED: Final = frozenset({TenantStatus.TENANT_STATUS_ACTIVE, TenantStatus.TENANT_STATUS_TOKEN_EXPIRED})
@@ -167,4 +168,4 @@ def _is_gap(status_before: int, address_before: str, change: TenantChange) -> bo
 
 
 def _has_moved(tenant: Tenant, address_before: str) -> bool:
-    return tenant.provider == "googlews" and tenant.address.lower() != address_before
+    return tenant.provider == GOOGLEWS and tenant.address.lower() != address_before

@@ -24,9 +24,8 @@ from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import is_id, new_id
 from services.meshkit.tracing import traceparent
+from services.providers.names import GOOGLEWS, MS365
 
-_MS365: Final = "ms365"
-_GOOGLEWS: Final = "googlews"
 _KEY_BYTES: Final = 16
 
 
@@ -102,7 +101,7 @@ class Receiver:
         try:
             parsed = list(parse_notifications(body))
         except UnreadableError as exc:
-            _count(_MS365, exc.cause)
+            _count(MS365, exc.cause)
             return
         with self._counting_refusals(len(parsed)):
             await self._keep_graph(parsed, our_subscription_id)
@@ -121,13 +120,13 @@ class Receiver:
         try:
             push = parse_push(body, header_message_id)
         except UnreadableError as exc:
-            _count(_GOOGLEWS, exc.cause)
+            _count(GOOGLEWS, exc.cause)
             return
         with self._counting_refusals(1):
             self._writer.admit()
             mailboxes = await self._matcher.mailboxes(push.address)
             if not mailboxes:
-                _count(_GOOGLEWS, "unknown")
+                _count(GOOGLEWS, "unknown")
                 self._on_unknown_address()
                 return
             await self._keep_push(push, mailboxes)
@@ -148,7 +147,7 @@ class Receiver:
             await lifecycle.accept(self._pool, arrivals.lifecycle, self._seconds)
             self._on_lifecycle()
         await self._writer.write(arrivals.items)
-        _count(_MS365, "kept", len(arrivals))
+        _count(MS365, "kept", len(arrivals))
 
     def _sort(
         self,
@@ -159,11 +158,11 @@ class Receiver:
         arrivals, now, correlation, parent = _Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
         for notification in parsed:
             if isinstance(notification, UnreadableError):
-                _count(_MS365, notification.cause)
+                _count(MS365, notification.cause)
                 continue
             known = found[origins[notification]]
             if known is None or not known.is_wanted:
-                _count(_MS365, "unknown_or_forged" if known is None else "not_wanted")
+                _count(MS365, "unknown_or_forged" if known is None else "not_wanted")
                 continue
             self._activity.note(known.subscription_id, known.tenant_id, now)
             if isinstance(notification, GraphChange):
@@ -181,7 +180,7 @@ class Receiver:
             for subscription_id in mailbox.subscription_ids:
                 self._activity.note(subscription_id, mailbox.tenant_id, now)
         await self._writer.write(items)
-        _count(_GOOGLEWS, "kept" if items else "not_wanted")
+        _count(GOOGLEWS, "kept" if items else "not_wanted")
 
     def _counting_refusals(self, notifications: int) -> "_RefusalCounter":
         return _RefusalCounter(self._activity, self._clock, notifications)
