@@ -6,8 +6,6 @@ digest is a MAC; without one it tells mistakes, not forgers, which is enough whe
 nothing: the scope of the caller is an argument of every query by itself.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -16,13 +14,13 @@ from datetime import UTC, datetime
 
 from google.protobuf.message import Message
 
+from services.meshkit import opaque
 from services.meshkit.errors import FieldInvalid, PageTokenInvalid
 from services.meshkit.ids import is_id
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 _DIGEST_BYTES = 16
-_MAX_TOKEN_CHARACTERS = 2048
 
 Position = list[str | int]
 """Where a page ended: the values of the columns that the list is sorted by."""
@@ -88,7 +86,7 @@ class PageTokens:
         if position is None:
             return ""
         payload = json.dumps(position, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._digest(request, payload) + payload).rstrip(b"=").decode()
+        return opaque.encode(self._digest(request, payload) + payload)
 
     def read(self, request: Message) -> Position | None:
         """Takes the position out of a request's `page_token`.
@@ -131,11 +129,9 @@ class PageTokens:
 
 
 def _decoded(token: str) -> bytes:
-    if len(token) > _MAX_TOKEN_CHARACTERS:
-        raise _invalid()
     try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as exc:
+        return opaque.decode(token)
+    except opaque.NotOpaqueError as exc:
         raise _invalid() from exc
 
 
