@@ -32,7 +32,7 @@ from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonito
 from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
 from services.ingest.subscriptions.reconciler import PROVIDERS, SubscriptionReconciler
 from services.ingest.subscriptions.steps import Steps
-from services.ingest.subscriptions.tenant_follower import TenantFollower
+from services.ingest.subscriptions.tenant_follower import TenantStates, tenant_follower
 from services.ingest.subscriptions.token_vault import FaultReporter, ReleaseConfirmer
 from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.ingest.webhooks.activity import WebhookActivity
@@ -247,13 +247,14 @@ def _ingest(
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
     )
-    follower = TenantFollower(vault, pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
+    states = TenantStates(pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
+    follower = tenant_follower(vault, states)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
     loops = (
         PeriodicLoop("activity", _ACTIVITY_SECONDS, activity.flush),
         PeriodicLoop("edges", _EDGES_SECONDS, edges.round),
         PeriodicLoop("addresses", _ADDRESSES_SECONDS, addresses.round),
-        PeriodicLoop("tenants", _TENANTS_SECONDS, follower.follow),
+        PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
         *steps.values(),
         lifecycle,

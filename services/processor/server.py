@@ -33,7 +33,7 @@ from services.processor.stream.pages import EventReader
 from services.processor.stream.replay import Replaying
 from services.processor.stream.retention import Retention
 from services.processor.stream.tail import Tail
-from services.processor.stream.tenant_events import TenantFollower
+from services.processor.stream.tenant_events import tenant_follower
 
 NAME = "processor"
 _INGEST_RETRY_SAFE = (
@@ -63,7 +63,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
     ):
         server = MeshServer(NAME, settings.listen, tls)
-        follower = TenantFollower(pool, TokenVaultServiceAsyncStub(vault))
+        follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
             serving(server, settings, pool, ingest, vault),
             background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run()),
