@@ -103,7 +103,7 @@ def _options(peer: str) -> list[tuple[str, Any]]:
 
 
 class _Outgoing:
-    """What all calls have in common."""
+    """The part that all calls share."""
 
     def __init__(self, peer: str, cap_seconds: float) -> None:
         self._peer = peer

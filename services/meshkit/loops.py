@@ -1,4 +1,4 @@
-"""Background work that comes back: what falls due is worked off in rounds, and a failed round is only a later one."""
+"""Periodic background work: due work is processed in rounds, and a failed round is only a later one."""
 
 import asyncio
 import random
@@ -37,7 +37,7 @@ def heed_cancellation() -> None:
 class PeriodicLoop:
     """Calls `work` again and again until it is cancelled.
 
-    A round that did something is followed by the next at once, so a backlog is worked off without waiting. A round that
+    A round that did something is followed by the next at once, so a backlog is processed without waiting. A round that
     fails is logged and counted, and the next one waits longer each time, up to a minute.
 
     Args:
@@ -45,7 +45,7 @@ class PeriodicLoop:
         interval_seconds: Between rounds that had nothing to do.
         work: One round. Returns how much it did; 0 means that nothing is due. Bounded in itself.
         jitter: The share of the interval by which waits differ, so that processes do not march in step.
-        round_seconds: What one round may take; then it is cancelled and counts as failed.
+        round_seconds: The time limit of one round; then it is cancelled and counts as failed.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[Non
     """Works on all items, a bounded number at the same time. The first failure cancels the rest and is raised.
 
     Args:
-        items: What to work on; as many workers as `at_once` are made, not as many as there are items.
-        work: What to do with one.
+        items: The items to process; as many workers as `at_once` are made, not as many as there are items.
+        work: Processes one item.
         at_once: How many at the same time.
     """
     waiting = iter(items)
@@ -136,12 +136,12 @@ async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[Non
 class Lanes:
     """Works on items beside each other, a bounded number at once, over many rounds.
 
-    What takes long goes on in its lane while the next rounds use the others, so that one that hangs holds up nobody.
+    A slow item goes on in its lane while the next rounds use the others, so an item that hangs delays no other.
 
     Args:
         name: For logs and metrics.
         at_once: How many lanes there are.
-        patience_seconds: How long a round waits for what it has started.
+        patience_seconds: How long a round waits for the items that it has started.
     """
 
     def __init__(self, name: str, at_once: int, patience_seconds: float = 1.0) -> None:
@@ -160,8 +160,8 @@ class Lanes:
         """Starts work on items, as many as are free at most, and waits for it a while.
 
         Args:
-            items: What to work on.
-            work: What to do with one. What it raises is logged and counted, and hinders no other.
+            items: The items to process.
+            work: Processes one item. Its exceptions are logged and counted, and hinder no other item.
         """
         started = [asyncio.create_task(self._one(work(item))) for item in items]
         self._running.update(started)

@@ -38,7 +38,7 @@ _EXPIRES_SECONDS = 600
 _MAX_PENDING = 10_000
 
 Wake = Callable[[str], Awaitable[None]]
-"""What a worker does when it is woken: gets the key, reads the truth, returns. Safe to call again."""
+"""The job of a woken worker: it gets the key, reads the truth, returns. Safe to call again."""
 
 
 def dumps(job: dict[str, Any]) -> bytes:
@@ -154,9 +154,9 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
     Args:
         url: `redis://...`.
         queue: The queue's name.
-        wake: What to do with a key. What it raises is logged and counted; the wake-up is over in any case.
+        wake: What to do with a key. Its exceptions are logged and counted; the wake-up is over in any case.
         at_once: Jobs at the same time.
-        job_seconds: What one job may take.
+        job_seconds: The time limit of one job.
     """
     while True:
         heed_cancellation()

@@ -153,7 +153,7 @@ def load(settings_class: type[_Settings], **overrides: Any) -> _Settings:
     """Reads the environment.
 
     Args:
-        settings_class: What to read.
+        settings_class: The class of the settings to read.
         overrides: Values by field name that win over the environment.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The one translator between `MeshError` and what travels: `google.rpc.Status` in the trailers of a call."""
+"""The one translator between `MeshError` and its wire form: `google.rpc.Status` in the trailers of a call."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def to_status(error: MeshError) -> status_pb2.Status:
 
 
 def unexpected(error_id: str) -> Unexpected:
-    """Makes the failure that stands for an exception nobody foresaw: an id for the logs and nothing else."""
+    """Makes the failure that stands for an unhandled exception: an id for the logs and nothing else."""
     return Unexpected(metadata={"error_id": error_id})
 
 
@@ -55,7 +55,7 @@ def from_rpc_error(error: grpc.RpcError, peer: str = "") -> MeshError:
     """Makes the failure that a called service meant.
 
     Args:
-        error: What the call raised.
+        error: The exception that the call raised.
         peer: The name of the called service, for failures that it did not speak of itself.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Who makes the call that runs here."""
+"""The caller of the running call."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ ALL_TENANTS = "*"
 
 
 class Role(IntEnum):
-    """What an API key may do. Each role includes the ones below it; the numbers are the contract's."""
+    """The rights of an API key. Each role includes the ones below it; the numbers are the contract's."""
 
     NONE = 0
     READER = 1

@@ -1,4 +1,4 @@
-"""Finds out who calls, and whether they may: the door of the service, the callers and the role of the RPC."""
+"""Identifies the caller and checks its rights: the door of the service, the callers and the role of the RPC."""
 
 from collections.abc import Mapping
 
@@ -12,14 +12,14 @@ EDGE = "envoy"
 
 
 def admitted(call: Call, table: Mapping[str, Access]) -> Caller:
-    """Refuses whoever is not meant to call.
+    """Refuses callers without the right to call.
 
     Args:
-        call: What is known of the call.
+        call: The facts about the call.
         table: The access to each method. A method that is not in it is refused to everyone.
 
     Returns:
-        Who calls.
+        The caller.
 
     Raises:
         CallerUnknown: There is no certificate of this mesh.

@@ -1,4 +1,4 @@
-"""Turns what a handler raises into a status. The only place that catches what nobody foresaw."""
+"""Turns a handler's exception into a status. The only place that catches unhandled exceptions."""
 
 from typing import NoReturn
 
@@ -24,7 +24,7 @@ async def refuse(call: Call, exc: Exception) -> NoReturn:
 
     Args:
         call: Which.
-        exc: What was raised.
+        exc: The exception.
     """
     if isinstance(exc, (grpc.aio.AbortError, grpc.aio.UsageError)):
         raise exc

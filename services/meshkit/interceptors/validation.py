@@ -3,7 +3,7 @@
 `google.api.field_behavior = REQUIRED` is read from the descriptors, in nested messages too. A field without presence
 counts as missing when it is empty or zero; numbers and booleans without presence cannot be missing. A `Timestamp` can
 hold what no calendar has, and a string the character U+0000, which no column of PostgreSQL takes; both are refused
-here, so that nobody behind has to expect them.
+here, so that no code behind has to expect them.
 """
 
 from collections.abc import Iterator
