@@ -178,7 +178,7 @@ class FailedPrecondition(MeshError):
 
 
 class OutOfRange(MeshError):
-    """That lies outside of what is kept."""
+    """The position lies outside of the retained range."""
 
     code = "OUT_OF_RANGE"
 
@@ -196,14 +196,14 @@ class PermissionDenied(MeshError):
 
 
 class ResourceExhausted(MeshError):
-    """A bound is reached. Come again later."""
+    """A bound is reached. Retry later."""
 
     code = "RESOURCE_EXHAUSTED"
     default_retry_after = timedelta(seconds=1)
 
 
 class Unavailable(MeshError):
-    """Not available for now. Come again later."""
+    """Not available for now. Retry later."""
 
     code = "UNAVAILABLE"
     default_retry_after = timedelta(seconds=1)
@@ -216,7 +216,7 @@ class DeadlineExceeded(MeshError):
 
 
 class Aborted(MeshError):
-    """Somebody else changed it at the same time. Read again and repeat."""
+    """Another caller changed it at the same time. Read again and repeat."""
 
     code = "ABORTED"
 
