@@ -24,7 +24,7 @@ from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
 from services.ingest.servicers.subscriptions import SubscriptionServicer
 from services.ingest.settings import IngestSettings
-from services.ingest.store.connections import DedicatedConnection, Pool, ping
+from services.ingest.store.dedicated_connection import DedicatedConnection
 from services.ingest.store.items import accept_items
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.lifecycle import LifecycleWorker
@@ -40,6 +40,7 @@ from services.ingest.webhooks.edge_refusals import EdgeRefusals
 from services.ingest.webhooks.matcher import Matcher
 from services.ingest.webhooks.receiver import Receiver
 from services.ingest.webhooks.unknown_addresses import UnknownAddressReporter
+from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -84,7 +85,7 @@ class Ingest:
         loops: To be run in the background while Ingest serves.
     """
 
-    pool: Pool
+    pool: db.Pool
     wakes: WakeQueue
     receiver: Receiver
     subscriptions: SubscriptionUseCases
@@ -95,7 +96,7 @@ class Ingest:
 class _Links:
     """The opened connections to everything outside of the process."""
 
-    pool: Pool
+    pool: db.Pool
     writer: DedicatedConnection
     wakes: WakeQueue
     vault: TokenVaultServiceAsyncStub
@@ -133,7 +134,7 @@ async def serving(settings: IngestSettings, clock: Clock | None = None) -> Async
     async with open_ingest(settings, clock or SystemClock()) as ingest:
         limits = ServerLimits(concurrent_rpcs=settings.concurrent_rpcs)
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), limits, quiet=WEBHOOKS)
-        server.depends_on(Dependency("postgres", partial(ping, ingest.pool)))
+        server.depends_on(Dependency("postgres", partial(db.ping, ingest.pool)))
         server.depends_on(Dependency("redis", ingest.wakes.ping, is_vital=False))
         _add_servicers(server, settings, ingest)
         async with background(*(run() for run in ingest.loops)), server.running():

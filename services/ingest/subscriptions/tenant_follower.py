@@ -6,7 +6,7 @@ from mailmesh.vault.v1.token_vault_service_pb2 import ListTenantChangesRequest, 
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.ingest.metrics import TENANT_CHANGES
 from services.ingest.store import tenants
-from services.ingest.store.connections import Pool, reading
+from services.meshkit import db
 from services.meshkit.tenant_follower import TenantFollower
 
 _PAGE = 200
@@ -23,7 +23,7 @@ class TenantStates:
         on_due: Called with a tenant whose items may be processed again.
     """
 
-    def __init__(self, pool: Pool, on_change: Callable[[], None], on_due: Callable[[str], None]) -> None:
+    def __init__(self, pool: db.Pool, on_change: Callable[[], None], on_due: Callable[[str], None]) -> None:
         self._pool = pool
         self._on_change = on_change
         self._on_due = on_due
@@ -34,7 +34,7 @@ class TenantStates:
         Raises:
             StoreUnavailable: PostgreSQL does not answer.
         """
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             return await tenants.read_cursor(connection)
 
     async def apply(self, page: ListTenantChangesResponse, cursor: str) -> None:

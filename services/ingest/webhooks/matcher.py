@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.ingest.store import matching
-from services.ingest.store.connections import Pool, reading
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
+from services.meshkit import db
 from services.meshkit.cache import BoundedCache
 
 
@@ -36,7 +36,7 @@ class Matcher:
         seconds: How long a cached value is trusted.
     """
 
-    def __init__(self, pool: Pool, entries: int, seconds: float) -> None:
+    def __init__(self, pool: db.Pool, entries: int, seconds: float) -> None:
         self._pool = pool
         self._subscriptions: BoundedCache[str, KnownSubscription] = BoundedCache(entries, seconds)
         self._mailboxes: BoundedCache[str, Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
@@ -70,7 +70,7 @@ class Matcher:
         """
         known = self._mailboxes.get(address)
         if known is None or not any(mailbox.is_wanted for mailbox in known):
-            async with reading(self._pool) as connection:
+            async with db.connection(self._pool) as connection:
                 known = await matching.find_mailboxes(connection, address)
             if known:
                 self._mailboxes.put(address, known)
@@ -90,7 +90,7 @@ class Matcher:
     ) -> Mapping[GraphOrigin, KnownSubscription | None]:
         ours = [our_subscription_id] if our_subscription_id else []
         provider_ids = {origin.provider_subscription_id for origin in origins}
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             rows = await matching.find_subscriptions(connection, provider_ids, ours)
         for row in rows:
             if row.provider_subscription_id:

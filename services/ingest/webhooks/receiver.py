@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from mailmesh.ingest.v1.inbox_item_pb2 import MailboxChanged
 from services.ingest.metrics import NOTIFICATIONS, REFUSED
 from services.ingest.store import lifecycle, mail_content
-from services.ingest.store.connections import Pool
 from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.lifecycle import NewLifecycle
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
@@ -19,6 +18,7 @@ from services.ingest.webhooks.google import GmailPush, parse_push
 from services.ingest.webhooks.matcher import GraphOrigin, Matcher
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
 from services.ingest.webhooks.untrusted_json import UnreadableError
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import MeshError
@@ -68,7 +68,7 @@ class Receiver:
         self,
         matcher: Matcher,
         writer: ItemWriter,
-        pool: Pool,
+        pool: db.Pool,
         activity: WebhookActivity,
         clock: Clock,
         *,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.connection import Connection
 from services.processor.mail import gmail_compare, gmail_pushes, graph_delta, graph_notifications
 from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
@@ -64,7 +64,7 @@ class MailSync:
         async with self._transactions.reading() as connection:
             return await lookups.due_tenants(connection, limit)
 
-    async def read_due(self, connection: Connection, tenant_id: str) -> Sequence[ReportedChange]:
+    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[ReportedChange]:
         """See `MailboxWork.read_due`."""
         return await lookups.due(connection, tenant_id, _LOOKUPS_AT_ONCE)
 
@@ -145,7 +145,7 @@ class MailSync:
             return
         first = min((item.mailbox_watched.history_id for item in items if item.mailbox_watched.history_id), default=0)
 
-        async def note(connection: Connection) -> None:
+        async def note(connection: db.Connection) -> None:
             if first:
                 await mailboxes.begin_history(connection, context.tenant_id, first)
 
@@ -166,7 +166,7 @@ class MailSync:
             await context.lease.release([ReturnedItem(item.item_id, "", "", None, is_forgiven=True)])
             return
 
-        async def note(connection: Connection) -> None:
+        async def note(connection: db.Connection) -> None:
             await mailboxes.set_reconciled(connection, context.tenant_id)
 
         await context.note(note)

@@ -1,15 +1,11 @@
 """Reads the store of events whole, by its own parts."""
 
-from typing import TYPE_CHECKING
-
 from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
 from services.processor.stream.encoding import Identity, join
 
-if TYPE_CHECKING:
-    import asyncpg
 
-
-async def all_events(pool: "asyncpg.Pool[asyncpg.Record]") -> list[event_pb2.Event]:
+async def all_events(pool: db.Pool) -> list[event_pb2.Event]:
     """Reads all events in the order of their positions."""
     rows = await pool.fetch(
         """
