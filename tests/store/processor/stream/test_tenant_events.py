@@ -13,7 +13,7 @@ from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyn
 from services.meshkit.errors import StoreUnavailable
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import LOOP_RUNS
-from services.processor.mailbox.token_cache import Tokens
+from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
 from services.processor.stream.tenant_events import event_type_of, tenant_follower
 from services.processor.worker import running
@@ -148,7 +148,7 @@ async def test_a_token_that_was_on_its_way_when_its_tenant_changed_is_not_kept(g
     tenant, log = await ground.tenant("ms365"), Log([])
     follower = tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
     lender = Lender()
-    tokens = Tokens(cast("TokenVaultServiceAsyncStub", lender), 300.0)
+    tokens = TokenCache(cast("TokenVaultServiceAsyncStub", lender), 300.0)
     dropper = TokenDropper(ground.processor, tokens)
     await tokens.of(tenant.tenant_id)
     await dropper.round()
