@@ -149,8 +149,8 @@ class Batcher(Generic[Item, Result]):
                 await self._process(group)
             if len(group) > 1 and self._limits.gather_seconds:
                 await asyncio.sleep(self._limits.gather_seconds)
-        # In the same step as the look at the queue. A done callback runs a step later: an item that arrives in between
-        # would take this worker for one that still looks.
+        # In the same step as the check of the queue. A done callback runs a step later: an item that arrives in
+        # between would count on this worker, which checks the queue no more.
         self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _take(self) -> "list[_Waiting[Item, Result]]":

@@ -222,7 +222,7 @@ class Aborted(MeshError):
 
 
 class DataLoss(MeshError):
-    """What was stored cannot be read."""
+    """Stored data cannot be read."""
 
     code = "DATA_LOSS"
 
@@ -240,7 +240,7 @@ class FieldInvalid(InvalidArgument):
 
     @classmethod
     def of(cls, field: str, description: str) -> "FieldInvalid":
-        """Makes the error for one field: `FieldInvalid.of("tenant_id", "is not a UUID")`."""
+        """Make the error for one field: `FieldInvalid.of("tenant_id", "is not a UUID")`."""
         return cls(violations={field: description})
 
 
@@ -299,7 +299,7 @@ class ShuttingDown(Unavailable):
 
 
 class DeadlineTooShort(DeadlineExceeded):
-    """What was left of the deadline did not suffice."""
+    """The rest of the deadline did not suffice."""
 
     reason = "DEADLINE_TOO_SHORT"
 

@@ -20,14 +20,14 @@ MAX_BACKOFF_SECONDS = 60.0
 
 
 def heed_cancellation() -> None:
-    """Ends the task here if it was cancelled and has not noticed.
+    """End the task here if it was cancelled and has not noticed.
 
     A task that is cancelled cleans up, and when that fails (a connection that is just gone cannot be given back) the
     failure takes the cancellation's place. A loop that lives through failures would then live for ever, so each asks
     this before it goes on.
 
     Raises:
-        asyncio.CancelledError: Somebody has cancelled this task.
+        asyncio.CancelledError: This task was cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -66,7 +66,7 @@ class PeriodicLoop:
         self._nudged = asyncio.Event()
 
     def nudge(self) -> None:
-        """Starts the next round at once. Safe to call again: nudges before it starts count as one."""
+        """Start the next round at once. Safe to call again: calls before the round starts count as one."""
         self._nudged.set()
 
     async def run(self) -> None:
@@ -117,7 +117,7 @@ class PeriodicLoop:
 
 
 async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]], *, at_once: int) -> None:
-    """Works on all items, a bounded number at the same time. The first failure cancels the rest and is raised.
+    """Work on all items, a bounded number at the same time. The first failure cancels the rest and is raised.
 
     Args:
         items: The items to process; as many workers as `at_once` are made, not as many as there are items.
@@ -151,13 +151,13 @@ class Lanes:
         self._running: set[asyncio.Task[None]] = set()
 
     async def free(self) -> int:
-        """Waits until a lane is free, and returns how many are."""
+        """Wait until a lane is free, and return the number of free lanes."""
         while len(self._running) >= self._at_once:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return self._at_once - len(self._running)
 
     async def start(self, items: Iterable[_Item], work: Callable[[_Item], Awaitable[object]]) -> None:
-        """Starts work on items, as many as are free at most, and waits for it a while.
+        """Start work on items, at most as many as there are free lanes, and wait for it a while.
 
         Args:
             items: The items to process.
@@ -171,7 +171,7 @@ class Lanes:
             await asyncio.wait(started, timeout=self._patience_seconds)
 
     async def aclose(self) -> None:
-        """Cancels what still runs, and waits for its end. Safe to call again."""
+        """Cancel the running work, and wait for its end. Safe to call again."""
         await cancel(self._running)
 
     async def _one(self, work: Awaitable[object]) -> None:
@@ -192,7 +192,7 @@ async def _together(workers: Iterable[Awaitable[None]]) -> None:
 
 
 async def cancel(tasks: Iterable["asyncio.Future[None]"]) -> None:
-    """Cancels tasks and waits for their end, whatever it is. Safe to call again."""
+    """Cancel tasks and wait for their end, whatever it is. Safe to call again."""
     ending = list(tasks)
     for task in ending:
         task.cancel()

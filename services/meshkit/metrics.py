@@ -27,7 +27,7 @@ WORKER_RESTARTS = Counter("mailmesh_worker_restarts_total", "Times that a queue 
 
 @contextmanager
 def serve_metrics(listen: str) -> Iterator[int]:
-    """Serves the metrics over HTTP while the block runs.
+    """Serve the metrics over HTTP while the block runs.
 
     Args:
         listen: `host:port`; port 0 takes a free one. Empty serves nothing.

@@ -30,7 +30,7 @@ Column = Callable[[str | int], bool]
 
 
 def is_time(value: str | int) -> bool:
-    """Tells whether a value is a time in ISO form, with its offset."""
+    """Tell whether a value is a time in ISO form, with its offset."""
     try:
         datetime.fromisoformat(str(value)).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -39,12 +39,12 @@ def is_time(value: str | int) -> bool:
 
 
 def is_row_id(value: str | int) -> bool:
-    """Tells whether a value is the id of a row."""
+    """Tell whether a value is the id of a row."""
     return is_id(str(value))
 
 
 def page_size(requested: int) -> int:
-    """Says how many rows to give.
+    """Return the number of rows of a page.
 
     Args:
         requested: The request's `page_size`.
@@ -65,8 +65,8 @@ class PageTokens:
 
     Args:
         key: Authenticates the tokens when given.
-        columns: What a position is made of. Without a key anyone can write a token whose digest fits, so a position
-            that cannot be one is refused like any other token that is none.
+        columns: The checks of a position's values. Without a key anyone can write a token whose digest fits, so an
+            impossible position is refused like any other invalid token.
     """
 
     def __init__(self, key: bytes = b"", columns: Sequence[Column] = ()) -> None:
@@ -74,7 +74,7 @@ class PageTokens:
         self._columns = columns
 
     def write(self, request: Message, position: Position | None) -> str:
-        """Makes the `next_page_token`.
+        """Make the `next_page_token`.
 
         Args:
             request: The request that was answered.
@@ -89,7 +89,7 @@ class PageTokens:
         return opaque.encode(self._digest(request, payload) + payload)
 
     def read(self, request: Message) -> Position | None:
-        """Takes the position out of a request's `page_token`.
+        """Take the position out of a request's `page_token`.
 
         Args:
             request: A generated message with the fields `page_size` and `page_token`.

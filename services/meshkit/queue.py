@@ -1,6 +1,6 @@
-"""The seam to arq: wake-ups by Redis, and nothing that is missed when Redis is gone.
+"""The seam to arq: wake-ups by Redis, without loss of work when Redis is gone.
 
-A wake-up says "look at this key". It may be lost, late or doubled; whoever is woken reads PostgreSQL and would have
+A wake-up says "check this key". It may be lost, late or doubled: the woken worker reads PostgreSQL, and would have
 found the work by itself a moment later. Jobs are JSON, results are not kept, ids never repeat (arq drops a job silently
 while one of the same id runs).
 """
@@ -42,12 +42,12 @@ Wake = Callable[[str], Awaitable[None]]
 
 
 def dumps(job: dict[str, Any]) -> bytes:
-    """Writes a job as JSON; an exception among it becomes the name of its type."""
+    """Write a job as JSON; an exception among it becomes the name of its type."""
     return json.dumps(job, default=lambda foreign: type(foreign).__name__, separators=(",", ":")).encode()
 
 
 def loads(raw: bytes) -> dict[str, Any]:
-    """Reads a job."""
+    """Read a job."""
     job: dict[str, Any] = json.loads(raw)
     return job
 
@@ -55,8 +55,8 @@ def loads(raw: bytes) -> dict[str, Any]:
 class WakeQueue:
     """Sends wake-ups in the background. Never blocks and never fails the caller.
 
-    Keys that wait to be sent count once. While Redis is away at most 10,000 wait; what comes beyond is dropped and
-    counted, as is what could not be sent.
+    Keys that wait to be sent count once. While Redis is away at most 10,000 wait; further keys are dropped and
+    counted, and so are keys that could not be sent.
 
     Args:
         redis: A client for the queue; `WakeQueue.open` makes it.
@@ -74,7 +74,7 @@ class WakeQueue:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: Secret | None, queue: str) -> AsyncIterator["WakeQueue"]:
-        """Opens the queue and closes it behind the block. Redis need not be there.
+        """Open the queue, and close it behind the block. Redis need not be there.
 
         Args:
             url: `redis://...`, or None for a queue that drops everything.
@@ -92,11 +92,11 @@ class WakeQueue:
             await redis.aclose(close_connection_pool=True)
 
     def wake(self, key: str, after_seconds: float = 0.0) -> None:
-        """Asks for someone to look at a key. Safe to call again.
+        """Ask for a worker that checks a key. Safe to call again.
 
         Args:
             key: An id. It is all that Redis learns.
-            after_seconds: Not before that.
+            after_seconds: The earliest time of the wake-up.
         """
         if len(self._pending) >= _MAX_PENDING and key not in self._pending:
             WAKE_UPS.labels(self._queue, "dropped").inc()
@@ -105,10 +105,10 @@ class WakeQueue:
         self._something.set()
 
     async def ping(self) -> None:
-        """Asks Redis for an answer.
+        """Ask Redis for an answer.
 
         Raises:
-            OSError: There is none.
+            OSError: Redis does not answer.
         """
         try:
             await self._redis.ping()
@@ -116,7 +116,7 @@ class WakeQueue:
             raise ConnectionError(type(exc).__name__) from exc
 
     async def run(self) -> None:
-        """Sends what is pending until it is cancelled."""
+        """Send pending wake-ups until cancelled."""
         while True:
             await self._something.wait()
             self._something.clear()
@@ -126,7 +126,7 @@ class WakeQueue:
                     await asyncio.sleep(_PAUSE_SECONDS)
 
     async def discard(self) -> None:
-        """Drops what is pending, for a mesh without Redis."""
+        """Drop pending wake-ups, for a mesh without Redis."""
         while True:
             await self._something.wait()
             self._something.clear()
@@ -149,12 +149,12 @@ class WakeQueue:
 
 
 async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_seconds: float = 300.0) -> None:
-    """Runs an arq worker until it is cancelled; it starts again whenever Redis comes back.
+    """Run an arq worker until it is cancelled; it starts again whenever Redis comes back.
 
     Args:
         url: `redis://...`.
         queue: The queue's name.
-        wake: What to do with a key. Its exceptions are logged and counted; the wake-up is over in any case.
+        wake: The work on a key. Its exceptions are logged and counted; the wake-up is over in any case.
         at_once: Jobs at the same time.
         job_seconds: The time limit of one job.
     """
@@ -172,7 +172,7 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
 
 
 def redis_client(url: Secret, queue: str) -> ArqRedis:
-    """Makes a bounded client that connects when it is used."""
+    """Make a bounded client that connects when it is used."""
     pool = BlockingConnectionPool.from_url(
         url.reveal(), max_connections=4, timeout=_SEND_SECONDS,
         socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_SEND_SECONDS,
@@ -214,7 +214,7 @@ async def _run(wake: Wake, key: str, queue: str) -> None:
 
 
 async def _close(worker: Worker) -> None:
-    """Takes no more jobs, gives the running ones some time, cancels the rest. arq's own `close` cancels at once."""
+    """Take no more jobs, give the running ones some time, and cancel the rest. arq's own `close` cancels at once."""
     worker.allow_pick_jobs = False
     if worker.main_task is not None:
         worker.main_task.cancel()

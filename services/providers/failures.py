@@ -1,7 +1,7 @@
 """The meaning of a provider's error: one table for each provider, read from the top, first match wins.
 
 Sources: Microsoft Graph's error responses and `error.code`; Gmail's error guide and `error.errors[].reason`. The tables
-say what an answer means. What is done about it is the decision of each service, and may differ between services.
+give the meaning of an answer. Its treatment is the decision of each service, and may differ between services.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -19,6 +19,8 @@ HELD = (
     "zensical.toml",
     "examples/",
     "proto/",
+    "services/meshkit/",
+    "services/providers/",
     "tools/check/",
     "tools/contract.py",
     "tools/document/",

@@ -12,7 +12,7 @@ EDGE = "envoy"
 
 
 def admitted(call: Call, table: Mapping[str, Access]) -> Caller:
-    """Refuses callers without the right to call.
+    """Refuse callers without the right to call.
 
     Args:
         call: The facts about the call.
@@ -23,8 +23,9 @@ def admitted(call: Call, table: Mapping[str, Access]) -> Caller:
 
     Raises:
         CallerUnknown: There is no certificate of this mesh.
-        CallerNotAllowed: Somebody of the mesh, but not for this, or with headers that are the edge's.
-        ApiKeyInvalid: The edge let a call through without saying for whom.
+        CallerNotAllowed: The caller belongs to the mesh but may not call this, or it sent headers that only the edge
+            may send.
+        ApiKeyInvalid: The edge let a call through without naming its API key.
         RoleTooLow: The key may not do this.
     """
     name = call.peer
