@@ -14,6 +14,7 @@ import psutil
 
 from mailmesh.vault.v1 import tenant_pb2
 from services.ingest.store.items import Kind, NewItem, accept_in_transaction
+from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.processor.mailbox.provider_http import ProviderHttp
@@ -79,7 +80,7 @@ class WorkerMachine:
         await self.ground.ingest.execute("UPDATE ingest.mailboxes SET is_waiting = true")
         items = [_item(self.ground, tenant, mail_id, self._etags[mail_id]) for tenant, mail_id in mails]
         for begin in range(0, len(items), _ITEMS_AT_ONCE):
-            async with self.ground.ingest.acquire() as connection, connection.transaction():
+            async with db.transaction(self.ground.ingest) as connection:
                 await accept_in_transaction(connection, items[begin : begin + _ITEMS_AT_ONCE])
 
     async def release(self) -> None:

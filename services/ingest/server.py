@@ -24,7 +24,7 @@ from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
 from services.ingest.servicers.subscriptions import SubscriptionServicer
 from services.ingest.settings import IngestSettings
-from services.ingest.store.connections import DedicatedConnection, Pool, ping
+from services.ingest.store.dedicated_connection import DedicatedConnection
 from services.ingest.store.items import accept_items
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.lifecycle import LifecycleWorker
@@ -32,7 +32,7 @@ from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonito
 from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
 from services.ingest.subscriptions.reconciler import PROVIDERS, SubscriptionReconciler
 from services.ingest.subscriptions.steps import Steps
-from services.ingest.subscriptions.tenant_follower import TenantFollower
+from services.ingest.subscriptions.tenant_follower import TenantStates, tenant_follower
 from services.ingest.subscriptions.token_vault import FaultReporter, ReleaseConfirmer
 from services.ingest.subscriptions.use_cases import SubscriptionUseCases
 from services.ingest.webhooks.activity import WebhookActivity
@@ -40,6 +40,7 @@ from services.ingest.webhooks.edge_refusals import EdgeRefusals
 from services.ingest.webhooks.matcher import Matcher
 from services.ingest.webhooks.receiver import Receiver
 from services.ingest.webhooks.unknown_addresses import UnknownAddressReporter
+from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -84,7 +85,7 @@ class Ingest:
         loops: To be run in the background while Ingest serves.
     """
 
-    pool: Pool
+    pool: db.Pool
     wakes: WakeQueue
     receiver: Receiver
     subscriptions: SubscriptionUseCases
@@ -95,7 +96,7 @@ class Ingest:
 class _Links:
     """The opened connections to everything outside of the process."""
 
-    pool: Pool
+    pool: db.Pool
     writer: DedicatedConnection
     wakes: WakeQueue
     vault: TokenVaultServiceAsyncStub
@@ -133,7 +134,7 @@ async def serving(settings: IngestSettings, clock: Clock | None = None) -> Async
     async with open_ingest(settings, clock or SystemClock()) as ingest:
         limits = ServerLimits(concurrent_rpcs=settings.concurrent_rpcs)
         server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), limits, quiet=WEBHOOKS)
-        server.depends_on(Dependency("postgres", partial(ping, ingest.pool)))
+        server.depends_on(Dependency("postgres", partial(db.ping, ingest.pool)))
         server.depends_on(Dependency("redis", ingest.wakes.ping, is_vital=False))
         _add_servicers(server, settings, ingest)
         async with background(*(run() for run in ingest.loops)), server.running():
@@ -177,11 +178,12 @@ async def open_ingest(settings: IngestSettings, clock: Clock) -> AsyncIterator[I
     """
     async with (
         _open_links(settings) as links,
+        aclosing(_writer(settings, links)) as writer,
         aclosing(_reconciler(settings, clock, links)) as reconciler,
     ):
         upkeep = Upkeep(settings, links.pool, clock)
         await upkeep.keep_partitions()
-        yield _ingest(settings, clock, links, reconciler, upkeep)
+        yield _ingest(settings, clock, links, writer, reconciler, upkeep)
 
 
 @asynccontextmanager
@@ -217,7 +219,12 @@ def _reconciler(settings: IngestSettings, clock: Clock, links: _Links) -> Subscr
 
 
 def _ingest(
-    settings: IngestSettings, clock: Clock, links: _Links, reconciler: SubscriptionReconciler, upkeep: Upkeep
+    settings: IngestSettings,
+    clock: Clock,
+    links: _Links,
+    writer: GroupWriter,
+    reconciler: SubscriptionReconciler,
+    upkeep: Upkeep,
 ) -> Ingest:
     pool, wake, vault = links.pool, links.wakes.wake, links.vault
     steps = {
@@ -229,7 +236,6 @@ def _ingest(
     # Only Microsoft sends lifecycle notifications, and pushes to URLs of our own.
     lifecycle_worker = LifecycleWorker(pool, clock, wake, steps[microsoft.PROVIDER].nudge)
     lifecycle = PeriodicLoop("lifecycle", settings.subscription_seconds, lifecycle_worker.round)
-    writer = _writer(settings, links)
     matcher = Matcher(pool, settings.match_cache_entries, settings.match_cache_seconds)
     activity, addresses = WebhookActivity(pool), UnknownAddressReporter(vault, clock)
     receiver = Receiver(
@@ -242,20 +248,21 @@ def _ingest(
         on_lifecycle=lifecycle.nudge,
         seconds=settings.commit_seconds,
     )
-    follower = TenantFollower(vault, pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
+    states = TenantStates(pool, partial(_tenants_changed, matcher, tuple(steps.values())), wake)
+    follower = tenant_follower(vault, states)
     edges = EdgeRefusals(links.edge_http, settings.edge_admin_urls, pool, clock)
     loops = (
         PeriodicLoop("activity", _ACTIVITY_SECONDS, activity.flush),
         PeriodicLoop("edges", _EDGES_SECONDS, edges.round),
         PeriodicLoop("addresses", _ADDRESSES_SECONDS, addresses.round),
-        PeriodicLoop("tenants", _TENANTS_SECONDS, follower.follow),
+        PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
         *steps.values(),
         lifecycle,
         *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),
     )
     use_cases = SubscriptionUseCases(pool, reconciler, TokenBorrower(vault.IssueToken), clock, _pushing(settings))
-    return Ingest(pool, links.wakes, receiver, use_cases, (writer.run, *(loop.run for loop in loops)))
+    return Ingest(pool, links.wakes, receiver, use_cases, tuple(loop.run for loop in loops))
 
 
 def _writer(settings: IngestSettings, links: _Links) -> GroupWriter:

@@ -1,5 +1,5 @@
 """Plumbing that any gRPC mesh needs: servers, channels, identity, errors, settings, stores, queues, logs.
 
-It knows no service and no contract. What a contract says about access is read from the descriptors that a service
-passes in.
+It knows no service and no contract. It reads the access rules of a contract from the descriptors that
+a service passes in.
 """

@@ -1,4 +1,4 @@
-"""Who may call what, as the contract itself says it.
+"""The access to each RPC, as the contract itself states it.
 
 The options are found by their full names in the descriptors that a service passes in, so nothing generated is imported.
 """
@@ -17,7 +17,7 @@ _PACKAGE = "mailmesh.access.v1"
 
 
 class Door(IntEnum):
-    """From where a service can be reached; the numbers are the contract's."""
+    """The exposure of a service: the side from which it can be reached. The numbers are the contract's."""
 
     CLOSED = 0
     MESH = 1
@@ -27,11 +27,11 @@ class Door(IntEnum):
 
 @dataclass(frozen=True)
 class Access:
-    """What it takes to call one RPC.
+    """The requirements for calling one RPC.
 
     Args:
-        door: From where.
-        callers: Behind `MESH`, the mesh identities that may. None: every mesh identity, for health and reflection.
+        door: The exposure.
+        callers: Behind `MESH`, the permitted mesh identities. None: every mesh identity, for health and reflection.
         minimum_role: Behind `KEY`, the least role of the key.
     """
 
@@ -45,11 +45,11 @@ ANY_IDENTITY = Access(Door.MESH, callers=None)
 
 
 class ContractError(Exception):
-    """The contract leaves open who may call something. Nothing is served then."""
+    """The contract names no permitted callers for an RPC. Nothing is served then."""
 
 
 def access_table(service: ServiceDescriptor) -> dict[str, Access]:
-    """Reads the access to each RPC of a service out of the contract's options.
+    """Read the access to each RPC of a service out of the contract's options.
 
     Args:
         service: The generated descriptor (`x_pb2.DESCRIPTOR.services_by_name["XService"]`).
@@ -85,5 +85,5 @@ def _option(pool: DescriptorPool, options: Message, name: str, default: Any) -> 
         extension = pool.FindExtensionByName(f"{_PACKAGE}.{name}")
     except KeyError:
         return default
-    # The stubs want the type of the extension, which nobody knows here.
+    # The stubs want the type of the extension, which this module does not know.
     return cast("Any", options).Extensions[extension]

@@ -36,7 +36,7 @@ _MESSAGE_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class CallCaps:
-    """What one call may take when it does not say so itself by `timeout=`; the incoming deadline holds in any case.
+    """Time limits of calls that pass no `timeout=` of their own; the incoming deadline holds in any case.
 
     Args:
         unary_seconds: For calls with one answer.
@@ -56,7 +56,7 @@ async def mesh_channel(
     retry_safe: Iterable[str] = (),
     caps: CallCaps | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """Opens a channel; the connection itself is made, and made again, as it is needed. It follows changed certificates.
+    """Open a channel; the connection itself is made, and made again, as it is needed. It follows changed certificates.
 
     Args:
         address: `host:port`, or `unix:/path`.
@@ -103,18 +103,18 @@ def _options(peer: str) -> list[tuple[str, Any]]:
 
 
 class _Outgoing:
-    """What all calls have in common."""
+    """The part that all calls share."""
 
     def __init__(self, peer: str, cap_seconds: float) -> None:
         self._peer = peer
         self._cap_seconds = cap_seconds
 
     def _seconds(self, details: ClientCallDetails) -> float:
-        """What the call may take. Raises `DeadlineTooShort` instead of calling with no time left."""
+        """Return the time limit of the call. Raises `DeadlineTooShort` instead of calling with no time left."""
         return budget(self._cap_seconds if details.timeout is None else details.timeout)
 
     def _prepared(self, details: ClientCallDetails, seconds: float | None = None) -> ClientCallDetails:
-        """Adds the ids and the deadline."""
+        """Add the ids and the deadline."""
         headers = Metadata(*(details.metadata or ()))
         for name, value in (
             (correlation.HEADER, correlation.correlation_id()),
@@ -131,7 +131,7 @@ class _Outgoing:
         )
 
     async def _answered(self, details: ClientCallDetails, call: Any) -> Any:
-        """Waits for the one answer, translates a failure, gives back the call with its metadata."""
+        """Wait for the one answer, translate a failure, and return the call with its metadata."""
         method = _text(details.method)
         try:
             await call

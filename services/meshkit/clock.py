@@ -47,7 +47,7 @@ class ManualClock:
         return self._monotonic
 
     def advance(self, by: timedelta | float) -> datetime:
-        """Moves the clock forward.
+        """Move the clock forward.
 
         Args:
             by: A span, or seconds. Not negative.

@@ -1,4 +1,4 @@
-"""What the tables of the services have in common."""
+"""Columns that the tables of the services share."""
 
 from typing import Any
 

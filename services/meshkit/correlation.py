@@ -17,10 +17,10 @@ def correlation_id() -> str:
 
 
 def accept_correlation_id(offered: str = "") -> str:
-    """Sets the id of what runs in this task from here on.
+    """Set the correlation id of this task from here on.
 
     Args:
-        offered: What came with the call or job. A new id is made when it is no UUID.
+        offered: The id that came with the call or job. If it is no UUID, a new id takes its place.
 
     Returns:
         The id in force.
@@ -32,7 +32,7 @@ def accept_correlation_id(offered: str = "") -> str:
 
 @contextmanager
 def correlated(offered: str = "") -> Iterator[str]:
-    """Runs the block under an id and goes back to the one before."""
+    """Run the block under an id, and restore the previous id behind it."""
     token = _correlation_id.set(offered if is_id(offered) else new_id())
     try:
         yield _correlation_id.get()

@@ -36,6 +36,8 @@ _AWAY = ("08", "53", "57", "58", "25006")
 """SQLSTATE: connection, resources, operator's intervention (cancelled and timed out too), system; a standby."""
 _AGAIN = ("40001", "40P01", "55P03")
 """SQLSTATE: serialization failure, deadlock, lock not available."""
+_ENDED_BY_SERVER = "another operation (2) is in progress"
+"""asyncpg's message for the state in which it has read an error of the server, and waits for the end of the answer."""
 _GOODBYE_SECONDS = 3.0
 
 
@@ -205,6 +207,9 @@ def _is_broken(exc: Exception) -> bool:
     """Tell a lost connection, which has no SQLSTATE, from a wrong use of one."""
     if isinstance(exc, DBAPIError):
         return exc.connection_invalidated or isinstance(exc.orig, OSError)
+    if isinstance(exc, asyncpg.InternalClientError):
+        # A statement that begins after the server's last message, and before the connection is known to be closed.
+        return _ENDED_BY_SERVER in str(exc)
     # asyncpg takes a broken connection away from its holder, and reports that the holder released it.
     is_closed = isinstance(exc, asyncpg.InterfaceError) and any(word in str(exc) for word in ("clos", "released"))
     # The server's last message, read before its connection closes, leaves asyncpg in the middle of "another operation".

@@ -12,7 +12,7 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 def set_deadline(seconds: float | None) -> None:
-    """Sets the deadline of what runs in this task from here on.
+    """Set the deadline of this task from here on.
 
     Args:
         seconds: From now. None means that there is none.
@@ -27,7 +27,7 @@ def remaining() -> float | None:
 
 
 def budget(cap_seconds: float) -> float:
-    """Says how long something may take.
+    """Return the time that an operation may take.
 
     Args:
         cap_seconds: The most it is ever given.
@@ -48,7 +48,7 @@ def budget(cap_seconds: float) -> float:
 
 @asynccontextmanager
 async def within(cap_seconds: float) -> AsyncIterator[None]:
-    """Runs the block under `budget(cap_seconds)`; calls from inside see the shorter deadline.
+    """Run the block under `budget(cap_seconds)`; calls from inside see the shorter deadline.
 
     Args:
         cap_seconds: The most that the block may take.

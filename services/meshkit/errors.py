@@ -5,26 +5,26 @@
     │   ├── FieldInvalid           FIELD_INVALID
     │   └── PageTokenInvalid       PAGE_TOKEN_INVALID
     ├── NotFound               there is no such thing, or the caller may not see it
-    ├── FailedPrecondition     the request is right, the state of things is not
-    ├── OutOfRange             behind or beyond what is kept
-    ├── Unauthenticated        nobody knows who calls
+    ├── FailedPrecondition     the request is valid, the state of its subject is not
+    ├── OutOfRange             outside of the retained range
+    ├── Unauthenticated        the caller is unknown
     │   ├── CallerUnknown          CALLER_UNKNOWN
     │   └── ApiKeyInvalid          API_KEY_INVALID
     ├── PermissionDenied       the caller is known and may not
     │   ├── CallerNotAllowed       CALLER_NOT_ALLOWED
     │   └── RoleTooLow             ROLE_TOO_LOW
-    ├── ResourceExhausted      a bound is reached; come again later
+    ├── ResourceExhausted      a bound is reached; retry later
     │   └── Overloaded             OVERLOADED
-    ├── Unavailable            something is away for now; come again later
+    ├── Unavailable            a dependency is away for now; retry later
     │   ├── StoreUnavailable       STORE_UNAVAILABLE
     │   ├── ServiceUnavailable     SERVICE_UNAVAILABLE
     │   └── ShuttingDown           SHUTTING_DOWN
     ├── DeadlineExceeded       the caller's time is over
     │   └── DeadlineTooShort       DEADLINE_TOO_SHORT
-    ├── Aborted                somebody else was faster; read again and repeat
+    ├── Aborted                another caller was faster; read again and repeat
     │   └── Conflict               CONFLICT
-    ├── DataLoss               what was stored cannot be read any more
-    └── Internal               a fault of ours
+    ├── DataLoss               stored data can no longer be read
+    └── Internal               a fault of the mesh
         └── Unexpected             UNEXPECTED
 
 The first level is a kind: it fixes the gRPC code and the details that travel. A service's own failures are one-line
@@ -54,7 +54,7 @@ class PreconditionViolation:
 
     Args:
         kind: The class of the condition; the error's reason unless there is a finer one.
-        subject: What is in the wrong state, as the caller knows it.
+        subject: The thing in the wrong state, as the caller knows it.
         description: A sentence that says how to get out of it.
     """
 
@@ -64,7 +64,7 @@ class PreconditionViolation:
 
 
 class Common(TypedDict, total=False):
-    """What every kind of failure takes."""
+    """Arguments that every kind of failure takes."""
 
     metadata: Mapping[str, str] | None
     retry_after: timedelta | None
@@ -78,7 +78,7 @@ class MeshError(Exception):
     Args:
         message: The sentence for the caller. Default: the first line of the class's docstring. No secret in it.
         metadata: The catalogue's keys for this reason. Short strings, no secret in them.
-        retry_after: When it makes sense to come again, or None when that is unknown or never.
+        retry_after: The time after which a retry makes sense, or None if that is unknown or never.
         reason: Overrides the class's reason; for failures that come from another service.
         is_remote: The failure was decided by another service and is passed on.
     """
@@ -113,7 +113,7 @@ class InvalidArgument(MeshError):
     """The request is not valid.
 
     Args:
-        violations: What is wrong, by the path of the field (`tenant.display_name`, `items[3].id`).
+        violations: The faults by the path of the field (`tenant.display_name`, `items[3].id`).
     """
 
     code = "INVALID_ARGUMENT"
@@ -159,8 +159,8 @@ class FailedPrecondition(MeshError):
     """The state of things does not allow it.
 
     Args:
-        subject: What is in the wrong state; makes one violation out of the reason and the message.
-        violations: All that stands in the way, when it is more than one thing.
+        subject: The thing in the wrong state; makes one violation out of the reason and the message.
+        violations: Every obstacle, if there is more than one.
     """
 
     code = "FAILED_PRECONDITION"
@@ -178,7 +178,7 @@ class FailedPrecondition(MeshError):
 
 
 class OutOfRange(MeshError):
-    """That lies outside of what is kept."""
+    """The position lies outside of the retained range."""
 
     code = "OUT_OF_RANGE"
 
@@ -196,14 +196,14 @@ class PermissionDenied(MeshError):
 
 
 class ResourceExhausted(MeshError):
-    """A bound is reached. Come again later."""
+    """A bound is reached. Retry later."""
 
     code = "RESOURCE_EXHAUSTED"
     default_retry_after = timedelta(seconds=1)
 
 
 class Unavailable(MeshError):
-    """Not available for now. Come again later."""
+    """Not available for now. Retry later."""
 
     code = "UNAVAILABLE"
     default_retry_after = timedelta(seconds=1)
@@ -216,13 +216,13 @@ class DeadlineExceeded(MeshError):
 
 
 class Aborted(MeshError):
-    """Somebody else changed it at the same time. Read again and repeat."""
+    """Another caller changed it at the same time. Read again and repeat."""
 
     code = "ABORTED"
 
 
 class DataLoss(MeshError):
-    """What was stored cannot be read."""
+    """Stored data cannot be read."""
 
     code = "DATA_LOSS"
 
@@ -240,7 +240,7 @@ class FieldInvalid(InvalidArgument):
 
     @classmethod
     def of(cls, field: str, description: str) -> "FieldInvalid":
-        """Makes the error for one field: `FieldInvalid.of("tenant_id", "is not a UUID")`."""
+        """Make the error for one field: `FieldInvalid.of("tenant_id", "is not a UUID")`."""
         return cls(violations={field: description})
 
 
@@ -299,7 +299,7 @@ class ShuttingDown(Unavailable):
 
 
 class DeadlineTooShort(DeadlineExceeded):
-    """What was left of the deadline did not suffice."""
+    """The rest of the deadline did not suffice."""
 
     reason = "DEADLINE_TOO_SHORT"
 

@@ -24,7 +24,7 @@ class Dependency:
     Args:
         name: For logs and metrics.
         ping: Returns when it answers, raises `MeshError` or `OSError` when it does not.
-        is_vital: Without it nothing can be served. What is not vital is only watched.
+        is_vital: Without it nothing can be served. Other dependencies are only watched.
     """
 
     name: str
@@ -50,15 +50,15 @@ class Health:
         self._status: int | None = None
 
     def watch(self, dependency: Dependency) -> None:
-        """Adds something to ping."""
+        """Add a dependency to ping."""
         self._dependencies.append(dependency)
 
     def announce(self, services: Iterable[str]) -> None:
-        """Adds services, by full name, whose health is asked for by name. All share one answer."""
+        """Add services, by full name, that have a health answer of their own name. All share one answer."""
         self._services.extend(services)
 
     async def check(self) -> bool:
-        """Pings everything once, at the same time, and sets the answer.
+        """Ping all dependencies once, at the same time, and set the answer.
 
         Returns:
             True when everything vital answered.
@@ -77,7 +77,7 @@ class Health:
             await self.check()
 
     async def stop(self) -> None:
-        """Says NOT_SERVING from here on, whatever the pings say."""
+        """Answer NOT_SERVING from here on, whatever the pings find."""
         self._status = NOT_SERVING
         await self.servicer.enter_graceful_shutdown()
 

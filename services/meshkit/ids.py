@@ -12,7 +12,7 @@ _UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def new_id() -> str:
-    """Makes a UUIDv7 (RFC 9562) as a string: milliseconds, a 12-bit fraction of them, 62 random bits."""
+    """Make a UUIDv7 (RFC 9562) as a string: milliseconds, a 12-bit fraction of them, 62 random bits."""
     milliseconds, rest = divmod(time.time_ns(), _NANOSECONDS_PER_MS)
     fraction = (rest << _FRACTION_BITS) // _NANOSECONDS_PER_MS
     value = (milliseconds & (1 << 48) - 1) << 80
@@ -23,16 +23,16 @@ def new_id() -> str:
 
 
 def is_id(value: str) -> bool:
-    """Tells whether a string is a UUID in its usual form: lower or upper case, with hyphens, nothing around it."""
+    """Tell whether a string is a UUID in its usual form: lower or upper case, with hyphens, nothing around it."""
     return _UUID.fullmatch(value) is not None
 
 
 def check_id(field: str, value: str) -> str:
-    """Takes an id from a request.
+    """Take an id from a request.
 
     Args:
         field: The path of the field, for the message.
-        value: What the request holds there.
+        value: The field's value in the request.
 
     Returns:
         The id in lower case.

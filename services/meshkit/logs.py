@@ -3,8 +3,8 @@
     logger = structlog.get_logger(__name__)
     logger.info("token issued", tenant_id=tenant_id, seconds_left=300)
 
-What is a secret by its type, its name or its look is masked on the way out, in records of foreign libraries too. That
-is the last line of defence and not a reason to log one.
+A value that its type, its name or its form marks as a secret is masked on the way out, in records of foreign libraries
+too. The masking is the last line of defence and not a reason to log a secret.
 """
 
 import logging
@@ -42,7 +42,7 @@ _NOISY = ("alembic", "arq", "asyncio", "httpcore", "httpx", "hpack", "urllib3")
 
 
 class _Writer:
-    """Where finished lines go: straight to the stream, without the detour over the standard library's records."""
+    """Writes finished lines straight to the stream, without the detour over the standard library's records."""
 
     def __init__(self, name: str, stream: TextIO) -> None:
         self.name = name
@@ -56,12 +56,12 @@ class _Writer:
 
 
 def configure_logs(service: str, level: str = "info", stream: TextIO = sys.stderr) -> None:
-    """Sends the logs of this process, the standard library's too, as JSON lines.
+    """Send the logs of this process, the standard library's too, as JSON lines.
 
     Args:
         service: The process's mesh identity; stands on every line.
         level: The least level that is written: debug, info, warning or error.
-        stream: Where to.
+        stream: The destination.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     described = _processors(service)
@@ -81,7 +81,7 @@ def configure_logs(service: str, level: str = "info", stream: TextIO = sys.stder
 
 
 def redact(value: Any, depth: int = 0) -> Any:
-    """Masks what is a secret by type, by the name it stands under, or by its look, at any depth."""
+    """Mask each secret, recognised by its type, its name or its form, at any depth."""
     if isinstance(value, str):
         return _SECRET_SHAPES.sub(MASK, value)
     match value:
@@ -105,14 +105,14 @@ def _redact_inside(value: Any, depth: int) -> Any:
 
 
 def _redact_named(name: str, value: Any, depth: int) -> Any:
-    """Numbers and nothing are told under any name: how many tokens, how long a body."""
+    """Mask a value whose name marks a secret. Numbers and None are shown under any name, such as a count of tokens."""
     is_telling = isinstance(value, str | bytes | Mapping | list | tuple | set | frozenset)
     return MASK if is_telling and is_secret_name(name) else redact(value, depth + 1)
 
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Tells whether a value under this name is masked whatever it is: `refresh_token`, `clientState`, `body`."""
+    """Tell whether a value under this name is masked whatever it is: `refresh_token`, `clientState`, `body`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|-", "_", name).lower()
     if words in _SAFE_NAMES:
         return False
@@ -122,7 +122,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def _processors(service: str) -> list[Processor]:
-    """What every line goes through. What we add ourselves comes after the redaction and needs none."""
+    """Return the processors of every line. Our own additions come after the redaction and need none."""
 
     def add_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)

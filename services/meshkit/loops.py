@@ -1,4 +1,4 @@
-"""Background work that comes back: what falls due is worked off in rounds, and a failed round is only a later one."""
+"""Periodic background work: due work is processed in rounds, and a failed round is only a later one."""
 
 import asyncio
 import random
@@ -20,14 +20,14 @@ MAX_BACKOFF_SECONDS = 60.0
 
 
 def heed_cancellation() -> None:
-    """Ends the task here if it was cancelled and has not noticed.
+    """End the task here if it was cancelled and has not noticed.
 
     A task that is cancelled cleans up, and when that fails (a connection that is just gone cannot be given back) the
     failure takes the cancellation's place. A loop that lives through failures would then live for ever, so each asks
     this before it goes on.
 
     Raises:
-        asyncio.CancelledError: Somebody has cancelled this task.
+        asyncio.CancelledError: This task was cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -37,7 +37,7 @@ def heed_cancellation() -> None:
 class PeriodicLoop:
     """Calls `work` again and again until it is cancelled.
 
-    A round that did something is followed by the next at once, so a backlog is worked off without waiting. A round that
+    A round that did something is followed by the next at once, so a backlog is processed without waiting. A round that
     fails is logged and counted, and the next one waits longer each time, up to a minute.
 
     Args:
@@ -45,7 +45,7 @@ class PeriodicLoop:
         interval_seconds: Between rounds that had nothing to do.
         work: One round. Returns how much it did; 0 means that nothing is due. Bounded in itself.
         jitter: The share of the interval by which waits differ, so that processes do not march in step.
-        round_seconds: What one round may take; then it is cancelled and counts as failed.
+        round_seconds: The time limit of one round; then it is cancelled and counts as failed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PeriodicLoop:
         self._nudged = asyncio.Event()
 
     def nudge(self) -> None:
-        """Starts the next round at once. Safe to call again: nudges before it starts count as one."""
+        """Start the next round at once. Safe to call again: calls before the round starts count as one."""
         self._nudged.set()
 
     async def run(self) -> None:
@@ -117,11 +117,11 @@ class PeriodicLoop:
 
 
 async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]], *, at_once: int) -> None:
-    """Works on all items, a bounded number at the same time. The first failure cancels the rest and is raised.
+    """Work on all items, a bounded number at the same time. The first failure cancels the rest and is raised.
 
     Args:
-        items: What to work on; as many workers as `at_once` are made, not as many as there are items.
-        work: What to do with one.
+        items: The items to process; as many workers as `at_once` are made, not as many as there are items.
+        work: Processes one item.
         at_once: How many at the same time.
     """
     waiting = iter(items)
@@ -136,12 +136,12 @@ async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[Non
 class Lanes:
     """Works on items beside each other, a bounded number at once, over many rounds.
 
-    What takes long goes on in its lane while the next rounds use the others, so that one that hangs holds up nobody.
+    A slow item goes on in its lane while the next rounds use the others, so an item that hangs delays no other.
 
     Args:
         name: For logs and metrics.
         at_once: How many lanes there are.
-        patience_seconds: How long a round waits for what it has started.
+        patience_seconds: How long a round waits for the items that it has started.
     """
 
     def __init__(self, name: str, at_once: int, patience_seconds: float = 1.0) -> None:
@@ -151,17 +151,17 @@ class Lanes:
         self._running: set[asyncio.Task[None]] = set()
 
     async def free(self) -> int:
-        """Waits until a lane is free, and returns how many are."""
+        """Wait until a lane is free, and return the number of free lanes."""
         while len(self._running) >= self._at_once:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return self._at_once - len(self._running)
 
     async def start(self, items: Iterable[_Item], work: Callable[[_Item], Awaitable[object]]) -> None:
-        """Starts work on items, as many as are free at most, and waits for it a while.
+        """Start work on items, at most as many as there are free lanes, and wait for it a while.
 
         Args:
-            items: What to work on.
-            work: What to do with one. What it raises is logged and counted, and hinders no other.
+            items: The items to process.
+            work: Processes one item. Its exceptions are logged and counted, and hinder no other item.
         """
         started = [asyncio.create_task(self._one(work(item))) for item in items]
         self._running.update(started)
@@ -171,7 +171,7 @@ class Lanes:
             await asyncio.wait(started, timeout=self._patience_seconds)
 
     async def aclose(self) -> None:
-        """Cancels what still runs, and waits for its end. Safe to call again."""
+        """Cancel the running work, and wait for its end. Safe to call again."""
         await cancel(self._running)
 
     async def _one(self, work: Awaitable[object]) -> None:
@@ -192,7 +192,7 @@ async def _together(workers: Iterable[Awaitable[None]]) -> None:
 
 
 async def cancel(tasks: Iterable["asyncio.Future[None]"]) -> None:
-    """Cancels tasks and waits for their end, whatever it is. Safe to call again."""
+    """Cancel tasks and wait for their end, whatever it is. Safe to call again."""
     ending = list(tasks)
     for task in ending:
         task.cancel()

@@ -17,17 +17,17 @@ RPC_SECONDS = Histogram(
 )
 RPC_IN_FLIGHT = Gauge("mailmesh_grpc_server_in_flight", "RPCs that run now.")
 CLIENT_HANDLED = Counter("mailmesh_grpc_client_handled_total", "RPCs that this process made.", ["method", "code"])
-UNEXPECTED = Counter("mailmesh_unexpected_errors_total", "Exceptions that nobody foresaw.", ["where"])
+UNEXPECTED = Counter("mailmesh_unexpected_errors_total", "Unhandled exceptions.", ["where"])
 DEPENDENCY_UP = Gauge("mailmesh_dependency_up", "1 while a dependency answers its ping.", ["dependency"])
 LOOP_RUNS = Counter("mailmesh_loop_runs_total", "Rounds of a background loop.", ["loop", "outcome"])
-LOOP_ITEMS = Counter("mailmesh_loop_items_total", "What background loops have worked off.", ["loop"])
-WAKE_UPS = Counter("mailmesh_wake_ups_total", "Wake-ups by what became of them.", ["queue", "outcome"])
+LOOP_ITEMS = Counter("mailmesh_loop_items_total", "Items that background loops have processed.", ["loop"])
+WAKE_UPS = Counter("mailmesh_wake_ups_total", "Wake-ups by their outcome.", ["queue", "outcome"])
 WORKER_RESTARTS = Counter("mailmesh_worker_restarts_total", "Times that a queue worker had to start again.", ["queue"])
 
 
 @contextmanager
 def serve_metrics(listen: str) -> Iterator[int]:
-    """Serves the metrics over HTTP while the block runs.
+    """Serve the metrics over HTTP while the block runs.
 
     Args:
         listen: `host:port`; port 0 takes a free one. Empty serves nothing.

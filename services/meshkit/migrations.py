@@ -64,26 +64,26 @@ class Migrations:
         return self._scripts.get_current_head() or ""
 
     async def upgrade(self, target: str = "head") -> None:
-        """Moves forward to a revision. Safe to call again, and from several processes at once.
+        """Move forward to a revision. Safe to call again, and from several processes at once.
 
         Args:
             target: A revision, or "head".
 
         Raises:
             StoreUnavailable: The database is away.
-            Conflict: A lock was not had in time: another process migrates, or a long transaction stands in the way.
+            Conflict: A lock was not free in time: another process migrates, or a long transaction stands in the way.
         """
         await self._move(target, lambda revision, _context: self._scripts._upgrade_revs(target, revision))  # noqa: SLF001
 
     async def downgrade(self, target: str) -> None:
-        """Moves back to a revision. Safe to call again.
+        """Move back to a revision. Safe to call again.
 
         Args:
             target: A revision, "-1", or "base".
 
         Raises:
             StoreUnavailable: The database is away.
-            Conflict: A lock was not had in time.
+            Conflict: A lock was not free in time.
         """
         await self._move(target, lambda revision, _context: self._scripts._downgrade_revs(target, revision))  # noqa: SLF001
 
@@ -93,7 +93,7 @@ class Migrations:
             return await connection.run_sync(self._revision)
 
     async def check(self) -> None:
-        """Makes sure that the database is where this program expects it: called at start, before anything is served.
+        """Make sure that the database is where this program expects it: called at start, before anything is served.
 
         Raises:
             SchemaError: It is not.
@@ -131,7 +131,7 @@ class Migrations:
                 environment.run_migrations()
 
     async def _make_schema(self, connection: AsyncConnection) -> None:
-        """Asks first: a role may be allowed to fill a schema and not to make one."""
+        """Ask first: a role may be allowed to fill a schema and not to make one."""
         known = await connection.execute(
             text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": self._schema}
         )
@@ -159,7 +159,7 @@ class Migrations:
 
     @asynccontextmanager
     async def _alone(self, connection: AsyncConnection) -> AsyncIterator[None]:
-        """Holds a lock of the session, so that two processes never migrate one schema at the same time."""
+        """Hold a lock of the session, so that two processes never migrate one schema at the same time."""
         digest = hashlib.sha256(f"migrations of {self._schema}".encode()).digest()
         key = {"key": int.from_bytes(digest[:8], "big", signed=True)}
         await connection.execute(text("SELECT pg_advisory_lock(:key)"), key)

@@ -6,8 +6,6 @@ digest is a MAC; without one it tells mistakes, not forgers, which is enough whe
 nothing: the scope of the caller is an argument of every query by itself.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -16,13 +14,13 @@ from datetime import UTC, datetime
 
 from google.protobuf.message import Message
 
+from services.meshkit import opaque
 from services.meshkit.errors import FieldInvalid, PageTokenInvalid
 from services.meshkit.ids import is_id
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 _DIGEST_BYTES = 16
-_MAX_TOKEN_CHARACTERS = 2048
 
 Position = list[str | int]
 """Where a page ended: the values of the columns that the list is sorted by."""
@@ -32,7 +30,7 @@ Column = Callable[[str | int], bool]
 
 
 def is_time(value: str | int) -> bool:
-    """Tells whether a value is a time in ISO form, with its offset."""
+    """Tell whether a value is a time in ISO form, with its offset."""
     try:
         datetime.fromisoformat(str(value)).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -41,12 +39,12 @@ def is_time(value: str | int) -> bool:
 
 
 def is_row_id(value: str | int) -> bool:
-    """Tells whether a value is the id of a row."""
+    """Tell whether a value is the id of a row."""
     return is_id(str(value))
 
 
 def page_size(requested: int) -> int:
-    """Says how many rows to give.
+    """Return the number of rows of a page.
 
     Args:
         requested: The request's `page_size`.
@@ -67,8 +65,8 @@ class PageTokens:
 
     Args:
         key: Authenticates the tokens when given.
-        columns: What a position is made of. Without a key anyone can write a token whose digest fits, so a position
-            that cannot be one is refused like any other token that is none.
+        columns: The checks of a position's values. Without a key anyone can write a token whose digest fits, so an
+            impossible position is refused like any other invalid token.
     """
 
     def __init__(self, key: bytes = b"", columns: Sequence[Column] = ()) -> None:
@@ -76,7 +74,7 @@ class PageTokens:
         self._columns = columns
 
     def write(self, request: Message, position: Position | None) -> str:
-        """Makes the `next_page_token`.
+        """Make the `next_page_token`.
 
         Args:
             request: The request that was answered.
@@ -88,10 +86,10 @@ class PageTokens:
         if position is None:
             return ""
         payload = json.dumps(position, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._digest(request, payload) + payload).rstrip(b"=").decode()
+        return opaque.encode(self._digest(request, payload) + payload)
 
     def read(self, request: Message) -> Position | None:
-        """Takes the position out of a request's `page_token`.
+        """Take the position out of a request's `page_token`.
 
         Args:
             request: A generated message with the fields `page_size` and `page_token`.
@@ -131,11 +129,9 @@ class PageTokens:
 
 
 def _decoded(token: str) -> bytes:
-    if len(token) > _MAX_TOKEN_CHARACTERS:
-        raise _invalid()
     try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as exc:
+        return opaque.decode(token)
+    except opaque.NotOpaqueError as exc:
         raise _invalid() from exc
 
 

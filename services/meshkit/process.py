@@ -1,4 +1,4 @@
-"""How a process of the mesh starts and ends.
+"""The start and the end of a process of the mesh.
 
 async def serve(stop: asyncio.Event) -> None: ...
 
@@ -30,24 +30,24 @@ logger = structlog.get_logger(__name__)
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_MISCONFIGURED = 2
-_GARBAGE_LOOKED_FOR_AFTER = 20_000  # objects made and not gone by themselves; Python's own measure is 700
+_GARBAGE_SEARCHED_AFTER = 20_000  # objects made and not gone by themselves; Python's own measure is 700
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
-    """Runs a program until it ends or is told to by SIGTERM or SIGINT.
+    """Run a program until it ends, or until SIGTERM or SIGINT stops it.
 
     Args:
         main: Gets the event that is set when it should end.
 
     Returns:
-        The exit code: 2 when settings, schema or contract are not what the program needs, told on standard error; 1
-        when something it needs at its start is away.
+        The exit code: 2 if the settings, the schema or the contract do not fit the program, with the reason on standard
+        error; 1 if a dependency that it needs at its start is away.
     """
-    # What a call makes is gone with it; to look through all that a process has loaded again and again finds nothing.
+    # The objects of a call go with it; searching everything that a process has loaded finds no garbage.
     gc.freeze()
-    gc.set_threshold(_GARBAGE_LOOKED_FOR_AFTER)
+    gc.set_threshold(_GARBAGE_SEARCHED_AFTER)
     try:
-        uvloop.run(_until_told(main))
+        uvloop.run(_until_stopped(main))
     except (SettingsError, SchemaError, ContractError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201 - for the person who starts it
         return EXIT_MISCONFIGURED
@@ -59,11 +59,11 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
 
 @asynccontextmanager
 async def observed(name: str, settings: MeshSettings) -> AsyncIterator[None]:
-    """Sets up logs, metrics and traces around a program, and sends what is left of them at its end.
+    """Set up logs, metrics and traces around a program, and send the rest of them at its end.
 
     Args:
         name: The process's mesh identity.
-        settings: Where to send what.
+        settings: The log level, and the addresses of metrics and traces.
     """
     configure_logs(name, settings.log_level)
     provider = configure_tracing(name, settings.otlp_endpoint)
@@ -78,7 +78,7 @@ async def observed(name: str, settings: MeshSettings) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs loops beside the block and cancels them behind it. A loop that ends with an exception ends the block.
+    """Run loops beside the block and cancel them behind it. A loop that ends with an exception ends the block.
 
     Args:
         loops: Such as `PeriodicLoop(...).run()`.
@@ -92,12 +92,12 @@ async def background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 for task in tasks:
                     task.cancel()
     except BaseExceptionGroup as failed:
-        if len(failed.exceptions) == 1:  # as if there had been no group, for whoever handles it by its type
+        if len(failed.exceptions) == 1:  # without the group, so that callers can handle the exception by its type
             raise failed.exceptions[0] from failed
         raise
 
 
-async def _until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

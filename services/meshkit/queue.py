@@ -1,6 +1,6 @@
-"""The seam to arq: wake-ups by Redis, and nothing that is missed when Redis is gone.
+"""The seam to arq: wake-ups by Redis, without loss of work when Redis is gone.
 
-A wake-up says "look at this key". It may be lost, late or doubled; whoever is woken reads PostgreSQL and would have
+A wake-up says "check this key". It may be lost, late or doubled: the woken worker reads PostgreSQL, and would have
 found the work by itself a moment later. Jobs are JSON, results are not kept, ids never repeat (arq drops a job silently
 while one of the same id runs).
 """
@@ -38,16 +38,16 @@ _EXPIRES_SECONDS = 600
 _MAX_PENDING = 10_000
 
 Wake = Callable[[str], Awaitable[None]]
-"""What a worker does when it is woken: gets the key, reads the truth, returns. Safe to call again."""
+"""The job of a woken worker: it gets the key, reads the truth, returns. Safe to call again."""
 
 
 def dumps(job: dict[str, Any]) -> bytes:
-    """Writes a job as JSON; an exception among it becomes the name of its type."""
+    """Write a job as JSON; an exception among it becomes the name of its type."""
     return json.dumps(job, default=lambda foreign: type(foreign).__name__, separators=(",", ":")).encode()
 
 
 def loads(raw: bytes) -> dict[str, Any]:
-    """Reads a job."""
+    """Read a job."""
     job: dict[str, Any] = json.loads(raw)
     return job
 
@@ -55,8 +55,8 @@ def loads(raw: bytes) -> dict[str, Any]:
 class WakeQueue:
     """Sends wake-ups in the background. Never blocks and never fails the caller.
 
-    Keys that wait to be sent count once. While Redis is away at most 10,000 wait; what comes beyond is dropped and
-    counted, as is what could not be sent.
+    Keys that wait to be sent count once. While Redis is away at most 10,000 wait; further keys are dropped and
+    counted, and so are keys that could not be sent.
 
     Args:
         redis: A client for the queue; `WakeQueue.open` makes it.
@@ -74,7 +74,7 @@ class WakeQueue:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: Secret | None, queue: str) -> AsyncIterator["WakeQueue"]:
-        """Opens the queue and closes it behind the block. Redis need not be there.
+        """Open the queue, and close it behind the block. Redis need not be there.
 
         Args:
             url: `redis://...`, or None for a queue that drops everything.
@@ -92,11 +92,11 @@ class WakeQueue:
             await redis.aclose(close_connection_pool=True)
 
     def wake(self, key: str, after_seconds: float = 0.0) -> None:
-        """Asks for someone to look at a key. Safe to call again.
+        """Ask for a worker that checks a key. Safe to call again.
 
         Args:
             key: An id. It is all that Redis learns.
-            after_seconds: Not before that.
+            after_seconds: The earliest time of the wake-up.
         """
         if len(self._pending) >= _MAX_PENDING and key not in self._pending:
             WAKE_UPS.labels(self._queue, "dropped").inc()
@@ -105,10 +105,10 @@ class WakeQueue:
         self._something.set()
 
     async def ping(self) -> None:
-        """Asks Redis for an answer.
+        """Ask Redis for an answer.
 
         Raises:
-            OSError: There is none.
+            OSError: Redis does not answer.
         """
         try:
             await self._redis.ping()
@@ -116,7 +116,7 @@ class WakeQueue:
             raise ConnectionError(type(exc).__name__) from exc
 
     async def run(self) -> None:
-        """Sends what is pending until it is cancelled."""
+        """Send pending wake-ups until cancelled."""
         while True:
             await self._something.wait()
             self._something.clear()
@@ -127,7 +127,7 @@ class WakeQueue:
                 heed_cancellation()  # the client may have lost it, see `_end`
 
     async def discard(self) -> None:
-        """Drops what is pending, for a mesh without Redis."""
+        """Drop pending wake-ups, for a mesh without Redis."""
         while True:
             await self._something.wait()
             self._something.clear()
@@ -150,14 +150,14 @@ class WakeQueue:
 
 
 async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_seconds: float = 300.0) -> None:
-    """Runs an arq worker until it is cancelled; it starts again whenever Redis comes back.
+    """Run an arq worker until it is cancelled; it starts again whenever Redis comes back.
 
     Args:
         url: `redis://...`.
         queue: The queue's name.
-        wake: What to do with a key. What it raises is logged and counted; the wake-up is over in any case.
+        wake: The work on a key. Its exceptions are logged and counted; the wake-up is over in any case.
         at_once: Jobs at the same time.
-        job_seconds: What one job may take.
+        job_seconds: The time limit of one job.
     """
     while True:
         heed_cancellation()
@@ -176,7 +176,7 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
 
 
 def redis_client(url: Secret, queue: str) -> ArqRedis:
-    """Makes a bounded client that connects when it is used."""
+    """Make a bounded client that connects when it is used."""
     pool = BlockingConnectionPool.from_url(
         url.reveal(), max_connections=4, timeout=_SEND_SECONDS,
         socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_SEND_SECONDS,
@@ -229,7 +229,7 @@ async def _end(running: "asyncio.Task[None]") -> None:
 
 
 async def _close(worker: Worker) -> None:
-    """Gives the running jobs some time and cancels the rest. arq's own `close` cancels at once."""
+    """Give the running jobs some time and cancel the rest. arq's own `close` cancels at once."""
     running = [*worker.tasks.values()]
     if running:
         _, late = await asyncio.wait(running, timeout=_GRACE_SECONDS)

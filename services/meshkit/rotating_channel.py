@@ -27,7 +27,7 @@ class RotatingChannel(grpc.aio.Channel):
         make: Makes a channel of what the files hold. Raises `OSError` when they cannot be read.
         changes: Of the files.
         longest_call_seconds: After that long no call is left on a channel that was followed by another.
-        look_seconds: How often the files are looked at, at most; only calls make it look.
+        look_seconds: The shortest interval between two checks of the files. Only calls cause a check.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Lets settings have fields of this type; what is given back when they are dumped is the mask."""
+        """Let settings have fields of this type. A dump of the settings has the mask in their place."""
         from_string = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
         return core_schema.json_or_python_schema(
             json_schema=from_string,

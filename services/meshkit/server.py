@@ -1,4 +1,4 @@
-"""A gRPC server of the mesh: mutual TLS, what happens around every call, health, reflection, a graceful end.
+"""A gRPC server of the mesh: mutual TLS, the steps around every call, health, reflection, a graceful end.
 
 server = MeshServer("echo", settings.listen, TlsFiles.of(settings))
 server.add(add_EchoServiceServicer_to_server, EchoServicer(...), echo_pb2.DESCRIPTOR.services_by_name["EchoService"])
@@ -29,17 +29,17 @@ from services.meshkit.settings import SettingsError
 logger = structlog.get_logger(__name__)
 
 AddToServer = Callable[[Any, Any], None]
-"""What the generator writes: `add_XServicer_to_server(servicer, server)`."""
+"""A function that the generator writes: `add_XServicer_to_server(servicer, server)`."""
 
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """What the server lets happen at most.
+    """Bounds of a server.
 
     Args:
         concurrent_rpcs: Calls that run at the same time, open streams included; past it OVERLOADED at once.
         message_bytes: Largest message in either direction.
-        grace_seconds: What running calls are given when the server stops.
+        grace_seconds: The time that running calls get when the server stops.
         drain_seconds: Between NOT_SERVING and the last new call, for balancers to notice.
     """
 
@@ -50,7 +50,7 @@ class ServerLimits:
 
 
 class MeshServer:
-    """Collects services, then serves them until told to stop.
+    """Collects services, then serves them until `stop` is set.
 
     Args:
         name: Our own mesh identity, for logs.
@@ -97,16 +97,16 @@ class MeshServer:
         service: ServiceDescriptor,
         callers: Iterable[str] | None = None,
     ) -> None:
-        """Adds a service.
+        """Add a service.
 
         Args:
             add_to_server: The generated function.
-            servicer: What answers.
-            service: The service's descriptor; its options say who may call.
+            servicer: The object that answers.
+            service: The service's descriptor; its options name the permitted callers.
             callers: For a foreign contract without such options: the mesh identities that may call it.
 
         Raises:
-            ContractError: The contract leaves open who may call.
+            ContractError: The contract names no permitted callers for an RPC.
         """
         if callers is None:
             self._table.update(access_table(service))
@@ -116,22 +116,22 @@ class MeshServer:
         self._health.announce([service.full_name])
 
     def reflect(self, services: Iterable[str], pool: DescriptorPool | None = None) -> None:
-        """Serves reflection, as grpcurl asks for it.
+        """Serve reflection, as grpcurl asks for it.
 
         Args:
             services: Full names to list.
-            pool: What may be looked up; by default all that this process knows.
+            pool: The descriptors that may be read; by default all that this process knows.
         """
         self._open_to(reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"], ANY_IDENTITY)
         reflection.enable_server_reflection(list(services), self._server, pool or descriptor_pool.Default())
 
     def depends_on(self, dependency: Dependency) -> None:
-        """Adds something whose ping decides whether the server says SERVING."""
+        """Add a dependency whose ping decides whether the server reports SERVING."""
         self._health.watch(dependency)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serves while the block runs, then stops gracefully: NOT_SERVING, no new calls, grace for the running ones."""
+        """Serve while the block runs, then stop gracefully: NOT_SERVING, no new calls, grace for the running ones."""
         await self._server.start()
         await self._health.check()
         pings = asyncio.create_task(self._health.run(), name=f"{self.name} health")
@@ -145,7 +145,7 @@ class MeshServer:
             await self._stop()
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Serves until the event is set, then stops gracefully."""
+        """Serve until the event is set, then stop gracefully."""
         async with self.running():
             await stop.wait()
 

@@ -1,4 +1,4 @@
-"""Settings: typed, frozen, from the environment and nowhere else, with all faults told at once.
+"""Settings: typed, frozen, from the environment and nowhere else, with all faults reported at once.
 
 A service's settings are one flat class. Its own fields take the class's prefix; fields that several programs share name
 their variable with `env`:
@@ -63,7 +63,7 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leaves only what a test hands in and the environment."""
+        """Leave only what a test hands in and the environment."""
         del settings_cls, dotenv_settings, file_secret_settings
         return init_settings, env_settings
 
@@ -74,7 +74,7 @@ def env(variable: str, default: Any = ..., *, description: str, **constraints: A
     Args:
         variable: The whole name of the environment variable.
         default: Its value when the variable is not set. Left out: it must be set.
-        description: What it is, for the reference and for the message when it is missing.
+        description: Its meaning, for the reference and for the message when it is missing.
         constraints: As for pydantic's `Field` (`ge=1`, `pattern=...`).
     """
     return Field(default, validation_alias=variable, description=description, **constraints)
@@ -89,7 +89,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class StoreSettings(EnvironmentSettings):
-    """What a command that only touches the database is told, such as a migration."""
+    """Settings of a command that only touches the database, such as a migration."""
 
     database_url: Secret = env(
         "MAILMESH_DATABASE_URL",
@@ -104,7 +104,7 @@ class StoreSettings(EnvironmentSettings):
 
 
 class MeshSettings(StoreSettings):
-    """What every serving process of the mesh is told."""
+    """Settings of every serving process of the mesh."""
 
     redis_url: Secret | None = env(
         "MAILMESH_REDIS_URL", None, description="Redis, for wake-ups. Without it work is found by looking."
@@ -150,10 +150,10 @@ class MeshSettings(StoreSettings):
 
 
 def load(settings_class: type[_Settings], **overrides: Any) -> _Settings:
-    """Reads the environment.
+    """Read the environment.
 
     Args:
-        settings_class: What to read.
+        settings_class: The class of the settings to read.
         overrides: Values by field name that win over the environment.
 
     Returns:
@@ -176,7 +176,7 @@ def variables(settings_class: type[EnvironmentSettings]) -> dict[str, str]:
 
 
 def reference(settings_class: type[EnvironmentSettings]) -> str:
-    """Renders the settings as a Markdown table: name, type, default, description."""
+    """Render the settings as a Markdown table: name, type, default, description."""
     lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
     for name, field in settings_class.model_fields.items():
         variable = _variable(settings_class, name, field)

@@ -1,4 +1,4 @@
-"""The one translator between `MeshError` and what travels: `google.rpc.Status` in the trailers of a call."""
+"""The one translator between `MeshError` and its wire form: `google.rpc.Status` in the trailers of a call."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ _OURS_TO_ANSWER_FOR = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "INTERN
 
 
 def to_status(error: MeshError) -> status_pb2.Status:
-    """Renders a failure as it travels.
+    """Render a failure as it travels.
 
     Returns:
         A status that always holds an `ErrorInfo`, and `BadRequest`, `PreconditionFailure`, `ResourceInfo` or
@@ -42,20 +42,20 @@ def to_status(error: MeshError) -> status_pb2.Status:
 
 
 def unexpected(error_id: str) -> Unexpected:
-    """Makes the failure that stands for an exception nobody foresaw: an id for the logs and nothing else."""
+    """Make the failure that stands for an unhandled exception: an id for the logs and nothing else."""
     return Unexpected(metadata={"error_id": error_id})
 
 
 def is_ours(error: MeshError) -> bool:
-    """Tells whether a failure from another service must not be passed on as if our own caller had caused it."""
+    """Tell whether a failure from another service must not be passed on as if our own caller had caused it."""
     return error.is_remote and error.code in _OURS_TO_ANSWER_FOR
 
 
 def from_rpc_error(error: grpc.RpcError, peer: str = "") -> MeshError:
-    """Makes the failure that a called service meant.
+    """Make the failure that a called service meant.
 
     Args:
-        error: What the call raised.
+        error: The exception that the call raised.
         peer: The name of the called service, for failures that it did not speak of itself.
 
     Returns:
@@ -63,7 +63,7 @@ def from_rpc_error(error: grpc.RpcError, peer: str = "") -> MeshError:
         service sent. A service that could not be reached is `ServiceUnavailable`, an expired deadline
         `DeadlineTooShort`, any other code without `ErrorInfo` an `Internal` without a reason.
     """
-    # What aio raises has all of a call that is looked at here.
+    # The errors of aio have every part of a call that is read here.
     status = rpc_status.from_call(cast("grpc.Call", error))
     details = {} if status is None else _unpacked(status)
     if status is None or "ErrorInfo" not in details:
@@ -73,7 +73,7 @@ def from_rpc_error(error: grpc.RpcError, peer: str = "") -> MeshError:
 
 @contextmanager
 def remote_errors(peer: str = "") -> Iterator[None]:
-    """Turns what a call raises inside of the block into the `MeshError` that the called service meant.
+    """Turn the exception of a call inside of the block into the `MeshError` that the called service meant.
 
     Unary calls through `mesh_channel` do this by themselves; streams need the block around their reading.
 
@@ -156,7 +156,7 @@ def _spoken(status: status_pb2.Status, details: Mapping[str, Message]) -> MeshEr
 
 
 def _restore(error: MeshError, details: Mapping[str, Message]) -> None:
-    """Puts back what only some kinds have."""
+    """Restore the details that only some kinds of failure have."""
     match details.get("BadRequest"), details.get("PreconditionFailure"), details.get("ResourceInfo"):
         case error_details_pb2.BadRequest() as bad, _, _ if isinstance(error, InvalidArgument):
             error.violations = {violation.field: violation.description for violation in bad.field_violations}

@@ -21,7 +21,7 @@ _sending = Event()
 
 
 def configure_tracing(service_name: str, otlp_endpoint: str) -> TracerProvider | None:
-    """Starts sending traces.
+    """Start sending traces.
 
     Args:
         service_name: The process's mesh identity.
@@ -46,7 +46,7 @@ def configure_tracing(service_name: str, otlp_endpoint: str) -> TracerProvider |
 
 
 def is_tracing() -> bool:
-    """Tells whether spans are sent anywhere."""
+    """Tell whether spans are sent anywhere."""
     # Not `get_tracer_provider()`: it looks into the environment each time, and this is asked for every call.
     return _sending.is_set()
 
@@ -67,7 +67,7 @@ def trace_id() -> str:
 
 
 def context_of(parent: str) -> Context:
-    """Reads a `traceparent`, be it from a header or from a row; nonsense is no parent."""
+    """Read a `traceparent`, be it from a header or from a row; nonsense is no parent."""
     return _propagator.extract({HEADER: parent} if parent else {})
 
 
@@ -75,10 +75,10 @@ def context_of(parent: str) -> Context:
 def span(
     name: str, *, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, **attributes: str | float | bool
 ) -> Iterator[Span]:
-    """Runs the block as a span.
+    """Run the block as a span.
 
     Args:
-        name: What is done, without ids.
+        name: The operation, without ids.
         parent: A stored `traceparent` to go on from; None takes the current span.
         kind: The span's side of a call.
         attributes: Facts without secrets and without content.

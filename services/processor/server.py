@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import asyncpg
 import grpc
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
@@ -13,6 +11,7 @@ from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
+from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
@@ -33,7 +32,7 @@ from services.processor.stream.pages import EventReader
 from services.processor.stream.replay import Replaying
 from services.processor.stream.retention import Retention
 from services.processor.stream.tail import Tail
-from services.processor.stream.tenant_events import TenantFollower
+from services.processor.stream.tenant_events import tenant_follower
 
 NAME = "processor"
 _INGEST_RETRY_SAFE = (
@@ -63,7 +62,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
     ):
         server = MeshServer(NAME, settings.listen, tls)
-        follower = TenantFollower(pool, TokenVaultServiceAsyncStub(vault))
+        follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
             serving(server, settings, pool, ingest, vault),
             background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run()),
@@ -75,7 +74,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
 async def serving(
     server: MeshServer,
     settings: ProcessorSettings,
-    pool: "asyncpg.Pool[Any]",
+    pool: db.Pool,
     ingest: "grpc.aio.Channel",
     vault: "grpc.aio.Channel",
 ) -> AsyncIterator[None]:

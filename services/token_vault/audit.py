@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from services.meshkit import db
+from services.meshkit.batcher import Batcher, BatchLimits
 from services.meshkit.identity.caller import current_caller
-from services.token_vault.grouped import Grouped
 from services.token_vault.store.audit import Entry, append
 
 ITSELF = "token-vault"
@@ -22,7 +22,7 @@ class AuditLog:
 
     def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
-        self._grouped: Grouped[Entry, None] = Grouped("audit", self._append, _GROUP_SIZE, _PENDING)
+        self._batcher: Batcher[Entry, None] = Batcher("audit", self._append, BatchLimits(_PENDING, _GROUP_SIZE))
 
     async def append(self, entry: Entry) -> None:
         """Append an entry, and return once it is committed.
@@ -31,7 +31,7 @@ class AuditLog:
             StoreUnavailable: The entry was not committed.
             Overloaded: Too many entries wait.
         """
-        await self._grouped.do(entry)
+        await self._batcher.do(entry)
 
     async def _append(self, entries: Sequence[Entry]) -> Sequence[None]:
         async with db.connection(self._pool) as connection:

@@ -48,6 +48,6 @@ def demo() -> None:
 
     The demo runs in a temporary directory and leaves nothing behind.
     """
-    from stack.demo import demo as show  # noqa: PLC0415 - nothing else needs it
+    from stack.cli.demo_run import demo as show  # noqa: PLC0415 - nothing else needs it
 
     show(console)

@@ -32,6 +32,8 @@ HELD = (
     "tests/security/",
     "tests/store/processor/",
     "tests/unit/processor/",
+    "services/meshkit/",
+    "services/providers/",
     "tests/unit/tools/",
     "tests/wire/processor/",
 )

@@ -76,6 +76,7 @@ LINE = {
 FIELDS = {
     "after": "the schema's revision now",
     "audit_months": "dropped months of the audit log",
+    "batcher": "the name of the batcher whose group failed",
     "before": "the schema's revision before",
     "by": "the mesh identity that reported it",
     "caller": "the mesh identity on the other side of the connection",

@@ -10,8 +10,8 @@ from services.ingest.errors import TenantDisconnected, TenantNotFound
 from services.ingest.metrics import RETAINED
 from services.ingest.settings import IngestSettings
 from services.ingest.store import reconciles, refusals, subscriptions, tenants, upkeep
-from services.ingest.store.connections import Pool, reading
 from services.ingest.store.reconciles import ReconcileRequest
+from services.meshkit import db
 from services.meshkit.clock import Clock
 
 logger = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class Upkeep:
         clock: The time.
     """
 
-    def __init__(self, settings: IngestSettings, pool: Pool, clock: Clock) -> None:
+    def __init__(self, settings: IngestSettings, pool: db.Pool, clock: Clock) -> None:
         self._settings = settings
         self._pool = pool
         self._clock = clock
@@ -49,7 +49,7 @@ class Upkeep:
         await self.keep_partitions()
         await self._expire_keys()
         retention = timedelta(days=self._settings.inbox_retention_days)
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             leftovers = await upkeep.drop_leftovers(connection, retention, _CHUNK)
         discarded = await tenants.discard_items(self._pool, _CHUNK)
         RETAINED.labels("leftovers").inc(leftovers)
@@ -73,7 +73,7 @@ class Upkeep:
     async def _expire_keys(self) -> None:
         """Expire the keys in one range of blocks for each round, and start over at the end of the table."""
         retention = timedelta(days=self._settings.key_retention_days)
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             if self._key_block >= await upkeep.key_blocks(connection):
                 self._key_block = 0
             expired = await upkeep.expire_keys(connection, self._key_block, _KEY_BLOCKS, retention)
@@ -81,7 +81,7 @@ class Upkeep:
         self._key_block += _KEY_BLOCKS
 
     async def _make_strays_due(self) -> None:
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             strays = await upkeep.make_strays_due(connection)
         if strays:
             logger.warning("mailboxes had items and were not due", mailboxes=strays)
@@ -89,7 +89,7 @@ class Upkeep:
 
     async def _answer_refusals(self) -> None:
         """Reconcile all mailboxes that depend on pushes after many were refused: some may not be redelivered."""
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             minutes = await refusals.unanswered(connection, self._settings.refusals_to_reconcile)
             tenant_ids = await subscriptions.pushed_tenants(connection) if minutes else []
         if not minutes:
@@ -102,6 +102,6 @@ class Upkeep:
                 await reconciles.enqueue_for_tenant(self._pool, tenant_id, wanted)
             except (TenantNotFound, TenantDisconnected):
                 continue
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             await refusals.mark_answered(connection, minutes)
         logger.info("mailboxes reconcile after refusals", minutes=len(minutes))

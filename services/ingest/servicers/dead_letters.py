@@ -11,8 +11,8 @@ from typing_extensions import override
 from mailmesh.ingest.v1 import dead_letter_service_pb2 as pb2
 from mailmesh.ingest.v1.dead_letter_service_pb2_grpc import DeadLetterServiceServicer
 from services.ingest.store import dead_letters
-from services.ingest.store.connections import Pool, reading
 from services.ingest.store.dead_letters import Choice, Retried, Scope
+from services.meshkit import db
 from services.meshkit.deadlines import remaining
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
@@ -34,7 +34,7 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         wake: Called with a tenant that has something due again.
     """
 
-    def __init__(self, pool: Pool, wake: Callable[[str], None]) -> None:
+    def __init__(self, pool: db.Pool, wake: Callable[[str], None]) -> None:
         self._pool = pool
         self._wake = wake
         self._tokens = PageTokens(columns=(is_row_id,))
@@ -45,7 +45,7 @@ class DeadLetterServicer(DeadLetterServiceServicer):
     ) -> pb2.ListDeadLettersResponse:
         position, size = self._tokens.read(request), page_size(request.page_size)
         scope, choice = current_caller().tenants, _choice(request.filter)
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             letters = await dead_letters.page(
                 connection,
                 scope,
@@ -73,7 +73,7 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         return await self._retry_chosen(scope, _choice(request.filter), is_dry=request.dry_run)
 
     async def _retry_named(self, scope: Scope, ids: Sequence[str], *, is_dry: bool) -> pb2.RetryDeadLettersResponse:
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             await dead_letters.check(connection, scope, ids)
         if is_dry:
             return pb2.RetryDeadLettersResponse(matched=len(ids))
@@ -81,7 +81,7 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         return pb2.RetryDeadLettersResponse(matched=len(ids), retried=retried)
 
     async def _retry_chosen(self, scope: Scope, choice: Choice, *, is_dry: bool) -> pb2.RetryDeadLettersResponse:
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             matched = await dead_letters.count(connection, scope, choice)
         retried = 0
         while not is_dry and _has_time():

@@ -14,10 +14,10 @@ from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceServicer
 from services.ingest.store import claims, inbox_status, leases, reconciles
 from services.ingest.store.claims import ClaimRequest
-from services.ingest.store.connections import Pool, reading
 from services.ingest.store.dead_letter_writer import Burial
 from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest
+from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import check_id
 
@@ -45,7 +45,7 @@ class InboxServicer(InboxServiceServicer):
         wake: Called with a tenant that has something due and is not leased.
     """
 
-    def __init__(self, pool: Pool, lease_deaths: int, wake: Callable[[str], None]) -> None:
+    def __init__(self, pool: db.Pool, lease_deaths: int, wake: Callable[[str], None]) -> None:
         self._pool = pool
         self._lease_deaths = lease_deaths
         self._wake = wake
@@ -115,7 +115,7 @@ class InboxServicer(InboxServiceServicer):
     async def GetInboxStatus(self, request: pb2.GetInboxStatusRequest, context: Context) -> pb2.GetInboxStatusResponse:
         tenant_ids = [check_id(f"tenant_ids[{index}]", tenant_id) for index, tenant_id in enumerate(request.tenant_ids)]
         listed = _in_range("max_tenants", request.max_tenants, _MAX_LISTED, _DEFAULT_LISTED)
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             return await inbox_status.read(connection, tenant_ids, listed)
 
     def _wake_if(self, tenant_id: str, *, is_due: bool) -> None:

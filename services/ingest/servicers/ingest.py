@@ -14,6 +14,7 @@ from services.ingest.webhooks.google import CLAIMS_HEADER, MESSAGE_ID_HEADER, is
 from services.ingest.webhooks.microsoft import is_echo_safe
 from services.ingest.webhooks.receiver import Receiver
 from services.meshkit.errors import FieldInvalid
+from services.providers.names import GOOGLEWS
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -52,7 +53,7 @@ class IngestServicer(IngestServiceServicer):
     ) -> pb2.ReceiveGmailPushResponse:
         headers = _headers(context, CLAIMS_HEADER, MESSAGE_ID_HEADER)
         if not is_signed_by(headers.get(CLAIMS_HEADER, ""), self._service_account):
-            NOTIFICATIONS.labels("googlews", "unproven").inc()
+            NOTIFICATIONS.labels(GOOGLEWS, "unproven").inc()
             raise PushTokenInvalid
         await self._receiver.gmail(request.payload.data, headers.get(MESSAGE_ID_HEADER, ""))
         await context.send_initial_metadata(_NO_CONTENT)

@@ -10,9 +10,9 @@ from typing_extensions import override
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import SubscriptionServiceServicer
 from services.ingest.store import subscriptions as store
-from services.ingest.store.connections import Pool, reading
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions.use_cases import BATCH_AT_ONCE, SubscriptionUseCases
+from services.meshkit import db
 from services.meshkit.errors import FieldInvalid, MeshError
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
@@ -30,7 +30,7 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         use_cases: The use cases of subscriptions.
     """
 
-    def __init__(self, pool: Pool, use_cases: SubscriptionUseCases) -> None:
+    def __init__(self, pool: db.Pool, use_cases: SubscriptionUseCases) -> None:
         self._pool = pool
         self._use_cases = use_cases
         self._page_tokens = PageTokens(columns=(is_time, is_row_id))
@@ -68,7 +68,7 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         if unknown:
             raise FieldInvalid.of("states", "must be states of subscriptions")
         size = page_size(request.page_size)
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             rows = await store.page(
                 connection,
                 current_caller().tenants,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.ingest.store.connections import Pool, transaction
+from services.meshkit import db
 
 _SEEN_SUBSCRIPTIONS = """
 UPDATE ingest.subscriptions AS subscription SET last_notification_at = seen.at
@@ -29,7 +29,7 @@ SET notifications = refusals.notifications + excluded.notifications, is_answered
 """
 
 
-async def write(pool: Pool, seen: Mapping[str, tuple[str, datetime]], refused: Mapping[datetime, int]) -> None:
+async def write(pool: db.Pool, seen: Mapping[str, tuple[str, datetime]], refused: Mapping[datetime, int]) -> None:
     """Write the times of the last notifications, and add to the counts of refused notifications.
 
     Args:
@@ -42,7 +42,7 @@ async def write(pool: Pool, seen: Mapping[str, tuple[str, datetime]], refused: M
     """
     if not seen and not refused:
         return
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         if seen:
             times = [at for _, at in seen.values()]
             await connection.execute(_SEEN_SUBSCRIPTIONS, list(seen), times)

@@ -16,10 +16,10 @@ from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
 from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode, SubscriptionState
 from services.ingest.metrics import CLAIMED
 from services.ingest.store import mailboxes
-from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.dead_letter_writer import Burial, bury
 from services.ingest.store.item_messages import item_of
 from services.ingest.store.mailboxes import LockedMailbox
+from services.meshkit import db
 
 ALONE_AFTER_EXPIRIES: Final = 2
 
@@ -87,7 +87,7 @@ class ClaimRequest:
     includes_idle: bool = False
 
 
-async def claim(pool: Pool, wanted: ClaimRequest, lease_deaths: int) -> list[TenantLease]:
+async def claim(pool: db.Pool, wanted: ClaimRequest, lease_deaths: int) -> list[TenantLease]:
     """Lease mailboxes with due items, the longest due first.
 
     Args:
@@ -98,7 +98,7 @@ async def claim(pool: Pool, wanted: ClaimRequest, lease_deaths: int) -> list[Ten
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow; leases that were given nevertheless expire by themselves.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         locked, now = await _lock_due(connection, wanted)
         if not locked:
             return []
@@ -108,7 +108,7 @@ async def claim(pool: Pool, wanted: ClaimRequest, lease_deaths: int) -> list[Ten
         return await _give_out(connection, wanted, locked, now)
 
 
-async def _count_expiry(connection: Connection, mailbox: LockedMailbox, lease_deaths: int) -> None:
+async def _count_expiry(connection: db.Connection, mailbox: LockedMailbox, lease_deaths: int) -> None:
     """Count the attempts of an expired lease, and bury the items over which too many leases have expired."""
     await mailboxes.count_attempts(connection, mailbox, mailbox.out_item_ids, is_expired=True)
     dead = await connection.fetch(_DEAD, mailbox.tenant_id, list(mailbox.out_item_ids), lease_deaths)
@@ -118,7 +118,9 @@ async def _count_expiry(connection: Connection, mailbox: LockedMailbox, lease_de
         await bury(connection, mailbox.tenant_id, burials, attempt=None)
 
 
-async def _lock_due(connection: Connection, wanted: ClaimRequest) -> tuple[dict[str, LockedMailbox], datetime | None]:
+async def _lock_due(
+    connection: db.Connection, wanted: ClaimRequest
+) -> tuple[dict[str, LockedMailbox], datetime | None]:
     if wanted.tenant_id:
         rows = await connection.fetch(_LOCK_ONE, wanted.tenant_id, wanted.includes_idle)
     else:
@@ -138,7 +140,7 @@ async def _lock_due(connection: Connection, wanted: ClaimRequest) -> tuple[dict[
 
 
 async def _give_out(
-    connection: Connection, wanted: ClaimRequest, locked: Mapping[str, LockedMailbox], now: datetime | None
+    connection: db.Connection, wanted: ClaimRequest, locked: Mapping[str, LockedMailbox], now: datetime | None
 ) -> list[TenantLease]:
     assert now is not None  # noqa: S101 - there are locked mailboxes
     share = max(1, wanted.max_items // len(locked))
@@ -158,7 +160,9 @@ async def _give_out(
     return leases
 
 
-async def _due_items(connection: Connection, tenant_ids: Sequence[str], limit: int) -> dict[str, list[asyncpg.Record]]:
+async def _due_items(
+    connection: db.Connection, tenant_ids: Sequence[str], limit: int
+) -> dict[str, list[asyncpg.Record]]:
     found: dict[str, list[asyncpg.Record]] = {}
     for row in await connection.fetch(_OLDEST, tenant_ids, limit):
         found.setdefault(str(row["tenant_id"]), []).append(row)
@@ -180,7 +184,7 @@ def _lease(mailbox: LockedMailbox, rows: Sequence[asyncpg.Record], until: dateti
     return lease
 
 
-async def _add_watches(connection: Connection, leases: Sequence[TenantLease]) -> None:
+async def _add_watches(connection: db.Connection, leases: Sequence[TenantLease]) -> None:
     by_tenant = {lease.tenant_id: lease for lease in leases}
     for row in await connection.fetch(_WATCHES, list(by_tenant), _ENDED_STATES):
         watch = Watch(

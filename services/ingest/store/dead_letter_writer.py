@@ -9,9 +9,9 @@ from mailmesh.errors.v1.error_reason_pb2 import ErrorReason
 from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.metrics import BURIED
 from services.ingest.store.attempt_history import appended
-from services.ingest.store.connections import Connection
 from services.ingest.store.items import Kind
 from services.ingest.store.reconciles import ReconcileRequest, enqueue
+from services.meshkit import db
 from services.meshkit.ids import new_id
 
 # Mail may have arrived a little before its notification.
@@ -69,7 +69,7 @@ class LastAttempt:
 
 
 async def bury(
-    connection: Connection, tenant_id: str, burials: Sequence[Burial], attempt: LastAttempt | None
+    connection: db.Connection, tenant_id: str, burials: Sequence[Burial], attempt: LastAttempt | None
 ) -> dict[str, str]:
     """Turn items of a locked mailbox into dead letters.
 
@@ -101,7 +101,7 @@ async def bury(
     return ids
 
 
-async def _open_gap(connection: Connection, tenant_id: str, buried: Sequence[tuple[int, datetime]]) -> None:
+async def _open_gap(connection: db.Connection, tenant_id: str, buried: Sequence[tuple[int, datetime]]) -> None:
     since = min(received_at for _, received_at in buried) - _GAP_MARGIN
     is_reconciliation_only = all(kind == Kind.RECONCILE for kind, _ in buried)
     delay = _GAP_PAUSE if is_reconciliation_only else timedelta(0)

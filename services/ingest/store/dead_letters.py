@@ -10,8 +10,8 @@ import asyncpg
 from mailmesh.ingest.v1.dead_letter_service_pb2 import DeadLetter
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.ingest.errors import DeadLetterNotFound
-from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.item_messages import attempts_of, item_of
+from services.meshkit import db
 from services.meshkit.ids import new_id
 
 _CHUNK: Final = 500
@@ -115,7 +115,7 @@ class Retried:
 
 
 async def page(
-    connection: Connection, scope: Scope, choice: Choice, *, includes_retried: bool, before_id: str, limit: int
+    connection: db.Connection, scope: Scope, choice: Choice, *, includes_retried: bool, before_id: str, limit: int
 ) -> list[DeadLetter]:
     """Return a page of dead letters, newest first.
 
@@ -131,12 +131,12 @@ async def page(
     return [_dead_letter(row) for row in rows]
 
 
-async def count(connection: Connection, scope: Scope, choice: Choice) -> int:
+async def count(connection: db.Connection, scope: Scope, choice: Choice) -> int:
     """Count the selected dead letters that were not put back."""
     return int(await connection.fetchval(_COUNT, *choice.values(scope)))
 
 
-async def check(connection: Connection, scope: Scope, dead_letter_ids: Collection[str]) -> None:
+async def check(connection: db.Connection, scope: Scope, dead_letter_ids: Collection[str]) -> None:
     """Check that the caller may see all of these dead letters.
 
     Raises:
@@ -148,29 +148,29 @@ async def check(connection: Connection, scope: Scope, dead_letter_ids: Collectio
         raise DeadLetterNotFound.of(min(missing))
 
 
-async def retry_named(pool: Pool, dead_letter_ids: Collection[str]) -> Retried:
+async def retry_named(pool: db.Pool, dead_letter_ids: Collection[str]) -> Retried:
     """Put dead letters back that the caller may see. Those already put back, or of a disconnected tenant, are skipped.
 
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         rows = await connection.fetch(_CHOOSE_NAMED, list(dead_letter_ids), list(_NEVER_RETRIED))
         return await _put_back(connection, [row["dead_letter_id"] for row in rows])
 
 
-async def retry_chunk(pool: Pool, scope: Scope, choice: Choice) -> Retried:
+async def retry_chunk(pool: db.Pool, scope: Scope, choice: Choice) -> Retried:
     """Put back up to 500 dead letters, oldest first. A count of 0 means that none is left.
 
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         rows = await connection.fetch(_CHOOSE, *choice.values(scope), list(_NEVER_RETRIED), _CHUNK)
         return await _put_back(connection, [row["dead_letter_id"] for row in rows])
 
 
-async def _put_back(connection: Connection, dead_letter_ids: Sequence[str]) -> Retried:
+async def _put_back(connection: db.Connection, dead_letter_ids: Sequence[str]) -> Retried:
     if not dead_letter_ids:
         return Retried(0, ())
     row = await connection.fetchrow(_PUT_BACK, dead_letter_ids, [new_id() for _ in dead_letter_ids])

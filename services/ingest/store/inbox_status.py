@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mailmesh.ingest.v1.inbox_service_pb2 import GetInboxStatusResponse, TenantBacklog
 from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
-from services.ingest.store.connections import Connection
+from services.meshkit import db
 
 _PREFIX = "SUBSCRIPTION_STATE_"
 # The oldest item of a mailbox is the first in its index, so tenants that are not listed are not counted.
@@ -45,7 +45,7 @@ WHERE $1::uuid[] = '{}' OR tenant_id = ANY($1::uuid[]) GROUP BY state
 """
 
 
-async def read(connection: Connection, tenant_ids: Sequence[str], listed: int) -> GetInboxStatusResponse:
+async def read(connection: db.Connection, tenant_ids: Sequence[str], listed: int) -> GetInboxStatusResponse:
     """Count the pending items, dead letters, refusals and subscriptions.
 
     Args:
@@ -68,7 +68,7 @@ async def read(connection: Connection, tenant_ids: Sequence[str], listed: int) -
     )
 
 
-async def _tenants(connection: Connection, tenant_ids: Sequence[str], listed: int) -> list[TenantBacklog]:
+async def _tenants(connection: db.Connection, tenant_ids: Sequence[str], listed: int) -> list[TenantBacklog]:
     rows = await connection.fetch(_OLDEST, tenant_ids, listed)
     counted = await connection.fetch(_COUNTS, [row["tenant_id"] for row in rows])
     counts = {row["tenant_id"]: row["items"] for row in counted}

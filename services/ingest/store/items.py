@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from services.ingest.store.connections import Connection, DedicatedConnection
+from services.ingest.store.dedicated_connection import DedicatedConnection
+from services.meshkit import db
 
 # A repeat finds its key and inserts nothing. While another process writes the same key, this statement waits for that
 # commit, so a repeat too is acknowledged only when the item is on disk. Keys and mailboxes are locked in order, which
@@ -114,7 +115,7 @@ async def accept_items(connection: DedicatedConnection, items: Sequence[NewItem]
     return Accepted(row["items"], row["tenant_ids"])
 
 
-async def accept_in_transaction(connection: Connection, items: Sequence[NewItem]) -> None:
+async def accept_in_transaction(connection: db.Connection, items: Sequence[NewItem]) -> None:
     """Insert items in the caller's transaction. Safe to call again: a repeat inserts nothing."""
     await connection.fetchrow(_ACCEPT_ITEMS, *_columns(items))
 

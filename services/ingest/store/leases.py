@@ -7,8 +7,8 @@ from datetime import datetime
 from services.ingest.metrics import SETTLED
 from services.ingest.store import dead_letter_writer, mailboxes
 from services.ingest.store.attempt_history import appended
-from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.dead_letter_writer import Burial, LastAttempt
+from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 
 _ACK = """
@@ -55,7 +55,7 @@ class ItemRelease:
     is_forgiven: bool
 
 
-async def extend(pool: Pool, tenant_id: str, fence: int, seconds: float) -> datetime:
+async def extend(pool: db.Pool, tenant_id: str, fence: int, seconds: float) -> datetime:
     """Extend a lease to a number of seconds from now. Safe to call again.
 
     Returns:
@@ -66,12 +66,12 @@ async def extend(pool: Pool, tenant_id: str, fence: int, seconds: float) -> date
         MailboxHeld: The fence is stale, or the lease has ended.
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         mailbox = await mailboxes.lock_leased(connection, tenant_id, fence)
         return await mailboxes.extend(connection, mailbox, seconds)
 
 
-async def ack(pool: Pool, tenant_id: str, fence: int, item_ids: Collection[str], *, is_kept: bool) -> bool:
+async def ack(pool: db.Pool, tenant_id: str, fence: int, item_ids: Collection[str], *, is_kept: bool) -> bool:
     """Remove items whose effects are committed from the inbox. Safe to call again.
 
     Args:
@@ -89,7 +89,7 @@ async def ack(pool: Pool, tenant_id: str, fence: int, item_ids: Collection[str],
         MailboxHeld: The fence is stale.
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         mailbox = await mailboxes.lock_leased(connection, tenant_id, fence)
         done = mailbox.out_item_ids.intersection(item_ids)
         if done:
@@ -104,7 +104,7 @@ async def ack(pool: Pool, tenant_id: str, fence: int, item_ids: Collection[str],
         return False
 
 
-async def release(pool: Pool, tenant_id: str, fence: int, items: Sequence[ItemRelease]) -> bool:
+async def release(pool: db.Pool, tenant_id: str, fence: int, items: Sequence[ItemRelease]) -> bool:
     """Release items for a later attempt. The last settled item ends the lease. Safe to call again.
 
     Returns:
@@ -115,7 +115,7 @@ async def release(pool: Pool, tenant_id: str, fence: int, items: Sequence[ItemRe
         MailboxHeld: The fence is stale.
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         mailbox = await mailboxes.lock_leased(connection, tenant_id, fence)
         back = [item for item in items if item.item_id in mailbox.out_item_ids]
         if not back:
@@ -124,7 +124,7 @@ async def release(pool: Pool, tenant_id: str, fence: int, items: Sequence[ItemRe
         return await _settle(connection, mailbox, {item.item_id for item in back})
 
 
-async def bury(pool: Pool, tenant_id: str, fence: int, burials: Sequence[Burial]) -> tuple[list[str], bool]:
+async def bury(pool: db.Pool, tenant_id: str, fence: int, burials: Sequence[Burial]) -> tuple[list[str], bool]:
     """Turn items into dead letters. The last settled item ends the lease. Safe to call again.
 
     Returns:
@@ -137,7 +137,7 @@ async def bury(pool: Pool, tenant_id: str, fence: int, burials: Sequence[Burial]
         FieldInvalid: An item is neither under the lease nor buried already.
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         mailbox = await mailboxes.lock_leased(connection, tenant_id, fence)
         leased = [burial for burial in burials if burial.item_id in mailbox.out_item_ids]
         before = await connection.fetch(_BURIED_BEFORE, tenant_id, [burial.item_id for burial in burials])
@@ -152,7 +152,7 @@ async def bury(pool: Pool, tenant_id: str, fence: int, burials: Sequence[Burial]
         return [ids[burial.item_id] for burial in burials], is_due
 
 
-async def _ack(connection: Connection, tenant_id: str, item_ids: Collection[str]) -> None:
+async def _ack(connection: db.Connection, tenant_id: str, item_ids: Collection[str]) -> None:
     row = await connection.fetchrow(_ACK, tenant_id, list(item_ids))
     assert row is not None  # noqa: S101 - an aggregate returns one row
     SETTLED.labels("done").inc(row["items"])
@@ -160,7 +160,7 @@ async def _ack(connection: Connection, tenant_id: str, item_ids: Collection[str]
         await connection.execute(_CLOSE_GAP, tenant_id, row["compared_at"])
 
 
-async def _release(connection: Connection, mailbox: mailboxes.LockedMailbox, items: Sequence[ItemRelease]) -> None:
+async def _release(connection: db.Connection, mailbox: mailboxes.LockedMailbox, items: Sequence[ItemRelease]) -> None:
     await connection.execute(
         _RELEASE,
         mailbox.tenant_id,
@@ -175,7 +175,7 @@ async def _release(connection: Connection, mailbox: mailboxes.LockedMailbox, ite
     SETTLED.labels("released").inc(len(items))
 
 
-async def _settle(connection: Connection, mailbox: mailboxes.LockedMailbox, settled: Collection[str]) -> bool:
+async def _settle(connection: db.Connection, mailbox: mailboxes.LockedMailbox, settled: Collection[str]) -> bool:
     rest = mailbox.out_item_ids.difference(settled)
     if rest:
         await mailboxes.keep(connection, mailbox.tenant_id, rest)

@@ -10,7 +10,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_DELETING,
     SUBSCRIPTION_STATE_SUSPENDED,
 )
-from services.ingest.store.connections import Connection, Pool, transaction
+from services.meshkit import db
 
 KNOWN_EVENTS: Final = frozenset({"reauthorizationRequired", "subscriptionRemoved", "missed"})
 # A notification does not revive a subscription that is ending or that waits for its tenant.
@@ -78,7 +78,7 @@ class Lifecycle:
     event: str
 
 
-async def accept(pool: Pool, notifications: Sequence[NewLifecycle], seconds: float) -> None:
+async def accept(pool: db.Pool, notifications: Sequence[NewLifecycle], seconds: float) -> None:
     """Commit lifecycle notifications. One that is already pending for the same subscription is not duplicated.
 
     Args:
@@ -98,37 +98,37 @@ async def accept(pool: Pool, notifications: Sequence[NewLifecycle], seconds: flo
         [notification.correlation_id for notification in notifications],
         [notification.traceparent for notification in notifications],
     )
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         await connection.execute(_ACCEPT, *columns, timeout=seconds)
 
 
-async def lock_next(connection: Connection, now: datetime) -> Lifecycle | None:
+async def lock_next(connection: db.Connection, now: datetime) -> Lifecycle | None:
     """Lock the oldest due notification until the transaction ends, skipping those that other processes have locked."""
     found = await connection.fetchrow(_LOCK_NEXT, now)
     return None if found is None else Lifecycle(**found)
 
 
-async def mark_processed(connection: Connection, lifecycle_id: str, now: datetime) -> None:
+async def mark_processed(connection: db.Connection, lifecycle_id: str, now: datetime) -> None:
     """Mark a notification as processed."""
     await connection.execute(_MARK_PROCESSED, lifecycle_id, now)
 
 
-async def postpone(connection: Connection, lifecycle_id: str, until: datetime) -> None:
+async def postpone(connection: db.Connection, lifecycle_id: str, until: datetime) -> None:
     """Make a notification due later."""
     await connection.execute(_POSTPONE, lifecycle_id, until)
 
 
-async def last_processed(connection: Connection, subscription_id: str, event: str) -> datetime | None:
+async def last_processed(connection: db.Connection, subscription_id: str, event: str) -> datetime | None:
     """Return when the same event was last processed for the subscription; None when it never was."""
     moment: datetime | None = await connection.fetchval(_LAST_PROCESSED, subscription_id, event)
     return moment
 
 
-async def renew_now(connection: Connection, subscription_id: str, now: datetime, reconcile_reason: int) -> None:
+async def renew_now(connection: db.Connection, subscription_id: str, now: datetime, reconcile_reason: int) -> None:
     """Make the subscription's renewal due."""
     await connection.execute(_RENEW_NOW, subscription_id, now, reconcile_reason, _RESTING)
 
 
-async def recreate_now(connection: Connection, subscription_id: str, now: datetime, reconcile_reason: int) -> None:
+async def recreate_now(connection: db.Connection, subscription_id: str, now: datetime, reconcile_reason: int) -> None:
     """Forget the provider's subscription, which is gone, and make the creation of a new one due."""
     await connection.execute(_RECREATE, subscription_id, now, reconcile_reason, _RESTING)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from services.ingest.errors import MailboxHeld, TenantNotFound
 from services.ingest.store.attempt_history import LEASE_EXPIRED, appended
-from services.ingest.store.connections import Connection
+from services.meshkit import db
 
 _LOCK = """
 SELECT fence, out_item_ids::text[] AS out_item_ids, leased_at, lease_until, holder, is_waiting, now() AS now
@@ -72,12 +72,12 @@ class LockedMailbox:
     is_waiting: bool
 
 
-async def ensure(connection: Connection, tenant_id: str) -> None:
+async def ensure(connection: db.Connection, tenant_id: str) -> None:
     """Insert the tenant's row if it is missing. Safe to call again."""
     await connection.execute(_INSERT, tenant_id)
 
 
-async def lock(connection: Connection, tenant_id: str) -> LockedMailbox:
+async def lock(connection: db.Connection, tenant_id: str) -> LockedMailbox:
     """Lock a mailbox for a change of its lease.
 
     Raises:
@@ -91,7 +91,7 @@ async def lock(connection: Connection, tenant_id: str) -> LockedMailbox:
     )
 
 
-async def lock_leased(connection: Connection, tenant_id: str, fence: int) -> LockedMailbox:
+async def lock_leased(connection: db.Connection, tenant_id: str, fence: int) -> LockedMailbox:
     """Lock a mailbox for the holder of its lease. An expired lease that no other worker took over still counts.
 
     Raises:
@@ -105,13 +105,13 @@ async def lock_leased(connection: Connection, tenant_id: str, fence: int) -> Loc
 
 
 async def lease(
-    connection: Connection, tenant_id: str, worker_id: str, until: datetime, item_ids: Sequence[str]
+    connection: db.Connection, tenant_id: str, worker_id: str, until: datetime, item_ids: Sequence[str]
 ) -> None:
     """Lease a locked mailbox to a worker under the next fence."""
     await connection.execute(_LEASE, tenant_id, worker_id, until, item_ids)
 
 
-async def extend(connection: Connection, mailbox: LockedMailbox, seconds: float) -> datetime:
+async def extend(connection: db.Connection, mailbox: LockedMailbox, seconds: float) -> datetime:
     """Extend the lease of a locked mailbox to a number of seconds from now.
 
     Raises:
@@ -123,12 +123,12 @@ async def extend(connection: Connection, mailbox: LockedMailbox, seconds: float)
     return until
 
 
-async def keep(connection: Connection, tenant_id: str, item_ids: Collection[str]) -> None:
+async def keep(connection: db.Connection, tenant_id: str, item_ids: Collection[str]) -> None:
     """Store the items that remain under the lease of a locked mailbox."""
     await connection.execute(_KEEP, tenant_id, list(item_ids))
 
 
-async def end(connection: Connection, mailbox: LockedMailbox, returned: Collection[str] = ()) -> bool:
+async def end(connection: db.Connection, mailbox: LockedMailbox, returned: Collection[str] = ()) -> bool:
     """End the lease of a locked mailbox.
 
     Args:
@@ -147,7 +147,7 @@ async def end(connection: Connection, mailbox: LockedMailbox, returned: Collecti
     return bool(await connection.fetchval(_END, mailbox.tenant_id))
 
 
-async def end_unless_written(connection: Connection, mailbox: LockedMailbox) -> None:
+async def end_unless_written(connection: db.Connection, mailbox: LockedMailbox) -> None:
     """End the remaining lease of a locked mailbox that has nothing due, without waiting for the writer.
 
     While the writer adds to the mailbox, the mailbox stays due and is checked again.
@@ -159,7 +159,7 @@ async def end_unless_written(connection: Connection, mailbox: LockedMailbox) -> 
 
 
 async def count_attempts(
-    connection: Connection, mailbox: LockedMailbox, item_ids: Collection[str], *, is_expired: bool
+    connection: db.Connection, mailbox: LockedMailbox, item_ids: Collection[str], *, is_expired: bool
 ) -> None:
     """Count an attempt whose result was never reported."""
     reason = LEASE_EXPIRED if is_expired else NOT_SETTLED

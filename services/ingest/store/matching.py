@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
-from services.ingest.store.connections import Connection
+from services.meshkit import db
 
 # Webhooks of tenants in these states are kept; those of a disabled or disconnected tenant are acknowledged and dropped.
 KEPT_STATUSES = frozenset({
@@ -79,7 +79,7 @@ class KnownMailbox:
 
 
 async def find_subscriptions(
-    connection: Connection, provider_ids: Collection[str], subscription_ids: Collection[str]
+    connection: db.Connection, provider_ids: Collection[str], subscription_ids: Collection[str]
 ) -> Sequence[KnownSubscription]:
     """Find Graph subscriptions by either id.
 
@@ -102,7 +102,7 @@ async def find_subscriptions(
     ]
 
 
-async def find_mailboxes(connection: Connection, address: str) -> Sequence[KnownMailbox]:
+async def find_mailboxes(connection: db.Connection, address: str) -> Sequence[KnownMailbox]:
     """Find Gmail mailboxes by their current address. An address that moved to another person can match two.
 
     Args:

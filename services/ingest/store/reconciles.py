@@ -9,9 +9,9 @@ from mailmesh.ingest.v1.inbox_item_pb2 import Reconcile, ReconcileReason
 from mailmesh.vault.v1.tenant_pb2 import TenantStatus
 from services.ingest.errors import TenantDisconnected
 from services.ingest.store import mailboxes
-from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.items import Kind
 from services.ingest.store.matching import KEPT_STATUSES
+from services.meshkit import db
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.tracing import traceparent
@@ -72,7 +72,7 @@ class EnqueuedReconcile:
     is_due: bool
 
 
-async def enqueue(connection: Connection, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
+async def enqueue(connection: db.Connection, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
     """Put a reconciliation of a locked mailbox into the inbox.
 
     A pending one is widened and made due earlier where needed. One that a worker holds does not count, because the
@@ -95,7 +95,7 @@ async def enqueue(connection: Connection, tenant_id: str, wanted: ReconcileReque
     return EnqueuedReconcile(item_id, waiting is not None, is_due)
 
 
-async def enqueue_for_tenant(pool: Pool, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
+async def enqueue_for_tenant(pool: db.Pool, tenant_id: str, wanted: ReconcileRequest) -> EnqueuedReconcile:
     """Lock a mailbox and put a reconciliation into its inbox, as `enqueue` does. Safe to call again.
 
     Raises:
@@ -103,7 +103,7 @@ async def enqueue_for_tenant(pool: Pool, tenant_id: str, wanted: ReconcileReques
         TenantDisconnected: The tenant's items are discarded.
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         await mailboxes.lock(connection, tenant_id)
         status = await connection.fetchval(_STATUS, tenant_id)
         if status not in KEPT_STATUSES and status != _DISABLED:
@@ -111,7 +111,7 @@ async def enqueue_for_tenant(pool: Pool, tenant_id: str, wanted: ReconcileReques
         return await enqueue(connection, tenant_id, wanted)
 
 
-async def _insert(connection: Connection, tenant_id: str, wanted: ReconcileRequest, due_at: datetime) -> str:
+async def _insert(connection: db.Connection, tenant_id: str, wanted: ReconcileRequest, due_at: datetime) -> str:
     item_id = new_id()
     content = Reconcile(reason=wanted.reason, reconcile_id=item_id)
     if wanted.since is not None:

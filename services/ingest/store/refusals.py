@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from services.ingest.store import cursors
-from services.ingest.store.connections import Connection, Pool, transaction
+from services.meshkit import db
 
 _EDGE_CURSOR: Final = "edge_refusals:"
 _ADD = """
@@ -21,7 +21,7 @@ WHERE NOT is_answered AND notifications >= $1
 _ANSWERED = "UPDATE ingest.refusals SET is_answered = true WHERE minute = ANY($1::timestamptz[])"
 
 
-async def note_edge_total(pool: Pool, edge: str, total: int, now: datetime) -> int:
+async def note_edge_total(pool: db.Pool, edge: str, total: int, now: datetime) -> int:
     """Add the growth of an edge's count since any process last noted it.
 
     Args:
@@ -37,7 +37,7 @@ async def note_edge_total(pool: Pool, edge: str, total: int, now: datetime) -> i
         StoreUnavailable: PostgreSQL is away or too slow.
     """
     name = f"{_EDGE_CURSOR}{edge}"
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         before = await cursors.lock(connection, name)
         added = 0 if before is None else _growth(int(before), total)
         if added:
@@ -47,12 +47,12 @@ async def note_edge_total(pool: Pool, edge: str, total: int, now: datetime) -> i
     return added
 
 
-async def unanswered(connection: Connection, at_least: int) -> Sequence[datetime]:
+async def unanswered(connection: db.Connection, at_least: int) -> Sequence[datetime]:
     """Return the past minutes with at least so many refusals for which no reconciliation was requested yet."""
     return [row["minute"] for row in await connection.fetch(_UNANSWERED, at_least)]
 
 
-async def mark_answered(connection: Connection, minutes: Sequence[datetime]) -> None:
+async def mark_answered(connection: db.Connection, minutes: Sequence[datetime]) -> None:
     """Note that reconciliations were requested for the refusals of these minutes."""
     await connection.execute(_ANSWERED, list(minutes))
 

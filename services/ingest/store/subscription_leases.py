@@ -19,8 +19,9 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_POLLING,
     SUBSCRIPTION_STATE_SUSPENDED,
 )
-from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, ProviderSubscription, SubscriptionRow, row_of
+from services.meshkit import db
+from services.providers.names import GOOGLEWS
 
 LEASE_SECONDS: Final = 90.0
 _LEASE_OVER = "lease_until = NULL, lease_holder = ''"
@@ -100,13 +101,13 @@ SELECT EXISTS (
 """
 
 
-async def due(connection: Connection, provider: str, now: datetime, limit: int) -> list[str]:
+async def due(connection: db.Connection, provider: str, now: datetime, limit: int) -> list[str]:
     """Return the ids of due subscriptions at a provider without a lease: one for each tenant, most overdue first."""
     return [str(record["subscription_id"]) for record in await connection.fetch(_DUE, now, limit, provider)]
 
 
 async def lease(
-    connection: Connection, subscription_id: str, holder: str, now: datetime, *, if_due: bool = False
+    connection: db.Connection, subscription_id: str, holder: str, now: datetime, *, if_due: bool = False
 ) -> tuple[SubscriptionRow, int] | None:
     """Lease a subscription, unless another one of the same tenant is leased. Opens a transaction of its own.
 
@@ -135,7 +136,7 @@ async def lease(
         return row_of(found), int(status or 0)
 
 
-async def put_client_state(connection: Connection, row: SubscriptionRow, digest: bytes) -> bool:
+async def put_client_state(connection: db.Connection, row: SubscriptionRow, digest: bytes) -> bool:
     """Store the digest of the next create call's secret, before the call. The previous secret stays valid.
 
     Returns:
@@ -144,7 +145,7 @@ async def put_client_state(connection: Connection, row: SubscriptionRow, digest:
     return await _changed(connection, _PUT_CLIENT_STATE, row, digest)
 
 
-async def record_lost(connection: Connection, row: SubscriptionRow, reconcile_reason: int) -> bool:
+async def record_lost(connection: db.Connection, row: SubscriptionRow, reconcile_reason: int) -> bool:
     """Store that the provider does not know the subscription any more; the lease continues.
 
     Returns:
@@ -154,7 +155,7 @@ async def record_lost(connection: Connection, row: SubscriptionRow, reconcile_re
 
 
 async def record_active(
-    connection: Connection,
+    connection: db.Connection,
     row: SubscriptionRow,
     at_provider: ProviderSubscription,
     now: datetime,
@@ -181,7 +182,7 @@ async def record_active(
         at_provider.history_id,
         is_new,
     )
-    if is_stored and row.provider == "googlews":
+    if is_stored and row.provider == GOOGLEWS:
         # The watch serves the tenant's other subscriptions too, except those that are due for a reason of their own.
         await connection.execute(
             _EXTEND_WATCH,
@@ -195,13 +196,13 @@ async def record_active(
     return is_stored
 
 
-async def record_polling(connection: Connection, row: SubscriptionRow) -> bool:
+async def record_polling(connection: db.Connection, row: SubscriptionRow) -> bool:
     """Store that the subscription is polled and needs nothing at the provider, and end the lease."""
     return await _ended(connection, _POLLING, row, SUBSCRIPTION_STATE_POLLING, None)
 
 
 async def record_failure(
-    connection: Connection, row: SubscriptionRow, *, reason: str, detail: str, retry_at: datetime
+    connection: db.Connection, row: SubscriptionRow, *, reason: str, detail: str, retry_at: datetime
 ) -> bool:
     """Store a failure and the time of the retry, and end the lease."""
     is_deleting = row.state == SUBSCRIPTION_STATE_DELETING
@@ -209,17 +210,17 @@ async def record_failure(
     return await _ended(connection, _FAILED, row, state, retry_at, reason, detail)
 
 
-async def record_ended(connection: Connection, row: SubscriptionRow, *, state: int, is_at_provider: bool) -> bool:
+async def record_ended(connection: db.Connection, row: SubscriptionRow, *, state: int, is_at_provider: bool) -> bool:
     """Store that the subscription is deleted or suspended, and end the lease: nothing is due until a change."""
     return await _ended(connection, _ENDED, row, state, None, is_at_provider)
 
 
-async def release(connection: Connection, row: SubscriptionRow) -> bool:
+async def release(connection: db.Connection, row: SubscriptionRow) -> bool:
     """End the lease without a result; the row stays as due as it was."""
     return await _changed(connection, _RELEASE, row)
 
 
-async def watched_labels(connection: Connection, tenant_id: str, but_not: str) -> list[tuple[str, ...]]:
+async def watched_labels(connection: db.Connection, tenant_id: str, but_not: str) -> list[tuple[str, ...]]:
     """Return the labels of a tenant's other pushed Gmail subscriptions.
 
     A subscription whose labels Google refuses is left out, because it would make the watch of the others fail too.
@@ -235,7 +236,7 @@ async def watched_labels(connection: Connection, tenant_id: str, but_not: str) -
     return [tuple(record["label_ids"]) for record in found]
 
 
-async def has_working_sibling(connection: Connection, row: SubscriptionRow) -> bool:
+async def has_working_sibling(connection: db.Connection, row: SubscriptionRow) -> bool:
     """Return whether another pushed subscription of the tenant is active: then a refusal concerns only this one."""
     return bool(
         await connection.fetchval(
@@ -249,7 +250,7 @@ async def has_working_sibling(connection: Connection, row: SubscriptionRow) -> b
 
 
 async def _ended(
-    connection: Connection,
+    connection: db.Connection,
     statement: str,
     row: SubscriptionRow,
     state: int,
@@ -259,6 +260,6 @@ async def _ended(
     return await _changed(connection, statement, row, state, due_at, row.renew_at, SUBSCRIPTION_STATE_DELETING, *values)
 
 
-async def _changed(connection: Connection, statement: str, row: SubscriptionRow, *values: object) -> bool:
+async def _changed(connection: db.Connection, statement: str, row: SubscriptionRow, *values: object) -> bool:
     result = await connection.execute(statement, row.subscription_id, row.lease_fence, *values)
     return bool(result == "UPDATE 1")

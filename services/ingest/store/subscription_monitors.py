@@ -11,7 +11,7 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_FAILING,
 )
 from services.ingest.store import cursors
-from services.ingest.store.connections import Connection
+from services.meshkit import db
 
 _ADDRESS_CURSOR: Final = "public_address"
 _AT_PROVIDER: Final = [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING]
@@ -56,7 +56,7 @@ class Count:
     soonest_expiry: datetime | None
 
 
-async def note_silent(connection: Connection, now: datetime, quiet: timedelta, limit: int) -> list[tuple[str, str]]:
+async def note_silent(connection: db.Connection, now: datetime, quiet: timedelta, limit: int) -> list[tuple[str, str]]:
     """Note the pushed subscriptions, failing ones included, that were silent for too long.
 
     Returns:
@@ -66,7 +66,7 @@ async def note_silent(connection: Connection, now: datetime, quiet: timedelta, l
     return [(str(record["subscription_id"]), str(record["tenant_id"])) for record in found]
 
 
-async def note_address(connection: Connection, address: str, now: datetime) -> int:
+async def note_address(connection: db.Connection, address: str, now: datetime) -> int:
     """Store the edge's public address. If it changed, make the subscriptions due that push to the old one.
 
     Args:
@@ -86,12 +86,12 @@ async def note_address(connection: Connection, address: str, now: datetime) -> i
     return len(await connection.fetch(_RENEW_ALL, now, _AT_PROVIDER))
 
 
-async def count_unreleased(connection: Connection, tenant_id: str) -> int:
+async def count_unreleased(connection: db.Connection, tenant_id: str) -> int:
     """Count a tenant's subscriptions with a step still due: the change of the tenant's state made all of them due."""
     count: int = await connection.fetchval(_UNRELEASED, tenant_id, SUBSCRIPTION_STATE_DELETED)
     return count
 
 
-async def counts(connection: Connection) -> list[Count]:
+async def counts(connection: db.Connection) -> list[Count]:
     """Count all subscriptions that are not deleted."""
     return [Count(**record) for record in await connection.fetch(_COUNTS, SUBSCRIPTION_STATE_DELETED)]

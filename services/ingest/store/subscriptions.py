@@ -16,8 +16,8 @@ from mailmesh.ingest.v1.subscription_service_pb2 import (
     SUBSCRIPTION_STATE_DELETING,
     SUBSCRIPTION_STATE_FAILING,
 )
-from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import COLUMNS, SubscriptionRow, row_of
+from services.meshkit import db
 from services.meshkit.ids import new_id
 
 FIRST_STEP: Final = timedelta(seconds=5)
@@ -100,7 +100,7 @@ class Wanted:
         return f"labels:{','.join(self.label_ids)}" if self.label_ids else "all"
 
 
-async def insert(connection: Connection, wanted: Wanted) -> tuple[SubscriptionRow, bool]:
+async def insert(connection: db.Connection, wanted: Wanted) -> tuple[SubscriptionRow, bool]:
     """Insert a subscription, or find the tenant's living one for the same folder or labels. Safe to call again.
 
     Returns:
@@ -129,14 +129,14 @@ async def insert(connection: Connection, wanted: Wanted) -> tuple[SubscriptionRo
     return row_of(found), False
 
 
-async def get(connection: Connection, subscription_id: str, scope: Scope) -> SubscriptionRow | None:
+async def get(connection: db.Connection, subscription_id: str, scope: Scope) -> SubscriptionRow | None:
     """Return a subscription, or None when there is none in the scope."""
     found = await connection.fetchrow(_GET, subscription_id, _scope(scope))
     return None if found is None else row_of(found)
 
 
 async def page(
-    connection: Connection,
+    connection: db.Connection,
     scope: Scope,
     *,
     tenant_id: str,
@@ -161,13 +161,13 @@ async def page(
     return [row_of(record) for record in found]
 
 
-async def pushed_tenants(connection: Connection) -> list[str]:
+async def pushed_tenants(connection: db.Connection) -> list[str]:
     """Return the tenants whose changes reach us by pushes."""
     states = [SUBSCRIPTION_STATE_ACTIVE, SUBSCRIPTION_STATE_FAILING]
     return [row["tenant_id"] for row in await connection.fetch(_PUSHED_TENANTS, DELIVERY_MODE_PUSH, states)]
 
 
-async def begin_deletion(connection: Connection, subscription_id: str, scope: Scope, now: datetime) -> bool:
+async def begin_deletion(connection: db.Connection, subscription_id: str, scope: Scope, now: datetime) -> bool:
     """Mark a subscription for deletion; the caller takes the first step. Safe to call again.
 
     Returns:
@@ -184,7 +184,7 @@ async def begin_deletion(connection: Connection, subscription_id: str, scope: Sc
     return bool(result != "UPDATE 0")
 
 
-async def forget(connection: Connection, subscription_id: str, now: datetime) -> bool:
+async def forget(connection: db.Connection, subscription_id: str, now: datetime) -> bool:
     """Delete a subscription that the provider never had and that is not leased. Safe to call again.
 
     Returns:
@@ -194,7 +194,7 @@ async def forget(connection: Connection, subscription_id: str, now: datetime) ->
     return not await connection.fetchval(_IS_LEASED, subscription_id, now)
 
 
-async def tenant_changed(connection: Connection, tenant_id: str, reconcile_reason: int | None) -> None:
+async def tenant_changed(connection: db.Connection, tenant_id: str, reconcile_reason: int | None) -> None:
     """Make a tenant's subscriptions due, because its state changed. Safe to call again.
 
     Args:

@@ -8,9 +8,10 @@ from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from mailmesh.vault.v1.tenant_pb2 import Tenant, TenantStatus
 from mailmesh.vault.v1.token_vault_service_pb2 import TenantChange
 from services.ingest.store import cursors, mailboxes, subscriptions
-from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.store.matching import KEPT_STATUSES
 from services.ingest.store.reconciles import ReconcileRequest, enqueue
+from services.meshkit import db
+from services.providers.names import GOOGLEWS
 
 CURSOR: Final = "tenant_changes"
 _PROCESSED: Final = frozenset({TenantStatus.TENANT_STATUS_ACTIVE, TenantStatus.TENANT_STATUS_TOKEN_EXPIRED})
@@ -61,13 +62,13 @@ class AppliedChange:
     is_due: bool
 
 
-async def read_cursor(connection: Connection) -> str:
+async def read_cursor(connection: db.Connection) -> str:
     """Return the cursor in TokenVault's log of tenants' changes; empty at the beginning."""
     return await cursors.read(connection, CURSOR) or ""
 
 
 async def apply_changes(
-    pool: Pool, changes: Sequence[TenantChange], cursor: str, next_cursor: str
+    pool: db.Pool, changes: Sequence[TenantChange], cursor: str, next_cursor: str
 ) -> Sequence[AppliedChange] | None:
     """Apply changes of tenants and move the cursor, in one transaction.
 
@@ -83,7 +84,7 @@ async def apply_changes(
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         if (await cursors.lock(connection, CURSOR) or "") != cursor:
             return None
         applied = [await _apply(connection, change) for change in changes]
@@ -91,7 +92,7 @@ async def apply_changes(
         return applied
 
 
-async def discard_items(pool: Pool, limit: int) -> int:
+async def discard_items(pool: db.Pool, limit: int) -> int:
     """Remove items of disconnected tenants from the inbox.
 
     Args:
@@ -104,29 +105,29 @@ async def discard_items(pool: Pool, limit: int) -> int:
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         return int(await connection.fetchval(_DISCARD, list(_ENDING), limit))
 
 
-async def ensure(connection: Connection, tenant: Tenant) -> None:
+async def ensure(connection: db.Connection, tenant: Tenant) -> None:
     """Store a tenant whose change was not followed yet. Safe to call again: a stored tenant stays as it is."""
     # In the order in which `apply_changes` writes them, or the two would wait for each other.
     await mailboxes.ensure(connection, tenant.tenant_id)
     await connection.execute(_INSERT_NEW, *_columns(tenant))
 
 
-async def release_due(connection: Connection, limit: int) -> list[str]:
+async def release_due(connection: db.Connection, limit: int) -> list[str]:
     """Return tenants that are being disconnected and whose release is not confirmed yet."""
     found = await connection.fetch(_RELEASE_DUE, limit)
     return [record["tenant_id"] for record in found]
 
 
-async def mark_released(connection: Connection, tenant_id: str) -> None:
+async def mark_released(connection: db.Connection, tenant_id: str) -> None:
     """Note that a tenant's release is confirmed. Safe to call again."""
     await connection.execute(_MARK_RELEASED, tenant_id)
 
 
-async def _apply(connection: Connection, change: TenantChange) -> AppliedChange:
+async def _apply(connection: db.Connection, change: TenantChange) -> AppliedChange:
     tenant = change.tenant
     await mailboxes.ensure(connection, tenant.tenant_id)
     mailbox = await mailboxes.lock(connection, tenant.tenant_id)
@@ -167,4 +168,4 @@ def _is_gap(status_before: int, address_before: str, change: TenantChange) -> bo
 
 
 def _has_moved(tenant: Tenant, address_before: str) -> bool:
-    return tenant.provider == "googlews" and tenant.address.lower() != address_before
+    return tenant.provider == GOOGLEWS and tenant.address.lower() != address_before

@@ -7,7 +7,7 @@ retention can reach them.
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from services.ingest.store.connections import Connection, Pool, transaction
+from services.meshkit import db
 
 DAYS_AHEAD: Final = 7
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('ingest.partitions', 0))"
@@ -40,7 +40,7 @@ WHERE next_due_at IS NULL AND lease_until IS NULL
 """
 
 
-async def make_partitions(pool: Pool, today: date) -> int:
+async def make_partitions(pool: db.Pool, today: date) -> int:
     """Create the partitions from today to a week ahead. Safe to call again, by several processes at once.
 
     Returns:
@@ -51,7 +51,7 @@ async def make_partitions(pool: Pool, today: date) -> int:
         Conflict: Another transaction held a lock for too long.
     """
     wanted = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         await connection.execute(_LOCK)
         known = {row["relname"] for row in await connection.fetch(_PARTITIONS)}
         missing = [day for day in wanted if _name(day) not in known]
@@ -60,7 +60,7 @@ async def make_partitions(pool: Pool, today: date) -> int:
     return len(missing)
 
 
-async def drop_partitions(pool: Pool, before: date) -> int:
+async def drop_partitions(pool: db.Pool, before: date) -> int:
     """Drop the partitions of days before a date. Safe to call again, by several processes at once.
 
     Returns:
@@ -70,7 +70,7 @@ async def drop_partitions(pool: Pool, before: date) -> int:
         StoreUnavailable: PostgreSQL is away or too slow.
         Conflict: Another transaction held a lock for too long.
     """
-    async with transaction(pool) as connection:
+    async with db.transaction(pool) as connection:
         await connection.execute(_LOCK)
         known = {row["relname"] for row in await connection.fetch(_PARTITIONS)}
         old = sorted(name for name in known if name < _name(before))
@@ -79,18 +79,18 @@ async def drop_partitions(pool: Pool, before: date) -> int:
     return len(old)
 
 
-async def key_blocks(connection: Connection) -> int:
+async def key_blocks(connection: db.Connection) -> int:
     """Return the size of the table of keys, in blocks."""
     return int(await connection.fetchval(_KEY_BLOCKS))
 
 
-async def expire_keys(connection: Connection, first_block: int, blocks: int, retention: timedelta) -> int:
+async def expire_keys(connection: db.Connection, first_block: int, blocks: int, retention: timedelta) -> int:
     """Delete the keys in a range of blocks that are older than any provider's redelivery. Returns their number."""
     first, last = f"({first_block},0)", f"({first_block + blocks},0)"
     return _affected(await connection.execute(_EXPIRE_KEYS, first, last, retention))
 
 
-async def drop_leftovers(connection: Connection, retention: timedelta, limit: int) -> int:
+async def drop_leftovers(connection: db.Connection, retention: timedelta, limit: int) -> int:
     """Delete old retried dead letters, processed lifecycle notifications and counts of refusals. Returns their number.
 
     Args:
@@ -103,12 +103,12 @@ async def drop_leftovers(connection: Connection, retention: timedelta, limit: in
     return removed + _affected(await connection.execute(_OLD_REFUSALS))
 
 
-async def make_strays_due(connection: Connection) -> int:
+async def make_strays_due(connection: db.Connection) -> int:
     """Make mailboxes due that have items and are not due. Returns their number, which should always be 0."""
     return _affected(await connection.execute(_MAKE_STRAYS_DUE))
 
 
-async def _make_partition(connection: Connection, day: date) -> None:
+async def _make_partition(connection: db.Connection, day: date) -> None:
     """Create a partition beside the table, move the day's rows of the default partition into it, and attach it."""
     name, begin = _name(day), datetime(day.year, day.month, day.day, tzinfo=UTC)
     first, last = begin.isoformat(), (begin + timedelta(days=1)).isoformat()

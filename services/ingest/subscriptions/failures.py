@@ -1,11 +1,8 @@
-"""How a provider's answer about a subscription is understood: one table for both providers.
-
-Statuses and codes: Graph's error resource (`error.code`), Google's error model (`error.errors[0].reason`).
-"""
+"""The treatment of a provider's answer about a subscription. Its meaning comes from `services.providers`."""
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 
 import httpx
 
@@ -18,14 +15,12 @@ from services.ingest.errors import (
     SubscriptionRefused,
 )
 from services.meshkit.errors import MeshError
+from services.providers.failures import Meaning, error_words, meaning_of
+from services.providers.names import COMPANIES, GOOGLEWS, MS365
 
 MAX_DETAIL_CHARACTERS = 300
 MAX_RETRY_AFTER_SECONDS = 3600.0
-PASSING_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 509})
-THROTTLED_REASONS = frozenset(
-    {"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "ApplicationThrottled"}
-)
-FORBIDDEN = 403
+BAD_REQUEST = 400
 HANDSHAKE_FAILED = "Subscription validation request"
 TOO_MANY = "the mailbox has as many subscriptions as it may have, over all apps: remove stale ones"
 ADVICE = {
@@ -37,7 +32,6 @@ ADVICE = {
     "Conflict": "another installation watches the same folder for the same app",
 }
 NO_ADVICE = "see the provider's documentation of this code"
-NO_MAILBOX_CODES = frozenset({"MailboxNotEnabledForRESTAPI", "MailboxNotSupportedForRESTAPI", "failedPrecondition"})
 
 
 class TokenRejectedError(Exception):
@@ -56,15 +50,15 @@ def raise_for(provider: str, response: httpx.Response) -> None:
     """Raises what an answer means, or returns when it is a success.
 
     Args:
-        provider: "ms365" or "googlews".
+        provider: A name from `services.providers.names`.
         response: The answer, read.
 
     Raises:
         TokenRejectedError: 401.
         GoneError: 404 or 410.
         ConflictError: 409.
-        ProviderThrottled: 429, or a 403 that says so.
-        ProviderUnavailable: A passing fault.
+        ProviderThrottled: The provider asks to slow down.
+        ProviderUnavailable: A passing fault, or a failed trial call of our address.
         MailboxUnavailable: The account has no mailbox that the API reaches.
         InstallationMisconfigured: The provider cannot use this installation's topic.
         PermissionMissing: 403.
@@ -72,25 +66,27 @@ def raise_for(provider: str, response: httpx.Response) -> None:
     """
     if response.is_success:
         return
-    code, message = _error_of(response)
-    match response.status_code:
-        case 401:
+    words, message = _error_of(response)
+    code = words[0] if words else f"http_{response.status_code}"
+    match meaning_of(provider, response.status_code, words):
+        case Meaning.TOKEN_REJECTED:
             raise TokenRejectedError
-        case 429:
+        case Meaning.THROTTLED:
             raise throttled(provider, response)
-        case 403 if code in THROTTLED_REASONS:
-            raise throttled(provider, response)
-        case _ if code in NO_MAILBOX_CODES:
+        case Meaning.MAILBOX_UNAVAILABLE:
             raise MailboxUnavailable(_about(provider, code), metadata={"detail": code})
-        case 404 | 410:
+        case Meaning.NOT_FOUND | Meaning.CURSOR_LOST:
             raise GoneError
-        case 409:
+        case Meaning.CONFLICT:
             raise ConflictError
-        case status if status in PASSING_STATUSES:
+        case Meaning.PASSING:
             raise ProviderUnavailable(metadata={"provider": provider}, retry_after=retry_after(response.headers))
-        case 400 if message.startswith(HANDSHAKE_FAILED):
-            raise unvalidated(provider, response)
-    raise _refused(provider, response.status_code, code, message)
+        case Meaning.FORBIDDEN:
+            raise _forbidden(provider, code, message)
+        case Meaning.FINAL:
+            raise _refused(provider, response, code, message)
+        case unmatched:
+            assert_never(unmatched)
 
 
 def throttled(provider: str, response: httpx.Response) -> ProviderThrottled:
@@ -110,15 +106,13 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def no_such_folder() -> SubscriptionRefused:
     """Makes the error for a folder that Microsoft does not know."""
     code = "ErrorItemNotFound"
-    return SubscriptionRefused(
-        _about("ms365", code), subject="folder_id", metadata={"provider": "ms365", "detail": code}
-    )
+    return SubscriptionRefused(_about(MS365, code), subject="folder_id", metadata={"provider": MS365, "detail": code})
 
 
 def taken() -> SubscriptionRefused:
     """Makes the error for a subscription that is in the way and not ours to remove."""
     return SubscriptionRefused(
-        _about("ms365", "Conflict"), subject="ms365", metadata={"provider": "ms365", "detail": "Conflict"}
+        _about(MS365, "Conflict"), subject=MS365, metadata={"provider": MS365, "detail": "Conflict"}
     )
 
 
@@ -136,41 +130,49 @@ def unvalidated(provider: str, response: httpx.Response) -> ProviderUnavailable:
     )
 
 
-def _refused(provider: str, status: int, code: str, message: str) -> MeshError:
+def _forbidden(provider: str, code: str, message: str) -> MeshError:
+    if _is_about_the_topic(provider, message):
+        return _topic_refused(provider, code)
     metadata = {"provider": provider, "detail": code}
-    if provider == "googlews" and "topic" in message.lower():
-        return InstallationMisconfigured(
-            "Google refuses the Pub/Sub topic: check its name, its project and that Gmail may publish to it.",
-            subject=provider,
-            metadata=metadata,
-        )
-    if provider == "ms365" and status == FORBIDDEN and "limit" in message.lower():
+    if provider == MS365 and "limit" in message.lower():
         # A used-up quota comes as the same 403 as a missing permission; only the sentence tells.
         return SubscriptionRefused(_about(provider, code, TOO_MANY), subject=provider, metadata=metadata)
-    kind = PermissionMissing if status == FORBIDDEN else SubscriptionRefused
-    return kind(_about(provider, code), subject=provider, metadata=metadata)
+    return PermissionMissing(_about(provider, code), subject=provider, metadata=metadata)
+
+
+def _refused(provider: str, response: httpx.Response, code: str, message: str) -> MeshError:
+    if response.status_code == BAD_REQUEST and message.startswith(HANDSHAKE_FAILED):
+        return unvalidated(provider, response)
+    if _is_about_the_topic(provider, message):
+        return _topic_refused(provider, code)
+    metadata = {"provider": provider, "detail": code}
+    return SubscriptionRefused(_about(provider, code), subject=provider, metadata=metadata)
+
+
+def _is_about_the_topic(provider: str, message: str) -> bool:
+    return provider == GOOGLEWS and "topic" in message.lower()
+
+
+def _topic_refused(provider: str, code: str) -> InstallationMisconfigured:
+    return InstallationMisconfigured(
+        "Google refuses the Pub/Sub topic: check its name, its project and that Gmail may publish to it.",
+        subject=provider,
+        metadata={"provider": provider, "detail": code},
+    )
 
 
 def _about(provider: str, code: str, advice: str = "") -> str:
-    name = {"ms365": "Microsoft", "googlews": "Google"}.get(provider, provider)
-    return f"{name} refuses it ({code}): {advice or ADVICE.get(code, NO_ADVICE)}."
+    return f"{COMPANIES.get(provider, provider)} refuses it ({code}): {advice or ADVICE.get(code, NO_ADVICE)}."
 
 
-def _error_of(response: httpx.Response) -> tuple[str, str]:
-    """The machine word and the sentence of an error; both may be empty. Never trusted further than a log line."""
+def _error_of(response: httpx.Response) -> tuple[list[str], str]:
+    """Read the machine words and the sentence of an error; both may be empty. Neither is trusted beyond a log line."""
     try:
         document: Any = response.json()
     except ValueError:
-        return f"http_{response.status_code}", ""
-    error = document.get("error") if isinstance(document, dict) else None
-    if not isinstance(error, dict):
-        return f"http_{response.status_code}", ""
-    return _code_of(error) or f"http_{response.status_code}", str(error.get("message", ""))[:MAX_DETAIL_CHARACTERS]
-
-
-def _code_of(error: dict[str, Any]) -> str:
-    errors = error.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict) and isinstance(errors[0].get("reason"), str):
-        return str(errors[0]["reason"])[:100]
-    code = error.get("code")
-    return code[:100] if isinstance(code, str) else ""
+        return [], ""
+    if not isinstance(document, dict):
+        return [], ""
+    error = document.get("error")
+    message = error.get("message", "") if isinstance(error, dict) else ""
+    return error_words(document), str(message)[:MAX_DETAIL_CHARACTERS]

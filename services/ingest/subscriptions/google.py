@@ -8,8 +8,9 @@ from services.ingest.errors import InstallationMisconfigured
 from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.subscriptions.failures import GoneError, unreachable
 from services.ingest.subscriptions.provider_calls import ProviderCalls
+from services.providers.names import GOOGLEWS
 
-PROVIDER = "googlews"
+PROVIDER = GOOGLEWS
 
 
 class GmailWatches:

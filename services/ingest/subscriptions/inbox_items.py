@@ -5,14 +5,16 @@ from typing import cast
 
 from mailmesh.ingest.v1.inbox_item_pb2 import MailboxWatched, ReconcileReason
 from services.ingest.store import items, mailboxes, reconciles
-from services.ingest.store.connections import Connection
 from services.ingest.store.subscription_rows import SubscriptionRow
+from services.meshkit import db
 from services.meshkit.correlation import correlation_id
 from services.meshkit.ids import new_id
 from services.meshkit.tracing import traceparent
 
 
-async def enqueue_watched(connection: Connection, row: SubscriptionRow, history_id: int | None, now: datetime) -> None:
+async def enqueue_watched(
+    connection: db.Connection, row: SubscriptionRow, history_id: int | None, now: datetime
+) -> None:
     """Enqueue that a subscription began. It does not move a cursor that the mailbox already has.
 
     Args:
@@ -38,7 +40,7 @@ async def enqueue_watched(connection: Connection, row: SubscriptionRow, history_
     await items.accept_in_transaction(connection, [item])
 
 
-async def enqueue_reconcile(connection: Connection, tenant_id: str, reason: int) -> None:
+async def enqueue_reconcile(connection: db.Connection, tenant_id: str, reason: int) -> None:
     """Enqueue a reconciliation. One that is already pending is not duplicated.
 
     Args:

@@ -11,8 +11,8 @@ import structlog
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from services.ingest.metrics import LIFECYCLE
 from services.ingest.store import lifecycle as store
-from services.ingest.store.connections import Connection, Pool, transaction
 from services.ingest.subscriptions.inbox_items import enqueue_reconcile
+from services.meshkit import db
 from services.meshkit.clock import Clock
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ class LifecycleWorker:
         on_due: Called when the step of a subscription may be due.
     """
 
-    def __init__(self, pool: Pool, clock: Clock, wake: Callable[[str], None], on_due: Callable[[], None]) -> None:
+    def __init__(self, pool: db.Pool, clock: Clock, wake: Callable[[str], None], on_due: Callable[[], None]) -> None:
         self._pool = pool
         self._clock = clock
         self._wake = wake
@@ -47,7 +47,7 @@ class LifecycleWorker:
 
     async def _next(self) -> bool:
         now = self._clock.now()
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             notification = await store.lock_next(connection, now)
             if notification is None:
                 return False
@@ -56,7 +56,7 @@ class LifecycleWorker:
         self._on_due()
         return True
 
-    async def _process(self, connection: Connection, notification: store.Lifecycle, now: datetime) -> None:
+    async def _process(self, connection: db.Connection, notification: store.Lifecycle, now: datetime) -> None:
         match notification.event:
             case "reauthorizationRequired":
                 # One PATCH renews and reauthorizes. Changes during the pause are lost: reconcile afterwards.
@@ -72,7 +72,7 @@ class LifecycleWorker:
         LIFECYCLE.labels(notification.event if notification.event in store.KNOWN_EVENTS else "other").inc()
         await store.mark_processed(connection, notification.lifecycle_id, now)
 
-    async def _is_debounced(self, connection: Connection, notification: store.Lifecycle, now: datetime) -> bool:
+    async def _is_debounced(self, connection: db.Connection, notification: store.Lifecycle, now: datetime) -> bool:
         last = await store.last_processed(connection, notification.subscription_id, notification.event)
         if last is None or last + MISSED_DEBOUNCE <= now:
             return False

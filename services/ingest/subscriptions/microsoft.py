@@ -11,8 +11,9 @@ from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.subscriptions.failures import ConflictError, GoneError, no_such_folder, taken, unreachable
 from services.ingest.subscriptions.provider_calls import ProviderCalls
 from services.meshkit.secret import Secret
+from services.providers.names import MS365
 
-PROVIDER = "ms365"
+PROVIDER = MS365
 # 10,080 minutes are the maximum for mail without resource data; clocks differ, so the request asks for a little less.
 LIFETIME = timedelta(minutes=10_080 - 15)
 IMMUTABLE_IDS = {"prefer": 'IdType="ImmutableId"'}

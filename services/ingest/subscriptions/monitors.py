@@ -10,9 +10,9 @@ from mailmesh.ingest.v1.subscription_service_pb2 import SubscriptionState
 from services.ingest.metrics import SILENCES, SUBSCRIPTION_EXPIRY, SUBSCRIPTIONS
 from services.ingest.store import subscription_monitors as store
 from services.ingest.store import tenants
-from services.ingest.store.connections import Pool, reading, transaction
 from services.ingest.subscriptions.inbox_items import enqueue_reconcile
 from services.ingest.subscriptions.token_vault import ReleaseConfirmer
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 
@@ -34,7 +34,7 @@ class SilenceMonitor:
         wake: Wakes a worker for a tenant, after the commit.
     """
 
-    def __init__(self, pool: Pool, quiet: timedelta, clock: Clock, wake: Callable[[str], None]) -> None:
+    def __init__(self, pool: db.Pool, quiet: timedelta, clock: Clock, wake: Callable[[str], None]) -> None:
         self._pool = pool
         self._quiet = quiet
         self._clock = clock
@@ -42,7 +42,7 @@ class SilenceMonitor:
 
     async def round(self) -> int:
         """Note the silent subscriptions and reconcile their mailboxes. Returns the number of subscriptions."""
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             silent = await store.note_silent(connection, self._clock.now(), self._quiet, ROUND_LIMIT)
             tenant_ids = sorted({tenant_id for _, tenant_id in silent})
             for tenant_id in tenant_ids:
@@ -63,7 +63,7 @@ class AddressMonitor:
         clock: The time.
     """
 
-    def __init__(self, pool: Pool, address: str, on_due: Callable[[], None], clock: Clock) -> None:
+    def __init__(self, pool: db.Pool, address: str, on_due: Callable[[], None], clock: Clock) -> None:
         self._pool = pool
         self._address = address
         self._on_due = on_due
@@ -75,7 +75,7 @@ class AddressMonitor:
         """Store the address. Returns 0: the next round can wait."""
         if self._is_noted:
             return 0
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             due = await store.note_address(connection, self._address, self._clock.now())
         self._is_noted = True
         if due:
@@ -91,12 +91,12 @@ class SubscriptionGauges:
         pool: Connections to PostgreSQL.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
 
     async def round(self) -> int:
         """Count the subscriptions. Returns 0: the next round can wait."""
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             counts = await store.counts(connection)
         SUBSCRIPTIONS.clear()
         SUBSCRIPTION_EXPIRY.clear()
@@ -116,18 +116,18 @@ class ReleaseMonitor:
         releases: Confirms releases.
     """
 
-    def __init__(self, pool: Pool, releases: ReleaseConfirmer) -> None:
+    def __init__(self, pool: db.Pool, releases: ReleaseConfirmer) -> None:
         self._pool = pool
         self._releases = releases
 
     async def round(self) -> int:
         """Confirm the completed releases; a failed confirmation is retried. Returns the number of confirmed ones."""
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             due = await tenants.release_due(connection, ROUND_LIMIT)
         return sum([await self._confirm(tenant_id) for tenant_id in due])
 
     async def _confirm(self, tenant_id: str) -> bool:
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             if await store.count_unreleased(connection, tenant_id):
                 return False
         try:
@@ -135,6 +135,6 @@ class ReleaseMonitor:
         except MeshError as exc:
             logger.warning("release not confirmed", tenant_id=tenant_id, reason=exc.reason)
             return False
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             await tenants.mark_released(connection, tenant_id)
         return True

@@ -19,13 +19,13 @@ from mailmesh.vault.v1.token_vault_service_pb2 import (
 from services.ingest.errors import MailboxUnavailable, PermissionMissing, ProviderUnavailable, TokenRejected
 from services.ingest.metrics import SUBSCRIPTION_STEPS
 from services.ingest.store import subscription_leases as store
-from services.ingest.store.connections import Pool, reading, transaction
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.next_step import next_step
 from services.ingest.subscriptions.schedule import retry_time
 from services.ingest.subscriptions.steps import Steps
 from services.ingest.subscriptions.token_vault import FaultReporter
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import Aborted, DeadlineExceeded, MeshError, ResourceExhausted, Unavailable
 from services.meshkit.loops import Lanes
@@ -55,7 +55,7 @@ class SubscriptionReconciler:
         clock: The time.
     """
 
-    def __init__(self, pool: Pool, steps: Steps, faults: FaultReporter, holder: str, clock: Clock) -> None:
+    def __init__(self, pool: db.Pool, steps: Steps, faults: FaultReporter, holder: str, clock: Clock) -> None:
         self._pool = pool
         self._steps = steps
         self._faults = faults
@@ -74,7 +74,7 @@ class SubscriptionReconciler:
         """
         lanes = self._lanes[provider]
         free = await lanes.free()
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             due = await store.due(connection, provider, self._clock.now(), free)
         await lanes.start(due, partial(self.process_quietly, if_due=True))
         return len(due)
@@ -98,7 +98,7 @@ class SubscriptionReconciler:
         Raises:
             MeshError: The step failed; the failure is stored, and the step is retried later.
         """
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             leased = await store.lease(connection, subscription_id, self._holder, self._clock.now(), if_due=if_due)
         if leased is None:
             return False
@@ -107,7 +107,7 @@ class SubscriptionReconciler:
             await self._step(row, tenant_status)
         except asyncio.CancelledError:
             # The caller has gone, or the process stops: others need not wait until the lease has expired.
-            async with reading(self._pool) as connection:
+            async with db.connection(self._pool) as connection:
                 await store.release(connection, row)
             raise
         return True
@@ -141,7 +141,7 @@ class SubscriptionReconciler:
         retry_at = retry_time(
             self._clock.now(), row.failures + 1, exc.retry_after, is_waiting_for_person=not isinstance(exc, PASSING)
         )
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             await store.record_failure(connection, row, reason=exc.reason, detail=exc.message, retry_at=retry_at)
             is_isolated = await store.has_working_sibling(connection, row)
         fault = FAULTS.get(type(exc))

@@ -3,6 +3,8 @@
 import random
 from datetime import datetime, timedelta
 
+from services.providers.names import GOOGLEWS
+
 GMAIL_RENEWAL = timedelta(hours=24)
 SHORTEST_RENEWAL = timedelta(seconds=30)
 FIRST_RETRY = timedelta(seconds=15)
@@ -13,7 +15,7 @@ JITTER = 0.1
 def renewal_time(provider: str, now: datetime, expires_at: datetime) -> datetime:
     """Return when to renew: after about half of the remaining life, at Google daily at the latest, with jitter."""
     half = (expires_at - now) / 2
-    span = min(half, GMAIL_RENEWAL) if provider == "googlews" else half
+    span = min(half, GMAIL_RENEWAL) if provider == GOOGLEWS else half
     return now + max(span * _jitter(), SHORTEST_RENEWAL)
 
 

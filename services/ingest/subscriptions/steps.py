@@ -11,7 +11,6 @@ from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED
 from mailmesh.ingest.v1.subscription_service_pb2 import SUBSCRIPTION_STATE_DELETED, SUBSCRIPTION_STATE_SUSPENDED
 from services.ingest.errors import ProviderUnavailable
 from services.ingest.store import subscription_leases as store
-from services.ingest.store.connections import Connection, Pool, reading, transaction
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import google, microsoft
 from services.ingest.subscriptions.failures import GoneError
@@ -19,6 +18,7 @@ from services.ingest.subscriptions.inbox_items import enqueue_reconcile, enqueue
 from services.ingest.subscriptions.next_step import Step
 from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.schedule import renewal_time
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.secret import Secret
 
@@ -39,7 +39,7 @@ class Steps:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: db.Pool,
         graph: microsoft.GraphSubscriptions,
         gmail: google.GmailWatches,
         tokens: TokenBorrower,
@@ -86,7 +86,7 @@ class Steps:
     async def _create(self, row: SubscriptionRow) -> None:
         now = self._clock.now()
         made = await (self._watch(row) if row.provider == google.PROVIDER else self._create_at_microsoft(row))
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             if await self._record_active(connection, row, made, now, is_new=True):
                 await enqueue_watched(connection, row, made.history_id, now)
                 # A subscription that is not new had expired or was lost: its changes since then are unknown.
@@ -100,37 +100,43 @@ class Steps:
             made = await self._renew_at_provider(row)
         except GoneError:
             logger.info("subscription lost", subscription_id=row.subscription_id, tenant_id=row.tenant_id)
-            async with transaction(self._pool) as connection:
+            async with db.transaction(self._pool) as connection:
                 is_leased = await store.record_lost(connection, row, RECONCILE_REASON_MISSED)
             if is_leased:
                 await self._create(row)
             return
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             if await self._record_active(connection, row, made, now, is_new=False):
                 await self._reconcile(connection, row)
         self._wake(row.tenant_id)
 
     async def _poll(self, row: SubscriptionRow) -> None:
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             if await store.record_polling(connection, row) and row.reconcile_reason is not None:
                 await enqueue_watched(connection, row, None, self._clock.now())
                 await self._reconcile(connection, row)
         self._wake(row.tenant_id)
 
     async def _record_active(
-        self, connection: Connection, row: SubscriptionRow, made: ProviderSubscription, now: datetime, *, is_new: bool
+        self,
+        connection: db.Connection,
+        row: SubscriptionRow,
+        made: ProviderSubscription,
+        now: datetime,
+        *,
+        is_new: bool,
     ) -> bool:
         renew_at = renewal_time(row.provider, now, made.expires_at)
         return await store.record_active(connection, row, made, now, renew_at=renew_at, is_new=is_new)
 
-    async def _reconcile(self, connection: Connection, row: SubscriptionRow) -> None:
+    async def _reconcile(self, connection: db.Connection, row: SubscriptionRow) -> None:
         if row.reconcile_reason is not None:
             await enqueue_reconcile(connection, row.tenant_id, row.reconcile_reason)
 
     async def _create_at_microsoft(self, row: SubscriptionRow) -> ProviderSubscription:
         client_state = Secret(secrets.token_urlsafe(48))
         digest = hashlib.sha256(client_state.reveal().encode()).digest()
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             if not await store.put_client_state(connection, row, digest):
                 raise ProviderUnavailable("Another process holds the lease on the subscription.")
         _, tenant = await self._tokens.borrow(row.tenant_id)
@@ -141,7 +147,7 @@ class Steps:
 
     async def _watch(self, row: SubscriptionRow) -> ProviderSubscription:
         """Create or renew the mailbox's one watch: the union of the labels of all of its subscriptions."""
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             others = await store.watched_labels(connection, row.tenant_id, row.subscription_id)
         return await self._gmail.watch(row.tenant_id, google.union([row.label_ids, *others]))
 
@@ -163,7 +169,7 @@ class Steps:
             await self._graph.delete_all_of(row.tenant_id, row.subscription_id)
 
     async def _end_at_google(self, row: SubscriptionRow) -> None:
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             others = await store.watched_labels(connection, row.tenant_id, row.subscription_id)
         if others:
             await self._gmail.watch(row.tenant_id, google.union(others))
@@ -171,5 +177,5 @@ class Steps:
             await self._gmail.stop(row.tenant_id)
 
     async def _end(self, row: SubscriptionRow, state: int, *, is_at_provider: bool = False) -> None:
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             await store.record_ended(connection, row, state=state, is_at_provider=is_at_provider)

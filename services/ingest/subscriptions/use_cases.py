@@ -19,11 +19,11 @@ from mailmesh.vault.v1.tenant_pb2 import Tenant
 from services.ingest.errors import ProviderThrottled, PublicUrlUnset, SubscriptionNotFound, TenantNotFound
 from services.ingest.store import subscriptions as store
 from services.ingest.store import tenants
-from services.ingest.store.connections import Pool, reading, transaction
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions import google
 from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.reconciler import SubscriptionReconciler
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import Conflict, FailedPrecondition, FieldInvalid
 from services.meshkit.ids import check_id
@@ -53,7 +53,7 @@ class SubscriptionUseCases:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: db.Pool,
         reconciler: SubscriptionReconciler,
         tokens: TokenBorrower,
         clock: Clock,
@@ -115,7 +115,7 @@ class SubscriptionUseCases:
             SubscriptionNotFound: There is none in the scope.
         """
         check_id("subscription_id", subscription_id)
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             is_there = await store.begin_deletion(connection, subscription_id, scope, self._clock.now())
         if not is_there:
             raise SubscriptionNotFound.of(subscription_id)
@@ -130,7 +130,7 @@ class SubscriptionUseCases:
             SubscriptionNotFound: There is none in the scope.
         """
         check_id("subscription_id", subscription_id)
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             row = await store.get(connection, subscription_id, scope)
         if row is None:
             raise SubscriptionNotFound.of(subscription_id)
@@ -138,7 +138,7 @@ class SubscriptionUseCases:
 
     async def _create(self, wanted: store.Wanted, tenant: Tenant) -> SubscriptionRow:
         """Return the living subscription for a request. One that is being deleted is deleted first."""
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             # The provider may push before the tenant's change has been followed here.
             await tenants.ensure(connection, tenant)
             row, is_new = await store.insert(connection, wanted)
@@ -152,7 +152,7 @@ class SubscriptionUseCases:
             raise
 
     async def _forget(self, subscription_id: str) -> bool:
-        async with transaction(self._pool) as connection:
+        async with db.transaction(self._pool) as connection:
             return await store.forget(connection, subscription_id, self._clock.now())
 
     async def _as_soon_as_possible(self, act: Callable[[], Awaitable[bool]]) -> None:

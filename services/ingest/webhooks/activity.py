@@ -6,7 +6,7 @@ Neither is worth a write for each notification. A crash loses the activity of th
 from datetime import datetime
 
 from services.ingest.store import activity
-from services.ingest.store.connections import Pool
+from services.meshkit import db
 
 _MAX_NOTED = 100_000
 
@@ -18,7 +18,7 @@ class WebhookActivity:
         pool: Connections to PostgreSQL.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
         self._seen: dict[str, tuple[str, datetime]] = {}
         self._refused: dict[datetime, int] = {}

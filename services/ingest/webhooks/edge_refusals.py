@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.ingest.errors import EdgeUnavailable
 from services.ingest.metrics import REFUSED
 from services.ingest.store import refusals
-from services.ingest.store.connections import Pool
+from services.meshkit import db
 from services.meshkit.clock import Clock
 
 CALL_SECONDS = 2.0
@@ -34,7 +34,7 @@ class EdgeRefusals:
         clock: The time.
     """
 
-    def __init__(self, http: httpx.AsyncClient, admin_urls: tuple[str, ...], pool: Pool, clock: Clock) -> None:
+    def __init__(self, http: httpx.AsyncClient, admin_urls: tuple[str, ...], pool: db.Pool, clock: Clock) -> None:
         self._http = http
         self._admin_urls = admin_urls
         self._pool = pool

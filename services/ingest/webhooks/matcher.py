@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.ingest.store import matching
-from services.ingest.store.connections import Pool, reading
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
-from services.ingest.webhooks.cache import BoundedCache
+from services.meshkit import db
+from services.meshkit.cache import BoundedCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Matcher:
         seconds: How long a cached value is trusted.
     """
 
-    def __init__(self, pool: Pool, entries: int, seconds: float) -> None:
+    def __init__(self, pool: db.Pool, entries: int, seconds: float) -> None:
         self._pool = pool
-        self._subscriptions: BoundedCache[KnownSubscription] = BoundedCache(entries, seconds)
-        self._mailboxes: BoundedCache[Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
+        self._subscriptions: BoundedCache[str, KnownSubscription] = BoundedCache(entries, seconds)
+        self._mailboxes: BoundedCache[str, Sequence[KnownMailbox]] = BoundedCache(entries, seconds)
 
     async def subscriptions(
         self, origins: Iterable[GraphOrigin], our_subscription_id: str
@@ -70,7 +70,7 @@ class Matcher:
         """
         known = self._mailboxes.get(address)
         if known is None or not any(mailbox.is_wanted for mailbox in known):
-            async with reading(self._pool) as connection:
+            async with db.connection(self._pool) as connection:
                 known = await matching.find_mailboxes(connection, address)
             if known:
                 self._mailboxes.put(address, known)
@@ -78,8 +78,8 @@ class Matcher:
 
     def forget_all(self) -> None:
         """Clear the cache, after tenants or subscriptions have changed."""
-        self._subscriptions.forget_all()
-        self._mailboxes.forget_all()
+        self._subscriptions.clear()
+        self._mailboxes.clear()
 
     def _cached(self, origin: GraphOrigin) -> KnownSubscription | None:
         known = self._subscriptions.get(origin.provider_subscription_id)
@@ -90,7 +90,7 @@ class Matcher:
     ) -> Mapping[GraphOrigin, KnownSubscription | None]:
         ours = [our_subscription_id] if our_subscription_id else []
         provider_ids = {origin.provider_subscription_id for origin in origins}
-        async with reading(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             rows = await matching.find_subscriptions(connection, provider_ids, ours)
         for row in rows:
             if row.provider_subscription_id:

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from mailmesh.ingest.v1.inbox_item_pb2 import MailboxChanged
 from services.ingest.metrics import NOTIFICATIONS, REFUSED
 from services.ingest.store import lifecycle, mail_content
-from services.ingest.store.connections import Pool
 from services.ingest.store.items import Kind, NewItem
 from services.ingest.store.lifecycle import NewLifecycle
 from services.ingest.store.matching import KnownMailbox, KnownSubscription
@@ -19,14 +18,14 @@ from services.ingest.webhooks.google import GmailPush, parse_push
 from services.ingest.webhooks.matcher import GraphOrigin, Matcher
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, parse_notifications
 from services.ingest.webhooks.untrusted_json import UnreadableError
+from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import is_id, new_id
 from services.meshkit.tracing import traceparent
+from services.providers.names import GOOGLEWS, MS365
 
-_MS365: Final = "ms365"
-_GOOGLEWS: Final = "googlews"
 _KEY_BYTES: Final = 16
 
 
@@ -69,7 +68,7 @@ class Receiver:
         self,
         matcher: Matcher,
         writer: ItemWriter,
-        pool: Pool,
+        pool: db.Pool,
         activity: WebhookActivity,
         clock: Clock,
         *,
@@ -102,7 +101,7 @@ class Receiver:
         try:
             parsed = list(parse_notifications(body))
         except UnreadableError as exc:
-            _count(_MS365, exc.cause)
+            _count(MS365, exc.cause)
             return
         with self._counting_refusals(len(parsed)):
             await self._keep_graph(parsed, our_subscription_id)
@@ -121,13 +120,13 @@ class Receiver:
         try:
             push = parse_push(body, header_message_id)
         except UnreadableError as exc:
-            _count(_GOOGLEWS, exc.cause)
+            _count(GOOGLEWS, exc.cause)
             return
         with self._counting_refusals(1):
             self._writer.admit()
             mailboxes = await self._matcher.mailboxes(push.address)
             if not mailboxes:
-                _count(_GOOGLEWS, "unknown")
+                _count(GOOGLEWS, "unknown")
                 self._on_unknown_address()
                 return
             await self._keep_push(push, mailboxes)
@@ -148,7 +147,7 @@ class Receiver:
             await lifecycle.accept(self._pool, arrivals.lifecycle, self._seconds)
             self._on_lifecycle()
         await self._writer.write(arrivals.items)
-        _count(_MS365, "kept", len(arrivals))
+        _count(MS365, "kept", len(arrivals))
 
     def _sort(
         self,
@@ -159,11 +158,11 @@ class Receiver:
         arrivals, now, correlation, parent = _Arrivals(), self._clock.now(), correlation_id() or new_id(), traceparent()
         for notification in parsed:
             if isinstance(notification, UnreadableError):
-                _count(_MS365, notification.cause)
+                _count(MS365, notification.cause)
                 continue
             known = found[origins[notification]]
             if known is None or not known.is_wanted:
-                _count(_MS365, "unknown_or_forged" if known is None else "not_wanted")
+                _count(MS365, "unknown_or_forged" if known is None else "not_wanted")
                 continue
             self._activity.note(known.subscription_id, known.tenant_id, now)
             if isinstance(notification, GraphChange):
@@ -181,7 +180,7 @@ class Receiver:
             for subscription_id in mailbox.subscription_ids:
                 self._activity.note(subscription_id, mailbox.tenant_id, now)
         await self._writer.write(items)
-        _count(_GOOGLEWS, "kept" if items else "not_wanted")
+        _count(GOOGLEWS, "kept" if items else "not_wanted")
 
     def _counting_refusals(self, notifications: int) -> "_RefusalCounter":
         return _RefusalCounter(self._activity, self._clock, notifications)

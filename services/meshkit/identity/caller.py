@@ -1,4 +1,4 @@
-"""Who makes the call that runs here."""
+"""The caller of the running call."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ ALL_TENANTS = "*"
 
 
 class Role(IntEnum):
-    """What an API key may do. Each role includes the ones below it; the numbers are the contract's."""
+    """The rights of an API key. Each role includes the ones below it; the numbers are the contract's."""
 
     NONE = 0
     READER = 1
@@ -36,12 +36,12 @@ _ROLES = {role.label: role for role in Role if role is not Role.NONE}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and how much of the world is theirs.
+    """The caller, and the tenants that it may see.
 
     Args:
         name: The mesh identity on the other side of the connection.
         key_id: The API key behind a call through the edge, else empty.
-        role: What that key may do; `NONE` without a key.
+        role: The rights of that key; `NONE` without a key.
         tenants: The tenants that the caller may see. None means all of them.
     """
 
@@ -51,11 +51,11 @@ class Caller:
     tenants: frozenset[str] | None = None
 
     def may_see(self, tenant_id: str) -> bool:
-        """Tells whether a tenant is in the caller's scope."""
+        """Tell whether a tenant is in the caller's scope."""
         return self.tenants is None or tenant_id in self.tenants
 
     def require(self, minimum: Role) -> None:
-        """Lets the caller through from a role upwards.
+        """Let the caller through from a role upwards.
 
         Raises:
             RoleTooLow: The role is lower.
@@ -80,13 +80,13 @@ def current_caller() -> Caller:
 
 
 def set_caller(caller: Caller) -> None:
-    """Sets the caller of what runs in this task from here on."""
+    """Set the caller of this task from here on."""
     _caller.set(caller)
 
 
 @contextmanager
 def calling_as(caller: Caller) -> Iterator[Caller]:
-    """Runs the block as if that caller had made a call: for commands and tests."""
+    """Run the block as if that caller had made a call: for commands and tests."""
     token = _caller.set(caller)
     try:
         yield caller
@@ -95,13 +95,13 @@ def calling_as(caller: Caller) -> Iterator[Caller]:
 
 
 def mesh_name(auth_context: Mapping[str, Iterable[bytes]]) -> str:
-    """Reads the mesh identity from the certificate that the other side has proven.
+    """Read the mesh identity from the certificate that the other side has proven.
 
     Args:
-        auth_context: What gRPC knows about the connection.
+        auth_context: gRPC's facts about the connection.
 
     Raises:
-        CallerUnknown: There is no certificate, it names nobody of this trust domain, or more than one.
+        CallerUnknown: There is no certificate, it names no identity of this trust domain, or more than one.
     """
     uris = {bytes(uri).decode("ascii", "replace") for uri in auth_context.get("peer_uri", ())}
     names = {uri.removeprefix(_SPIFFE_PREFIX) for uri in uris if uri.startswith(_SPIFFE_PREFIX)}
@@ -111,7 +111,7 @@ def mesh_name(auth_context: Mapping[str, Iterable[bytes]]) -> str:
 
 
 def key_caller(name: str, headers: Mapping[str, str]) -> Caller:
-    """Reads who stands behind a call through the edge.
+    """Read the caller behind a call through the edge.
 
     Args:
         name: The edge's own mesh identity; it alone is believed.

@@ -52,7 +52,7 @@ class TlsFiles:
 
     @classmethod
     def of(cls, settings: _TlsSettings) -> "TlsFiles":
-        """Takes the paths from settings.
+        """Take the paths from settings.
 
         Raises:
             SettingsError: A file is not there or cannot be read.
@@ -108,7 +108,7 @@ class FileChanges:
         self._seen = self._stamps()
 
     def read_if_new(self, read: Callable[[], Read]) -> Read | None:
-        """What reading gives, or None to go on with what is known: nothing has changed, or a file is half-written.
+        """Return the result of reading, or None to keep the known one: nothing has changed, or a file is half-written.
 
         Args:
             read: Reads the files. Raises `OSError` when that cannot be done; it is asked again the next time.

@@ -1,1 +1,1 @@
-"""What happens around every RPC: `CallInterceptor` says in which order, each other module does one thing."""
+"""The steps around every RPC: `CallInterceptor` fixes their order, and each other module does one of them."""

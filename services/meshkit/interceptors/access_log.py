@@ -1,4 +1,4 @@
-"""One line and one count for every call: who, what, how it ended, how long it took. Never a request or an answer."""
+"""One line and one count for every call: caller, method, outcome, duration. Never a request or an answer."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ _QUIET = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 
 class AccessLog:
-    """Writes what became of each call, at `debug` for health checks and reflection.
+    """Writes the outcome of each call, at `debug` for health checks and reflection.
 
     Args:
         quiet: Full names of methods whose calls are only counted, unless they fail: where there are thousands a second,
@@ -35,7 +35,7 @@ class AccessLog:
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
-        """Stands around the call; what it raises goes on."""
+        """Log and count the call inside of the block. Its exceptions pass through."""
         line = {} if call.method in self._quiet else _opening(call)
         started = time.perf_counter()
         cancelled = False
@@ -57,7 +57,7 @@ class AccessLog:
 
 
 def _opening(call: Call) -> dict[str, str]:
-    """What is known at the beginning; taken now, since a stream that is dropped ends in another task."""
+    """Collect the facts at the beginning of a call; later is too late, since a dropped stream ends in another task."""
     line = {"method": call.method, "caller": call.peer, "correlation_id": correlation_id()}
     if call.headers.get(KEY_ID_HEADER):
         line["key_id"] = call.headers[KEY_ID_HEADER]

@@ -1,4 +1,4 @@
-"""What an interceptor knows about the call that runs."""
+"""The facts that an interceptor knows about the running call."""
 
 from collections.abc import Iterable
 from typing import Any

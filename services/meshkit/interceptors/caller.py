@@ -1,4 +1,4 @@
-"""Finds out who calls, and whether they may: the door of the service, the callers and the role of the RPC."""
+"""Identifies the caller and checks its rights: the door of the service, the callers and the role of the RPC."""
 
 from collections.abc import Mapping
 
@@ -12,19 +12,20 @@ EDGE = "envoy"
 
 
 def admitted(call: Call, table: Mapping[str, Access]) -> Caller:
-    """Refuses whoever is not meant to call.
+    """Refuse callers without the right to call.
 
     Args:
-        call: What is known of the call.
+        call: The facts about the call.
         table: The access to each method. A method that is not in it is refused to everyone.
 
     Returns:
-        Who calls.
+        The caller.
 
     Raises:
         CallerUnknown: There is no certificate of this mesh.
-        CallerNotAllowed: Somebody of the mesh, but not for this, or with headers that are the edge's.
-        ApiKeyInvalid: The edge let a call through without saying for whom.
+        CallerNotAllowed: The caller belongs to the mesh but may not call this, or it sent headers that only the edge
+            may send.
+        ApiKeyInvalid: The edge let a call through without naming its API key.
         RoleTooLow: The key may not do this.
     """
     name = call.peer

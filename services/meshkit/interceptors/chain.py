@@ -1,4 +1,4 @@
-"""What happens around every RPC, each thing once, in one place.
+"""The steps around every RPC, each of them once, in one place.
 
 From the outside in: correlation id, deadline and trace; the access log; failures become a status; no more calls at once
 than the server can bear; who calls and whether they may; whether the request holds what the contract requires.
@@ -55,7 +55,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> _Handler | None:
-        """Wraps the handler of a method the first time it is called. Unknown methods stay unknown."""
+        """Wrap the handler of a method the first time it is called. Unknown methods stay unknown."""
         method = handler_call_details.method
         if method not in self._wrapped:
             handler = await continuation(handler_call_details)
@@ -79,7 +79,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _returning(self, method: str, inner: Callable[..., Awaitable[Any]], checked: Callable[[Any], Any]) -> Any:
-        """For handlers that return a response, or write responses to the context."""
+        """Wrap handlers that return a response, or write responses to the context."""
 
         async def handle(request: Any, context: _Context) -> Any:
             call = Call(method, context)
@@ -94,7 +94,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return handle
 
     def _generating(self, method: str, inner: Callable[..., Any], checked: Callable[[Any], Any]) -> Any:
-        """For handlers that yield responses."""
+        """Wrap handlers that yield responses."""
 
         async def handle(request: Any, context: _Context) -> AsyncIterator[Any]:
             call = Call(method, context)
@@ -112,7 +112,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @contextmanager
     def _admission(self, call: Call) -> Iterator[None]:
-        """Refuses calls at once past the bound, so that none waits in a queue that grows."""
+        """Refuse calls at once past the bound, so that none waits in a queue that grows."""
         if self._running >= self._limit and not call.method.startswith(_ALWAYS_ADMITTED):
             raise Overloaded(metadata={"bound": "concurrent_rpcs"})
         self._running += 1
@@ -123,9 +123,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _traced(call: Call) -> AbstractContextManager[object]:
-    """Takes over or makes what everything inside of the call refers to: its correlation id, deadline and trace.
+    """Take over or make the context of the call: its correlation id, deadline and trace.
 
-    Every RPC has a context of its own, so what is set in context variables needs not be put back.
+    Every RPC has a context of its own, so its context variables need not be restored.
     """
     correlation.accept_correlation_id(call.headers.get(correlation.HEADER, ""))
     set_deadline(call.context.time_remaining())

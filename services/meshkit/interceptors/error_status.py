@@ -1,4 +1,4 @@
-"""Turns what a handler raises into a status. The only place that catches what nobody foresaw."""
+"""Turns a handler's exception into a status. The only place that catches unhandled exceptions."""
 
 from typing import NoReturn
 
@@ -16,15 +16,15 @@ logger = structlog.get_logger(__name__)
 
 
 async def refuse(call: Call, exc: Exception) -> NoReturn:
-    """Ends a call whose handler has raised.
+    """End a call whose handler has raised.
 
-    A `MeshError` is answered as it is, anything else as INTERNAL with an id that is found in the log. What another
-    service has told us is passed on, unless it says that our own call was wrong: that is our fault and not our
+    A `MeshError` is answered as it is, anything else as INTERNAL with an id that is found in the log. The failure
+    of a called service is passed on, unless it means that our own call was wrong: that is our fault and not our
     caller's.
 
     Args:
-        call: Which.
-        exc: What was raised.
+        call: The call.
+        exc: The exception.
     """
     if isinstance(exc, (grpc.aio.AbortError, grpc.aio.UsageError)):
         raise exc

@@ -1,9 +1,9 @@
-"""Innermost: refuses requests that lack what the contract calls required, or hold what nothing behind can hold.
+"""Innermost: refuses requests that lack what the contract calls required, or hold values that no code behind can store.
 
 `google.api.field_behavior = REQUIRED` is read from the descriptors, in nested messages too. A field without presence
 counts as missing when it is empty or zero; numbers and booleans without presence cannot be missing. A `Timestamp` can
 hold what no calendar has, and a string the character U+0000, which no column of PostgreSQL takes; both are refused
-here, so that nobody behind has to expect them.
+here, so that no code behind has to expect them.
 """
 
 from collections.abc import Iterator
@@ -26,17 +26,17 @@ _MAX_NANOS = 999_999_999
 
 
 def check(request: Message) -> None:
-    """Refuses a request, naming every faulty field at once.
+    """Refuse a request, naming every faulty field at once.
 
     Raises:
-        FieldInvalid: Something is missing, is no time, or is no text.
+        FieldInvalid: A field is missing, is no time, or is no text.
     """
     if violations := dict(islice(faults(request), _MAX_VIOLATIONS)):
         raise FieldInvalid(violations=violations)
 
 
 def faults(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Gives the paths of faulty fields, like `item.id` or `items[2].id`, and what is wrong with each."""
+    """Yield the paths of faulty fields, like `item.id` or `items[2].id`, each with its fault."""
     for field in _watched(message.DESCRIPTOR):
         path = f"{prefix}{field.name}"
         if _is_required(field) and _is_missing(message, field):
@@ -59,11 +59,11 @@ def _is_time(moment: Timestamp) -> bool:
 
 @lru_cache(maxsize=1024)
 def _watched(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
-    """The fields of a type that are looked at or may hold such."""
-    return tuple(field for field in descriptor.fields if _is_looked_at(field) or _leads_further(field, frozenset()))
+    """Return the fields of a type that are checked, or may hold fields that are."""
+    return tuple(field for field in descriptor.fields if _is_checked(field) or _leads_further(field, frozenset()))
 
 
-def _is_looked_at(field: FieldDescriptor) -> bool:
+def _is_checked(field: FieldDescriptor) -> bool:
     return field.type == FieldDescriptor.TYPE_STRING or _is_required(field)
 
 
@@ -72,7 +72,7 @@ def _leads_further(field: FieldDescriptor, seen: frozenset[str]) -> bool:
     if inner is None or inner.full_name in seen or inner.full_name.startswith("google."):
         return inner is not None and inner.full_name == _TIME
     below = seen | {inner.full_name}
-    return any(_is_looked_at(child) or _leads_further(child, below) for child in inner.fields)
+    return any(_is_checked(child) or _leads_further(child, below) for child in inner.fields)
 
 
 @lru_cache(maxsize=4096)

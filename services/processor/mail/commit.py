@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.connection import Connection
 from services.processor.mail import threads
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.decide import Decision, PendingEvent, decide
@@ -82,7 +82,7 @@ class MailCommitter:
         return published
 
     async def _decided(
-        self, connection: Connection, tenant_id: str, observations: Sequence[Observation], coverage: Coverage
+        self, connection: db.Connection, tenant_id: str, observations: Sequence[Observation], coverage: Coverage
     ) -> list[tuple[ReportedChange, Decision]]:
         if not observations:
             return []
@@ -105,7 +105,7 @@ class MailCommitter:
         return decided
 
     async def _written(
-        self, connection: Connection, tenant: tenant_pb2.Tenant, decided: Sequence[tuple[ReportedChange, Decision]]
+        self, connection: db.Connection, tenant: tenant_pb2.Tenant, decided: Sequence[tuple[ReportedChange, Decision]]
     ) -> int:
         tenant_id = tenant.tenant_id
         await messages.save(connection, tenant_id, [decision.known for _, decision in decided if decision.known])
@@ -136,7 +136,7 @@ class MailCommitter:
 
     async def _note_open(
         self,
-        connection: Connection,
+        connection: db.Connection,
         tenant_id: str,
         drafted: Sequence[tuple[ReportedChange, PendingEvent]],
         published: Sequence[PublishedEvent],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.processor.mailbox.failures import GOOGLEWS
+from services.providers.names import GOOGLEWS
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -15,8 +15,9 @@ from services.processor.mail.field_digests import differing, digests_of
 from services.processor.mail.sources.findings import Failed, Finding, Found, Missing
 from services.processor.mail.sources.mapped import MappedMessage
 from services.processor.mail.state import CREATED, DELETED, LISTED, UPDATED, MessageState, ReportedChange, State
-from services.processor.mailbox.failures import GOOGLEWS, Remedy, SourceError
+from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
+from services.providers.names import GOOGLEWS
 
 _FIRST_LOOKS_SECONDS = 0.5
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.connection import Connection
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.graph_notifications import changes_of
@@ -95,7 +95,7 @@ class FailureHandler:
     async def _throttled(self, context: MailboxContext, error: SourceError) -> None:
         until = self._clock.now() + (error.retry_after or _THROTTLE_WAIT)
 
-        async def note(connection: Connection) -> None:
+        async def note(connection: db.Connection) -> None:
             await mailboxes.set_throttled(connection, context.tenant_id, until)
             await lookups.postpone(connection, context.tenant_id, until)
 
@@ -103,7 +103,7 @@ class FailureHandler:
         await context.lease.release_all(until, error.reason)
 
     async def _put_off(self, context: MailboxContext, until: datetime) -> None:
-        async def note(connection: Connection) -> None:
+        async def note(connection: db.Connection) -> None:
             await lookups.postpone(connection, context.tenant_id, until)
 
         await context.note(note)

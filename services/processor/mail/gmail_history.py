@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.history_records import DRAFT, Trail, chunks, kinds_of, record_id, trails
@@ -60,7 +60,7 @@ async def _process_page(
         return
     end = max(page.history_id, context.mailbox.history_id or 0)
 
-    async def at_the_end(connection: Connection) -> None:
+    async def at_the_end(connection: db.Connection) -> None:
         await mailboxes.set_history(connection, context.tenant_id, end)
         await mailboxes.set_caught_up(connection, context.tenant_id, began_at)
 
@@ -89,7 +89,7 @@ async def _process_stretch(
             observations.append(Observation(reported, finding))
     end = record_id(records[-1])
 
-    async def move(connection: Connection) -> None:
+    async def move(connection: db.Connection) -> None:
         await mailboxes.set_history(connection, context.tenant_id, end)
 
     await context.commit(observations, move)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_history import read_history
@@ -135,7 +135,7 @@ async def _look(context: MailboxContext, gmail: GmailMailbox, ids: Sequence[str]
             kind = UPDATED if message_id in known else LISTED
             observations.append(Observation(_reported(message_id, kind, origin), finding))
 
-    async def seen(connection: Connection) -> None:
+    async def seen(connection: db.Connection) -> None:
         await messages.mark_seen(connection, context.tenant_id, list(fetched.findings))
 
     await context.commit(observations, seen)
@@ -156,7 +156,7 @@ async def _look_for_gone(
         await _keep(context, replace(state, after=ids[-1]))
         return True
 
-    async def finish(connection: Connection) -> None:
+    async def finish(connection: db.Connection) -> None:
         await mailboxes.set_resync(connection, context.tenant_id, None)
         await mailboxes.set_history(connection, context.tenant_id, state.target)
 
@@ -169,7 +169,7 @@ async def _look_for_gone(
 async def _keep(context: MailboxContext, state: TimeReconciliation) -> None:
     row = state.row()
 
-    async def note(connection: Connection) -> None:
+    async def note(connection: db.Connection) -> None:
         await mailboxes.set_resync(connection, context.tenant_id, row)
 
     await context.note(note)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.sources.graph import GraphMailbox
 from services.processor.mail.state import ReportedChange
@@ -79,7 +79,7 @@ async def resolve_folders(
             continue
         names[name] = folder_id
 
-        async def add(connection: Connection, folder_id: str = folder_id, name: str = name) -> None:
+        async def add(connection: db.Connection, folder_id: str = folder_id, name: str = name) -> None:
             await folders.add(connection, context.tenant_id, folder_id, "" if name == folder_id else name)
 
         await context.note(add)

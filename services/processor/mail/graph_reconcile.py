@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.origin import Origin
@@ -50,7 +50,7 @@ async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderC
         named = {watch.folder_id for watch in context.lease.watches}
         ids = [context.coverage.folders.get(name, name) for name in sorted(named)]
 
-    async def add(connection: Connection) -> None:
+    async def add(connection: db.Connection) -> None:
         for folder_id in ids:
             await folders.add(connection, context.tenant_id, folder_id, "")
 
@@ -86,7 +86,7 @@ async def _compare(
 
 
 async def _restarted(context: MailboxContext, cursor: FolderCursor) -> FolderCursor:
-    async def note(connection: Connection) -> None:
+    async def note(connection: db.Connection) -> None:
         await folders.restart(connection, context.tenant_id, cursor.folder_id)
 
     logger.warning("delta cursor lost", tenant_id=context.tenant_id)
@@ -95,7 +95,7 @@ async def _restarted(context: MailboxContext, cursor: FolderCursor) -> FolderCur
 
 
 async def _moved(context: MailboxContext, cursor: FolderCursor, link: str) -> FolderCursor:
-    async def note(connection: Connection) -> None:
+    async def note(connection: db.Connection) -> None:
         await folders.move(connection, context.tenant_id, cursor.folder_id, link, cursor.round_started_at)
 
     await context.note(note)
@@ -121,7 +121,7 @@ async def _process_page(
                 )
             )
 
-    async def note(connection: Connection) -> None:
+    async def note(connection: db.Connection) -> None:
         await messages.record(connection, context.tenant_id, old)
         if cursor.is_full:
             await messages.mark_seen(connection, context.tenant_id, list(known))
@@ -161,7 +161,7 @@ async def _complete(
     if cursor.is_full and cursor.has_baseline:
         await _look_for_gone(context, graph, cursor, origin)
 
-    async def note(connection: Connection) -> None:
+    async def note(connection: db.Connection) -> None:
         await folders.complete(connection, context.tenant_id, cursor.folder_id, link, cursor.round_started_at)
 
     await context.note(note)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.connection import Connection
 from services.processor.mail import gmail_pushes, gmail_reconcile, graph_notifications, graph_reconcile
 from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
@@ -16,7 +16,7 @@ from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.mail.state import ReportedChange
 from services.processor.mail.store import folders, lookups
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import GOOGLEWS, MS365, SourceError
+from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import mailboxes
@@ -25,6 +25,7 @@ from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.work import HeldMailbox
 from services.processor.metrics import RECONCILED, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
+from services.providers.names import GOOGLEWS, MS365
 
 _MAX_QUOTAS = 10_000
 _LOOKUPS_AT_ONCE = 100
@@ -63,7 +64,7 @@ class MailSync:
         async with self._transactions.reading() as connection:
             return await lookups.due_tenants(connection, limit)
 
-    async def read_due(self, connection: Connection, tenant_id: str) -> Sequence[ReportedChange]:
+    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[ReportedChange]:
         """See `MailboxWork.read_due`."""
         return await lookups.due(connection, tenant_id, _LOOKUPS_AT_ONCE)
 
@@ -93,14 +94,14 @@ class MailSync:
 
     async def _process(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         await self._begin(context)
-        match context.tenant.provider:
-            case "ms365":
-                await self._graph(context, due)
-            case "googlews":
-                await self._gmail(context, due)
-            case provider:
-                items = [ReturnedItem(item.item_id, "PROVIDER_UNKNOWN", provider) for item in context.lease.waiting]
-                await context.lease.bury(items)
+        provider = context.tenant.provider
+        if provider == MS365:
+            await self._graph(context, due)
+        elif provider == GOOGLEWS:
+            await self._gmail(context, due)
+        else:
+            items = [ReturnedItem(item.item_id, "PROVIDER_UNKNOWN", provider) for item in context.lease.waiting]
+            await context.lease.bury(items)
 
     async def _graph(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(self._http, self._tokens, context.tenant_id, MS365, REQUESTS_AT_ONCE)
@@ -144,7 +145,7 @@ class MailSync:
             return
         first = min((item.mailbox_watched.history_id for item in items if item.mailbox_watched.history_id), default=0)
 
-        async def note(connection: Connection) -> None:
+        async def note(connection: db.Connection) -> None:
             if first:
                 await mailboxes.begin_history(connection, context.tenant_id, first)
 
@@ -165,7 +166,7 @@ class MailSync:
             await context.lease.release([ReturnedItem(item.item_id, "", "", None, is_forgiven=True)])
             return
 
-        async def note(connection: Connection) -> None:
+        async def note(connection: db.Connection) -> None:
             await mailboxes.set_reconciled(connection, context.tenant_id)
 
         await context.note(note)

@@ -13,8 +13,8 @@ from typing import Self
 from uuid import UUID
 
 from mailmesh.mail.v1 import message_pb2
+from services.meshkit import db
 from services.meshkit.ids import new_id
-from services.processor.connection import Connection
 from services.processor.mail.store import threads as store
 from services.processor.mail.store.threads import Membership
 
@@ -69,7 +69,7 @@ class Threads:
         self._memberships: list[Membership] = []
 
     @classmethod
-    async def of(cls, connection: Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]) -> Self:
+    async def of(cls, connection: db.Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]) -> Self:
         """Read the facts about some mails.
 
         Args:
@@ -113,7 +113,7 @@ class Threads:
             )
         return self._given[message_id]
 
-    async def write(self, connection: Connection, tenant_id: str) -> None:
+    async def write(self, connection: db.Connection, tenant_id: str) -> None:
         """Write the additions, in the same transaction."""
         if self._memberships:
             await store.join(connection, tenant_id, self._memberships, self._learned)

@@ -1,13 +1,12 @@
-"""What may go wrong while fetching, and what is done about it: one table, read from the top, first match wins."""
+"""The treatment of failures while fetching. The meaning of a provider's answer comes from `services.providers`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
-
-MS365, GOOGLEWS, ANY = "ms365", "googlews", "*"
+from services.providers.failures import Meaning, meaning_of
 
 
 class Remedy(Enum):
@@ -31,56 +30,36 @@ class Remedy(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of the table.
+    """The treatment of a failure.
 
     Args:
-        provider: Whose answer it is.
-        statuses: HTTP statuses; 0 means that no answer came. Empty means all.
-        codes: The provider's machine words, in lower case. Empty means all.
         remedy: What is done.
         reason: The name from the catalogue of failures that events and dead letters carry.
-        fault: What TokenVault is told, when it is.
+        fault: The fault that TokenVault is told, if any.
     """
 
-    provider: str
-    statuses: Collection[int]
-    codes: Collection[str]
     remedy: Remedy
     reason: str
     fault: "vault_pb2.TenantFault.ValueType" = vault_pb2.TENANT_FAULT_UNSPECIFIED
 
-    def fits(self, provider: str, status: int, codes: Collection[str]) -> bool:
-        """Tells whether the line speaks of this answer."""
-        return (
-            self.provider in (ANY, provider)
-            and (not self.statuses or status in self.statuses)
-            and (not self.codes or any(code.lower() in self.codes for code in codes))
-        )
 
+_THROTTLED = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
+_PASSING = Rule(Remedy.LATER, "PROVIDER_UNAVAILABLE")
 
-_NO_MAILBOX = frozenset(
-    {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi", "errormailboxnotenabledforrestapi"}
-)
-_NO_GMAIL = frozenset({"failedprecondition", "mailservicenotenabled"})
-_SYNC_LOST = frozenset({"syncstatenotfound", "resyncrequired", "syncstateinvalid", "resyncchangesapplydifferences"})
-_QUOTA = frozenset({"ratelimitexceeded", "userratelimitexceeded", "dailylimitexceeded", "quotaexceeded"})
-_PERMISSION = vault_pb2.TENANT_FAULT_PERMISSION_MISSING
-_MAILBOX = vault_pb2.TENANT_FAULT_MAILBOX_UNAVAILABLE
-
-TABLE: tuple[Rule, ...] = (
-    Rule(ANY, {401}, (), Remedy.NEW_TOKEN, "TENANT_NEEDS_REAUTHORIZATION", vault_pb2.TENANT_FAULT_TOKEN_REJECTED),
-    Rule(MS365, (), _NO_MAILBOX, Remedy.PERSON, "MAILBOX_UNAVAILABLE", _MAILBOX),
-    Rule(GOOGLEWS, {400, 403}, _NO_GMAIL, Remedy.PERSON, "MAILBOX_UNAVAILABLE", _MAILBOX),
-    Rule(MS365, {400, 404, 409, 410}, _SYNC_LOST, Remedy.CURSOR_LOST, "MESSAGE_NOT_FOUND"),
-    Rule(ANY, {410}, (), Remedy.CURSOR_LOST, "MESSAGE_NOT_FOUND"),
-    Rule(GOOGLEWS, {403}, _QUOTA, Remedy.THROTTLED, "PROVIDER_THROTTLED"),
-    Rule(ANY, {429, 509}, (), Remedy.THROTTLED, "PROVIDER_THROTTLED"),
-    Rule(ANY, {403}, (), Remedy.PERSON, "MESSAGE_FORBIDDEN", _PERMISSION),
-    Rule(ANY, {404}, (), Remedy.MISSING, "MESSAGE_NOT_FOUND"),
-    Rule(ANY, {0, 408, 409, 412, 423, 424, 425, 500, 502, 503, 504}, (), Remedy.LATER, "PROVIDER_UNAVAILABLE"),
-    Rule(ANY, (), (), Remedy.PERMANENT, "MESSAGE_UNREADABLE"),
-)
-"""Every answer fits the last line at least."""
+RULES: Mapping[Meaning, Rule] = {
+    Meaning.TOKEN_REJECTED: Rule(
+        Remedy.NEW_TOKEN, "TENANT_NEEDS_REAUTHORIZATION", vault_pb2.TENANT_FAULT_TOKEN_REJECTED
+    ),
+    Meaning.MAILBOX_UNAVAILABLE: Rule(Remedy.PERSON, "MAILBOX_UNAVAILABLE", vault_pb2.TENANT_FAULT_MAILBOX_UNAVAILABLE),
+    Meaning.CURSOR_LOST: Rule(Remedy.CURSOR_LOST, "MESSAGE_NOT_FOUND"),
+    Meaning.THROTTLED: _THROTTLED,
+    Meaning.FORBIDDEN: Rule(Remedy.PERSON, "MESSAGE_FORBIDDEN", vault_pb2.TENANT_FAULT_PERMISSION_MISSING),
+    Meaning.NOT_FOUND: Rule(Remedy.MISSING, "MESSAGE_NOT_FOUND"),
+    Meaning.CONFLICT: _PASSING,  # a fetch conflicts with a change of this moment
+    Meaning.PASSING: _PASSING,
+    Meaning.FINAL: Rule(Remedy.PERMANENT, "MESSAGE_UNREADABLE"),
+}
+"""The treatment of each meaning in this service."""
 
 TOKEN_REFUSALS = frozenset({
     "TENANT_NEEDS_REAUTHORIZATION", "TENANT_DISABLED", "TENANT_DISCONNECTED", "TENANT_IN_ERROR", "SCOPE_NOT_GRANTED",
@@ -93,7 +72,7 @@ class SourceError(Exception):
     """A provider, or TokenVault before it, did not give what was asked for.
 
     Args:
-        rule: The line of the table.
+        rule: The treatment.
         detail: A sentence for people: status and the provider's code, no content and no secret.
         retry_after: How long the provider asked to wait, if it did.
         code: The provider's machine word.
@@ -118,7 +97,7 @@ class SourceError(Exception):
 
 
 def classify(provider: str, status: int, codes: Collection[str], retry_after: timedelta | None = None) -> SourceError:
-    """Finds the line of the table for an answer.
+    """Find the treatment of an answer.
 
     Args:
         provider: Whose answer.
@@ -126,9 +105,9 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
         codes: The provider's machine words, the outermost first.
         retry_after: As the answer said.
     """
-    rule = next(rule for rule in TABLE if rule.fits(provider, status, codes))
+    rule = RULES[meaning_of(provider, status, codes)]
     if rule.remedy is Remedy.LATER and retry_after is not None:
-        rule = Rule(provider, rule.statuses, (), Remedy.THROTTLED, "PROVIDER_THROTTLED")
+        rule = _THROTTLED
     code = next(iter(codes), "")
     said = f"{provider} answered {status} {code}".rstrip() if status else f"{provider} did not answer: {code}"
     return SourceError(rule, said, retry_after, code)
@@ -137,4 +116,4 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
 def token_refused(reason: str) -> SourceError:
     """Makes the failure for a token that TokenVault did not lend."""
     remedy = Remedy.PERSON if reason in TOKEN_REFUSALS else Remedy.LATER
-    return SourceError(Rule(ANY, (), (), remedy, reason or "SERVICE_UNAVAILABLE"), f"no token: {reason}")
+    return SourceError(Rule(remedy, reason or "SERVICE_UNAVAILABLE"), f"no token: {reason}")

@@ -18,6 +18,7 @@ from yarl import URL
 from services.meshkit.secret import Secret
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.metrics import PROVIDER_REQUESTS, PROVIDER_SECONDS
+from services.providers.failures import error_words
 
 JSON = dict[str, Any]
 _CONNECT_SECONDS = 5.0
@@ -159,19 +160,7 @@ def _parse_leniently(raw: bytes) -> Any:
 
 def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:
     """Classify an answer that is not a success."""
-    return classify(provider, status, error_codes(body), retry_after(headers))
-
-
-def error_codes(body: JSON | None) -> list[str]:
-    """Return the machine words of a provider's error object, the outermost first, through each provider's nesting."""
-    error = body.get("error") if body else None
-    found: list[str] = []
-    seen = 0
-    while isinstance(error, dict) and seen < 10:  # noqa: PLR2004 - no provider nests deeper
-        found += [str(item.get("reason")) for item in error.get("errors") or () if isinstance(item, dict)]
-        found += [str(error[name]) for name in ("code", "status") if isinstance(error.get(name), str)]
-        error, seen = error.get("innerError") or error.get("innererror"), seen + 1
-    return found
+    return classify(provider, status, error_words(body), retry_after(headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

@@ -1,11 +1,6 @@
 """Make a worker process drop the tokens of tenants that have changed."""
 
-from typing import cast
-
-import asyncpg
-
-from services.meshkit.db import store_errors
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mailbox.store import tenant_changes
 from services.processor.mailbox.token_cache import TokenCache
 
@@ -21,22 +16,20 @@ class TokenDropper:
         tokens: The process's tokens.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", tokens: TokenCache) -> None:
+    def __init__(self, pool: db.Pool, tokens: TokenCache) -> None:
         self._pool = pool
         self._tokens = tokens
         self._number: int | None = None
 
     async def round(self) -> int:
         """Drop the tokens of tenants that changed since the last round; for a periodic loop."""
-        with store_errors():
-            async with self._pool.acquire(timeout=_POOL_SECONDS) as lent:
-                connection = cast("Connection", lent)
-                if self._number is None:
-                    self._number = await tenant_changes.newest_change(connection)
-                    # A token lent before this first query may be older than a change that the query does not return.
-                    self._tokens.drop_all()
-                    return 0
-                changed = await tenant_changes.changed_since(connection, self._number, _CHANGES_AT_ONCE)
+        async with db.connection(self._pool, _POOL_SECONDS) as connection:
+            if self._number is None:
+                self._number = await tenant_changes.newest_change(connection)
+                # A token lent before this first query may be older than a change that the query does not return.
+                self._tokens.drop_all()
+                return 0
+            changed = await tenant_changes.changed_since(connection, self._number, _CHANGES_AT_ONCE)
         for tenant_id, number in changed:
             self._tokens.drop(tenant_id)
             self._number = number

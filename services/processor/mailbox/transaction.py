@@ -1,19 +1,16 @@
 """Transactions that only the holder of a mailbox can commit: the fence, and nothing of what a wing writes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeAlias, cast
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
 
-import asyncpg
-
-from services.meshkit.db import store_errors
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import FENCED
 
 _WAIT_SECONDS = 5.0
 
-AlsoCommitted: TypeAlias = Callable[[Connection], Awaitable[None]]
+AlsoCommitted: TypeAlias = Callable[[db.Connection], Awaitable[None]]
 """A write that is committed in the same transaction as others: as a rule, a cursor."""
 
 
@@ -24,18 +21,15 @@ class Transactions:
         pool: The process's connections.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """Give a connection outside of any transaction. Raises `StoreUnavailable`."""
-        with store_errors():
-            async with self._pool.acquire(timeout=_WAIT_SECONDS) as connection:
-                yield cast("Connection", connection)
+    def reading(self) -> AbstractAsyncContextManager[db.Connection]:
+        """Lend a connection outside of any transaction. Raises `StoreUnavailable`."""
+        return db.connection(self._pool, _WAIT_SECONDS)
 
     @asynccontextmanager
-    async def fenced(self, tenant_id: str, fence: int) -> AsyncIterator[Connection]:
+    async def fenced(self, tenant_id: str, fence: int) -> AsyncIterator[db.Connection]:
         """Run the block in a transaction that commits only while the mailbox is still held under this fence.
 
         The first statement locks the mailbox's row on condition that no higher fence was seen.
@@ -44,7 +38,7 @@ class Transactions:
             FencedError: Another worker holds the mailbox.
             StoreUnavailable: PostgreSQL cannot be reached or is too slow.
         """
-        async with self.reading() as connection, connection.transaction():
+        async with db.transaction(self._pool, _WAIT_SECONDS) as connection:
             try:
                 await mailboxes.lock_fenced(connection, tenant_id, fence)
             except mailboxes.FencedError:

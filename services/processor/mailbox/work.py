@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from mailmesh.vault.v1 import tenant_pb2
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.lease import Lease
 from services.processor.mailbox.store.mailboxes import Mailbox
@@ -39,7 +39,7 @@ class MailboxWork(Protocol[Due]):
             StoreUnavailable: PostgreSQL cannot be reached or is too slow.
         """
 
-    async def read_due(self, connection: Connection, tenant_id: str) -> Sequence[Due]:
+    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[Due]:
         """Return the entries of the wing's own queue that are due for this tenant."""
 
     async def process(self, held: HeldMailbox, due: Sequence[Due]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.processor.connection import Connection
+from services.meshkit import db
 
 _HOUR = 3_600 * 1_000_000
 
@@ -39,7 +39,7 @@ class OwnCounts:
     workers: list[asyncpg.Record]
 
 
-async def own_counts(connection: Connection, scope: list[str] | None) -> OwnCounts:
+async def own_counts(connection: db.Connection, scope: list[str] | None) -> OwnCounts:
     """Count events, messages whose content is still being fetched, and workers."""
     return OwnCounts(
         events_last_hour=await connection.fetchval(_EVENTS_LAST_HOUR, _HOUR, scope),
@@ -49,7 +49,7 @@ async def own_counts(connection: Connection, scope: list[str] | None) -> OwnCoun
 
 
 async def tenant_rows(
-    connection: Connection, scope: list[str] | None, wanted: list[str] | None, most: int
+    connection: db.Connection, scope: list[str] | None, wanted: list[str] | None, most: int
 ) -> list[asyncpg.Record]:
     """Read the state of tenants.
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,8 +13,8 @@ from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
 from mailmesh.processor.v1 import processor_service_pb2 as pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit import db
 from services.meshkit.errors import MeshError
-from services.processor.connection import lent
 from services.processor.pipeline.counts import OwnCounts, own_counts, tenant_rows
 from services.processor.stream.pages import newest, oldest
 from services.processor.stream.store.event_reader import stream_state
@@ -35,9 +35,7 @@ class Pipeline:
         vault: The service that counts tenants and refreshes.
     """
 
-    def __init__(
-        self, pool: "asyncpg.Pool[Any]", ingest: InboxServiceAsyncStub, vault: TokenVaultServiceAsyncStub
-    ) -> None:
+    def __init__(self, pool: db.Pool, ingest: InboxServiceAsyncStub, vault: TokenVaultServiceAsyncStub) -> None:
         self._pool = pool
         self._ingest = ingest
         self._vault = vault
@@ -81,7 +79,7 @@ class Pipeline:
         most: int,
     ) -> None:
         backlog = {} if inbox is None else {tenant.tenant_id: tenant for tenant in inbox.tenants}
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             stream = await stream_state(connection, 0)
             counts = await own_counts(connection, scope)
             behind = await tenant_rows(connection, scope, list(backlog), len(backlog)) if backlog else []

@@ -5,13 +5,12 @@ that came after the backup. It does not find the cursor's event, and refuses the
 This needs no bookkeeping outside of the store.
 """
 
-import base64
-import binascii
 import hashlib
 import struct
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.meshkit import opaque
 from services.processor.errors import CursorInvalid
 
 EPOCH_BYTES = 6
@@ -41,7 +40,7 @@ class Cursor:
     def write(self) -> str:
         """Return the string that consumers get."""
         packed = _FORMAT.pack(_VERSION, self.epoch, self.position, self.tag)
-        return base64.urlsafe_b64encode(packed + _check(packed)).decode().rstrip("=")
+        return opaque.encode(packed + _check(packed))
 
 
 def tag_of(event_id: UUID | str | None) -> bytes:
@@ -67,11 +66,9 @@ def read_cursor(value: str, field: str = "cursor") -> Cursor:
 
 
 def _decoded(value: str, field: str) -> tuple[bytes, bytes]:
-    if len(value) > _CHARACTERS:
-        raise _invalid(field)
     try:
-        raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as exc:
+        raw = opaque.decode(value, _CHARACTERS)
+    except opaque.NotOpaqueError as exc:
         raise _invalid(field) from exc
     if len(raw) != _FORMAT.size + _CHECK_BYTES:
         raise _invalid(field)

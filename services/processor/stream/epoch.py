@@ -5,16 +5,13 @@ hand, or who wants every consumer to start over.
 """
 
 import secrets
-from typing import Any
 
-import asyncpg
-
-from services.processor.connection import lent
+from services.meshkit import db
 from services.processor.stream.cursor import EPOCH_BYTES
 from services.processor.stream.store.event_log import set_epoch
 
 
-async def begin_epoch(pool: "asyncpg.Pool[Any]") -> None:
+async def begin_epoch(pool: db.Pool) -> None:
     """Begin a new epoch. Safe to call again: yes, with the same effect on readers each time.
 
     Args:
@@ -23,5 +20,5 @@ async def begin_epoch(pool: "asyncpg.Pool[Any]") -> None:
     Raises:
         StoreUnavailable: PostgreSQL cannot be reached.
     """
-    async with lent(pool) as connection:
+    async with db.connection(pool) as connection:
         await set_epoch(connection, secrets.token_bytes(EPOCH_BYTES))

@@ -6,9 +6,9 @@ from typing import Any
 import asyncpg
 import structlog
 
+from services.meshkit import db
 from services.meshkit.errors import MeshError
 from services.meshkit.loops import heed_cancellation
-from services.processor.connection import Connection, lent
 from services.processor.stream.store.event_log import CHANNEL
 from services.processor.stream.store.event_reader import stream_state
 
@@ -24,7 +24,7 @@ class HeadWatch:
         retry_seconds: The pause between two attempts to listen.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", look_seconds: float = 2.0, retry_seconds: float = 0.5) -> None:
+    def __init__(self, pool: db.Pool, look_seconds: float = 2.0, retry_seconds: float = 0.5) -> None:
         self.head = 0
         self._pool = pool
         self._look_seconds = look_seconds
@@ -59,13 +59,13 @@ class HeadWatch:
         while True:
             heed_cancellation()
             try:
-                async with lent(self._pool) as connection:
+                async with db.connection(self._pool) as connection:
                     await self._listen(connection)
             except (MeshError, asyncpg.PostgresError) as exc:
                 logger.warning("not listening for events", error=type(exc).__name__)
             await asyncio.sleep(self._retry_seconds)
 
-    async def _listen(self, connection: Connection) -> None:
+    async def _listen(self, connection: db.Connection) -> None:
         await connection.add_listener(CHANNEL, self._heard)
         try:
             while True:

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError, ServiceUnavailable
 from services.processor.errors import KeyRevoked
 
@@ -38,7 +38,7 @@ class KeyChecks:
     def __init__(self, vault: TokenVaultServiceAsyncStub, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._vault = vault
         self._monotonic = monotonic
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: BoundedCache[str, _Known] = BoundedCache(_MAX_KEYS)
 
     async def check(self, key_id: str) -> None:
         """Make sure that a key was valid within the last minute.
@@ -64,7 +64,7 @@ class KeyChecks:
             )
         except MeshError as exc:
             if exc.reason == KeyRevoked.reason:
-                self._known.pop(key_id, None)
+                self._known.discard(key_id)
                 raise KeyRevoked from exc
             if self._monotonic() - known.checked_at < TRUST_SECONDS:
                 return
@@ -74,9 +74,8 @@ class KeyChecks:
 
     def _of(self, key_id: str) -> _Known:
         """Return the key's last answer. A key that opens its first stream was checked by the edge just now."""
-        if key_id not in self._known:
-            self._known[key_id] = _Known(self._monotonic())
-        self._known.move_to_end(key_id)
-        while len(self._known) > _MAX_KEYS:
-            self._known.popitem(last=False)
-        return self._known[key_id]
+        known = self._known.get(key_id)
+        if known is None:
+            known = _Known(self._monotonic())
+            self._known.put(key_id, known)
+        return known

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 
 from mailmesh.processor.v1 import event_pb2
-from services.processor.connection import Connection, lent
+from services.meshkit import db
 from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.filter import Selection
@@ -50,7 +50,7 @@ class EventReader:
         page_bytes: The size at which a page ends, in bytes of serialized messages.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", page_bytes: int = PAGE_BYTES) -> None:
+    def __init__(self, pool: db.Pool, page_bytes: int = PAGE_BYTES) -> None:
         self._pool = pool
         self._page_bytes = page_bytes
 
@@ -69,7 +69,7 @@ class EventReader:
         """
         word = value or default
         given = None if word in (EARLIEST, LATEST) else read_cursor(word, field)
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             state = await stream_state(connection, given.position if given else 0)
         if given is not None:
             check(given, state)
@@ -90,7 +90,7 @@ class EventReader:
             CursorEpochChanged: The store was restored since.
             StoreUnavailable: PostgreSQL cannot be reached.
         """
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             state = await stream_state(connection, start.position)
             check(start, state)
             found = await self._look(connection, start, state, selection, view, count)
@@ -109,7 +109,7 @@ class EventReader:
         Raises:
             EventNotFound: No event in scope has this id.
         """
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             row = await find(connection, scope, event_id)
             state = await stream_state(connection, 0)
         if row is None or row["position"] <= state.floor:
@@ -118,7 +118,7 @@ class EventReader:
 
     async def _look(
         self,
-        connection: Connection,
+        connection: db.Connection,
         start: Cursor,
         state: StreamState,
         selection: Selection,

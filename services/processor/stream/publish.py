@@ -8,8 +8,8 @@ from uuid import UUID
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
 from services.meshkit.ids import new_id
-from services.processor.connection import Connection
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.serialization import KIND_MAIL, KIND_TENANT, split
 from services.processor.stream.store.event_log import EventRow, KeyRow, append, claim_keys
@@ -96,7 +96,7 @@ class PublishedEvent:
     is_new: bool
 
 
-async def publish(connection: Connection, drafts: Sequence[EventDraft]) -> list[PublishedEvent]:
+async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> list[PublishedEvent]:
     """Publish events within the caller's transaction, which must commit right after.
 
     From here to the commit no other transaction can publish: this keeps an event from becoming visible behind a reader.
@@ -134,7 +134,7 @@ class _Candidate:
         return KeyRow(self.draft.tenant_id, key, self.event_id, self.draft.is_key_permanent)
 
 
-async def _append(connection: Connection, new: dict[bytes, _Candidate]) -> dict[bytes, str]:
+async def _append(connection: db.Connection, new: dict[bytes, _Candidate]) -> dict[bytes, str]:
     """Append the new events; return the position after each, by key."""
     if not new:
         return {}

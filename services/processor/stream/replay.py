@@ -2,17 +2,15 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import asyncpg
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.processor.v1 import processor_service_pb2 as pb2
+from services.meshkit import db
 from services.meshkit.deadlines import budget
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
-from services.processor.connection import lent
 from services.processor.errors import RequestIdReused
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.filter import select
@@ -37,7 +35,7 @@ class Replaying:
         events: The reader that resolves cursors.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", events: EventReader) -> None:
+    def __init__(self, pool: db.Pool, events: EventReader) -> None:
         self._pool = pool
         self._events = events
 
@@ -80,7 +78,7 @@ class Replaying:
     async def _known(self, caller: Caller, request_id: str | None, digest: bytes) -> Replay | None:
         if request_id is None:
             return None
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             known = await replays.find_request(connection, caller.key_id, request_id)
         if known is not None and known.request_digest != digest:
             raise RequestIdReused(
@@ -89,7 +87,7 @@ class Replaying:
         return known
 
     async def _count(self, wanted: Range) -> int:
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             matched = await replays.count(connection, wanted, MAX_EVENTS + 1)
         if matched > MAX_EVENTS:
             raise FieldInvalid.of("to_cursor", f"more than {MAX_EVENTS} events are selected")
@@ -98,7 +96,7 @@ class Replaying:
     async def _begin(
         self, caller: Caller, request_id: str | None, digest: bytes, wanted: Range, matched: int
     ) -> Replay:
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             begun = await replays.begin(connection, caller.key_id, request_id, digest, wanted, matched)
         known = begun or await self._known(caller, request_id, digest)
         assert known is not None  # noqa: S101 - the insert conflicted with this row
@@ -107,7 +105,7 @@ class Replaying:
     async def _finish(self, replay: Replay, wanted: Range) -> pb2.ReplayEventsResponse:
         while replay.done_position < replay.end_position:
             budget(_CALL_SECONDS)  # do not begin when the caller has gone
-            async with lent(self._pool) as connection, connection.transaction():
+            async with db.connection(self._pool) as connection, connection.transaction():
                 before = replay.appended
                 replay = await replays.copy_some(connection, replay, wanted, _BATCH_EVENTS, _BATCH_BYTES)
             REPLAYED.inc(replay.appended - before)

@@ -1,12 +1,9 @@
 """Retention of the stream: make partitions ahead of time, and drop those past retention."""
 
 from datetime import timedelta
-from typing import Any
 
-import asyncpg
-
+from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.connection import lent
 from services.processor.stream.metrics import DROPPED_PARTITIONS, STRAY_DAYS
 from services.processor.stream.store import retention as store
 
@@ -28,7 +25,7 @@ class Retention:
         settle: See `SETTLE`.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", days: int, clock: Clock, settle: timedelta = SETTLE) -> None:
+    def __init__(self, pool: db.Pool, days: int, clock: Clock, settle: timedelta = SETTLE) -> None:
         self._pool = pool
         self._days = timedelta(days=days)
         self._clock = clock
@@ -37,7 +34,7 @@ class Retention:
     async def prepare(self) -> None:
         """Make the partitions of today and of the days ahead. Safe to call again: yes."""
         today = self._clock.now().date()
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             made = [
                 await store.make_partition(connection, today + timedelta(days=number))
                 for number in range(-1, DAYS_AHEAD + 1)
@@ -49,7 +46,7 @@ class Retention:
         await self.prepare()
         now = self._clock.now()
         first_kept = (now - self._days).date()
-        async with lent(self._pool) as connection:
+        async with db.connection(self._pool) as connection:
             await store.raise_floor(connection, first_kept)
             dropped = await store.drop_partitions(connection, first_kept, self._settle)
             keys = await store.delete_keys(connection, now - self._days - REDELIVERY)

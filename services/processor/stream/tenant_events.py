@@ -1,18 +1,16 @@
 """Follow TokenVault's log of tenants' changes, and publish each change as an event of the stream."""
 
 from datetime import UTC, timedelta
-from typing import cast
 
-import asyncpg
 import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
-from services.meshkit.db import store_errors
+from services.meshkit import db
 from services.meshkit.ids import new_id
-from services.processor.connection import Connection
+from services.meshkit.tenant_follower import TenantFollower
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
@@ -31,55 +29,46 @@ def status_name(status: "tenant_pb2.TenantStatus.ValueType") -> str:
     return tenant_pb2.TenantStatus.Name(status).removeprefix("TENANT_STATUS_").lower()
 
 
-class TenantFollower:
-    """Reads the log from the stored cursor; one process at a time, the others stand by.
+class TenantStates:
+    """Processor's copy of the tenants' states. One process at a time follows the log, the others stand by.
 
     Args:
         pool: The process's connections.
-        stub: TokenVault.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", stub: TokenVaultServiceAsyncStub) -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
-        self._stub = stub
         self._holder = new_id()
 
-    async def round(self) -> int:
-        """Read a page of changes, waiting a while for one, and commit them with the cursor; for a periodic loop.
-
-        Returns:
-            The number of changes.
+    async def cursor(self) -> str | None:
+        """Return the cursor in TokenVault's log, or None while another process follows it.
 
         Raises:
-            MeshError: TokenVault or PostgreSQL cannot be reached.
+            StoreUnavailable: PostgreSQL does not answer.
         """
-        with store_errors():
-            async with self._pool.acquire(timeout=_POOL_SECONDS) as lent:
-                connection = cast("Connection", lent)
-                if not await tenants.take_duty(connection, _LOG, self._holder, _DUTY):
-                    return 0
-                cursor = await tenants.cursor(connection, _LOG)
-        request = vault_pb2.ListTenantChangesRequest(cursor=cursor, page_size=_PAGE, wait_seconds=_WAIT_SECONDS)
-        page = await self._stub.ListTenantChanges(request, timeout=_CALL_SECONDS)
-        if page.changes or page.next_cursor != cursor:
-            await self._commit(cursor, page)
-        return max(1, len(page.changes))
+        async with db.connection(self._pool, _POOL_SECONDS) as connection:
+            if not await tenants.take_duty(connection, _LOG, self._holder, _DUTY):
+                return None
+            return await tenants.cursor(connection, _LOG)
 
-    async def _commit(self, cursor: str, page: vault_pb2.ListTenantChangesResponse) -> None:
-        with store_errors():
-            async with self._pool.acquire(timeout=_POOL_SECONDS) as lent, lent.transaction():
-                connection = cast("Connection", lent)
-                if await tenants.cursor(connection, _LOG, lock=True) != cursor:
-                    logger.info("tenant changes were published by another process")
-                    return
-                drafts = []
-                for change in page.changes:
-                    drafts += await self._taken(connection, change, is_first=not cursor)
-                await tenants.set_cursor(connection, _LOG, page.next_cursor)
-                await publish(connection, drafts)
+    async def apply(self, page: vault_pb2.ListTenantChangesResponse, cursor: str) -> None:
+        """Commit a page with its events and its cursor, unless another process has committed it.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        async with db.transaction(self._pool, _POOL_SECONDS) as connection:
+            if await tenants.cursor(connection, _LOG, lock=True) != cursor:
+                logger.info("tenant changes were published by another process")
+                return
+            drafts = []
+            for change in page.changes:
+                drafts += await self._taken(connection, change, is_first=not cursor)
+            await tenants.set_cursor(connection, _LOG, page.next_cursor)
+            await publish(connection, drafts)
 
     async def _taken(
-        self, connection: Connection, change: vault_pb2.TenantChange, *, is_first: bool
+        self, connection: db.Connection, change: vault_pb2.TenantChange, *, is_first: bool
     ) -> list[EventDraft]:
         """Store the change. The first state of a tenant, read when following began, makes no event."""
         tenant = change.tenant
@@ -91,6 +80,18 @@ class TenantFollower:
         if not event_type or (is_first and not change.change_id):
             return []
         return [EventDraft(tenant=_event(change, event_type), change_id=change.change_id)]
+
+
+def tenant_follower(
+    pool: db.Pool, stub: TokenVaultServiceAsyncStub
+) -> TenantFollower[vault_pb2.ListTenantChangesResponse]:
+    """Build the follower of TokenVault's log."""
+
+    async def read(cursor: str) -> vault_pb2.ListTenantChangesResponse:
+        request = vault_pb2.ListTenantChangesRequest(cursor=cursor, page_size=_PAGE, wait_seconds=_WAIT_SECONDS)
+        return await stub.ListTenantChanges(request, timeout=_CALL_SECONDS)
+
+    return TenantFollower(read, TenantStates(pool))
 
 
 def event_type_of(change: vault_pb2.TenantChange, before: str) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import html
 from dataclasses import dataclass
 
+from services.providers.names import PRODUCTS
 from services.token_vault.store.authorization_flows import CONNECTED, EXCHANGING, FAILED, FlowRow
 
 _STYLE = (
@@ -22,8 +23,6 @@ HEADERS = (
     ("x-content-type-options", "nosniff"),
 )
 """Headers of every page."""
-
-_PROVIDERS = {"ms365": "Microsoft 365", "googlews": "Google Workspace"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def of_flow(flow: FlowRow | None) -> Page:
     if flow is None:
         return _LOST
     if flow.step == CONNECTED:
-        provider = _PROVIDERS.get(flow.provider, flow.provider)
+        provider = PRODUCTS.get(flow.provider, flow.provider)
         return Page(
             "Your account is connected",
             f"mailmesh now receives mail of your {provider} account. You can close this page.",

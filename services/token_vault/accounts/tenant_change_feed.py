@@ -1,14 +1,12 @@
 """The feed of tenants' changes, for the services that follow it."""
 
 import asyncio
-import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailmesh.vault.v1 import token_vault_service_pb2 as pb
-from services.meshkit import db
+from services.meshkit import db, opaque
 from services.meshkit.clock import Clock
 from services.meshkit.ids import is_id
 from services.token_vault.errors import CursorInvalid
@@ -33,7 +31,7 @@ class Cursor:
 
     def text(self) -> str:
         """Encode the cursor for a reader."""
-        return base64.urlsafe_b64encode(json.dumps([self.position, self.snapshot_after]).encode()).rstrip(b"=").decode()
+        return opaque.encode(json.dumps([self.position, self.snapshot_after]).encode())
 
     @classmethod
     def read(cls, text: str) -> "Cursor":
@@ -43,9 +41,9 @@ class Cursor:
             CursorInvalid: TokenVault did not issue the cursor.
         """
         try:
-            position, after = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+            position, after = json.loads(opaque.decode(text))
             is_ours = type(position) is int and position >= 0 and (after is None or after == "" or is_id(after))
-        except (binascii.Error, ValueError, TypeError, AttributeError) as exc:
+        except (ValueError, TypeError, AttributeError, RecursionError) as exc:
             raise CursorInvalid(violations={"cursor": "was not issued by this service"}) from exc
         if not is_ours:
             raise CursorInvalid(violations={"cursor": "was not issued by this service"})

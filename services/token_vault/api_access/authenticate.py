@@ -2,10 +2,11 @@
 
 import hashlib
 import hmac
-from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.meshkit import db
+from services.meshkit.cache import BoundedCache
 from services.meshkit.clock import Clock
 from services.meshkit.errors import ApiKeyInvalid
 from services.token_vault.api_access.api_keys import SHAPE
@@ -14,6 +15,13 @@ from services.token_vault.store.api_keys import ApiKeyRow
 
 _CACHED = 10_000
 _NOTED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The table's answer for a prefix. A prefix without a row is an answer too, and is cached like any other."""
+
+    row: ApiKeyRow | None
 
 
 class ApiKeyAuthenticator:
@@ -28,8 +36,7 @@ class ApiKeyAuthenticator:
     def __init__(self, pool: db.Pool, clock: Clock, keep: timedelta) -> None:
         self._pool = pool
         self._clock = clock
-        self._keep = keep
-        self._cache: OrderedDict[str, tuple[datetime, ApiKeyRow | None]] = OrderedDict()
+        self._cache: BoundedCache[str, _Found] = BoundedCache(_CACHED, keep.total_seconds(), clock.monotonic)
         self._used: dict[str, datetime] = {}
 
     async def authenticate(self, key: str) -> ApiKeyRow:
@@ -58,14 +65,10 @@ class ApiKeyAuthenticator:
         return 0
 
     async def _found(self, prefix: str) -> ApiKeyRow | None:
-        now = self._clock.now()
-        until, row = self._cache.get(prefix, (now, None))
-        if until > now:
-            return row
-        async with db.connection(self._pool) as connection:
-            row = await api_keys.find_prefix(connection, prefix)
-        self._cache[prefix] = (now + self._keep, row)
-        self._cache.move_to_end(prefix)
-        while len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
-        return row
+        found = self._cache.get(prefix)
+        if found is None:
+            read_at = self._clock.monotonic()
+            async with db.connection(self._pool) as connection:
+                found = _Found(await api_keys.find_prefix(connection, prefix))
+            self._cache.put(prefix, found, read_at)
+        return found.row

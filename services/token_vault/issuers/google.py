@@ -14,6 +14,7 @@ from google_auth_oauthlib.flow import Flow
 from oauthlib.oauth2 import OAuth2Error
 
 from services.meshkit.secret import Secret
+from services.providers.names import GOOGLEWS
 from services.token_vault.errors import (
     InstallationMisconfigured,
     MailboxUnavailable,
@@ -36,7 +37,7 @@ from services.token_vault.issuers.issuer import (
     TokenResponse,
 )
 
-PROVIDER = "googlews"
+PROVIDER = GOOGLEWS
 _LONG_NAMES = {
     "email": "https://www.googleapis.com/auth/userinfo.email",
     "profile": "https://www.googleapis.com/auth/userinfo.profile",

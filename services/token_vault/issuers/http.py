@@ -8,8 +8,6 @@ import json
 import logging
 import ssl
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +19,7 @@ import httpx
 import requests
 import requests.adapters
 
+from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
@@ -89,7 +88,7 @@ class LibraryHttp:
         self._context = context
         self._timeout_seconds = timeout_seconds
         self._local = threading.local()
-        self._discovery: OrderedDict[str, tuple[float, requests.Response]] = OrderedDict()
+        self._discovery: BoundedCache[str, requests.Response] = BoundedCache(_DISCOVERY_MAX, _DISCOVERY_SECONDS)
         self._lock = threading.Lock()
 
     def get(self, url: str, **options: Any) -> requests.Response:
@@ -97,8 +96,8 @@ class LibraryHttp:
         if _DISCOVERY not in url:
             return self._send("GET", url, **options)
         with self._lock:
-            until, kept = self._discovery.get(url, (0.0, None))
-        if kept is not None and time.monotonic() < until:
+            kept = self._discovery.get(url)
+        if kept is not None:
             return kept
         response = self._send("GET", url, **options)
         if response.ok:
@@ -147,9 +146,7 @@ class LibraryHttp:
 
     def _keep(self, url: str, response: requests.Response) -> None:
         with self._lock:
-            self._discovery[url] = (time.monotonic() + _DISCOVERY_SECONDS, response)
-            while len(self._discovery) > _DISCOVERY_MAX:
-                self._discovery.popitem(last=False)
+            self._discovery.put(url, response)
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

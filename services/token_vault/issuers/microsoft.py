@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msal
 
 from services.meshkit.secret import Secret
+from services.providers.names import MS365
 from services.token_vault.errors import (
     IdentityUnproven,
     InstallationMisconfigured,
@@ -32,7 +33,7 @@ from services.token_vault.issuers.issuer import (
     TokenResponse,
 )
 
-PROVIDER = "ms365"
+PROVIDER = MS365
 _RESERVED = frozenset({"openid", "profile", "offline_access"})
 _NOT_LISTED = _RESERVED | {"email"}
 _OURS = frozenset({"invalid_client", "invalid_request", "unsupported_grant_type", "invalid_scope", "invalid_resource"})

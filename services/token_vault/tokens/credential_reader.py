@@ -1,11 +1,11 @@
 """Read credentials for lending, many by one statement, and append the audit entries of loans the same way."""
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from services.meshkit import db
+from services.meshkit.batcher import Batcher, BatchLimits
+from services.meshkit.cache import BoundedCache
 from services.token_vault.errors import TenantNotFound
-from services.token_vault.grouped import Grouped
 from services.token_vault.store.audit import Entry
 from services.token_vault.store.credentials import Credential, append_unchanged, read_many
 
@@ -28,13 +28,13 @@ class CredentialReader:
 
     def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
-        self._grouped: Grouped[str, Credential | None] = Grouped(
-            "credentials", self._read, _GROUP_SIZE, _PENDING, _LANES
+        self._reads: Batcher[str, Credential | None] = Batcher(
+            "credentials", self._read, BatchLimits(_PENDING, _GROUP_SIZE, lanes=_LANES)
         )
-        self._appending: Grouped[tuple[Entry, str], bool] = Grouped(
-            "loans", self._append, _GROUP_SIZE, _PENDING, gather_seconds=_GATHER_SECONDS
+        self._appends: Batcher[tuple[Entry, str], bool] = Batcher(
+            "loans", self._append, BatchLimits(_PENDING, _GROUP_SIZE, gather_seconds=_GATHER_SECONDS)
         )
-        self._remembered: OrderedDict[str, Credential] = OrderedDict()
+        self._remembered: BoundedCache[str, Credential] = BoundedCache(_REMEMBERED)
 
     def remembered(self, tenant_id: str) -> Credential | None:
         """Return the credential that was read last for a tenant. It may have changed since."""
@@ -46,7 +46,7 @@ class CredentialReader:
         Returns:
             True when the entry is committed; False when the rows have changed.
         """
-        return await self._appending.do((entry, stamp))
+        return await self._appends.do((entry, stamp))
 
     async def read(self, tenant_id: str) -> Credential:
         """Read a credential.
@@ -55,7 +55,7 @@ class CredentialReader:
             TenantNotFound: The tenant does not exist.
             StoreUnavailable: The database did not answer.
         """
-        credential = await self._grouped.do(tenant_id)
+        credential = await self._reads.do(tenant_id)
         if credential is None:
             raise TenantNotFound.of(tenant_id)
         return credential
@@ -63,15 +63,11 @@ class CredentialReader:
     async def _read(self, tenant_ids: Sequence[str]) -> Sequence[Credential | None]:
         async with db.connection(self._pool) as connection:
             found = await read_many(connection, tenant_ids)
-        self._remember(found)
+        for tenant_id, credential in found.items():
+            self._remembered.put(tenant_id, credential)
         return [found.get(tenant_id) for tenant_id in tenant_ids]
 
     async def _append(self, loans: Sequence[tuple[Entry, str]]) -> Sequence[bool]:
         async with db.connection(self._pool) as connection:
             appended = await append_unchanged(connection, loans)
         return [entry.audit_entry_id in appended for entry, _ in loans]
-
-    def _remember(self, found: Mapping[str, Credential]) -> None:
-        self._remembered.update(found)
-        while len(self._remembered) > _REMEMBERED:
-            self._remembered.popitem(last=False)

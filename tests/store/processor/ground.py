@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import orjson
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
@@ -19,6 +18,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
 from services.ingest.store.items import Kind, NewItem, accept_in_transaction
+from services.meshkit import db
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -73,8 +73,8 @@ class Ground:
         control: SimulatorControl,
         vault: Vault,
         gates: Gates,
-        ingest: "asyncpg.Pool[asyncpg.Record]",
-        processor: "asyncpg.Pool[asyncpg.Record]",
+        ingest: db.Pool,
+        processor: db.Pool,
         settings: Mapping[str, Any],
         wakes: WakeQueue | None = None,
     ) -> None:
@@ -259,7 +259,7 @@ class Ground:
         return [event.event_type for event in await self.events(tenant)]
 
 
-async def read_events(pool: "asyncpg.Pool[asyncpg.Record]") -> list[event_pb2.Event]:
+async def read_events(pool: db.Pool) -> list[event_pb2.Event]:
     """Read all events of the store in their order."""
     from tests.store.processor.reading import all_events
 

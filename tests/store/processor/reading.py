@@ -1,15 +1,11 @@
 """Read all events of the store, by the reader of the service itself."""
 
-from typing import TYPE_CHECKING
-
 from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
 from services.processor.stream.serialization import Identity, join
 
-if TYPE_CHECKING:
-    import asyncpg
 
-
-async def all_events(pool: "asyncpg.Pool[asyncpg.Record]") -> list[event_pb2.Event]:
+async def all_events(pool: db.Pool) -> list[event_pb2.Event]:
     """Read all events in the order of their positions."""
     rows = await pool.fetch(
         """

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailmesh.vault.v1.api_key_service_pb2 import ListApiKeysRequest
 from services.meshkit.errors import FieldInvalid, PageTokenInvalid
 from services.meshkit.pages import PageTokens, is_row_id, is_time, page_size
 from tests.programs.echo import echo_modules
@@ -93,3 +94,11 @@ def test_whatever_stands_behind_a_digest_that_fits_is_a_position_or_refused(payl
 
     with contextlib.suppress(PageTokenInvalid):
         assert isinstance(tokens.read(request), list)
+
+
+def test_a_token_that_was_given_out_stays_readable():
+    token = "HI299YZF_s0ysUlLU45ibVsiMjAyNi0wMS0wMVQwMDowMDowMFoiLDdd"
+    request = ListApiKeysRequest(include_revoked=True, page_token=token)
+
+    assert POSITION == PageTokens(b"key").read(request)
+    assert token == PageTokens(b"key").write(request, POSITION)

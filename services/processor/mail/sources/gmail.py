@@ -12,9 +12,10 @@ from services.meshkit.loops import for_each
 from services.processor.mail.sources.findings import Fetched, Finding, finding_of, mapped_by
 from services.processor.mail.sources.gmail_mapping import detached_bodies, map_message
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import GOOGLEWS, Remedy, Rule, SourceError
+from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
+from services.providers.names import GOOGLEWS
 
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
@@ -107,7 +108,7 @@ class GmailMailbox:
         except SourceError as exc:
             if exc.remedy is not Remedy.MISSING:
                 raise
-            rule = Rule(GOOGLEWS, {404}, (), Remedy.CURSOR_LOST, exc.reason)
+            rule = Rule(Remedy.CURSOR_LOST, exc.reason)
             raise SourceError(rule, "Gmail no longer knows the history id") from exc
         return HistoryPage(
             answer.get("history") or (), int(answer.get("historyId") or 0), answer.get("nextPageToken") or ""
@@ -157,7 +158,7 @@ class GmailMailbox:
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
         seconds = self._quota.wait_for(units)
         if seconds > _PATIENCE_SECONDS:
-            rule = Rule(GOOGLEWS, {429}, (), Remedy.THROTTLED, "PROVIDER_THROTTLED")
+            rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
             raise SourceError(rule, "the mailbox's own quota is used up", timedelta(seconds=seconds))
         if seconds:
             await asyncio.sleep(seconds)

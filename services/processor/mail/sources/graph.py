@@ -10,9 +10,10 @@ import structlog
 from services.processor.mail.sources.findings import Fetched, Finding, finding_of, mapped_by
 from services.processor.mail.sources.graph_mapping import map_message
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import MS365, SourceError, classify
+from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.provider_http import JSON, failure
 from services.processor.metrics import STEP_SECONDS
+from services.providers.names import MS365
 
 logger = structlog.get_logger(__name__)
 

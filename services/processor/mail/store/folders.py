@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.processor.connection import Connection
+from services.meshkit import db
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FolderCursor:
 _COLUMNS = "folder_id, alias, link, is_complete, is_full, has_baseline, round_started_at, completed_at"
 
 
-async def load(connection: Connection, tenant_id: str) -> list[FolderCursor]:
+async def load(connection: db.Connection, tenant_id: str) -> list[FolderCursor]:
     """Read all known folders of a mailbox."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.folder_cursors WHERE tenant_id = $1",  # noqa: S608 - constants
@@ -44,7 +44,7 @@ async def load(connection: Connection, tenant_id: str) -> list[FolderCursor]:
     return [FolderCursor(**dict(row)) for row in rows]
 
 
-async def add(connection: Connection, tenant_id: str, folder_id: str, alias: str) -> None:
+async def add(connection: db.Connection, tenant_id: str, folder_id: str, alias: str) -> None:
     """Insert a folder; an existing one keeps its progress and gets the alias. Safe to call again."""
     await connection.execute(
         """
@@ -59,7 +59,7 @@ async def add(connection: Connection, tenant_id: str, folder_id: str, alias: str
     )
 
 
-async def move(connection: Connection, tenant_id: str, folder_id: str, link: str, started_at: datetime) -> None:
+async def move(connection: db.Connection, tenant_id: str, folder_id: str, link: str, started_at: datetime) -> None:
     """Store the next page of the round under way, and the time when the round began."""
     await connection.execute(
         """
@@ -73,7 +73,7 @@ async def move(connection: Connection, tenant_id: str, folder_id: str, link: str
     )
 
 
-async def complete(connection: Connection, tenant_id: str, folder_id: str, link: str, started_at: datetime) -> None:
+async def complete(connection: db.Connection, tenant_id: str, folder_id: str, link: str, started_at: datetime) -> None:
     """End the round: the next one returns the changes from here on.
 
     Args:
@@ -96,7 +96,7 @@ async def complete(connection: Connection, tenant_id: str, folder_id: str, link:
     )
 
 
-async def restart(connection: Connection, tenant_id: str, folder_id: str) -> None:
+async def restart(connection: db.Connection, tenant_id: str, folder_id: str) -> None:
     """Start again with everything in the folder, since the provider no longer knows the link."""
     await connection.execute(
         """
@@ -108,7 +108,7 @@ async def restart(connection: Connection, tenant_id: str, folder_id: str) -> Non
     )
 
 
-async def forget(connection: Connection, tenant_id: str, folder_ids: Sequence[str]) -> None:
+async def forget(connection: db.Connection, tenant_id: str, folder_ids: Sequence[str]) -> None:
     """Delete folders that are gone."""
     await connection.execute(
         "DELETE FROM processor.folder_cursors WHERE tenant_id = $1 AND folder_id = ANY($2::text[])",

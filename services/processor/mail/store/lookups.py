@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 from google.protobuf.struct_pb2 import Struct
 
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mail.state import ReportedChange
 
 _COLUMNS = (
@@ -27,7 +27,7 @@ _SAVE = """
 """
 
 
-async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, ReportedChange]:
+async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, ReportedChange]:
     """Read the pending lookups of messages, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
@@ -37,7 +37,7 @@ async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str
     return {row["message_id"]: _reported(row) for row in rows}
 
 
-async def due(connection: Connection, tenant_id: str, limit: int) -> list[ReportedChange]:
+async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[ReportedChange]:
     """Read the due lookups of one tenant, oldest first."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at LIMIT $2",  # noqa: S608
@@ -47,7 +47,7 @@ async def due(connection: Connection, tenant_id: str, limit: int) -> list[Report
     return [_reported(row) for row in rows]
 
 
-async def due_tenants(connection: Connection, limit: int) -> list[str]:
+async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
     """Read the active, unthrottled tenants with due lookups, longest due first."""
     rows = await connection.fetch(
         """
@@ -63,7 +63,7 @@ async def due_tenants(connection: Connection, limit: int) -> list[str]:
     return [str(row["tenant_id"]) for row in rows]
 
 
-async def save(connection: Connection, tenant_id: str, changes: Iterable[tuple[ReportedChange, datetime]]) -> None:
+async def save(connection: db.Connection, tenant_id: str, changes: Iterable[tuple[ReportedChange, datetime]]) -> None:
     """Store lookups, each with the time when it is due."""
     rows = [
         (
@@ -79,14 +79,14 @@ async def save(connection: Connection, tenant_id: str, changes: Iterable[tuple[R
         await connection.executemany(_SAVE, rows)
 
 
-async def postpone(connection: Connection, tenant_id: str, until: datetime) -> None:
+async def postpone(connection: db.Connection, tenant_id: str, until: datetime) -> None:
     """Postpone all lookups of one tenant that are due before a time."""
     await connection.execute(
         "UPDATE processor.lookups SET due_at = $2 WHERE tenant_id = $1 AND due_at < $2", tenant_id, until
     )
 
 
-async def remove(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
+async def remove(connection: db.Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
     """Delete the lookups of messages that are settled."""
     if message_ids:
         await connection.execute(

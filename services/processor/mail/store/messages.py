@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 import orjson
 
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.mail.state import MessageState, State
 
 _SAVE = """
@@ -42,7 +42,7 @@ _COLUMNS = (
 )
 
 
-async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, MessageState]:
+async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, MessageState]:
     """Read the states of messages, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.messages WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
@@ -52,7 +52,7 @@ async def load(connection: Connection, tenant_id: str, message_ids: Sequence[str
     return {row["message_id"]: _known(row) for row in rows}
 
 
-async def save(connection: Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
+async def save(connection: db.Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
     """Write the states of messages, each message once."""
     rows = [
         (
@@ -65,7 +65,7 @@ async def save(connection: Connection, tenant_id: str, messages: Iterable[Messag
         await connection.execute(_SAVE, tenant_id, *(list(column) for column in zip(*rows, strict=True)))
 
 
-async def open_event(connection: Connection, tenant_id: str, message_id: str, event_id: str) -> None:
+async def open_event(connection: db.Connection, tenant_id: str, message_id: str, event_id: str) -> None:
     """Store the event that awaits its message."""
     await connection.execute(
         "UPDATE processor.messages SET open_event_id = $3 WHERE tenant_id = $1 AND message_id = $2",
@@ -75,7 +75,7 @@ async def open_event(connection: Connection, tenant_id: str, message_id: str, ev
     )
 
 
-async def record(connection: Connection, tenant_id: str, messages: Sequence[MessageState]) -> None:
+async def record(connection: db.Connection, tenant_id: str, messages: Sequence[MessageState]) -> None:
     """Record messages from before coverage began; known ones stay as they are."""
     if messages:
         await connection.execute(
@@ -88,7 +88,7 @@ async def record(connection: Connection, tenant_id: str, messages: Sequence[Mess
         )
 
 
-async def mark_seen(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
+async def mark_seen(connection: db.Connection, tenant_id: str, message_ids: Sequence[str]) -> None:
     """Mark messages as listed."""
     await connection.execute(
         "UPDATE processor.messages SET seen_at = now() WHERE tenant_id = $1 AND message_id = ANY($2::text[])",
@@ -98,7 +98,7 @@ async def mark_seen(connection: Connection, tenant_id: str, message_ids: Sequenc
 
 
 async def unseen(
-    connection: Connection, tenant_id: str, folder_id: str, since: datetime, after: str, limit: int
+    connection: db.Connection, tenant_id: str, folder_id: str, since: datetime, after: str, limit: int
 ) -> list[str]:
     """Read the messages of a folder that a listing lacked, ordered by id, after one id."""
     rows = await connection.fetch(
@@ -117,7 +117,7 @@ async def unseen(
 
 
 async def received_since(
-    connection: Connection, tenant_id: str, since: datetime, unseen_since: datetime, after: str, limit: int
+    connection: db.Connection, tenant_id: str, since: datetime, unseen_since: datetime, after: str, limit: int
 ) -> list[str]:
     """Read the messages received since a time that a listing lacked, ordered by id, after one id."""
     rows = await connection.fetch(

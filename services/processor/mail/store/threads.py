@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.processor.connection import Connection
+from services.meshkit import db
 
 _MAX_THREADS = 50
 """The largest number of threads read for one message id; threads that contain its message come first."""
@@ -87,14 +87,16 @@ class ThreadFacts:
     people: dict[UUID, dict[str, bool]] = field(default_factory=dict)
 
 
-async def assigned(connection: Connection, tenant_id: str, message_ids: Sequence[str]) -> Mapping[str, asyncpg.Record]:
+async def assigned(
+    connection: db.Connection, tenant_id: str, message_ids: Sequence[str]
+) -> Mapping[str, asyncpg.Record]:
     """Read the threads of messages, by message, without those that have none yet."""
     rows = await connection.fetch(_ASSIGNED, tenant_id, message_ids)
     return {row["message_id"]: row for row in rows}
 
 
 async def facts(
-    connection: Connection,
+    connection: db.Connection,
     tenant_id: str,
     conversations: Collection[str],
     digests: Collection[bytes],
@@ -114,7 +116,9 @@ async def facts(
     return found
 
 
-async def join(connection: Connection, tenant_id: str, memberships: Sequence[Membership], learned: ThreadFacts) -> None:
+async def join(
+    connection: db.Connection, tenant_id: str, memberships: Sequence[Membership], learned: ThreadFacts
+) -> None:
     """Insert memberships of messages and the facts that follow. Safe to call again: the first write stays."""
     ids = [(digest, thread, own) for digest, known in learned.ids.items() for thread, own in known.items()]
     people = [(thread, who, wrote) for thread, known in learned.people.items() for who, wrote in known.items()]

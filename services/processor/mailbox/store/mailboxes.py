@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from services.processor.connection import Connection
+from services.meshkit import db
 
 
 class FencedError(Exception):
@@ -61,7 +61,7 @@ _OPEN = f"""
 
 
 async def open_mailbox(
-    connection: Connection,
+    connection: db.Connection,
     tenant_id: str,
     fence: int,
     covered_from: datetime | None,
@@ -79,7 +79,7 @@ async def open_mailbox(
     return _mailbox(row)
 
 
-async def lock_fenced(connection: Connection, tenant_id: str, fence: int) -> Mailbox:
+async def lock_fenced(connection: db.Connection, tenant_id: str, fence: int) -> Mailbox:
     """Lock the mailbox's row for the transaction: the first statement of every commit.
 
     Raises:
@@ -93,7 +93,7 @@ async def lock_fenced(connection: Connection, tenant_id: str, fence: int) -> Mai
     return _mailbox(row)
 
 
-async def set_history(connection: Connection, tenant_id: str, history_id: int) -> None:
+async def set_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
     """Move the Gmail cursor, never backwards."""
     await connection.execute(
         "UPDATE processor.mailboxes SET history_id = GREATEST(coalesce(history_id, 0), $2) WHERE tenant_id = $1",
@@ -102,7 +102,7 @@ async def set_history(connection: Connection, tenant_id: str, history_id: int) -
     )
 
 
-async def begin_history(connection: Connection, tenant_id: str, history_id: int) -> None:
+async def begin_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
     """Set the first Gmail cursor; an existing one stays."""
     await connection.execute(
         "UPDATE processor.mailboxes SET history_id = $2 WHERE tenant_id = $1 AND history_id IS NULL",
@@ -111,12 +111,12 @@ async def begin_history(connection: Connection, tenant_id: str, history_id: int)
     )
 
 
-async def set_caught_up(connection: Connection, tenant_id: str, at: datetime) -> None:
+async def set_caught_up(connection: db.Connection, tenant_id: str, at: datetime) -> None:
     """Store the time at which the Gmail cursor was at the mailbox's end."""
     await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
-async def set_resync(connection: Connection, tenant_id: str, resync: dict[str, Any] | None) -> None:
+async def set_resync(connection: db.Connection, tenant_id: str, resync: dict[str, Any] | None) -> None:
     """Store the progress of a reconciliation by time."""
     await connection.execute(
         "UPDATE processor.mailboxes SET resync = $2 WHERE tenant_id = $1",
@@ -125,26 +125,26 @@ async def set_resync(connection: Connection, tenant_id: str, resync: dict[str, A
     )
 
 
-async def set_throttled(connection: Connection, tenant_id: str, until: datetime) -> None:
+async def set_throttled(connection: db.Connection, tenant_id: str, until: datetime) -> None:
     """Store the time before which the provider asked for no requests."""
     await connection.execute(
         "UPDATE processor.mailboxes SET throttled_until = $2 WHERE tenant_id = $1", tenant_id, until
     )
 
 
-async def set_reconciled(connection: Connection, tenant_id: str) -> None:
+async def set_reconciled(connection: db.Connection, tenant_id: str) -> None:
     """Store that the mailbox was reconciled completely, now."""
     await connection.execute(
         "UPDATE processor.mailboxes SET last_reconciled_at = now() WHERE tenant_id = $1", tenant_id
     )
 
 
-async def touch(connection: Connection, tenant_id: str, at: datetime) -> None:
+async def touch(connection: db.Connection, tenant_id: str, at: datetime) -> None:
     """Store the time of the newest event."""
     await connection.execute("UPDATE processor.mailboxes SET last_event_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
-async def take_due(connection: Connection, poll: Any, other: Any, limit: int) -> list[tuple[str, bool]]:
+async def take_due(connection: db.Connection, poll: Any, other: Any, limit: int) -> list[tuple[str, bool]]:
     """Take active mailboxes whose reconciliation is due, and set when it is due next.
 
     Returns:

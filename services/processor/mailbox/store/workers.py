@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from services.processor.connection import Connection
+from services.meshkit import db
 
 _FORGET_AFTER = timedelta(days=1)
 
 
-async def show(connection: Connection, worker_id: str, started_at: datetime, held: int) -> None:
+async def show(connection: db.Connection, worker_id: str, started_at: datetime, held: int) -> None:
     """Store that a worker is alive; delete those that were not seen for a day."""
     await connection.execute(
         """
@@ -21,6 +21,6 @@ async def show(connection: Connection, worker_id: str, started_at: datetime, hel
     await connection.execute("DELETE FROM processor.workers WHERE seen_at < now() - $1::interval", _FORGET_AFTER)
 
 
-async def leave(connection: Connection, worker_id: str) -> None:
+async def leave(connection: db.Connection, worker_id: str) -> None:
     """Delete a worker that has ended."""
     await connection.execute("DELETE FROM processor.workers WHERE worker_id = $1", worker_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.stream.serialization import Payload
 
 CHANNEL = "mailmesh_processor_events"
@@ -89,7 +89,7 @@ class Appended:
     epoch: bytes
 
 
-async def claim_keys(connection: Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:
+async def claim_keys(connection: db.Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:
     """Claim keys. Wait for another transaction that has just claimed one of them.
 
     Returns:
@@ -107,7 +107,7 @@ async def claim_keys(connection: Connection, keys: Sequence[KeyRow]) -> dict[byt
     return {row["digest"]: UUID(str(row["event_id"])) for row in rows}
 
 
-async def append(connection: Connection, rows: Sequence[EventRow]) -> Appended:
+async def append(connection: db.Connection, rows: Sequence[EventRow]) -> Appended:
     """Append events in their order. The caller commits right after; until then no other transaction appends."""
     row = await connection.fetchrow(
         _APPEND,
@@ -129,6 +129,6 @@ async def append(connection: Connection, rows: Sequence[EventRow]) -> Appended:
     return Appended(row["base"], row["epoch"])
 
 
-async def set_epoch(connection: Connection, epoch: bytes) -> None:
+async def set_epoch(connection: db.Connection, epoch: bytes) -> None:
     """Begin a new epoch of the stream."""
     await connection.execute("UPDATE processor.stream SET epoch = $1 WHERE id = 1", epoch)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.processor.connection import Connection
+from services.meshkit import db
 from services.processor.stream.filter import Selection
 
 _STATE = """
@@ -91,14 +91,14 @@ class Window:
     is_end: bool
 
 
-async def stream_state(connection: Connection, position: int) -> StreamState:
+async def stream_state(connection: db.Connection, position: int) -> StreamState:
     """Read the ends of the stream, and the event at a position."""
     row = await connection.fetchrow(_STATE, position)
     assert row is not None  # noqa: S101 - the migration has made the stream's row
     return StreamState(**dict(row))
 
 
-async def look(connection: Connection, selection: Selection, after: int, until: int, count: int) -> Window:
+async def look(connection: db.Connection, selection: Selection, after: int, until: int, count: int) -> Window:
     """Examine the next rows of the stream for a reader.
 
     Args:
@@ -119,7 +119,7 @@ async def look(connection: Connection, selection: Selection, after: int, until: 
 
 
 async def load(
-    connection: Connection,
+    connection: db.Connection,
     selection: Selection,
     positions: Sequence[int],
     *,
@@ -135,6 +135,6 @@ async def load(
     return rows
 
 
-async def find(connection: Connection, scope: list[str] | None, event_id: str) -> asyncpg.Record | None:
+async def find(connection: db.Connection, scope: list[str] | None, event_id: str) -> asyncpg.Record | None:
     """Read one event with all its parts; None when it does not exist or is out of scope."""
     return await connection.fetchrow(_BY_ID, event_id, scope)

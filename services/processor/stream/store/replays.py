@@ -7,8 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from services.meshkit import db
 from services.meshkit.ids import new_id
-from services.processor.connection import Connection
 from services.processor.stream.filter import Selection
 from services.processor.stream.store.event_log import CHANNEL
 
@@ -105,19 +105,19 @@ class Replay:
         return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
-async def count(connection: Connection, wanted: Range, most: int) -> int:
+async def count(connection: db.Connection, wanted: Range, most: int) -> int:
     """Count the events of a range, up to a limit."""
     return int(await connection.fetchval(_COUNT, *wanted.arguments(wanted.after), most))
 
 
-async def find_request(connection: Connection, key_id: str, request_id: str) -> Replay | None:
+async def find_request(connection: db.Connection, key_id: str, request_id: str) -> Replay | None:
     """Find the replay that a request has begun."""
     row = await connection.fetchrow(_BY_REQUEST, key_id, request_id)
     return None if row is None else Replay.of(row)
 
 
 async def begin(
-    connection: Connection,
+    connection: db.Connection,
     key_id: str,
     request_id: str | None,
     digest: bytes,
@@ -129,7 +129,7 @@ async def begin(
     return None if row is None else Replay.of(row)
 
 
-async def copy_some(connection: Connection, replay: Replay, wanted: Range, most: int, most_bytes: int) -> Replay:
+async def copy_some(connection: db.Connection, replay: Replay, wanted: Range, most: int, most_bytes: int) -> Replay:
     """Append the next events of a replay, in one transaction that the caller commits right after.
 
     Args:

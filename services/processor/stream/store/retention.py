@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import structlog
 
-from services.processor.connection import Connection
+from services.meshkit import db
 
 logger = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ def first_position(day: date) -> int:
     return (day - _EPOCH).days * 86_400 * _MICROSECONDS
 
 
-async def make_partition(connection: Connection, day: date) -> bool:
+async def make_partition(connection: db.Connection, day: date) -> bool:
     """Make the partition of a day, unless it exists.
 
     Returns:
@@ -71,12 +71,12 @@ async def make_partition(connection: Connection, day: date) -> bool:
     return True
 
 
-async def raise_floor(connection: Connection, before: date) -> None:
+async def raise_floor(connection: db.Connection, before: date) -> None:
     """Stop serving events from before a day. Safe to call again: yes."""
     await connection.execute(_RAISE_FLOOR, first_position(before))
 
 
-async def drop_partitions(connection: Connection, before: date, settle: timedelta) -> int:
+async def drop_partitions(connection: db.Connection, before: date, settle: timedelta) -> int:
     """Drop partitions from before a day that are not served any more.
 
     Args:
@@ -106,11 +106,11 @@ async def drop_partitions(connection: Connection, before: date, settle: timedelt
     return dropped
 
 
-async def delete_keys(connection: Connection, before: datetime) -> int:
+async def delete_keys(connection: db.Connection, before: datetime) -> int:
     """Delete keys of updates that are too old to be repeated, a bounded number at a time; return their number."""
     return int((await connection.execute(_DELETE_KEYS, before, _BATCH)).rpartition(" ")[2])
 
 
-async def delete_replays(connection: Connection, before: datetime) -> None:
+async def delete_replays(connection: db.Connection, before: datetime) -> None:
     """Delete the requests of old replays; their events stay as long as all others."""
     await connection.execute(_DELETE_REPLAYS, before)

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 
 from mailmesh.vault.v1 import tenant_pb2
-from services.processor.connection import Connection
+from services.meshkit import db
 
 
-async def take_duty(connection: Connection, name: str, holder: str, lasts: timedelta) -> bool:
+async def take_duty(connection: db.Connection, name: str, holder: str, lasts: timedelta) -> bool:
     """Take or keep a duty that one process has at a time. Return whether this process has it until `lasts` from now."""
     row = await connection.fetchrow(
         """
@@ -22,7 +22,7 @@ async def take_duty(connection: Connection, name: str, holder: str, lasts: timed
     return row is not None
 
 
-async def cursor(connection: Connection, name: str, *, lock: bool = False) -> str:
+async def cursor(connection: db.Connection, name: str, *, lock: bool = False) -> str:
     """Read the cursor of a followed log; empty before the first time."""
     found = await connection.fetchval(
         f"SELECT cursor FROM processor.followed WHERE name = $1{' FOR UPDATE' if lock else ''}",  # noqa: S608 - constants
@@ -31,7 +31,7 @@ async def cursor(connection: Connection, name: str, *, lock: bool = False) -> st
     return str(found or "")
 
 
-async def set_cursor(connection: Connection, name: str, cursor: str) -> None:
+async def set_cursor(connection: db.Connection, name: str, cursor: str) -> None:
     """Store the cursor of a followed log."""
     await connection.execute(
         """
@@ -43,12 +43,12 @@ async def set_cursor(connection: Connection, name: str, cursor: str) -> None:
     )
 
 
-async def status(connection: Connection, tenant_id: str) -> str:
+async def status(connection: db.Connection, tenant_id: str) -> str:
     """Read a tenant's status; empty when the tenant is unknown."""
     return str(await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1", tenant_id) or "")
 
 
-async def save(connection: Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
+async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
     """Store a tenant; the change number tells workers that it has changed."""
     await connection.execute(
         """
@@ -69,6 +69,6 @@ async def save(connection: Connection, tenant: tenant_pb2.Tenant, status: str, c
     )
 
 
-async def forget_mailbox(connection: Connection, tenant_id: str) -> None:
+async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
     """Delete the pending lookups of a disconnected tenant; cursors and messages stay for a reconnect."""
     await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)

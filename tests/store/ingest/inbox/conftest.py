@@ -11,8 +11,9 @@ import pytest
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
 from services.ingest.store import claims
 from services.ingest.store.claims import ClaimRequest
-from services.ingest.store.connections import DedicatedConnection, Pool
+from services.ingest.store.dedicated_connection import DedicatedConnection
 from services.ingest.store.items import Accepted, Kind, NewItem, accept_items
+from services.meshkit import db
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -39,7 +40,7 @@ def make_item(tenant_id: str, **overrides: object) -> NewItem:
 class Inbox:
     """The connections of an inbox, and short ways to use them."""
 
-    pool: Pool
+    pool: db.Pool
     connection: DedicatedConnection
 
     async def put(self, *items: NewItem) -> Accepted:

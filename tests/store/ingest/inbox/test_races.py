@@ -11,7 +11,7 @@ from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
 from services.ingest.store import claims, reconciles
 from services.ingest.store import leases as lease_store
 from services.ingest.store.claims import _OLDEST, ClaimRequest
-from services.ingest.store.connections import DedicatedConnection
+from services.ingest.store.dedicated_connection import DedicatedConnection
 from services.ingest.store.items import accept_items
 from services.ingest.store.leases import ItemRelease
 from services.ingest.store.reconciles import ReconcileRequest

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.vault.v1 import tenant_pb2
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store import subscriptions
-from services.ingest.store.connections import Connection, Pool, reading, transaction
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.store.subscriptions import FIRST_STEP
 from services.ingest.subscriptions.schedule import renewal_time
+from services.meshkit import db
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -26,7 +25,7 @@ WEEK = timedelta(days=7)
 
 
 async def record_active(
-    connection: Connection, row: SubscriptionRow, made: ProviderSubscription, now: datetime, *, is_new: bool
+    connection: db.Connection, row: SubscriptionRow, made: ProviderSubscription, now: datetime, *, is_new: bool
 ) -> bool:
     """Store that the provider made or renewed it, to be renewed when a step would."""
     renew_at = renewal_time(row.provider, now, made.expires_at)
@@ -37,7 +36,7 @@ async def record_active(
 class Ground:
     """Ingest's database, and what tests do with it."""
 
-    pool: Pool
+    pool: db.Pool
 
     async def add(self, tenant_id: str = "", *, at: datetime = NOW, **fields: Any) -> SubscriptionRow:
         """Adds a pending subscription that the loops may take at a time; by default of its own tenant."""
@@ -49,7 +48,7 @@ class Ground:
             "delivery_mode": pb.DELIVERY_MODE_PUSH,
             "state": pb.SUBSCRIPTION_STATE_PENDING,
         }
-        async with transaction(self.pool) as connection:
+        async with db.transaction(self.pool) as connection:
             row, _ = await subscriptions.insert(
                 connection,
                 subscriptions.Wanted(tenant_id=tenant_id or new_id(), now=at - FIRST_STEP, **(wanted | fields)),
@@ -62,7 +61,7 @@ class Ground:
 
     async def lease(self, row: SubscriptionRow, holder: str = "one", at: datetime = NOW) -> SubscriptionRow | None:
         """Leases it; None when somebody else is at work."""
-        async with reading(self.pool) as connection:
+        async with db.connection(self.pool) as connection:
             leased = await leases.lease(connection, row.subscription_id, holder, at)
         return None if leased is None else leased[0]
 
@@ -71,42 +70,42 @@ class Ground:
         held = await self.lease(row, at=at)
         assert held is not None
         made = ProviderSubscription(f"provider-{row.subscription_id}", at + WEEK, history_id)
-        async with transaction(self.pool) as connection:
+        async with db.transaction(self.pool) as connection:
             assert await record_active(connection, held, made, at, is_new=True)
         return await self.read(row)
 
     async def read(self, row: SubscriptionRow) -> SubscriptionRow:
         """Reads it again."""
-        async with reading(self.pool) as connection:
+        async with db.connection(self.pool) as connection:
             found = await subscriptions.get(connection, row.subscription_id, None)
         assert found is not None
         return found
 
     async def due(self, at: datetime = NOW, provider: str = "ms365", limit: int = 100) -> list[str]:
         """What is due."""
-        async with reading(self.pool) as connection:
+        async with db.connection(self.pool) as connection:
             return await leases.due(connection, provider, at, limit)
 
     async def change_tenant(self, tenant_id: str, reason: int | None = None) -> None:
         """Says that the tenant's state has changed."""
-        async with transaction(self.pool) as connection:
+        async with db.transaction(self.pool) as connection:
             await subscriptions.tenant_changed(connection, tenant_id, reason)
 
     async def delete(self, row: SubscriptionRow, at: datetime = NOW) -> None:
         """Asks for its deletion, which the loops may take at a time."""
-        async with transaction(self.pool) as connection:
+        async with db.transaction(self.pool) as connection:
             assert await subscriptions.begin_deletion(connection, row.subscription_id, None, at - FIRST_STEP)
 
 
 @pytest.fixture
-async def pool(ingest_database: TestDatabase) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+async def pool(ingest_database: TestDatabase) -> AsyncIterator[db.Pool]:
     """Connections as Ingest's own role."""
     async with open_pool(Secret(ingest_database.url), "ingest", DatabaseLimits(connections=4)) as opened:
         yield opened
 
 
 @pytest.fixture
-def ground(pool: Pool) -> Ground:
+def ground(pool: db.Pool) -> Ground:
     """Ingest's database."""
     return Ground(pool)
 

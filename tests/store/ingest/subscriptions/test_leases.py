@@ -7,9 +7,9 @@ import pytest
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from services.ingest.store import subscription_leases as leases
-from services.ingest.store.connections import transaction
 from services.ingest.store.subscription_rows import ProviderSubscription
 from services.ingest.store.subscriptions import FIRST_STEP
+from services.meshkit import db
 from services.meshkit.ids import new_id
 from tests.store.ingest.subscriptions.conftest import NOW, WEEK, Ground, record_active
 
@@ -55,7 +55,7 @@ async def test_whoever_lost_his_lease_stores_nothing(ground: Ground) -> None:
     held = await ground.lease(row, "two", AFTER_LEASE)
     assert held is not None
 
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         assert not await record_active(connection, late, MADE, NOW, is_new=True)
         assert not await leases.put_client_state(connection, late, b"digest")
         assert not await leases.record_failure(connection, late, reason="X", detail="", retry_at=NOW)
@@ -63,7 +63,7 @@ async def test_whoever_lost_his_lease_stores_nothing(ground: Ground) -> None:
             connection, late, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False
         )
     assert pb.SUBSCRIPTION_STATE_PENDING == (await ground.read(row)).state
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         assert await record_active(connection, held, MADE, NOW, is_new=True)
     assert pb.SUBSCRIPTION_STATE_ACTIVE == (await ground.read(row)).state
 
@@ -72,7 +72,7 @@ async def test_a_lease_that_is_given_back_leaves_it_due(ground: Ground) -> None:
     row = await ground.add()
     held = await ground.lease(row)
     assert held is not None
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await leases.release(connection, held)
 
     assert [row.subscription_id] == await ground.due()
@@ -90,7 +90,7 @@ async def test_what_another_process_has_done_meanwhile_is_not_done_again(ground:
     assert [row.subscription_id] == await ground.due()
     made = await ground.make(row)
 
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         assert await leases.lease(connection, row.subscription_id, "late", NOW, if_due=True) is None
     assert made.lease_fence == (await ground.read(row)).lease_fence
 
@@ -119,7 +119,7 @@ async def test_what_is_made_is_due_at_about_half_of_its_life_and_a_failure_at_it
     held = await ground.lease(made)
     assert held is not None
     retry_at = NOW + timedelta(seconds=15)
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await leases.record_failure(connection, held, reason="PROVIDER_UNAVAILABLE", detail="No.", retry_at=retry_at)
     failing = await ground.read(made)
     assert (pb.SUBSCRIPTION_STATE_FAILING, 1, retry_at) == (failing.state, failing.failures, failing.renew_at)
@@ -131,14 +131,14 @@ async def test_a_renewal_forgets_the_secret_before_and_a_new_make_keeps_it(groun
     for digest in (b"first", b"second"):
         held = await ground.lease(row)
         assert held is not None
-        async with transaction(ground.pool) as connection:
+        async with db.transaction(ground.pool) as connection:
             await leases.put_client_state(connection, held, digest)
             await record_active(connection, held, MADE, NOW, is_new=True)
     assert (b"second", b"first") == await _digests(ground, row.subscription_id)
 
     held = await ground.lease(row)
     assert held is not None
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await record_active(connection, held, MADE, NOW, is_new=False)
     assert (b"second", None) == await _digests(ground, row.subscription_id)
 
@@ -151,7 +151,7 @@ async def test_a_deletion_that_comes_while_a_step_is_under_way_is_not_lost(groun
     asked_at = NOW + timedelta(seconds=3)
     await ground.delete(row, asked_at)
 
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         if ending == "made":
             assert await record_active(connection, held, MADE, NOW, is_new=True)
         elif ending == "failed":
@@ -171,7 +171,7 @@ async def test_a_tenants_change_that_comes_while_a_step_is_under_way_is_not_lost
     assert held is not None
     await ground.change_tenant(row.tenant_id, 2)
     changed_at = (await ground.read(row)).renew_at
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await record_active(connection, held, MADE, NOW, is_new=True)
 
     after = await ground.read(row)
@@ -202,7 +202,7 @@ async def test_a_watch_made_again_does_not_put_off_what_is_due_for_a_reason_of_i
     assert held is not None
     await ground.change_tenant(tenant_id)
     due_at = (await ground.read(inbox)).renew_at
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         later = NOW + timedelta(days=3650)
         await record_active(connection, held, ProviderSubscription("", later + WEEK, 120), later, is_new=True)
 
@@ -217,16 +217,16 @@ async def test_the_watch_is_the_union_of_what_is_watched_but_for_what_ends_or_is
     for label, reason in (("C", "SUBSCRIPTION_REFUSED"), ("D", "PROVIDER_UNAVAILABLE")):
         held = await ground.lease(rows[label])
         assert held is not None
-        async with transaction(ground.pool) as connection:
+        async with db.transaction(ground.pool) as connection:
             await leases.record_failure(connection, held, reason=reason, detail="", retry_at=NOW)
 
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         others = await leases.watched_labels(connection, tenant_id, rows["A"].subscription_id)
     assert [("D",), ("E",)] == sorted(others)
 
 
 async def _digests(ground: Ground, subscription_id: str) -> tuple[bytes, bytes | None]:
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         found = await connection.fetchrow(
             "SELECT client_state_digest, previous_client_state_digest FROM ingest.subscriptions"
             " WHERE subscription_id = $1",

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as pb
 from mailmesh.ingest.v1.inbox_item_pb2 import RECONCILE_REASON_MISSED, Reconcile
-from services.ingest.store.connections import reading
 from services.ingest.store.subscription_rows import SubscriptionRow
 from services.ingest.subscriptions.lifecycle import MISSED_DEBOUNCE, LifecycleWorker
+from services.meshkit import db
 from services.meshkit.clock import ManualClock
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
@@ -28,7 +28,7 @@ class Worker:
 
     async def tell(self, row: SubscriptionRow, event: str) -> None:
         """Puts a notification on the disk, as receiving it does."""
-        async with reading(self._ground.pool) as connection:
+        async with db.connection(self._ground.pool) as connection:
             await connection.execute(
                 "INSERT INTO ingest.lifecycle_notifications (lifecycle_id, subscription_id, tenant_id, event,"
                 " received_at, due_at, correlation_id) VALUES ($1, $2, $3, $4, $5, $5, $1) ON CONFLICT DO NOTHING",
@@ -37,7 +37,7 @@ class Worker:
 
     async def reconciles(self, row: SubscriptionRow) -> list[int]:
         """The reasons of the comparisons that wait."""
-        async with reading(self._ground.pool) as connection:
+        async with db.connection(self._ground.pool) as connection:
             found = await connection.fetch(
                 "SELECT content FROM ingest.items WHERE tenant_id = $1 AND kind = 10", row.tenant_id
             )
@@ -83,7 +83,7 @@ async def test_a_burst_of_missed_makes_two_comparisons_and_not_twenty(ground: Gr
             worked += await told.worker.round()
             clock.advance(1)
         assert [RECONCILE_REASON_MISSED] == await told.reconciles(row)
-        async with reading(ground.pool) as connection:
+        async with db.connection(ground.pool) as connection:
             await connection.execute("DELETE FROM ingest.items")
 
         clock.advance(MISSED_DEBOUNCE)

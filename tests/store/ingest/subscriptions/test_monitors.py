@@ -7,9 +7,9 @@ from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmTenantReleaseRequest, TenantChange
 from services.ingest.errors import ProviderUnavailable
 from services.ingest.store import tenants
-from services.ingest.store.connections import reading
 from services.ingest.subscriptions.monitors import AddressMonitor, ReleaseMonitor, SilenceMonitor, SubscriptionGauges
 from services.ingest.subscriptions.token_vault import ReleaseConfirmer
+from services.meshkit import db
 from services.meshkit.clock import ManualClock
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
@@ -24,12 +24,12 @@ async def test_a_quiet_mailbox_is_compared_once_for_each_quiet_time(ground: Grou
         await ground.make(await ground.add(tenant_id, folder_id=folder, at=clock.now()), at=clock.now())
     async with WakeQueue.open(None, "processor") as wakes:
         watch = SilenceMonitor(ground.pool, QUIET, clock, wakes.wake)
-        async with reading(ground.pool) as connection:
+        async with db.connection(ground.pool) as connection:
             await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", clock.now())
         assert 0 == await watch.round()
         clock.advance(QUIET)
         assert [2, 0] == [await watch.round(), await watch.round()]
-        async with reading(ground.pool) as connection:
+        async with db.connection(ground.pool) as connection:
             items = await connection.fetch("SELECT tenant_id::text, content FROM ingest.items")
 
     assert [(tenant_id, RECONCILE_REASON_SILENCE)] == [

@@ -24,7 +24,6 @@ from services.ingest.errors import (
     SubscriptionRefused,
 )
 from services.ingest.store import subscription_leases as leases
-from services.ingest.store.connections import transaction
 from services.ingest.store.subscription_rows import ProviderSubscription, SubscriptionRow
 from services.ingest.subscriptions import reconciler as reconciling
 from services.ingest.subscriptions.next_step import Step
@@ -32,6 +31,7 @@ from services.ingest.subscriptions.provider_calls import TokenBorrower
 from services.ingest.subscriptions.reconciler import SubscriptionReconciler
 from services.ingest.subscriptions.token_vault import FaultReporter
 from services.ingest.subscriptions.use_cases import SubscriptionUseCases
+from services.meshkit import db
 from services.meshkit.clock import ManualClock
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
@@ -67,7 +67,7 @@ class Play:
         if self.act is not None:
             await self.act(row)
         now = self.clock.now()
-        async with transaction(self.ground.pool) as connection:
+        async with db.transaction(self.ground.pool) as connection:
             if step is Step.POLL:
                 await leases.record_polling(connection, row)
             elif step is Step.DELETE:
@@ -231,7 +231,7 @@ async def test_who_was_told_no_leaves_nothing_behind_and_after_passing_trouble_i
         request = pb.CreateSubscriptionRequest(tenant_id=new_id())
         with pytest.raises(type(error)):
             await use_cases.create(request, None)
-        async with transaction(play.ground.pool) as connection:
+        async with db.transaction(play.ground.pool) as connection:
             count = await connection.fetchval(
                 "SELECT count(*) FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> 7", request.tenant_id
             )
@@ -291,7 +291,7 @@ async def test_who_was_told_no_leaves_nothing_to_a_loop_that_was_at_it_too(play:
 
 async def subscriptions_of(play: Play, tenant_id: str) -> list[str]:
     """The ids of a tenant's subscriptions that are not deleted."""
-    async with transaction(play.ground.pool) as connection:
+    async with db.transaction(play.ground.pool) as connection:
         found = await connection.fetch(
             "SELECT subscription_id FROM ingest.subscriptions WHERE tenant_id = $1 AND state <> 7", tenant_id
         )
@@ -303,7 +303,7 @@ async def test_a_tenant_is_known_here_before_the_provider_can_push(play: Play) -
     known: list[int] = []
 
     async def act(row: SubscriptionRow) -> None:
-        async with transaction(play.ground.pool) as connection:
+        async with db.transaction(play.ground.pool) as connection:
             statement = "SELECT count(*) FROM ingest.tenants JOIN ingest.mailboxes USING (tenant_id)"
             known.append(await connection.fetchval(f"{statement} WHERE tenant_id = $1", row.tenant_id))
 

@@ -9,7 +9,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1.token_vault_service_pb2 import TenantChange
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store import subscription_monitors, subscriptions, tenants
-from services.ingest.store.connections import reading, transaction
+from services.meshkit import db
 from services.meshkit.ids import new_id
 from tests.store.ingest.subscriptions.conftest import NOW, Ground, tenant
 
@@ -31,7 +31,7 @@ async def test_after_a_deletion_the_same_is_another(ground: Ground) -> None:
     await ground.delete(first)
     held = await ground.lease(first)
     assert held is not None
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await leases.record_ended(connection, held, state=pb.SUBSCRIPTION_STATE_DELETED, is_at_provider=False)
 
     assert first.subscription_id != (await ground.add(first.tenant_id)).subscription_id
@@ -41,7 +41,7 @@ async def test_after_a_deletion_the_same_is_another(ground: Ground) -> None:
 
 async def test_what_never_was_at_the_provider_can_be_forgotten_and_nothing_else(ground: Ground) -> None:
     never, made = await ground.add(), await ground.make(await ground.add())
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         for row in (never, made):
             await subscriptions.forget(connection, row.subscription_id, NOW)
 
@@ -53,7 +53,7 @@ async def test_what_somebody_works_on_is_not_forgotten_before_he_is_done(ground:
     row = await ground.add()
     held = await ground.lease(row)
     assert held is not None
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         assert not await subscriptions.forget(connection, row.subscription_id, NOW)
         await leases.record_failure(connection, held, reason="X", detail="", retry_at=NOW + timedelta(days=7))
         assert await subscriptions.forget(connection, row.subscription_id, NOW)
@@ -65,7 +65,7 @@ async def test_nothing_outside_of_the_scope_is_seen_or_ended(ground: Ground) -> 
     mine, foreign = await ground.add(), await ground.add()
     scope = frozenset({mine.tenant_id})
 
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         assert await subscriptions.get(connection, foreign.subscription_id, scope) is None
         assert not await subscriptions.begin_deletion(connection, foreign.subscription_id, scope, NOW)
         for tenant_id, wanted in (("", [mine.subscription_id]), (foreign.tenant_id, [])):
@@ -79,7 +79,7 @@ async def test_pages_follow_one_another_without_a_gap(ground: Ground) -> None:
     seen: list[str] = []
     after = None
     while True:
-        async with reading(ground.pool) as connection:
+        async with db.connection(ground.pool) as connection:
             page = await subscriptions.page(connection, None, tenant_id="", states=(), after=after, limit=3)
         if not page:
             break
@@ -91,7 +91,7 @@ async def test_pages_follow_one_another_without_a_gap(ground: Ground) -> None:
 
 async def test_states_are_chosen_and_deleted_ones_seen_only_when_asked_for(ground: Ground) -> None:
     pending, active, gone = await ground.add(), await ground.make(await ground.add()), await ground.add()
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await subscriptions.forget(connection, gone.subscription_id, NOW)
 
     for states, wanted in (
@@ -99,7 +99,7 @@ async def test_states_are_chosen_and_deleted_ones_seen_only_when_asked_for(groun
         ((pb.SUBSCRIPTION_STATE_ACTIVE,), {active}),
         ((pb.SUBSCRIPTION_STATE_DELETED,), {gone}),
     ):
-        async with reading(ground.pool) as connection:
+        async with db.connection(ground.pool) as connection:
             seen = await subscriptions.page(connection, None, tenant_id="", states=states, after=None, limit=10)
         assert {row.subscription_id for row in wanted} == {row.subscription_id for row in seen}
 
@@ -109,7 +109,7 @@ async def test_silence_is_noted_once_for_a_while_for_what_should_push(ground: Gr
     for row in (quiet, heard):
         await ground.make(row)
     long_ago = NOW - timedelta(days=9)
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await connection.execute(
             "UPDATE ingest.subscriptions SET created_at = $1, last_notification_at = CASE subscription_id"
             " WHEN $2::uuid THEN $3::timestamptz END",
@@ -117,7 +117,7 @@ async def test_silence_is_noted_once_for_a_while_for_what_should_push(ground: Gr
         )  # fmt: skip
 
     async def silent_at(hours: float) -> set[str]:
-        async with transaction(ground.pool) as connection:
+        async with db.transaction(ground.pool) as connection:
             found = await subscription_monitors.note_silent(connection, NOW + timedelta(hours=hours), QUIET, 10)
         return {subscription_id for subscription_id, _ in found}
 
@@ -132,7 +132,7 @@ async def test_what_fails_is_silent_too(ground: Ground) -> None:
     row = await ground.make(await ground.add())
     held = await ground.lease(row)
     assert held is not None
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await leases.record_failure(connection, held, reason="PROVIDER_UNAVAILABLE", detail="", retry_at=NOW)
         await connection.execute("UPDATE ingest.subscriptions SET created_at = $1", NOW)
         silent = await subscription_monitors.note_silent(connection, NOW + QUIET, QUIET, 10)
@@ -166,10 +166,10 @@ async def test_a_tenants_change_makes_its_subscriptions_due(
 async def test_a_tenant_that_is_not_followed_yet_is_stored_once_and_then_left_alone(ground: Ground) -> None:
     tenant_id = new_id()
     for address in ("Ann@Contoso.test", "bob@contoso.test"):
-        async with transaction(ground.pool) as connection:
+        async with db.transaction(ground.pool) as connection:
             await tenants.ensure(connection, tenant(tenant_id, address=address))
 
-    async with reading(ground.pool) as connection:
+    async with db.connection(ground.pool) as connection:
         found = await connection.fetch("SELECT address FROM ingest.tenants WHERE tenant_id = $1", tenant_id)
     assert ["ann@contoso.test"] == [record["address"] for record in found]
 
@@ -179,25 +179,25 @@ async def test_a_disconnect_waits_until_no_step_is_due_any_more(ground: Ground) 
     suspended = await ground.add(row.tenant_id, folder_id="archive")
     held = await ground.lease(suspended)
     assert held is not None
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         await leases.record_ended(connection, held, state=pb.SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=True)
     await ground.change_tenant(row.tenant_id)
 
     for left, one in ((2, row), (1, suspended)):
-        async with transaction(ground.pool) as connection:
+        async with db.transaction(ground.pool) as connection:
             assert left == await subscription_monitors.count_unreleased(connection, row.tenant_id)
         held = await ground.lease(one)
         assert held is not None
-        async with transaction(ground.pool) as connection:
+        async with db.transaction(ground.pool) as connection:
             await leases.record_ended(connection, held, state=pb.SUBSCRIPTION_STATE_SUSPENDED, is_at_provider=False)
-    async with transaction(ground.pool) as connection:
+    async with db.transaction(ground.pool) as connection:
         assert 0 == await subscription_monitors.count_unreleased(connection, row.tenant_id)
 
 
 async def test_subscriptions_are_counted_by_state(ground: Ground) -> None:
     made = await ground.make(await ground.add())
     await ground.add()
-    async with reading(ground.pool) as connection:
+    async with db.connection(ground.pool) as connection:
         counts = await subscription_monitors.counts(connection)
 
     assert {("ms365", 1, 1, None), ("ms365", 2, 1, made.expires_at)} == {

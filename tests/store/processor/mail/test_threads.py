@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import asyncpg
 import pytest
 
 from mailmesh.mail.v1 import message_pb2
@@ -15,7 +14,7 @@ from mailmesh.mail.v1.message_pb2 import (
     THREAD_REASON_REFERENCES,
     THREAD_REASON_STARTED,
 )
-from services.processor.connection import lent
+from services.meshkit import db
 from services.processor.mail.threads import Threads
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT
 
@@ -24,7 +23,7 @@ Arrive = Callable[..., Coroutine[Any, Any, message_pb2.Thread]]
 
 
 @pytest.fixture
-def arrive(pool: "asyncpg.Pool[Any]") -> Arrive:
+def arrive(pool: db.Pool) -> Arrive:
     async def assign(
         message_id: str,
         sender: str = BEN,
@@ -43,7 +42,7 @@ def arrive(pool: "asyncpg.Pool[Any]") -> Arrive:
         mail.from_address.address = sender
         mail.to.add(address=to)
         mail.thread.provider_thread_id = conversation or f"c-{message_id}"
-        async with lent(pool) as connection, connection.transaction():
+        async with db.connection(pool) as connection, connection.transaction():
             threads = await Threads.of(connection, tenant_id, {message_id: mail})
             found = threads.assign(message_id)
             await threads.write(connection, tenant_id)
@@ -157,8 +156,8 @@ async def test_a_mail_that_answers_itself_begins_a_thread(arrive: Arrive) -> Non
     assert THREAD_REASON_STARTED == (await arrive("m1", answers="m1", references=("m1",))).reason
 
 
-async def test_a_mail_without_sender_and_id_begins_a_thread(pool: "asyncpg.Pool[Any]") -> None:
-    async with lent(pool) as connection, connection.transaction():
+async def test_a_mail_without_sender_and_id_begins_a_thread(pool: db.Pool) -> None:
+    async with db.connection(pool) as connection, connection.transaction():
         thread = (await Threads.of(connection, TENANT, {"m1": message_pb2.MailMessage()})).assign("m1")
 
     assert THREAD_REASON_STARTED == thread.reason
@@ -180,9 +179,9 @@ def some_mails(chance: random.Random) -> dict[str, message_pb2.MailMessage]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: "asyncpg.Pool[Any]", seed: int) -> None:
+async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: db.Pool, seed: int) -> None:
     mails = some_mails(random.Random(seed))
-    async with lent(pool) as connection, connection.transaction():
+    async with db.connection(pool) as connection, connection.transaction():
         together = await Threads.of(connection, TENANT, mails)
         found = {message_id: together.assign(message_id) for message_id in mails}
         await together.write(connection, TENANT)

@@ -2,13 +2,11 @@
 
 import asyncio
 import random
-from typing import Any
 
-import asyncpg
 import pytest
 
 from mailmesh.processor.v1 import event_pb2
-from services.processor.connection import lent
+from services.meshkit import db
 from services.processor.errors import CursorEpochChanged, CursorInvalid, EventNotFound
 from services.processor.stream.cursor import read_cursor
 from services.processor.stream.filter import Selection
@@ -21,12 +19,12 @@ BASIC, BODY, FULL = event_pb2.EVENT_VIEW_BASIC, event_pb2.EVENT_VIEW_BODY, event
 
 
 @pytest.fixture
-def reader(pool: "asyncpg.Pool[Any]") -> EventReader:
+def reader(pool: db.Pool) -> EventReader:
     return EventReader(pool)
 
 
-async def put(pool: "asyncpg.Pool[Any]", *drafts: EventDraft) -> list[str]:
-    async with lent(pool) as connection, connection.transaction():
+async def put(pool: db.Pool, *drafts: EventDraft) -> list[str]:
+    async with db.connection(pool) as connection, connection.transaction():
         return [event.event_id for event in await publish(connection, drafts)]
 
 
@@ -40,15 +38,13 @@ async def ids(reader: EventReader, selection: Selection = EVERYTHING, count: int
         cursor = page.next
 
 
-async def test_pages_give_every_event_once_and_in_order(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_pages_give_every_event_once_and_in_order(pool: db.Pool, reader: EventReader) -> None:
     published = await put(pool, *(mail_draft() for _ in range(10)))
 
     assert published == await ids(reader)
 
 
-async def test_an_empty_stream_gives_a_cursor_that_is_good_later(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_an_empty_stream_gives_a_cursor_that_is_good_later(pool: db.Pool, reader: EventReader) -> None:
     page = await reader.page(await reader.start("", LATEST), EVERYTHING, BASIC, 10)
     published = await put(pool, mail_draft())
     later = await reader.page(await reader.start(page.next.write(), LATEST), EVERYTHING, BASIC, 10)
@@ -57,7 +53,7 @@ async def test_an_empty_stream_gives_a_cursor_that_is_good_later(
     assert published == [event.mail.event_id for event in later.events]
 
 
-async def test_latest_returns_only_later_events(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_latest_returns_only_later_events(pool: db.Pool, reader: EventReader) -> None:
     await put(pool, mail_draft())
     start = await reader.start(LATEST, EARLIEST)
     published = await put(pool, mail_draft())
@@ -65,9 +61,7 @@ async def test_latest_returns_only_later_events(pool: "asyncpg.Pool[Any]", reade
     assert published == [event.mail.event_id for event in (await reader.page(start, EVERYTHING, BASIC, 10)).events]
 
 
-async def test_reading_from_an_events_position_continues_directly_after_it(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_reading_from_an_events_position_continues_directly_after_it(pool: db.Pool, reader: EventReader) -> None:
     published = await put(pool, *(mail_draft() for _ in range(3)))
     page = await reader.page(await reader.start("", EARLIEST), EVERYTHING, BASIC, 3)
     start = await reader.start(page.events[0].position, EARLIEST)
@@ -82,16 +76,14 @@ async def test_reading_from_an_events_position_continues_directly_after_it(
     Selection(tenants=frozenset({TENANT})),
     Selection(tenants=frozenset({TENANT, *(f"019a9f0e-7c1e-7000-8000-{number:012}" for number in range(100, 200))})),
 ])  # fmt: skip
-async def test_a_scope_hides_the_other_tenants(
-    pool: "asyncpg.Pool[Any]", reader: EventReader, selection: Selection
-) -> None:
+async def test_a_scope_hides_the_other_tenants(pool: db.Pool, reader: EventReader, selection: Selection) -> None:
     """The query uses the tenants' own index, and for many tenants the index of the stream."""
     published = await put(pool, *(mail_draft(tenant_id=(TENANT, OTHER_TENANT)[number % 2]) for number in range(20)))
 
     assert published[::2] == await ids(reader, selection)
 
 
-async def test_an_empty_scope_sees_nothing_and_still_moves_on(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_an_empty_scope_sees_nothing_and_still_moves_on(pool: db.Pool, reader: EventReader) -> None:
     await put(pool, mail_draft())
     page = await reader.page(await reader.start("", EARLIEST), Selection(tenants=frozenset()), BASIC, 10)
 
@@ -107,7 +99,7 @@ async def test_an_empty_scope_sees_nothing_and_still_moves_on(pool: "asyncpg.Poo
     (Selection(None, providers=["imap"]), []),
 ])  # fmt: skip
 async def test_filters_choose_by_type_and_provider(
-    pool: "asyncpg.Pool[Any]", reader: EventReader, selection: Selection, expected: list[int]
+    pool: db.Pool, reader: EventReader, selection: Selection, expected: list[int]
 ) -> None:
     drafts = [
         mail_draft(), tenant_draft("1"), mail_draft(event_type="mail.updated"), mail_draft(provider="googlews"),
@@ -117,9 +109,7 @@ async def test_filters_choose_by_type_and_provider(
     assert [published[place] for place in expected] == await ids(reader, selection, 1)
 
 
-async def test_a_filter_that_takes_little_moves_on_through_a_long_stream(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_a_filter_that_takes_little_moves_on_through_a_long_stream(pool: db.Pool, reader: EventReader) -> None:
     for _ in range(4):
         await put(pool, *(mail_draft() for _ in range(700)))
     wanted = await put(pool, mail_draft(provider="googlews"))
@@ -127,7 +117,7 @@ async def test_a_filter_that_takes_little_moves_on_through_a_long_stream(
     assert wanted == await ids(reader, Selection(None, providers=["googlews"]), 5)
 
 
-async def test_a_view_contains_the_parts_that_it_declares(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_a_view_contains_the_parts_that_it_declares(pool: db.Pool, reader: EventReader) -> None:
     await put(pool, mail_draft())
     start = await reader.start("", EARLIEST)
     basic, body, full = [(await reader.page(start, EVERYTHING, view, 1)).events[0].mail for view in (BASIC, BODY, FULL)]
@@ -138,7 +128,7 @@ async def test_a_view_contains_the_parts_that_it_declares(pool: "asyncpg.Pool[An
     assert (True, 1, True) == (full.message.HasField("body"), len(full.message.headers), full.HasField("raw"))
 
 
-async def test_a_page_ends_at_its_bytes_and_has_one_event_at_least(pool: "asyncpg.Pool[Any]") -> None:
+async def test_a_page_ends_at_its_bytes_and_has_one_event_at_least(pool: db.Pool) -> None:
     drafts = [mail_draft() for _ in range(6)]
     for draft in drafts:
         assert draft.mail is not None
@@ -152,7 +142,7 @@ async def test_a_page_ends_at_its_bytes_and_has_one_event_at_least(pool: "asyncp
     assert 1 == len((await EventReader(pool, page_bytes=10).page(start, EVERYTHING, BODY, 10)).events)
 
 
-async def test_one_event_is_found_by_its_id_and_only_in_scope(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_one_event_is_found_by_its_id_and_only_in_scope(pool: db.Pool, reader: EventReader) -> None:
     (event_id,) = await put(pool, mail_draft())
 
     assert event_id == (await reader.event(event_id, [TENANT], FULL)).mail.event_id
@@ -162,7 +152,7 @@ async def test_one_event_is_found_by_its_id_and_only_in_scope(pool: "asyncpg.Poo
         await reader.event(TENANT, None, FULL)
 
 
-async def test_a_cursor_of_another_life_of_the_store_is_refused(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_a_cursor_of_another_life_of_the_store_is_refused(pool: db.Pool, reader: EventReader) -> None:
     await put(pool, mail_draft())
     cursor = (await reader.start(LATEST, LATEST)).write()
     await pool.execute("UPDATE processor.stream SET epoch = '\\x010203040506'")
@@ -179,7 +169,7 @@ async def test_an_invalid_cursor_is_refused(reader: EventReader, altered: str) -
         await reader.start(altered, LATEST)
 
 
-async def test_each_changed_character_makes_a_cursor_invalid(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_each_changed_character_makes_a_cursor_invalid(pool: db.Pool, reader: EventReader) -> None:
     await put(pool, mail_draft())
     cursor = (await reader.start(LATEST, LATEST)).write()
     for place, character in enumerate(cursor):
@@ -188,7 +178,7 @@ async def test_each_changed_character_makes_a_cursor_invalid(pool: "asyncpg.Pool
             read_cursor(altered)
 
 
-async def test_no_event_becomes_visible_behind_a_reader(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_no_event_becomes_visible_behind_a_reader(pool: db.Pool, reader: EventReader) -> None:
     """Writers overlap, pause, and roll back one time in four, while a reader reads continuously."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
@@ -198,7 +188,7 @@ async def test_no_event_becomes_visible_behind_a_reader(pool: "asyncpg.Pool[Any]
 
     async def write(count: int) -> None:
         for _ in range(count):
-            async with lent(pool) as connection:
+            async with db.connection(pool) as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 await connection.execute("SELECT pg_sleep($1)", chance.random() * 0.004)
@@ -230,11 +220,9 @@ async def test_no_event_becomes_visible_behind_a_reader(pool: "asyncpg.Pool[Any]
     assert len(seen) == len(set(seen))
 
 
-async def test_a_transaction_that_commits_late_is_read_in_its_place(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_a_transaction_that_commits_late_is_read_in_its_place(pool: db.Pool, reader: EventReader) -> None:
     """The second publisher waits for the first to commit or roll back, so no event overtakes another."""
-    async with lent(pool) as connection:
+    async with db.connection(pool) as connection:
         transaction = connection.transaction()
         await transaction.start()
         (first,) = await publish(connection, [mail_draft()])

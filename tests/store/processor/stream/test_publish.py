@@ -5,19 +5,19 @@ from typing import Any
 
 import asyncpg
 
-from services.processor.connection import lent
+from services.meshkit import db
 from services.processor.stream.publish import publish
 from services.processor.stream.serialization import Identity, join
 from tests.programs.postgres import TestDatabase
 from tests.store.processor.stream.conftest import OTHER_TENANT, mail_draft, tenant_draft
 
 
-async def _publish(pool: "asyncpg.Pool[Any]", *drafts: Any) -> list[Any]:
-    async with lent(pool) as connection, connection.transaction():
+async def _publish(pool: db.Pool, *drafts: Any) -> list[Any]:
+    async with db.connection(pool) as connection, connection.transaction():
         return await publish(connection, drafts)
 
 
-async def test_events_get_positions_in_their_order(pool: "asyncpg.Pool[Any]") -> None:
+async def test_events_get_positions_in_their_order(pool: db.Pool) -> None:
     published = await _publish(pool, mail_draft("a"), mail_draft("b"), tenant_draft("1"))
 
     rows = await pool.fetch("SELECT event_id::text FROM processor.events ORDER BY position")
@@ -25,7 +25,7 @@ async def test_events_get_positions_in_their_order(pool: "asyncpg.Pool[Any]") ->
     assert all(event.is_new and event.position for event in published)
 
 
-async def test_a_key_that_was_used_publishes_nothing_and_names_the_event(pool: "asyncpg.Pool[Any]") -> None:
+async def test_a_key_that_was_used_publishes_nothing_and_names_the_event(pool: db.Pool) -> None:
     first = await _publish(pool, mail_draft("a"))
     again = await _publish(pool, mail_draft("b"), mail_draft("a"))
 
@@ -34,34 +34,34 @@ async def test_a_key_that_was_used_publishes_nothing_and_names_the_event(pool: "
     assert await pool.fetchval("SELECT count(*) FROM processor.events") == 2
 
 
-async def test_the_same_key_twice_in_one_call_is_one_event(pool: "asyncpg.Pool[Any]") -> None:
+async def test_the_same_key_twice_in_one_call_is_one_event(pool: db.Pool) -> None:
     first, second = await _publish(pool, mail_draft("a"), mail_draft("a"))
 
     assert first.event_id == second.event_id
     assert (first.is_new, second.is_new) == (True, False)
 
 
-async def test_each_version_of_an_update_is_an_event_of_its_own(pool: "asyncpg.Pool[Any]") -> None:
+async def test_each_version_of_an_update_is_an_event_of_its_own(pool: db.Pool) -> None:
     updates = [mail_draft("a", event_type="mail.updated", version=version) for version in ("1", "2", "1")]
     published = await _publish(pool, *updates)
 
     assert [event.is_new for event in published] == [True, True, False]
 
 
-async def test_the_same_message_id_in_two_mailboxes_is_two_events(pool: "asyncpg.Pool[Any]") -> None:
+async def test_the_same_message_id_in_two_mailboxes_is_two_events(pool: db.Pool) -> None:
     published = await _publish(pool, mail_draft("a"), mail_draft("a", tenant_id=OTHER_TENANT))
 
     assert [event.is_new for event in published] == [True, True]
 
 
-async def test_a_message_in_its_second_life_is_created_again(pool: "asyncpg.Pool[Any]") -> None:
+async def test_a_message_in_its_second_life_is_created_again(pool: db.Pool) -> None:
     published = await _publish(pool, mail_draft("a"), mail_draft("a", generation=2))
 
     assert [event.is_new for event in published] == [True, True]
 
 
-async def test_a_rollback_leaves_neither_events_nor_keys_nor_a_gap(pool: "asyncpg.Pool[Any]") -> None:
-    async with lent(pool) as connection:
+async def test_a_rollback_leaves_neither_events_nor_keys_nor_a_gap(pool: db.Pool) -> None:
+    async with db.connection(pool) as connection:
         transaction = connection.transaction()
         await transaction.start()
         await publish(connection, [mail_draft("a")])
@@ -72,7 +72,7 @@ async def test_a_rollback_leaves_neither_events_nor_keys_nor_a_gap(pool: "asyncp
     assert await pool.fetchval("SELECT count(*) FROM processor.events") == 1
 
 
-async def test_two_publishers_of_the_same_change_make_one_event(pool: "asyncpg.Pool[Any]") -> None:
+async def test_two_publishers_of_the_same_change_make_one_event(pool: db.Pool) -> None:
     drafts = [mail_draft(f"m{number}") for number in range(20)]
     results = await asyncio.gather(_publish(pool, *drafts), _publish(pool, *reversed(drafts)))
 
@@ -80,7 +80,7 @@ async def test_two_publishers_of_the_same_change_make_one_event(pool: "asyncpg.P
     assert await pool.fetchval("SELECT count(*) FROM processor.events") == 20
 
 
-async def test_a_stored_event_equals_the_published_one(pool: "asyncpg.Pool[Any]") -> None:
+async def test_a_stored_event_equals_the_published_one(pool: db.Pool) -> None:
     draft = mail_draft("a")
     (published,) = await _publish(pool, draft)
     row = await pool.fetchrow("SELECT * FROM processor.events")
@@ -93,7 +93,7 @@ async def test_a_stored_event_equals_the_published_one(pool: "asyncpg.Pool[Any]"
 
 
 async def test_someone_frozen_before_the_commit_is_ended_and_the_others_go_on(
-    pool: "asyncpg.Pool[Any]", processor_database: TestDatabase
+    pool: db.Pool, processor_database: TestDatabase
 ) -> None:
     frozen = await asyncpg.connect(processor_database.url)
     await frozen.execute("BEGIN")

@@ -4,14 +4,13 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import processor_service_pb2 as pb2
+from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller, Role
-from services.processor.connection import lent
 from services.processor.errors import RequestIdReused
 from services.processor.stream import replay
 from services.processor.stream.filter import Selection
@@ -25,17 +24,17 @@ FULL = event_pb2.EVENT_VIEW_FULL
 
 
 @pytest.fixture
-def reader(pool: "asyncpg.Pool[Any]") -> EventReader:
+def reader(pool: db.Pool) -> EventReader:
     return EventReader(pool)
 
 
 @pytest.fixture
-def replays(pool: "asyncpg.Pool[Any]", reader: EventReader) -> Replaying:
+def replays(pool: db.Pool, reader: EventReader) -> Replaying:
     return Replaying(pool, reader)
 
 
-async def _publish(pool: "asyncpg.Pool[Any]", *drafts: Any) -> list[str]:
-    async with lent(pool) as connection, connection.transaction():
+async def _publish(pool: db.Pool, *drafts: Any) -> list[str]:
+    async with db.connection(pool) as connection, connection.transaction():
         return [event.event_id for event in await publish(connection, drafts)]
 
 
@@ -45,7 +44,7 @@ async def _read(reader: EventReader, selection: Selection, start: str = "") -> l
 
 
 async def test_a_replay_appends_marked_copies_for_readers_that_request_them(
-    pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
+    pool: db.Pool, reader: EventReader, replays: Replaying
 ) -> None:
     published = await _publish(pool, *(mail_draft() for _ in range(3)))
     answer = await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
@@ -64,7 +63,7 @@ async def test_a_replay_appends_marked_copies_for_readers_that_request_them(
 
 
 async def test_the_start_cursor_reads_the_replay_and_later_events(
-    pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
+    pool: db.Pool, reader: EventReader, replays: Replaying
 ) -> None:
     await _publish(pool, mail_draft())
     answer = await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
@@ -75,14 +74,14 @@ async def test_the_start_cursor_reads_the_replay_and_later_events(
     assert later == found[1].event_id
 
 
-async def test_a_replay_is_not_replayed(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+async def test_a_replay_is_not_replayed(pool: db.Pool, replays: Replaying) -> None:
     await _publish(pool, mail_draft())
     await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
 
     assert 1 == (await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)).appended
 
 
-async def test_a_dry_run_only_counts(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+async def test_a_dry_run_only_counts(pool: db.Pool, replays: Replaying) -> None:
     await _publish(pool, mail_draft(), mail_draft())
     answer = await replays.replay(pb2.ReplayEventsRequest(dry_run=True), OPERATOR)
 
@@ -91,7 +90,7 @@ async def test_a_dry_run_only_counts(pool: "asyncpg.Pool[Any]", replays: Replayi
 
 
 async def test_a_range_is_bounded_by_cursors_times_and_filter(
-    pool: "asyncpg.Pool[Any]", reader: EventReader, replays: Replaying
+    pool: db.Pool, reader: EventReader, replays: Replaying
 ) -> None:
     await _publish(pool, *(mail_draft() for _ in range(4)), mail_draft(provider="googlews"))
     positions = [event.position for event in await _read(reader, Selection(None))]
@@ -105,14 +104,14 @@ async def test_a_range_is_bounded_by_cursors_times_and_filter(
     assert 1 == (await replays.replay(filtered, OPERATOR)).matched
 
 
-async def test_a_key_replays_only_its_tenants(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+async def test_a_key_replays_only_its_tenants(pool: db.Pool, replays: Replaying) -> None:
     await _publish(pool, mail_draft(), mail_draft(tenant_id=OTHER_TENANT))
     narrow = Caller("envoy", "key-2", Role.OPERATOR, frozenset({TENANT}))
 
     assert 1 == (await replays.replay(pb2.ReplayEventsRequest(), narrow)).appended
 
 
-async def test_the_same_request_makes_one_replay(pool: "asyncpg.Pool[Any]", replays: Replaying) -> None:
+async def test_the_same_request_makes_one_replay(pool: db.Pool, replays: Replaying) -> None:
     await _publish(pool, *(mail_draft() for _ in range(5)))
     request = pb2.ReplayEventsRequest(request_id=str(uuid4()))
     answers = await asyncio.gather(*(replays.replay(request, OPERATOR) for _ in range(4)))
@@ -122,7 +121,7 @@ async def test_the_same_request_makes_one_replay(pool: "asyncpg.Pool[Any]", repl
 
 
 async def test_a_request_that_was_cut_off_is_finished_by_the_same_request(
-    pool: "asyncpg.Pool[Any]", replays: Replaying, monkeypatch: pytest.MonkeyPatch
+    pool: db.Pool, replays: Replaying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "_BATCH_EVENTS", 2)
     await _publish(pool, *(mail_draft() for _ in range(5)))
@@ -150,7 +149,7 @@ async def test_the_same_request_id_with_other_content_is_refused(replays: Replay
 
 
 async def test_too_many_events_are_refused_and_nothing_is_appended(
-    pool: "asyncpg.Pool[Any]", replays: Replaying, monkeypatch: pytest.MonkeyPatch
+    pool: db.Pool, replays: Replaying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "MAX_EVENTS", 2)
     await _publish(pool, *(mail_draft() for _ in range(3)))

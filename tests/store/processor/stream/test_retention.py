@@ -1,14 +1,12 @@
 """Retention and partitions on a real PostgreSQL."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import asyncpg
 import pytest
 
 from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
 from services.meshkit.clock import ManualClock
-from services.processor.connection import lent
 from services.processor.errors import CursorExpired, EventNotFound
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
@@ -27,16 +25,16 @@ def later() -> ManualClock:
 
 
 @pytest.fixture
-def retention(pool: "asyncpg.Pool[Any]", later: ManualClock) -> Retention:
+def retention(pool: db.Pool, later: ManualClock) -> Retention:
     return Retention(pool, 30, later, NO_WAIT)
 
 
-async def _publish(pool: "asyncpg.Pool[Any]", count: int) -> list[str]:
-    async with lent(pool) as connection, connection.transaction():
+async def _publish(pool: db.Pool, count: int) -> list[str]:
+    async with db.connection(pool) as connection, connection.transaction():
         return [event.event_id for event in await publish(connection, [mail_draft() for _ in range(count)])]
 
 
-async def _partitions(pool: "asyncpg.Pool[Any]") -> list[str]:
+async def _partitions(pool: db.Pool) -> list[str]:
     rows = await pool.fetch(
         "SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid"
         " WHERE inhparent = 'processor.events'::regclass ORDER BY relname"
@@ -45,7 +43,7 @@ async def _partitions(pool: "asyncpg.Pool[Any]") -> list[str]:
 
 
 async def test_partitions_are_made_a_week_ahead_and_only_once(
-    pool: "asyncpg.Pool[Any]", retention: Retention, later: ManualClock
+    pool: db.Pool, retention: Retention, later: ManualClock
 ) -> None:
     await retention.prepare()
     first = await _partitions(pool)
@@ -57,7 +55,7 @@ async def test_partitions_are_made_a_week_ahead_and_only_once(
     assert 1 == len(await _partitions(pool)) - len(first)
 
 
-async def test_events_lie_in_the_partition_of_their_day(pool: "asyncpg.Pool[Any]", retention: Retention) -> None:
+async def test_events_lie_in_the_partition_of_their_day(pool: db.Pool, retention: Retention) -> None:
     await retention.prepare()
     await _publish(pool, 2)
 
@@ -68,7 +66,7 @@ async def test_events_lie_in_the_partition_of_their_day(pool: "asyncpg.Pool[Any]
 
 
 async def test_without_partitions_events_lie_in_the_rest_and_are_dropped_from_there(
-    pool: "asyncpg.Pool[Any]", retention: Retention, later: ManualClock
+    pool: db.Pool, retention: Retention, later: ManualClock
 ) -> None:
     await _publish(pool, 3)
     await retention.prepare()
@@ -80,7 +78,7 @@ async def test_without_partitions_events_lie_in_the_rest_and_are_dropped_from_th
 
 
 async def test_an_old_cursor_is_refused_with_the_oldest_that_is_served(
-    pool: "asyncpg.Pool[Any]", retention: Retention, later: ManualClock
+    pool: db.Pool, retention: Retention, later: ManualClock
 ) -> None:
     await retention.prepare()
     reader = EventReader(pool)
@@ -104,9 +102,7 @@ async def test_an_old_cursor_is_refused_with_the_oldest_that_is_served(
     assert oldest == await reader.start(at_the_end, LATEST)
 
 
-async def test_a_day_is_dropped_whole_and_only_after_it_is_no_longer_served(
-    pool: "asyncpg.Pool[Any]", later: ManualClock
-) -> None:
+async def test_a_day_is_dropped_whole_and_only_after_it_is_no_longer_served(pool: db.Pool, later: ManualClock) -> None:
     patient = Retention(pool, 30, later, timedelta(minutes=2))
     await patient.prepare()
     await _publish(pool, 3)
@@ -120,21 +116,19 @@ async def test_a_day_is_dropped_whole_and_only_after_it_is_no_longer_served(
 
 
 async def test_keys_of_creations_outlive_their_events_and_keys_of_updates_do_not(
-    pool: "asyncpg.Pool[Any]", retention: Retention, later: ManualClock
+    pool: db.Pool, retention: Retention, later: ManualClock
 ) -> None:
     drafts = [mail_draft("a"), mail_draft("a", event_type="mail.updated", version="2")]
-    async with lent(pool) as connection, connection.transaction():
+    async with db.connection(pool) as connection, connection.transaction():
         await publish(connection, drafts)
     later.advance(timedelta(days=62))
     await retention.round()
 
-    async with lent(pool) as connection, connection.transaction():
+    async with db.connection(pool) as connection, connection.transaction():
         assert [False, True] == [event.is_new for event in await publish(connection, drafts)]
 
 
-async def test_an_event_of_yesterday_keeps_its_day(
-    pool: "asyncpg.Pool[Any]", retention: Retention, later: ManualClock
-) -> None:
+async def test_an_event_of_yesterday_keeps_its_day(pool: db.Pool, retention: Retention, later: ManualClock) -> None:
     await retention.prepare()
     await _publish(pool, 1)
     later.advance(timedelta(days=29))

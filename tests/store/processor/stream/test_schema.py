@@ -2,10 +2,10 @@
 
 import asyncpg
 
+from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
-from services.processor.connection import lent
 from services.processor.migrate import migrations
 from services.processor.stream.publish import publish
 from services.processor.stream.retention import Retention
@@ -18,7 +18,7 @@ from tests.store.schemas import differences
 async def _publish_one(url: str) -> bool:
     async with open_pool(Secret(url), "test", DatabaseLimits(connections=2)) as pool:
         await Retention(pool, 30, SystemClock()).prepare()
-        async with lent(pool) as connection, connection.transaction():
+        async with db.connection(pool) as connection, connection.transaction():
             return (await publish(connection, [mail_draft()]))[0].is_new
 
 

@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from mailmesh.processor.v1 import event_pb2
-from services.processor.connection import lent
+from services.meshkit import db
 from services.processor.errors import CursorEpochChanged
 from services.processor.stream.cursor import Cursor
 from services.processor.stream.epoch import begin_epoch
@@ -35,12 +34,12 @@ SELECTIONS = [
 
 
 @pytest.fixture
-def reader(pool: "asyncpg.Pool[Any]") -> EventReader:
+def reader(pool: db.Pool) -> EventReader:
     return EventReader(pool)
 
 
 @asynccontextmanager
-async def following(pool: "asyncpg.Pool[Any]", limits: TailLimits | None = None) -> AsyncIterator[Tail]:
+async def following(pool: db.Pool, limits: TailLimits | None = None) -> AsyncIterator[Tail]:
     head = HeadWatch(pool, look_seconds=0.2)
     tail = Tail(EventReader(pool), head, limits)
     tasks = [asyncio.create_task(head.run()), asyncio.create_task(tail.run())]
@@ -59,8 +58,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def put(pool: "asyncpg.Pool[Any]", *drafts: Any) -> None:
-    async with lent(pool) as connection, connection.transaction():
+async def put(pool: db.Pool, *drafts: Any) -> None:
+    async with db.connection(pool) as connection, connection.transaction():
         await publish(connection, drafts)
 
 
@@ -72,7 +71,7 @@ async def caught_up(tail: Tail, reader: EventReader) -> Cursor:
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 async def test_memory_and_database_give_the_same_pages(
-    pool: "asyncpg.Pool[Any]", reader: EventReader, selection: Selection
+    pool: db.Pool, reader: EventReader, selection: Selection
 ) -> None:
     async with following(pool) as tail:
         start = await reader.start(LATEST, LATEST)
@@ -106,7 +105,7 @@ def events_in_memory(tail: Tail, cursor: Cursor, selection: Selection, count: in
         cursor = page.next
 
 
-async def test_a_reader_too_far_behind_is_sent_to_the_database(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_a_reader_too_far_behind_is_sent_to_the_database(pool: db.Pool, reader: EventReader) -> None:
     async with following(pool, TailLimits(events=3)) as tail:
         before_all = await reader.start("", EARLIEST)
         await put(pool, *(mail_draft() for _ in range(5)))
@@ -118,9 +117,7 @@ async def test_a_reader_too_far_behind_is_sent_to_the_database(pool: "asyncpg.Po
         assert (tail.page(newest, EVERYTHING, BASIC, 10) or rest).events == []
 
 
-async def test_a_reader_after_an_unknown_event_is_sent_to_the_database(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_a_reader_after_an_unknown_event_is_sent_to_the_database(pool: db.Pool, reader: EventReader) -> None:
     async with following(pool) as tail:
         start = await reader.start(LATEST, LATEST)
         await put(pool, *(mail_draft() for _ in range(3)))
@@ -135,7 +132,7 @@ async def test_a_reader_after_an_unknown_event_is_sent_to_the_database(
         assert Page([], further, has_more=False) == tail.page(further, EVERYTHING, BASIC, 10)
 
 
-async def test_memory_is_bounded_by_bytes(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_memory_is_bounded_by_bytes(pool: db.Pool, reader: EventReader) -> None:
     async with following(pool, TailLimits(size_bytes=2000)) as tail:
         await put(pool, *(mail_draft() for _ in range(30)))
         await caught_up(tail, reader)
@@ -144,9 +141,7 @@ async def test_memory_is_bounded_by_bytes(pool: "asyncpg.Pool[Any]", reader: Eve
         assert tail._bytes <= 2000
 
 
-async def test_whole_events_take_the_database_and_nothing_new_does_not(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_whole_events_take_the_database_and_nothing_new_does_not(pool: db.Pool, reader: EventReader) -> None:
     async with following(pool) as tail:
         start = await reader.start(LATEST, LATEST)
         await put(pool, mail_draft())
@@ -156,9 +151,7 @@ async def test_whole_events_take_the_database_and_nothing_new_does_not(
         assert tail.page(start, Selection(frozenset({OTHER_TENANT})), FULL, 10) is not None
 
 
-async def test_after_a_new_epoch_memory_is_cleared_and_readers_are_informed(
-    pool: "asyncpg.Pool[Any]", reader: EventReader
-) -> None:
+async def test_after_a_new_epoch_memory_is_cleared_and_readers_are_informed(pool: db.Pool, reader: EventReader) -> None:
     async with following(pool) as tail:
         await put(pool, mail_draft())
         cursor, life = await caught_up(tail, reader), tail.life
@@ -170,7 +163,7 @@ async def test_after_a_new_epoch_memory_is_cleared_and_readers_are_informed(
             await reader.page(cursor, EVERYTHING, BASIC, 10)
 
 
-async def test_a_reader_ahead_of_memory_waits_for_it(pool: "asyncpg.Pool[Any]", reader: EventReader) -> None:
+async def test_a_reader_ahead_of_memory_waits_for_it(pool: db.Pool, reader: EventReader) -> None:
     async with following(pool) as tail:
         await put(pool, mail_draft())
         newest = await caught_up(tail, reader)

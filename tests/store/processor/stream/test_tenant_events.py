@@ -15,7 +15,7 @@ from services.meshkit.ids import new_id
 from services.meshkit.metrics import LOOP_RUNS
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
-from services.processor.stream.tenant_events import TenantFollower, event_type_of
+from services.processor.stream.tenant_events import event_type_of, tenant_follower
 from services.processor.worker import running
 from tests.store.processor.ground import Ground, read_events
 
@@ -95,7 +95,7 @@ async def test_changes_join_the_stream_once_and_in_order(ground: Ground) -> None
             change(tenant_id, NEEDS, ACTIVE, is_reconnected=True),
         ]
     )
-    follower = TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
+    follower = tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
     for _ in range(3):
         await follower.round()
 
@@ -107,7 +107,7 @@ async def test_changes_join_the_stream_once_and_in_order(ground: Ground) -> None
 async def test_two_followers_tell_each_change_once(ground: Ground) -> None:
     tenant_id = new_id()
     log = Log([change(tenant_id, NEW, ACTIVE), change(tenant_id, ACTIVE, NEEDS)])
-    followers = [TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log)) for _ in range(2)]
+    followers = [tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", log)) for _ in range(2)]
     for _ in range(3):
         await asyncio.gather(*(follower.round() for follower in followers))
 
@@ -116,7 +116,7 @@ async def test_two_followers_tell_each_change_once(ground: Ground) -> None:
 
 async def test_a_change_that_is_read_again_is_no_second_event(ground: Ground) -> None:
     log = Log([change(new_id(), NEW, ACTIVE)])
-    follower = TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
+    follower = tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
     await follower.round()
     await ground.processor.execute("UPDATE processor.followed SET cursor = ''")
     await follower.round()
@@ -132,7 +132,7 @@ async def test_a_worker_drops_the_token_of_a_tenant_that_was_changed(ground: Gro
         await ground.settled()
         ground.vault.refusals[tenant.tenant_id] = "TENANT_DISABLED"
         log = Log([change(tenant.tenant_id, ACTIVE, tenant_pb2.TENANT_STATUS_DISABLED)])
-        await TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log)).round()
+        await tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", log)).round()
         await _looked(ground, 2)
         await ground.notify(tenant, "created", await ground.control.deliver(tenant.address, subject="Two"))
 
@@ -146,7 +146,7 @@ async def test_a_worker_drops_the_token_of_a_tenant_that_was_changed(ground: Gro
 
 async def test_a_token_that_was_on_its_way_when_its_tenant_changed_is_not_kept(ground: Ground) -> None:
     tenant, log = await ground.tenant("ms365"), Log([])
-    follower = TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
+    follower = tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", log))
     lender = Lender()
     tokens = TokenCache(cast("TokenVaultServiceAsyncStub", lender), 300.0)
     dropper = TokenDropper(ground.processor, tokens)
@@ -197,7 +197,7 @@ async def _looked(ground: Ground, times: int) -> None:
 
 
 async def test_an_unreachable_store_is_reported_as_such(ground: Ground) -> None:
-    follower = TenantFollower(ground.processor, cast("TokenVaultServiceAsyncStub", Log([])))
+    follower = tenant_follower(ground.processor, cast("TokenVaultServiceAsyncStub", Log([])))
     await ground.processor.close()
 
     with pytest.raises(StoreUnavailable):

@@ -38,10 +38,8 @@ def item(key: str = "", other_key: str | None = None) -> NewItem:
 @asynccontextmanager
 async def writing(disk: Disk, woken: list[str] | None = None, **limits: float) -> AsyncIterator[GroupWriter]:
     writer = GroupWriter(disk.accept_items, WriterLimits(**limits), (woken if woken is not None else []).extend)  # type: ignore[arg-type]
-    running = asyncio.create_task(writer.run())
     yield writer
-    running.cancel()
-    await asyncio.wait([running])
+    await writer.aclose()
 
 
 async def started(disk: Disk, groups: int = 1) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest, IssueTokenResponse
 from services.ingest.errors import (
     InstallationMisconfigured,
     MailboxUnavailable,
@@ -15,7 +16,9 @@ from services.ingest.errors import (
 )
 from services.ingest.subscriptions.failures import ConflictError, GoneError, TokenRejectedError, raise_for
 from services.ingest.subscriptions.google import union
-from services.ingest.subscriptions.microsoft import _time, resource_of
+from services.ingest.subscriptions.microsoft import GraphSubscriptions, _time, resource_of
+from services.ingest.subscriptions.provider_calls import ProviderCalls, TokenBorrower
+from services.providers.names import MS365
 
 
 def graph(status: int, code: str = "", message: str = "", **headers: str) -> httpx.Response:
@@ -40,11 +43,19 @@ def google(status: int, reason: str, message: str = "") -> httpx.Response:
         (graph(404, "MailboxNotEnabledForRESTAPI"), MailboxUnavailable),
         (graph(403, "MailboxNotEnabledForRESTAPI"), MailboxUnavailable),
         (graph(409, "Conflict"), ConflictError),
+        (graph(410, "ResourceNotFound"), GoneError),
+        (graph(412, "ErrorIrresolvableConflict"), ProviderUnavailable),
+        (graph(423, "ErrorItemLocked"), ProviderUnavailable),
+        (graph(424, "FailedDependency"), ProviderUnavailable),
+        (graph(509, "BandwidthLimitExceeded"), ProviderThrottled),
+        (graph(403, "ApplicationThrottled"), ProviderThrottled),
         (graph(429, "ApplicationThrottled"), ProviderThrottled),
         (graph(503, "serviceNotAvailable"), ProviderUnavailable),
         (graph(400, "InvalidRequest"), SubscriptionRefused),
         (google(403, "rateLimitExceeded"), ProviderThrottled),
         (google(403, "userRateLimitExceeded"), ProviderThrottled),
+        (google(403, "quotaExceeded"), ProviderThrottled),
+        (google(400, "failedPrecondition"), MailboxUnavailable),
         (google(403, "insufficientPermissions"), PermissionMissing),
         (google(400, "invalidArgument", "Invalid label: nothing"), SubscriptionRefused),
         (google(400, "invalidArgument", "Invalid topicName does not match projects/x"), InstallationMisconfigured),
@@ -70,6 +81,21 @@ def test_what_is_refused_says_what_to_do() -> None:
 
     assert "Mail.Read" in raised.value.message
     assert {"provider": "ms365", "detail": "ErrorAccessDenied"} == raised.value.metadata
+
+
+async def test_a_subscription_that_is_locked_at_its_renewal_is_renewed_later() -> None:
+    async def issue(request: IssueTokenRequest) -> IssueTokenResponse:
+        return IssueTokenResponse(access_token="token")
+
+    locked = httpx.MockTransport(lambda request: graph(423, "ErrorItemLocked", **{"retry-after": "7"}))
+    async with httpx.AsyncClient(transport=locked) as http:
+        calls = ProviderCalls(MS365, http, TokenBorrower(issue))
+        subscriptions = GraphSubscriptions(calls, "https://graph.test/v1.0", "https://edge.test")
+        with pytest.raises(ProviderUnavailable) as raised:
+            await subscriptions.renew("tenant-1", "subscription-1", datetime(2026, 11, 27, tzinfo=UTC))
+
+    assert ProviderUnavailable is raised.type
+    assert timedelta(seconds=7) == raised.value.retry_after
 
 
 def test_success_raises_nothing() -> None:

@@ -3,7 +3,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.webhooks.cache import BoundedCache
 from services.ingest.webhooks.receiver import digest_key
 
 PARTS = st.lists(st.text(st.characters(codec="utf-8")), max_size=4)
@@ -16,20 +15,3 @@ def test_keys_are_equal_only_for_equal_parts(one: list[str], other: list[str]) -
 
 def test_nothing_of_one_tenant_is_a_repeat_of_anothers() -> None:
     assert digest_key("tenant-1", "mail", "id") != digest_key("tenant-2", "mail", "id")
-
-
-def test_a_full_cache_forgets_what_was_not_asked_for_the_longest() -> None:
-    cache: BoundedCache[int] = BoundedCache(2, 60)
-    cache.put("a", 1)
-    cache.put("b", 2)
-    cache.get("a")
-    cache.put("c", 3)
-
-    assert (1, None, 3, 2) == (cache.get("a"), cache.get("b"), cache.get("c"), len(cache))
-
-
-def test_what_is_remembered_is_believed_for_a_while() -> None:
-    cache: BoundedCache[int] = BoundedCache(2, -1)
-    cache.put("a", 1)
-
-    assert cache.get("a") is None

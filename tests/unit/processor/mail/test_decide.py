@@ -10,7 +10,8 @@ from services.processor.mail.decide import NOTHING, Decision, decide
 from services.processor.mail.field_digests import digests_of
 from services.processor.mail.sources.findings import Failed, Found, Missing
 from services.processor.mail.state import State
-from services.processor.mailbox.failures import GOOGLEWS, MS365, classify
+from services.processor.mailbox.failures import classify
+from services.providers.names import GOOGLEWS, MS365
 from tests.unit.processor.makers import NOW, make_hint, make_known, make_mapped, make_patience, make_watch
 
 INBOX = Coverage(MS365, [make_watch("inbox")], {"inbox": "inbox-id"})

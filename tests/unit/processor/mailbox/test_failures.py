@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from mailmesh.errors.v1 import error_reason_pb2
-from services.processor.mailbox.failures import TABLE, TOKEN_REFUSALS, Remedy, classify, token_refused
-from services.processor.mailbox.provider_http import error_codes, parse, retry_after
+from services.processor.mailbox.failures import RULES, TOKEN_REFUSALS, Remedy, classify, token_refused
+from services.processor.mailbox.provider_http import parse, retry_after
+from services.providers.failures import Meaning
 
 
 @pytest.mark.parametrize(
@@ -47,29 +48,15 @@ def test_an_overloaded_provider_that_names_a_time_is_left_alone_until_then() -> 
 def test_every_reason_is_in_the_catalogue() -> None:
     known = set(error_reason_pb2.ErrorReason.keys())
 
-    assert all(f"ERROR_REASON_{reason}" in known for reason in {rule.reason for rule in TABLE} | TOKEN_REFUSALS)
+    used = {rule.reason for rule in RULES.values()} | TOKEN_REFUSALS
+
+    assert set(Meaning) == set(RULES)
+    assert {f"ERROR_REASON_{reason}" for reason in used} <= known
 
 
 def test_a_token_failure_waits_for_a_person_if_it_needs_one_and_is_retried_otherwise() -> None:
     assert Remedy.PERSON is token_refused("TENANT_NEEDS_REAUTHORIZATION").remedy
     assert Remedy.LATER is token_refused("PROVIDER_UNAVAILABLE").remedy
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({"error": {"code": "A", "innerError": {"code": "B", "innererror": {"code": "C"}}}}, ["A", "B", "C"]),
-        (
-            {"error": {"code": 403, "status": "PERMISSION_DENIED", "errors": [{"reason": "domainPolicy"}]}},
-            ["domainPolicy", "PERMISSION_DENIED"],
-        ),
-        ({"error": "invalid_grant"}, []),
-        ({}, []),
-        (None, []),
-    ],
-)
-def test_the_codes_of_both_providers_are_found(body: dict[str, object] | None, expected: list[str]) -> None:
-    assert expected == error_codes(body)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.processor.errors import CursorInvalid
-from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor, read_cursor
+from services.processor.stream.cursor import EPOCH_BYTES, TAG_BYTES, Cursor, read_cursor, tag_of
 
 CURSORS = st.builds(
     Cursor,
@@ -25,3 +25,10 @@ def test_a_written_cursor_is_read_back(cursor: Cursor) -> None:
 def test_any_other_string_is_refused(value: str) -> None:
     with pytest.raises(CursorInvalid):
         read_cursor(value)
+
+
+def test_cursors_that_consumers_have_stored_stay_readable() -> None:
+    cursor = Cursor(b"epoch1", 123456789, tag_of("01a21c11-d221-72b3-aced-a7d88179a589"))
+
+    assert cursor == read_cursor("AWVwb2NoMQAAAAAHW80Vp9iBeaWJTys4")
+    assert "AWVwb2NoMQAAAAAHW80Vp9iBeaWJTys4" == cursor.write()

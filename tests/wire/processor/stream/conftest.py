@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import grpc
 import pytest
 
@@ -17,12 +16,12 @@ from mailmesh.processor.v1.event_service_pb2_grpc import EventServiceStub
 from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2_grpc as vault_grpc
+from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
-from services.processor.connection import lent
 from services.processor.errors import KeyRevoked, TenantNotFound
 from services.processor.server import serving
 from services.processor.settings import ProcessorSettings
@@ -75,7 +74,7 @@ class Processor:
 
     server: MeshServer
     channel: Any
-    pool: "asyncpg.Pool[Any]"
+    pool: db.Pool
     vault: Vault
     inbox: Inbox
     stop: Callable[[], Any]
@@ -93,7 +92,7 @@ class Processor:
         return (("x-mailmesh-key-id", key_id), ("x-mailmesh-role", role), ("x-mailmesh-tenants", tenants))
 
     async def publish(self, *drafts: EventDraft) -> list[str]:
-        async with lent(self.pool) as connection, connection.transaction():
+        async with db.connection(self.pool) as connection, connection.transaction():
             return [event.event_id for event in await publish(connection, drafts)]
 
 

@@ -25,6 +25,7 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 from stack.browser import Browser
 from stack.cli.connection import with_key
+from stack.cli.demo_stream import Deadline, StreamReader
 from stack.cli.events import live_table, row_of
 from stack.errors import StackError
 from stack.programs.program import Program
@@ -32,7 +33,6 @@ from stack.programs.running import wait_until
 from stack.ready import Ready
 from stack.report import Report
 from stack.simulated import SimulatorControl
-from stack.stream import Deadline, StreamReader
 from stack.terminal import line
 
 MAILS_EACH = 20

@@ -1,56 +1,13 @@
-"""Raw connections to PostgreSQL: a shared pool, and the dedicated connection of the inbox writer."""
+"""The dedicated connection of the inbox writer."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from services.meshkit.db import store_errors
+from services.meshkit import db
 
 if TYPE_CHECKING:
-    Pool = asyncpg.Pool[asyncpg.Record]
-    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-else:
-    Pool = asyncpg.Pool
-    Connection = Any
-
-ACQUIRE_SECONDS = 2.0
-
-
-@asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """Run the block in a transaction: committed at its end, rolled back when it raises.
-
-    Raises:
-        StoreUnavailable: PostgreSQL is away or too slow.
-        Conflict: A concurrent transaction prevented it.
-    """
-    with store_errors():
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
-            yield connection
-
-
-@asynccontextmanager
-async def reading(pool: Pool) -> AsyncIterator[Connection]:
-    """Yield a connection on which each statement is a transaction of its own.
-
-    Raises:
-        StoreUnavailable: PostgreSQL is away or too slow.
-    """
-    with store_errors():
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            yield connection
-
-
-async def ping(pool: Pool) -> None:
-    """Check that PostgreSQL answers.
-
-    Raises:
-        StoreUnavailable: PostgreSQL does not answer.
-    """
-    async with reading(pool) as connection:
-        await connection.execute("SELECT 1")
+    PoolConnection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 
 class DedicatedConnection:
@@ -60,9 +17,9 @@ class DedicatedConnection:
         pool: The source of the connection, and of its replacement when it breaks.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
-        self._connection: Connection | None = None
+        self._connection: PoolConnection | None = None
 
     async def fetchrow(self, statement: str, *values: Any, seconds: float) -> asyncpg.Record:
         """Run one statement that returns one row, as a transaction of its own.
@@ -76,7 +33,7 @@ class DedicatedConnection:
             StoreUnavailable: PostgreSQL is away or too slow.
             Conflict: A lock was not obtained.
         """
-        with store_errors():
+        with db.store_errors():
             try:
                 connection = await self._connected(seconds)
                 row = await connection.fetchrow(statement, *values, timeout=seconds)
@@ -91,10 +48,10 @@ class DedicatedConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
-            with store_errors():
+            with db.store_errors():
                 await self._pool.release(connection)
 
-    async def _connected(self, seconds: float) -> Connection:
+    async def _connected(self, seconds: float) -> "PoolConnection":
         if self._connection is None or self._connection.is_closed():
             await self.aclose()
             self._connection = await self._pool.acquire(timeout=seconds)
