@@ -39,11 +39,11 @@ class TokenRejectedError(Exception):
 
 
 class GoneError(ProviderUnavailable):
-    """The provider does not know it (404). Where nobody expects that, it is a passing fault."""
+    """The provider does not know it (404). Where no caller expects that, it is a passing fault."""
 
 
 class ConflictError(ProviderUnavailable):
-    """The provider has one for the same already (409). Where nobody expects that, it is a passing fault."""
+    """The provider has one for the same already (409). Where no caller expects that, it is a passing fault."""
 
 
 def raise_for(provider: str, response: httpx.Response) -> None:
