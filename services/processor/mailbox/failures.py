@@ -10,22 +10,22 @@ from services.providers.failures import Meaning, meaning_of
 
 
 class Remedy(Enum):
-    """What is done about a failure."""
+    """The treatment of a failure."""
 
     NEW_TOKEN = "new_token"  # noqa: S105 - a remedy, no secret
-    """Ask TokenVault for another token and try once more, now."""
+    """Ask TokenVault for another token and retry once, now."""
     LATER = "later"
-    """Try again later: exponentially later each time, with jitter, counted as an attempt."""
+    """Retry later: exponentially later each time, with jitter, counted as an attempt."""
     THROTTLED = "throttled"
     """Leave the whole mailbox alone until the time that the provider asks for; no attempt is counted."""
     PERSON = "person"
-    """Tell TokenVault; the mailbox's work waits for a person, and no attempt is counted."""
+    """Report to TokenVault; the mailbox's work waits for a person, and no attempt is counted."""
     MISSING = "missing"
-    """The thing is not there: what that means depends on what was looked for."""
+    """The resource does not exist: the caller decides what that means."""
     CURSOR_LOST = "cursor_lost"
-    """The provider has forgotten the cursor: begin anew."""
+    """The provider no longer knows the cursor: start again."""
     PERMANENT = "permanent"
-    """Trying again changes nothing."""
+    """A retry changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Rule:
     """The treatment of a failure.
 
     Args:
-        remedy: What is done.
-        reason: The name from the catalogue of failures that events and dead letters carry.
-        fault: The fault that TokenVault is told, if any.
+        remedy: The remedy.
+        reason: The reason from the error catalogue, which events and dead letters carry.
+        fault: The fault that is reported to TokenVault, if any.
     """
 
     remedy: Remedy
@@ -65,11 +65,11 @@ TOKEN_REFUSALS = frozenset({
     "TENANT_NEEDS_REAUTHORIZATION", "TENANT_DISABLED", "TENANT_DISCONNECTED", "TENANT_IN_ERROR", "SCOPE_NOT_GRANTED",
     "TENANT_NOT_FOUND", "SEAL_BROKEN", "KEY_UNAVAILABLE", "INSTALLATION_MISCONFIGURED",
 })  # fmt: skip
-"""What TokenVault answers when a person or an operator has to act: it knows already, so it is not told."""
+"""TokenVault's reasons that a person or an operator must act on; it knows them already, so no fault is reported."""
 
 
 class SourceError(Exception):
-    """A provider, or TokenVault before it, did not give what was asked for.
+    """A request to a provider, or to TokenVault before it, failed.
 
     Args:
         rule: The treatment.
@@ -87,12 +87,12 @@ class SourceError(Exception):
 
     @property
     def remedy(self) -> Remedy:
-        """What is done about it."""
+        """The remedy."""
         return self.rule.remedy
 
     @property
     def reason(self) -> str:
-        """The name from the catalogue."""
+        """The reason from the error catalogue."""
         return self.rule.reason
 
 
@@ -100,10 +100,10 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
     """Find the treatment of an answer.
 
     Args:
-        provider: Whose answer.
+        provider: The provider that answered.
         status: HTTP status, 0 when no answer came.
         codes: The provider's machine words, the outermost first.
-        retry_after: As the answer said.
+        retry_after: The wait that the answer asked for.
     """
     rule = RULES[meaning_of(provider, status, codes)]
     if rule.remedy is Remedy.LATER and retry_after is not None:
@@ -114,6 +114,6 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
 
 
 def token_refused(reason: str) -> SourceError:
-    """Makes the failure for a token that TokenVault did not lend."""
+    """Return the failure for a token that TokenVault did not lend."""
     remedy = Remedy.PERSON if reason in TOKEN_REFUSALS else Remedy.LATER
     return SourceError(Rule(remedy, reason or "SERVICE_UNAVAILABLE"), f"no token: {reason}")
