@@ -19,7 +19,7 @@ from services.processor.mail.message.styles import Sheet, read_style
 from services.processor.mail.message.syntax import parse_value, without_comments
 from services.processor.mail.message.words import decode_words
 from services.processor.mail.sources import findings, gmail_mapping
-from tests.unit.mapping.growth import TIMES, grows_too_fast
+from tests.unit.processor.mail.message.growth import TIMES, grows_too_fast
 
 Read = Callable[[str], object]
 

@@ -17,7 +17,7 @@ from mailmesh.processor.v1 import event_service_pb2
 from services.processor.mail.message.bounds import EVENT_BYTES, fit
 from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.mail.sources.mapped import MappedMessage
-from tests.unit.mapping.growth import TIMES, grows_too_fast
+from tests.unit.processor.mail.message.growth import TIMES, grows_too_fast
 
 Map = Callable[[Any], MappedMessage]
 MAPPINGS = [graph_mapping.map_message, gmail_mapping.map_message]

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from services.processor.mail.sources.gmail_mapping import map_message
-from tests.unit.mapping.corpus import SIZE, Leaf, Mail, Tree, as_gmail, corpus
+from tests.unit.processor.mail.message.corpus import SIZE, Leaf, Mail, Tree, as_gmail, corpus
 
 DATA = {"text/calendar"}
 MEDIA = ("image/", "audio/", "video/")
