@@ -124,6 +124,7 @@ _LARGEST = {
     "width": 2000, "height": 2000, "border": 100, "cellpadding": 400, "cellspacing": 400, "colspan": 1000,
     "rowspan": 1000, "span": 1000, "hspace": 100, "vspace": 100,
 }  # fmt: skip
+_BOUNDED = frozenset(_LARGEST) | {"style"}
 _PAGES = frozenset(("body", "html"))
 
 
@@ -261,7 +262,7 @@ def _markup(source: str, start: int, made: _Outline) -> int:
         if name == "style":
             made.sheet.add(source[_tag_end(source, tag.end()) : found.start() if found else len(source)])
         return _tag_end(source, found.end()) if found else len(source)
-    attributes, end = _attributes(source, tag.end())
+    attributes, end = _attributes(source, tag.end()) if not source.startswith(">", tag.end()) else ({}, tag.end() + 1)
     if not _is_name(name):
         return end
     if tag[1]:
@@ -285,8 +286,6 @@ def _no_tag(source: str, start: int, made: _Outline) -> int:
 def _attributes(source: str, position: int) -> tuple[dict[str, str], int]:
     """Reads the attributes of a tag, the first of each name; returns them decoded, and the place behind the tag."""
     made: dict[str, str] = {}
-    if source.startswith(">", position):
-        return made, position + 1
     while attribute := _ATTRIBUTE.match(source, position):
         position = attribute.end()
         value = attribute[2] or attribute[3] or attribute[4] or ""
@@ -319,7 +318,7 @@ def _written(attributes: dict[str, str], base: str) -> str:
         return ""
     made = []
     for key, given in attributes.items():
-        value = _bounded(key, given, base)
+        value = _bounded(key, given, base) if base or key in _BOUNDED else given
         if value is not None:
             made.append(f' {key}="{value.translate(_ESCAPES) if _needs_escape(value) else value}"')
     return "".join(made)

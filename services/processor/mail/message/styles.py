@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 _MAX_STYLE_CHARACTERS = 8 * 1024
 _MAX_SHEET_CHARACTERS = 64 * 1024
@@ -75,6 +75,12 @@ class Style:
     ink: str = "inherit"
     ground: str = "inherit"
     display: str = ""
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """The style changes neither what a reader sees nor the colours."""
+        changes_text = self.is_gone or self.is_seen is not None or self.is_tiny is not None
+        return not changes_text and self.ink == self.ground == "inherit"
 
 
 @lru_cache(maxsize=4096)

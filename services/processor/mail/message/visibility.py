@@ -45,6 +45,8 @@ class View:
             sheet: The style sheets read so far.
         """
         style = read_style(attributes["style"]) if "style" in attributes else _NO_STYLE
+        if style.is_plain and not sheet and not sheet.has_grounds and name != "a" and _MARKS.isdisjoint(attributes):
+            return self
         classes = attributes.get("class", "").split()[:20]
         hides = attributes.get("hidden", "until-found") != "until-found" or (
             bool(sheet) and sheet.hides(name, classes, attributes.get("id", ""), style)
@@ -67,6 +69,7 @@ class View:
 
 _NO_STYLE = Style()
 _LOOKS = frozenset(("bgcolor", "background", "color", "text"))
+_MARKS = _LOOKS | {"hidden"}
 
 
 def _is_button(name: str, attributes: dict[str, str]) -> bool:
