@@ -8,19 +8,22 @@ looked at once and elements are opened and closed by a simpler rule, so that wha
 Nothing here decides what is safe to show: the sanitizer does, on what comes out.
 """
 
-import html
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from html.entities import html5
-from urllib.parse import urljoin
 
-from services.processor.mail.message.styles import Sheet, still
+from services.processor.mail.message.attributes import (
+    base_address,
+    is_name,
+    page_attributes,
+    read_attributes,
+    tag_end,
+    write_attributes,
+)
+from services.processor.mail.message.styles import Sheet
 from services.processor.mail.message.visibility import View, has_words
 
 MAX_DEPTH = 200
 _MAX_OPEN_FORMATTING = 32
-_MAX_ATTRIBUTES = 32
 MAX_TAGS = 40_000
 """Tags that are read; the source behind them counts as cut. Long newsletters have 10,000."""
 
@@ -110,21 +113,7 @@ _CLOSES = {
 _PARAGRAPH = frozenset(("p",))
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,60})")
-_ATTRIBUTE = re.compile(r"[\s/]*+([^\s=>/][^\s=>/]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?")
-_TAG_END = re.compile(r"[^>]*+>")
-_NAME = re.compile(r"[a-z][a-z0-9-]*")
 _CONTENT_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _DROPPED_WITH_CONTENT}
-_REFERENCE = re.compile(r"&(?:#[0-9]{1,10}+;?|#[xX][0-9a-fA-F]{1,8}+;?|([A-Za-z][A-Za-z0-9]{1,40}+)(;?)(=?))")
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
-_SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*:")
-_LINKS = ("href", "src")
-_NUMBER = re.compile(r"\s*(\d{1,9})\s*(%?)")
-# The largest value of an attribute in pixels, columns or rows; a larger one moves content over its surroundings.
-_LARGEST = {
-    "width": 2000, "height": 2000, "border": 100, "cellpadding": 400, "cellspacing": 400, "colspan": 1000,
-    "rowspan": 1000, "span": 1000, "hspace": 100, "vspace": 100,
-}  # fmt: skip
-_BOUNDED = frozenset(_LARGEST) | {"style"}
 _PAGES = frozenset(("body", "html"))
 
 
@@ -149,13 +138,13 @@ class _Outline:
         if name in _CLOSES:
             self._close_implied(_CLOSES[name])
         if name == "base" and not self.base:
-            self.base = _base(attributes.get("href", ""))
+            self.base = base_address(attributes.get("href", ""))
         view = self._views[-1]
         if attributes or self.sheet:
             view = view.within(name, attributes, self.sheet)
         if name in _VOID:
             if not view.is_gone:
-                self.pieces.append(f"<{name}{_written(attributes, self.base)}>")
+                self.pieces.append(f"<{name}{write_attributes(attributes, self.base)}>")
         elif len(self._open) < MAX_DEPTH and not (name in _FORMATTING and self._formatting >= _MAX_OPEN_FORMATTING):
             self._push(name, attributes, view)
 
@@ -183,7 +172,7 @@ class _Outline:
     def _push(self, name: str, attributes: dict[str, str], view: View) -> None:
         written = name
         if name in _PAGES:  # a fragment has no page: its looks go to a block of their own
-            attributes = _page(attributes)
+            attributes = page_attributes(attributes)
             written = "div" if attributes else ""
         elif name in _SECTIONS and not self._tables:  # parsers drop what belongs in a table, with its looks
             written = "div"
@@ -193,7 +182,7 @@ class _Outline:
         self._formatting += name in _FORMATTING
         self._tables += name == "table"
         if self._written[-1]:
-            self.pieces.append(f"<{written}{_written(attributes, self.base)}>")
+            self.pieces.append(f"<{written}{write_attributes(attributes, self.base)}>")
 
     def _close_implied(self, names: frozenset[str]) -> None:
         for place in range(len(self._open) - 1, -1, -1):
@@ -260,10 +249,12 @@ def _markup(source: str, start: int, made: _Outline) -> int:
     if name in _DROPPED_WITH_CONTENT and not tag[1]:
         found = _CONTENT_END[name].search(source, tag.end())
         if name == "style":
-            made.sheet.add(source[_tag_end(source, tag.end()) : found.start() if found else len(source)])
-        return _tag_end(source, found.end()) if found else len(source)
-    attributes, end = _attributes(source, tag.end()) if not source.startswith(">", tag.end()) else ({}, tag.end() + 1)
-    if not _is_name(name):
+            made.sheet.add(source[tag_end(source, tag.end()) : found.start() if found else len(source)])
+        return tag_end(source, found.end()) if found else len(source)
+    attributes, end = (
+        read_attributes(source, tag.end()) if not source.startswith(">", tag.end()) else ({}, tag.end() + 1)
+    )
+    if not is_name(name):
         return end
     if tag[1]:
         made.end(name)
@@ -278,92 +269,6 @@ def _no_tag(source: str, start: int, made: _Outline) -> int:
         end = source.find("-->", start + 2)
         return end + 3 if end >= 0 else len(source)
     if source.startswith(("<!", "<?", "</"), start):
-        return _tag_end(source, start + 2)
+        return tag_end(source, start + 2)
     made.text("&lt;")
     return start + 1
-
-
-def _attributes(source: str, position: int) -> tuple[dict[str, str], int]:
-    """Reads the attributes of a tag, the first of each name; returns them decoded, and the place behind the tag."""
-    made: dict[str, str] = {}
-    while attribute := _ATTRIBUTE.match(source, position):
-        position = attribute.end()
-        value = attribute[2] or attribute[3] or attribute[4] or ""
-        if len(made) < _MAX_ATTRIBUTES and (name := attribute[1].lower()) not in made and _is_name(name):
-            made[name] = _REFERENCE.sub(_character, value) if "&" in value else value
-    return made, _tag_end(source, position)
-
-
-@lru_cache(maxsize=1024)
-def _is_name(name: str) -> bool:
-    return bool(_NAME.fullmatch(name))
-
-
-def _character(reference: re.Match[str]) -> str:
-    """Decodes a reference in an attribute (HTML 13.2.5.73).
-
-    A name without ";" is a reference only if no letter, digit or "=" follows it.
-    """
-    name, semicolon, equals = reference[1], reference[2], reference[3]
-    if name is None:
-        return html.unescape(reference[0])
-    if semicolon:
-        return html5.get(f"{name};", reference[0].removesuffix("=")) + equals
-    return reference[0] if equals else html5.get(name, reference[0])
-
-
-def _written(attributes: dict[str, str], base: str) -> str:
-    """Writes attributes in quotes, links resolved, sizes and styles bounded."""
-    if not attributes:
-        return ""
-    made = []
-    for key, given in attributes.items():
-        value = _bounded(key, given, base) if base or key in _BOUNDED else given
-        if value is not None:
-            made.append(f' {key}="{value.translate(_ESCAPES) if _needs_escape(value) else value}"')
-    return "".join(made)
-
-
-def _needs_escape(value: str) -> bool:
-    return "&" in value or '"' in value or "<" in value or ">" in value
-
-
-def _bounded(name: str, value: str, base: str) -> str | None:
-    """Returns the value that an attribute keeps, or None when it keeps none."""
-    if name == "style":
-        return still(value) or None
-    if name in _LARGEST:
-        number = _NUMBER.match(value)
-        largest = 100 if number and number[2] else _LARGEST[name]
-        return value if number and int(number[1]) <= largest else None
-    if base and name in _LINKS and not _SCHEME.match(value):
-        try:
-            return urljoin(base, value.strip())
-        except ValueError:
-            return value
-    return value
-
-
-def _base(address: str) -> str:
-    """Returns the address that relative links of the mail belong to; empty when it is none of the web."""
-    return address.strip() if address.strip().lower().startswith(("http://", "https://")) else ""
-
-
-_PAGE_ATTRIBUTES = frozenset({"dir", "lang"})
-
-
-def _page(attributes: dict[str, str]) -> dict[str, str]:
-    """Returns the attributes that a page hands on to its block: its colours as a style, its language, its direction."""
-    looks = [
-        f"{name}:{attributes[key]}"
-        for name, key in (("background-color", "bgcolor"), ("color", "text"))
-        if key in attributes
-    ]
-    style = still(";".join([*looks, attributes.get("style", "")]))
-    kept = {key: value for key, value in attributes.items() if key in _PAGE_ATTRIBUTES}
-    return {**kept, "style": style} if style else kept
-
-
-def _tag_end(source: str, position: int) -> int:
-    end = _TAG_END.match(source, position)
-    return end.end() if end else len(source)
