@@ -23,7 +23,7 @@ from tests.unit.processor.mail.message.growth import TIMES, grows_too_fast
 
 Read = Callable[[str], object]
 
-# What may be repeated: each special character of the grammars, alone, doubled and in the pairs that open something.
+# The repeated pieces: each special character of the grammars, alone, doubled and in the pairs that open something.
 PIECES = [
     "<", ">", "(", ")", '"', "\\", "[", "]", ",", ";", ":", "@", ".", " ", "\t", "\n", "&", "=", "'", "a", "%", "*",
     "/", "-", '"\\', "(a", "<a", "<a>", "<a@b> ", "a@", "a@b ", "a@b,", " .", ". ", "a ", '" ', '<"', '"(',

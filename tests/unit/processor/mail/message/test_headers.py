@@ -1,4 +1,4 @@
-"""What header fields say."""
+"""The meaning of header fields."""
 
 from datetime import UTC, datetime
 

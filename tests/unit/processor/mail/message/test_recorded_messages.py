@@ -47,7 +47,7 @@ def _event(path: Path) -> dict[str, Any]:
 
 def _assert_as_expected(path: Path) -> None:
     expected = path.with_suffix(".expected.json")
-    if "REWRITE_EXPECTED" in os.environ:  # to look at the difference with git
+    if "REWRITE_EXPECTED" in os.environ:  # git shows the difference
         expected.write_text(json.dumps(_event(path), indent=1, ensure_ascii=False) + "\n")
 
     assert json.loads(expected.read_text()) == _event(path)
