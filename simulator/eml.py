@@ -1,12 +1,13 @@
 """Mail as bytes: a reading of RFC 5322 and MIME that both providers' views are made from, and a writer."""
 
 import base64
-import email.header
+import binascii
 import email.message
 import email.parser
 import email.policy
 import email.utils
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
@@ -72,6 +73,7 @@ class Part:
 
     Attributes:
         headers: Names as sent, values decoded and unfolded.
+        sent_headers: The same fields with their encoded words as sent.
         content: Without its transfer encoding; for ``message/rfc822`` the inner mail's bytes.
     """
 
@@ -82,6 +84,7 @@ class Part:
     disposition: str = ""
     content: bytes = b""
     children: list["Part"] = field(default_factory=list)
+    sent_headers: list[tuple[str, str]] = field(default_factory=list)
 
     def header(self, name: str) -> str:
         """Return the first header of that name, or nothing."""
@@ -97,13 +100,8 @@ class Part:
         return self.header("Content-ID").strip().strip("<>")
 
     def text(self) -> str:
-        """Return the content as text, by its charset, else UTF-8, else Latin-1; it never fails."""
-        for charset in (self.charset or "us-ascii", "utf-8"):
-            try:
-                return self.content.decode(charset).replace("\r\n", "\n")
-            except (LookupError, ValueError):
-                continue
-        return self.content.decode("latin-1").replace("\r\n", "\n")
+        """Return the content as text, by its charset as mail programs read it; a byte that does not fit is replaced."""
+        return _decode(self.content, self.charset).replace("\r\n", "\n")
 
     def walk(self) -> Iterator["Part"]:
         """Yield the part and, if it is a multipart, all below it; an attached mail is not entered."""
@@ -126,19 +124,68 @@ def parsed(source: MailSource) -> Part:
 
 
 def parse(raw: bytes) -> Part:
-    """Read a mail, however broken."""
-    return _part(_PARSER.parsebytes(raw))
+    """Read a mail, however broken. One that is nested deeper than Python's parser goes is a single part."""
+    try:
+        return _part(_PARSER.parsebytes(raw), 0)
+    except RecursionError:
+        part = _head(_HEADERS.parsebytes(raw))
+        part.content = raw.partition(b"\r\n\r\n")[2] or raw.partition(b"\n\n")[2]
+        return part
+
+
+_MAX_DEPTH = 100
+# What mail programs read a label as: the larger set that senders write under the smaller one's name.
+_LARGER = {
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "ks_c_5601-1987": "cp949", "euc-kr": "cp949",
+    "big5": "big5hkscs", "iso-8859-1": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254", "tis-620": "cp874",
+}  # fmt: skip
+_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")
+
+
+def _decode(data: bytes, charset: str) -> str:
+    """Decode by the charset; without a known one as UTF-8, else as Windows-1252."""
+    name = charset.strip().lower()
+    if name not in ("", "us-ascii", "utf-8", "utf8"):
+        try:
+            return data.decode(_LARGER.get(name, name), "replace")
+        except (LookupError, ValueError):
+            pass
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("utf-8" if name in ("utf-8", "utf8") else "cp1252", "replace")
+
+
+def unfolded(value: Any) -> str:
+    """Return a header's value in one line, with its encoded words as they are."""
+    return " ".join(line.strip() for line in re.split(r"\r\n|\r|\n", _text(value)))
 
 
 def decoded(value: Any) -> str:
-    """Return a header's value unfolded, with encoded words read; what cannot be read stays as it is."""
-    text = " ".join(line.strip() for line in _text(value).splitlines())
-    if "=?" not in text:
-        return text
+    """Return a header's value unfolded, with encoded words decoded (RFC 2047 6.2); other text keeps its blanks."""
+    text = _BETWEEN_WORDS.sub("", unfolded(value))
+    pieces, pending, charset, position = [], b"", "", 0
+    for word in _WORD.finditer(text):
+        name = word[1].partition("*")[0]
+        if word.start() != position or name != charset:
+            pieces += [_decode(pending, charset), text[position : word.start()]]
+            pending = b""
+        pending, charset, position = pending + _word_bytes(word[2], word[3], name), name, word.end()
+    return "".join([*pieces, _decode(pending, charset), text[position:]])
+
+
+def _word_bytes(encoding: str, content: str, charset: str) -> bytes:
+    if encoding in "qQ":
+        try:
+            data = content.encode(_LARGER.get(charset.lower(), charset))
+        except (LookupError, ValueError):
+            data = content.encode("utf-8", "replace")
+        return binascii.a2b_qp(data, header=True)
     try:
-        return str(email.header.make_header(email.header.decode_header(text)))
-    except (LookupError, ValueError):
-        return text
+        return base64.b64decode(content + "=" * (-len(content) % 4))
+    except ValueError:
+        return b""
 
 
 def addresses(part: Part, name: str) -> list[tuple[str, str]]:
@@ -166,7 +213,8 @@ def _pairs(values: list[str]) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Return a header's characters; raw bytes are UTF-8, else Windows-1252, as mail programs read them."""
+    return _decode(str(value).encode("utf-8", "surrogateescape"), "")
 
 
 _ADDRESS_HEADERS = frozenset({"from", "to", "cc", "bcc", "reply-to", "sender"})
@@ -189,18 +237,26 @@ def _mailbox(shown: str, address: str) -> str:
     return f'"{escaped}" <{address}>'
 
 
-def _part(message: Message) -> Part:
-    content_type = message.get_content_type()
-    part = Part(content_type, [(_text(name), _header(name, value)) for name, value in message.raw_items()])
+def _head(message: Message) -> Part:
+    """Return a part of which only the header fields are read, in both forms."""
+    items = list(message.raw_items())
+    part = Part(message.get_content_type(), [(_text(name), _header(name, value)) for name, value in items])
+    part.sent_headers = [(_text(name), unfolded(value)) for name, value in items]
+    return part
+
+
+def _part(message: Message, depth: int) -> Part:
+    part = _head(message)
     part.filename = decoded(message.get_filename("") or "")
     part.disposition = message.get_content_disposition() or ""
     part.charset = str(message.get_content_charset("") or "")
-    if message.is_multipart():
-        part.children = [_part(child) for child in message.get_payload() if isinstance(child, Message)]
-        if content_type == "message/rfc822":
-            part.content = b"".join(child.as_bytes() for child in message.get_payload() if isinstance(child, Message))
+    if message.is_multipart() and depth < _MAX_DEPTH:
+        children = [child for child in message.get_payload() if isinstance(child, Message)]
+        part.children = [_part(child, depth + 1) for child in children]
+        if part.content_type == "message/rfc822":
+            part.content = b"".join(child.as_bytes() for child in children)
         return part
-    payload = message.get_payload(decode=True)
+    payload = message.get_payload(decode=True) if not message.is_multipart() else b""
     part.content = payload if isinstance(payload, bytes) else b""
     return part
 

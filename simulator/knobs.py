@@ -81,6 +81,9 @@ class Knobs(BaseModel):
         default="number", description="spelling of historyId in a push"
     )
     pubsub_base64: Literal["standard", "url"] = Field(default="standard", description="alphabet of data in a push")
+    gmail_header_words: Literal["decoded", "encoded"] = Field(
+        default="decoded", description="how Gmail gives encoded words of header fields"
+    )
     gmail_body_charset: Literal["utf-8", "original"] = Field(
         default="utf-8", description="charset of text bodies served by Gmail"
     )

@@ -166,6 +166,7 @@ def view_of(call: Call, world: World) -> View:
     return View(
         mailbox_of(call),
         body_charset=world.knobs.gmail_body_charset,
+        header_words=world.knobs.gmail_header_words,
         metadata_headers=tuple(call.every("metadataHeaders")),
         held_back_bytes=world.knobs.gmail_held_back_bytes,
     )

@@ -28,11 +28,13 @@ class View:
         mailbox: GmailMailbox,
         *,
         body_charset: str = "utf-8",
+        header_words: str = "decoded",
         metadata_headers: tuple[str, ...] = (),
         held_back_bytes: int = 1_000_000,
     ) -> None:
         self._mailbox = mailbox
         self._body_charset = body_charset
+        self._header_words = header_words
         self._held_back_bytes = held_back_bytes
         self._metadata_headers = frozenset(name.lower() for name in metadata_headers)
 
@@ -51,7 +53,7 @@ class View:
             shown["raw"] = b64url(mail.source.raw())
         elif form == "metadata":
             root = parsed(mail.source)
-            shown["payload"] = {"mimeType": root.content_type, "headers": _headers(root, self._metadata_headers)}
+            shown["payload"] = {"mimeType": root.content_type, "headers": self._headers(root, self._metadata_headers)}
         elif form == "full":
             shown["payload"] = self._part(mail, parsed(mail.source), "")
         return shown
@@ -61,7 +63,7 @@ class View:
             "partId": part_id,
             "mimeType": part.content_type,
             "filename": part.filename or ("noname.eml" if part.content_type == "message/rfc822" else ""),
-            "headers": _headers(part),
+            "headers": self._headers(part),
         }
         if part.content_type.startswith("multipart/"):
             shown["body"] = {"size": 0}
@@ -78,14 +80,14 @@ class View:
             shown["parts"] = [self._part(mail, child, f"{prefix}{index}") for index, child in enumerate(part.children)]
         return shown
 
+    def _headers(self, part: Part, only: frozenset[str] = frozenset()) -> list[JSON]:
+        fields = part.sent_headers if self._header_words == "encoded" else part.headers
+        return [{"name": name, "value": value} for name, value in fields if not only or name.lower() in only]
+
     def _text(self, part: Part) -> bytes:
         if self._body_charset == "utf-8" and part.charset.lower() not in {"", "utf-8", "us-ascii"}:
             return part.text().encode()
         return part.content
-
-
-def _headers(part: Part, only: frozenset[str] = frozenset()) -> list[JSON]:
-    return [{"name": name, "value": value} for name, value in part.headers if not only or name.lower() in only]
 
 
 def attachment_id(serial: int, part_id: str) -> str:

@@ -1,16 +1,19 @@
 """The readable forms of a mail: text and HTML out of the parts that are shown."""
 
 import html as entities
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.message import html
 from services.processor.mail.message.bounds import HTML_BYTES, TEXT_BYTES, Cuts
 from services.processor.mail.message.fields import clean
+from services.processor.mail.message.html import Safe
+from services.processor.mail.message.html_text import to_text, trimmed
+from services.processor.mail.message.outline import MAX_TAGS
 
 MAX_PARTS = 100
-"""Parts that are shown one below the other; what is behind them counts as cut."""
+"""Parts that are shown one below the other; parts behind them count as cut."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Part:
     Args:
         text: As plain text, None when there is no such form.
         html: As HTML, None when there is no such form.
-        is_cut: It is only the beginning.
+        is_cut: The forms are only the beginning.
     """
 
     text: str | None = None
@@ -29,7 +32,7 @@ class Part:
 
     @property
     def has_html_only(self) -> bool:
-        """There is no text but what can be made from the HTML; an empty alternative counts as none."""
+        """The text must be made from the HTML; an empty alternative counts as none."""
         return self.html is not None and not (self.text or "").strip()
 
 
@@ -44,33 +47,56 @@ def make_body(parts: Sequence[Part], cuts: Cuts) -> message_pb2.Body:
         cuts: Is told what was left out.
     """
     shown = [part for part in parts[:MAX_PARTS] if part.text is not None or part.html is not None]
-    fragments = [_fragment(part, cuts) for part in shown]
     has_html = any(part.html is not None for part in shown)
+    fragments = list(_fragments(shown, cuts)) if has_html else [Safe("")] * len(shown)
     if len(parts) > MAX_PARTS or any(part.is_cut for part in shown):
         cuts.is_text_cut, cuts.is_html_cut = True, cuts.is_html_cut or has_html
-    texts = [_text(part, fragment) for part, fragment in zip(shown, fragments, strict=True)]
+    texts = [_text(part, fragment.html) for part, fragment in zip(shown, fragments, strict=True)]
     text = "\n\n".join(text for text in texts if text)
     return message_pb2.Body(
         text=cuts.text(text, TEXT_BYTES, "is_text_cut"),
-        html=_joined(fragments, cuts) if has_html else "",
+        html=_joined([fragment.html for fragment in fragments], cuts) if has_html else "",
         is_text_from_html=any(part.has_html_only for part in shown),
+        has_hidden_text=any(fragment.has_hidden_text for fragment in fragments),
     )
 
 
-def _fragment(part: Part, cuts: Cuts) -> str:
-    """The part as a sanitized fragment."""
-    if part.html is None:
-        lines = entities.escape(part.text or "", quote=False).replace("\r\n", "\n").strip()
-        return f"<div>{lines.replace(chr(10), '<br>')}</div>" if lines else ""
-    if len(part.html) > html.MAX_SOURCE_CHARACTERS:
-        cuts.is_html_cut, cuts.is_text_cut = True, cuts.is_text_cut or part.has_html_only
-        cuts.left_out_bytes += len(part.html) - html.MAX_SOURCE_CHARACTERS
-    return html.sanitize(part.html)
+def text_as_html(text: str) -> str:
+    """Makes a block of HTML of plain text."""
+    lines = entities.escape(lines_of(text), quote=False).strip("\n ")
+    return f"<div>{lines.replace(chr(10), '<br>')}</div>" if lines else ""
+
+
+def lines_of(text: str) -> str:
+    """Returns text with a line feed at the end of each line and without a byte order mark (RFC 3629 6).
+
+    Form feed, U+0085, U+2028 and their like are characters of a line: they end none (RFC 5322 2.1).
+    """
+    text = text.removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _fragments(parts: Sequence[Part], cuts: Cuts) -> Iterator[Safe]:
+    """Makes each part a sanitized fragment; together the parts have the bound of one."""
+    left, tags = html.MAX_SOURCE_CHARACTERS, MAX_TAGS
+    for part in parts:
+        if part.html is None:
+            yield Safe(text_as_html(part.text or ""))
+            continue
+        if len(part.html) > left:
+            cuts.is_html_cut, cuts.is_text_cut = True, cuts.is_text_cut or part.has_html_only
+            cuts.left_out_bytes += len(part.html) - left
+        made = html.make_safe(part.html[:left], tags) if left else Safe("")
+        if made.is_cut:
+            cuts.is_html_cut, cuts.is_text_cut = True, cuts.is_text_cut or part.has_html_only
+        yield made
+        left, tags = max(0, left - len(part.html)), tags - made.tags
 
 
 def _text(part: Part, fragment: str) -> str:
-    made = html.to_text(fragment) if part.has_html_only else part.text or ""
-    return clean("\n".join(line.rstrip() for line in made.splitlines()).strip("\n"))
+    if part.has_html_only:
+        return clean(to_text(fragment))
+    return clean("\n".join(trimmed(line) for line in lines_of(part.text or "").split("\n")).strip("\n"))
 
 
 def _joined(fragments: list[str], cuts: Cuts) -> str:

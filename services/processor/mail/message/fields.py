@@ -94,3 +94,24 @@ def epoch_milliseconds(value: int) -> datetime | None:
         return datetime.fromtimestamp(value / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def exceeds(value: Any, max_characters: int) -> bool:
+    """Tells whether JSON holds more than a number of characters; a member counts as eight. It stops when it knows.
+
+    Args:
+        value: JSON as it was parsed, of any depth.
+        max_characters: The bound.
+    """
+    left, waiting = max_characters, [value]
+    for found in waiting:
+        kind = type(found)
+        if kind is str:
+            left -= len(found)
+        elif kind is dict or kind is list:
+            left -= 8 * len(found)
+            if left >= 0:
+                waiting += found.values() if kind is dict else found
+        if left < 0:
+            return True
+    return False

@@ -1,22 +1,19 @@
 """Header fields of a mail: found by name, read as what the standards say they are."""
 
 import re
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
+from services.processor.mail.message.addresses import parse_addresses
+from services.processor.mail.message.dates import parse_date
 from services.processor.mail.message.fields import clean, text
+from services.processor.mail.message.ids import message_ids
+from services.processor.mail.message.syntax import MAX_FIELD_CHARACTERS, Value, parse_value, without_comments
 from services.processor.mail.message.words import decode_words
 
-MAX_MESSAGE_ID_CHARACTERS = 998
-"""The longest line of a mail; what is longer is no message id."""
-_MAX_DATE_CHARACTERS = 200
-_MAX_REFERENCES = 200
-_MAX_IDS_CHARACTERS = 256 * 1024
 _FOLD = re.compile(r"\r?\n(?=[ \t])|\r|\n")
-_ID = re.compile(r"<([^<>]{1,1200})>")
 
 _HIGH = {"high", "urgent", "1", "2"}
 _LOW = {"low", "non-urgent", "4", "5"}
@@ -57,15 +54,20 @@ class Headers:
         return list(message_ids(self.first(name)))
 
     def date(self) -> datetime | None:
-        """When the author sent it; None when the mail does not say or what it says is no date."""
-        value = self.first("Date")
-        if not value or len(value) > _MAX_DATE_CHARACTERS:
-            return None
-        try:
-            moment = parsedate_to_datetime(value)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        """When the author sent it; None when the mail does not say so, or says it in no form that leaves no doubt."""
+        return parse_date(self.first("Date"))
+
+    def value(self, name: str) -> Value:
+        """The first field of a name, read as one with parameters."""
+        return parse_value(self.first(name))
+
+    def word(self, name: str) -> str:
+        """The first word of the first field of a name, in lower case, without comments."""
+        value = self.first(name)
+        if not value:
+            return ""
+        bare = without_comments(value[:MAX_FIELD_CHARACTERS]).lower().replace(";", " ").split()
+        return bare[0] if bare else ""
 
 
 def unfold(value: str) -> str:
@@ -73,23 +75,10 @@ def unfold(value: str) -> str:
     return _FOLD.sub("", value) if "\n" in value or "\r" in value else value
 
 
-def message_ids(value: str) -> Iterator[str]:
-    """Finds the message ids in a header value. One that has lost its brackets is found when it stands alone.
-
-    Yields:
-        At most 200, those that stand last; each with angle brackets and without white space.
-    """
-    found = [f"<{''.join(match[1].split())}>" for match in _ID.finditer(value[-_MAX_IDS_CHARACTERS:])]
-    if not found and "<" not in value and "@" in value:
-        found = [f"<{word}>" for word in value[-_MAX_IDS_CHARACTERS:].split() if "@" in word]
-    kept = [message_id for message_id in found if len("<>") < len(message_id) <= MAX_MESSAGE_ID_CHARACTERS]
-    yield from kept[-_MAX_REFERENCES:]
-
-
 def importance(headers: Headers) -> "message_pb2.Importance.ValueType":
     """Reads the sender's importance from Importance, X-Priority, X-MSMail-Priority and Priority, in this order."""
     for name in ("Importance", "X-Priority", "X-MSMail-Priority", "Priority"):
-        word = headers.first(name).lower().partition(" ")[0].partition("(")[0]
+        word = headers.word(name)
         for words, value in (
             (_HIGH, message_pb2.IMPORTANCE_HIGH),
             (_LOW, message_pb2.IMPORTANCE_LOW),
@@ -100,34 +89,91 @@ def importance(headers: Headers) -> "message_pb2.Importance.ValueType":
     return message_pb2.IMPORTANCE_UNSPECIFIED
 
 
-def automation(headers: Headers) -> "message_pb2.AutomationKind.ValueType":
+_REPORTS = {
+    "delivery-status": message_pb2.AUTOMATION_KIND_BOUNCE,
+    "global-delivery-status": message_pb2.AUTOMATION_KIND_BOUNCE,
+    "disposition-notification": message_pb2.AUTOMATION_KIND_RECEIPT,
+    "global-disposition-notification": message_pb2.AUTOMATION_KIND_RECEIPT,
+    "feedback-report": message_pb2.AUTOMATION_KIND_COMPLAINT,
+}
+_DAEMONS = frozenset({"mailer-daemon", "mail-daemon", "maildaemon", "mailerdaemon"})
+_HOTMAIL_COMPLAINTS = "staff@hotmail.com"
+
+
+def automation(headers: Headers, parts: Iterable[str] = ()) -> "message_pb2.AutomationKind.ValueType":
     """Tells what kind of machine wrote a mail, from its standard headers; the most telling mark wins.
 
-    A report comes before all, since reports carry the marks of automatic answers too; the null reverse path comes
-    after the explicit marks, since automatic answers are sent with it as well.
+    A report comes first, because reports carry the marks of automatic answers too (RFC 3834 5 leaves them to RFC 3464).
+    The marks of the bounces of Exim, Google and Mail.ru come next for the same reason. The null reverse path alone
+    comes after the explicit marks, because automatic answers are sent with it as well (RFC 3834 3.3).
+
+    Args:
+        headers: The mail's own fields.
+        parts: The media types of the mail's parts, where the provider tells them: they name the kind of a report that
+            does not name it itself.
     """
-    submitted = headers.first("Auto-Submitted").lower()
-    if _is_delivery_report(headers):
+    report = _report(headers, parts)
+    if report is None and _is_bounce_of_a_daemon(headers):
         return message_pb2.AUTOMATION_KIND_BOUNCE
-    if submitted.startswith("auto-replied") or _has_reply_marks(headers, submitted):
+    return _kind_by_marks(headers) if report is None else report
+
+
+def _kind_by_marks(headers: Headers) -> "message_pb2.AutomationKind.ValueType":
+    """The kind of a mail that is neither a report nor a bounce of a mailer daemon."""
+    submitted = headers.word("Auto-Submitted")
+    if submitted == "auto-replied" or _has_reply_marks(headers, submitted):
         return message_pb2.AUTOMATION_KIND_AUTO_REPLY
-    if headers.first("Return-Path") == "<>":
+    if _has_null_path(headers):
         return message_pb2.AUTOMATION_KIND_BOUNCE
     if headers.has("List-Id") or headers.has("List-Unsubscribe"):
         return message_pb2.AUTOMATION_KIND_MAILING_LIST
-    if (submitted and not submitted.startswith("no")) or headers.first("Precedence").lower() in ("bulk", "junk"):
+    if submitted not in ("", "no") or headers.word("Precedence") in ("bulk", "junk"):
         return message_pb2.AUTOMATION_KIND_AUTO_GENERATED
     return message_pb2.AUTOMATION_KIND_UNSPECIFIED
 
 
-def _is_delivery_report(headers: Headers) -> bool:
-    content_type = headers.first("Content-Type").lower()
-    return content_type.startswith("multipart/report") and "delivery-status" in content_type
+def _report(headers: Headers, parts: Iterable[str]) -> "message_pb2.AutomationKind.ValueType | None":
+    """The kind of a multipart/report (RFC 6522): delivery status, receipt (RFC 8098) or complaint (RFC 5965)."""
+    content_type = headers.value("Content-Type")
+    if content_type.main == "multipart/report":
+        named = [content_type.word("report-type"), *(part.removeprefix("message/") for part in parts)]
+        return next((_REPORTS[name] for name in named if name in _REPORTS), None)
+    if content_type.main.startswith("message/"):
+        return _REPORTS.get(content_type.main.removeprefix("message/"))
+    is_hotmails = _HOTMAIL_COMPLAINTS in headers.first("From").lower() and headers.words("Subject").lower().startswith(
+        "complaint"
+    )
+    return message_pb2.AUTOMATION_KIND_COMPLAINT if is_hotmails else None
+
+
+def _is_bounce_of_a_daemon(headers: Headers) -> bool:
+    """Marks of bounces that are no report, or that call themselves an automatic answer."""
+    if headers.has("X-Failed-Recipients") or headers.has("X-MS-Exchange-Message-Is-Ndr"):
+        return True
+    is_from_nowhere = _has_null_path(headers) or not headers.has("Return-Path")
+    if not is_from_nowhere or "daemon" not in headers.first("From").lower():
+        return False
+    return _author(headers).partition("@")[0] in _DAEMONS
+
+
+def _author(headers: Headers) -> str:
+    """The first address of From in lower case; of a daemon that gives no address, the name."""
+    author = next(iter(parse_addresses(headers.first("From")[:MAX_FIELD_CHARACTERS])), None)
+    return (author.address or author.name).lower() if author else ""
+
+
+def _has_null_path(headers: Headers) -> bool:
+    if not headers.has("Return-Path"):
+        return False
+    path = without_comments(headers.first("Return-Path")[:MAX_FIELD_CHARACTERS])
+    return "".join(path.split()) == "<>"
 
 
 def _has_reply_marks(headers: Headers, submitted: str) -> bool:
     """`X-Auto-Response-Suppress` alone asks others to be silent; beside `Auto-Submitted` it is Exchange's answer."""
-    if headers.first("X-Autoreply").lower() not in ("", "no") or headers.first("X-Autorespond"):
+    if headers.word("X-Autoreply") not in ("", "no") or headers.first("X-Autorespond"):
+        return True
+    if headers.word("Precedence") in ("auto_reply", "auto-reply"):
         return True
     suppressed = {word.strip() for word in headers.first("X-Auto-Response-Suppress").lower().split(",")}
-    return submitted.startswith("auto-generated") and "all" in suppressed
+    return submitted == "auto-generated" and "all" in suppressed

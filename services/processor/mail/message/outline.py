@@ -1,17 +1,31 @@
 """HTML of any shape to HTML of bounded shape: well nested, not deep, attributes in quotes.
 
+Text that no reader sees is left out here too, because only here the styles of a mail are still whole.
+
 Parsers that follow the standard take time and memory that grow with the square of their input when thousands of
 elements are nested or left open (64 KiB of `<font>` and `<p>` took ours 6 s, another 20 s). Here each character is
 looked at once and elements are opened and closed by a simpler rule, so that what the sanitizer gets is harmless to it.
 Nothing here decides what is safe to show: the sanitizer does, on what comes out.
 """
 
-import html
 import re
+from dataclasses import dataclass
+
+from services.processor.mail.message.attributes import (
+    base_address,
+    is_name,
+    page_attributes,
+    read_attributes,
+    tag_end,
+    write_attributes,
+)
+from services.processor.mail.message.styles import Sheet
+from services.processor.mail.message.visibility import View, has_words
 
 MAX_DEPTH = 200
 _MAX_OPEN_FORMATTING = 32
-_MAX_ATTRIBUTES = 32
+MAX_TAGS = 40_000
+"""Tags that are read; the source behind them counts as cut. Long newsletters have 10,000."""
 
 _VOID = frozenset(
     [
@@ -99,31 +113,40 @@ _CLOSES = {
 _PARAGRAPH = frozenset(("p",))
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,60})")
-_ATTRIBUTE = re.compile(r"[\s/]*+([^\s=>/][^\s=>/]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?")
-_TAG_END = re.compile(r"[^>]*+>")
-_NAME = re.compile(r"[a-z][a-z0-9-]*")
 _CONTENT_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _DROPPED_WITH_CONTENT}
+_PAGES = frozenset(("body", "html"))
 
 
 class _Outline:
-    """What is open while the input is read."""
+    """The state while the input is read: what is open, and how text is shown there."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
+        self.has_hidden_text = False
+        self.base = ""
+        self.sheet = Sheet()
         self._open: list[str] = []
+        self._written: list[str] = []
+        self._tables = 0
+        self._views: list[View] = [View()]
         self._formatting = 0
 
-    def start(self, name: str, attributes: str) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         """Opens an element, unless too much is open."""
         if name not in _INLINE and name not in _VOID:
             self._close_implied(_PARAGRAPH)
-        self._close_implied(_CLOSES.get(name, frozenset()))
+        if name in _CLOSES:
+            self._close_implied(_CLOSES[name])
+        if name == "base" and not self.base:
+            self.base = base_address(attributes.get("href", ""))
+        view = self._views[-1]
+        if attributes or self.sheet:
+            view = view.within(name, attributes, self.sheet)
         if name in _VOID:
-            self.pieces.append(f"<{name}{attributes}>")
+            if not view.is_gone:
+                self.pieces.append(f"<{name}{write_attributes(attributes, self.base)}>")
         elif len(self._open) < MAX_DEPTH and not (name in _FORMATTING and self._formatting >= _MAX_OPEN_FORMATTING):
-            self._open.append(name)
-            self._formatting += name in _FORMATTING
-            self.pieces.append(f"<{name}{attributes}>")
+            self._push(name, attributes, view)
 
     def end(self, name: str) -> None:
         """Closes an element with all that is open in it; a tag that nothing was opened for is left out."""
@@ -134,10 +157,32 @@ class _Outline:
                 return None
         return None
 
+    def text(self, source: str) -> None:
+        """Takes text between tags: references stay as they are, and nothing in it opens a tag."""
+        if self._views[-1].shows_text:
+            self.pieces.append(source.replace(">", "&gt;") if ">" in source else source)
+        elif not self.has_hidden_text:
+            self.has_hidden_text = has_words(source)
+
     def finish(self) -> str:
         """Closes what is open."""
         self._close_down_to(0)
         return "".join(self.pieces)
+
+    def _push(self, name: str, attributes: dict[str, str], view: View) -> None:
+        written = name
+        if name in _PAGES:  # a fragment has no page: its looks go to a block of their own
+            attributes = page_attributes(attributes)
+            written = "div" if attributes else ""
+        elif name in _SECTIONS and not self._tables:  # parsers drop what belongs in a table, with its looks
+            written = "div"
+        self._open.append(name)
+        self._written.append("" if view.is_gone else written)
+        self._views.append(view)
+        self._formatting += name in _FORMATTING
+        self._tables += name == "table"
+        if self._written[-1]:
+            self.pieces.append(f"<{written}{write_attributes(attributes, self.base)}>")
 
     def _close_implied(self, names: frozenset[str]) -> None:
         for place in range(len(self._open) - 1, -1, -1):
@@ -149,26 +194,50 @@ class _Outline:
 
     def _close_down_to(self, place: int) -> None:
         while len(self._open) > place:
-            name = self._open.pop()
+            name, written = self._open.pop(), self._written.pop()
+            self._views.pop()
             self._formatting -= name in _FORMATTING
-            self.pieces.append(f"</{name}>")
+            self._tables -= name == "table"
+            if written:
+                self.pieces.append(f"</{written}>")
 
 
-def outline(source: str) -> str:
-    """Makes HTML well nested and not deep; scripts, styles and what only draws are left out with their content.
+@dataclass(frozen=True)
+class Outlined:
+    """HTML of bounded shape.
+
+    Args:
+        html: The HTML.
+        has_hidden_text: Text was left out because no reader sees it.
+        is_cut: The source had too many tags and was read in part.
+        tags: How many were read.
+    """
+
+    html: str
+    has_hidden_text: bool
+    is_cut: bool
+    tags: int = 0
+
+
+def outline(source: str, max_tags: int = MAX_TAGS) -> Outlined:
+    """Makes HTML well nested and not deep; scripts, styles, drawings and hidden text are left out with their content.
 
     Args:
         source: Anything. Time and memory grow with its length, not faster.
+        max_tags: Tags that are read.
     """
-    made, position, length = _Outline(), 0, len(source)
-    while position < length:
+    made, position, length, tags = _Outline(), 0, len(source), 0
+    while position < length and tags < max_tags:
+        tags += 1
         tag_start = source.find("<", position)
         if tag_start < 0:
-            made.pieces.append(_text(source[position:]))
+            made.text(source[position:])
+            position = length
             break
-        made.pieces.append(_text(source[position:tag_start]))
+        if tag_start > position:
+            made.text(source[position:tag_start])
         position = _markup(source, tag_start, made)
-    return made.finish()
+    return Outlined(made.finish(), made.has_hidden_text, position < length, tags)
 
 
 def _markup(source: str, start: int, made: _Outline) -> int:
@@ -179,9 +248,13 @@ def _markup(source: str, start: int, made: _Outline) -> int:
     name = tag[2].lower()
     if name in _DROPPED_WITH_CONTENT and not tag[1]:
         found = _CONTENT_END[name].search(source, tag.end())
-        return _tag_end(source, found.end()) if found else len(source)
-    attributes, end = _attributes(source, tag.end())
-    if not _NAME.fullmatch(name):
+        if name == "style":
+            made.sheet.add(source[tag_end(source, tag.end()) : found.start() if found else len(source)])
+        return tag_end(source, found.end()) if found else len(source)
+    attributes, end = (
+        read_attributes(source, tag.end()) if not source.startswith(">", tag.end()) else ({}, tag.end() + 1)
+    )
+    if not is_name(name):
         return end
     if tag[1]:
         made.end(name)
@@ -196,27 +269,6 @@ def _no_tag(source: str, start: int, made: _Outline) -> int:
         end = source.find("-->", start + 2)
         return end + 3 if end >= 0 else len(source)
     if source.startswith(("<!", "<?", "</"), start):
-        return _tag_end(source, start + 2)
-    made.pieces.append("&lt;")
+        return tag_end(source, start + 2)
+    made.text("&lt;")
     return start + 1
-
-
-def _attributes(source: str, position: int) -> tuple[str, int]:
-    """Reads the attributes of a tag; returns them quoted anew, and the place behind the tag."""
-    made: list[str] = []
-    while attribute := _ATTRIBUTE.match(source, position):
-        position = attribute.end()
-        value = attribute[2] or attribute[3] or attribute[4] or ""
-        if len(made) < _MAX_ATTRIBUTES and _NAME.fullmatch(name := attribute[1].lower()):
-            made.append(f' {name}="{html.escape(html.unescape(value))}"')
-    return "".join(made), _tag_end(source, position)
-
-
-def _tag_end(source: str, position: int) -> int:
-    end = _TAG_END.match(source, position)
-    return end.end() if end else len(source)
-
-
-def _text(source: str) -> str:
-    """Text for between tags: references stay as they are, and nothing in it opens a tag."""
-    return source.replace(">", "&gt;")

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from google.protobuf.struct_pb2 import NullValue, Struct, Value
 
-from services.processor.mail.message.fields import clean
+from services.processor.mail.message.fields import clean, exceeds
 
 # Parsers of protobuf stop at a depth of 100 messages unless told otherwise. An object costs three of them, a list two,
 # and the answer around `raw` takes the rest.
@@ -97,6 +97,8 @@ def _whole(given: Mapping[Any, Any], max_bytes: int) -> Struct | None:
 
     What is known of the object as a whole need not be asked of each of its members: the time is a quarter.
     """
+    if exceeds(given, _SMALL_BYTES):  # writing a long object as JSON would hold the interpreter's lock
+        return None
     try:
         shown = orjson.dumps(given)
     except TypeError:  # half surrogates, huge numbers, depth without end

@@ -1,48 +1,22 @@
-"""Bytes and encoded words to text: charsets that are named, wrong, unknown or missing."""
+"""Encoded words of header fields (RFC 2047) and base64 of either alphabet."""
 
 import base64
 import binascii
 import re
 
-from services.processor.mail.message.fields import clean
+from services.processor.mail.message.charsets import codec_of, decode_bytes
 
-# Text codecs of Python that no mail has, some of them slow on hostile input.
-_NOT_FOR_MAIL = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
-_STATEFUL = ("iso-2022", "iso2022", "utf-7", "utf7", "hz")
-_ALIASES = {"unicode-1-1-utf-7": "utf-7", "x-sjis": "cp932", "ks_c_5601-1987": "cp949", "x-gbk": "gbk"}
-_MAX_CHARSET_CHARACTERS = 40
 _BASE64 = str.maketrans("-_", "+/", "\r\n\t ")
 # RFC 2047 allows no "?" and no space within a word, which also keeps the search linear; senders do put spaces there.
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t\r\n]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")
-
-
-def decode_bytes(data: bytes, charset: str) -> str:
-    """Makes text of a body or a word, whatever its charset claims.
-
-    Valid UTF-8 is taken as UTF-8 unless the charset is one whose bytes look like ASCII, since hardly anything else is
-    valid by chance and Gmail gives bodies as UTF-8 whatever the part says. Then the named charset counts, then
-    Windows-1252, which has a meaning for nearly every byte.
-
-    Args:
-        data: As it was sent, transfer encoding undone.
-        charset: As the mail names it; may be empty or nonsense.
-    """
-    name = _known(charset)
-    if data.isascii() and not _needs_codec(name, data):
-        return clean(data.decode("ascii"))
-    order = (name, "utf-8") if _needs_codec(name, data) else ("utf-8", name)
-    for candidate in order:
-        decoded = _try(data, candidate)
-        if decoded is not None:
-            return clean(decoded)
-    return clean(data.decode("cp1252", "replace"))
+_NOT_ASCII = re.compile(r"([^\x00-\x7f]+)")
 
 
 def decode_words(value: str) -> str:
-    """Decodes the encoded words (RFC 2047) of a header value; what is no proper word stays as it is.
+    """Decodes the encoded words (RFC 2047) of a header value; anything that is no proper word stays as it is.
 
-    Neighbours of one charset are joined before they are decoded, since senders split characters between words.
+    Neighbours of one charset are joined before they are decoded, because senders split characters between words.
     """
     if "=?" not in value:
         return value
@@ -50,21 +24,25 @@ def decode_words(value: str) -> str:
     pending, charset, position = b"", "", 0
     joined = _BETWEEN_WORDS.sub("", value)
     for word in _WORD.finditer(joined):
-        name, data = word[1].partition("*")[0].lower(), _word_bytes(word[2], word[3])
-        is_next = word.start() == position and name == charset
+        name, content = word[1].partition("*")[0].lower(), _content(word)
+        is_next = word.start() == position and name == charset and isinstance(content, bytes)
         if not is_next:
             pieces += (decode_bytes(pending, charset), joined[position : word.start()])
             pending = b""
-        pending, charset, position = pending + data, name, word.end()
+        if isinstance(content, bytes):
+            pending += content
+        else:
+            pieces.append(content)
+        charset, position = name, word.end()
     pieces += (decode_bytes(pending, charset), joined[position:])
     return "".join(pieces)
 
 
 def base64url(data: str, max_bytes: int) -> bytes:
     """Decodes base64 of either alphabet, padded or not, up to a number of bytes; nonsense decodes to nothing."""
-    # Lines of base64 are about a fortieth line ends; what is cut short by them was more than enough.
+    # Lines of base64 are about a fortieth line ends; a text that they cut short was longer than needed.
     wanted = data[: (max_bytes + 2) // 3 * 4].translate(_BASE64).rstrip("=")
-    # One character alone carries no byte: what was cut in the middle of a group loses its rest.
+    # One character alone carries no byte: a text that is cut in the middle of a group loses its rest.
     whole = wanted[: len(wanted) - 1] if len(wanted) % 4 == 1 else wanted
     try:
         return base64.b64decode(whole + "=" * (-len(whole) % 4), validate=False)[:max_bytes]
@@ -72,29 +50,34 @@ def base64url(data: str, max_bytes: int) -> bytes:
         return b""
 
 
-def _word_bytes(encoding: str, content: str) -> bytes:
-    if encoding in "bB":
-        return base64url(content, len(content))
-    return binascii.a2b_qp(content.encode("ascii", "replace"), header=True)
+def _content(word: re.Match[str]) -> bytes | str:
+    """Returns the bytes of a word, or its text when it holds characters that no byte of its charset stands for."""
+    if word[2] in "bB":
+        return base64url(word[3], len(word[3]))
+    if word[3].isascii():
+        return binascii.a2b_qp(word[3].encode("ascii"), header=True)
+    return _raw_q(word[3], word[1].partition("*")[0])
 
 
-def _known(charset: str) -> str:
-    name = charset.strip().strip("'\"").lower()[:_MAX_CHARSET_CHARACTERS]
-    name = _ALIASES.get(name, name)
-    if not name.isascii() or name.replace("-", "_") in _NOT_FOR_MAIL:
-        return ""
-    return name
+def _raw_q(content: str, charset: str) -> bytes | str:
+    """Reads a Q word with raw 8-bit characters: bytes shown as Latin-1, or characters that somebody has decoded."""
+    codec = codec_of(charset) or "utf-8"
+    if as_bytes := _valid(content, "latin-1", codec):
+        return as_bytes
+    if as_characters := _valid(content, codec, codec):
+        return as_characters
+    # The odd places are what the pattern captured: the raw characters.
+    return "".join(
+        piece if place % 2 else decode_bytes(binascii.a2b_qp(piece.encode("ascii"), header=True), charset)
+        for place, piece in enumerate(_NOT_ASCII.split(content))
+    )
 
 
-def _needs_codec(name: str, data: bytes) -> bool:
-    """Tells whether bytes that are valid UTF-8 would still be misread as such."""
-    return name.startswith(_STATEFUL) or (b"\0" in data and name.startswith(("utf-16", "utf-32")))
-
-
-def _try(data: bytes, charset: str) -> str | None:
-    if not charset:
-        return None
+def _valid(content: str, written_in: str, codec: str) -> bytes:
+    """Returns the bytes of a word when they can be written and read; none otherwise."""
     try:
-        return data.decode(charset)
-    except (LookupError, ValueError):  # a UnicodeError is a ValueError; a codec that makes no text is a LookupError
-        return None
+        data = binascii.a2b_qp(content.encode(written_in), header=True)
+        data.decode(codec)
+    except (UnicodeError, LookupError):
+        return b""
+    return data

@@ -143,7 +143,7 @@ class GmailMailbox:
             await self._put_in_bodies(message_id, raw)
         except SourceError as exc:
             return finding_of(exc)
-        return mapped_by(map_message, GOOGLEWS, raw)
+        return await mapped_by(map_message, GOOGLEWS, raw)
 
     async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:
         """Fetch the bodies that Gmail withholds because they are large. A body that cannot be fetched counts as cut."""

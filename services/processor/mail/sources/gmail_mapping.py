@@ -30,7 +30,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
     """
     tree, cuts = MimeTree(members(raw, "payload")), Cuts()
     headers, labels = tree.headers, sorted(set(texts(raw, "labelIds")))
-    body = make_body(tree.shown(), cuts)
+    parts = tree.shown()
     message = message_pb2.MailMessage(
         subject=headers.words("Subject"),
         sent_at=timestamp(headers.date()),
@@ -41,10 +41,10 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         is_read=LABEL_UNREAD not in labels,
         is_draft=LABEL_DRAFT in labels,
         label_ids=labels,
-        attachments=tree.attachments(body.html),
+        attachments=tree.attachments(parts),
         size_bytes=number(raw, "sizeEstimate"),
-        automation=automation(headers),
-        body=body,
+        automation=automation(headers, tree.media_types()),
+        body=make_body(parts, cuts),
     )
     _set_people(message, headers)
     _set_threading(message, raw, headers)
@@ -81,7 +81,8 @@ def _set_people(message: message_pb2.MailMessage, headers: Headers) -> None:
     for name, recipients in (
         ("To", message.to), ("Cc", message.cc), ("Bcc", message.bcc), ("Reply-To", message.reply_to),
     ):  # fmt: skip
-        recipients.extend(parse_addresses(", ".join(headers.all(name))))
+        for value in headers.all(name):
+            recipients.extend(parse_addresses(value))
 
 
 def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:

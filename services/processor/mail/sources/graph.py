@@ -134,7 +134,7 @@ class GraphMailbox:
             raw = await self.access.call("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
         except SourceError as exc:
             return Fetched({message_id: finding_of(exc)})
-        return Fetched({message_id: mapped_by(map_message, MS365, raw)})
+        return Fetched({message_id: await mapped_by(map_message, MS365, raw)})
 
     async def _fetch_batch(self, ids: Sequence[str]) -> Fetched:
         requests = [
@@ -149,9 +149,9 @@ class GraphMailbox:
         answer = await self.access.call(
             "batch", f"{self._base}/$batch", method="POST", slots=REQUESTS_AT_ONCE, body={"requests": requests}
         )
-        return self._taken_apart(ids, answer.get("responses") or ())
+        return await self._taken_apart(ids, answer.get("responses") or ())
 
-    def _taken_apart(self, ids: Sequence[str], responses: Iterable[JSON]) -> Fetched:
+    async def _taken_apart(self, ids: Sequence[str], responses: Iterable[JSON]) -> Fetched:
         """Sort the answers: each message's own finding, and the failure that concerns the whole mailbox."""
         findings: dict[str, Finding] = {}
         whole: SourceError | None = None
@@ -159,7 +159,7 @@ class GraphMailbox:
             message_id = ids[int(response["id"])]
             status, body = int(response.get("status", 0)), response.get("body")
             if status == 200:  # noqa: PLR2004 - OK
-                findings[message_id] = mapped_by(map_message, MS365, body)
+                findings[message_id] = await mapped_by(map_message, MS365, body)
                 continue
             error = failure(MS365, status, response.get("headers") or {}, body if isinstance(body, dict) else None)
             try:

@@ -6,10 +6,12 @@ from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.message.addresses import make_address
-from services.processor.mail.message.bodies import Part, make_body
+from services.processor.mail.message.bodies import Part, lines_of, make_body
 from services.processor.mail.message.bounds import Cuts, bound, raw_budget
 from services.processor.mail.message.fields import clean, flag, iso_time, items, members, number, text, texts, timestamp
-from services.processor.mail.message.headers import Headers, automation, message_ids
+from services.processor.mail.message.flowed import unflow
+from services.processor.mail.message.headers import Headers, automation
+from services.processor.mail.message.ids import message_ids
 from services.processor.mail.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
 
@@ -53,7 +55,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         size_bytes=_size(raw),
         automation=automation(headers),
         web_link=link if len(link := text(raw, "webLink")) <= _MAX_LINK_CHARACTERS else "",
-        body=make_body([_body(raw)], cuts),
+        body=make_body([_body(raw, headers)], cuts),
     )
     _set_people(message, raw)
     _set_threading(message, raw, headers)
@@ -113,11 +115,14 @@ def _address(recipient: Any) -> message_pb2.Address | None:
     return make_address(text(mailbox, "address"), text(mailbox, "name"))
 
 
-def _body(raw: dict[str, Any]) -> Part:
+def _body(raw: dict[str, Any], headers: Headers) -> Part:
     body = members(raw, "body")
     content = text(body, "content")
     if text(body, "contentType").lower() == "html":
         return Part(html=content or None)
+    sent_as = headers.value("Content-Type")
+    if sent_as.main == "text/plain" and sent_as.word("format") == "flowed":
+        content = unflow(lines_of(content), delete_space=sent_as.word("delsp") == "yes")
     return Part(text=content or None)
 
 

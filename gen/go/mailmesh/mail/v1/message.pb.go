@@ -215,10 +215,15 @@ const (
 	AutomationKind_AUTOMATION_KIND_AUTO_REPLY AutomationKind = 1
 	// AUTOMATION_KIND_AUTO_GENERATED is any other automatic mail (RFC 3834 `auto-generated`, `Precedence: bulk` or `junk`).
 	AutomationKind_AUTOMATION_KIND_AUTO_GENERATED AutomationKind = 2
-	// AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464) or a mail with the null reverse path.
+	// AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464), a mail that names failed recipients, a mail of
+	// a mailer daemon, or any other mail with the null reverse path.
 	AutomationKind_AUTOMATION_KIND_BOUNCE AutomationKind = 3
 	// AUTOMATION_KIND_MAILING_LIST is a mail from a mailing list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`).
 	AutomationKind_AUTOMATION_KIND_MAILING_LIST AutomationKind = 4
+	// AUTOMATION_KIND_RECEIPT is a message disposition notification (RFC 8098), such as a read receipt.
+	AutomationKind_AUTOMATION_KIND_RECEIPT AutomationKind = 5
+	// AUTOMATION_KIND_COMPLAINT is a feedback report about a mail that its recipient called spam (RFC 5965).
+	AutomationKind_AUTOMATION_KIND_COMPLAINT AutomationKind = 6
 )
 
 // Enum value maps for AutomationKind.
@@ -229,6 +234,8 @@ var (
 		2: "AUTOMATION_KIND_AUTO_GENERATED",
 		3: "AUTOMATION_KIND_BOUNCE",
 		4: "AUTOMATION_KIND_MAILING_LIST",
+		5: "AUTOMATION_KIND_RECEIPT",
+		6: "AUTOMATION_KIND_COMPLAINT",
 	}
 	AutomationKind_value = map[string]int32{
 		"AUTOMATION_KIND_UNSPECIFIED":    0,
@@ -236,6 +243,8 @@ var (
 		"AUTOMATION_KIND_AUTO_GENERATED": 2,
 		"AUTOMATION_KIND_BOUNCE":         3,
 		"AUTOMATION_KIND_MAILING_LIST":   4,
+		"AUTOMATION_KIND_RECEIPT":        5,
+		"AUTOMATION_KIND_COMPLAINT":      6,
 	}
 )
 
@@ -399,8 +408,11 @@ type Body struct {
 	// is_text_from_html is true if `text` was converted from the HTML part. For Microsoft it is true for every HTML mail, because
 	// Graph returns only one body.
 	IsTextFromHtml bool `protobuf:"varint,3,opt,name=is_text_from_html,json=isTextFromHtml,proto3" json:"is_text_from_html,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// has_hidden_text says that the HTML part had text that no reader is shown (`display:none`, no size, no opacity, ink
+	// in the colour of its ground). That text is in neither `text` nor `html`.
+	HasHiddenText bool `protobuf:"varint,4,opt,name=has_hidden_text,json=hasHiddenText,proto3" json:"has_hidden_text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Body) Reset() {
@@ -450,6 +462,13 @@ func (x *Body) GetHtml() string {
 func (x *Body) GetIsTextFromHtml() bool {
 	if x != nil {
 		return x.IsTextFromHtml
+	}
+	return false
+}
+
+func (x *Body) GetHasHiddenText() bool {
+	if x != nil {
+		return x.HasHiddenText
 	}
 	return false
 }
@@ -921,11 +940,12 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x05group\x18\x03 \x01(\tR\x05group\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"Y\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x81\x01\n" +
 	"\x04Body\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04html\x18\x02 \x01(\tR\x04html\x12)\n" +
-	"\x11is_text_from_html\x18\x03 \x01(\bR\x0eisTextFromHtml\"\xf9\x01\n" +
+	"\x11is_text_from_html\x18\x03 \x01(\bR\x0eisTextFromHtml\x12&\n" +
+	"\x0fhas_hidden_text\x18\x04 \x01(\bR\rhasHiddenText\"\xf9\x01\n" +
 	"\n" +
 	"Attachment\x12#\n" +
 	"\rattachment_id\x18\x01 \x01(\tR\fattachmentId\x12\x12\n" +
@@ -996,13 +1016,15 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x19THREAD_REASON_IN_REPLY_TO\x10\x02\x12\x1c\n" +
 	"\x18THREAD_REASON_REFERENCES\x10\x03\x12\x1e\n" +
 	"\x1aTHREAD_REASON_CONVERSATION\x10\x04\x12%\n" +
-	"!THREAD_REASON_CHILD_ARRIVED_FIRST\x10\x05*\xb3\x01\n" +
+	"!THREAD_REASON_CHILD_ARRIVED_FIRST\x10\x05*\xef\x01\n" +
 	"\x0eAutomationKind\x12\x1f\n" +
 	"\x1bAUTOMATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aAUTOMATION_KIND_AUTO_REPLY\x10\x01\x12\"\n" +
 	"\x1eAUTOMATION_KIND_AUTO_GENERATED\x10\x02\x12\x1a\n" +
 	"\x16AUTOMATION_KIND_BOUNCE\x10\x03\x12 \n" +
-	"\x1cAUTOMATION_KIND_MAILING_LIST\x10\x04b\x06proto3"
+	"\x1cAUTOMATION_KIND_MAILING_LIST\x10\x04\x12\x1b\n" +
+	"\x17AUTOMATION_KIND_RECEIPT\x10\x05\x12\x1d\n" +
+	"\x19AUTOMATION_KIND_COMPLAINT\x10\x06b\x06proto3"
 
 var (
 	file_mailmesh_mail_v1_message_proto_rawDescOnce sync.Once

@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emailmesh/mail/v1/message.proto\x12\x10mailmesh.mail.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\x07\x41\x64\x64ress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"=\n\x04\x42ody\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04html\x18\x02 \x01(\t\x12\x19\n\x11is_text_from_html\x18\x03 \x01(\x08\"\xb2\x01\n\nAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x11\n\tis_inline\x18\x05 \x01(\x08\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12.\n\x04kind\x18\x07 \x01(\x0e\x32 .mailmesh.mail.v1.AttachmentKind\"\x82\x01\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x02 \x01(\t\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.mailmesh.mail.v1.ThreadReason\x12\x19\n\x11reason_message_id\x18\x04 \x01(\t\"\xf6\x06\n\x0bMailMessage\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x35\n\x0c\x66rom_address\x18\x02 \x01(\x0b\x32\x19.mailmesh.mail.v1.AddressR\x04\x66rom\x12)\n\x06sender\x18\x03 \x01(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02to\x18\x04 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02\x63\x63\x18\x05 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12&\n\x03\x62\x63\x63\x18\x06 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x08reply_to\x18\x07 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x07sent_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10mail_received_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07headers\x18\n \x03(\x0b\x32\x18.mailmesh.mail.v1.Header\x12\x1b\n\x13internet_message_id\x18\x0b \x01(\t\x12\x13\n\x0bin_reply_to\x18\x0c \x01(\t\x12\x12\n\nreferences\x18\r \x03(\t\x12(\n\x06thread\x18\x0e \x01(\x0b\x32\x18.mailmesh.mail.v1.Thread\x12$\n\x04\x62ody\x18\x0f \x01(\x0b\x32\x16.mailmesh.mail.v1.Body\x12\x0f\n\x07preview\x18\x10 \x01(\t\x12\x30\n\nimportance\x18\x11 \x01(\x0e\x32\x1c.mailmesh.mail.v1.Importance\x12\x0f\n\x07is_read\x18\x12 \x01(\x08\x12\x10\n\x08is_draft\x18\x13 \x01(\x08\x12\x11\n\tfolder_id\x18\x14 \x01(\t\x12\x11\n\tlabel_ids\x18\x15 \x03(\t\x12\x12\n\ncategories\x18\x16 \x03(\t\x12\x31\n\x0b\x61ttachments\x18\x17 \x03(\x0b\x32\x1c.mailmesh.mail.v1.Attachment\x12\x12\n\nsize_bytes\x18\x18 \x01(\x03\x12\x34\n\nautomation\x18\x19 \x01(\x0e\x32 .mailmesh.mail.v1.AutomationKind\x12\x10\n\x08web_link\x18\x1a \x01(\t*h\n\nImportance\x12\x1a\n\x16IMPORTANCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eIMPORTANCE_LOW\x10\x01\x12\x15\n\x11IMPORTANCE_NORMAL\x10\x02\x12\x13\n\x0fIMPORTANCE_HIGH\x10\x03*\x84\x01\n\x0e\x41ttachmentKind\x12\x1f\n\x1b\x41TTACHMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTACHMENT_KIND_FILE\x10\x01\x12\x18\n\x14\x41TTACHMENT_KIND_ITEM\x10\x02\x12\x1d\n\x19\x41TTACHMENT_KIND_REFERENCE\x10\x03*\xcc\x01\n\x0cThreadReason\x12\x1d\n\x19THREAD_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15THREAD_REASON_STARTED\x10\x01\x12\x1d\n\x19THREAD_REASON_IN_REPLY_TO\x10\x02\x12\x1c\n\x18THREAD_REASON_REFERENCES\x10\x03\x12\x1e\n\x1aTHREAD_REASON_CONVERSATION\x10\x04\x12%\n!THREAD_REASON_CHILD_ARRIVED_FIRST\x10\x05*\xb3\x01\n\x0e\x41utomationKind\x12\x1f\n\x1b\x41UTOMATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41UTOMATION_KIND_AUTO_REPLY\x10\x01\x12\"\n\x1e\x41UTOMATION_KIND_AUTO_GENERATED\x10\x02\x12\x1a\n\x16\x41UTOMATION_KIND_BOUNCE\x10\x03\x12 \n\x1c\x41UTOMATION_KIND_MAILING_LIST\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emailmesh/mail/v1/message.proto\x12\x10mailmesh.mail.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\x07\x41\x64\x64ress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"V\n\x04\x42ody\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04html\x18\x02 \x01(\t\x12\x19\n\x11is_text_from_html\x18\x03 \x01(\x08\x12\x17\n\x0fhas_hidden_text\x18\x04 \x01(\x08\"\xb2\x01\n\nAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x11\n\tis_inline\x18\x05 \x01(\x08\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12.\n\x04kind\x18\x07 \x01(\x0e\x32 .mailmesh.mail.v1.AttachmentKind\"\x82\x01\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x02 \x01(\t\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.mailmesh.mail.v1.ThreadReason\x12\x19\n\x11reason_message_id\x18\x04 \x01(\t\"\xf6\x06\n\x0bMailMessage\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x35\n\x0c\x66rom_address\x18\x02 \x01(\x0b\x32\x19.mailmesh.mail.v1.AddressR\x04\x66rom\x12)\n\x06sender\x18\x03 \x01(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02to\x18\x04 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02\x63\x63\x18\x05 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12&\n\x03\x62\x63\x63\x18\x06 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x08reply_to\x18\x07 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x07sent_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10mail_received_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07headers\x18\n \x03(\x0b\x32\x18.mailmesh.mail.v1.Header\x12\x1b\n\x13internet_message_id\x18\x0b \x01(\t\x12\x13\n\x0bin_reply_to\x18\x0c \x01(\t\x12\x12\n\nreferences\x18\r \x03(\t\x12(\n\x06thread\x18\x0e \x01(\x0b\x32\x18.mailmesh.mail.v1.Thread\x12$\n\x04\x62ody\x18\x0f \x01(\x0b\x32\x16.mailmesh.mail.v1.Body\x12\x0f\n\x07preview\x18\x10 \x01(\t\x12\x30\n\nimportance\x18\x11 \x01(\x0e\x32\x1c.mailmesh.mail.v1.Importance\x12\x0f\n\x07is_read\x18\x12 \x01(\x08\x12\x10\n\x08is_draft\x18\x13 \x01(\x08\x12\x11\n\tfolder_id\x18\x14 \x01(\t\x12\x11\n\tlabel_ids\x18\x15 \x03(\t\x12\x12\n\ncategories\x18\x16 \x03(\t\x12\x31\n\x0b\x61ttachments\x18\x17 \x03(\x0b\x32\x1c.mailmesh.mail.v1.Attachment\x12\x12\n\nsize_bytes\x18\x18 \x01(\x03\x12\x34\n\nautomation\x18\x19 \x01(\x0e\x32 .mailmesh.mail.v1.AutomationKind\x12\x10\n\x08web_link\x18\x1a \x01(\t*h\n\nImportance\x12\x1a\n\x16IMPORTANCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eIMPORTANCE_LOW\x10\x01\x12\x15\n\x11IMPORTANCE_NORMAL\x10\x02\x12\x13\n\x0fIMPORTANCE_HIGH\x10\x03*\x84\x01\n\x0e\x41ttachmentKind\x12\x1f\n\x1b\x41TTACHMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTACHMENT_KIND_FILE\x10\x01\x12\x18\n\x14\x41TTACHMENT_KIND_ITEM\x10\x02\x12\x1d\n\x19\x41TTACHMENT_KIND_REFERENCE\x10\x03*\xcc\x01\n\x0cThreadReason\x12\x1d\n\x19THREAD_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15THREAD_REASON_STARTED\x10\x01\x12\x1d\n\x19THREAD_REASON_IN_REPLY_TO\x10\x02\x12\x1c\n\x18THREAD_REASON_REFERENCES\x10\x03\x12\x1e\n\x1aTHREAD_REASON_CONVERSATION\x10\x04\x12%\n!THREAD_REASON_CHILD_ARRIVED_FIRST\x10\x05*\xef\x01\n\x0e\x41utomationKind\x12\x1f\n\x1b\x41UTOMATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41UTOMATION_KIND_AUTO_REPLY\x10\x01\x12\"\n\x1e\x41UTOMATION_KIND_AUTO_GENERATED\x10\x02\x12\x1a\n\x16\x41UTOMATION_KIND_BOUNCE\x10\x03\x12 \n\x1c\x41UTOMATION_KIND_MAILING_LIST\x10\x04\x12\x1b\n\x17\x41UTOMATION_KIND_RECEIPT\x10\x05\x12\x1d\n\x19\x41UTOMATION_KIND_COMPLAINT\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.mail.v1.message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTANCE']._serialized_start=1447
-  _globals['_IMPORTANCE']._serialized_end=1551
-  _globals['_ATTACHMENTKIND']._serialized_start=1554
-  _globals['_ATTACHMENTKIND']._serialized_end=1686
-  _globals['_THREADREASON']._serialized_start=1689
-  _globals['_THREADREASON']._serialized_end=1893
-  _globals['_AUTOMATIONKIND']._serialized_start=1896
-  _globals['_AUTOMATIONKIND']._serialized_end=2075
+  _globals['_IMPORTANCE']._serialized_start=1472
+  _globals['_IMPORTANCE']._serialized_end=1576
+  _globals['_ATTACHMENTKIND']._serialized_start=1579
+  _globals['_ATTACHMENTKIND']._serialized_end=1711
+  _globals['_THREADREASON']._serialized_start=1714
+  _globals['_THREADREASON']._serialized_end=1918
+  _globals['_AUTOMATIONKIND']._serialized_start=1921
+  _globals['_AUTOMATIONKIND']._serialized_end=2160
   _globals['_ADDRESS']._serialized_start=85
   _globals['_ADDRESS']._serialized_end=140
   _globals['_HEADER']._serialized_start=142
   _globals['_HEADER']._serialized_end=179
   _globals['_BODY']._serialized_start=181
-  _globals['_BODY']._serialized_end=242
-  _globals['_ATTACHMENT']._serialized_start=245
-  _globals['_ATTACHMENT']._serialized_end=423
-  _globals['_THREAD']._serialized_start=426
-  _globals['_THREAD']._serialized_end=556
-  _globals['_MAILMESSAGE']._serialized_start=559
-  _globals['_MAILMESSAGE']._serialized_end=1445
+  _globals['_BODY']._serialized_end=267
+  _globals['_ATTACHMENT']._serialized_start=270
+  _globals['_ATTACHMENT']._serialized_end=448
+  _globals['_THREAD']._serialized_start=451
+  _globals['_THREAD']._serialized_end=581
+  _globals['_MAILMESSAGE']._serialized_start=584
+  _globals['_MAILMESSAGE']._serialized_end=1470
 # @@protoc_insertion_point(module_scope)

@@ -131,9 +131,15 @@ class _AutomationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Automa
     AUTOMATION_KIND_AUTO_GENERATED: _AutomationKind.ValueType  # 2
     """AUTOMATION_KIND_AUTO_GENERATED is any other automatic mail (RFC 3834 `auto-generated`, `Precedence: bulk` or `junk`)."""
     AUTOMATION_KIND_BOUNCE: _AutomationKind.ValueType  # 3
-    """AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464) or a mail with the null reverse path."""
+    """AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464), a mail that names failed recipients, a mail of
+    a mailer daemon, or any other mail with the null reverse path.
+    """
     AUTOMATION_KIND_MAILING_LIST: _AutomationKind.ValueType  # 4
     """AUTOMATION_KIND_MAILING_LIST is a mail from a mailing list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`)."""
+    AUTOMATION_KIND_RECEIPT: _AutomationKind.ValueType  # 5
+    """AUTOMATION_KIND_RECEIPT is a message disposition notification (RFC 8098), such as a read receipt."""
+    AUTOMATION_KIND_COMPLAINT: _AutomationKind.ValueType  # 6
+    """AUTOMATION_KIND_COMPLAINT is a feedback report about a mail that its recipient called spam (RFC 5965)."""
 
 class AutomationKind(_AutomationKind, metaclass=_AutomationKindEnumTypeWrapper):
     """AutomationKind classifies a mail that a machine wrote, by its standard headers."""
@@ -147,9 +153,15 @@ AUTOMATION_KIND_AUTO_REPLY: AutomationKind.ValueType  # 1
 AUTOMATION_KIND_AUTO_GENERATED: AutomationKind.ValueType  # 2
 """AUTOMATION_KIND_AUTO_GENERATED is any other automatic mail (RFC 3834 `auto-generated`, `Precedence: bulk` or `junk`)."""
 AUTOMATION_KIND_BOUNCE: AutomationKind.ValueType  # 3
-"""AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464) or a mail with the null reverse path."""
+"""AUTOMATION_KIND_BOUNCE is a delivery status notification (RFC 3464), a mail that names failed recipients, a mail of
+a mailer daemon, or any other mail with the null reverse path.
+"""
 AUTOMATION_KIND_MAILING_LIST: AutomationKind.ValueType  # 4
 """AUTOMATION_KIND_MAILING_LIST is a mail from a mailing list (RFC 2369 `List-Unsubscribe`, RFC 2919 `List-Id`)."""
+AUTOMATION_KIND_RECEIPT: AutomationKind.ValueType  # 5
+"""AUTOMATION_KIND_RECEIPT is a message disposition notification (RFC 8098), such as a read receipt."""
+AUTOMATION_KIND_COMPLAINT: AutomationKind.ValueType  # 6
+"""AUTOMATION_KIND_COMPLAINT is a feedback report about a mail that its recipient called spam (RFC 5965)."""
 Global___AutomationKind: _TypeAlias = AutomationKind  # noqa: Y015
 
 @_typing.final
@@ -220,6 +232,7 @@ class Body(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     HTML_FIELD_NUMBER: _builtins.int
     IS_TEXT_FROM_HTML_FIELD_NUMBER: _builtins.int
+    HAS_HIDDEN_TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """text is the plain text: the mail's own text/plain part, or text converted from the HTML if there is no such part. Empty
     when the mail has no readable part or the view omits bodies.
@@ -232,16 +245,21 @@ class Body(_message.Message):
     """is_text_from_html is true if `text` was converted from the HTML part. For Microsoft it is true for every HTML mail, because
     Graph returns only one body.
     """
+    has_hidden_text: _builtins.bool
+    """has_hidden_text says that the HTML part had text that no reader is shown (`display:none`, no size, no opacity, ink
+    in the colour of its ground). That text is in neither `text` nor `html`.
+    """
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         html: _builtins.str = ...,
         is_text_from_html: _builtins.bool = ...,
+        has_hidden_text: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["html", b"html", "is_text_from_html", b"is_text_from_html", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_hidden_text", b"has_hidden_text", "html", b"html", "is_text_from_html", b"is_text_from_html", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,7 +16,7 @@ from mailmesh.mail.v1 import event_pb2, message_pb2
 from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.mail.sources.mapped import MappedMessage
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[4] / "data"
 MAPPINGS = {"ms365": graph_mapping.map_message, "googlews": gmail_mapping.map_message}
 RECORDED = sorted(
     path for path in DATA.glob("*/messages/*.json") if path.parts[-3] in MAPPINGS and ".expected" not in path.name
@@ -47,7 +47,7 @@ def _event(path: Path) -> dict[str, Any]:
 
 def _assert_as_expected(path: Path) -> None:
     expected = path.with_suffix(".expected.json")
-    if "REWRITE_EXPECTED" in os.environ:  # to look at the difference with git
+    if "REWRITE_EXPECTED" in os.environ:  # git shows the difference
         expected.write_text(json.dumps(_event(path), indent=1, ensure_ascii=False) + "\n")
 
     assert json.loads(expected.read_text()) == _event(path)

@@ -1,4 +1,4 @@
-"""What header fields say."""
+"""The meaning of header fields."""
 
 from datetime import UTC, datetime
 
@@ -23,7 +23,7 @@ def headers(*fields: tuple[str, str]) -> Headers:
     ([("Return-Path", "<>")], pb2.AUTOMATION_KIND_BOUNCE),
     ([("Content-Type", "multipart/report; report-type=delivery-status"), ("Auto-Submitted", "auto-replied")],
      pb2.AUTOMATION_KIND_BOUNCE),
-    ([("Content-Type", "multipart/report; report-type=disposition-notification")], pb2.AUTOMATION_KIND_UNSPECIFIED),
+    ([("Content-Type", "multipart/report; report-type=disposition-notification")], pb2.AUTOMATION_KIND_RECEIPT),
     ([("List-Id", "<x.example>"), ("Precedence", "bulk")], pb2.AUTOMATION_KIND_MAILING_LIST),
     ([("list-unsubscribe", "<mailto:u@x.example>")], pb2.AUTOMATION_KIND_MAILING_LIST),
     ([("Precedence", "Bulk")], pb2.AUTOMATION_KIND_AUTO_GENERATED),

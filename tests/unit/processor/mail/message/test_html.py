@@ -6,7 +6,8 @@ import pytest
 
 from services.processor.mail.message.bodies import Part, make_body
 from services.processor.mail.message.bounds import Cuts
-from services.processor.mail.message.html import cut, sanitize, to_text
+from services.processor.mail.message.html import cut, sanitize
+from services.processor.mail.message.html_text import to_text
 
 
 @pytest.mark.parametrize(("source", "expected"), [

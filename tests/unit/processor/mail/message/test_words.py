@@ -2,8 +2,9 @@
 
 import pytest
 
+from services.processor.mail.message.charsets import decode_bytes
 from services.processor.mail.message.fields import clean
-from services.processor.mail.message.words import base64url, decode_bytes, decode_words
+from services.processor.mail.message.words import base64url, decode_words
 
 
 @pytest.mark.parametrize(("value", "expected"), [

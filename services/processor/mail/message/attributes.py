@@ -1,0 +1,113 @@
+"""Attributes of HTML tags: read by the rules of browsers, bounded and written again."""
+
+import html
+import re
+from functools import lru_cache
+from html.entities import html5
+from urllib.parse import urljoin
+
+from services.processor.mail.message.styles import still
+
+_MAX_ATTRIBUTES = 32
+_ATTRIBUTE = re.compile(r"[\s/]*+([^\s=>/][^\s=>/]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?")
+_TAG_END = re.compile(r"[^>]*+>")
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,10}+;?|#[xX][0-9a-fA-F]{1,8}+;?|([A-Za-z][A-Za-z0-9]{1,40}+)(;?)(=?))")
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
+_SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*:")
+_LINKS = ("href", "src")
+_NUMBER = re.compile(r"\s*(\d{1,9})\s*(%?)")
+# The largest value of an attribute in pixels, columns or rows; a larger one moves content over its surroundings.
+_LARGEST = {
+    "width": 2000, "height": 2000, "border": 100, "cellpadding": 400, "cellspacing": 400, "colspan": 1000,
+    "rowspan": 1000, "span": 1000, "hspace": 100, "vspace": 100,
+}  # fmt: skip
+_BOUNDED = frozenset(_LARGEST) | {"style"}
+
+
+def read_attributes(source: str, position: int) -> tuple[dict[str, str], int]:
+    """Reads the attributes of a tag, the first of each name; returns them decoded, and the place behind the tag."""
+    made: dict[str, str] = {}
+    while attribute := _ATTRIBUTE.match(source, position):
+        position = attribute.end()
+        value = attribute[2] or attribute[3] or attribute[4] or ""
+        if len(made) < _MAX_ATTRIBUTES and (name := attribute[1].lower()) not in made and is_name(name):
+            made[name] = _REFERENCE.sub(_character, value) if "&" in value else value
+    return made, tag_end(source, position)
+
+
+@lru_cache(maxsize=1024)
+def is_name(name: str) -> bool:
+    """Tell whether HTML knows such names of elements and attributes: a letter, then letters, digits and hyphens."""
+    return bool(_NAME.fullmatch(name))
+
+
+def _character(reference: re.Match[str]) -> str:
+    """Decodes a reference in an attribute (HTML 13.2.5.73).
+
+    A name without ";" is a reference only if no letter, digit or "=" follows it.
+    """
+    name, semicolon, equals = reference[1], reference[2], reference[3]
+    if name is None:
+        return html.unescape(reference[0])
+    if semicolon:
+        return html5.get(f"{name};", reference[0].removesuffix("=")) + equals
+    return reference[0] if equals else html5.get(name, reference[0])
+
+
+def write_attributes(attributes: dict[str, str], base: str) -> str:
+    """Writes attributes in quotes, links resolved, sizes and styles bounded."""
+    if not attributes:
+        return ""
+    made = []
+    for key, given in attributes.items():
+        value = _bounded(key, given, base) if base or key in _BOUNDED else given
+        if value is not None:
+            made.append(f' {key}="{value.translate(_ESCAPES) if _needs_escape(value) else value}"')
+    return "".join(made)
+
+
+def _needs_escape(value: str) -> bool:
+    return "&" in value or '"' in value or "<" in value or ">" in value
+
+
+def _bounded(name: str, value: str, base: str) -> str | None:
+    """Returns the value that an attribute keeps, or None when it keeps none."""
+    if name == "style":
+        return still(value) or None
+    if name in _LARGEST:
+        number = _NUMBER.match(value)
+        largest = 100 if number and number[2] else _LARGEST[name]
+        return value if number and int(number[1]) <= largest else None
+    if base and name in _LINKS and not _SCHEME.match(value):
+        try:
+            return urljoin(base, value.strip())
+        except ValueError:
+            return value
+    return value
+
+
+def base_address(address: str) -> str:
+    """Returns the address that relative links of the mail belong to; empty when it is none of the web."""
+    return address.strip() if address.strip().lower().startswith(("http://", "https://")) else ""
+
+
+_PAGE_ATTRIBUTES = frozenset({"dir", "lang"})
+
+
+def page_attributes(attributes: dict[str, str]) -> dict[str, str]:
+    """Returns the attributes that a page hands on to its block: its colours as a style, its language, its direction."""
+    looks = [
+        f"{name}:{attributes[key]}"
+        for name, key in (("background-color", "bgcolor"), ("color", "text"))
+        if key in attributes
+    ]
+    style = still(";".join([*looks, attributes.get("style", "")]))
+    kept = {key: value for key, value in attributes.items() if key in _PAGE_ATTRIBUTES}
+    return {**kept, "style": style} if style else kept
+
+
+def tag_end(source: str, position: int) -> int:
+    """Return the place behind the ">" that closes a tag, or the end of the source."""
+    end = _TAG_END.match(source, position)
+    return end.end() if end else len(source)

@@ -1,0 +1,99 @@
+"""Which text of an HTML body a reader sees: what the elements around it say of size, ink, ground and display."""
+
+import html
+from dataclasses import dataclass, replace
+
+from services.processor.mail.message.styles import Sheet, Style, comparable, read_style
+
+_UNSEEN = str.maketrans(
+    dict.fromkeys(
+        "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2063\u2800\u3164\ufeff"
+    )
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """How text is shown at one place.
+
+    Args:
+        is_gone: Nothing is shown here, whatever an inner element says.
+        is_seen: `visibility` lets it be seen.
+        is_tiny: The text has no size.
+        ink: Colour of the text, empty when it is not known.
+        ground: Colour behind it, empty when it is not known.
+    """
+
+    is_gone: bool = False
+    is_seen: bool = True
+    is_tiny: bool = False
+    ink: str = ""
+    ground: str = ""
+
+    @property
+    def shows_text(self) -> bool:
+        """A reader sees text that stands here."""
+        has_ink = self.ink != "transparent" and (not self.ink or self.ink != self.ground)
+        return not self.is_gone and self.is_seen and not self.is_tiny and has_ink
+
+    def within(self, name: str, attributes: dict[str, str], sheet: Sheet) -> "View":
+        """Returns the view inside an element.
+
+        Args:
+            name: The element.
+            attributes: Its attributes, decoded.
+            sheet: The style sheets read so far.
+        """
+        style = read_style(attributes["style"]) if "style" in attributes else _NO_STYLE
+        if style.is_plain and not sheet and not sheet.has_grounds and name != "a" and _MARKS.isdisjoint(attributes):
+            return self
+        classes = attributes.get("class", "").split()[:20]
+        hides = attributes.get("hidden", "until-found") != "until-found" or (
+            bool(sheet) and sheet.hides(name, classes, attributes.get("id", ""), style)
+        )
+        is_gone = self.is_gone or hides or (style.is_gone and not _is_button(name, attributes))
+        if style is _NO_STYLE and not hides and _LOOKS.isdisjoint(attributes) and name != "a" and not classes:
+            return self
+        return View(
+            is_gone=is_gone,
+            is_seen=self.is_seen if style.is_seen is None else style.is_seen,
+            is_tiny=self.is_tiny if style.is_tiny is None else style.is_tiny,
+            ink=_ink(self.ink, name, attributes, style),
+            ground=_ground(self.ground, attributes, style, is_unknown=bool(classes) and sheet.has_grounds),
+        )
+
+    def on_a_new_ground(self) -> "View":
+        """Returns the view when the ground is not known, as in another column."""
+        return replace(self, ground="")
+
+
+_NO_STYLE = Style()
+_LOOKS = frozenset(("bgcolor", "background", "color", "text"))
+_MARKS = _LOOKS | {"hidden"}
+
+
+def _is_button(name: str, attributes: dict[str, str]) -> bool:
+    """A link that only Outlook is told to hide, because it is given the same link in its own drawing language."""
+    return name == "a" and "mso-hide" in attributes["style"].lower() and "none" not in attributes["style"].lower()
+
+
+def _ink(ink: str, name: str, attributes: dict[str, str], style: Style) -> str:
+    if style.ink != "inherit":
+        return style.ink
+    given = attributes.get("color", "") if name == "font" else attributes.get("text", "") if name == "body" else ""
+    if given:
+        return comparable(given)
+    return "" if name == "a" and "href" in attributes else ink
+
+
+def _ground(ground: str, attributes: dict[str, str], style: Style, *, is_unknown: bool) -> str:
+    if is_unknown or "background" in attributes:
+        return ""
+    if style.ground != "inherit":
+        return style.ground
+    return comparable(attributes["bgcolor"]) if "bgcolor" in attributes else ground
+
+
+def has_words(text: str) -> bool:
+    """Tells whether a run of HTML text holds more than blanks and characters without a shape."""
+    return bool(html.unescape(text[:4096]).translate(_UNSEEN).strip())

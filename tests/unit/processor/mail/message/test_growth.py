@@ -1,0 +1,120 @@
+"""The time of mapping grows no faster than the mail, whatever it repeats; no mail holds the event loop."""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.processor.mail.message.addresses import MAX_ADDRESSES, parse_addresses
+from services.processor.mail.message.dates import parse_date
+from services.processor.mail.message.flowed import unflow
+from services.processor.mail.message.html import sanitize
+from services.processor.mail.message.html_text import to_text
+from services.processor.mail.message.ids import message_ids
+from services.processor.mail.message.outline import MAX_TAGS, outline
+from services.processor.mail.message.styles import Sheet, read_style
+from services.processor.mail.message.syntax import parse_value, without_comments
+from services.processor.mail.message.words import decode_words
+from services.processor.mail.sources import findings, gmail_mapping
+from tests.unit.processor.mail.message.growth import TIMES, grows_too_fast
+
+Read = Callable[[str], object]
+
+# The repeated pieces: each special character of the grammars, alone, doubled and in the pairs that open something.
+PIECES = [
+    "<", ">", "(", ")", '"', "\\", "[", "]", ",", ";", ":", "@", ".", " ", "\t", "\n", "&", "=", "'", "a", "%", "*",
+    "/", "-", '"\\', "(a", "<a", "<a>", "<a@b> ", "a@", "a@b ", "a@b,", " .", ". ", "a ", '" ', '<"', '"(',
+    "=?utf-8?q?",
+    "=?a?b?", "?=", "=?u?q?a?= ", "&amp", "&#", "&nbsp;", "<p>", "</p>", "<b", "<!--", "<style>", "<pre>", "<a b=",
+    '<a b="', "<td>", "<br>", "\xa0", "{", "}", "/*", "*/", "a{", "url(", "rgb(", "1", "1e", "-1", "> ", "\n> ", " \n",
+    ";a=", ";a*0=", "cid:", "\u2028", "=E4",
+]  # fmt: skip
+READERS: dict[str, Read] = {
+    "addresses": parse_addresses, "ids": lambda text: list(message_ids(text)), "words": decode_words,
+    "date": parse_date, "parameters": parse_value.__wrapped__, "comments": without_comments,
+    "outline": outline, "sanitize": sanitize, "text of html": to_text, "style": read_style.__wrapped__,
+    "sheet": lambda text: Sheet().add(text),
+    "flowed": lambda text: unflow(text, delete_space=True),
+}  # fmt: skip
+SMALL = 4_000
+
+
+def _grows_too_fast(read: Read, piece: str, prefix: str) -> bool:
+    small, large = prefix + piece * (SMALL // len(piece)), prefix + piece * (TIMES * SMALL // len(piece))
+    return grows_too_fast(lambda: read(small), lambda: read(large))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_time_grows_no_faster_than_the_input(name: str) -> None:
+    prefixes = ["", "<p style='"] if name in ("outline", "sanitize") else ["", "a@b "]
+    fast = [(prefix, piece) for prefix in prefixes for piece in PIECES if _grows_too_fast(READERS[name], piece, prefix)]
+
+    assert [] == fast
+
+
+def _mail(html: str) -> dict[str, Any]:
+    data = base64.urlsafe_b64encode(html.encode()).decode()
+    return {"id": "m1", "payload": {"mimeType": "text/html", "body": {"data": data}}}
+
+
+def test_long_lists_and_many_tags_are_read_in_part() -> None:
+    mapped = gmail_mapping.map_message(_mail("<p>" * (MAX_TAGS + 10_000)))
+
+    assert mapped.truncation is not None
+    assert mapped.truncation.is_html_cut
+    assert len(parse_addresses("a@b.example," * 30_000)) == MAX_ADDRESSES
+    assert [] == parse_addresses("," * 400_000)
+
+
+async def _mapped_in(raw: dict[str, Any]) -> str:
+    """The name of the thread that maps an object."""
+    found: list[str] = []
+
+    def map_message(given: dict[str, Any]) -> Any:
+        found.append(threading.current_thread().name)
+        return gmail_mapping.map_message(given)
+
+    assert isinstance(await findings.mapped_by(map_message, "googlews", raw), findings.Found)
+    return found[0]
+
+
+async def test_a_long_mail_is_mapped_beside_the_event_loop() -> None:
+    here = threading.current_thread().name
+
+    assert here == await _mapped_in(_mail("<p>short</p>"))
+    assert here != await _mapped_in(_mail("<p>" * 5000))
+    assert here != await _mapped_in({"id": "m", "payload": {"headers": [{"name": "X", "value": ""}] * 2000}})
+
+
+async def test_the_event_loop_goes_on_while_a_long_mail_is_mapped() -> None:
+    turns = 0
+    mapping = asyncio.ensure_future(findings.mapped_by(gmail_mapping.map_message, "googlews", _mail("<p>x" * 30_000)))
+    while not mapping.done():
+        turns += 1
+        await asyncio.sleep(0)
+
+    assert turns > 10
+
+
+@pytest.mark.parametrize("html", ["<p>", "<b>", "&nbsp;", "<p style='width:1px'>", "<td>", "<a b=c>", "<br>"])
+def test_the_longest_mail_that_is_mapped_on_the_event_loop_is_short_work(html: str) -> None:
+    """Counts calls instead of time: 8 Ki characters are at most some ten thousand steps, each of microseconds."""
+    import sys  # the profiler of this thread
+
+    calls = 0
+
+    def count(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    raw = _mail(html * (findings.MAX_ON_LOOP_CHARACTERS * 3 // 4 // len(html) - 50))
+    sys.setprofile(count)
+    try:
+        gmail_mapping.map_message(raw)
+    finally:
+        sys.setprofile(None)
+
+    assert calls < 150_000
