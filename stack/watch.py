@@ -12,7 +12,7 @@ from stack.report import Report
 from stack.supervision.supervisor import UNREACHABLE, ProcessState, Supervisor
 
 POLL_SECONDS = 0.5
-# supervisord gave up after about half a minute of tries; from then on it is tried once in this time.
+# supervisord gives up a program after about half a minute of attempts; from then on it is retried at this interval.
 REVIVE_SECONDS = 15.0
 CERTIFICATE_SECONDS = 3600.0
 # After a failed write, such as on a full disk.

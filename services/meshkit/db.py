@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from sqlalchemy import URL
@@ -164,11 +163,6 @@ async def _close(pool: Pool) -> None:
 def engine_url(url: Secret) -> URL:
     """Return the URL as SQLAlchemy wants it, for asyncpg: migrations run on it."""
     return make_url(url.reveal()).set(drivername="postgresql+asyncpg")
-
-
-def database_name(url: Secret) -> str:
-    """Return the name of the database for messages. No other part of a URL is fit for display."""
-    return urlsplit(url.reveal()).path.lstrip("/") or parse_qs(urlsplit(url.reveal()).query).get("dbname", [""])[0]
 
 
 @contextmanager

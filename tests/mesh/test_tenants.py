@@ -77,7 +77,7 @@ def test_someone_who_says_no_is_not_connected(mesh: Mesh) -> None:
 
 
 def _is_found_lost(mesh: Mesh, tenant: str) -> bool:
-    """Has the connection tested; a token that was had just now is not exchanged for another, so this takes seconds."""
+    """Has the connection tested; a token issued just now is not exchanged for another, so this takes seconds."""
     mesh.run("tenants", "test", tenant)
     return tenant_of(mesh, tenant).status == tenant_pb2.TENANT_STATUS_NEEDS_REAUTHORIZATION
 

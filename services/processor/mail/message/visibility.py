@@ -1,7 +1,7 @@
 """Which text of an HTML body a reader sees: what the elements around it say of size, ink, ground and display."""
 
 import html
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.processor.mail.message.styles import Sheet, Style, comparable, read_style
 
@@ -61,10 +61,6 @@ class View:
             ink=_ink(self.ink, name, attributes, style),
             ground=_ground(self.ground, attributes, style, is_unknown=bool(classes) and sheet.has_grounds),
         )
-
-    def on_a_new_ground(self) -> "View":
-        """Returns the view when the ground is not known, as in another column."""
-        return replace(self, ground="")
 
 
 _NO_STYLE = Style()
