@@ -18,7 +18,7 @@ from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionSer
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
-from services.ingest.migrate import migrations
+from services.ingest.migrate import SCHEMA
 from services.ingest.servicers.dead_letters import DeadLetterServicer
 from services.ingest.servicers.inbox import InboxServicer
 from services.ingest.servicers.ingest import IngestServicer
@@ -115,7 +115,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
         SchemaError: The schema is not at the revision that this program needs.
         StoreUnavailable: PostgreSQL is away at the start.
     """
-    await migrations(settings.database_url).check()
+    await SCHEMA.check(settings.database_url)
     async with serving(settings):
         await stop.wait()
 

@@ -14,12 +14,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import asyncpg
-from sqlalchemy import URL
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
 from services.meshkit.errors import Conflict, StoreUnavailable
 from services.meshkit.secret import Secret
@@ -85,7 +82,7 @@ async def open_pool(url: Secret, application: str, limits: DatabaseLimits | None
     bounds = limits or DatabaseLimits()
     with store_errors():
         pool = await asyncpg.create_pool(
-            dsn=_plain(url),
+            dsn=driver_url(url),
             min_size=0,
             max_size=bounds.connections,
             timeout=bounds.wait_seconds,
@@ -160,14 +157,15 @@ async def _close(pool: Pool) -> None:
     pool.terminate()
 
 
-def engine_url(url: Secret) -> URL:
-    """Return the URL as SQLAlchemy wants it, for asyncpg: migrations run on it."""
-    return make_url(url.reveal()).set(drivername="postgresql+asyncpg")
+def driver_url(url: Secret) -> str:
+    """Return the URL as asyncpg takes it: a scheme such as `postgresql+asyncpg` names the driver and goes."""
+    scheme, separator, rest = url.reveal().partition("://")
+    return f"{scheme.partition('+')[0]}{separator}{rest}"
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Translate the exceptions that asyncpg, SQLAlchemy (in migrations) or the network raise inside the block.
+    """Translate the exceptions that asyncpg or the network raise inside the block.
 
     Violated constraints and faulty statements pass unchanged: the store knows the meaning of the first, and the second
     are our own fault.
@@ -178,7 +176,7 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
         translated = _translated(exc)
         if translated is None:
             raise
@@ -188,8 +186,7 @@ def store_errors() -> Iterator[None]:
 
 
 def _translated(exc: Exception) -> StoreUnavailable | Conflict | None:
-    cause: Any = exc.orig if isinstance(exc, DBAPIError) else exc
-    state = str(getattr(cause, "sqlstate", None) or "")
+    state = str(getattr(exc, "sqlstate", None) or "")
     if state.startswith(_AGAIN):
         return Conflict()
     if state.startswith(_AWAY) or _is_broken(exc):
@@ -199,8 +196,6 @@ def _translated(exc: Exception) -> StoreUnavailable | Conflict | None:
 
 def _is_broken(exc: Exception) -> bool:
     """Tell a lost connection, which has no SQLSTATE, from a wrong use of one."""
-    if isinstance(exc, DBAPIError):
-        return exc.connection_invalidated or isinstance(exc.orig, OSError)
     if isinstance(exc, asyncpg.InternalClientError):
         # A statement that begins after the server's last message, and before the connection is known to be closed.
         return _ENDED_BY_SERVER in str(exc)
@@ -208,10 +203,6 @@ def _is_broken(exc: Exception) -> bool:
     is_closed = isinstance(exc, asyncpg.InterfaceError) and any(word in str(exc) for word in ("clos", "released"))
     # The server's last message, read before its connection closes, leaves asyncpg in the middle of "another operation".
     return is_closed or isinstance(exc, (asyncpg.PostgresConnectionError, asyncpg.InternalClientError))
-
-
-def _plain(url: Secret) -> str:
-    return make_url(url.reveal()).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Migrations: one history per service, in the service's own schema, by Alembic.
 
-    migrations = Migrations(settings.database_url, "echo", Path(__file__).parent / "migrations")
+    migrations = Migrations(settings.database_url, Schema("echo", Path(__file__).parent / "migrations"))
     await migrations.upgrade()
 
 A service's folder `migrations/versions/` holds Alembic revisions and nothing else is needed beside it: no `env.py`, no
@@ -9,9 +9,8 @@ locks.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -19,25 +18,22 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.meshkit.db import DatabaseLimits, engine_url, store_errors
+from services.meshkit.db import DatabaseLimits, store_errors
+from services.meshkit.schema import VERSION_TABLE, Schema
 from services.meshkit.secret import Secret
 
 logger = structlog.get_logger(__name__)
 
-VERSION_TABLE = "alembic_version"
 _LIMITS = DatabaseLimits(
     connections=1, wait_seconds=10, statement_seconds=600, lock_seconds=15, idle_transaction_seconds=600
 )
 
 _Steps = Callable[[Any, MigrationContext], Any]
-
-
-class SchemaError(Exception):
-    """The database is not at the revision that this program was written for."""
 
 
 class Migrations:
@@ -46,21 +42,20 @@ class Migrations:
     Args:
         url: The database, as a role that may create in the schema.
         schema: The service's own; made when it is not there.
-        directory: Holds `versions/`.
     """
 
-    def __init__(self, url: Secret, schema: str, directory: Path) -> None:
+    def __init__(self, url: Secret, schema: Schema) -> None:
         self._url = url
-        self._schema = schema
+        self._schema = schema.name
         config = Config()
-        config.set_main_option("script_location", str(directory).replace("%", "%%"))
+        config.set_main_option("script_location", str(schema.directory).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         self._config = config
         self._scripts = ScriptDirectory.from_config(config)
 
     @property
     def head(self) -> str:
-        """The last revision that this program knows; empty without any."""
+        """The last revision by the history that the files themselves tell; empty without any."""
         return self._scripts.get_current_head() or ""
 
     async def upgrade(self, target: str = "head") -> None:
@@ -91,17 +86,6 @@ class Migrations:
         """The revision of the database; empty before the first."""
         async with self._connection() as connection:
             return await connection.run_sync(self._revision)
-
-    async def check(self) -> None:
-        """Make sure that the database is where this program expects it: called at start, before anything is served.
-
-        Raises:
-            SchemaError: It is not.
-        """
-        current = await self.current()
-        if current != self.head:
-            msg = f"schema {self._schema} is at {current or 'nothing'}, this program needs {self.head}: run migrate"
-            raise SchemaError(msg)
 
     def _revision(self, connection: Connection) -> str:
         context = MigrationContext.configure(
@@ -143,7 +127,7 @@ class Migrations:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         engine = create_async_engine(
-            engine_url(self._url),
+            make_url(self._url.reveal()).set(drivername="postgresql+asyncpg"),
             poolclass=NullPool,
             connect_args={
                 "timeout": _LIMITS.wait_seconds,
@@ -151,7 +135,7 @@ class Migrations:
             },
         )
         try:
-            with store_errors():
+            with store_errors(), _driver_errors():
                 async with engine.connect() as connection:
                     yield connection
         finally:
@@ -170,3 +154,12 @@ class Migrations:
             await connection.rollback()
             await connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
             await connection.commit()
+
+
+@contextmanager
+def _driver_errors() -> Iterator[None]:
+    """Raise the error of asyncpg that SQLAlchemy wraps, so that failures have one translation."""
+    try:
+        yield
+    except DBAPIError as exc:
+        raise (exc.orig and exc.orig.__cause__) or exc from exc

@@ -21,7 +21,7 @@ from services.meshkit.access import ContractError
 from services.meshkit.errors import MeshError
 from services.meshkit.logs import configure_logs
 from services.meshkit.metrics import serve_metrics
-from services.meshkit.migrations import SchemaError
+from services.meshkit.schema import SchemaError
 from services.meshkit.settings import MeshSettings, SettingsError
 from services.meshkit.tracing import configure_tracing
 

@@ -20,7 +20,7 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.server import MeshServer
 from services.meshkit.settings import load
-from services.processor.migrate import migrations
+from services.processor.migrate import SCHEMA
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.processor import ProcessorServicer
@@ -49,7 +49,7 @@ async def serve(stop: asyncio.Event) -> None:
     """Serve events and follow the tenants' changes until `stop` is set."""
     settings = load(ProcessorSettings)
     async with observed(NAME, settings):
-        await migrations(settings.database_url).check()
+        await SCHEMA.check(settings.database_url)
         await run(settings, stop)
 
 

@@ -32,7 +32,7 @@ from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.worker import MailboxWorker
-from services.processor.migrate import migrations
+from services.processor.migrate import SCHEMA
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ async def work(stop: asyncio.Event) -> None:
     """Process mailboxes until stopped, then finish the items in progress or release them."""
     settings = load(ProcessorSettings)
     async with observed(NAME, settings):
-        await migrations(settings.database_url).check()
+        await SCHEMA.check(settings.database_url)
         async with running(settings):
             await stop.wait()
 

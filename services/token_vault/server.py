@@ -49,7 +49,7 @@ from services.token_vault.issuers.configured import configured_issuers
 from services.token_vault.issuers.issuer import Issuer
 from services.token_vault.keys.keyring import KeyRing, read_keys
 from services.token_vault.keys.registration import KeyRegistration
-from services.token_vault.migrate import migrations
+from services.token_vault.migrate import SCHEMA
 from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
@@ -155,7 +155,7 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
         db.open_pool(settings.database_url, NAME) as pool,
         db.open_pool(settings.database_url, f"{NAME} lending", db.DatabaseLimits(_LENDING_CONNECTIONS)) as lending_pool,
     ):
-        await migrations(settings.database_url).check()
+        await SCHEMA.check(settings.database_url)
         registration = KeyRegistration(
             pool, ring, clock, process_id, lambda: read_keys(settings.keys, settings.keys_file)
         )

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.meshkit.db import engine_url
-from services.meshkit.secret import Secret
 from tests.programs.postgres import TestDatabase
 
 
@@ -41,6 +39,6 @@ async def differences(
         return list(compare_metadata(context, metadata))
 
     # Not as the service: with our schema on the search path it would be taken for the nameless default.
-    engine = create_async_engine(engine_url(Secret(database.admin_url)), poolclass=NullPool)
+    engine = create_async_engine(make_url(database.admin_url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
     async with engine.connect() as connection:
         return await connection.run_sync(compared)

@@ -3,7 +3,7 @@
 import asyncpg
 
 from services.ingest import store
-from services.ingest.migrate import migrations
+from services.ingest.migrate import SCHEMA, migrations
 from services.meshkit.secret import Secret
 from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.store.statements import statements_of
@@ -41,5 +41,5 @@ async def test_the_schema_migrates_forward_back_and_forward_again(postgres: Post
     await history.upgrade()
 
     assert ["alembic_version"] == [row["tablename"] for row in left]
-    await history.check()
+    await SCHEMA.check(Secret(made.url))
     postgres.drop(made)

@@ -1,6 +1,7 @@
 """The migrations runner against a real PostgreSQL."""
 
 import asyncio
+import importlib
 from pathlib import Path
 
 import asyncpg
@@ -8,7 +9,8 @@ import pytest
 
 from services.meshkit.db import DatabaseLimits
 from services.meshkit.errors import Conflict, StoreUnavailable
-from services.meshkit.migrations import Migrations, SchemaError
+from services.meshkit.migrations import Migrations
+from services.meshkit.schema import Schema, SchemaError
 from services.meshkit.secret import Secret
 from tests.programs.postgres import PostgresProgram
 
@@ -56,7 +58,7 @@ def url(postgres: PostgresProgram) -> Secret:
 
 @pytest.fixture
 def migrations(url: Secret, tmp_path: Path) -> Migrations:
-    return Migrations(url, SCHEMA, history(tmp_path))
+    return Migrations(url, Schema(SCHEMA, history(tmp_path)))
 
 
 async def tables(url: Secret) -> set[str]:
@@ -102,7 +104,7 @@ async def test_several_processes_may_migrate_at_the_same_time(migrations):
 
 
 async def test_a_failed_migration_leaves_the_ones_before_it_and_nothing_of_itself(url, tmp_path):
-    migrations = Migrations(url, SCHEMA, history(tmp_path, more='op.execute("SELECT 1/0")'))
+    migrations = Migrations(url, Schema(SCHEMA, history(tmp_path, more='op.execute("SELECT 1/0")')))
 
     with pytest.raises(Exception, match="division by zero"):
         await migrations.upgrade()
@@ -111,21 +113,29 @@ async def test_a_failed_migration_leaves_the_ones_before_it_and_nothing_of_itsel
     assert "0001" == await migrations.current()
 
 
-async def test_a_program_does_not_start_on_another_revision(migrations):
+async def test_a_program_does_not_start_on_another_revision(migrations, url, tmp_path):
+    schema = Schema(SCHEMA, tmp_path)
     with pytest.raises(SchemaError, match="is at nothing, this program needs 0002"):
-        await migrations.check()
+        await schema.check(url)
     await migrations.upgrade("0001")
     with pytest.raises(SchemaError, match="is at 0001"):
-        await migrations.check()
+        await schema.check(url)
     await migrations.upgrade()
-    await migrations.check()
+    await schema.check(url)
+
+
+@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor"])
+def test_the_head_that_a_program_expects_is_the_head_of_its_history(service: str) -> None:
+    migrate = importlib.import_module(f"services.{service}.migrate")
+
+    assert migrate.SCHEMA.head == migrate.migrations(Secret("postgresql://anybody@127.0.0.1:1/x")).head
 
 
 async def test_a_role_that_owns_only_its_schema_can_migrate(postgres: PostgresProgram, tmp_path):
     own = postgres.empty_database("ingest")
     for file in (history(tmp_path) / "versions").iterdir():
         file.write_text(file.read_text().replace("things.", "ingest."))
-    migrations = Migrations(Secret(own.url), "ingest", tmp_path)
+    migrations = Migrations(Secret(own.url), Schema("ingest", tmp_path))
 
     await migrations.upgrade()
 
@@ -143,7 +153,9 @@ async def test_a_lock_that_another_process_holds_is_a_conflict_in_time(migration
 
 
 async def test_a_database_that_is_away_is_unavailable(tmp_path):
-    migrations = Migrations(Secret("postgresql://nobody@127.0.0.1:1/x"), SCHEMA, history(tmp_path))
+    schema, url = Schema(SCHEMA, history(tmp_path)), Secret("postgresql://nobody@127.0.0.1:1/x")
 
     with pytest.raises(StoreUnavailable):
-        await migrations.check()
+        await schema.check(url)
+    with pytest.raises(StoreUnavailable):
+        await Migrations(url, schema).upgrade()

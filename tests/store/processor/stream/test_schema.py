@@ -6,7 +6,7 @@ from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.secret import Secret
-from services.processor.migrate import migrations
+from services.processor.migrate import SCHEMA, migrations
 from services.processor.stream.publish import publish
 from services.processor.stream.retention import Retention
 from services.processor.tables import metadata
@@ -40,5 +40,5 @@ async def test_migrating_goes_forward_back_and_forward_again(postgres: PostgresP
 
     assert ["alembic_version"] == [row["tablename"] for row in left]
     assert (True, True) == (was_published, await _publish_one(made.url))
-    await history.check()
+    await SCHEMA.check(Secret(made.url))
     postgres.drop(made)
