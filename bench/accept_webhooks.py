@@ -31,7 +31,7 @@ class Memory:
 
 async def program(options: Options) -> Sequence[Figure]:
     """Measure both designs in turn, then Ingest behind the edge at half and at three times its maximum rate."""
-    seconds = 1.0 if options.is_quick else SECONDS
+    seconds = 0.3 if options.is_quick else SECONDS
     targets = {} if options.is_quick else TARGETS
     async with machine() as made:
         figures, most = [], 0.0

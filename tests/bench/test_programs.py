@@ -9,14 +9,10 @@ from bench.__main__ import programs
 from bench.measure import REPOSITORY, RESULTS
 
 PROGRAM_SECONDS = 300
-# These start a whole mesh, which takes both cores.
-LARGE = {"end_to_end_latency", "where_time_goes"}
 pytestmark = pytest.mark.timeout(PROGRAM_SECONDS + 20)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.serial) if name in LARGE else name for name in programs()]
-)
+@pytest.mark.parametrize("name", programs())
 def test_a_measurement_runs_and_writes_nothing(name: str) -> None:
     before = {path: path.read_bytes() for path in RESULTS.glob("*.json")}
     command = [sys.executable, "-m", f"bench.{name}", "--quick"]

@@ -83,7 +83,7 @@ class Sandbox:
         """
         process = subprocess.Popen(
             tethered(command, "INT"),
-            env=os.environ | {"TMPDIR": str(self.folder)},
+            env=_environment() | {"TMPDIR": str(self.folder)},
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the runner alone, which passes it on once.
             process_group=0,
@@ -110,6 +110,14 @@ class Sandbox:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self.is_interrupted = True
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, in which Python keeps the modules that it compiled.
+
+    Tests start hundreds of programs, and each would compile all modules of the project anew.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _end_descendants() -> None:
