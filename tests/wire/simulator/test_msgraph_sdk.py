@@ -1,4 +1,4 @@
-"""Microsoft's own SDK drives the simulated Graph, where it is installed (PyPI `msgraph-sdk`, 270 MB)."""
+"""Microsoft's own SDK drives the simulated Graph."""
 
 import json
 import ssl
@@ -9,9 +9,6 @@ import pytest
 
 from tests.wire.simulator.graph_models import PATH, read_models
 
-pytest.importorskip(
-    "msgraph", reason="the package msgraph-sdk (270 MB) is not installed; graph_models.json stands for it"
-)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
