@@ -95,6 +95,7 @@ class Edge:
     async def serve(self, call: Call) -> Outcome:
         """Run one call, log it, and return the answer; batches call this for each of their parts."""
         started = time.perf_counter()
+        self._world.later.run_due()
         call.path = self._rules.normalize(call.path)
         found = self._operations.find(call.method, call.path)
         if found is None:
@@ -178,6 +179,11 @@ class Edge:
                 continue
             if fault.kind == "latency":
                 await asyncio.sleep(fault.seconds)
+            elif fault.kind == "status" and fault.status < 400:
+                # An answer that says that all is well, whatever is true.
+                return Reply(
+                    fault.status, b"", {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+                )
             elif fault.kind in {"status", "invalid_grant"}:
                 status = 400 if fault.kind == "invalid_grant" else fault.status
                 code = fault.code or ("invalid_grant" if fault.kind == "invalid_grant" else "")

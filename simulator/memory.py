@@ -169,6 +169,7 @@ def _graph(mailbox: GraphMailbox) -> JSON:
         "position": mailbox.position,
         "deltaEpoch": mailbox.delta_epoch,
         "deleted": mailbox.deleted,
+        "folderNumber": mailbox.folder_number,
         "folders": [[folder.id, folder.name, folder.parent, folder.well_known] for folder in mailbox.folders.values()],
         "mails": _mails(mailbox.mails.values(), _GRAPH_MAIL),
     }
@@ -179,6 +180,7 @@ def _recall_graph(mailbox: GraphMailbox, facts: JSON) -> None:
     mailbox.delta_epoch = facts["deltaEpoch"] + 1
     for folder_id, name, parent, well_known in facts["folders"]:
         mailbox.folders.setdefault(folder_id, Folder(folder_id, name, parent, well_known))
+    mailbox.folder_number = facts.get("folderNumber", len(mailbox.folders))
     mails = [_with_source(one, GraphMail) for one in facts["mails"]]
     mailbox.resume(facts["serial"], mails)
     for folder in mailbox.folders.values():

@@ -3,6 +3,7 @@
 import email.policy
 import email.utils
 import re
+from email.message import Message
 from email.parser import BytesHeaderParser
 
 from simulator.accounts import Account
@@ -42,9 +43,27 @@ class PostOffice:
         return len(accounts)
 
 
+def with_header(raw: bytes, name: str, value: str) -> bytes:
+    """Return a mail with one header of that name, in front of all others."""
+    blank = _BLANK_LINE.search(raw)
+    end = blank.end() if blank else len(raw)
+    old = re.compile(rb"^%s:.*\r?\n(?:[ \t].*\r?\n)*" % re.escape(name.encode()), re.IGNORECASE | re.MULTILINE)
+    return f"{name}: {value}\r\n".encode() + old.sub(b"", raw[:end]) + raw[end:]
+
+
+def parse_head(raw: bytes) -> Message:
+    """Return the header fields of a mail."""
+    return BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw)
+
+
+def sender_of(raw: bytes) -> str:
+    """Return the address in From, in lower case."""
+    return email.utils.parseaddr(str(parse_head(raw).get("From", "")))[1].lower()
+
+
 def recipients(raw: bytes) -> list[str]:
     """Return the addresses in To, Cc and Bcc."""
-    head = BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw)
+    head = parse_head(raw)
     lines = [str(value) for name in _FIELDS for value in head.get_all(name, [])]
     return [address for _, address in email.utils.getaddresses(lines) if address]
 

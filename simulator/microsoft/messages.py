@@ -5,6 +5,7 @@ from typing import Any
 from simulator.http import JSON, Call, Operations, Reply, known_fields
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.attachments import attachment_fields
+from simulator.microsoft.composing import fields_of_mail
 from simulator.microsoft.drafts import (
     FLAGS,
     READ_ONLY,
@@ -14,7 +15,6 @@ from simulator.microsoft.drafts import (
     fields_of,
     flags_of,
     is_mime,
-    read_mime,
 )
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import BASE, READ, USER, WRITE, folder_of, mailbox_of, next_link
@@ -91,7 +91,8 @@ class Messages:
             raise graph_error(400, "ErrorInvalidPropertySet", message)
         flags, fields = {**flags_of(body), **_extended(body, mail.properties)}, fields_of(written)
         if fields:
-            self._drafts.rewrite(mailbox, mail, {**(mail.fields or {}), **fields})
+            before = fields_of_mail(mail.source) if mail.fields is None else mail.fields
+            self._drafts.rewrite(mailbox, mail, {**before, **fields})
         if flags:
             mailbox.update(mail, flags)
         return self._answer(call, mail)
@@ -126,7 +127,7 @@ class Messages:
         """Keep a draft, given as JSON or as MIME."""
         mailbox = mailbox_of(call)
         if is_mime(call):
-            return self._answer(call, mailbox.draft(read_mime(call), None), 201)
+            return self._answer(call, mailbox.draft(self._drafts.from_mime(call), None), 201)
         message = _without_read_only(call.json_object())
         fields, flags = _written(message)
         mail = mailbox.draft(self._drafts.source(mailbox, fields, str(fields.get("messageId", ""))), fields)
@@ -142,7 +143,7 @@ class Messages:
     def send_mail(self, call: Call) -> Reply:
         """Send a message in one call, given as JSON or as MIME."""
         if is_mime(call):
-            self._drafts.send_now(call, read_mime(call), keeps_copy=True, flags={})
+            self._drafts.send_now(call, self._drafts.from_mime(call), keeps_copy=True, flags={})
             return Reply(202)
         body = call.fields(("message", "saveToSentItems"), in_any_case=True)
         if not isinstance(body.get("message"), dict):
