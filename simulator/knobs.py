@@ -55,6 +55,9 @@ class Knobs(BaseModel):
     )
     graph_message_bytes_max: int = Field(default=36_700_160, description="a mailbox's maximum size of a sent mail")
     upload_session_seconds: int = Field(default=3600, description="life of an upload session, which no piece extends")
+    upload_ranges: Literal["start", "span"] = Field(
+        default="start", description="spelling of nextExpectedRanges after a piece: 2097152 or 2097152-4095999"
+    )
     gmail_message_ids: Literal["kept", "rewritten"] = Field(
         default="rewritten", description="whether a mail that Gmail sends keeps the Message-ID that its client gave"
     )

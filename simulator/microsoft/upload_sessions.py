@@ -37,12 +37,14 @@ class Session:
     expires_at: float
     content: bytearray = field(default_factory=bytearray)
 
-    def shown(self) -> JSON:
+    def shown(self, spelling: str) -> JSON:
         """Return the session as Graph shows it after each piece."""
+        received = len(self.content)
+        expected = f"{received}-{self.item['size'] - 1}" if spelling == "span" else str(received)
         moment = datetime.fromtimestamp(self.expires_at, UTC)
         return {
             "expirationDateTime": moment.strftime("%Y-%m-%dT%H:%M:%S.0000000Z"),
-            "nextExpectedRanges": [str(len(self.content))],
+            "nextExpectedRanges": [expected],
         }
 
 
@@ -74,7 +76,7 @@ class UploadSessions:
             self._sessions.popitem(last=False)
         port = urlsplit(self._world.microsoft_url).port
         url = f"https://localhost:{port}{_PATH.format(session=name)}?authtoken={secrets.token_urlsafe(24)}"
-        return Reply(201, {"uploadUrl": url, **session.shown(), "nextExpectedRanges": ["0-"]})
+        return Reply(201, {"uploadUrl": url, **self._shown(session), "nextExpectedRanges": ["0-"]})
 
     def put(self, call: Call) -> Reply:
         """Take one piece; the last one makes the attachment, whose id is at the end of Location."""
@@ -89,19 +91,22 @@ class UploadSessions:
             raise graph_error(416, "InvalidRange", f"The next range begins at {len(session.content)}.")
         session.content += call.body
         if len(session.content) < total:
-            return Reply(200, session.shown())
+            return Reply(200, self._shown(session))
         del self._sessions[call.params["session"]]
         return self._finish(session)
 
     def get(self, call: Call) -> Reply:
         """Return how far an upload has come."""
-        return Reply(200, self._find(call).shown())
+        return Reply(200, self._shown(self._find(call)))
 
     def cancel(self, call: Call) -> Reply:
         """End an upload without an attachment."""
         self._find(call)
         del self._sessions[call.params["session"]]
         return Reply(204)
+
+    def _shown(self, session: Session) -> JSON:
+        return session.shown(self._world.knobs.upload_ranges)
 
     def _find(self, call: Call) -> Session:
         session = self._sessions.get(call.params["session"])

@@ -7,28 +7,20 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httplib2
 import pytest
-from google.oauth2.credentials import Credentials
-from google_auth_httplib2 import AuthorizedHttp
-from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseUpload
 
-from tests.wire.simulator.google_schema import check, document
+from tests.wire.simulator.google_schema import check
+from tests.wire.simulator.sdk import gmail_client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
 def service(gmail, simulator) -> Any:
-    """Google's client for the account, pointed at the simulator."""
-    described = {**document("gmail.v1"), "rootUrl": f"{simulator.google}/", "baseUrl": f"{simulator.google}/"}
-    http = httplib2.Http(ca_certs=str(simulator.ca_file), timeout=30)
-    http.redirect_codes = http.redirect_codes - {308}  # an upload's "go on", as the client's own build_http has it
-    authorized = AuthorizedHttp(Credentials(gmail.tokens["access_token"]), http=http)
-    yield build_from_document(described, http=authorized).users()
-    http.close()
+    with gmail_client(gmail, simulator) as made:
+        yield made
 
 
 async def run(work: Callable[[], Any]) -> Any:
