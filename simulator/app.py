@@ -24,9 +24,11 @@ from simulator.google.batch import Batch as GmailBatch
 from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.gmail import COMMON_QUERY, GmailRules
 from simulator.google.history import History
+from simulator.google.intake import Intake
 from simulator.google.labels import Labels
 from simulator.google.messages import Messages as GmailMessages
 from simulator.google.pubsub import PubSub
+from simulator.google.send_as import SendAs
 from simulator.google.sending import Sender
 from simulator.google.threads import Threads
 from simulator.google.token import TokenEndpoint as GoogleTokens
@@ -163,10 +165,11 @@ class Simulator:
         world, operations = self.world, Operations(COMMON_QUERY)
         tokens = GoogleTokens(world, self._keys["googlews"])
         edge = Edge(world, "googlews", operations, GmailRules(world))
-        sender = Sender(self.post_office)
+        sender, intake = Sender(world, self.post_office), Intake(world)
         drafts = GmailDrafts(world, sender)
-        for part in (GmailMessages(world, sender), drafts, Labels(), Threads(world), Uploads(world, sender, drafts)):
+        for part in (intake, GmailMessages(world, sender), drafts, Labels(), Threads(world), SendAs()):
             part.register(operations)
+        Uploads(world, sender, drafts, intake).register(operations)
         for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
             other.register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)

@@ -203,6 +203,9 @@ def _gmail(mailbox: GmailMailbox) -> JSON:
         "deleted": mailbox.deleted,
         "labels": mailbox.user_labels,
         "labelSettings": mailbox.label_settings,
+        "aliases": mailbox.aliases,
+        "aliasSettings": mailbox.alias_settings,
+        "defaultAlias": mailbox.default_alias,
         "mails": mails,
     }
 
@@ -210,6 +213,8 @@ def _gmail(mailbox: GmailMailbox) -> JSON:
 def _recall_gmail(mailbox: GmailMailbox, facts: JSON) -> None:
     mailbox.deleted, mailbox.user_labels = facts["deleted"], facts["labels"]
     mailbox.label_settings = facts.get("labelSettings", {})
+    mailbox.aliases, mailbox.alias_settings = facts.get("aliases", {}), facts.get("aliasSettings", {})
+    mailbox.default_alias = facts.get("defaultAlias", "")
     mailbox.history_id = facts["historyId"] + _HISTORY_GAP
     mailbox.expire_history()
     mails = [
