@@ -37,6 +37,9 @@ class Knobs(BaseModel):
         default=0, ge=0, description="quota units per user and minute; real value 6000; 0 = no limit"
     )
 
+    undeliverable: str = Field(
+        default="*@undeliverable.test", description="pattern over addresses whose mail comes back as a report"
+    )
     graph_sent_copy_seconds: float = Field(
         default=0.0, ge=0, description="a sent mail waits in Drafts for so long until transport takes it to Sent Items"
     )

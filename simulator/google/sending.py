@@ -77,7 +77,8 @@ class Sender:
         if not self._rate.take(mailbox.address, self._world.knobs.gmail_sends_per_day):
             raise api_error(429, "rateLimitExceeded", "User-rate limit exceeded.  (Mail sending)")
         mail = self._keep(mailbox, source, thread, draft, to_self=mailbox.address.lower() in names)
-        self._post_office.send(source, besides=call.account)
+        if call.account:
+            self._post_office.send(source, call.account, has_copy=True)
         shown = View(mailbox).message(mail, "minimal")
         return Reply(200, {name: shown[name] for name in ("id", "threadId", "labelIds")})
 

@@ -92,7 +92,7 @@ class Drafts:
         if keeps_copy:
             copy = mailbox.deliver(sent, folder="sentitems", is_read=True)
             mailbox.mark(copy, flags)
-        self._post_office.send(sent)
+        self._post_office.send(sent, account)
 
     def _leave(self, account: Account, mail: GraphMail, *, keeps_copy: bool = True) -> None:
         """Take a mail from Drafts to Sent Items and to its recipients."""
@@ -107,7 +107,7 @@ class Drafts:
                 mailbox.deliver(sent, folder="sentitems", is_read=True, like=mail)
             else:
                 mailbox.send(mail)
-        self._post_office.send(sent)
+        self._post_office.send(sent, account)
 
     def _stamped(self, account: Account, source: MailSource) -> Eml:
         """Return a mail as transport writes it."""
