@@ -68,7 +68,7 @@ class Knobs(BaseModel):
         default="changed", description="whether the sent mail has the id of the draft's last message"
     )
     gmail_foreign_from: Literal["replaced", "refused"] = Field(
-        default="replaced", description="what becomes of a mail whose From is no accepted address of the account"
+        default="replaced", description="the fate of a mail whose From is no accepted address of the account"
     )
     gmail_sends_per_day: int = Field(
         default=0, ge=0, description="sends per mailbox in 24 hours before 429; real value 2000; 0 = no limit"

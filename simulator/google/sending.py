@@ -98,7 +98,7 @@ class Sender:
         return mail
 
     def _from_own(self, call: Call, raw: bytes) -> bytes:
-        """Return a mail from an address that the account may use; Gmail replaces another one without a word."""
+        """Return a mail from an address that the account may use; Gmail replaces another one silently."""
         mailbox, given = mailbox_of(call), sender_of(raw)
         if given and mailbox.sends_from(given):
             return raw

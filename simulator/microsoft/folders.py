@@ -75,7 +75,7 @@ class Folders:
 
 
 def _listed(mailbox: GraphMailbox, state: JSON, size: int) -> tuple[list[JSON], JSON]:
-    """Return a page of all folders, and the state behind it; a round begins anew when its last folder is gone."""
+    """Return a page of all folders, and the state behind it; a round begins again when its last folder is gone."""
     ids = [folder.id for folder in mailbox.folders.values() if folder.parent]
     start = ids.index(state["k"]) + 1 if state["k"] in ids else 0
     page = ids[start : start + size]

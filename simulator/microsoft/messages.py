@@ -43,14 +43,15 @@ class Messages:
         for path in (f"{USER}/messages", f"{USER}/mailFolders/{{folder}}/messages"):
             add("graph.messages.list", "GET", path, self.list, scopes=READ, query=_LIST)
             add("graph.messages.create", "POST", path, self.create, scopes=WRITE)
-            add("graph.messages.get", "GET", f"{path}/{{id}}", self.get, scopes=READ, query=_ONE)
-        one = f"{USER}/messages/{{id}}"
-        add("graph.messages.mime", "GET", f"{one}/$value", self.mime, scopes=READ)
-        add("graph.messages.update", "PATCH", one, self.update, scopes=WRITE)
-        add("graph.messages.delete", "DELETE", one, self.delete, scopes=WRITE)
-        add("graph.messages.permanent_delete", "POST", f"{one}/permanentDelete", self.permanent_delete, scopes=WRITE)
-        add("graph.messages.move", "POST", f"{one}/move", self.move, scopes=WRITE)
-        add("graph.messages.send", "POST", f"{one}/send", self.send, scopes=_SEND)
+            one = f"{path}/{{id}}"
+            add("graph.messages.get", "GET", one, self.get, scopes=READ, query=_ONE)
+            add("graph.messages.mime", "GET", f"{one}/$value", self.mime, scopes=READ)
+            add("graph.messages.update", "PATCH", one, self.update, scopes=WRITE)
+            add("graph.messages.delete", "DELETE", one, self.delete, scopes=WRITE)
+            add("graph.messages.permanent_delete", "POST", f"{one}/permanentDelete", self.erase, scopes=WRITE)
+            add("graph.messages.move", "POST", f"{one}/move", self.move, scopes=WRITE)
+            add("graph.messages.copy", "POST", f"{one}/copy", self.copy, scopes=WRITE)
+            add("graph.messages.send", "POST", f"{one}/send", self.send, scopes=_SEND)
         add("graph.send_mail", "POST", f"{USER}/sendMail", self.send_mail, scopes=_SEND)
         add("graph.translate_ids", "POST", f"{USER}/translateExchangeIds", self.translate, scopes=("User.Read", *READ))
 
@@ -106,22 +107,25 @@ class Messages:
             mailbox.trash(mail)
         return Reply(204)
 
-    def permanent_delete(self, call: Call) -> Reply:
+    def erase(self, call: Call) -> Reply:
         """Delete a message for good."""
         mailbox_of(call).delete(mail_of(call))
         return Reply(204)
 
     def move(self, call: Call) -> Reply:
         """Move a message; the answer has its new default id."""
-        mailbox, mail = mailbox_of(call), mail_of(call)
-        target = call.fields(("destinationId",), in_any_case=True).get("destinationId")
-        if not isinstance(target, str) or not target:
-            raise graph_error(400, "ErrorInvalidRequest", "destinationId is required.")
-        try:
-            mailbox.move(mail, target)
-        except MailboxError as error:
-            raise graph_error(404, "ErrorItemNotFound", "The destination folder was not found.") from error
+        mail = mail_of(call)
+        mailbox_of(call).move(mail, _destination(call))
         return self._answer(call, mail, 201)
+
+    def copy(self, call: Call) -> Reply:
+        """Copy a message into a folder; the answer is the copy."""
+        mail = mail_of(call)
+        mailbox, target = mailbox_of(call), _destination(call)
+        made = mailbox.deliver(
+            mail.source, received_ms=mail.received_ms, folder=target, is_read=mail.is_read, like=mail
+        )
+        return self._answer(call, made, 201)
 
     def create(self, call: Call) -> Reply:
         """Keep a draft, given as JSON or as MIME."""
@@ -178,6 +182,17 @@ class Messages:
     def _context(self, call: Call, what: str) -> str:
         user = call.account.id if call.account else "me"
         return f"{self._world.microsoft_url}{BASE}/$metadata#users('{user}')/{what}"
+
+
+def _destination(call: Call) -> str:
+    """Return the id of the folder that a message is to go to."""
+    target = call.fields(("destinationId",), in_any_case=True).get("destinationId")
+    if not isinstance(target, str) or not target:
+        raise graph_error(400, "ErrorInvalidRequest", "destinationId is required.")
+    try:
+        return mailbox_of(call).folder(target).id
+    except MailboxError as error:
+        raise graph_error(404, "ErrorItemNotFound", "The destination folder was not found.") from error
 
 
 def _without_read_only(message: JSON) -> JSON:

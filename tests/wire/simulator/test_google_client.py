@@ -119,6 +119,19 @@ async def test_googles_client_batches(service, gmail, control, simulator):
     assert 404 == found["19ffffffffffffff"].status_code
 
 
+async def test_a_batch_lacks_an_answer_when_a_fault_says_so(gmail, control, simulator):
+    paths = [f"/gmail/v1/users/me/{what}" for what in ("profile", "labels")]
+    parts = [
+        f"Content-Type: application/http\r\nContent-ID: <{path}>\r\n\r\nGET {path} HTTP/1.1\r\n\r\n" for path in paths
+    ]
+    body = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--\r\n"
+    headers = {"content-type": "multipart/mixed; boundary=b"}
+    await control.add_fault("missing_answer", endpoint="gmail.batch", count=1)
+    for count in (1, 2):
+        answer = await gmail.call("POST", f"{simulator.google}/batch/gmail/v1", content=body, headers=headers)
+        assert (200, count) == (answer.status_code, answer.text.count("HTTP/1.1 200"))
+
+
 async def test_a_push_fits_pubsubs_schema(gmail, control):
     forged = await control.request("POST", "/pubsub/forge", {"address": gmail.account, "historyId": 7})
     message = dict(forged["body"]["message"])
