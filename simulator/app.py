@@ -1,20 +1,14 @@
 """The composition of the simulator, and its three servers in one event loop."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import ssl
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from simulator.accounts import Client, Provider
 from simulator.control.actions import Actions
@@ -23,16 +17,18 @@ from simulator.control.mail import MailControl
 from simulator.control.scenario import Scenarios, read_file
 from simulator.control.world import WorldControl
 from simulator.directory import Directory
-from simulator.edge import TRANSPORT, Edge
+from simulator.edge import Edge
 from simulator.files import write_private
 from simulator.google.accounts import ISSUER, GoogleAccounts
 from simulator.google.batch import Batch as GmailBatch
 from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.gmail import COMMON_QUERY, GmailRules
 from simulator.google.history import History
+from simulator.google.intake import Intake
 from simulator.google.labels import Labels
 from simulator.google.messages import Messages as GmailMessages
 from simulator.google.pubsub import PubSub
+from simulator.google.send_as import SendAs
 from simulator.google.sending import Sender
 from simulator.google.threads import Threads
 from simulator.google.token import TokenEndpoint as GoogleTokens
@@ -48,19 +44,21 @@ from simulator.microsoft.batch import Batch as GraphBatch
 from simulator.microsoft.delta import Delta
 from simulator.microsoft.devices import Devices
 from simulator.microsoft.drafts import Drafts
+from simulator.microsoft.folders import Folders
 from simulator.microsoft.graph import BASE, GraphRules, People
 from simulator.microsoft.login import Login
 from simulator.microsoft.messages import Messages
 from simulator.microsoft.notify import Notifier
 from simulator.microsoft.registry import SubscriptionRegistry
+from simulator.microsoft.replies import Replies
 from simulator.microsoft.subscriptions import Subscriptions
 from simulator.microsoft.token import TokenEndpoint as MicrosoftTokens
+from simulator.microsoft.upload_sessions import UploadSessions
 from simulator.postman import Postman
 from simulator.postoffice import PostOffice
+from simulator.serving import HOST, Server, listen, make_server
 from simulator.state import World
 
-_HOST = "127.0.0.1"
-_GRACE_SECONDS = 3
 _SAVE_SECONDS = 5.0
 
 
@@ -152,9 +150,12 @@ class Simulator:
         edge = Edge(world, "ms365", operations, rules)
         subscriptions = Subscriptions(world, self.subscriptions)
         drafts = Drafts(world, self.post_office)
+        attachments = Attachments(drafts)
         # Delta before messages: "delta" would else be taken for a message's id.
-        for part in (Delta(world), Messages(world, drafts), Attachments(drafts), People(world), subscriptions, tokens):
+        for part in (Delta(world), Messages(world, drafts), attachments, Folders(world), People(world), subscriptions):
             part.register(operations)
+        for other in (Replies(world, drafts), UploadSessions(world, attachments), tokens):
+            other.register(operations)
         devices.register(operations)
         GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)
@@ -164,10 +165,11 @@ class Simulator:
         world, operations = self.world, Operations(COMMON_QUERY)
         tokens = GoogleTokens(world, self._keys["googlews"])
         edge = Edge(world, "googlews", operations, GmailRules(world))
-        sender = Sender(self.post_office)
+        sender, intake = Sender(world, self.post_office), Intake(world)
         drafts = GmailDrafts(world, sender)
-        for part in (GmailMessages(world, sender), drafts, Labels(), Threads(world), Uploads(world, sender, drafts)):
+        for part in (intake, GmailMessages(world, sender), drafts, Labels(), Threads(world), SendAs()):
             part.register(operations)
+        Uploads(world, sender, drafts, intake).register(operations)
         for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
             other.register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
@@ -233,56 +235,13 @@ class Simulator:
         return self.info
 
 
-class _Protocol(HttpToolsProtocol):
-    """Shows the application its connection."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the program around it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _server(app: Any, options: Options | None) -> _Server:
-    tls = {"ssl_certfile": str(options.cert), "ssl_keyfile": str(options.key)} if options else {}
-    config = uvicorn.Config(
-        app,
-        http=_Protocol,
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        limit_concurrency=4096,
-        backlog=2048,
-        **tls,  # type: ignore[arg-type]
-    )
-    return _Server(config)
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((_HOST, port))
-    listener.listen(2048)
-    return listener
-
-
 async def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT."""
     simulator = Simulator(options)
-    sockets = [_listen(port) for port in (options.microsoft_port, options.google_port, options.control_port)]
+    sockets = [listen(port) for port in (options.microsoft_port, options.google_port, options.control_port)]
     ports = [listener.getsockname()[1] for listener in sockets]
-    simulator.world.microsoft_url = f"https://{_HOST}:{ports[0]}"
-    simulator.world.google_url = f"https://{_HOST}:{ports[1]}"
+    simulator.world.microsoft_url = f"https://{HOST}:{ports[0]}"
+    simulator.world.google_url = f"https://{HOST}:{ports[1]}"
     memory = simulator.memory(options.state) if options.state else None
     if memory:
         memory.recall()
@@ -290,14 +249,14 @@ async def run(options: Options) -> None:
     if options.scenario:
         await simulator.scenarios.run_now(read_file(options.scenario))
     servers = [
-        _server(Guard(simulator.microsoft), options),
-        _server(Guard(simulator.google), options),
-        _server(Guard(simulator.control), None),
+        make_server(Guard(simulator.microsoft), (options.cert, options.key)),
+        make_server(Guard(simulator.google), (options.cert, options.key)),
+        make_server(Guard(simulator.control), None),
     ]
     serving = [asyncio.create_task(server.serve([listener])) for server, listener in zip(servers, sockets, strict=True)]
     stop = _stop_event(serving)
     await _started(servers, serving)
-    ready = simulator.describe(f"http://{_HOST}:{ports[2]}")
+    ready = simulator.describe(f"http://{HOST}:{ports[2]}")
     if options.ready_file:
         write_private(options.ready_file, json.dumps(ready, indent=2))
     print(  # noqa: T201 - says where it is
@@ -306,6 +265,7 @@ async def run(options: Options) -> None:
     )
     await _remember(memory, stop)
     await _stop(simulator, servers, serving)
+    simulator.world.later.finish()
     if memory:
         memory.save()
 
@@ -334,7 +294,7 @@ def _stop_event(serving: "list[asyncio.Task[None]]") -> asyncio.Event:
     return stop
 
 
-async def _started(servers: list[_Server], serving: "list[asyncio.Task[None]]") -> None:
+async def _started(servers: list[Server], serving: "list[asyncio.Task[None]]") -> None:
     while not all(server.started for server in servers):
         if any(task.done() for task in serving):
             msg = "a server did not start"
@@ -342,7 +302,7 @@ async def _started(servers: list[_Server], serving: "list[asyncio.Task[None]]") 
         await asyncio.sleep(0.01)
 
 
-async def _stop(simulator: Simulator, servers: list[_Server], serving: "list[asyncio.Task[None]]") -> None:
+async def _stop(simulator: Simulator, servers: list[Server], serving: "list[asyncio.Task[None]]") -> None:
     await simulator.scenarios.close()
     await simulator.world.pushes.close()
     for server in servers:

@@ -75,7 +75,7 @@ class SimulatorControl:
         return _list(await self.request("GET", "/accounts", provider=provider))
 
     async def update_account(self, account: str, **facts: Any) -> JSON:
-        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``."""
+        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``, ``sendAs``."""
         return _object(await self.request("PATCH", _account(account), facts))
 
     async def remove_account(self, account: str) -> JSON:

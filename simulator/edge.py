@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from simulator.accounts import Provider
 from simulator.faults import Fault, Where
-from simulator.http import ApiError, Call, NotSimulatedError, Operation, Operations, Reply
+from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operation, Operations, Reply
 from simulator.links import Links, is_stored
 from simulator.state import World
 
@@ -95,6 +95,7 @@ class Edge:
     async def serve(self, call: Call) -> Outcome:
         """Run one call, log it, and return the answer; batches call this for each of their parts."""
         started = time.perf_counter()
+        self._world.later.run_due()
         call.path = self._rules.normalize(call.path)
         found = self._operations.find(call.method, call.path)
         if found is None:
@@ -178,6 +179,11 @@ class Edge:
                 continue
             if fault.kind == "latency":
                 await asyncio.sleep(fault.seconds)
+            elif fault.kind == "status" and fault.status < 400:
+                # An answer that says that all is well, whatever is true.
+                return Reply(
+                    fault.status, b"", {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+                )
             elif fault.kind in {"status", "invalid_grant"}:
                 status = 400 if fault.kind == "invalid_grant" else fault.status
                 code = fault.code or ("invalid_grant" if fault.kind == "invalid_grant" else "")
@@ -193,14 +199,23 @@ def _thinned(faults: list[Fault], reply: Reply) -> Reply:
     """Return an answer in which faults repeat an item or leave out an answer of a batch."""
     body = reply.body
     for fault in faults:
-        if not isinstance(body, dict):
-            break
-        for name in _ITEMS if fault.kind == "repeat_item" else ():
-            if body.get(name):
+        if fault.kind == "missing_answer":
+            body = _without_last_answer(body)
+        for name in _ITEMS if fault.kind == "repeat_item" and isinstance(body, dict) else ():
+            if isinstance(body, dict) and body.get(name):
                 body = {**body, name: [*body[name], body[name][0]]}
-        if fault.kind == "missing_answer" and body.get("responses"):
-            body = {**body, "responses": body["responses"][:-1]}
     return Reply(reply.status, body, reply.headers)
+
+
+def _without_last_answer(body: JSON | bytes | str) -> JSON | bytes | str:
+    """Return a batch without its last answer: one of Graph's list, or one of Google's parts."""
+    if isinstance(body, dict) and body.get("responses"):
+        return {**body, "responses": body["responses"][:-1]}
+    if isinstance(body, bytes) and body.startswith(b"--"):
+        mark = body.partition(b"\r\n")[0]
+        parts = body.split(mark)
+        return mark.join([*parts[:-2], parts[-1]])
+    return body
 
 
 def _call(scope: Scope, body: bytes) -> Call:

@@ -271,7 +271,7 @@ def compose(fields: dict[str, Any], *, default_date: str, default_message_id: st
         default_date: Date header when none is given.
         default_message_id: Message-ID header when none is given.
     """
-    message = EmailMessage(policy=email.policy.SMTP)
+    message = EmailMessage(policy=_policy(fields))
     for name, key, default in _WRITTEN:
         value = fields.get(key, default)
         if value:
@@ -286,6 +286,14 @@ def compose(fields: dict[str, Any], *, default_date: str, default_message_id: st
     return message.as_bytes()
 
 
+def _policy(fields: dict[str, Any]) -> "email.policy.EmailPolicy[EmailMessage]":
+    """Return a policy that folds no id: the usual one writes an id of 78 characters or more as an encoded word."""
+    ids = f"{fields.get('inReplyTo') or ''} {fields.get('references') or ''}".split()
+    longest = max((len(one) for one in ids), default=0)
+    return email.policy.SMTP.clone(max_line_length=998) if longest > _FOLDED else email.policy.SMTP
+
+
+_FOLDED = 60
 _WRITTEN = (
     ("From", "from", "Someone <someone@example.test>"),
     ("To", "to", ""),
@@ -312,6 +320,9 @@ def _attach(message: EmailMessage, attachment: dict[str, Any]) -> None:
     main, _, sub = str(attachment.get("contentType", "application/octet-stream")).partition("/")
     content = base64.b64decode(attachment.get("base64", ""))
     content_id = attachment.get("contentId")
+    if (main, sub) == ("message", "rfc822"):
+        message.add_attachment(email.message_from_bytes(content, policy=message.policy))
+        return
     message.add_attachment(
         content,
         maintype=main,

@@ -37,6 +37,43 @@ class Knobs(BaseModel):
         default=0, ge=0, description="quota units per user and minute; real value 6000; 0 = no limit"
     )
 
+    undeliverable: str = Field(
+        default="*@undeliverable.test", description="pattern over addresses whose mail comes back as a report"
+    )
+    graph_sent_copy_seconds: float = Field(
+        default=0.0, ge=0, description="a sent mail waits in Drafts for so long until transport takes it to Sent Items"
+    )
+    graph_sent_ids: Literal["kept", "changed"] = Field(
+        default="kept",
+        description="whether a draft's immutable id leads to the sent copy; reports contradict each other",
+    )
+    graph_message_ids: Literal["kept", "rewritten"] = Field(
+        default="kept", description="whether a mail that Graph sends keeps the Message-ID that its client gave"
+    )
+    graph_forward_attachments: bool = Field(
+        default=True, description="the draft of a forward has the original's attachments already"
+    )
+    graph_sends_per_minute: int = Field(
+        default=0, ge=0, description="sends per mailbox before 429; Exchange Online's value 30; 0 = no limit"
+    )
+    graph_message_bytes_max: int = Field(default=36_700_160, description="a mailbox's maximum size of a sent mail")
+    upload_session_seconds: int = Field(default=3600, description="life of an upload session, which no piece extends")
+    upload_ranges: Literal["start", "span"] = Field(
+        default="start", description="spelling of nextExpectedRanges after a piece: 2097152 or 2097152-4095999"
+    )
+    gmail_message_ids: Literal["kept", "rewritten"] = Field(
+        default="rewritten", description="whether a mail that Gmail sends keeps the Message-ID that its client gave"
+    )
+    gmail_sent_draft_ids: Literal["kept", "changed"] = Field(
+        default="changed", description="whether the sent mail has the id of the draft's last message"
+    )
+    gmail_foreign_from: Literal["replaced", "refused"] = Field(
+        default="replaced", description="the fate of a mail whose From is no accepted address of the account"
+    )
+    gmail_sends_per_day: int = Field(
+        default=0, ge=0, description="sends per mailbox in 24 hours before 429; real value 2000; 0 = no limit"
+    )
+
     subscription_max_minutes: int = Field(default=10080, description="longest life of a Graph subscription")
     subscription_min_minutes: int = Field(default=45, description="a shorter request gets this life, and no error")
     subscription_over_max: Literal["reject", "cap"] = Field(

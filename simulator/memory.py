@@ -169,6 +169,7 @@ def _graph(mailbox: GraphMailbox) -> JSON:
         "position": mailbox.position,
         "deltaEpoch": mailbox.delta_epoch,
         "deleted": mailbox.deleted,
+        "folderNumber": mailbox.folder_number,
         "folders": [[folder.id, folder.name, folder.parent, folder.well_known] for folder in mailbox.folders.values()],
         "mails": _mails(mailbox.mails.values(), _GRAPH_MAIL),
     }
@@ -179,6 +180,7 @@ def _recall_graph(mailbox: GraphMailbox, facts: JSON) -> None:
     mailbox.delta_epoch = facts["deltaEpoch"] + 1
     for folder_id, name, parent, well_known in facts["folders"]:
         mailbox.folders.setdefault(folder_id, Folder(folder_id, name, parent, well_known))
+    mailbox.folder_number = facts.get("folderNumber", len(mailbox.folders))
     mails = [_with_source(one, GraphMail) for one in facts["mails"]]
     mailbox.resume(facts["serial"], mails)
     for folder in mailbox.folders.values():
@@ -201,6 +203,9 @@ def _gmail(mailbox: GmailMailbox) -> JSON:
         "deleted": mailbox.deleted,
         "labels": mailbox.user_labels,
         "labelSettings": mailbox.label_settings,
+        "aliases": mailbox.aliases,
+        "aliasSettings": mailbox.alias_settings,
+        "defaultAlias": mailbox.default_alias,
         "mails": mails,
     }
 
@@ -208,6 +213,8 @@ def _gmail(mailbox: GmailMailbox) -> JSON:
 def _recall_gmail(mailbox: GmailMailbox, facts: JSON) -> None:
     mailbox.deleted, mailbox.user_labels = facts["deleted"], facts["labels"]
     mailbox.label_settings = facts.get("labelSettings", {})
+    mailbox.aliases, mailbox.alias_settings = facts.get("aliases", {}), facts.get("aliasSettings", {})
+    mailbox.default_alias = facts.get("defaultAlias", "")
     mailbox.history_id = facts["historyId"] + _HISTORY_GAP
     mailbox.expire_history()
     mails = [

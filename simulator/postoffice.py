@@ -3,9 +3,12 @@
 import email.policy
 import email.utils
 import re
+from email.message import Message
 from email.parser import BytesHeaderParser
+from fnmatch import fnmatchcase
 
 from simulator.accounts import Account
+from simulator.bounces import report
 from simulator.eml import Eml, MailSource
 from simulator.state import World
 
@@ -15,36 +18,63 @@ _BCC = re.compile(rb"^bcc:.*\r?\n(?:[ \t].*\r?\n)*", re.IGNORECASE | re.MULTILIN
 
 
 class PostOffice:
-    """Delivers sent mail; addresses that no account has are the outside world, which takes everything."""
+    """Delivers sent mail; addresses that no account has are the outside world, which takes all that is deliverable."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._reports = 0
 
-    def send(self, source: MailSource, *, besides: Account | None = None) -> int:
-        """Deliver a mail to every account among its recipients, once each, without Bcc; return to how many.
+    def send(self, source: MailSource, sender: Account, *, has_copy: bool = False) -> None:
+        """Deliver a mail to every account among its recipients, once each, without Bcc; report what does not arrive.
 
         Args:
             source: The mail.
-            besides: An account that has its copy already.
+            sender: The account that sends it, which gets the report.
+            has_copy: The sender's own copy is in the mailbox already.
         """
         raw = source.raw()
-        names = {address.lower() for address in recipients(raw)}
-        accounts = [
-            account
-            for accounts in self._world.accounts.values()
-            for account in accounts
-            if account.address.lower() in names and account.has_mailbox and account is not besides
-        ]
-        copy = Eml(without_bcc(raw)) if accounts else None
-        for account in accounts:
-            if copy is not None:
-                account.mailbox.deliver(copy)
-        return len(accounts)
+        names = dict.fromkeys(address.lower() for address in recipients(raw))
+        copy, failed = Eml(without_bcc(raw)), []
+        for name in names:
+            found = [account for accounts in self._world.accounts.values() if (account := accounts.find(name))]
+            if fnmatchcase(name, self._world.knobs.undeliverable) or any(not one.has_mailbox for one in found):
+                failed.append(name)
+                continue
+            for account in found:
+                if account.address.lower() == name and not (has_copy and account is sender):
+                    account.mailbox.deliver(copy)
+        if failed:
+            self._report(raw, sender, failed)
+
+    def _report(self, raw: bytes, sender: Account, failed: list[str]) -> None:
+        self._reports += 1
+        message_id = f"<{self._world.stable_uuid('report', sender.address, str(self._reports))}@simulator.test>"
+        date = email.utils.format_datetime(self._world.clock.now())
+        made = report(sender.provider, raw, failed, sender=sender.address, date=date, message_id=message_id)
+        sender.mailbox.deliver(Eml(made))
+
+
+def with_header(raw: bytes, name: str, value: str) -> bytes:
+    """Return a mail with one header of that name, in front of all others."""
+    blank = _BLANK_LINE.search(raw)
+    end = blank.end() if blank else len(raw)
+    old = re.compile(rb"^%s:.*\r?\n(?:[ \t].*\r?\n)*" % re.escape(name.encode()), re.IGNORECASE | re.MULTILINE)
+    return f"{name}: {value}\r\n".encode() + old.sub(b"", raw[:end]) + raw[end:]
+
+
+def parse_head(raw: bytes) -> Message:
+    """Return the header fields of a mail."""
+    return BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw)
+
+
+def sender_of(raw: bytes) -> str:
+    """Return the address in From, in lower case."""
+    return email.utils.parseaddr(str(parse_head(raw).get("From", "")))[1].lower()
 
 
 def recipients(raw: bytes) -> list[str]:
     """Return the addresses in To, Cc and Bcc."""
-    head = BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw)
+    head = parse_head(raw)
     lines = [str(value) for name in _FIELDS for value in head.get_all(name, [])]
     return [address for _, address in email.utils.getaddresses(lines) if address]
 

@@ -9,6 +9,7 @@ from simulator.calls import CallLog
 from simulator.clock import Clock
 from simulator.faults import Faults
 from simulator.knobs import Knobs
+from simulator.later import Later
 from simulator.push import Pushes
 from simulator.tokens import Tokens
 
@@ -23,6 +24,7 @@ class World:
         self.knobs = knobs
         self.seed = seed
         self.clock = Clock()
+        self.later = Later(self.clock)
         self.random = Random(f"world:{seed}")
         self.faults = Faults(seed)
         self.calls = CallLog()

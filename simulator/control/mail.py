@@ -123,7 +123,7 @@ class MailControl:
         ]
 
     def update(self, body: JSON) -> JSON:
-        """Change an account: ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``."""
+        """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates`` or ``sendAs``."""
         account = account_of(self._world, body)
         if body.get("address", account.address) != account.address:
             self._world.accounts[account.provider].rename(account, str(body["address"]))
@@ -136,6 +136,8 @@ class MailControl:
         account.consent = consent
         if "delegates" in body:
             account.delegates = {str(address).lower() for address in body["delegates"]}
+        if "sendAs" in body and isinstance(account.mailbox, GmailMailbox):
+            account.mailbox.aliases = _aliases(body["sendAs"])
         return self._shown(account)
 
     def remove(self, body: JSON) -> JSON:
@@ -310,3 +312,10 @@ class MailControl:
 
 def _fields(body: JSON) -> JSON:
     return {key: value for key, value in body.items() if key not in {"account", "id", "provider"}}
+
+
+def _aliases(given: Any) -> dict[str, str]:
+    """Return further addresses to send from, each ``accepted`` or ``pending``."""
+    if not isinstance(given, dict) or not set(given.values()) <= {"accepted", "pending"}:
+        raise ControlError(400, "sendAs has addresses, each accepted or pending")
+    return {str(address): status for address, status in given.items()}

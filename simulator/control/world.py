@@ -124,6 +124,7 @@ class WorldControl:
             clock.offset_seconds = float(body["offsetSeconds"])
         else:
             clock.advance(float(body.get("advanceSeconds", 0)))
+        self._world.later.run_due()
         return self.clock(body)
 
     def set_knobs(self, body: JSON) -> JSON:

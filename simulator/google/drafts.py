@@ -89,9 +89,7 @@ class Drafts:
         """Send a draft with this content."""
         mailbox = mailbox_of(call)
         thread = mailbox.id_of(mail.thread) if mail.thread != mail.serial else ""
-        reply = self._sender.send(call, raw, thread)
-        mailbox.delete(mail)
-        return reply
+        return self._sender.send(call, raw, thread, mail)
 
     def _draft(self, call: Call, draft_id: str) -> GmailMail:
         mail = mailbox_of(call).find_draft(draft_id)

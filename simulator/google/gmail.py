@@ -6,7 +6,7 @@ from typing import cast
 
 from simulator.google.errors import api_error, api_reply, oauth_error
 from simulator.google.partial import partial_reply
-from simulator.http import Call, NotSimulatedError, Operation, Reply
+from simulator.http import JSON, Call, NotSimulatedError, Operation, Reply
 from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.gmail_mail import GmailMail
 from simulator.mailboxes.mailbox import MailboxError
@@ -126,6 +126,18 @@ def boolean(call: Call, name: str) -> bool:
     if text not in {"true", "false"}:
         raise api_error(400, "invalidArgument", f"Invalid value at '{name}' (TYPE_BOOL), \"{text}\"")
     return text == "true"
+
+
+def boolean_of(body: JSON, name: str) -> bool:
+    """Return a boolean of a body.
+
+    Raises:
+        ApiError: 400, it is of another type.
+    """
+    value = body[name]
+    if not isinstance(value, bool):
+        raise api_error(400, "invalidArgument", f"Invalid value at '{name}' (TYPE_BOOL), \"{value}\"")
+    return value
 
 
 def find_mail(mailbox: GmailMailbox, mail_id: str) -> GmailMail:

@@ -1,5 +1,7 @@
 """Gmail's labels."""
 
+import re
+
 from simulator.google.errors import api_error
 from simulator.google.gmail import AUTH, READ, USER, WRITE, mailbox_of
 from simulator.http import JSON, Call, Operations, Reply
@@ -15,6 +17,7 @@ _VALUES = {
     "messageListVisibility": {"show", "hide"},
 }
 _NAME_MAX = 225
+_RESERVED = ("TRAVEL", "FINANCE")
 
 
 class Labels:
@@ -84,12 +87,16 @@ def _settings(body: JSON) -> JSON:
 
 
 def _name(mailbox: GmailMailbox, name: str, label: str) -> str:
-    """Return a name that a label may have: none that is reserved or taken, in whatever case."""
-    if not name or len(name) > _NAME_MAX or name.upper() in SYSTEM_LABELS:
+    """Return a name that a label may have: none that is reserved or taken, whatever its case and punctuation."""
+    if not name or len(name) > _NAME_MAX or name.upper() in {*SYSTEM_LABELS, *_RESERVED}:
         raise api_error(400, "invalidArgument", "Invalid label name")
-    if any(other.lower() == name.lower() and key != label for key, other in mailbox.user_labels.items()):
+    if any(_bare(other) == _bare(name) and key != label for key, other in mailbox.user_labels.items()):
         raise api_error(409, "aborted", "Label name exists or conflicts")
     return name
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower()) or name
 
 
 def _label(call: Call) -> str:

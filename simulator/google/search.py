@@ -1,6 +1,6 @@
 """Gmail's search: operators, OR, AND, braces, parentheses, negation, over the mailbox from the newest mail on.
 
-Dates without a time are midnight in UTC here; at Gmail they are midnight in the Pacific zone.
+Dates without a time are midnight in the Pacific zone, as at Gmail.
 """
 
 import re

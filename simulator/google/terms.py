@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from simulator.eml import Part, parsed
 from simulator.google.errors import api_error
@@ -151,10 +151,24 @@ def moment(text: str) -> int:
         return int(text) * 1000
     for form in ("%Y/%m/%d", "%m/%d/%Y"):
         try:
-            return int(datetime.strptime(text.replace("-", "/"), form).replace(tzinfo=UTC).timestamp() * 1000)
+            given = datetime.strptime(text.replace("-", "/"), form)  # noqa: DTZ007 - its zone depends on the date
+            return int(pacific(given).timestamp() * 1000)
         except ValueError:
             continue
     raise api_error(400, "invalidArgument", f"Invalid date {text}")
+
+
+def pacific(midnight: datetime) -> datetime:
+    """Return a midnight in the Pacific zone, which Gmail means by a date; summer lasts from March to November there."""
+    first, last = _sunday(midnight.year, 3, 8), _sunday(midnight.year, 11, 1)
+    hours = 7 if first < midnight <= last else 8
+    return midnight.replace(tzinfo=timezone(-timedelta(hours=hours)))
+
+
+def _sunday(year: int, month: int, day: int) -> datetime:
+    """Return the first Sunday from a day on."""
+    start = datetime(year, month, day)  # noqa: DTZ001 - compared with dates that have no zone yet
+    return start + timedelta(days=6 - start.weekday())
 
 
 def _span_ms(text: str) -> int:

@@ -12,15 +12,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
+from urllib.parse import urlencode
 
 from simulator.google.drafts import SCOPES, Drafts
 from simulator.google.errors import api_error
+from simulator.google.intake import IMPORT_QUERY, QUERY, Intake
+from simulator.google.intake import SCOPES as INTAKE
 from simulator.google.messages import MESSAGE_FIELDS, SEND
 from simulator.google.sending import MAX_BYTES, Sender
 from simulator.http import JSON, Call, Operations, Reply, known_fields
 from simulator.state import World
 
-Finish = Callable[[Call, bytes, str], Reply]
+Finish = Callable[[Call, bytes, JSON], Reply]
 _PREFIXES = ("/upload", "/resumable/upload")
 _SESSIONS_MAX = 1000
 _STEP = 256 * 1024
@@ -33,15 +36,16 @@ class Session:
     """A resumable upload: the bytes received so far, and the metadata for the end."""
 
     path: str
-    thread_id: str
+    metadata: JSON
     content: bytearray = field(default_factory=bytearray)
 
 
 class Uploads:
     """The upload addresses of messages and drafts."""
 
-    def __init__(self, world: World, sender: Sender, drafts: Drafts) -> None:
+    def __init__(self, world: World, sender: Sender, drafts: Drafts, intake: Intake) -> None:
         self._world = world
+        self._intake = intake
         self._sender = sender
         self._drafts = drafts
         self._sessions: OrderedDict[str, Session] = OrderedDict()
@@ -49,13 +53,15 @@ class Uploads:
     def register(self, operations: Operations) -> None:
         """Add the addresses to the provider's table, under the names of the operations they end in."""
         user = "/gmail/v1/users/{user}"
+        sends, drafts, intake = _threaded(self._sender.send), self._drafts, self._intake
         for prefix in _PREFIXES:
-            self._add(
-                operations, "messages.send", "POST", f"{prefix}{user}/messages/send", self._sender.send, SEND, 100
-            )
-            self._add(operations, "drafts.create", "POST", f"{prefix}{user}/drafts", self._drafts.create, SCOPES, 10)
-            one = f"{prefix}{user}/drafts/{{draft}}"
-            self._add(operations, "drafts.update", "PUT", one, self._drafts.update, SCOPES, 15)
+            many = f"{prefix}{user}/messages"
+            self._add(operations, "messages.send", "POST", f"{many}/send", sends, SEND, 100)
+            self._add(operations, "messages.import", "POST", f"{many}/import", intake.import_, INTAKE, 25, IMPORT_QUERY)
+            self._add(operations, "messages.insert", "POST", many, intake.insert, INTAKE, 25, QUERY)
+            path = f"{prefix}{user}/drafts"
+            self._add(operations, "drafts.create", "POST", path, _threaded(drafts.create), SCOPES, 10)
+            self._add(operations, "drafts.update", "PUT", f"{path}/{{draft}}", _threaded(drafts.update), SCOPES, 15)
 
     def _add(
         self,
@@ -66,8 +72,9 @@ class Uploads:
         finish: Finish,
         scopes: tuple[str, ...],
         units: int,
+        more: tuple[str, ...] = (),
     ) -> None:
-        query = ("uploadType", "upload_id")
+        query = ("uploadType", "upload_id", *more)
 
         def begin(call: Call) -> Reply:
             return self._piece(call, finish) if call.first("upload_id") else self._begin(call, finish)
@@ -79,17 +86,18 @@ class Uploads:
     def _begin(self, call: Call, finish: Finish) -> Reply:
         kind = call.first("uploadType")
         if kind == "media":
-            return finish(call, call.body, "")
+            return finish(call, call.body, {})
         if kind == "multipart":
             metadata, content = _related(call)
-            return finish(call, content, _thread(metadata))
+            return finish(call, content, _message(metadata))
         if kind != "resumable":
             raise api_error(400, "badRequest", f"Invalid uploadType: {kind}")
         name = secrets.token_urlsafe(24)
-        self._sessions[name] = Session(call.path, _thread(call.json_object()))
+        self._sessions[name] = Session(call.path, _message(call.json_object()))
         while len(self._sessions) > _SESSIONS_MAX:
             self._sessions.popitem(last=False)
-        where = f"{self._world.google_url}{call.path}?uploadType=resumable&upload_id={name}"
+        kept = urlencode([pair for pair in call.query if pair[0] not in {"uploadType", "upload_id"}])
+        where = f"{self._world.google_url}{call.path}?uploadType=resumable&upload_id={name}{'&' if kept else ''}{kept}"
         return Reply(200, b"", {"location": where, "x-guploader-uploadid": name})
 
     def _piece(self, call: Call, finish: Finish) -> Reply:
@@ -101,7 +109,7 @@ class Uploads:
         if total is None or len(session.content) < total:
             return _more(session)
         del self._sessions[call.first("upload_id")]
-        return finish(call, bytes(session.content), session.thread_id)
+        return finish(call, bytes(session.content), session.metadata)
 
     def _append(self, session: Session, call: Call) -> int | None:
         """Add the body to the received bytes and return the whole length, None while it is unknown."""
@@ -136,10 +144,15 @@ def _more(session: Session) -> Reply:
     return Reply(308, b"", headers)
 
 
-def _thread(metadata: JSON) -> str:
+def _message(metadata: JSON) -> JSON:
+    """Return the message in an upload's metadata, which for drafts is a field of it."""
     message = metadata.get("message", metadata) or {}
     known_fields({key: value for key, value in metadata.items() if key != "message"}, MESSAGE_FIELDS, where="metadata")
-    return str(known_fields(message, MESSAGE_FIELDS, where="metadata").get("threadId") or "")
+    return known_fields(message, MESSAGE_FIELDS, where="metadata")
+
+
+def _threaded(finish: Callable[[Call, bytes, str], Reply]) -> Finish:
+    return lambda call, raw, metadata: finish(call, raw, str(metadata.get("threadId") or ""))
 
 
 def _related(call: Call) -> tuple[JSON, bytes]:

@@ -29,6 +29,15 @@ class Logged:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class FolderChange:
+    """One entry of the log of folders: a folder was made, changed or deleted for good."""
+
+    position: int
+    folder: str
+    is_deleted: bool
+
+
 @dataclass(slots=True)
 class Folder:
     """A mail folder, its mails by time, and its log."""

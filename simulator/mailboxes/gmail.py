@@ -30,8 +30,23 @@ class GmailMailbox(Mailbox[GmailMail]):
         self.history: deque[HistoryRecord] = deque()
         self.user_labels: dict[str, str] = {}
         self.label_settings: dict[str, dict[str, Any]] = {}
+        self.aliases: dict[str, str] = {}
+        self.alias_settings: dict[str, dict[str, Any]] = {}
+        self.default_alias = ""
         self._drafts: dict[str, int] = {}
         self._base = 0x1900_0000_0000_0000 | self.random.randrange(1 << 32) << 24
+
+    # Addresses to send from
+
+    def sends_from(self, address: str = "") -> str:
+        """Return the address that a mail goes out from: the given one if it is accepted, by default the usual one.
+
+        ``aliases`` has the state of each further address: ``accepted`` or ``pending``.
+        """
+        accepted = [self.address, *(one for one, status in self.aliases.items() if status == "accepted")]
+        if not address:
+            return self.default_alias if self.default_alias in accepted else self.address
+        return next((one for one in accepted if one.lower() == address.lower()), "")
 
     # Labels and ids
 
@@ -145,6 +160,12 @@ class GmailMailbox(Mailbox[GmailMail]):
         """Send a draft: Gmail replaces it by a sent message with a new id."""
         self.delete(mail)
         return self.deliver(mail.source, labels=("SENT",), is_read=True)
+
+    def send_in_place(self, mail: GmailMail, source: MailSource) -> None:
+        """Send a draft under the id of its message."""
+        self._drafts.pop(mail.draft_id, None)
+        mail.source, mail.is_draft, mail.draft_id = source, False, ""
+        self.relabel(mail, ("SENT",), ("DRAFT",))
 
     def drop(self, mail: GmailMail) -> None:
         """Delete a mail for good."""

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from simulator.clock import Clock
 from simulator.eml import MailSource
-from simulator.mailboxes.folders import LOG_MAX, ROOT, WELL_KNOWN, Folder, Logged
+from simulator.mailboxes.folder_tree import FolderTree
+from simulator.mailboxes.folders import LOG_MAX, Folder, Logged
 from simulator.mailboxes.graph_mail import Change, GraphMail
 from simulator.mailboxes.mailbox import Mailbox, MailboxError
 
 
-class GraphMailbox(Mailbox[GraphMail]):
+class GraphMailbox(FolderTree, Mailbox[GraphMail]):
     """All operations on mail in a Microsoft mailbox, for the API and for the control API."""
 
     def __init__(
@@ -19,58 +20,26 @@ class GraphMailbox(Mailbox[GraphMail]):
     ) -> None:
         super().__init__(address, clock, seed)
         self.listener = listener
-        self.position = 0
         self.delta_epoch = 0
         self.delta_failure = (410, "syncStateNotFound")
-        self.folders: dict[str, Folder] = {}
-        self._well_known: dict[str, Folder] = {}
-        self._make_folder("Top of Information Store", "", ROOT)
-        for key, name in WELL_KNOWN.items():
-            self._make_folder(name, self._well_known[ROOT].id, key)
+        self.make_well_known()
 
     # Folders
-
-    def folder(self, name: str) -> Folder:
-        """Return a folder by id, well-known name, or display name path such as ``Inbox/Projects``.
-
-        Raises:
-            MailboxError: There is none.
-        """
-        found = self.folders.get(name) or self._well_known.get(name.lower()) or self._by_path(name)
-        if found is None:
-            raise MailboxError("not_found", f"no folder {name}")
-        return found
-
-    def children(self, parent: str) -> list[Folder]:
-        """Return the folders directly below one."""
-        return [folder for folder in self.folders.values() if folder.parent == parent]
-
-    def add_folder(self, name: str, parent: str = ROOT) -> Folder:
-        """Make a folder."""
-        return self._make_folder(name, self.folder(parent).id, "")
-
-    def path(self, folder: Folder) -> str:
-        """Return a folder's display names from the top, joined by slashes."""
-        above = self.folders.get(folder.parent)
-        return folder.name if above is None or above.well_known == ROOT else f"{self.path(above)}/{folder.name}"
 
     def unread(self, folder: Folder) -> int:
         """Return how many mails of a folder are unread."""
         return sum(not self.mails[serial].is_read for _, serial in folder.timeline.newest_first())
 
-    def _by_path(self, name: str) -> Folder | None:
-        return next(
-            (folder for folder in self.folders.values() if folder.name and self.path(folder).lower() == name.lower()),
-            None,
-        )
-
-    def _make_folder(self, name: str, parent: str, well_known: str) -> Folder:
-        number = len(self.folders) + 1
-        folder = Folder("AQMkAD" + self._pack(number, 0) + "AuAAAAAAA==", name, parent, well_known)
-        self.folders[folder.id] = folder
-        if well_known:
-            self._well_known[well_known] = folder
-        return folder
+    def delete_folder(self, folder: Folder) -> None:
+        """Move a folder with all it holds to Deleted Items; from there delete it for good."""
+        bin_ = self.folder("deleteditems")
+        if folder.id not in self.below(bin_):
+            self.change_folder(folder, name=self.free_name(folder.name, bin_.id), parent=bin_.id)
+            return
+        for one in self.below(folder):
+            for _, serial in list(self.folders[one].timeline.newest_first()):
+                self.delete(self.mails[serial])
+            self.log_folder(self.folders.pop(one), is_deleted=True)
 
     # Ids
 
@@ -114,6 +83,10 @@ class GraphMailbox(Mailbox[GraphMail]):
         known = (self.id_of(mail.serial, 0, is_immutable=True), self.id_of(mail.serial, mail.moves, is_immutable=False))
         return mail if mail_id in known else None
 
+    def folder_id(self, number: int) -> str:
+        """Return the id that Graph shows for a folder."""
+        return "AQMkAD" + self._pack(number, 0) + "AuAAAAAAA=="
+
     def _pack(self, number: int, extra: int) -> str:
         return base64.urlsafe_b64encode(
             self.token + number.to_bytes(6, "big") + (extra & 0xFFFFFF).to_bytes(3, "big")
@@ -130,11 +103,17 @@ class GraphMailbox(Mailbox[GraphMail]):
         is_read: bool = False,
         categories: Iterable[str] = (),
         is_silent: bool = False,
+        like: GraphMail | None = None,
     ) -> GraphMail:
-        """Put a mail into a folder; a silent one is old mail, which causes no notification."""
+        """Put a mail into a folder; a silent one is old mail, which causes no notification.
+
+        ``like`` is a mail whose flags and extended properties the new one has too.
+        """
         mail = self._new(source, received_ms, self.folder(folder), is_read=is_read)
         mail.categories = list(categories)
         mail.importance = _importance(source)
+        if like:
+            self.mark(mail, {name: getattr(like, kept) for name, kept in _UPDATES.items()})
         self._shelve(mail, is_silent=is_silent)
         return mail
 

@@ -15,6 +15,7 @@ class GraphMail(Mail):
         moves: Part of the default id, so that this changes with every move.
         home: Folder it was in before it went to Deleted Items.
         fields: The fields that a draft was written from.
+        is_leaving: It was sent and still waits in Drafts until transport takes it.
         properties: Extended properties by their normalized id.
     """
 
@@ -27,6 +28,7 @@ class GraphMail(Mail):
     fields: dict[str, Any] | None = None
     is_flag_complete: bool = False
     classification: str = "focused"
+    is_leaving: bool = False
     properties: dict[str, str] = field(default_factory=dict)
 
     @property

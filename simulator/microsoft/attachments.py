@@ -3,7 +3,9 @@
 from typing import Any
 
 from simulator.http import JSON, Call, NotSimulatedError, Operations, Reply, known_fields
+from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.graph_mail import GraphMail
+from simulator.microsoft.composing import fields_of_mail
 from simulator.microsoft.drafts import Drafts
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import READ, USER, WRITE, mailbox_of
@@ -54,10 +56,16 @@ class Attachments:
         attachment = attachment_fields(call.json_object())
         if len(attachment["base64"]) * 3 // 4 > _MAX_POST_BYTES:
             raise graph_error(413, "RequestEntityTooLarge", "The file needs an upload session.")
+        self.add(mailbox, mail, attachment)
+        return Reply(201, _shown(call, mail, rendered(mail.source).attachments[-1]))
+
+    def add(self, mailbox: GraphMailbox, mail: GraphMail, attachment: JSON) -> str:
+        """Add a file to a draft, and return its default id."""
         fields = _fields_of_draft(mail)
         fields["attachments"] = [*(fields.get("attachments") or []), attachment]
         self._drafts.rewrite(mailbox, mail, fields)
-        return Reply(201, _shown(call, mail, rendered(mail.source).attachments[-1]))
+        made = rendered(mail.source).attachments[-1]
+        return str(View(mailbox, is_immutable=False).attachment(mail, made, frozenset({"name"}))["id"])
 
     def delete(self, call: Call) -> Reply:
         """Take an attachment out of a draft."""
@@ -94,9 +102,7 @@ def attachment_fields(body: JSON) -> JSON:
 def _fields_of_draft(mail: GraphMail) -> dict[str, Any]:
     if not mail.is_draft:
         raise graph_error(400, "ErrorInvalidRequest", "Attachments can be changed on drafts only.")
-    if mail.fields is None:
-        raise NotSimulatedError("attachments of a draft that was made from MIME")
-    return dict(mail.fields)
+    return dict(fields_of_mail(mail.source) if mail.fields is None else mail.fields)
 
 
 def _shown(call: Call, mail: GraphMail, attachment: Attachment) -> JSON:

@@ -5,13 +5,15 @@ import binascii
 from email.utils import formataddr
 from typing import Any
 
-from simulator.eml import Eml, compose
+from simulator.accounts import Account
+from simulator.eml import Eml, MailSource, compose
 from simulator.generate import mix
-from simulator.http import JSON, Call, known_fields
+from simulator.http import JSON, ApiError, Call, known_fields
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.mailboxes.graph_mail import GraphMail
-from simulator.microsoft.errors import graph_error
-from simulator.postoffice import PostOffice
+from simulator.microsoft.errors import graph_error, graph_reply
+from simulator.postoffice import PostOffice, parse_head, recipients, sender_of, with_header
+from simulator.rate import Rate
 from simulator.state import World
 
 _PEOPLE = {"toRecipients": "to", "ccRecipients": "cc", "bccRecipients": "bcc", "replyTo": "replyTo"}
@@ -35,41 +37,121 @@ class Drafts:
     def __init__(self, world: World, post_office: PostOffice) -> None:
         self._world = world
         self._post_office = post_office
+        self._rate = Rate(world.clock, 60.0)
+        self._made = 0
 
     def source(self, mailbox: GraphMailbox, fields: dict[str, Any], message_id: str = "") -> Eml:
         """Return the mail that some fields describe, from the mailbox's own address unless they name another."""
-        now = self._world.clock.now()
-        made = message_id or f"<{mix(mailbox.position + 1):016x}.{mailbox.token.hex()}@outlook.test>"
-        date = now.strftime("%a, %d %b %Y %H:%M:%S +0000")
-        return Eml(compose({"from": mailbox.address, **fields}, default_date=date, default_message_id=made))
+        made = message_id or self._new_id(mailbox)
+        return Eml(compose({"from": mailbox.address, **fields}, default_date=self._date(), default_message_id=made))
+
+    def from_mime(self, call: Call) -> Eml:
+        """Return the mail in a body of MIME; its From is ignored, and what it lacks is added.
+
+        Raises:
+            ApiError: 400, the body is not standard base64.
+        """
+        mailbox = mail_box(call)
+        raw = with_header(read_mime(call).raw(), "From", mailbox.address)
+        head = parse_head(raw)
+        for name, value in (("Message-ID", self._new_id(mailbox)), ("Date", self._date())):
+            raw = raw if name in head else with_header(raw, name, value)
+        return Eml(raw)
 
     def rewrite(self, mailbox: GraphMailbox, mail: GraphMail, fields: dict[str, Any]) -> None:
-        """Give a draft new content under its Message-ID."""
+        """Give a draft new content under its Message-ID, unless the fields name another."""
         mailbox.redraft(mail, self.source(mailbox, fields, mail.source.message_id), fields)
 
     def send(self, call: Call, mail: GraphMail) -> None:
-        """Send a draft: its copy moves to Sent Items, and the recipients get theirs."""
-        mailbox = mail_box(call)
+        """Send a draft: transport takes it from Drafts, now or after a while.
+
+        Raises:
+            ApiError: The mail is no draft, may not be sent so, or the mailbox has sent too much.
+        """
+        account = account_of(call)
         if not mail.is_draft:
             raise graph_error(400, "ErrorInvalidRequest", "Only a draft can be sent.")
-        mailbox.send(mail)
-        self._post_office.send(mail.source)
+        if mail.is_leaving:
+            raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.")
+        self._check(account, mail.source)
+        mail.is_leaving = True
+        self._world.later.after(self._world.knobs.graph_sent_copy_seconds, lambda: self._leave(account, mail))
 
     def send_now(self, call: Call, source: Eml, *, keeps_copy: bool, flags: JSON) -> None:
-        """Send a mail without a draft before it."""
-        mailbox = mail_box(call)
+        """Send a mail without a draft before it; while it waits for transport it is in Drafts all the same."""
+        account, mailbox = account_of(call), mail_box(call)
+        self._check(account, source)
+        if self._world.knobs.graph_sent_copy_seconds:
+            mail = mailbox.draft(source, None)
+            mailbox.mark(mail, {"isRead": True, **flags})
+            mail.is_leaving = True
+            seconds = self._world.knobs.graph_sent_copy_seconds
+            self._world.later.after(seconds, lambda: self._leave(account, mail, keeps_copy=keeps_copy))
+            return
+        sent = self._stamped(account, source)
         if keeps_copy:
-            copy = mailbox.deliver(source, folder="sentitems", is_read=True)
-            if flags:
-                mailbox.update(copy, flags)
-        self._post_office.send(source)
+            copy = mailbox.deliver(sent, folder="sentitems", is_read=True)
+            mailbox.mark(copy, flags)
+        self._post_office.send(sent, account)
+
+    def _leave(self, account: Account, mail: GraphMail, *, keeps_copy: bool = True) -> None:
+        """Take a mail from Drafts to Sent Items and to its recipients."""
+        mailbox = account.mailbox
+        sent = self._stamped(account, mail.source)
+        if isinstance(mailbox, GraphMailbox) and mail.serial in mailbox.mails:
+            mail.is_leaving, mail.source = False, sent
+            if not keeps_copy:
+                mailbox.delete(mail)
+            elif self._world.knobs.graph_sent_ids == "changed":
+                mailbox.delete(mail)
+                mailbox.deliver(sent, folder="sentitems", is_read=True, like=mail)
+            else:
+                mailbox.send(mail)
+        self._post_office.send(sent, account)
+
+    def _stamped(self, account: Account, source: MailSource) -> Eml:
+        """Return a mail as transport writes it."""
+        raw, mailbox = source.raw(), account.mailbox
+        if self._world.knobs.graph_message_ids == "rewritten" and isinstance(mailbox, GraphMailbox):
+            raw = with_header(raw, "Message-ID", self._new_id(mailbox))
+        if sender_of(raw) != account.address.lower():
+            raw = with_header(raw, "Sender", account.address)
+        return Eml(raw)
+
+    def _check(self, account: Account, source: MailSource) -> None:
+        raw = source.raw()
+        if not recipients(raw):
+            raise graph_error(400, "ErrorInvalidRecipients", "At least one recipient is required.")
+        if len(raw) > self._world.knobs.graph_message_bytes_max:
+            raise graph_error(413, "ErrorMessageSizeExceeded", "The message exceeds the maximum supported size.")
+        other = self._world.accounts["ms365"].find(sender_of(raw))
+        if other is not account and (other is None or account.address.lower() not in other.delegates):
+            message = "The user account which was used to submit this request does not have the right to send mail on "
+            raise graph_error(403, "ErrorSendAsDenied", f"{message}behalf of the specified sending account.")
+        if not self._rate.take(account.id, self._world.knobs.graph_sends_per_minute):
+            seconds = self._world.knobs.graph_retry_after_seconds
+            message = "Application is over its SendRate limit."
+            raise ApiError(graph_reply(429, "ApplicationThrottled", message, retry_after=seconds))
+
+    def _new_id(self, mailbox: GraphMailbox) -> str:
+        self._made += 1
+        return f"<{mix(mailbox.position + self._made):016x}.{mailbox.token.hex()}@outlook.test>"
+
+    def _date(self) -> str:
+        return self._world.clock.now().strftime("%a, %d %b %Y %H:%M:%S +0000")
+
+
+def account_of(call: Call) -> Account:
+    """Return the account whose mailbox a call is about."""
+    assert call.account is not None  # noqa: S101  every mailbox operation names its user
+    return call.account
 
 
 def mail_box(call: Call) -> GraphMailbox:
     """Return the mailbox of a call that is known to be Microsoft's."""
-    assert call.account is not None  # noqa: S101  every mailbox operation names its user
-    assert isinstance(call.account.mailbox, GraphMailbox)  # noqa: S101  the same
-    return call.account.mailbox
+    mailbox = account_of(call).mailbox
+    assert isinstance(mailbox, GraphMailbox)  # noqa: S101  all accounts of Microsoft have one
+    return mailbox
 
 
 def is_mime(call: Call) -> bool:

@@ -23,6 +23,7 @@ READ = ("Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite")
 WRITE = ("Mail.ReadWrite",)
 _QUOTED = re.compile(r"\((?:'|%27)(.*?)(?:'|%27)\)")
 _TEN_MINUTES = 600.0
+_MAX_BODY_BYTES = 4 * 1024 * 1024
 _FOLDERS = ("$select", "$filter", "$top", "$skip", "$skiptoken", "$count", "includeHiddenFolders")
 _FOLDER_TYPES: dict[str, type] = {
     "displayName": str,
@@ -65,6 +66,8 @@ class GraphRules:
         call.grant = self._world.tokens["ms365"].grant(token) if scheme.lower() == "bearer" else None
         if call.grant is None:
             raise _unauthenticated(token)
+        if len(call.body) > _MAX_BODY_BYTES:
+            raise graph_error(413, "RequestEntityTooLarge", "The request exceeds the maximum size of 4 MB.")
         call.account = self._user(call) if "user" in call.params else call.grant.account
         if operation.scopes and not _needed(operation, call) & call.grant.scopes:
             raise graph_error(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
@@ -206,9 +209,6 @@ class People:
         for path in (f"{USER}/mailFolders", f"{USER}/mailFolders/{{parent}}/childFolders"):
             operations.add("graph.folders.list", "GET", path, self.folders, scopes=READ, query=_FOLDERS)
             operations.add("graph.folders.create", "POST", path, self.create_folder, scopes=WRITE)
-        operations.add(
-            "graph.folders.get", "GET", f"{USER}/mailFolders/{{folder}}", self.folder, scopes=READ, query=("$select",)
-        )
 
     def user(self, call: Call) -> Reply:
         """Return a person, with the properties Graph gives without being asked."""
@@ -248,16 +248,12 @@ class People:
         boolean(call, "includeHiddenFolders")  # every simulated folder is visible
         top = number(call, "$top", 10, 1000)
         start = int(unseal(call.first("$skiptoken")).get("n", 0)) if call.first("$skiptoken") else skipped(call)
-        body: JSON = {"value": [_selected(call, folder) for folder in found[start : start + top]]}
+        body: JSON = {"value": [selected_folder(call, folder) for folder in found[start : start + top]]}
         if boolean(call, "$count"):
             body["@odata.count"] = len(found)
         if start + top < len(found):
             body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + top}), drop=frozenset({"$skip"}))
         return Reply(200, body)
-
-    def folder(self, call: Call) -> Reply:
-        """Return one folder, by id or well-known name."""
-        return Reply(200, _selected(call, show_folder(mailbox_of(call), folder_of(call))))
 
     def create_folder(self, call: Call) -> Reply:
         """Make a folder."""
@@ -266,7 +262,10 @@ class People:
         if not body.get("displayName"):
             raise graph_error(400, "ErrorInvalidRequest", "displayName is required.")
         mailbox = mailbox_of(call)
-        return Reply(201, show_folder(mailbox, mailbox.add_folder(str(body["displayName"]), parent)))
+        try:
+            return Reply(201, show_folder(mailbox, mailbox.add_folder(str(body["displayName"]), parent)))
+        except MailboxError as error:
+            raise graph_error(409, "ErrorFolderExists", "A folder with the specified name already exists.") from error
 
 
 def show_folder(mailbox: GraphMailbox, folder: Folder) -> JSON:
@@ -282,7 +281,8 @@ def show_folder(mailbox: GraphMailbox, folder: Folder) -> JSON:
     }
 
 
-def _selected(call: Call, folder: JSON) -> JSON:
+def selected_folder(call: Call, folder: JSON) -> JSON:
+    """Return the properties of a folder that $select names."""
     names = known_selection(call.first("$select"), frozenset(folder), "a mail folder")
     return {name: value for name, value in folder.items() if not names or name in names or name == "id"}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from simulator.http import Call, NotSimulatedError
@@ -106,10 +107,18 @@ def listed(call: Call, mailbox: GraphMailbox, timeline: Timeline) -> Listed:
             if mailbox.is_listed(mail) and condition.matches(resolver(mail, mailbox)) and (not search or search(mail)):
                 yield position, mail
 
+    def found(start: tuple[int, int] | None) -> Iterator[tuple[tuple[int, int], GraphMail]]:
+        """Yield what passes from a position on; a search ends after a thousand messages, however many pages it has."""
+        if not search:
+            yield from passing(start)
+            return
+        first = islice(passing(None), _SEARCH_MAX)
+        yield from (one for one in first if start is None or one[0] < start)
+
     top, skip = number(call, "$top", 10, _MAX_TOP), 0 if token else skipped(call)
-    mails, following = _page(passing(tuple(token["k"]) if token else None), top, skip)
-    count = sum(1 for _ in passing(None)) if boolean(call, "$count") else None
-    return Listed(mails[:_SEARCH_MAX], following, count)
+    mails, following = _page(found(tuple(token["k"]) if token else None), top, skip)
+    count = sum(1 for _ in found(None)) if boolean(call, "$count") else None
+    return Listed(mails, following, count)
 
 
 def _page(found: Iterator[tuple[tuple[int, int], GraphMail]], top: int, skip: int) -> tuple[list[GraphMail], str]:

@@ -5,6 +5,7 @@ from typing import Any
 from simulator.http import JSON, Call, Operations, Reply, known_fields
 from simulator.mailboxes.mailbox import MailboxError
 from simulator.microsoft.attachments import attachment_fields
+from simulator.microsoft.composing import fields_of_mail
 from simulator.microsoft.drafts import (
     FLAGS,
     READ_ONLY,
@@ -14,7 +15,6 @@ from simulator.microsoft.drafts import (
     fields_of,
     flags_of,
     is_mime,
-    read_mime,
 )
 from simulator.microsoft.errors import graph_error
 from simulator.microsoft.graph import BASE, READ, USER, WRITE, folder_of, mailbox_of, next_link
@@ -43,14 +43,15 @@ class Messages:
         for path in (f"{USER}/messages", f"{USER}/mailFolders/{{folder}}/messages"):
             add("graph.messages.list", "GET", path, self.list, scopes=READ, query=_LIST)
             add("graph.messages.create", "POST", path, self.create, scopes=WRITE)
-            add("graph.messages.get", "GET", f"{path}/{{id}}", self.get, scopes=READ, query=_ONE)
-        one = f"{USER}/messages/{{id}}"
-        add("graph.messages.mime", "GET", f"{one}/$value", self.mime, scopes=READ)
-        add("graph.messages.update", "PATCH", one, self.update, scopes=WRITE)
-        add("graph.messages.delete", "DELETE", one, self.delete, scopes=WRITE)
-        add("graph.messages.permanent_delete", "POST", f"{one}/permanentDelete", self.permanent_delete, scopes=WRITE)
-        add("graph.messages.move", "POST", f"{one}/move", self.move, scopes=WRITE)
-        add("graph.messages.send", "POST", f"{one}/send", self.send, scopes=_SEND)
+            one = f"{path}/{{id}}"
+            add("graph.messages.get", "GET", one, self.get, scopes=READ, query=_ONE)
+            add("graph.messages.mime", "GET", f"{one}/$value", self.mime, scopes=READ)
+            add("graph.messages.update", "PATCH", one, self.update, scopes=WRITE)
+            add("graph.messages.delete", "DELETE", one, self.delete, scopes=WRITE)
+            add("graph.messages.permanent_delete", "POST", f"{one}/permanentDelete", self.erase, scopes=WRITE)
+            add("graph.messages.move", "POST", f"{one}/move", self.move, scopes=WRITE)
+            add("graph.messages.copy", "POST", f"{one}/copy", self.copy, scopes=WRITE)
+            add("graph.messages.send", "POST", f"{one}/send", self.send, scopes=_SEND)
         add("graph.send_mail", "POST", f"{USER}/sendMail", self.send_mail, scopes=_SEND)
         add("graph.translate_ids", "POST", f"{USER}/translateExchangeIds", self.translate, scopes=("User.Read", *READ))
 
@@ -91,7 +92,8 @@ class Messages:
             raise graph_error(400, "ErrorInvalidPropertySet", message)
         flags, fields = {**flags_of(body), **_extended(body, mail.properties)}, fields_of(written)
         if fields:
-            self._drafts.rewrite(mailbox, mail, {**(mail.fields or {}), **fields})
+            before = fields_of_mail(mail.source) if mail.fields is None else mail.fields
+            self._drafts.rewrite(mailbox, mail, {**before, **fields})
         if flags:
             mailbox.update(mail, flags)
         return self._answer(call, mail)
@@ -105,28 +107,31 @@ class Messages:
             mailbox.trash(mail)
         return Reply(204)
 
-    def permanent_delete(self, call: Call) -> Reply:
+    def erase(self, call: Call) -> Reply:
         """Delete a message for good."""
         mailbox_of(call).delete(mail_of(call))
         return Reply(204)
 
     def move(self, call: Call) -> Reply:
         """Move a message; the answer has its new default id."""
-        mailbox, mail = mailbox_of(call), mail_of(call)
-        target = call.fields(("destinationId",), in_any_case=True).get("destinationId")
-        if not isinstance(target, str) or not target:
-            raise graph_error(400, "ErrorInvalidRequest", "destinationId is required.")
-        try:
-            mailbox.move(mail, target)
-        except MailboxError as error:
-            raise graph_error(404, "ErrorItemNotFound", "The destination folder was not found.") from error
+        mail = mail_of(call)
+        mailbox_of(call).move(mail, _destination(call))
         return self._answer(call, mail, 201)
+
+    def copy(self, call: Call) -> Reply:
+        """Copy a message into a folder; the answer is the copy."""
+        mail = mail_of(call)
+        mailbox, target = mailbox_of(call), _destination(call)
+        made = mailbox.deliver(
+            mail.source, received_ms=mail.received_ms, folder=target, is_read=mail.is_read, like=mail
+        )
+        return self._answer(call, made, 201)
 
     def create(self, call: Call) -> Reply:
         """Keep a draft, given as JSON or as MIME."""
         mailbox = mailbox_of(call)
         if is_mime(call):
-            return self._answer(call, mailbox.draft(read_mime(call), None), 201)
+            return self._answer(call, mailbox.draft(self._drafts.from_mime(call), None), 201)
         message = _without_read_only(call.json_object())
         fields, flags = _written(message)
         mail = mailbox.draft(self._drafts.source(mailbox, fields, str(fields.get("messageId", ""))), fields)
@@ -142,7 +147,7 @@ class Messages:
     def send_mail(self, call: Call) -> Reply:
         """Send a message in one call, given as JSON or as MIME."""
         if is_mime(call):
-            self._drafts.send_now(call, read_mime(call), keeps_copy=True, flags={})
+            self._drafts.send_now(call, self._drafts.from_mime(call), keeps_copy=True, flags={})
             return Reply(202)
         body = call.fields(("message", "saveToSentItems"), in_any_case=True)
         if not isinstance(body.get("message"), dict):
@@ -177,6 +182,17 @@ class Messages:
     def _context(self, call: Call, what: str) -> str:
         user = call.account.id if call.account else "me"
         return f"{self._world.microsoft_url}{BASE}/$metadata#users('{user}')/{what}"
+
+
+def _destination(call: Call) -> str:
+    """Return the id of the folder that a message is to go to."""
+    target = call.fields(("destinationId",), in_any_case=True).get("destinationId")
+    if not isinstance(target, str) or not target:
+        raise graph_error(400, "ErrorInvalidRequest", "destinationId is required.")
+    try:
+        return mailbox_of(call).folder(target).id
+    except MailboxError as error:
+        raise graph_error(404, "ErrorItemNotFound", "The destination folder was not found.") from error
 
 
 def _without_read_only(message: JSON) -> JSON:

@@ -190,8 +190,13 @@ class View:
             "uniqueBody": lambda: self._body(rendered(mail.source)),
             **{name: partial(fact, name) for name in ("sender", *_PEOPLE)},
             "flag": lambda: {"flagStatus": mail.flag_status},
-            "internetMessageHeaders": lambda: fact("internetMessageHeaders"),
+            "internetMessageHeaders": lambda: self._headers(mail, fact("internetMessageHeaders")),
         }
+
+    def _headers(self, mail: GraphMail, headers: list[JSON]) -> list[JSON]:
+        """Return the headers of received mail; of one's own drafts and sent mail only those that begin with x-."""
+        is_own = mail.is_draft or mail.folder == self._mailbox.folder("sentitems").id
+        return [one for one in headers if one["name"].lower().startswith("x-")] if is_own else headers
 
     def _body(self, same: Rendered) -> JSON:
         wanted = self._body_type or same.body_type

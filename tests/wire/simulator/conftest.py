@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
+import requests
 from aiohttp import web
 
 from simulator.control_client import SimulatorControl
 from tests.programs.simulator import RunningSimulator
-from tests.wire.simulator import google_schema, graph_schema
+from tests.wire.simulator import google_schema, graph_schema, oauth_schema
 
 _numbers = itertools.count(1)
 
@@ -34,8 +35,28 @@ async def control(simulator: RunningSimulator) -> AsyncIterator[SimulatorControl
 
 @pytest.fixture
 async def browser(simulator: RunningSimulator) -> AsyncIterator[httpx.AsyncClient]:
+    async def check(answer: httpx.Response) -> None:
+        oauth_schema.check_answer(str(answer.url), answer.status_code, await answer.aread())
+
     async with simulator.browser() as client:
+        client.event_hooks["response"].append(check)
         yield client
+
+
+@pytest.fixture(autouse=True)
+def held_tokens(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The token endpoints' answers to MSAL and google-auth by address; each of them was held against its form."""
+    held: list[str] = []
+    send = requests.Session.send
+
+    def watched(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        answer = send(session, request, **options)
+        if oauth_schema.check_answer(answer.url, answer.status_code, answer.content):
+            held.append(answer.url)
+        return answer
+
+    monkeypatch.setattr(requests.Session, "send", watched)
+    return held
 
 
 @dataclass
@@ -47,14 +68,14 @@ class Provider:
     tokens: dict[str, Any]
     client: httpx.AsyncClient
     base: str
-    check: Callable[[str, str, int, bytes], None]
+    check: Callable[[str, str, int, bytes, bytes], None]
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Call the API; a full URL is taken as it is."""
         headers = {"authorization": f"Bearer {self.tokens['access_token']}", **options.pop("headers", {})}
         url = path if path.startswith("https://") else self.base + path
         answer = await self.client.request(method, url, headers=headers, **options)
-        self.check(method, str(answer.url), answer.status_code, answer.content)
+        self.check(method, str(answer.url), answer.status_code, answer.content, answer.request.content)
         return answer
 
     async def get(self, path: str, status: int = 200, **options: Any) -> Any:

@@ -1,6 +1,7 @@
 """Holds the simulated Gmail's answers against Google's discovery document, which ships with Google's client."""
 
 import base64
+import email
 import json
 import re
 from functools import cache
@@ -11,6 +12,7 @@ import googleapiclient
 
 _DOCUMENTS = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
 _PREFIX = re.compile(r"^https?://[^/]+(?:/(?:resumable/)?upload)?/")
+_BATCH = re.compile(r"batch(?:/gmail/v1)?")
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -37,9 +39,12 @@ def _methods(name: str) -> tuple[tuple[str, re.Pattern[str], str], ...]:
     return tuple(sorted(found, key=lambda one: one[1].pattern.count("[")))
 
 
-def check_answer(method: str, url: str, status: int, content: bytes) -> None:
+def check_answer(method: str, url: str, status: int, content: bytes, asked: bytes = b"") -> None:
     """Asserts that an answer of Gmail's is what the document says; errors must have Google's error object."""
     path = _PREFIX.sub("", url).partition("?")[0]
+    if _BATCH.fullmatch(path) and status == 200:
+        _check_batch(asked, content)
+        return
     if status >= 400:
         error = json.loads(content)["error"]
         assert {"code", "message", "errors", "status"} == set(error)
@@ -54,6 +59,24 @@ def check_answer(method: str, url: str, status: int, content: bytes) -> None:
         return
     assert known[0], f"{method} {path} has no body at Google"
     check("gmail.v1", {"$ref": known[0]}, json.loads(content), known[0])
+
+
+def _check_batch(asked: bytes, content: bytes) -> None:
+    """Asserts that each answer of a batch is one to a request, and is what that request would get alone."""
+    requests, answers = _parts(asked), _parts(content)
+    assert {f"response-{name}" for name in requests} >= set(answers)
+    for name, answer in answers.items():
+        verb, url, _ = requests[name.removeprefix("response-")].split(None, 2)
+        head, _, body = answer.replace("\r\n", "\n").partition("\n\n")
+        check_answer(verb, f"https://gmail{url}", int(head.split()[1]), body.strip().encode())
+
+
+def _parts(body: bytes) -> dict[str, str]:
+    """The parts of a batch by their Content-ID."""
+    mark = body.split(b"\n", 1)[0].strip()[2:].decode()
+    whole = email.message_from_bytes(f"Content-Type: multipart/mixed; boundary={mark}\n\n".encode() + body)
+    parts = [part for part in whole.walk() if part.get_content_type() == "application/http"]
+    return {str(part["Content-ID"]).strip("<>"): str(part.get_payload()) for part in parts}
 
 
 def check(name: str, schema: dict[str, Any], value: Any, where: str) -> None:

@@ -12,9 +12,14 @@ from tests.wire.simulator.graph_models import PATH
 _COLLECTION = frozenset({"@odata.context", "@odata.nextLink", "@odata.deltaLink", "@odata.count", "value"})
 _RESOURCES = (
     (r"(?:me|users/[^/]+)(?:/mailFolders[(/][^/]+)?/messages(?:/delta)?", "Message"),
-    (r"(?:me|users/[^/]+)(?:/mailFolders[(/][^/]+)?/messages/[^/]+(?:/move)?", "Message"),
+    (
+        r"(?:me|users/[^/]+)(?:/mailFolders[(/][^/]+)?/messages/[^/]+(?:/(?:move|copy|create(?:Reply|ReplyAll|Forward)))?",
+        "Message",
+    ),
+    (r"(?:me|users/[^/]+)/messages/[^/]+/attachments/createUploadSession|.*/attachmentSessions/[^/]+", "UploadSession"),
     (r"(?:me|users/[^/]+)/messages/[^/]+/attachments(?:/[^/]+)?", "Attachment"),
-    (r"(?:me|users/[^/]+)/mailFolders(?:/[^/]+)?(?:/childFolders)?", "MailFolder"),
+    (r"(?:me|users/[^/]+)/mailFolders(?:[(/][^/]+)?(?:/childFolders(?:/[^/]+)?)?(?:/move|/copy)?", "MailFolder"),
+    (r"(?:me|users/[^/]+)/translateExchangeIds", "ConvertIdResult"),
     (r"subscriptions(?:/[^/]+)?", "Subscription"),
     (r"me|users/[^/]+", "User"),
 )
@@ -32,15 +37,18 @@ def _models() -> dict[str, dict[str, str]]:
     return dict(json.loads(PATH.read_text()))
 
 
-def check_answer(method: str, url: str, status: int, content: bytes) -> None:
-    """Asserts that an answer of Graph's is what the SDK's models say; what is no JSON, or a batch, is let pass."""
+def check_answer(method: str, url: str, status: int, content: bytes, asked: bytes = b"") -> None:
+    """Asserts that an answer of Graph's is what the SDK's models say; bytes of mails and files are let pass."""
     path = re.sub(r"^https?://[^/]+/graph/v1\.0/", "", url).partition("?")[0]
-    if path.endswith(("$value", "$batch", "translateExchangeIds")) or not content:
+    if path.endswith("$value") or not content:
         return
     body = json.loads(content)
     if status >= 400:
         assert {"error"} == set(body)
         _check("MainError", body["error"], "error")
+        return
+    if path == "$batch":
+        _check_batch(json.loads(asked)["requests"], body)
         return
     name = next((name for pattern, name in _RESOURCES if re.fullmatch(pattern, path)), "")
     assert name, f"{method} {path} has no model in graph_schema"
@@ -50,6 +58,22 @@ def check_answer(method: str, url: str, status: int, content: bytes) -> None:
             _check(name, item, f"value[{at}]")
     else:
         _check(name, body, name)
+
+
+def _check_batch(asked: list[dict[str, Any]], body: dict[str, Any]) -> None:
+    """Asserts that each answer of a batch is one to a request, and is what that request would get alone."""
+    requests = {str(one["id"]): one for one in asked}
+    assert {"responses"} == set(body)
+    assert len(body["responses"]) == len({one["id"] for one in body["responses"]})
+    for one in body["responses"]:
+        assert {"id", "status", "headers"} <= set(one) <= {"id", "status", "headers", "body"}
+        assert all(isinstance(value, str) for value in one["headers"].values())
+        inner, request = one.get("body"), requests[one["id"]]
+        if isinstance(inner, dict):
+            content = json.dumps(inner).encode()
+            check_answer(request["method"], request["url"].lstrip("/"), one["status"], content)
+        elif inner is not None:
+            base64.b64decode(inner, validate=True)
 
 
 def _check(name: str, value: Any, where: str) -> None:

@@ -226,6 +226,15 @@ async def test_the_token_endpoint_answers_any_error_and_number(graph, control, s
     assert ("interaction_required", [50076]) == (refused["error"], refused["error_codes"])
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "admin_policy_enforced"), (503, "temporarily_unavailable")])
+async def test_googles_token_endpoint_answers_any_error_and_status(gmail, control, simulator, status, code):
+    await control.add_fault("status", endpoint="google.token", account=gmail.account, status=status, code=code, count=1)
+    refresh = (await control.issue_tokens(gmail.account))["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": refresh}
+    answer = await gmail.client.post(f"{simulator.google}/token", data=form)
+    assert (status, code) == (answer.status_code, answer.json()["error"])
+
+
 async def test_a_shared_mailbox_opens_for_its_delegates_with_the_shared_scopes(graph, control):
     shared = (await control.create_account("ms365", f"desk-{graph.account}"))["address"]
     await graph.get(f"/users/{shared}/messages", 403)

@@ -73,6 +73,14 @@ async def test_labels_are_made_renamed_and_deleted(gmail, control):
     assert made["id"] != (await gmail.call("POST", "/labels", json={"name": "Third"})).json()["id"]
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("my work", 409), ("My-Work", 409), ("MY/WORK", 409), ("Travel", 400), ("My work 2", 200)]
+)
+async def test_a_label_that_reads_like_another_is_a_conflict(gmail, name, status):
+    await gmail.call("POST", "/labels", json={"name": "My/Work"})
+    assert status == (await gmail.call("POST", "/labels", json={"name": name})).status_code
+
+
 async def test_a_thread_is_read_and_changed_as_a_whole(gmail, control):
     first = await control.deliver(gmail.account, subject="Hello", messageId="<1@x.test>")
     second = await control.deliver(gmail.account, subject="Re: Hello", inReplyTo="<1@x.test>")

@@ -51,6 +51,7 @@ async def shelf(gmail, control):
         ("rfc822msgid:<1@x>", "0"),
         ("after:2026/09/22", "21"),
         ("before:2026/09/22", "0"),
+        ("after:2026/9/21", "210"),
         ("after:1790000001 before:1790100000", "1"),
         ("invoice OR offer from:bob", "21"),
         ("label:nothing", ""),

@@ -7,28 +7,20 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httplib2
 import pytest
-from google.oauth2.credentials import Credentials
-from google_auth_httplib2 import AuthorizedHttp
-from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseUpload
 
-from tests.wire.simulator.google_schema import check, document
+from tests.wire.simulator.google_schema import check
+from tests.wire.simulator.sdk import gmail_client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
 def service(gmail, simulator) -> Any:
-    """Google's client for the account, pointed at the simulator."""
-    described = {**document("gmail.v1"), "rootUrl": f"{simulator.google}/", "baseUrl": f"{simulator.google}/"}
-    http = httplib2.Http(ca_certs=str(simulator.ca_file), timeout=30)
-    http.redirect_codes = http.redirect_codes - {308}  # an upload's "go on", as the client's own build_http has it
-    authorized = AuthorizedHttp(Credentials(gmail.tokens["access_token"]), http=http)
-    yield build_from_document(described, http=authorized).users()
-    http.close()
+    with gmail_client(gmail, simulator) as made:
+        yield made
 
 
 async def run(work: Callable[[], Any]) -> Any:
@@ -125,6 +117,19 @@ async def test_googles_client_batches(service, gmail, control, simulator):
     await run(work)
     assert mail["id"] == found[mail["id"]]
     assert 404 == found["19ffffffffffffff"].status_code
+
+
+async def test_a_batch_lacks_an_answer_when_a_fault_says_so(gmail, control, simulator):
+    paths = [f"/gmail/v1/users/me/{what}" for what in ("profile", "labels")]
+    parts = [
+        f"Content-Type: application/http\r\nContent-ID: <{path}>\r\n\r\nGET {path} HTTP/1.1\r\n\r\n" for path in paths
+    ]
+    body = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--\r\n"
+    headers = {"content-type": "multipart/mixed; boundary=b"}
+    await control.add_fault("missing_answer", endpoint="gmail.batch", count=1)
+    for count in (1, 2):
+        answer = await gmail.call("POST", f"{simulator.google}/batch/gmail/v1", content=body, headers=headers)
+        assert (200, count) == (answer.status_code, answer.text.count("HTTP/1.1 200"))
 
 
 async def test_a_push_fits_pubsubs_schema(gmail, control):

@@ -86,9 +86,10 @@ async def test_google_auth_connects_an_account_with_pkce(simulator, control):
     assert ("https://accounts.google.com", CARLA, True) == (claims["iss"], claims["email"], claims["email_verified"])
 
 
-async def test_a_refresh_gives_a_token_that_works_and_no_new_refresh_token(simulator, control, browser):
+async def test_a_refresh_gives_a_token_that_works_and_no_new_refresh_token(simulator, control, browser, held_tokens):
     tokens = await connect(simulator)
     made = await asyncio.to_thread(refresh, simulator, tokens)
+    assert f"{simulator.google}/token" in held_tokens
     assert tokens["refresh_token"] == made.refresh_token
     url = simulator.settings["MAILMESH_GOOGLEWS_USERINFO_URL"]
     answer = await browser.get(url, headers={"authorization": f"Bearer {made.token}"})

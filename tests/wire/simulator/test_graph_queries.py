@@ -78,6 +78,15 @@ async def test_a_search_goes_with_no_filter_and_no_order(shelf):
         await shelf.get("/me/messages", 400, params={"$search": '"x"', **other})
 
 
+async def test_a_search_ends_after_a_thousand_messages(graph, control):
+    await control.load_old(graph.account, 1100)
+    found, link = 0, "/me/messages?$search=%22hasattachments:true OR hasattachments:false%22&$select=id&$top=400"
+    while link:
+        page = await graph.get(link)
+        found, link = found + len(page["value"]), page.get("@odata.nextLink", "")
+    assert 1000 == found
+
+
 async def test_skip_passes_over_matching_messages_once(shelf):
     query = {"$filter": "not isRead", "$skip": "1", "$top": "1", "$select": "subject", "$count": "true"}
     page = await shelf.get("/me/messages", params=query)

@@ -43,6 +43,16 @@ async def test_a_move_takes_its_destination_in_any_case(graph, control):
     assert 400 == (await graph.call("POST", f"/me/messages/{mail['id']}/move", json={})).status_code
 
 
+async def test_a_message_is_copied_with_its_flags_and_changed_below_its_folder(graph, control):
+    mail = await control.deliver(graph.account, subject="Hello", categories=["Red"])
+    inside = f"/me/mailFolders/inbox/messages/{mail['id']}"
+    copy = await graph.call("POST", f"{inside}/copy", json={"destinationId": "archive"})
+    assert (201, ["Red"], True) == (copy.status_code, copy.json()["categories"], copy.json()["id"] != mail["id"])
+    assert 200 == (await graph.call("PATCH", inside, json={"isRead": True})).status_code
+    assert {"inbox", "archive"} == {one["wellKnownFolder"] for one in (await control.truth(graph.account))["messages"]}
+    assert 404 == (await graph.call("POST", f"{inside}/copy", json={"destinationId": "nowhere"})).status_code
+
+
 async def test_a_mail_without_message_or_recipient_is_not_sent(graph):
     for body in ({}, {"message": {"subject": "x"}}, {"message": {**MESSAGE, "internetMessageHeaders": []}}):
         assert 400 == (await graph.call("POST", "/me/sendMail", json=body)).status_code

@@ -58,8 +58,9 @@ async def app(simulator: RunningSimulator, control: SimulatorControl) -> msal.Co
     return await asyncio.to_thread(application, simulator)
 
 
-async def test_msal_connects_an_account_with_pkce_and_nonce(simulator, app, browser):
+async def test_msal_connects_an_account_with_pkce_and_nonce(simulator, app, browser, held_tokens):
     result = await connect(simulator, app)
+    assert f"{simulator.microsoft}/organizations/oauth2/v2.0/token" in held_tokens
     assert "error" not in result
     assert {"openid", "profile", "email", "User.Read", "Mail.Read"} >= set(result["scope"].split())
     claims = result["id_token_claims"]

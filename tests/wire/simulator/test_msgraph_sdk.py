@@ -1,43 +1,20 @@
-"""Microsoft's own SDK drives the simulated Graph, where it is installed (PyPI `msgraph-sdk`, 270 MB)."""
+"""Microsoft's own SDK drives the simulated Graph."""
 
 import json
-import ssl
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.wire.simulator.graph_models import PATH, read_models
+from tests.wire.simulator.sdk import graph_client
 
-pytest.importorskip(
-    "msgraph", reason="the package msgraph-sdk (270 MB) is not installed; graph_models.json stands for it"
-)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
 async def client(graph, simulator) -> Any:
-    """The SDK for the account, pointed at the simulator."""
-    from kiota_abstractions.authentication import AccessTokenProvider, AllowedHostsValidator
-    from kiota_abstractions.authentication import BaseBearerTokenAuthenticationProvider as Bearer
-    from msgraph import GraphRequestAdapter, GraphServiceClient
-    from msgraph.graph_request_adapter import options
-    from msgraph_core import GraphClientFactory
-
-    class Token(AccessTokenProvider):
-        async def get_authorization_token(self, uri: str, additional_authentication_context: Any = None) -> str:
-            return str(graph.tokens["access_token"])
-
-        def get_allowed_hosts_validator(self) -> AllowedHostsValidator:
-            return AllowedHostsValidator(["127.0.0.1"])
-
-    trust = ssl.create_default_context(cafile=str(simulator.ca_file))
-    transport = httpx.AsyncHTTPTransport(verify=trust)
-    async with transport, httpx.AsyncClient(transport=transport, trust_env=False, timeout=30) as http:
-        wrapped = GraphClientFactory.create_with_default_middleware(client=http, options=options)
-        adapter = GraphRequestAdapter(Bearer(Token()), client=wrapped)
-        adapter.base_url = f"{simulator.microsoft}/graph/v1.0"
-        yield GraphServiceClient(request_adapter=adapter)
+    async with graph_client(graph, simulator) as made:
+        yield made
 
 
 def test_the_table_of_models_is_the_sdks():

@@ -33,7 +33,7 @@ async def test_graph_names_what_the_simulator_does_not_know(graph, method, path,
 @pytest.mark.parametrize(
     ("method", "path", "body", "named"),
     [
-        ("GET", "/settings/sendAs", None, "/settings/sendAs"),
+        ("GET", "/settings/filters", None, "/settings/filters"),
         ("GET", "/messages?labels=INBOX", None, "labels"),
         ("GET", "/messages?q=AROUND:x", None, "AROUND"),
         ("GET", "/messages?q=has:youtube", None, "has:youtube"),
