@@ -21,6 +21,11 @@ STEP_SECONDS = Histogram(
 ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by outcome.", ["outcome"])
 FAILURES = Counter("mailmesh_processor_failures_total", "Failures by remedy.", ["provider", "remedy", "reason"])
 PUT_OFF = Counter("mailmesh_processor_lookups_put_off_total", "Lookups of messages that were postponed.", ["provider"])
+CURSORS_REFUSED = Counter(
+    "mailmesh_processor_cursors_refused_total",
+    "Refusals of stored cursors without a word that is known for it; the second in a row gives the cursor up.",
+    ["provider"],
+)
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the lease was lost.")
 RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])

@@ -89,6 +89,16 @@ class ProcessorSettings(MeshSettings):
         description=("Quota units of one Gmail mailbox per minute: 6000, or 15000 for projects from before May 2026."),
     )
 
+    gmail_settle_seconds: float = Field(
+        120.0,
+        gt=0,
+        le=3600,
+        description=(
+            "Time after which Gmail's history is read a second time, because records can be missing from the first "
+            "answer."
+        ),
+    )
+
     page_size: int = Field(500, ge=1, le=500, description="Entries in a page of history or delta.")
     slice_seconds: float = Field(
         5.0,

@@ -57,6 +57,13 @@ mailboxes = Table(
     Column("reconcile_due_at", TIME),
     Column("resync", JSONB()),
     required("created_at", TIME),
+    Column("history_claim", BigInteger()),
+    Column("history_claimed_at", TIME),
+    Column("history_due_at", TIME),
+    Column("history_anchor", BigInteger()),
+    required("cursor_refusals", Integer()),
+    required("throttles", Integer()),
+    Column("resync_due_at", TIME),
 )
 
 folder_cursors = Table(

@@ -1,6 +1,5 @@
 """The treatment of a provider's answer about a subscription. Its meaning comes from `services.providers`."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -17,9 +16,9 @@ from services.ingest.errors import (
 from services.meshkit.errors import MeshError
 from services.providers.failures import Meaning, error_words, meaning_of
 from services.providers.names import COMPANIES, GOOGLEWS, MS365
+from services.providers.retry_after import retry_after
 
 MAX_DETAIL_CHARACTERS = 300
-MAX_RETRY_AFTER_SECONDS = 3600.0
 BAD_REQUEST = 400
 HANDSHAKE_FAILED = "Subscription validation request"
 TOO_MANY = "the mailbox has as many subscriptions as it may have, over all apps: remove stale ones"
@@ -80,7 +79,7 @@ def raise_for(provider: str, response: httpx.Response) -> None:
         case Meaning.CONFLICT:
             raise ConflictError
         case Meaning.PASSING:
-            raise ProviderUnavailable(metadata={"provider": provider}, retry_after=retry_after(response.headers))
+            raise ProviderUnavailable(metadata={"provider": provider}, retry_after=_wait(response))
         case Meaning.FORBIDDEN:
             raise _forbidden(provider, code, message)
         case Meaning.FINAL:
@@ -91,16 +90,7 @@ def raise_for(provider: str, response: httpx.Response) -> None:
 
 def throttled(provider: str, response: httpx.Response) -> ProviderThrottled:
     """Makes the error for a provider that asks to slow down."""
-    return ProviderThrottled(metadata={"provider": provider}, retry_after=retry_after(response.headers))
-
-
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Reads `Retry-After` in seconds (RFC 9110, section 10.2.3), an hour at most; None when it says nothing usable."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return timedelta(seconds=min(seconds, MAX_RETRY_AFTER_SECONDS)) if seconds >= 0 else None
+    return ProviderThrottled(metadata={"provider": provider}, retry_after=_wait(response))
 
 
 def no_such_folder() -> SubscriptionRefused:
@@ -126,7 +116,7 @@ def unvalidated(provider: str, response: httpx.Response) -> ProviderUnavailable:
     return ProviderUnavailable(
         "The provider's trial call of our address failed: check that MAILMESH_PUBLIC_URL reaches the edge.",
         metadata={"provider": provider, "detail": "MAILMESH_PUBLIC_URL"},
-        retry_after=retry_after(response.headers),
+        retry_after=_wait(response),
     )
 
 
@@ -165,14 +155,21 @@ def _about(provider: str, code: str, advice: str = "") -> str:
     return f"{COMPANIES.get(provider, provider)} refuses it ({code}): {advice or ADVICE.get(code, NO_ADVICE)}."
 
 
+def _wait(response: httpx.Response) -> timedelta | None:
+    return retry_after(response.headers, _document_of(response))
+
+
 def _error_of(response: httpx.Response) -> tuple[list[str], str]:
     """Read the machine words and the sentence of an error; both may be empty. Neither is trusted beyond a log line."""
-    try:
-        document: Any = response.json()
-    except ValueError:
-        return [], ""
-    if not isinstance(document, dict):
-        return [], ""
+    document = _document_of(response)
     error = document.get("error")
     message = error.get("message", "") if isinstance(error, dict) else ""
     return error_words(document), str(message)[:MAX_DETAIL_CHARACTERS]
+
+
+def _document_of(response: httpx.Response) -> dict[str, Any]:
+    try:
+        document: Any = response.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

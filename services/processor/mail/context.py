@@ -44,6 +44,7 @@ class MailboxContext:
         committer: Commits observations.
         settings: Bounds and waits.
         clock: The time.
+        has_progress: Whether this lease has committed what it fetched of any message.
     """
 
     lease: Lease
@@ -54,6 +55,7 @@ class MailboxContext:
     committer: MailCommitter
     settings: ProcessorSettings
     clock: Clock
+    has_progress: bool = False
 
     @property
     def tenant_id(self) -> str:
@@ -66,6 +68,7 @@ class MailboxContext:
         When our own code fails on a message, each is committed alone, and the one that fails is announced without its
         content: it stops neither its neighbours nor the cursor.
         """
+        self.has_progress |= bool(observations)
         try:
             return await self._committed(observations, also)
         except (MeshError, OSError, FencedError):

@@ -51,6 +51,7 @@ class FailureHandler:
             has_lookups: Whether entries of Processor's own queue were due, too.
         """
         provider = context.tenant.provider or "unknown"
+        throttles = 0 if context.has_progress else context.mailbox.throttles
         FAILURES.labels(provider, error.remedy.value, error.reason).inc()
         logger.warning(
             "mailbox failed",
@@ -62,7 +63,7 @@ class FailureHandler:
         await self._tokens.report(context.tenant_id, error)
         await self._announce(context, error)
         if error.remedy is Remedy.THROTTLED:
-            await self._throttled(context, error)
+            await self._throttled(context, error, throttles)
         elif error.remedy in (Remedy.PERSON, Remedy.NEW_TOKEN):
             await self._put_off(context, self._clock.now() + _PERSON_WAIT)
             await context.lease.release_all(self._clock.now() + _PERSON_WAIT, error.reason)
@@ -92,11 +93,14 @@ class FailureHandler:
             await context.commit([Observation(reported, Failed(error)) for reported in chunk])
         await context.lease.acknowledge(item.item_id for item in ripe)
 
-    async def _throttled(self, context: MailboxContext, error: SourceError) -> None:
-        until = self._clock.now() + (error.retry_after or _THROTTLE_WAIT)
+    async def _throttled(self, context: MailboxContext, error: SourceError, throttles: int) -> None:
+        """Wait as long as the provider asks; without a time, longer with each attempt that committed nothing."""
+        now = self._clock.now()
+        grown = RetryPolicy.from_settings(self._settings, now).after(throttles, _THROTTLE_WAIT)
+        until = now + error.retry_after if error.retry_after else grown
 
         async def note(connection: db.Connection) -> None:
-            await mailboxes.set_throttled(connection, context.tenant_id, until)
+            await mailboxes.set_throttled(connection, context.tenant_id, until, throttles + 1)
             await lookups.postpone(connection, context.tenant_id, until)
 
         await context.note(note)

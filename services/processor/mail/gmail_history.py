@@ -1,83 +1,133 @@
-"""Turn Gmail's history into events, and move the cursor together with them."""
+"""Turn Gmail's history into events, and move the cursor as far as the reads prove."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from services.meshkit import db
 from services.processor.mail.commit import Observation
 from services.processor.mail.context import MailboxContext
+from services.processor.mail.gmail_settling import HistoryCursor, after_read
 from services.processor.mail.history_records import DRAFT, Trail, chunks, kinds_of, record_id, trails
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Finding, Found, Missing
-from services.processor.mail.sources.gmail import GmailMailbox, HistoryPage
-from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange
+from services.processor.mail.sources.gmail import GmailMailbox
+from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange, State
 from services.processor.mail.store import messages
-from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.store import mailboxes
-from services.processor.metrics import STEP_SECONDS
+from services.processor.metrics import CURSORS_REFUSED, STEP_SECONDS
+from services.providers.cursors import CursorState, cursor_state
 
 logger = structlog.get_logger(__name__)
 
 
-async def read_history(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> bool:
-    """Read history from the cursor to its end; the cursor moves with each stretch that is committed.
+async def read_history(
+    context: MailboxContext, gmail: GmailMailbox, origin: Origin, since: int | None = None
+) -> int | None:
+    """Read history to its end, from the cursor or from an older id.
+
+    Each read begins at the same id until another read has confirmed the end; see `gmail_settling`. Messages whose
+    stored state already has a record's change are not fetched again.
+
+    Args:
+        context: The lease.
+        gmail: The mailbox at Gmail.
+        origin: The reason for the read.
+        since: An id from before the cursor; None for the cursor.
 
     Returns:
-        False when there is no cursor, or Gmail no longer knows it.
+        The history id that the read reached. None when there is no cursor, or Gmail no longer knows the id.
 
     Raises:
         SourceError: Any other failure of the whole mailbox.
     """
-    start, token = context.mailbox.history_id, ""
+    start, token = since or context.mailbox.history_id, ""
     if start is None:
-        return False
+        return None
+    began_at, newest = context.clock.now(), 0
     while True:
-        began_at = context.clock.now()
         try:
             with STEP_SECONDS.labels("history").time():
                 page = await gmail.history(start, token, context.settings.page_size)
         except SourceError as exc:
-            if exc.remedy is not Remedy.CURSOR_LOST:
-                raise
-            logger.warning("history cursor lost", tenant_id=context.tenant_id)
-            return False
-        await _process_page(context, gmail, page, origin, began_at)
+            await _check_cursor(context, exc)
+            logger.warning("history cursor lost", tenant_id=context.tenant_id, detail=exc.detail)
+            return None
+        for records in chunks(page.records, context.settings.commit_messages):
+            await _process_stretch(context, gmail, records, origin)
+        newest = max(newest, *(record_id(record) for record in page.records), 0)
         token = page.next_token
         if not token:
-            return True
+            return await _end(context, newest, page.history_id, began_at)
 
 
-async def _process_page(
-    context: MailboxContext, gmail: GmailMailbox, page: HistoryPage, origin: Origin, began_at: datetime
-) -> None:
-    for records in chunks(page.records, context.settings.commit_messages):
-        await _process_stretch(context, gmail, records, origin)
-    if page.next_token:
+async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
+    """Return when a failure means that the cursor is lost; count the first refusal without a known word.
+
+    Raises:
+        SourceError: The cursor is kept: the failure concerns something else, or the refusal has to be confirmed.
+    """
+    refusals = context.mailbox.cursor_refusals
+    state = cursor_state(error.meaning, refusals)
+    if error.remedy is Remedy.CURSOR_LOST or state is CursorState.LOST:
         return
-    end = max(page.history_id, context.mailbox.history_id or 0)
+    if state is CursorState.VALID:
+        raise error
+
+    async def count(connection: db.Connection) -> None:
+        await mailboxes.set_cursor_refusals(connection, context.tenant_id, refusals + 1)
+
+    await context.note(count)
+    CURSORS_REFUSED.labels(context.tenant.provider).inc()
+    logger.warning("history cursor refused", tenant_id=context.tenant_id, detail=error.detail)
+    rule = Rule(Remedy.LATER, "PROVIDER_UNAVAILABLE")
+    raise SourceError(rule, f"the history id was refused: {error.detail}", None, error.code, error.meaning) from error
+
+
+async def _end(context: MailboxContext, newest_record: int, claimed: int, began_at: datetime) -> int:
+    """Store the cursor after a read to the end, and return the id that the read reached."""
+    mailbox = context.mailbox
+    before = HistoryCursor(mailbox.history_id or 0, mailbox.history_claim, mailbox.history_claimed_at)
+    settle = timedelta(seconds=context.settings.gmail_settle_seconds)
+    cursor = after_read(before, newest_record=newest_record, claimed=claimed, began_at=began_at, settle=settle)
 
     async def at_the_end(connection: db.Connection) -> None:
-        await mailboxes.set_history(connection, context.tenant_id, end)
+        await mailboxes.set_history(
+            connection, context.tenant_id, cursor.history_id, cursor.claim, cursor.claimed_at, cursor.due_at
+        )
         await mailboxes.set_caught_up(connection, context.tenant_id, began_at)
 
     await context.note(at_the_end)
-    context.mailbox = replace(context.mailbox, history_id=end, caught_up_at=began_at)
+    context.mailbox = replace(
+        mailbox,
+        history_id=cursor.history_id,
+        history_claim=cursor.claim,
+        history_claimed_at=cursor.claimed_at,
+        history_due_at=cursor.due_at,
+        cursor_refusals=0,
+        caught_up_at=began_at,
+    )
+    return max(claimed, newest_record, cursor.claim or 0, cursor.history_id)
 
 
 async def _process_stretch(
     context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin
 ) -> None:
-    """Fetch the messages of a stretch and commit them together with the cursor after it."""
+    """Fetch the messages of a stretch and commit them. A record that is read again makes no second event."""
     followed = trails(records)
     with STEP_SECONDS.labels("known").time():
         async with context.transactions.reading() as connection:
             known = await messages.load(connection, context.tenant_id, [trail.message_id for trail in followed])
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
-    wanted = [trail for trail in followed if _concerns(trail, known.get(trail.message_id), watched)]
+    wanted = [
+        trail
+        for trail in followed
+        if _concerns(trail, known.get(trail.message_id), watched) and not _is_known(trail, known.get(trail.message_id))
+    ]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])
     if fetched.failure is not None:
         raise fetched.failure
@@ -87,13 +137,8 @@ async def _process_stretch(
         reported = _reported(context, trail, finding, known.get(trail.message_id), watched, origin)
         if reported is not None:
             observations.append(Observation(reported, finding))
-    end = record_id(records[-1])
-
-    async def move(connection: db.Connection) -> None:
-        await mailboxes.set_history(connection, context.tenant_id, end)
-
-    await context.commit(observations, move)
-    context.mailbox = replace(context.mailbox, history_id=max(end, context.mailbox.history_id or 0))
+    if observations:
+        await context.commit(observations)
 
 
 def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] | None) -> bool:
@@ -104,6 +149,15 @@ def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] 
         return True
     touched = frozenset[str]().union(*(added | removed for added, removed in trail.steps))
     return bool((trail.labels | touched) & watched)
+
+
+def _is_known(trail: Trail, known: MessageState | None) -> bool:
+    """Return whether the stored state has the change already: the record was read before, or the fetch was newer."""
+    if known is None or known.state is State.KNOWN:
+        return False
+    if known.state is State.DELETED:
+        return trail.was_deleted
+    return not trail.was_deleted and known.version.isdecimal() and int(known.version) >= trail.history_id
 
 
 def _reported(

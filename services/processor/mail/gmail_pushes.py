@@ -1,8 +1,12 @@
 """Process the pushes of a Google mailbox: read history up to the pushed id, and acknowledge what it reached."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
+from services.meshkit import db
+from services.meshkit.ids import new_id
 from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_history import read_history
 from services.processor.mail.gmail_reconcile import reconcile_by_time
@@ -11,6 +15,10 @@ from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.retry_policy import RetryPolicy
+from services.processor.mailbox.store import mailboxes
+
+_ATTEMPTS_AHEAD = 4
+"""A due read that fails is tried again after the pause that follows this many failures."""
 
 
 async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Sequence[item_pb2.InboxItem]) -> None:
@@ -19,15 +27,46 @@ async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Se
     Raises:
         SourceError: A failure of the whole mailbox; the cursor is at the last commit before it.
     """
-    wanted = max(item.mailbox_changed.history_id for item in items)
-    if (context.mailbox.history_id or 0) < wanted and not await read_history(
-        context, gmail, Origin.of(items[0], NOTIFICATION)
-    ):
-        await reconcile_by_time(context, gmail, Origin.of(items[0], NOTIFICATION))
-    cursor = context.mailbox.history_id or 0
-    await context.lease.acknowledge(item.item_id for item in items if item.mailbox_changed.history_id <= cursor)
-    late = [item for item in items if item.mailbox_changed.history_id > cursor]
+    wanted, cursor = max(item.mailbox_changed.history_id for item in items), context.mailbox.history_id or 0
+    # While a claim is open, a push that is not above the cursor may announce the record that was missing.
+    is_needed = wanted > cursor or context.mailbox.history_claim is not None
+    reached = await _read(context, gmail, Origin.of(items[0], NOTIFICATION)) if is_needed else cursor
+    await context.lease.acknowledge(item.item_id for item in items if item.mailbox_changed.history_id <= reached)
+    late = [item for item in items if item.mailbox_changed.history_id > reached]
     await _wait_for_history(context, late)
+
+
+async def process_due_history(context: MailboxContext, gmail: GmailMailbox) -> None:
+    """Read history again when a claim has to be confirmed and no push has done so meanwhile.
+
+    Raises:
+        SourceError: A failure of the whole mailbox; the read is tried again later.
+    """
+    due_at, now = context.mailbox.history_due_at, context.clock.now()
+    if due_at is None or due_at > now:
+        return
+    await put_off_history(context, RetryPolicy.from_settings(context.settings, now).after(_ATTEMPTS_AHEAD))
+    await _read(context, gmail, Origin(NOTIFICATION, now, new_id()))
+
+
+async def _read(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> int:
+    """Read history, or reconcile by time when the cursor is lost, and return the history id that was reached."""
+    reached = await read_history(context, gmail, origin)
+    if reached is None:
+        reached = await reconcile_by_time(context, gmail, origin)
+    return reached or context.mailbox.history_id or 0
+
+
+async def put_off_history(context: MailboxContext, until: datetime | None) -> None:
+    """Store when history is read again without a push; None when it is not, because no label is watched."""
+    if context.mailbox.history_due_at is None:
+        return
+
+    async def note(connection: db.Connection) -> None:
+        await mailboxes.set_history_due(connection, context.tenant_id, until)
+
+    await context.note(note)
+    context.mailbox = replace(context.mailbox, history_due_at=until)
 
 
 async def _wait_for_history(context: MailboxContext, late: Sequence[item_pb2.InboxItem]) -> None:

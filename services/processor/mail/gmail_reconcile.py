@@ -65,18 +65,40 @@ async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2
     """
     origin = Origin.of(item, RECONCILIATION)
     asked = item.reconcile.since.ToDatetime(UTC) if item.reconcile.HasField("since") else None
-    if context.mailbox.resync is None and asked is None and await read_history(context, gmail, origin):
+    if context.mailbox.resync is None and asked is None and await _reread(context, gmail, origin):
         return True
-    return await reconcile_by_time(context, gmail, origin, asked)
+    return await reconcile_by_time(context, gmail, origin, asked) is not None
+
+
+async def _reread(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> bool:
+    """Read history again from the last reconciliation's cursor, for records that came later than they settle.
+
+    Returns:
+        False when Gmail does not know the cursor any more either.
+    """
+    anchor, cursor = context.mailbox.history_anchor, context.mailbox.history_id
+    is_read = anchor is not None and cursor is not None and anchor < cursor
+    if not (is_read and await read_history(context, gmail, origin, anchor)) and not await read_history(
+        context, gmail, origin
+    ):
+        return False
+    following = context.mailbox.history_id or 0
+
+    async def note(connection: db.Connection) -> None:
+        await mailboxes.set_history_anchor(connection, context.tenant_id, following)
+
+    await context.note(note)
+    context.mailbox = replace(context.mailbox, history_anchor=following)
+    return True
 
 
 async def reconcile_by_time(
     context: MailboxContext, gmail: GmailMailbox, origin: Origin, since: datetime | None = None
-) -> bool:
+) -> int | None:
     """Reconcile by time: list the messages received since coverage began, or since the cursor was last at the end.
 
     Returns:
-        True when it is done and history was read to its end, False when it has to continue later.
+        The history id that was reached at the end. None when it has to continue later.
 
     Raises:
         SourceError: A failure of the whole mailbox.
@@ -88,12 +110,12 @@ async def reconcile_by_time(
     while not state.is_listed:
         state = await _list(context, gmail, state, origin)
         if time.monotonic() > deadline:
-            return False
+            return None
     while await _look_for_gone(context, gmail, state, origin):
         assert context.mailbox.resync is not None  # noqa: S101 - just written
         state = TimeReconciliation.of(context.mailbox.resync)
         if time.monotonic() > deadline:
-            return False
+            return None
     return await read_history(context, gmail, origin)
 
 
@@ -159,10 +181,19 @@ async def _look_for_gone(
     async def finish(connection: db.Connection) -> None:
         await mailboxes.set_resync(connection, context.tenant_id, None)
         await mailboxes.set_history(connection, context.tenant_id, state.target)
+        await mailboxes.set_history_anchor(connection, context.tenant_id, state.target)
 
     await context.note(finish)
     end = max(state.target, context.mailbox.history_id or 0)
-    context.mailbox = replace(context.mailbox, resync=None, history_id=end)
+    context.mailbox = replace(
+        context.mailbox,
+        resync=None,
+        history_id=end,
+        history_claim=None,
+        history_claimed_at=None,
+        history_due_at=None,
+        history_anchor=state.target,
+    )
     return False
 
 

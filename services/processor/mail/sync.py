@@ -62,7 +62,8 @@ class MailSync:
     async def due_tenants(self, limit: int) -> Sequence[str]:
         """See `MailboxWork.due_tenants`."""
         async with self._transactions.reading() as connection:
-            return await lookups.due_tenants(connection, limit)
+            due = await lookups.due_tenants(connection, limit)
+            return list(dict.fromkeys([*due, *await mailboxes.history_due_tenants(connection, limit)]))[:limit]
 
     async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[ReportedChange]:
         """See `MailboxWork.read_due`."""
@@ -73,6 +74,8 @@ class MailSync:
         context = self._context(held)
         try:
             await self._process(context, due)
+            if context.mailbox.throttles:
+                await context.note(lambda connection: mailboxes.forget_throttles(connection, context.tenant_id))
         except SourceError as exc:
             await self._failure_handler.handle(context, exc, has_lookups=bool(due))
 
@@ -131,12 +134,14 @@ class MailSync:
         if not context.lease.watches:
             # The last subscription is gone: a push only announces a change, and no watched label is left to check.
             await context.lease.acknowledge(item.item_id for item in context.lease.waiting)
+            await gmail_pushes.put_off_history(context, None)
             return
         pushes = items_of(context, "mailbox_changed")
         if pushes:
             await gmail_pushes.process_pushes(context, gmail, pushes)
         for item in items_of(context, "reconcile"):
             await self._reconciled(context, item, await gmail_reconcile.reconcile(context, gmail, item))
+        await gmail_pushes.process_due_history(context, gmail)
 
     async def _begin(self, context: MailboxContext) -> None:
         """Store the first cursors that subscriptions brought; an existing cursor does not move."""

@@ -76,14 +76,23 @@ class SourceError(Exception):
         detail: A sentence for people: status and the provider's code, no content and no secret.
         retry_after: How long the provider asked to wait, if it did.
         code: The provider's machine word.
+        meaning: The meaning of the provider's answer; None when the failure came before the provider was asked.
     """
 
-    def __init__(self, rule: Rule, detail: str, retry_after: timedelta | None = None, code: str = "") -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        detail: str,
+        retry_after: timedelta | None = None,
+        code: str = "",
+        meaning: Meaning | None = None,
+    ) -> None:
         super().__init__(detail)
         self.rule = rule
         self.detail = detail
         self.retry_after = retry_after
         self.code = code
+        self.meaning = meaning
 
     @property
     def remedy(self) -> Remedy:
@@ -105,12 +114,13 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
         codes: The provider's machine words, the outermost first.
         retry_after: The wait that the answer asked for.
     """
-    rule = RULES[meaning_of(provider, status, codes)]
+    meaning = meaning_of(provider, status, codes)
+    rule = RULES[meaning]
     if rule.remedy is Remedy.LATER and retry_after is not None:
         rule = _THROTTLED
     code = next(iter(codes), "")
     said = f"{provider} answered {status} {code}".rstrip() if status else f"{provider} did not answer: {code}"
-    return SourceError(rule, said, retry_after, code)
+    return SourceError(rule, said, retry_after, code, meaning)
 
 
 def token_refused(reason: str) -> SourceError:

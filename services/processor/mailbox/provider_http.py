@@ -5,8 +5,6 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,11 +17,11 @@ from services.meshkit.secret import Secret
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.metrics import PROVIDER_REQUESTS, PROVIDER_SECONDS
 from services.providers.failures import error_words
+from services.providers.retry_after import retry_after
 
 JSON = dict[str, Any]
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 60.0
-_MAX_RETRY_AFTER = timedelta(hours=1)
 _WHOLE_URL = re.compile(r"https?://[!-~]+")
 # Gmail compresses only for a client that names gzip here as well (developers.google.com/gmail/api/guides/performance).
 _USER_AGENT = "mailmesh (gzip)"
@@ -160,21 +158,4 @@ def _parse_leniently(raw: bytes) -> Any:
 
 def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:
     """Classify an answer that is not a success."""
-    return classify(provider, status, error_words(body), retry_after(headers))
-
-
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Read Retry-After, in seconds or as a date (RFC 9110 10.2.3); at most an hour."""
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if not said:
-        return None
-    try:
-        wait = timedelta(seconds=float(said)) if said.replace(".", "", 1).isdigit() else _until(said)
-    except (ValueError, OverflowError):
-        return None
-    return max(timedelta(), min(wait, _MAX_RETRY_AFTER))
-
-
-def _until(date: str) -> timedelta:
-    then = parsedate_to_datetime(date)
-    return (then if then.tzinfo else then.replace(tzinfo=UTC)) - datetime.now(UTC)
+    return classify(provider, status, error_words(body), retry_after(headers, body))

@@ -10,8 +10,6 @@ import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,11 @@ import requests.adapters
 from services.meshkit.cache import BoundedCache
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
+from services.providers.retry_after import retry_after
 from services.token_vault.errors import ProviderThrottled, ProviderUnavailable
 
 THROTTLED = 429
 FAULTY = 500
-_MAX_RETRY_AFTER = timedelta(hours=1)
 _DISCOVERY_SECONDS = 3600.0
 _DISCOVERY_MAX = 64
 _DISCOVERY = "/.well-known/"
@@ -51,27 +49,12 @@ def trust(extra_authority: Path | None) -> ssl.SSLContext:
     return context
 
 
-def transient_failure(provider: str, status: int, headers: Mapping[str, str]) -> MeshError | None:
+def transient_failure(provider: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> MeshError | None:
     """Return the exception for a transient failure of the provider, with the time of the retry; else None."""
-    if status == THROTTLED:
-        return ProviderThrottled(metadata={"provider": provider}, retry_after=retry_after(headers))
-    if status >= FAULTY:
-        return ProviderUnavailable(metadata={"provider": provider}, retry_after=retry_after(headers))
-    return None
-
-
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Read `Retry-After`, seconds or a date, at most an hour."""
-    text = headers.get("Retry-After") or headers.get("retry-after") or ""
-    try:
-        span = (
-            timedelta(seconds=float(text))
-            if text.strip().isdigit()
-            else parsedate_to_datetime(text) - datetime.now(UTC)
-        )
-    except (TypeError, ValueError, OverflowError):
+    if status != THROTTLED and status < FAULTY:
         return None
-    return min(max(span, timedelta()), _MAX_RETRY_AFTER)
+    kind = ProviderThrottled if status == THROTTLED else ProviderUnavailable
+    return kind(metadata={"provider": provider}, retry_after=retry_after(headers, _document(body)))
 
 
 class LibraryHttp:
@@ -117,7 +100,7 @@ class LibraryHttp:
         Raises:
             ProviderUnavailable, ProviderThrottled: The answer is a transient failure.
         """
-        error = transient_failure(self._provider, response.status_code, response.headers)
+        error = transient_failure(self._provider, response.status_code, response.headers, response.content)
         if error is not None:
             raise error
         return response
@@ -212,7 +195,7 @@ class ProviderApi:
             response = await self._client.send(request)
         except httpx.HTTPError as exc:
             raise ProviderUnavailable(metadata={"provider": self._provider}) from exc
-        error = transient_failure(self._provider, response.status_code, response.headers)
+        error = transient_failure(self._provider, response.status_code, response.headers, response.content)
         if error is not None:
             raise error
         return Answer(response.status_code, _document(response.content))

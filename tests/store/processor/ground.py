@@ -41,6 +41,7 @@ FAST: Mapping[str, Any] = {
     "lease_seconds": 5,
     "grace_seconds": 3.0,
     "gmail_units_per_minute": 10_000_000,
+    "gmail_settle_seconds": 2.0,
 }
 
 

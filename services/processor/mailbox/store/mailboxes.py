@@ -21,13 +21,20 @@ class Mailbox:
     Args:
         tenant_id: The tenant's UUID.
         fence: The highest fence seen.
-        history_id: The Gmail cursor: everything up to it is committed. None before the first.
+        history_id: The Gmail cursor: everything up to it is read and committed. None before the first.
         covered_from: When coverage began.
         throttled_until: The provider asked for no requests before this time.
         last_event_at: When its newest event was committed.
         caught_up_at: When the Gmail cursor was last at the mailbox's end: every older change is committed.
         last_reconciled_at: When it was last reconciled completely.
         resync: The progress of a reconciliation by time; None when none is under way.
+        history_claim: The Gmail history id that a read reached and that another read has to confirm, or None.
+        history_claimed_at: When the read that reached it began.
+        history_due_at: When history is read again even without a push, or None.
+        history_anchor: The Gmail cursor at the last reconciliation, from which the next one reads again, or None.
+        cursor_refusals: The refusals of the Gmail cursor in a row.
+        throttles: The throttled attempts in a row, since anything was committed.
+        resync_due_at: When a reconciliation by time continues in the background, or None.
     """
 
     tenant_id: str
@@ -39,11 +46,19 @@ class Mailbox:
     caught_up_at: datetime | None
     last_reconciled_at: datetime | None
     resync: dict[str, Any] | None
+    history_claim: int | None = None
+    history_claimed_at: datetime | None = None
+    history_due_at: datetime | None = None
+    history_anchor: int | None = None
+    cursor_refusals: int = 0
+    throttles: int = 0
+    resync_due_at: datetime | None = None
 
 
 _COLUMNS = (
     "tenant_id, fence, history_id, covered_from, throttled_until, last_event_at, caught_up_at, last_reconciled_at,"
-    " resync"
+    " resync, history_claim, history_claimed_at, history_due_at, history_anchor, cursor_refusals, throttles,"
+    " resync_due_at"
 )
 
 _OPEN = f"""
@@ -93,13 +108,68 @@ async def lock_fenced(connection: db.Connection, tenant_id: str, fence: int) -> 
     return _mailbox(row)
 
 
-async def set_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
-    """Move the Gmail cursor, never backwards."""
+async def set_history(
+    connection: db.Connection,
+    tenant_id: str,
+    history_id: int,
+    claim: int | None = None,
+    claimed_at: datetime | None = None,
+    due_at: datetime | None = None,
+) -> None:
+    """Store the Gmail cursor, which never moves backwards, and the claim that another read has to confirm.
+
+    A stored cursor was accepted by Gmail, so its refusals are forgotten.
+    """
     await connection.execute(
-        "UPDATE processor.mailboxes SET history_id = GREATEST(coalesce(history_id, 0), $2) WHERE tenant_id = $1",
+        """
+        UPDATE processor.mailboxes
+        SET history_id = GREATEST(coalesce(history_id, 0), $2), history_claim = $3, history_claimed_at = $4,
+            history_due_at = $5, cursor_refusals = 0
+        WHERE tenant_id = $1
+        """,
         tenant_id,
         history_id,
+        claim,
+        claimed_at,
+        due_at,
     )
+
+
+async def set_history_due(connection: db.Connection, tenant_id: str, due_at: datetime | None) -> None:
+    """Store when history is read again even without a push."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET history_due_at = $2 WHERE tenant_id = $1", tenant_id, due_at
+    )
+
+
+async def set_cursor_refusals(connection: db.Connection, tenant_id: str, refusals: int) -> None:
+    """Store how often the Gmail cursor was refused in a row."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET cursor_refusals = $2 WHERE tenant_id = $1", tenant_id, refusals
+    )
+
+
+async def set_history_anchor(connection: db.Connection, tenant_id: str, history_id: int) -> None:
+    """Store the Gmail cursor from which the next reconciliation reads again."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET history_anchor = $2 WHERE tenant_id = $1", tenant_id, history_id
+    )
+
+
+async def history_due_tenants(connection: db.Connection, limit: int) -> list[str]:
+    """Read the active, unthrottled tenants whose history or reconciliation is due, longest due first."""
+    rows = await connection.fetch(
+        """
+        SELECT m.tenant_id FROM processor.mailboxes m
+        LEFT JOIN processor.tenants t USING (tenant_id)
+        WHERE (m.history_due_at <= now() OR m.resync_due_at <= now())
+            AND coalesce(m.throttled_until, '-infinity') <= now()
+            AND coalesce(t.status, 'active') IN ('active', 'token_expired')
+        ORDER BY LEAST(m.history_due_at, m.resync_due_at) LIMIT $1
+        """,
+        limit,
+    )
+    return [str(row["tenant_id"]) for row in rows]
 
 
 async def begin_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
@@ -125,11 +195,19 @@ async def set_resync(connection: db.Connection, tenant_id: str, resync: dict[str
     )
 
 
-async def set_throttled(connection: db.Connection, tenant_id: str, until: datetime) -> None:
-    """Store the time before which the provider asked for no requests."""
+async def set_throttled(connection: db.Connection, tenant_id: str, until: datetime, throttles: int) -> None:
+    """Store the time before which the provider asked for no requests, and the throttled attempts in a row."""
     await connection.execute(
-        "UPDATE processor.mailboxes SET throttled_until = $2 WHERE tenant_id = $1", tenant_id, until
+        "UPDATE processor.mailboxes SET throttled_until = $2, throttles = $3 WHERE tenant_id = $1",
+        tenant_id,
+        until,
+        throttles,
     )
+
+
+async def forget_throttles(connection: db.Connection, tenant_id: str) -> None:
+    """Store that an attempt was not throttled."""
+    await connection.execute("UPDATE processor.mailboxes SET throttles = 0 WHERE tenant_id = $1", tenant_id)
 
 
 async def set_reconciled(connection: db.Connection, tenant_id: str) -> None:

@@ -102,7 +102,10 @@ def test_success_raises_nothing() -> None:
     raise_for("ms365", httpx.Response(201, json={}))
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("0.5", 0.5), ("99999", 3600), ("-1", 1), ("soon", 1)])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("0.5", 0.5), ("99999", 3600), ("-1", 1), ("soon", 1), ("Wed, 01 Jan 3000 00:00:00 GMT", 3600)],
+)
 def test_retry_after_is_read_and_bounded(header: str, seconds: float) -> None:
     with pytest.raises(ProviderThrottled) as raised:
         raise_for("ms365", graph(429, **{"retry-after": header}))

@@ -6,7 +6,7 @@ import pytest
 
 from mailmesh.errors.v1 import error_reason_pb2
 from services.processor.mailbox.failures import RULES, TOKEN_REFUSALS, Remedy, classify, token_refused
-from services.processor.mailbox.provider_http import parse, retry_after
+from services.processor.mailbox.provider_http import parse
 from services.providers.failures import Meaning
 
 
@@ -57,16 +57,6 @@ def test_every_reason_is_in_the_catalogue() -> None:
 def test_a_token_failure_waits_for_a_person_if_it_needs_one_and_is_retried_otherwise() -> None:
     assert Remedy.PERSON is token_refused("TENANT_NEEDS_REAUTHORIZATION").remedy
     assert Remedy.LATER is token_refused("PROVIDER_UNAVAILABLE").remedy
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [("7", 7.0), ("0.5", 0.5), ("", None), ("soon", None), ("999999", 3600.0), ("Sat, 01 Jan 2000 00:00:00 GMT", 0.0)],
-)
-def test_retry_after_is_read_in_every_spelling_and_bounded(said: str, expected: float | None) -> None:
-    wait = retry_after({"Retry-After": said})
-
-    assert expected == (None if wait is None else wait.total_seconds())
 
 
 @pytest.mark.parametrize("raw", [b"", b"<html>", b"[1]", b"\xff\xfe", b"[" * 200_000, b'"text"', b"null"])

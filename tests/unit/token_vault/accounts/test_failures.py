@@ -9,7 +9,7 @@ from services.token_vault.accounts.redirect_errors import refusal
 from services.token_vault.errors import FlowFailed
 from services.token_vault.issuers import google as google_issuer
 from services.token_vault.issuers import microsoft
-from services.token_vault.issuers.http import retry_after, transient_failure
+from services.token_vault.issuers.http import transient_failure
 from services.token_vault.issuers.issuer import ADMIN_CONSENT, GrantError
 from services.token_vault.tokens.reauthorization import sentence
 
@@ -73,15 +73,6 @@ def test_servers_in_trouble_are_told_from_answers(status: int, reason: str) -> N
     error = transient_failure("ms365", status, {})
 
     assert reason == (error.reason if error else "")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("7", 7), ("999999", 3600), ("Thu, 01 Jan 2026 00:00:00 GMT", 0), ("soon", None), ("", None)]
-)
-def test_retry_after_is_seconds_or_a_date_and_bounded(text: str, seconds: int | None) -> None:
-    span = retry_after({"Retry-After": text})
-
-    assert seconds == (None if span is None else span.total_seconds())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What a Gmail cursor is known to have passed: claims that still have to be confirmed, and refusals.
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_COLUMNS = {
+    "history_claim": "bigint",
+    "history_claimed_at": "timestamptz",
+    "history_due_at": "timestamptz",
+    "history_anchor": "bigint",
+    "cursor_refusals": "integer NOT NULL DEFAULT 0",
+    "throttles": "integer NOT NULL DEFAULT 0",
+    "resync_due_at": "timestamptz",
+}
+_DUE = ("history_due_at", "resync_due_at")
+
+
+def upgrade() -> None:
+    columns = ", ".join(f"ADD COLUMN {name} {kind}" for name, kind in _COLUMNS.items())
+    op.execute(f"ALTER TABLE processor.mailboxes {columns}")
+    for name in _DUE:
+        op.execute(f"CREATE INDEX mailboxes_by_{name} ON processor.mailboxes ({name}) WHERE {name} IS NOT NULL")
+
+
+def downgrade() -> None:
+    for name in _DUE:
+        op.execute(f"DROP INDEX processor.mailboxes_by_{name}")
+    columns = ", ".join(f"DROP COLUMN {name}" for name in _COLUMNS)
+    op.execute(f"ALTER TABLE processor.mailboxes {columns}")
