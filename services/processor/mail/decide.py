@@ -206,11 +206,11 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
 
 def _is_surely_new(coverage: Coverage) -> bool:
     """Return whether everything watched was listed once: then an unknown message came later."""
-    folders = [coverage.folders.get(watch.folder_id, watch.folder_id) for watch in coverage.watches]
+    named = [watch.folder_id for watch in coverage.watches if watch.folder_id]
     return (
         coverage.provider != GOOGLEWS
         and bool(coverage.listed)
-        and all(not folder or folder in coverage.listed for folder in folders)
+        and all(coverage.folders.get(name, name) in coverage.listed for name in named)
     )
 
 

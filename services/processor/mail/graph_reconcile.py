@@ -16,8 +16,10 @@ from services.processor.mail.sources.graph import DeltaPage, GraphMailbox
 from services.processor.mail.state import CREATED, DELETED, RECONCILIATION, UPDATED, MessageState, ReportedChange
 from services.processor.mail.store import folders, messages
 from services.processor.mail.store.folders import FolderCursor
-from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.provider_http import JSON
+from services.processor.metrics import FAILURES
+from services.providers.names import MS365
 
 logger = structlog.get_logger(__name__)
 
@@ -34,12 +36,31 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
     deadline = time.monotonic() + context.settings.slice_seconds
     asked_at = item.received_at.ToDatetime(UTC)
     origin = Origin.of(item, RECONCILIATION)
+    failed: SourceError | None = None
     for cursor in await _watched(context, graph):
         if cursor.completed_at is not None and cursor.completed_at >= asked_at:
             continue
-        if not await _compare(context, graph, cursor, origin, deadline):
-            return False
+        try:
+            if not await _compare(context, graph, cursor, origin, deadline):
+                return False
+        except SourceError as exc:
+            failed = await _folder_failed(context, graph, exc)
+    if failed is not None and item.attempts < context.settings.fetch_attempts:
+        raise failed
     return True
+
+
+async def _folder_failed(context: MailboxContext, graph: GraphMailbox, error: SourceError) -> SourceError:
+    """Note the failure of one folder, which delays no other. After some attempts the next reconciliation retries it.
+
+    Raises:
+        SourceError: The failure of the whole mailbox.
+    """
+    await graph.scope.check(error)
+    failed = narrowed(error)
+    FAILURES.labels(MS365, "folder", failed.reason).inc()
+    logger.warning("folder not reconciled", tenant_id=context.tenant_id, error=failed.reason, detail=failed.detail)
+    return failed
 
 
 async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderCursor]:
@@ -48,7 +69,7 @@ async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderC
         ids = await graph.folders()
     else:
         named = {watch.folder_id for watch in context.lease.watches}
-        ids = [context.coverage.folders.get(name, name) for name in sorted(named)]
+        ids = [folder_id for name in sorted(named) if (folder_id := context.coverage.folders.get(name, name))]
 
     async def add(connection: db.Connection) -> None:
         for folder_id in ids:
@@ -106,13 +127,14 @@ async def _process_page(
     context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, page: DeltaPage, origin: Origin
 ) -> None:
     """Fetch the messages that differ from their known state; only record those from before coverage began."""
-    ids = [str(entry["id"]) for entry in page.entries]
+    entries = list({str(entry["id"]): entry for entry in page.entries}.values())  # a page may repeat a message
+    ids = [str(entry["id"]) for entry in entries]
     async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
-    old = [_known(entry) for entry in page.entries if _is_old(entry, known, context.coverage, cursor)]
+    old = [_known(entry) for entry in entries if _is_old(entry, known, context.coverage, cursor)]
     recorded = {message.message_id for message in old}
     changes = []
-    for entry in page.entries:
+    for entry in entries:
         kind = _kind(entry, known.get(str(entry["id"])))
         if kind and str(entry["id"]) not in recorded:
             changes.append(

@@ -1,6 +1,7 @@
 """Process a mailbox at its provider: notifications first, then due lookups, then reconciliation."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
@@ -11,12 +12,13 @@ from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.failure_handling import FailureHandler
+from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.gmail import GmailMailbox, Quota
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.mail.state import ReportedChange
 from services.processor.mail.store import folders, lookups
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import mailboxes
@@ -106,6 +108,10 @@ class MailSync:
     async def _graph(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(self._http, self._tokens, context.tenant_id, MS365, REQUESTS_AT_ONCE)
         graph = GraphMailbox(access, self._settings.ms365_graph_url)
+        async with _confirmed(graph.scope):
+            await self._graph_work(context, graph, due)
+
+    async def _graph_work(self, context: MailboxContext, graph: GraphMailbox, due: Sequence[ReportedChange]) -> None:
         with STEP_SECONDS.labels("known").time():
             async with context.transactions.reading() as connection:
                 known = await folders.load(connection, context.tenant_id)
@@ -127,6 +133,10 @@ class MailSync:
             self._quota(context.tenant_id),
             self._settings.gmail_requests_at_once,
         )
+        async with _confirmed(gmail.scope):
+            await self._gmail_work(context, gmail, due)
+
+    async def _gmail_work(self, context: MailboxContext, gmail: GmailMailbox, due: Sequence[ReportedChange]) -> None:
         await self._process_lookups(context, gmail, due)
         if not context.lease.watches:
             # The last subscription is gone: a push only announces a change, and no watched label is left to check.
@@ -176,6 +186,18 @@ class MailSync:
         if tenant_id not in self._quotas and len(self._quotas) >= _MAX_QUOTAS:
             self._quotas.pop(next(iter(self._quotas)))
         return self._quotas.setdefault(tenant_id, Quota(self._settings.gmail_units_per_minute))
+
+
+@asynccontextmanager
+async def _confirmed(scope: FailureScope) -> AsyncIterator[None]:
+    """Let a failure that marks a tenant leave the block only when the whole mailbox has it; retry any other later."""
+    try:
+        yield
+    except SourceError as exc:
+        if exc.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN):
+            raise
+        await scope.check(exc)
+        raise narrowed(exc) from exc
 
 
 def items_of(context: MailboxContext, kind: str) -> list[item_pb2.InboxItem]:

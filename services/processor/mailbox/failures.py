@@ -59,7 +59,14 @@ RULES: Mapping[Meaning, Rule] = {
     Meaning.PASSING: _PASSING,
     Meaning.FINAL: Rule(Remedy.PERMANENT, "MESSAGE_UNREADABLE"),
 }
-"""The treatment of each meaning in this service."""
+"""The treatment of each meaning when it concerns the whole mailbox, or does not depend on the scope."""
+
+_NARROW_REASONS: Mapping[Meaning, str] = {
+    Meaning.TOKEN_REJECTED: "MESSAGE_FORBIDDEN",
+    Meaning.FORBIDDEN: "MESSAGE_FORBIDDEN",
+    Meaning.MAILBOX_UNAVAILABLE: "PROVIDER_UNAVAILABLE",
+}
+"""The reasons of answers that speak of a mailbox, but concern one message or folder of a mailbox that answers."""
 
 TOKEN_REFUSALS = frozenset({
     "TENANT_NEEDS_REAUTHORIZATION", "TENANT_DISABLED", "TENANT_DISCONNECTED", "TENANT_IN_ERROR", "SCOPE_NOT_GRANTED",
@@ -76,14 +83,23 @@ class SourceError(Exception):
         detail: A sentence for people: status and the provider's code, no content and no secret.
         retry_after: How long the provider asked to wait, if it did.
         code: The provider's machine word.
+        meaning: The meaning of the provider's answer; None when the failure came before the provider was asked.
     """
 
-    def __init__(self, rule: Rule, detail: str, retry_after: timedelta | None = None, code: str = "") -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        detail: str,
+        retry_after: timedelta | None = None,
+        code: str = "",
+        meaning: Meaning | None = None,
+    ) -> None:
         super().__init__(detail)
         self.rule = rule
         self.detail = detail
         self.retry_after = retry_after
         self.code = code
+        self.meaning = meaning
 
     @property
     def remedy(self) -> Remedy:
@@ -105,12 +121,21 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
         codes: The provider's machine words, the outermost first.
         retry_after: The wait that the answer asked for.
     """
-    rule = RULES[meaning_of(provider, status, codes)]
+    meaning = meaning_of(provider, status, codes)
+    rule = RULES[meaning]
     if rule.remedy is Remedy.LATER and retry_after is not None:
         rule = _THROTTLED
     code = next(iter(codes), "")
     said = f"{provider} answered {status} {code}".rstrip() if status else f"{provider} did not answer: {code}"
-    return SourceError(rule, said, retry_after, code)
+    return SourceError(rule, said, retry_after, code, meaning)
+
+
+def narrowed(error: SourceError) -> SourceError:
+    """Return a failure as the failure of one message or folder: it is retried later, and nobody is reported."""
+    if error.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN, Remedy.THROTTLED) or error.meaning is None:
+        return error
+    rule = Rule(Remedy.LATER, _NARROW_REASONS.get(error.meaning, _PASSING.reason))
+    return SourceError(rule, error.detail, error.retry_after, error.code, error.meaning)
 
 
 def token_refused(reason: str) -> SourceError:

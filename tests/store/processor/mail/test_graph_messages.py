@@ -180,7 +180,7 @@ async def test_a_failure_that_needs_a_person_marks_the_tenant_and_counts_no_atte
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Person")
     await ground.control.add_fault(
-        "status", endpoint="graph.messages.get", status=status, code=code, account=tenant.address
+        "status", endpoint="graph.messages.*", status=status, code=code, account=tenant.address
     )
     async with running(ground.worker_settings()):
         await ground.notify(tenant, "created", mail)
