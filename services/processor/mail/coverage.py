@@ -21,12 +21,14 @@ class Coverage:
         folders: The ids of folders by the names that watches use for them; an id maps to itself, and a name whose
             folder could not be read to "".
         listed: The ids of folders whose first listing is complete: an unknown message in them is new.
+        has_draft_events: Whether drafts make events.
     """
 
     provider: str
     watches: Sequence[item_pb2.Watch] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     listed: Collection[str] = ()
+    has_draft_events: bool = False
 
     @property
     def is_all_mail(self) -> bool:

@@ -106,6 +106,10 @@ def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] 
     return bool((trail.labels | touched) & watched)
 
 
+def _is_silent_draft(context: MailboxContext, trail: Trail) -> bool:
+    return DRAFT in (trail.labels or ()) and not context.coverage.has_draft_events
+
+
 def _reported(
     context: MailboxContext,
     trail: Trail,
@@ -118,7 +122,7 @@ def _reported(
     kinds, was_watched = kinds_of(trail, watched, labels)
     if known is not None:
         kinds |= {UPDATED}
-    elif not kinds - ({"deleted"} if not was_watched else set()) or DRAFT in (trail.labels or ()):
+    elif not kinds - ({"deleted"} if not was_watched else set()) or _is_silent_draft(context, trail):
         return None
     there = labels or trail.labels or (known.label_ids if known else ())
     return ReportedChange(

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.mail import gmail_pushes, gmail_reconcile, graph_notifications, graph_reconcile
+from services.processor.mail import gmail_pushes, gmail_reconcile, graph_changes, graph_notifications, graph_reconcile
 from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
@@ -87,7 +88,7 @@ class MailSync:
             lease=held.lease,
             mailbox=held.mailbox,
             tenant=held.tenant,
-            coverage=Coverage(held.tenant.provider, held.lease.watches),
+            coverage=Coverage(held.tenant.provider, held.lease.watches, has_draft_events=self._settings.draft_events),
             transactions=self._transactions,
             committer=self._committer,
             settings=self._settings,
@@ -117,11 +118,18 @@ class MailSync:
                 known = await folders.load(connection, context.tenant_id)
         names = await graph_notifications.resolve_folders(context, graph, known)
         listed = frozenset(cursor.folder_id for cursor in known if cursor.has_baseline)
-        context.coverage = Coverage(MS365, context.lease.watches, names, listed)
+        context.coverage = replace(context.coverage, folders=names, listed=listed)
         await graph_notifications.process_notifications(context, graph)
         await self._process_lookups(context, graph, due)
         for item in items_of(context, "reconcile"):
-            await self._reconciled(context, item, await graph_reconcile.reconcile(context, graph, item))
+            if graph_changes.are_enough(context, item) and await graph_changes.read_changes(context, graph, item):
+                RECONCILED.labels(MS365, "changes").inc()
+                await context.lease.acknowledge([item.item_id])
+                continue
+            is_done = await graph_reconcile.reconcile(context, graph, item)
+            if is_done:
+                await graph_changes.catch_up(context, item.received_at.ToDatetime(UTC))
+            await self._reconciled(context, item, is_done)
 
     async def _gmail(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(

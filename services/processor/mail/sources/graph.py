@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -37,15 +38,15 @@ _DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"
 
 @dataclass(frozen=True)
 class DeltaPage:
-    """One page of a delta round.
+    """One page of a delta round, or of a listing of changes.
 
     Args:
         entries: Messages with few fields, or `@removed`.
         link: The link of the next page, or of the next round.
-        is_last: Whether the round is over; then `link` begins the next one.
+        is_last: Whether the round is over; then the `link` of a delta round begins the next one.
     """
 
-    entries: Sequence[JSON]
+    entries: list[JSON]
     link: str
     is_last: bool
 
@@ -130,8 +131,28 @@ class GraphMailbox:
         following = answer.get("@odata.nextLink")
         if not (following or answer.get("@odata.deltaLink")):
             raise classify(MS365, 0, ["delta_without_link"])
-        entries = [entry for entry in answer.get("value") or () if isinstance(entry, dict) and entry.get("id")]
-        return DeltaPage(entries, str(following or answer["@odata.deltaLink"]), not following)
+        return DeltaPage(_entries(answer), str(following or answer["@odata.deltaLink"]), not following)
+
+    async def changed_since(self, since: datetime, link: str, page_size: int) -> DeltaPage:
+        """Read one page of the messages of all folders that were changed since a time.
+
+        Args:
+            since: The time, by the provider's clock.
+            link: The link of the page before; empty for the first page.
+            page_size: The largest number of entries.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+        params = {
+            "$select": _DELTA_FIELDS,
+            "$filter": f"lastModifiedDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "$top": str(page_size),
+        }
+        url = link or f"{self._base}/me/messages"
+        answer = await self.access.call("changes", url, params=None if link else params, headers={"prefer": _IMMUTABLE})
+        following = str(answer.get("@odata.nextLink") or "")
+        return DeltaPage(_entries(answer), following, not following)
 
     async def _pages(self, url: str) -> list[JSON]:
         params: dict[str, Any] | None = {
@@ -212,6 +233,10 @@ class GraphMailbox:
             body if isinstance(body, dict) else None,
         )
         return await self.scope.finding_of(error)
+
+
+def _entries(answer: JSON) -> list[JSON]:
+    return [entry for entry in answer.get("value") or () if isinstance(entry, dict) and entry.get("id")]
 
 
 def _message_path(message_id: str) -> str:
