@@ -133,7 +133,7 @@ class Edge:
             self._rules.identify(operation, call)
         except ApiError as error:
             refusal = error
-        where = Where(call.params.get("id", ""), self._links.page(call), is_stored(call))
+        where = Where(call.params.get("id", ""), call.params.get("folder", ""), self._links.page(call), is_stored(call))
         faults = self._world.faults.strike(operation.name, call.account.address if call.account else "", where)
         struck = ",".join(fault.kind for fault in faults)
         try:

@@ -27,9 +27,10 @@ PUSH_KINDS = frozenset({"drop", "double", "late", "reorder"})
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The place of a call: the message in its path, the page that it reads, and whether it follows a stored link."""
+    """The place of a call: the message and folder in its path, its page, and whether it follows a stored link."""
 
     message: str = ""
+    folder: str = ""
     page: int = 1
     is_stored: bool = False
 
@@ -45,6 +46,7 @@ class Fault(BaseModel):
             ``notify.lifecycle`` and ``notify.gmail``.
         account: Pattern over addresses.
         message: Pattern over the ids of messages in paths; empty concerns all calls.
+        folder: Pattern over the folders in paths, as the call names them; empty concerns all calls.
         page: Number of the page that a call reads; 0 concerns all.
         stored: Whether the call goes on from a stored link, token or history id; None concerns all.
         text: The error's message; ``{retry_at}`` in it becomes the time that ``retry_after`` leads to.
@@ -62,6 +64,7 @@ class Fault(BaseModel):
     endpoint: str = "*"
     account: str = "*"
     message: str = ""
+    folder: str = ""
     page: int = Field(default=0, ge=0)
     stored: bool | None = None
     text: str = ""
@@ -79,6 +82,8 @@ class Fault(BaseModel):
     def concerns(self, endpoint: str, account: str, where: Where, *, is_push: bool) -> bool:
         """Return whether the rule applies to this call or notification."""
         if self.message and not fnmatchcase(where.message, self.message):
+            return False
+        if self.folder and not fnmatchcase(where.folder, self.folder):
             return False
         if self.page not in (0, where.page) or self.stored not in (None, where.is_stored):
             return False

@@ -110,7 +110,35 @@ class ProcessorSettings(MeshSettings):
         600, ge=0, description="Time before the last event at which a reconciliation by time begins."
     )
     poll_seconds: int = Field(60, ge=1, description="Interval between reconciliations of a mailbox without pushes.")
-    reconcile_seconds: int = Field(6 * 3600, ge=60, description="Interval between reconciliations of other mailboxes.")
+    reconcile_active_seconds: int = Field(
+        300,
+        ge=1,
+        description=(
+            "Interval between reconciliations of a mailbox with pushes that is in use: the time within which mail "
+            "without a notification is found there."
+        ),
+    )
+    reconcile_idle_seconds: int = Field(
+        1800,
+        ge=1,
+        description="Longest interval between reconciliations of a mailbox with pushes that had no event for hours.",
+    )
+    reconcile_seconds: int = Field(
+        6 * 3600,
+        ge=60,
+        description=(
+            "Interval between reconciliations of every folder where a Microsoft subscription covers all mail; the ones "
+            "between read only what was changed. An upper bound of the two intervals above."
+        ),
+    )
+
+    draft_events: bool = Field(
+        default=False,
+        description=(
+            "Whether drafts make events, at both providers. Without, the first event of a draft is the mail.created of "
+            "the mail that was sent."
+        ),
+    )
 
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
     streams: int = Field(500, ge=1, le=10_000, description="Largest number of concurrent event streams of one process.")

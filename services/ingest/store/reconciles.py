@@ -140,4 +140,6 @@ def _widened(content: bytes, wanted: ReconcileRequest) -> bytes:
     reconcile = Reconcile.FromString(content)
     if wanted.since is not None and wanted.since < reconcile.since.ToDatetime(tzinfo=wanted.since.tzinfo):
         reconcile.since.FromDatetime(wanted.since)
+    if reconcile.reason == ReconcileReason.RECONCILE_REASON_SCHEDULE:  # a scheduled one may compare less than others
+        reconcile.reason = wanted.reason
     return reconcile.SerializeToString()

@@ -18,14 +18,17 @@ class Coverage:
         provider: "ms365" or "googlews".
         watches: The watches of the subscriptions. Without any, each reported change counts as covered: Ingest accepted
             it.
-        folders: The ids of folders by the names that watches use for them; an id maps to itself.
+        folders: The ids of folders by the names that watches use for them; an id maps to itself, and a name whose
+            folder could not be read to "".
         listed: The ids of folders whose first listing is complete: an unknown message in them is new.
+        has_draft_events: Whether drafts make events.
     """
 
     provider: str
     watches: Sequence[item_pb2.Watch] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     listed: Collection[str] = ()
+    has_draft_events: bool = False
 
     @property
     def is_all_mail(self) -> bool:
@@ -80,7 +83,8 @@ class Coverage:
                 yield watch
 
     def _holds(self, watch: item_pb2.Watch, folder_id: str) -> bool:
-        return not folder_id or self._folder(watch) == folder_id
+        folder = self._folder(watch)
+        return not folder_id or not folder or folder == folder_id
 
     def _folder(self, watch: item_pb2.Watch) -> str:
         return self.folders.get(watch.folder_id, watch.folder_id)

@@ -14,7 +14,7 @@ from services.processor.mail.coverage import Coverage
 from services.processor.mail.field_digests import differing, digests_of
 from services.processor.mail.sources.findings import Failed, Finding, Found, Missing
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.state import CREATED, DELETED, LISTED, UPDATED, MessageState, ReportedChange, State
+from services.processor.mail.state import CREATED, DELETED, LISTED, UNSENT, UPDATED, MessageState, ReportedChange, State
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.providers.names import GOOGLEWS
@@ -83,8 +83,9 @@ def decide(
 
 
 def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage) -> Decision:
-    if coverage.provider == GOOGLEWS and mapped.is_draft:
-        return NOTHING
+    is_silent_draft = mapped.is_draft and not coverage.has_draft_events
+    if is_silent_draft and not (known and known.open_event_id):
+        return _draft(reported, mapped, known, coverage)
     if known is None or known.state is State.DELETED:
         return _first_sight(reported, mapped, known, coverage)
     if known.open_event_id:
@@ -94,7 +95,50 @@ def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
         return Decision((event_to_publish,), _seen(mapped, known.generation, State.ANNOUNCED, reported))
     if mapped.version and mapped.version == known.version:
         return NOTHING
+    if _was_draft(mapped, known):
+        return _sent(reported, mapped, known, coverage)
     return _changed(reported, mapped, known, coverage)
+
+
+def _draft(reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage) -> Decision:
+    """Record a draft without an event. At Google each save is another message, so that there is nothing to record."""
+    if known is None and coverage.provider != GOOGLEWS:
+        return Decision((), _seen(mapped, UNSENT, State.KNOWN, reported))
+    if known is None or known.state is State.DELETED:
+        return NOTHING
+    is_untold = known.state is State.KNOWN and known.generation == 1
+    generation = UNSENT if is_untold else known.generation
+    return Decision((), replace(known, generation=generation, version=mapped.version, folder_id=mapped.folder_id))
+
+
+def _was_draft(mapped: MappedMessage, known: MessageState) -> bool:
+    """Return whether a message was a draft when it was last seen, also by a release that told of drafts.
+
+    A message that was recorded without its fields has the time of receipt: only sending a draft moves it.
+    """
+    if mapped.is_draft:
+        return False
+    if known.generation == UNSENT:
+        return True
+    if known.digests is not None:
+        return "is_draft" in differing(known.digests, digests_of(mapped.message))
+    before, now = known.mail_received_at, mapped.received_at
+    return known.state is State.KNOWN and before is not None and now is not None and before < now
+
+
+def _sent(reported: ReportedChange, mapped: MappedMessage, known: MessageState, coverage: Coverage) -> Decision:
+    """Announce the mail that a draft became; one that was told as a draft begins another generation."""
+    is_next = known.state is State.ANNOUNCED or known.generation == UNSENT
+    generation = known.generation + 1 if is_next else known.generation
+    is_covered = coverage.covers(known.folder_id, known.label_ids) or coverage.covers(
+        mapped.folder_id, mapped.label_ids
+    )
+    event_type = next((name for name in ("mail.created", "mail.updated") if is_covered and coverage.allows(name)), "")
+    if not event_type:
+        return Decision((), _seen(mapped, generation, State.KNOWN, reported))
+    change = event_pb2.MailChange() if event_type == "mail.updated" else None
+    pending = PendingEvent(event_type, generation, mapped.version, mapped, change=change)
+    return Decision((pending,), _seen(mapped, generation, State.ANNOUNCED, reported))
 
 
 def _first_sight(
@@ -167,7 +211,7 @@ def _missing(
         return NOTHING
     if known is None:
         return _never_seen(reported, coverage)
-    gone = (PendingEvent("mail.deleted", known.generation),)
+    gone = (PendingEvent("mail.deleted", known.generation),) if known.generation != UNSENT else ()
     after = replace(known, state=State.DELETED, open_event_id="")
     return Decision(_allowed(gone, coverage), after)
 
@@ -206,11 +250,11 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
 
 def _is_surely_new(coverage: Coverage) -> bool:
     """Return whether everything watched was listed once: then an unknown message came later."""
-    folders = [coverage.folders.get(watch.folder_id, watch.folder_id) for watch in coverage.watches]
+    named = [watch.folder_id for watch in coverage.watches if watch.folder_id]
     return (
         coverage.provider != GOOGLEWS
         and bool(coverage.listed)
-        and all(not folder or folder in coverage.listed for folder in folders)
+        and all(coverage.folders.get(name, name) in coverage.listed for name in named)
     )
 
 
@@ -251,8 +295,9 @@ def _without_message(
 ) -> PendingEvent | None:
     """Return the event that goes out without its message; None when it went out already, or reports nothing new."""
     why = event_pb2.NotEnriched(reason=error.reason, detail=error.detail, attempts=reported.attempts, is_final=is_final)
-    if known is None or known.state is State.DELETED:
-        is_told = reported.kinds - {LISTED} and coverage.allows("mail.created")
+    if known is None or known.state is State.DELETED or known.generation == UNSENT:
+        telling = {CREATED} if known is not None and known.generation == UNSENT else {CREATED, UPDATED, DELETED}
+        is_told = reported.kinds & telling and coverage.allows("mail.created")
         return (
             PendingEvent("mail.created", known.generation + 1 if known else 1, reported.version, not_enriched=why)
             if is_told

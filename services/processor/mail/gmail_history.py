@@ -160,6 +160,10 @@ def _is_known(trail: Trail, known: MessageState | None) -> bool:
     return not trail.was_deleted and known.version.isdecimal() and int(known.version) >= trail.history_id
 
 
+def _is_silent_draft(context: MailboxContext, trail: Trail) -> bool:
+    return DRAFT in (trail.labels or ()) and not context.coverage.has_draft_events
+
+
 def _reported(
     context: MailboxContext,
     trail: Trail,
@@ -172,7 +176,7 @@ def _reported(
     kinds, was_watched = kinds_of(trail, watched, labels)
     if known is not None:
         kinds |= {UPDATED}
-    elif not kinds - ({"deleted"} if not was_watched else set()) or DRAFT in (trail.labels or ()):
+    elif not kinds - ({"deleted"} if not was_watched else set()) or _is_silent_draft(context, trail):
         return None
     there = labels or trail.labels or (known.label_ids if known else ())
     return ReportedChange(

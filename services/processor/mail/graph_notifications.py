@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 
+import structlog
+
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.processor.mail.context import MailboxContext
@@ -10,6 +12,8 @@ from services.processor.mail.sources.graph import GraphMailbox
 from services.processor.mail.state import ReportedChange
 from services.processor.mail.store import folders
 from services.processor.mailbox.failures import Remedy, SourceError
+
+logger = structlog.get_logger(__name__)
 
 
 def changes_of(items: Sequence[item_pb2.InboxItem]) -> dict[str, ReportedChange]:
@@ -63,7 +67,11 @@ async def resolve_folders(
     """Find the ids of folders that subscriptions call by a well-known name; Graph is asked once for each.
 
     Returns:
-        Ids by name, without folders that are gone.
+        Ids by name, without folders that are gone. The id is empty for a folder that alone could not be read; it is
+        asked for again with the next lease.
+
+    Raises:
+        SourceError: The failure of the whole mailbox.
     """
     names = {cursor.alias: cursor.folder_id for cursor in known if cursor.alias}
     ids = {cursor.folder_id for cursor in known}
@@ -75,7 +83,9 @@ async def resolve_folders(
             folder_id = str((await graph.folder(name))["id"])
         except SourceError as exc:
             if exc.remedy is not Remedy.MISSING:
-                raise
+                await graph.scope.check(exc)
+                logger.warning("folder not read", tenant_id=context.tenant_id, error=exc.reason, detail=exc.detail)
+                names[name] = ""
             continue
         names[name] = folder_id
 

@@ -13,11 +13,23 @@ from services.processor.mail.context import MailboxContext
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.graph import DeltaPage, GraphMailbox
-from services.processor.mail.state import CREATED, DELETED, RECONCILIATION, UPDATED, MessageState, ReportedChange
+from services.processor.mail.state import (
+    CREATED,
+    DELETED,
+    RECONCILIATION,
+    UNSENT,
+    UPDATED,
+    MessageState,
+    ReportedChange,
+    State,
+)
 from services.processor.mail.store import folders, messages
 from services.processor.mail.store.folders import FolderCursor
-from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.provider_http import JSON
+from services.processor.metrics import FAILURES
+from services.providers.cursors import CursorState, cursor_state
+from services.providers.names import MS365
 
 logger = structlog.get_logger(__name__)
 
@@ -34,12 +46,31 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
     deadline = time.monotonic() + context.settings.slice_seconds
     asked_at = item.received_at.ToDatetime(UTC)
     origin = Origin.of(item, RECONCILIATION)
+    failed: SourceError | None = None
     for cursor in await _watched(context, graph):
         if cursor.completed_at is not None and cursor.completed_at >= asked_at:
             continue
-        if not await _compare(context, graph, cursor, origin, deadline):
-            return False
+        try:
+            if not await _compare(context, graph, cursor, origin, deadline, refusals=item.attempts - 1):
+                return False
+        except SourceError as exc:
+            failed = await _folder_failed(context, graph, exc)
+    if failed is not None and item.attempts < context.settings.fetch_attempts:
+        raise failed
     return True
+
+
+async def _folder_failed(context: MailboxContext, graph: GraphMailbox, error: SourceError) -> SourceError:
+    """Note the failure of one folder, which delays no other. After some attempts the next reconciliation retries it.
+
+    Raises:
+        SourceError: The failure of the whole mailbox.
+    """
+    await graph.scope.check(error)
+    failed = narrowed(error)
+    FAILURES.labels(MS365, "folder", failed.reason).inc()
+    logger.warning("folder not reconciled", tenant_id=context.tenant_id, error=failed.reason, detail=failed.detail)
+    return failed
 
 
 async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderCursor]:
@@ -48,7 +79,7 @@ async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderC
         ids = await graph.folders()
     else:
         named = {watch.folder_id for watch in context.lease.watches}
-        ids = [context.coverage.folders.get(name, name) for name in sorted(named)]
+        ids = [folder_id for name in sorted(named) if (folder_id := context.coverage.folders.get(name, name))]
 
     async def add(connection: db.Connection) -> None:
         for folder_id in ids:
@@ -61,20 +92,30 @@ async def _watched(context: MailboxContext, graph: GraphMailbox) -> list[FolderC
 
 
 async def _compare(
-    context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin, deadline: float
+    context: MailboxContext,
+    graph: GraphMailbox,
+    cursor: FolderCursor,
+    origin: Origin,
+    deadline: float,
+    *,
+    refusals: int,
 ) -> bool:
-    """Read a folder's delta round to its end, or until the time is over."""
+    """Read a folder's delta round to its end, or until the time is over.
+
+    A link is Graph's own. One that is refused with an unknown word is given up when it is refused again.
+    """
+    has_restarted = False
     if cursor.is_complete:
         cursor = replace(cursor, round_started_at=context.clock.now())
     while True:
         try:
             page = await graph.delta(cursor.folder_id, cursor.link, context.settings.page_size)
         except SourceError as exc:
-            if exc.remedy is Remedy.MISSING:
+            if exc.remedy is Remedy.MISSING and not cursor.link:
                 return await _gone(context, cursor)
-            if exc.remedy is not Remedy.CURSOR_LOST or not cursor.link:
+            if not cursor.link or has_restarted or not _is_lost(exc, refusals):
                 raise
-            cursor = await _restarted(context, cursor)
+            cursor, has_restarted = await _restarted(context, cursor, exc), True
             continue
         await _process_page(context, graph, cursor, page, origin)
         if page.is_last:
@@ -85,11 +126,22 @@ async def _compare(
             return False
 
 
-async def _restarted(context: MailboxContext, cursor: FolderCursor) -> FolderCursor:
+def _is_lost(error: SourceError, refusals: int) -> bool:
+    """Return whether a stored link is given up; one that is not found tells by a new round whether its folder is gone.
+
+    Args:
+        error: The answer to the link.
+        refusals: The failed attempts before this one. Another cause among them costs a listing too early, and nothing
+            else.
+    """
+    return error.remedy is Remedy.MISSING or cursor_state(error.meaning, refusals) is CursorState.LOST
+
+
+async def _restarted(context: MailboxContext, cursor: FolderCursor, error: SourceError) -> FolderCursor:
     async def note(connection: db.Connection) -> None:
         await folders.restart(connection, context.tenant_id, cursor.folder_id)
 
-    logger.warning("delta cursor lost", tenant_id=context.tenant_id)
+    logger.warning("delta cursor lost", tenant_id=context.tenant_id, error=error.reason, detail=error.detail)
     await context.note(note)
     return replace(cursor, link="", is_full=True, round_started_at=context.clock.now())
 
@@ -105,16 +157,17 @@ async def _moved(context: MailboxContext, cursor: FolderCursor, link: str) -> Fo
 async def _process_page(
     context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, page: DeltaPage, origin: Origin
 ) -> None:
-    """Fetch the messages that differ from their known state; only record those from before coverage began."""
-    ids = [str(entry["id"]) for entry in page.entries]
+    """Fetch the messages that differ from their known state; only record drafts, and those from before coverage."""
+    entries = list({str(entry["id"]): entry for entry in page.entries}.values())  # a page may repeat a message
+    ids = [str(entry["id"]) for entry in entries]
     async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
-    old = [_known(entry) for entry in page.entries if _is_old(entry, known, context.coverage, cursor)]
-    recorded = {message.message_id for message in old}
+    recorded = [_known(entry) for entry in entries if _is_only_recorded(entry, known, context.coverage, cursor)]
+    recorded_ids = {message.message_id for message in recorded}
     changes = []
-    for entry in page.entries:
-        kind = _kind(entry, known.get(str(entry["id"])))
-        if kind and str(entry["id"]) not in recorded:
+    for entry in entries:
+        kind = _kind(entry, known.get(str(entry["id"])), context.coverage)
+        if kind and str(entry["id"]) not in recorded_ids:
             changes.append(
                 ReportedChange(
                     str(entry["id"]), frozenset({kind}), origin.received_at, origin.correlation_id, RECONCILIATION
@@ -122,7 +175,7 @@ async def _process_page(
             )
 
     async def note(connection: db.Connection) -> None:
-        await messages.record(connection, context.tenant_id, old)
+        await messages.record(connection, context.tenant_id, recorded)
         if cursor.is_full:
             await messages.mark_seen(connection, context.tenant_id, list(known))
 
@@ -180,24 +233,35 @@ def _gone_hint(message_id: str, origin: Origin) -> ReportedChange:
     return ReportedChange(message_id, frozenset({DELETED}), origin.received_at, origin.correlation_id, RECONCILIATION)
 
 
-def _kind(entry: JSON, known: MessageState | None) -> str:
+def _kind(entry: JSON, known: MessageState | None, coverage: Coverage) -> str:
     """Return the kind of change that an entry reports; empty when it reports nothing new."""
     if "@removed" in entry:
         return DELETED if known is not None else ""
     if known is None:
         return CREATED
+    if _is_silent_draft(entry, coverage) and (known.generation == UNSENT or known.state is State.ANNOUNCED):
+        return ""
     return "" if entry.get("changeKey") == known.version else UPDATED
 
 
-def _is_old(entry: JSON, known: dict[str, MessageState], coverage: Coverage, cursor: FolderCursor) -> bool:
-    if str(entry["id"]) in known or "@removed" in entry or cursor.has_baseline:
+def _is_only_recorded(entry: JSON, known: dict[str, MessageState], coverage: Coverage, cursor: FolderCursor) -> bool:
+    if str(entry["id"]) in known or "@removed" in entry:
+        return False
+    if _is_silent_draft(entry, coverage):
+        return True
+    if cursor.has_baseline:
         return False
     return coverage.is_older(cursor.folder_id, _received_at(entry))
+
+
+def _is_silent_draft(entry: JSON, coverage: Coverage) -> bool:
+    return entry.get("isDraft") is True and not coverage.has_draft_events
 
 
 def _known(entry: JSON) -> MessageState:
     return MessageState(
         str(entry["id"]),
+        generation=UNSENT if entry.get("isDraft") is True else 1,
         version=str(entry.get("changeKey") or ""),
         folder_id=str(entry.get("parentFolderId") or ""),
         mail_received_at=_received_at(entry),

@@ -15,6 +15,10 @@ CREATED, UPDATED, DELETED, LISTED = "created", "updated", "deleted", "listed"
 """The kinds of reported changes: the provider's change types, and LISTED for a first listing of a folder."""
 
 
+UNSENT = 0
+"""The generation of a message that was only seen as a draft, while drafts make no events: none has begun."""
+
+
 class State(IntEnum):
     """The stages of a message; the numbers are stored in the table."""
 
@@ -32,7 +36,7 @@ class MessageState:
 
     Args:
         message_id: The provider's id.
-        generation: The message's generation, from 1.
+        generation: The message's generation, from 1; `UNSENT` for a draft of which no event told.
         state: Its stage.
         version: The provider's version that was last reported or fetched; empty when unknown.
         folder_id: The folder that contained it; empty when unknown, and at Google.

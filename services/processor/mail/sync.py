@@ -1,22 +1,25 @@
 """Process a mailbox at its provider: notifications first, then due lookups, then reconciliation."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.mail import gmail_pushes, gmail_reconcile, graph_notifications, graph_reconcile
+from services.processor.mail import gmail_pushes, gmail_reconcile, graph_changes, graph_notifications, graph_reconcile
 from services.processor.mail.commit import MailCommitter
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.failure_handling import FailureHandler
+from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.gmail import GmailMailbox, Quota
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
 from services.processor.mail.state import ReportedChange
 from services.processor.mail.store import folders, lookups
 from services.processor.mailbox.access import MailboxAccess
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store import mailboxes
@@ -88,7 +91,7 @@ class MailSync:
             lease=held.lease,
             mailbox=held.mailbox,
             tenant=held.tenant,
-            coverage=Coverage(held.tenant.provider, held.lease.watches),
+            coverage=Coverage(held.tenant.provider, held.lease.watches, has_draft_events=self._settings.draft_events),
             transactions=self._transactions,
             committer=self._committer,
             settings=self._settings,
@@ -109,16 +112,27 @@ class MailSync:
     async def _graph(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(self._http, self._tokens, context.tenant_id, MS365, REQUESTS_AT_ONCE)
         graph = GraphMailbox(access, self._settings.ms365_graph_url)
+        async with _confirmed(graph.scope):
+            await self._graph_work(context, graph, due)
+
+    async def _graph_work(self, context: MailboxContext, graph: GraphMailbox, due: Sequence[ReportedChange]) -> None:
         with STEP_SECONDS.labels("known").time():
             async with context.transactions.reading() as connection:
                 known = await folders.load(connection, context.tenant_id)
         names = await graph_notifications.resolve_folders(context, graph, known)
         listed = frozenset(cursor.folder_id for cursor in known if cursor.has_baseline)
-        context.coverage = Coverage(MS365, context.lease.watches, names, listed)
+        context.coverage = replace(context.coverage, folders=names, listed=listed)
         await graph_notifications.process_notifications(context, graph)
         await self._process_lookups(context, graph, due)
         for item in items_of(context, "reconcile"):
-            await self._reconciled(context, item, await graph_reconcile.reconcile(context, graph, item))
+            if graph_changes.are_enough(context, item) and await graph_changes.read_changes(context, graph, item):
+                RECONCILED.labels(MS365, "changes").inc()
+                await context.lease.acknowledge([item.item_id])
+                continue
+            is_done = await graph_reconcile.reconcile(context, graph, item)
+            if is_done:
+                await graph_changes.catch_up(context, item.received_at.ToDatetime(UTC))
+            await self._reconciled(context, item, is_done)
 
     async def _gmail(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(
@@ -130,6 +144,10 @@ class MailSync:
             self._quota(context.tenant_id),
             self._settings.gmail_requests_at_once,
         )
+        async with _confirmed(gmail.scope):
+            await self._gmail_work(context, gmail, due)
+
+    async def _gmail_work(self, context: MailboxContext, gmail: GmailMailbox, due: Sequence[ReportedChange]) -> None:
         await self._process_lookups(context, gmail, due)
         if not context.lease.watches:
             # The last subscription is gone: a push only announces a change, and no watched label is left to check.
@@ -181,6 +199,18 @@ class MailSync:
         if tenant_id not in self._quotas and len(self._quotas) >= _MAX_QUOTAS:
             self._quotas.pop(next(iter(self._quotas)))
         return self._quotas.setdefault(tenant_id, Quota(self._settings.gmail_units_per_minute))
+
+
+@asynccontextmanager
+async def _confirmed(scope: FailureScope) -> AsyncIterator[None]:
+    """Let a failure that marks a tenant leave the block only when the whole mailbox has it; retry any other later."""
+    try:
+        yield
+    except SourceError as exc:
+        if exc.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN):
+            raise
+        await scope.check(exc)
+        raise narrowed(exc) from exc
 
 
 def items_of(context: MailboxContext, kind: str) -> list[item_pb2.InboxItem]:

@@ -59,7 +59,14 @@ RULES: Mapping[Meaning, Rule] = {
     Meaning.PASSING: _PASSING,
     Meaning.FINAL: Rule(Remedy.PERMANENT, "MESSAGE_UNREADABLE"),
 }
-"""The treatment of each meaning in this service."""
+"""The treatment of each meaning when it concerns the whole mailbox, or does not depend on the scope."""
+
+_NARROW_REASONS: Mapping[Meaning, str] = {
+    Meaning.TOKEN_REJECTED: "MESSAGE_FORBIDDEN",
+    Meaning.FORBIDDEN: "MESSAGE_FORBIDDEN",
+    Meaning.MAILBOX_UNAVAILABLE: "PROVIDER_UNAVAILABLE",
+}
+"""The reasons of answers that speak of a mailbox, but concern one message or folder of a mailbox that answers."""
 
 TOKEN_REFUSALS = frozenset({
     "TENANT_NEEDS_REAUTHORIZATION", "TENANT_DISABLED", "TENANT_DISCONNECTED", "TENANT_IN_ERROR", "SCOPE_NOT_GRANTED",
@@ -121,6 +128,14 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
     code = next(iter(codes), "")
     said = f"{provider} answered {status} {code}".rstrip() if status else f"{provider} did not answer: {code}"
     return SourceError(rule, said, retry_after, code, meaning)
+
+
+def narrowed(error: SourceError) -> SourceError:
+    """Return a failure as the failure of one message or folder: it is retried later, and nobody is reported."""
+    if error.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN, Remedy.THROTTLED) or error.meaning is None:
+        return error
+    rule = Rule(Remedy.LATER, _NARROW_REASONS.get(error.meaning, _PASSING.reason))
+    return SourceError(rule, error.detail, error.retry_after, error.code, error.meaning)
 
 
 def token_refused(reason: str) -> SourceError:

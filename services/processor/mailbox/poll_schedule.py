@@ -1,14 +1,13 @@
-"""The schedule of reconciliations: rare for watched mailboxes, frequent for polled ones."""
-
-from datetime import timedelta
+"""The schedule of reconciliations: polled mailboxes, mailboxes in use, idle ones."""
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.processor.mailbox.inbox_client import InboxClient
+from services.processor.mailbox.intervals import Intervals
 from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.transaction import Transactions
 from services.processor.settings import ProcessorSettings
 
-_AT_ONCE = 50
+_AT_ONCE = 200
 
 
 class PollSchedule:
@@ -23,8 +22,8 @@ class PollSchedule:
     def __init__(self, transactions: Transactions, inbox: InboxClient, settings: ProcessorSettings) -> None:
         self._transactions = transactions
         self._inbox = inbox
-        self._poll = timedelta(seconds=settings.poll_seconds)
-        self._other = timedelta(seconds=settings.reconcile_seconds)
+        self._intervals = Intervals.of(settings)
+        self._is_bounded = False
 
     async def round(self) -> int:
         """Take the due reconciliations and enqueue them. A crash in between skips one turn; the next one follows.
@@ -36,7 +35,10 @@ class PollSchedule:
             MeshError: PostgreSQL or Ingest cannot be reached.
         """
         async with self._transactions.reading() as connection:
-            due = await mailboxes.take_due(connection, self._poll, self._other, _AT_ONCE)
+            if not self._is_bounded:
+                await mailboxes.bound_due(connection, self._intervals.longest)
+                self._is_bounded = True
+            due = await mailboxes.take_due(connection, self._intervals, _AT_ONCE)
         for tenant_id, _ in due:
             await self._inbox.enqueue_reconcile(tenant_id, item_pb2.RECONCILE_REASON_SCHEDULE)
         return len(due)

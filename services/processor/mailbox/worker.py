@@ -17,6 +17,7 @@ from services.meshkit.metrics import UNEXPECTED
 from services.meshkit.tracing import span
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
+from services.processor.mailbox.intervals import Intervals
 from services.processor.mailbox.lease import Lease, LeaseLostError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.store import mailboxes
@@ -103,7 +104,7 @@ class MailboxWorker(Generic[Due]):
     async def _open(self, lease: Lease) -> tuple[Mailbox, Sequence[Due]]:
         begins = [watch.covered_from.ToDatetime(UTC) for watch in lease.watches if watch.HasField("covered_from")]
         is_polled = bool(lease.watches) and all(watch.is_polled for watch in lease.watches)
-        seconds = self._settings.poll_seconds if is_polled else self._settings.reconcile_seconds
+        intervals = Intervals.of(self._settings)
         async with self._transactions.reading() as connection:
             mailbox = await mailboxes.open_mailbox(
                 connection,
@@ -112,7 +113,7 @@ class MailboxWorker(Generic[Due]):
                 min(begins, default=None),
                 is_polled=is_polled,
                 is_watched=bool(lease.watches),
-                reconcile_within=timedelta(seconds=seconds),
+                reconcile_within=intervals.polled if is_polled else intervals.active,
             )
             return mailbox, await self._work.read_due(connection, lease.tenant_id)
 

@@ -11,7 +11,7 @@ import structlog
 from services.meshkit.metrics import UNEXPECTED
 from services.processor.mail.message.fields import exceeds
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mailbox.failures import Remedy, SourceError, classify
+from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
 
@@ -89,16 +89,3 @@ def _mapped(map_message: Callable[[JSON], MappedMessage], provider: str, raw: JS
         logger.exception("message not mapped", provider=provider)
         UNEXPECTED.labels("mapping").inc()
         return Failed(classify(provider, 422, [type(exc).__name__]))
-
-
-def finding_of(error: SourceError) -> Finding:
-    """Return the finding that a failed GET of one message means.
-
-    Raises:
-        SourceError: The failure itself, when it concerns the whole mailbox.
-    """
-    if error.remedy is Remedy.MISSING:
-        return Missing()
-    if error.remedy in (Remedy.LATER, Remedy.PERMANENT, Remedy.CURSOR_LOST):
-        return Failed(error)
-    raise error

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from services.meshkit.loops import for_each
-from services.processor.mail.sources.findings import Fetched, Finding, finding_of, mapped_by
+from services.processor.mail.sources.failure_scope import FailureScope
+from services.processor.mail.sources.findings import Fetched, Finding, mapped_by
 from services.processor.mail.sources.gmail_mapping import detached_bodies, map_message
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.processor.metrics import STEP_SECONDS
+from services.providers.failures import Meaning
 from services.providers.names import GOOGLEWS
 
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
@@ -76,6 +78,7 @@ class GmailMailbox:
         self._base = f"{base_url}/users/me"
         self._quota = quota
         self._at_once = at_once
+        self.scope = FailureScope(self.present_history_id)
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
         """Fetch messages, several at a time. A failure of the provider is in the result, not raised."""
@@ -142,7 +145,7 @@ class GmailMailbox:
             raw = await self._call("message", f"/messages/{message_id}", GET_UNITS, {"format": "full"})
             await self._put_in_bodies(message_id, raw)
         except SourceError as exc:
-            return finding_of(exc)
+            return await self.scope.finding_of(exc)
         return await mapped_by(map_message, GOOGLEWS, raw)
 
     async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:
@@ -152,8 +155,9 @@ class GmailMailbox:
             try:
                 body["data"] = (await self._call("attachment", path, GET_UNITS)).get("data")
             except SourceError as exc:
-                if exc.remedy not in (Remedy.MISSING, Remedy.PERMANENT):
+                if exc.remedy not in (Remedy.MISSING, Remedy.PERMANENT) and exc.meaning is not Meaning.FORBIDDEN:
                     raise
+                await self.scope.check(exc)
 
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
         seconds = self._quota.wait_for(units)

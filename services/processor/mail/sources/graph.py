@@ -1,13 +1,15 @@
 """Microsoft Graph over HTTP: messages by immutable id, folders, delta. Other modules interpret the answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 
-from services.processor.mail.sources.findings import Fetched, Finding, finding_of, mapped_by
+from services.processor.mail.sources.failure_scope import FailureScope
+from services.processor.mail.sources.findings import Fetched, Finding, mapped_by
 from services.processor.mail.sources.graph_mapping import map_message
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError, classify
@@ -36,15 +38,15 @@ _DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"
 
 @dataclass(frozen=True)
 class DeltaPage:
-    """One page of a delta round.
+    """One page of a delta round, or of a listing of changes.
 
     Args:
         entries: Messages with few fields, or `@removed`.
         link: The link of the next page, or of the next round.
-        is_last: Whether the round is over; then `link` begins the next one.
+        is_last: Whether the round is over; then the `link` of a delta round begins the next one.
     """
 
-    entries: Sequence[JSON]
+    entries: list[JSON]
     link: str
     is_last: bool
 
@@ -60,21 +62,22 @@ class GraphMailbox:
     def __init__(self, access: MailboxAccess, base_url: str) -> None:
         self.access = access
         self._base = base_url
+        self.scope = FailureScope(self.newest)
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
         """Fetch messages: one by GET, several by `$batch`, one batch at a time. A failure is returned, not raised."""
         findings: dict[str, Finding] = {}
-        for begin in range(0, len(message_ids), BATCH_MAX):
-            ids = message_ids[begin : begin + BATCH_MAX]
-            try:
+        try:
+            for begin in range(0, len(message_ids), BATCH_MAX):
                 with STEP_SECONDS.labels("fetch").time():
-                    fetched = await (self._fetch_batch(ids) if len(ids) > 1 else self._fetch_one(ids[0]))
-            except SourceError as exc:
-                return Fetched(findings, exc)
-            findings |= fetched.findings
-            if fetched.failure is not None:
-                return Fetched(findings, fetched.failure)
+                    await self._fetch_some(message_ids[begin : begin + BATCH_MAX], findings)
+        except SourceError as exc:
+            return Fetched(findings, exc)
         return Fetched(findings)
+
+    async def newest(self) -> None:
+        """Read one message's id: the cheapest call that needs the same rights as fetching. Raises `SourceError`."""
+        await self.access.call("newest", f"{self._base}/me/messages", params={"$select": "id", "$top": "1"})
 
     async def folder(self, name: str) -> JSON:
         """Read a folder by id or well-known name. Raises `SourceError`."""
@@ -83,15 +86,31 @@ class GraphMailbox:
         )
 
     async def folders(self) -> list[str]:
-        """List the ids of all folders, children included, at most 2,000. Raises `SourceError`."""
+        """List the ids of all folders, children included, at most 2,000.
+
+        A folder whose children cannot be listed alone is listed without them.
+
+        Raises:
+            SourceError: The failure of the whole mailbox.
+        """
         found: list[str] = []
         parents = [f"{self._base}/me/mailFolders"]
         while parents and len(found) < FOLDERS_MAX:
-            for folder in await self._pages(parents.pop()):
+            for folder in await self._children(parents.pop(), is_root=not found):
                 found.append(str(folder["id"]))
                 if folder.get("childFolderCount"):
                     parents.append(f"{self._base}/me/mailFolders/{quote(str(folder['id']), safe='')}/childFolders")
         return found[:FOLDERS_MAX]
+
+    async def _children(self, url: str, *, is_root: bool) -> list[JSON]:
+        try:
+            return await self._pages(url)
+        except SourceError as exc:
+            if is_root:
+                raise
+            await self.scope.check(exc)
+            logger.warning("folders not listed", tenant_id=self.access.tenant_id, error=exc.reason, detail=exc.detail)
+            return []
 
     async def delta(self, folder_id: str, link: str, page_size: int) -> DeltaPage:
         """Read one page of a folder's changes.
@@ -112,8 +131,28 @@ class GraphMailbox:
         following = answer.get("@odata.nextLink")
         if not (following or answer.get("@odata.deltaLink")):
             raise classify(MS365, 0, ["delta_without_link"])
-        entries = [entry for entry in answer.get("value") or () if isinstance(entry, dict) and entry.get("id")]
-        return DeltaPage(entries, str(following or answer["@odata.deltaLink"]), not following)
+        return DeltaPage(_entries(answer), str(following or answer["@odata.deltaLink"]), not following)
+
+    async def changed_since(self, since: datetime, link: str, page_size: int) -> DeltaPage:
+        """Read one page of the messages of all folders that were changed since a time.
+
+        Args:
+            since: The time, by the provider's clock.
+            link: The link of the page before; empty for the first page.
+            page_size: The largest number of entries.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+        params = {
+            "$select": _DELTA_FIELDS,
+            "$filter": f"lastModifiedDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "$top": str(page_size),
+        }
+        url = link or f"{self._base}/me/messages"
+        answer = await self.access.call("changes", url, params=None if link else params, headers={"prefer": _IMMUTABLE})
+        following = str(answer.get("@odata.nextLink") or "")
+        return DeltaPage(_entries(answer), following, not following)
 
     async def _pages(self, url: str) -> list[JSON]:
         params: dict[str, Any] | None = {
@@ -128,15 +167,27 @@ class GraphMailbox:
             url, params = str(answer.get("@odata.nextLink") or ""), None
         return found
 
-    async def _fetch_one(self, message_id: str) -> Fetched:
+    async def _fetch_some(self, ids: Sequence[str], findings: dict[str, Finding]) -> None:
+        """Add the findings of a batch; fetch each message alone that the batch, or its answer, gives no answer about.
+
+        Raises:
+            SourceError: The failure of the whole mailbox.
+        """
+        if len(ids) > 1:
+            await self._fetch_batch(ids, findings)
+        for message_id in ids:
+            if message_id not in findings:
+                findings[message_id] = await self._fetch_one(message_id)
+
+    async def _fetch_one(self, message_id: str) -> Finding:
         url = f"{self._base}{_message_path(message_id)}"
         try:
             raw = await self.access.call("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
         except SourceError as exc:
-            return Fetched({message_id: finding_of(exc)})
-        return Fetched({message_id: await mapped_by(map_message, MS365, raw)})
+            return await self.scope.finding_of(exc)
+        return await mapped_by(map_message, MS365, raw)
 
-    async def _fetch_batch(self, ids: Sequence[str]) -> Fetched:
+    async def _fetch_batch(self, ids: Sequence[str], findings: dict[str, Finding]) -> None:
         requests = [
             {
                 "id": str(number),
@@ -146,27 +197,46 @@ class GraphMailbox:
             }
             for number, message_id in enumerate(ids)
         ]
-        answer = await self.access.call(
-            "batch", f"{self._base}/$batch", method="POST", slots=REQUESTS_AT_ONCE, body={"requests": requests}
-        )
-        return await self._taken_apart(ids, answer.get("responses") or ())
+        try:
+            answer = await self.access.call(
+                "batch", f"{self._base}/$batch", method="POST", slots=REQUESTS_AT_ONCE, body={"requests": requests}
+            )
+        except SourceError as exc:
+            await self.scope.check(exc)
+            logger.warning("batch refused", error=exc.reason, detail=exc.detail)
+            return
+        await self._take_apart(ids, answer.get("responses"), findings)
 
-    async def _taken_apart(self, ids: Sequence[str], responses: Iterable[JSON]) -> Fetched:
-        """Sort the answers: each message's own finding, and the failure that concerns the whole mailbox."""
-        findings: dict[str, Finding] = {}
+    async def _take_apart(self, ids: Sequence[str], responses: object, findings: dict[str, Finding]) -> None:
+        """Sort the answers. The failure of the whole mailbox is raised after the others' findings are added."""
         whole: SourceError | None = None
-        for response in responses:
-            message_id = ids[int(response["id"])]
-            status, body = int(response.get("status", 0)), response.get("body")
-            if status == 200:  # noqa: PLR2004 - OK
-                findings[message_id] = await mapped_by(map_message, MS365, body)
+        by_number = {str(number): message_id for number, message_id in enumerate(ids)}
+        for response in responses if isinstance(responses, list) else ():
+            message_id = by_number.get(str(response.get("id"))) if isinstance(response, dict) else None
+            if message_id is None:
                 continue
-            error = failure(MS365, status, response.get("headers") or {}, body if isinstance(body, dict) else None)
             try:
-                findings[message_id] = finding_of(error)
+                findings[message_id] = await self._finding_in(response)
             except SourceError as exc:
                 whole = exc
-        return Fetched(findings, whole)
+        if whole is not None:
+            raise whole
+
+    async def _finding_in(self, response: JSON) -> Finding:
+        status, body, headers = response.get("status"), response.get("body"), response.get("headers")
+        if status == 200:  # noqa: PLR2004 - OK
+            return await mapped_by(map_message, MS365, body)
+        error = failure(
+            MS365,
+            status if isinstance(status, int) else 0,
+            headers if isinstance(headers, dict) else {},
+            body if isinstance(body, dict) else None,
+        )
+        return await self.scope.finding_of(error)
+
+
+def _entries(answer: JSON) -> list[JSON]:
+    return [entry for entry in answer.get("value") or () if isinstance(entry, dict) and entry.get("id")]
 
 
 def _message_path(message_id: str) -> str:

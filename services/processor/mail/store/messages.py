@@ -30,11 +30,12 @@ _SAVE = """
 """
 _RECORD = """
     INSERT INTO processor.messages (
-        tenant_id, message_id, state, version, folder_id, mail_received_at, seen_at, changed_at
+        tenant_id, message_id, generation, state, version, folder_id, mail_received_at, seen_at, changed_at
     )
-    SELECT $1, entry.message_id, 1, entry.version, entry.folder_id, entry.mail_received_at, now(), now()
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[])
-        AS entry (message_id, version, folder_id, mail_received_at)
+    SELECT $1, entry.message_id, entry.generation, 1, entry.version, entry.folder_id, entry.mail_received_at, now(),
+        now()
+    FROM unnest($2::text[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[])
+        AS entry (message_id, generation, version, folder_id, mail_received_at)
     ON CONFLICT (tenant_id, message_id) DO NOTHING
 """
 _COLUMNS = (
@@ -76,12 +77,13 @@ async def open_event(connection: db.Connection, tenant_id: str, message_id: str,
 
 
 async def record(connection: db.Connection, tenant_id: str, messages: Sequence[MessageState]) -> None:
-    """Record messages from before coverage began; known ones stay as they are."""
+    """Record messages of which no event tells, drafts and those from before coverage; known ones stay as they are."""
     if messages:
         await connection.execute(
             _RECORD,
             tenant_id,
             [known.message_id for known in messages],
+            [known.generation for known in messages],
             [known.version for known in messages],
             [known.folder_id for known in messages],
             [known.mail_received_at for known in messages],

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from services.meshkit import db
+from services.processor.mailbox.intervals import Intervals
 
 
 class FencedError(Exception):
@@ -25,7 +26,8 @@ class Mailbox:
         covered_from: When coverage began.
         throttled_until: The provider asked for no requests before this time.
         last_event_at: When its newest event was committed.
-        caught_up_at: When the Gmail cursor was last at the mailbox's end: every older change is committed.
+        caught_up_at: When every older change was last committed: the Gmail cursor was at the mailbox's end, or every
+            changed message of a Microsoft mailbox whose subscriptions cover all mail was read.
         last_reconciled_at: When it was last reconciled completely.
         resync: The progress of a reconciliation by time; None when none is under way.
         history_claim: The Gmail history id that a read reached and that another read has to confirm, or None.
@@ -182,7 +184,7 @@ async def begin_history(connection: db.Connection, tenant_id: str, history_id: i
 
 
 async def set_caught_up(connection: db.Connection, tenant_id: str, at: datetime) -> None:
-    """Store the time at which the Gmail cursor was at the mailbox's end."""
+    """Store the time up to which every change is committed."""
     await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
@@ -222,8 +224,22 @@ async def touch(connection: db.Connection, tenant_id: str, at: datetime) -> None
     await connection.execute("UPDATE processor.mailboxes SET last_event_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
-async def take_due(connection: db.Connection, poll: Any, other: Any, limit: int) -> list[tuple[str, bool]]:
-    """Take active mailboxes whose reconciliation is due, and set when it is due next.
+async def bound_due(connection: db.Connection, longest: timedelta) -> None:
+    """Spread the reconciliations that an earlier, longer interval put off over the longest interval of now."""
+    await connection.execute(
+        """
+        UPDATE processor.mailboxes SET reconcile_due_at = now() + $1::interval * random()
+        WHERE is_watched AND reconcile_due_at > now() + $1::interval * 1.2
+        """,
+        longest,
+    )
+
+
+async def take_due(connection: db.Connection, intervals: Intervals, limit: int) -> list[tuple[str, bool]]:
+    """Take active mailboxes whose reconciliation is due, and set when it is due next, with jitter.
+
+    The interval of a mailbox with pushes is a twelfth of the time since its last event, within the bounds: one with
+    an event within the last twelve intervals is in use, and the interval of a silent one grows slowly.
 
     Returns:
         The tenants' ids, each with whether the mailbox is polled.
@@ -238,13 +254,18 @@ async def take_due(connection: db.Connection, poll: Any, other: Any, limit: int)
         )
         UPDATE processor.mailboxes m
         SET reconcile_due_at =
-            now() + CASE WHEN m.is_polled THEN $1::interval ELSE $2::interval END * (0.9 + random() * 0.2)
+            now() + (0.9 + random() * 0.2) * CASE
+                WHEN m.is_polled THEN $1::interval
+                ELSE greatest($2::interval, least($4::interval,
+                    (now() - coalesce(m.last_event_at, m.covered_from, now())) / 12))
+            END
         FROM due WHERE m.tenant_id = due.tenant_id
         RETURNING m.tenant_id, m.is_polled
         """,
-        poll,
-        other,
+        intervals.polled,
+        intervals.active,
         limit,
+        intervals.idle,
     )
     return [(str(row["tenant_id"]), row["is_polled"]) for row in rows]
 

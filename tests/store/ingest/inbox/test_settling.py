@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from mailmesh.ingest.v1.inbox_item_pb2 import ReconcileReason
+from mailmesh.ingest.v1.inbox_item_pb2 import Reconcile, ReconcileReason
 from services.ingest.errors import MailboxHeld, TenantDisconnected, TenantNotFound
 from services.ingest.store import leases as lease_store
 from services.ingest.store import reconciles
@@ -230,3 +230,14 @@ async def test_nothing_is_settled_with_a_stale_fence(inbox: Inbox, database: asy
         with pytest.raises(MailboxHeld) as caught:
             await settle
         assert {"tenant_id": tenant_id, "fence": "1", "current_fence": str(other.fence)} == caught.value.metadata
+
+
+async def test_a_waiting_scheduled_reconciliation_becomes_the_one_that_is_asked_for(
+    inbox: Inbox, database: asyncpg.Connection
+) -> None:
+    tenant_id = await add_tenant(database)
+    for reason in (ReconcileReason.RECONCILE_REASON_SCHEDULE, MANUAL, ReconcileReason.RECONCILE_REASON_SCHEDULE):
+        await reconciles.enqueue_for_tenant(inbox.pool, tenant_id, ReconcileRequest(reason))
+
+    (content,) = [row["content"] for row in await database.fetch("SELECT content FROM ingest.items")]
+    assert MANUAL == Reconcile.FromString(content).reason

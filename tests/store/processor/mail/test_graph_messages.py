@@ -1,7 +1,10 @@
 """Events of mail in a Microsoft mailbox: moves, deletions, restores, early and late notifications, failures."""
 
+from typing import Any
+
 import pytest
 
+from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
@@ -166,6 +169,38 @@ async def test_a_refused_token_is_asked_for_once_more(ground: Ground) -> None:
     assert 2 == ground.vault.issued
 
 
+@pytest.mark.parametrize("is_notified", [True, False])
+async def test_drafts_make_no_event_and_the_sent_mail_is_created_once(ground: Ground, *, is_notified: bool) -> None:
+    tenant = await ground.tenant("ms365", folder="")
+    base = f"/accounts/{tenant.address}/drafts"
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant)
+        await ground.settled()
+        sent, discarded = [await ground.control.request("POST", base, {"subject": name}) for name in ("Go", "Stay")]
+        for save in range(5):
+            for draft in (sent, discarded):
+                saved = await ground.control.request("PATCH", f"{base}/{draft['id']}", {"text": f"Save {save}"})
+                await _tell(ground, tenant, saved if is_notified else None)
+        mail = await ground.control.request("POST", f"{base}/{sent['id']}/send")
+        await ground.control.delete(tenant.address, discarded["id"])
+        await _tell(ground, tenant, mail if is_notified else None, "created")
+        if is_notified:
+            await ground.notify(tenant, "deleted", sent)
+            await ground.notify(tenant, "deleted", discarded)
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    events = await ground.events(tenant)
+    assert [(CREATED, sent["id"], 1)] == [(event.event_type, event.message_id, event.generation) for event in events]
+    assert not events[0].mail.message.is_draft
+
+
+async def _tell(ground: Ground, tenant: tenant_pb2.Tenant, mail: dict[str, Any] | None, kind: str = "updated") -> None:
+    """Let a change be found, by its notification or by a reconciliation."""
+    await (ground.reconcile(tenant) if mail is None else ground.notify(tenant, kind, mail))
+    await ground.settled()
+
+
 @pytest.mark.parametrize(
     ("status", "code", "fault"),
     [
@@ -180,7 +215,7 @@ async def test_a_failure_that_needs_a_person_marks_the_tenant_and_counts_no_atte
     tenant = await ground.tenant("ms365")
     mail = await ground.control.deliver(tenant.address, subject="Person")
     await ground.control.add_fault(
-        "status", endpoint="graph.messages.get", status=status, code=code, account=tenant.address
+        "status", endpoint="graph.messages.*", status=status, code=code, account=tenant.address
     )
     async with running(ground.worker_settings()):
         await ground.notify(tenant, "created", mail)

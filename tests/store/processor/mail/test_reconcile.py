@@ -65,7 +65,16 @@ async def test_a_forgotten_delta_cursor_makes_no_second_event_and_finds_deletion
     assert [mails[1]["id"]] == [e.message_id for e in events if e.event_type == UPDATED]
 
 
-@pytest.mark.parametrize(("status", "code"), [(410, "syncStateNotFound"), (400, "resyncRequired")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (410, "syncStateNotFound"),
+        (400, "resyncRequired"),
+        (400, "ErrorInvalidSyncStateData"),
+        (404, "ErrorSomethingNew"),
+        (409, "ErrorSomethingElse"),
+    ],
+)
 async def test_every_spelling_of_a_forgotten_cursor_begins_anew(ground: Ground, status: int, code: str) -> None:
     tenant = await ground.tenant("ms365")
     async with running(ground.worker_settings()):

@@ -91,11 +91,65 @@ def test_an_update_stays_an_update_where_no_subscription_wants_created_events() 
     assert ["mail.updated"] == types(decide(make_hint("updated"), Found(make_mapped()), None, coverage, PATIENCE))
 
 
-def test_a_draft_is_no_event_at_google_and_one_at_microsoft() -> None:
+@pytest.mark.parametrize("provider", [MS365, GOOGLEWS])
+def test_a_draft_is_an_event_only_where_the_setting_asks_for_it(provider: str) -> None:
     found = Found(make_mapped(is_draft=True))
 
-    assert NOTHING == decide(make_hint(), found, None, Coverage(GOOGLEWS), PATIENCE)
-    assert ["mail.created"] == types(decide(make_hint(), found, None, Coverage(MS365), PATIENCE))
+    assert [] == types(decide(make_hint(), found, None, Coverage(provider), PATIENCE))
+    with_drafts = Coverage(provider, has_draft_events=True)
+    assert ["mail.created"] == types(decide(make_hint(), found, None, with_drafts, PATIENCE))
+
+
+def test_forty_saves_and_a_discarded_draft_make_no_event() -> None:
+    coverage, known = Coverage(MS365), None
+    for save in range(40):
+        draft = Found(make_mapped(is_draft=True, version=str(save)))
+        decision = decide(make_hint("created" if not save else "updated"), draft, known, coverage, PATIENCE)
+        assert [] == types(decision)
+        known = decision.known
+
+    gone = decide(make_hint("deleted"), Missing(is_certain=True), known, coverage, PATIENCE)
+    assert [] == types(gone)
+    assert gone.known is not None
+    assert State.DELETED is gone.known.state
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "deleted", "listed"])
+def test_the_mail_that_a_draft_became_is_created_once(kind: str) -> None:
+    coverage = Coverage(MS365)
+    draft = decide(make_hint(), Found(make_mapped(is_draft=True, received_at=OLD)), None, coverage, PATIENCE).known
+    sent = Found(make_mapped(version="2", folder_id="sent"))
+    first = decide(make_hint(kind), sent, draft, coverage, PATIENCE)
+
+    assert [("mail.created", 1)] == [(event.event_type, event.generation) for event in first.pending]
+    assert NOTHING == decide(make_hint(kind), sent, first.known, coverage, PATIENCE)
+
+
+def test_a_draft_that_an_earlier_release_told_of_begins_another_generation_when_it_is_sent() -> None:
+    told = make_known(digests=digests_of(message_pb2.MailMessage(subject="Offer", is_draft=True)))
+    saved = Found(make_mapped(is_draft=True, version="2"))
+    again = decide(make_hint("updated"), saved, told, INBOX, PATIENCE)
+    sent = decide(make_hint("updated"), Found(make_mapped(version="3")), again.known, INBOX, PATIENCE)
+
+    assert [] == types(again)
+    assert [("mail.created", 2)] == [(event.event_type, event.generation) for event in sent.pending]
+
+
+def test_a_draft_that_an_earlier_release_recorded_as_old_mail_is_created_when_it_is_sent() -> None:
+    recorded = make_known(state=State.KNOWN, mail_received_at=OLD)
+    sent = decide(make_hint("updated"), Found(make_mapped(version="2")), recorded, INBOX, PATIENCE)
+    changed = decide(make_hint("updated"), Found(make_mapped(version="2", received_at=OLD)), recorded, INBOX, PATIENCE)
+
+    assert [("mail.created", 1)] == [(event.event_type, event.generation) for event in sent.pending]
+    assert ["mail.updated"] == types(changed)
+
+
+def test_a_draft_that_cannot_be_fetched_is_told_only_once_it_may_be_sent() -> None:
+    draft = decide(make_hint(), Found(make_mapped(is_draft=True)), None, INBOX, PATIENCE).known
+    failed = Failed(classify(MS365, 500, ["generalException"]))
+
+    assert [] == types(decide(make_hint("updated", attempts=2, version="2"), failed, draft, INBOX, PATIENCE))
+    assert ["mail.created"] == types(decide(make_hint("created", attempts=2), failed, draft, INBOX, PATIENCE))
 
 
 def test_a_restored_mail_begins_another_life() -> None:

@@ -356,7 +356,7 @@ const (
 	ErrorReason_ERROR_REASON_MESSAGE_NOT_FOUND ErrorReason = 120
 	// MESSAGE_FORBIDDEN has the gRPC code PERMISSION_DENIED.
 	//
-	// When: The provider does not permit the app to read the mailbox. Recorded in `NotEnriched` and dead letters.
+	// When: The provider does not permit the app to read the mailbox, or this mail in it. Recorded in `NotEnriched` and dead letters.
 	// Do: Check the app's permissions and the mailbox's access policy.
 	// Sample: {"reason": "MESSAGE_FORBIDDEN", "domain": "mailmesh", "metadata": {"detail": "ErrorAccessDenied"}}
 	ErrorReason_ERROR_REASON_MESSAGE_FORBIDDEN ErrorReason = 121

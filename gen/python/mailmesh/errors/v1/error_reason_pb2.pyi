@@ -407,7 +407,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MESSAGE_FORBIDDEN: _ErrorReason.ValueType  # 121
     """MESSAGE_FORBIDDEN has the gRPC code PERMISSION_DENIED.
 
-    When: The provider does not permit the app to read the mailbox. Recorded in `NotEnriched` and dead letters.
+    When: The provider does not permit the app to read the mailbox, or this mail in it. Recorded in `NotEnriched` and dead letters.
     Do: Check the app's permissions and the mailbox's access policy.
     Sample: {"reason": "MESSAGE_FORBIDDEN", "domain": "mailmesh", "metadata": {"detail": "ErrorAccessDenied"}}
     """
@@ -819,7 +819,7 @@ Sample: {"reason": "MESSAGE_NOT_FOUND", "domain": "mailmesh", "metadata": {"mess
 ERROR_REASON_MESSAGE_FORBIDDEN: ErrorReason.ValueType  # 121
 """MESSAGE_FORBIDDEN has the gRPC code PERMISSION_DENIED.
 
-When: The provider does not permit the app to read the mailbox. Recorded in `NotEnriched` and dead letters.
+When: The provider does not permit the app to read the mailbox, or this mail in it. Recorded in `NotEnriched` and dead letters.
 Do: Check the app's permissions and the mailbox's access policy.
 Sample: {"reason": "MESSAGE_FORBIDDEN", "domain": "mailmesh", "metadata": {"detail": "ErrorAccessDenied"}}
 """

@@ -160,7 +160,8 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
   position: string;
 
   /**
-   * generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number.
+   * generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number, and so
+   * has the sent mail of a draft that events told of.
    *
    * @generated from field: int32 generation = 19;
    */
