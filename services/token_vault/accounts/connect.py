@@ -39,7 +39,8 @@ from services.token_vault.errors import (
     ScopeTooWide,
     TenantDisconnected,
 )
-from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Grant, GrantError, Issuer
+from services.token_vault.issuers.issuer import Account, Grant, Issuer, TokenRefused
+from services.token_vault.issuers.refusals import ADMIN_CONSENT
 from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.metrics import FLOWS
 from services.token_vault.store import audit, authorization_flows
@@ -262,7 +263,7 @@ class Connector:
             if missing:
                 raise ScopeNotGranted(metadata={"scopes": " ".join(missing)})
             account = await issuer.who_is(grant.tokens.access_token)
-        except GrantError as exc:
+        except TokenRefused as exc:
             if exc.cause == ADMIN_CONSENT:
                 raise AdminConsentNeeded(metadata={"provider": flow.provider}) from exc
             raise invalid(exc.cause) from exc
