@@ -11,7 +11,7 @@ import google.auth.exceptions
 import requests
 from google.oauth2 import reauth
 from google_auth_oauthlib.flow import Flow
-from oauthlib.oauth2 import OAuth2Error
+from oauthlib.oauth2 import MissingTokenError, OAuth2Error
 
 from services.meshkit.secret import Secret
 from services.providers.names import GOOGLEWS
@@ -243,6 +243,8 @@ def _guarded(use: Callable[[], Result]) -> Result:
         return use()
     except google.auth.exceptions.RefreshError as exc:
         raise _refresh_failure(exc) from exc
+    except MissingTokenError as exc:  # the library's word for an answer without a token
+        raise ProviderUnavailable(metadata={"provider": PROVIDER}) from exc
     except OAuth2Error as exc:
         raise _failure(str(exc.error or ""), "") from exc
     except (requests.RequestException, google.auth.exceptions.GoogleAuthError) as exc:
