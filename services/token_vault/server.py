@@ -207,7 +207,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         authorizations=AuthorizationReader(at.pool, at.clock),
         disconnector=disconnector,
         prober=prober,
-        tenants=Tenants(at.pool, at.clock),
+        tenants=Tenants(at.pool, lender, at.clock),
         changes=TenantChangeFeed(at.pool, at.clock),
         api_keys=ApiKeys(at.pool, at.clock),
         authenticator=authenticator,

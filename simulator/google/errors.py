@@ -49,6 +49,7 @@ def api_error(status: int, reason: str = "", message: str = "") -> ApiError:
     return ApiError(api_reply(status, reason, message))
 
 
-def oauth_error(error: str, description: str, status: int = 400) -> ApiError:
+def oauth_error(error: str, description: str, status: int = 400, subtype: str = "") -> ApiError:
     """Return the token endpoint's refusal."""
-    return ApiError(Reply(status, {"error": error, "error_description": description}))
+    finer = {"error_subtype": subtype} if subtype else {}
+    return ApiError(Reply(status, {"error": error, "error_description": description, **finer}))

@@ -88,10 +88,9 @@ class GmailRules:
         if operation not in {"google.token", "google.revoke"}:
             return api_reply(status, code, message, retry_after=retry_after)
         usual = {400: "invalid_grant", 401: "invalid_client"}.get(status, "internal_failure")
+        name, _, subtype = (code or usual).partition(":")
         reply = oauth_error(
-            code or usual,
-            "Token has been expired or revoked." if (code or usual) == "invalid_grant" else "Try again.",
-            status,
+            name, "Token has been expired or revoked." if name == "invalid_grant" else "Try again.", status, subtype
         ).reply
         if retry_after is not None:
             reply.headers["retry-after"] = str(retry_after)

@@ -52,7 +52,7 @@ def connect(
 ) -> None:
     """Connect an account: open the provider's sign-in page, wait, and print the result.
 
-    The address can be opened once, within ten minutes, in any browser that reaches the edge. It goes to standard error,
+    The page's button works once, within ten minutes, in any browser that reaches the edge. It goes to standard error,
     the result to standard output. A key of role operator is enough.
 
     Examples:

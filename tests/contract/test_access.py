@@ -81,6 +81,7 @@ PROMISED_ROUTES = [
     ("post", "/api/ms365/lifecycle"),
     ("post", "/api/googlews/webhook"),
     ("get", "/auth/oauth/{provider}/authorize"),
+    ("post", "/auth/oauth/{provider}/authorize"),
     ("get", "/auth/oauth/{provider}/callback"),
     ("get", "/auth/tenants"),
     ("delete", "/auth/tenants/{tenant_id}"),

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import grpc
+from google.api import httpbody_pb2
 
 from mailmesh.vault.v1 import (
     api_key_service_pb2_grpc,
@@ -16,7 +17,7 @@ from mailmesh.vault.v1 import (
     tenant_service_pb2_grpc,
     token_vault_service_pb2_grpc,
 )
-from simulator.browser import consent
+from simulator.browser import consent, read_form
 from tests.programs.simulator import RunningSimulator
 
 PUBLIC_URL = "http://mailmesh.test"
@@ -73,10 +74,29 @@ class Walk:
         return await self.result(await self.complete(back))
 
     async def open(self, url: str) -> str:
-        """Opens our link and returns the provider's address that it leads to."""
+        """Opens our link, presses the button, and returns the provider's address that it leads to."""
         headers, page = await self._opened(url)
-        assert headers["x-http-status"] == "302", page
+        assert headers["x-http-status"] == "200", page
+        headers, page = await self.press(url, page)
+        assert headers["x-http-status"] == "303", page
         return headers["location"]
+
+    async def look(self, url: str) -> Shown:
+        """Opens our link and returns the page with the button."""
+        return _shown(*await self._opened(url))
+
+    async def press(self, url: str, page: str, **changed: str) -> tuple[dict[str, str], str]:
+        """Presses the button of a page, and returns headers and page of the answer."""
+        form = read_form(page)
+        assert form is not None, page
+        fields = urlencode({**dict(form.fields), **changed}).encode()
+        body = httpbody_pb2.HttpBody(content_type="application/x-www-form-urlencoded", data=fields)
+        request = authorization_service_pb2.ConfirmAuthorizationRequest(
+            provider=urlsplit(url).path.split("/")[3], form=body
+        )
+        call = self._edge.browser.ConfirmAuthorization(request, metadata=self._sent())
+        answer = await call
+        return await self._received(call), answer.page.data.decode()
 
     async def open_badly(self, url: str) -> Shown:
         """Opens our link and returns the page that says why it leads nowhere."""
@@ -124,12 +144,13 @@ class Walk:
         return (("cookie", cookie),) if cookie else ()
 
     async def _received(self, call: Any) -> dict[str, str]:
-        headers = {name: str(value) for name, value in await call.initial_metadata()}
-        for name, morsel in SimpleCookie(headers.get("set-cookie", "")).items():
-            self.cookies[name] = morsel.value
-            if morsel["max-age"] == "0":
-                del self.cookies[name]
-        return headers
+        received = [(name, str(value)) for name, value in await call.initial_metadata()]
+        for cookie in (value for name, value in received if name == "set-cookie"):
+            for name, morsel in SimpleCookie(cookie).items():
+                self.cookies[name] = morsel.value
+                if morsel["max-age"] == "0":
+                    del self.cookies[name]
+        return dict(received)
 
 
 def _shown(headers: dict[str, str], page: str) -> Shown:

@@ -20,8 +20,12 @@ _REF = "#/components/schemas/"
 # RPCs that answer with raw bytes: each status, its meaning, and the media type if there is a body.
 _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
     "OpenAuthorization": {
-        "302": ("On to the provider, with a cookie that binds the flow to this browser.", None),
+        "200": ("A page with a button that goes on to the provider, and a cookie.", "text/html"),
         "400": ("A page: the ticket is spent, expired or unknown.", "text/html"),
+    },
+    "ConfirmAuthorization": {
+        "303": ("On to the provider, with a cookie that binds the flow to this browser.", None),
+        "400": ("A page: the ticket is spent, expired or unknown, or the cookie of the page is missing.", "text/html"),
     },
     "CompleteAuthorization": {"302": ("On to the page that says how it went.", None)},
     "ShowAuthorizationResult": {"200": ("A page that says how it went.", "text/html")},

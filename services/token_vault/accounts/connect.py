@@ -1,24 +1,21 @@
 """Connect an account: an API key starts a flow, a browser signs in at the provider, and the account becomes a tenant.
 
     start     an API key gets our own address with a ticket: single use, ten minutes
-    open      the ticket is spent: the browser gets a secret in a cookie and goes to the provider with state and PKCE
+    offer     a browser opens the address: a page with a button, and a secret in a cookie; nothing is spent
+    open      the button is pressed: the ticket is spent, and the browser goes to the provider with state and PKCE
     complete  the browser returns with cookie, state and code: check, exchange, verify, store
 
 The secrets of the exchange, above all the PKCE verifier, are sealed with a key that only the browser's cookie gives.
 """
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import quote
 
 import asyncpg
 import structlog
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
@@ -28,10 +25,18 @@ from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.accounts.admit import Admission, Admitted
+from services.token_vault.accounts.flow_secrets import (
+    cookie_name,
+    digest,
+    flow_key,
+    invalid,
+    page_secret,
+    proof_of,
+)
+from services.token_vault.accounts.flow_steps import Offered, Opened, Returned, Started
 from services.token_vault.errors import (
     AccountMismatch,
     AdminConsentNeeded,
-    FlowStateInvalid,
     IdentityUnproven,
     ProviderUnknown,
     PublicUrlUnset,
@@ -39,7 +44,8 @@ from services.token_vault.errors import (
     ScopeTooWide,
     TenantDisconnected,
 )
-from services.token_vault.issuers.issuer import ADMIN_CONSENT, Account, Grant, GrantError, Issuer
+from services.token_vault.issuers.issuer import Account, Grant, Issuer, TokenRefused
+from services.token_vault.issuers.refusals import ADMIN_CONSENT
 from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.metrics import FLOWS
 from services.token_vault.store import audit, authorization_flows
@@ -49,49 +55,6 @@ from services.token_vault.store.tenants import DISCONNECTING, get_tenant
 logger = structlog.get_logger(__name__)
 
 _SECRET_BYTES = 32
-
-
-@dataclass(frozen=True)
-class Started:
-    """A flow that waits for a browser."""
-
-    flow_id: str
-    url: str = field(repr=False)
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The redirect of a browser to the provider.
-
-    Args:
-        url: The provider's page.
-        cookie_name: The name of the cookie that binds the flow to the browser.
-        cookie: Its value.
-    """
-
-    url: str = field(repr=False)
-    cookie_name: str
-    cookie: Secret
-
-
-@dataclass(frozen=True)
-class Returned:
-    """The request with which a browser returns from the provider.
-
-    Args:
-        provider: From the address.
-        state: Empty without one.
-        code: Empty without one.
-        refusal: The failure that the provider's error code stands for, or None.
-        cookies: All cookies that the browser sent for this path.
-    """
-
-    provider: str
-    state: str = field(repr=False)
-    code: str = field(repr=False)
-    refusal: MeshError | None
-    cookies: Mapping[str, str] = field(repr=False)
 
 
 class Connector:
@@ -161,21 +124,41 @@ class Connector:
         url = f"{self._public_url}/auth/oauth/{provider}/authorize?ticket={quote(ticket)}"
         return Started(flow_id, url, flow.expires_at)
 
-    async def open(self, provider: str, ticket: str) -> Opened:
-        """Spend a ticket.
+    async def offer(self, provider: str, ticket: str, cookies: Mapping[str, str]) -> Offered:
+        """Check a ticket for the page with the button, and change nothing.
+
+        Args:
+            provider: From the address.
+            ticket: From the address.
+            cookies: All cookies that the browser sent; one from an earlier visit is kept, so that each tab works.
 
         Raises:
-            FlowStateInvalid: The ticket is not valid; no sign-in starts.
+            FlowStateInvalid: The ticket is not valid.
+        """
+        flow = await self._flow_of(provider, ticket)
+        if flow.step != authorization_flows.STARTED:
+            raise invalid("used")
+        browser = page_secret(flow.flow_id, cookies) or Secret(secrets.token_urlsafe(_SECRET_BYTES))
+        return Offered(flow.flow_id, provider, browser, proof_of(browser, ticket))
+
+    async def open(self, provider: str, ticket: str, proof: str, cookies: Mapping[str, str]) -> Opened:
+        """Spend a ticket. The browser that spent it may repeat this until it has returned.
+
+        Args:
+            provider: From the address.
+            ticket: From the form.
+            proof: From the form.
+            cookies: All cookies that the browser sent.
+
+        Raises:
+            FlowStateInvalid: The ticket is not valid, or the form is not of this browser's page; no sign-in starts.
             ProviderUnavailable, InstallationMisconfigured: The provider did not answer; the ticket stays valid.
         """
-        now = self._clock.now()
-        async with db.connection(self._pool) as connection:
-            flow = await authorization_flows.flow_of_ticket(connection, digest(ticket))
-        if flow is None or flow.provider != provider:
-            raise invalid("unknown")
-        if flow.step != authorization_flows.STARTED or flow.expires_at <= now:
-            raise invalid("used" if flow.step != authorization_flows.STARTED else "expired")
-        state, browser = Secret(secrets.token_urlsafe(_SECRET_BYTES)), Secret(secrets.token_urlsafe(_SECRET_BYTES))
+        flow, now = await self._flow_of(provider, ticket), self._clock.now()
+        browser = page_secret(flow.flow_id, cookies)
+        if browser is None or not hmac.compare_digest(proof_of(browser, ticket).encode(), proof.encode()):
+            raise invalid("other browser")
+        state = Secret(secrets.token_urlsafe(_SECRET_BYTES))
         begun = await self._issuer(provider).begin(state, flow.login_hint)
         async with db.transaction(self._pool) as connection:
             is_ours = await authorization_flows.open_flow(
@@ -185,11 +168,22 @@ class Connector:
                 now + self._flow_life,
                 browser_digest=digest(browser.reveal()),
                 state_digest=digest(state.reveal()),
-                kept=seal_with(_flow_key(browser), begun.kept.reveal().encode(), bound_to("flow", flow.flow_id)),
+                kept=seal_with(flow_key(browser), begun.kept.reveal().encode(), bound_to("flow", flow.flow_id)),
             )
         if not is_ours:
             raise invalid("used")
         return Opened(begun.url, cookie_name(state.reveal()), browser)
+
+    async def _flow_of(self, provider: str, ticket: str) -> FlowRow:
+        async with db.connection(self._pool) as connection:
+            flow = await authorization_flows.flow_of_ticket(connection, digest(ticket))
+        if flow is None or flow.provider != provider:
+            raise invalid("unknown")
+        if flow.step not in {authorization_flows.STARTED, authorization_flows.OPENED}:
+            raise invalid("used")
+        if flow.expires_at <= self._clock.now():
+            raise invalid("expired")
+        return flow
 
     async def complete(self, returned: Returned) -> str:
         """Check the returning browser, exchange the code, verify the account, and store the tenant.
@@ -255,14 +249,14 @@ class Connector:
 
     async def _verified(self, flow: FlowRow, returned: Returned, browser: str) -> tuple[Grant, Account]:
         issuer = self._issuer(flow.provider)
-        kept = open_with(_flow_key(Secret(browser)), flow.kept or b"", bound_to("flow", flow.flow_id)).decode()
+        kept = open_with(flow_key(Secret(browser)), flow.kept or b"", bound_to("flow", flow.flow_id)).decode()
         try:
             grant = await issuer.exchange(Secret(kept), Secret(returned.state), Secret(returned.code))
             missing = issuer.missing_scopes(grant.tokens.scopes)
             if missing:
                 raise ScopeNotGranted(metadata={"scopes": " ".join(missing)})
             account = await issuer.who_is(grant.tokens.access_token)
-        except GrantError as exc:
+        except TokenRefused as exc:
             if exc.cause == ADMIN_CONSENT:
                 raise AdminConsentNeeded(metadata={"provider": flow.provider}) from exc
             raise invalid(exc.cause) from exc
@@ -315,25 +309,6 @@ class Connector:
 
     def _known(self, provider: str) -> str:
         return provider if provider in self._issuers else "unknown"
-
-
-def digest(secret: str) -> bytes:
-    """Return the SHA-256 of a secret that is too random to be guessed."""
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def cookie_name(state: str) -> str:
-    """Return the name of a flow's cookie: a browser may run several flows at once."""
-    return f"mailmesh_flow_{digest('cookie ' + state).hex()[:12]}"
-
-
-def invalid(detail: str) -> FlowStateInvalid:
-    """Make the failure for an invalid ticket, state or code."""
-    return FlowStateInvalid(metadata={"detail": detail[:60]})
-
-
-def _flow_key(browser: Secret) -> bytes:
-    return HKDF(SHA256(), 32, None, b"mailmesh authorization flow").derive(browser.reveal().encode())
 
 
 def _detail(error: MeshError) -> str:

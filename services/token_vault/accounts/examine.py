@@ -15,9 +15,9 @@ from services.token_vault.errors import (
     TenantNeedsReauthorization,
 )
 from services.token_vault.issuers.issuer import TOKEN_REJECTED, Account, GrantError, Issuer
-from services.token_vault.store.tenants import ACTIVE, ERROR, TenantRow
+from services.token_vault.store.tenants import ACTIVE, ERROR, NEEDS_REAUTHORIZATION, TenantRow
+from services.token_vault.tokens.grant_state import sentence
 from services.token_vault.tokens.issue import Lender
-from services.token_vault.tokens.reauthorization import sentence
 
 _MINIMUM_SECONDS = 60
 _CODES = {"FAILED_PRECONDITION", "DATA_LOSS"}
@@ -78,6 +78,8 @@ class Examiner:
             raise ProviderUnknown(metadata={"provider": tenant.provider})
         missing = issuer.missing_scopes(tenant.scopes or ())
         try:
+            if tenant.status in {ACTIVE, ERROR, NEEDS_REAUTHORIZATION}:
+                await self._lender.retry_refused(tenant.tenant_id)
             token, account, milliseconds = await self._identified(tenant.tenant_id, issuer)
             error = _difference(tenant, account) or _missing(missing) or await _mailbox(issuer, token)
         except GrantError as exc:

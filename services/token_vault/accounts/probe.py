@@ -12,10 +12,12 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.loops import for_each
 from services.token_vault.accounts.examine import Examiner, Finding
 from services.token_vault.audit import ITSELF, actor
+from services.token_vault.issuers.refusals import PASSING_CAUSES
 from services.token_vault.metrics import PROBES
 from services.token_vault.store import audit
 from services.token_vault.store.due_tenants import claim_probes, schedule_probe, schedule_probes_of
 from services.token_vault.store.tenants import ACTIVE, ERROR, Scope, TenantRow, change_tenant, get_tenant
+from services.token_vault.tokens.grant_state import healthy, pause_after
 
 logger = structlog.get_logger(__name__)
 
@@ -66,6 +68,8 @@ class Prober:
 
     async def test(self, tenant_id: str, scope: Scope) -> Finding:
         """Test a connection on request. A fixed error is cleared, and a new address is stored.
+
+        A token that the provider refused is tried once more, however final the refusal was.
 
         Raises:
             TenantNotFound: The tenant does not exist, or is outside the scope.
@@ -148,7 +152,7 @@ class Prober:
         PROBES.labels(finding.reason.lower() or audit.OK).inc()
         after = await self._apply(tenant_id, finding)
         if after.status == ERROR:
-            await self._probe_later(tenant)
+            await self._probe_later(after)
         else:
             await self._schedule(tenant_id, None, 0)
 
@@ -171,6 +175,8 @@ class Prober:
             await self._schedule(tenant.tenant_id, None, 0)
             return
         pause = min(_FIRST_PAUSE * 2 ** min(tenant.probe_failures, 10), _LONGEST_PAUSE)
+        if tenant.status_reason in PASSING_CAUSES:
+            pause = pause_after(tenant.probe_failures + 1)
         await self._schedule(tenant.tenant_id, self._clock.now() + pause, tenant.probe_failures + 1)
 
     async def _schedule(self, tenant_id: str, at: datetime | None, failures: int) -> None:
@@ -181,11 +187,6 @@ class Prober:
         async with db.transaction(self._pool) as connection:
             entry = audit.Entry(who, "tenant.test", self._clock.now(), outcome, tenant_id)
             await audit.append(connection, entry)
-
-
-def healthy() -> dict[str, object]:
-    """Return the columns of a tenant that is active again."""
-    return {"status": ACTIVE, "status_reason": "", "status_detail": "", "probe_at": None, "probe_failures": 0}
 
 
 def _detail(fault: Fault) -> str:

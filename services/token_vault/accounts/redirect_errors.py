@@ -5,7 +5,7 @@ import re
 import structlog
 
 from services.meshkit.errors import MeshError
-from services.token_vault.accounts.connect import invalid
+from services.token_vault.accounts.flow_secrets import invalid
 from services.token_vault.errors import (
     AdminConsentNeeded,
     ConsentDenied,

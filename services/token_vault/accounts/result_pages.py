@@ -1,4 +1,4 @@
-"""The HTML pages of an authorization: its result, and the next step. They hold no script, no secret and no name."""
+"""The HTML pages of an authorization's result, with the next step. They hold no script, no secret and no name."""
 
 import base64
 import hashlib
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from services.providers.names import PRODUCTS
 from services.token_vault.store.authorization_flows import CONNECTED, EXCHANGING, FAILED, FlowRow
 
-_STYLE = (
+STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:12vh auto;max-width:34rem;padding:0 1.5rem;color:#1d1d1f}"
     "h1{font-size:1.5rem}.ok h1{color:#0a7d33}.failed h1{color:#b3261e}small{color:#6e6e73}"
+    "button{font:inherit;font-weight:600;margin:.5rem 0 1.5rem;padding:.65rem 1.4rem;border:0;border-radius:.5rem;"
+    "background:#0b57d0;color:#fff;cursor:pointer}button:focus-visible{outline:3px solid #7fb0ff;outline-offset:2px}"
 )
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-HEADERS = (
-    (
-        "content-security-policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'",
-    ),
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+"""The content security policy of every page."""
+PRIVATE = (
     ("cache-control", "no-store"),
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
 )
-"""Headers of every page."""
+HEADERS = (("content-security-policy", f"{POLICY}; form-action 'none'"), *PRIVATE)
+"""Headers of every page without a form."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ _WAITING = Page(
 )
 _LOST = Page(
     "This link is not valid any more",
-    "It was used before, is older than ten minutes, or was opened in another browser or window. It connected no"
-    " account. Ask for a new link, and finish the sign-in within ten minutes.",
+    "It was used before, is older than ten minutes, or was opened in another browser or without cookies. It connected"
+    " no account. Ask for a new link, and finish the sign-in within ten minutes.",
 )
 _FAILURES = {
     "FLOW_STATE_INVALID": Page(
@@ -142,9 +143,20 @@ def of_ticket(reason: str) -> Page:
 def render(page: Page) -> bytes:
     """Write the page as HTML."""
     kind = "ok" if page.is_good else "failed"
-    title, text = html.escape(page.title), html.escape(page.text)
+    return document(page.title, kind, f"<p>{html.escape(page.text)}</p>")
+
+
+def document(title: str, kind: str, inner: str) -> bytes:
+    """Write a whole document.
+
+    Args:
+        title: The title and heading, as text.
+        kind: A class of the style sheet.
+        inner: The markup below the heading.
+    """
+    heading = html.escape(title)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
-        f'<body class="{kind}"><h1>{title}</h1><p>{text}</p><small>mailmesh</small></body></html>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
+        f'<body class="{kind}"><h1>{heading}</h1>{inner}<small>mailmesh</small></body></html>'
     ).encode()

@@ -1,9 +1,10 @@
 """Manage tenants: list, rename, disable and enable them."""
 
+import structlog
+
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.errors import FieldInvalid
-from services.token_vault.accounts.probe import healthy
+from services.meshkit.errors import FieldInvalid, MeshError
 from services.token_vault.audit import actor
 from services.token_vault.store import audit
 from services.token_vault.store.tenants import (
@@ -20,6 +21,10 @@ from services.token_vault.store.tenants import (
     list_tenants,
 )
 from services.token_vault.tokens.eligibility import refusal
+from services.token_vault.tokens.grant_state import healthy
+from services.token_vault.tokens.issue import Lender
+
+logger = structlog.get_logger(__name__)
 
 NAME_CHARACTERS = 200
 
@@ -29,11 +34,13 @@ class Tenants:
 
     Args:
         pool: Connections to the database.
+        lender: Tries refused tokens.
         clock: The time.
     """
 
-    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+    def __init__(self, pool: db.Pool, lender: Lender, clock: Clock) -> None:
         self._pool = pool
+        self._lender = lender
         self._clock = clock
 
     async def get(self, tenant_id: str, scope: Scope) -> TenantRow:
@@ -95,22 +102,40 @@ class Tenants:
     async def enable(self, tenant_id: str, scope: Scope) -> TenantRow:
         """Enable a tenant again, or clear its error. Safe to call again: yes.
 
+        A token that the provider refused is tried once more, however final the refusal was.
+
         Raises:
             TenantNotFound: The tenant does not exist, or is outside the scope.
             TenantDisconnected: The tenant is disconnected, or being disconnected.
-            TenantNeedsReauthorization: The provider no longer honours the grant.
+            TenantNeedsReauthorization, TenantInError: The provider refuses the grant still.
+            MeshError: The provider did not answer about a refused grant; the status has not changed.
         """
+        before = await self.get(tenant_id, scope)
+        if before.status in {DISCONNECTING, DISCONNECTED}:
+            raise refusal(before)
+        if before.status != ACTIVE:
+            await self._retry_refused(before)
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
             if tenant.status in {DISCONNECTING, DISCONNECTED, NEEDS_REAUTHORIZATION}:
                 raise refusal(tenant)
+            if before.status != ACTIVE:
+                await audit.append(connection, audit.Entry(actor(), "tenant.enable", now, tenant_id=tenant_id))
             if tenant.status == ACTIVE:
                 return tenant
-            await audit.append(connection, audit.Entry(actor(), "tenant.enable", now, tenant_id=tenant_id))
             return await change_tenant(
                 connection, tenant, now, healthy() if not tenant.grant_fault else _broken(tenant)
             )
+
+    async def _retry_refused(self, tenant: TenantRow) -> None:
+        try:
+            await self._lender.retry_refused(tenant.tenant_id)
+        except MeshError as exc:
+            if tenant.status != DISABLED:
+                raise
+            # An operator's decision needs no provider: the status after it shows what the provider said last.
+            logger.info("refused token not retried", tenant_id=tenant.tenant_id, reason=exc.reason)
 
 
 def _broken(tenant: TenantRow) -> dict[str, object]:

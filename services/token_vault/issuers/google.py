@@ -11,7 +11,7 @@ import google.auth.exceptions
 import requests
 from google.oauth2 import reauth
 from google_auth_oauthlib.flow import Flow
-from oauthlib.oauth2 import OAuth2Error
+from oauthlib.oauth2 import MissingTokenError, OAuth2Error
 
 from services.meshkit.secret import Secret
 from services.providers.names import GOOGLEWS
@@ -27,30 +27,21 @@ from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import (
-    ADMIN_CONSENT,
     TOKEN_REJECTED,
     Account,
     Begun,
     Grant,
     GrantError,
     Identity,
+    PassingRefusal,
     TokenResponse,
 )
+from services.token_vault.issuers.refusals import Kind, meaning_of
 
 PROVIDER = GOOGLEWS
 _LONG_NAMES = {
     "email": "https://www.googleapis.com/auth/userinfo.email",
     "profile": "https://www.googleapis.com/auth/userinfo.profile",
-}
-_OURS = frozenset({
-    "invalid_client", "unauthorized_client", "deleted_client", "disabled_client", "org_internal",
-    "redirect_uri_mismatch", "invalid_request", "unsupported_grant_type", "invalid_scope",
-})  # fmt: skip
-_CAUSES = {
-    "invalid_grant": "grant_revoked",
-    "admin_policy_enforced": ADMIN_CONSENT,
-    "invalid_rapt": "reauthentication_required",
-    "rapt_required": "reauthentication_required",
 }
 _OK, _UNAUTHORIZED, _FORBIDDEN, _BAD_REQUEST = 200, 401, 403, 400
 _DEFAULT_LIFE_SECONDS = 3600
@@ -252,6 +243,8 @@ def _guarded(use: Callable[[], Result]) -> Result:
         return use()
     except google.auth.exceptions.RefreshError as exc:
         raise _refresh_failure(exc) from exc
+    except MissingTokenError as exc:  # the library's word for an answer without a token
+        raise ProviderUnavailable(metadata={"provider": PROVIDER}) from exc
     except OAuth2Error as exc:
         raise _failure(str(exc.error or ""), "") from exc
     except (requests.RequestException, google.auth.exceptions.GoogleAuthError) as exc:
@@ -265,18 +258,18 @@ def _refresh_failure(error: google.auth.exceptions.RefreshError) -> Exception:
     if document is not None:
         return _failure(str(document.get("error", "")), str(document.get("error_subtype", "")))
     if "Reauthentication" in str(error.args[:1]):
-        return GrantError(_CAUSES["invalid_rapt"], "invalid_rapt")
+        return _failure("invalid_rapt", "")
     return ProviderUnavailable(metadata={"provider": PROVIDER})
 
 
 def _failure(error: str, subtype: str) -> Exception:
-    if error in _OURS:
-        return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": error})
-    if error not in _CAUSES and subtype not in _CAUSES:
-        # An unknown error code is no proof that the grant is gone.
+    refusal, named = meaning_of(PROVIDER, error, subtype), f"{error[:60]} {subtype[:60]}".strip()
+    if not error or refusal.kind is Kind.OUTAGE:
         return ProviderUnavailable(metadata={"provider": PROVIDER})
-    cause = _CAUSES.get(subtype) or _CAUSES[error]
-    return GrantError(cause, f"{error} {subtype}".strip())
+    if refusal.kind is Kind.APP:
+        return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": named})
+    meant = GrantError if refusal.kind is Kind.GRANT else PassingRefusal
+    return meant(refusal.cause, named)
 
 
 def _tokens(answer: Mapping[str, Any], access: Any, seconds: Any) -> TokenResponse:

@@ -7,9 +7,6 @@ from typing import Protocol
 
 from services.meshkit.secret import Secret
 
-ADMIN_CONSENT = "admin_consent_needed"
-"""The cause of a `GrantError` that an administrator must fix."""
-
 
 @dataclass(frozen=True)
 class TokenResponse:
@@ -85,11 +82,11 @@ TOKEN_REJECTED = "token_rejected"  # noqa: S105 - a machine word
 """The cause of a `GrantError` that concerns the access token alone; another token may be valid."""
 
 
-class GrantError(Exception):
-    """The provider no longer honours the grant. Only a person can fix that.
+class TokenRefused(Exception):  # noqa: N818 - an answer of the provider
+    """The provider refuses the account's token or code. The subclass has the meaning.
 
     Args:
-        cause: A machine-readable cause: "grant_revoked", "grant_expired", "mfa_needed", ...
+        cause: A machine-readable cause: "grant_revoked", "conditional_access", "mfa_needed", ...
         provider_code: The provider's own code, for diagnosis: "invalid_grant 50173".
     """
 
@@ -99,8 +96,16 @@ class GrantError(Exception):
         self.provider_code = provider_code
 
 
+class GrantError(TokenRefused):
+    """The provider no longer honours the grant. Only a person can fix that."""
+
+
+class PassingRefusal(TokenRefused):
+    """The provider refuses at the moment: a policy, a setting or the state of the account. The grant may be intact."""
+
+
 class Issuer(Protocol):
-    """A provider. Every call takes bounded time and raises `MeshError` or, where documented, `GrantError`.
+    """A provider. Every call takes bounded time and raises `MeshError` or, where documented, `TokenRefused`.
 
     A transient failure is `ProviderUnavailable` or `ProviderThrottled`; a failure of our own client is
     `InstallationMisconfigured`.
@@ -125,6 +130,7 @@ class Issuer(Protocol):
 
         Raises:
             GrantError: The code is not valid.
+            PassingRefusal: A policy or the state of the account forbids the access.
             RefreshTokenMissing: The response holds no refresh token.
             IdentityUnproven: The id token is missing, or fails a check.
         """
@@ -134,6 +140,7 @@ class Issuer(Protocol):
 
         Raises:
             GrantError: A person must connect the account again.
+            PassingRefusal: The same refresh token may work later.
         """
 
     async def who_is(self, access_token: Secret) -> Account:

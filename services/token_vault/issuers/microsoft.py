@@ -23,41 +23,22 @@ from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import (
-    ADMIN_CONSENT,
     TOKEN_REJECTED,
     Account,
     Begun,
     Grant,
     GrantError,
     Identity,
+    PassingRefusal,
     TokenResponse,
 )
+from services.token_vault.issuers.refusals import Kind, meaning_of
 
 PROVIDER = MS365
 _RESERVED = frozenset({"openid", "profile", "offline_access"})
 _NOT_LISTED = _RESERVED | {"email"}
-_OURS = frozenset({"invalid_client", "invalid_request", "unsupported_grant_type", "invalid_scope", "invalid_resource"})
-_PASSING = frozenset({"temporarily_unavailable", "server_error"})
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _OK = 200
-
-# For the reason that people read; the reaction depends on `error` alone.
-_CAUSES = {
-    50173: "grant_revoked",
-    70008: "grant_expired",
-    700082: "grant_expired",
-    50076: "mfa_needed",
-    50079: "mfa_needed",
-    53003: "conditional_access",
-    65001: "consent_missing",
-    90093: ADMIN_CONSENT,
-    90094: ADMIN_CONSENT,
-    90095: ADMIN_CONSENT,
-    50057: "account_disabled",
-    50034: "account_unknown",
-    700016: "app_not_in_directory",
-    54005: "code_already_used",
-}
 
 Result = TypeVar("Result")
 
@@ -242,15 +223,18 @@ def _guarded(use: Callable[[], Result]) -> Result:
 
 
 def _failure(result: Mapping[str, Any]) -> Exception:
-    error = str(result.get("error"))
+    error, finer = str(result.get("error"))[:60], str(result.get("suberror") or "")
     codes = [code for code in result.get("error_codes") or () if isinstance(code, int)]
-    number = f" {codes[0]}" if codes else ""
-    if error in _PASSING:
-        return ProviderUnavailable(metadata={"provider": PROVIDER})
-    if error in _OURS:
-        return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": f"{error}{number}"})
-    default = "grant_revoked" if error == "invalid_grant" else error[:60]
-    return GrantError(next((_CAUSES[code] for code in codes if code in _CAUSES), default), f"{error}{number}")
+    refusal, named = meaning_of(PROVIDER, error, finer, codes), " ".join((error, *(str(code) for code in codes[:1])))
+    match refusal.kind:
+        case Kind.OUTAGE:
+            return ProviderUnavailable(metadata={"provider": PROVIDER})
+        case Kind.APP:
+            return InstallationMisconfigured(metadata={"provider": PROVIDER, "detail": named})
+        case Kind.PASSING:
+            return PassingRefusal(refusal.cause, named)
+        case Kind.GRANT:
+            return GrantError(refusal.cause, named)
 
 
 def _raise_for(status: int, document: Mapping[str, Any]) -> None:

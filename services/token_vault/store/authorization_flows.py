@@ -54,8 +54,9 @@ _OF_TICKET = f"{_SELECT} WHERE ticket_digest = $1"
 _OF_STATE = f"{_SELECT} WHERE state_digest = $1"
 _OPEN = """
 UPDATE vault.authorization_flows
-SET step = 'opened', expires_at = $3, browser_digest = $4, state_digest = $5, kept = $6
-WHERE flow_id = $1 AND step = 'started' AND expires_at > $2
+SET step = 'opened', expires_at = CASE WHEN step = 'started' THEN $3 ELSE expires_at END, browser_digest = $4,
+  state_digest = $5, kept = $6
+WHERE flow_id = $1 AND expires_at > $2 AND (step = 'started' OR (step = 'opened' AND browser_digest = $4))
 """
 _BEGIN_EXCHANGE = """
 UPDATE vault.authorization_flows SET step = 'exchanging', kept = NULL
@@ -101,8 +102,10 @@ async def open_flow(
 ) -> bool:
     """Spend the ticket: bind the flow to a browser, with a state that expires by itself.
 
+    The same browser may do it again: the new state replaces the old one, and the end stays as it was.
+
     Returns:
-        False when the ticket was spent before or has expired.
+        False when another browser has spent the ticket, or it has expired.
     """
     done = await connection.execute(_OPEN, flow_id, now, expires_at, browser_digest, state_digest, kept)
     return affected(done) == 1

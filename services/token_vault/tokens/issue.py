@@ -123,6 +123,18 @@ class Lender:
         request = TokenRequest(tenant_id, "token-vault", minimum_seconds, rejected_digest=digest)
         return await self._loan(request, statuses)
 
+    async def retry_refused(self, tenant_id: str) -> None:
+        """Try a refused refresh token once more, as `Refresher.retry_refused` does.
+
+        Raises:
+            MeshError: As there, or SealBroken.
+        """
+        try:
+            await self._refresher.retry_refused(tenant_id)
+        except SealBroken:
+            await report_broken_seal(self._pool, self._clock, tenant_id)
+            raise
+
     async def _known_loan(self, request: TokenRequest) -> Loan | None:
         """Decide by the remembered credential; one statement verifies that it is unchanged and records the loan."""
         credential, allowed = self._reader.remembered(request.tenant_id), _allowed(request.caller)

@@ -18,11 +18,13 @@ from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
-from services.token_vault.issuers.issuer import GrantError, Issuer, TokenResponse
+from services.token_vault.issuers.issuer import GrantError, Issuer, PassingRefusal, TokenResponse
+from services.token_vault.issuers.refusals import PASSING_CAUSES
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.credentials import Credential, SealedTokens
-from services.token_vault.tokens.reauthorization import mark_grant_broken
+from services.token_vault.store.tenants import get_tenant
+from services.token_vault.tokens import grant_state
 from services.token_vault.tokens.token_cipher import TokenCipher
 
 logger = structlog.get_logger(__name__)
@@ -36,6 +38,7 @@ _REST = timedelta(seconds=10)
 """A token from a moment ago is not refreshed again: its age is not the problem."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.3
 _MAX_BACKOFF_SECONDS = 60.0
+_MAX_DOUBLINGS = 10
 _REMEMBERED: Mapping[str, type[MeshError]] = {
     error.reason: error for error in (ProviderUnavailable, ProviderThrottled, InstallationMisconfigured)
 }
@@ -103,6 +106,22 @@ class Refresher:
             self._refuse_newest(credential)
             await asyncio.shield(self._task(tenant_id, lambda: self._refresh(credential)))  # noqa: B023 - started at once
 
+    async def retry_refused(self, tenant_id: str) -> None:
+        """Try the refresh token once more if the provider refused it at the last attempt, whatever the pause.
+
+        Raises:
+            TenantNeedsReauthorization, TenantInError: The provider refuses it still.
+            MeshError: A failure that says nothing about the grant; nothing has changed then.
+        """
+        credential = await self._read(tenant_id)
+        if not grant_state.is_refused(credential.tenant) or credential.tokens is None:
+            return
+        sealed = credential.tokens
+        await asyncio.shield(self._task(tenant_id, lambda: self._claimed_first(credential, sealed)))
+        tenant = (await self._read(tenant_id)).tenant
+        if grant_state.is_refused(tenant):
+            raise grant_state.refused(tenant)
+
     async def finish(self, credential: Credential) -> None:
         """Finish a refresh that this process has claimed already.
 
@@ -143,17 +162,34 @@ class Refresher:
         if sealed is None:
             self._cipher.access_token(credential)  # raises the fitting failure
             return
-        self._refuse_early(credential, sealed, now)
+        await self._refuse_early(credential, sealed, now)
+        await self._claimed_first(credential, sealed)
+
+    async def _claimed_first(self, credential: Credential, sealed: SealedTokens) -> None:
+        """Claim the refresh and finish it, or wait for the process that has claimed it."""
+        now = self._clock.now()
         if _is_claimed(sealed, now) or not await self._claim(credential.tenant.tenant_id, sealed, now):
             await self._wait_for_other(credential.tenant.tenant_id, sealed.version)
             return
         await self._claimed(credential)
 
-    def _refuse_early(self, credential: Credential, sealed: SealedTokens, now: datetime) -> None:
-        """Send the provider no request for a while after a transient failure."""
-        if sealed.refresh_not_before is not None and sealed.refresh_not_before > now:
-            error = _REMEMBERED.get(credential.tenant.last_refresh_error or "", ProviderUnavailable)
-            raise error(metadata={"provider": credential.tenant.provider}, retry_after=sealed.refresh_not_before - now)
+    async def _refuse_early(self, credential: Credential, sealed: SealedTokens, now: datetime) -> None:
+        """Send the provider no request for a while after a failure."""
+        tenant, not_before = credential.tenant, sealed.refresh_not_before
+        if not_before is None or not_before <= now:
+            return
+        if tenant.last_refresh_error in PASSING_CAUSES:
+            await self._stop(tenant.tenant_id, tenant.last_refresh_error, not_before)
+            raise grant_state.refused(tenant)
+        error = _REMEMBERED.get(tenant.last_refresh_error or "", ProviderUnavailable)
+        raise error(metadata={"provider": tenant.provider}, retry_after=not_before - now)
+
+    async def _stop(self, tenant_id: str, cause: str, retry_at: datetime) -> None:
+        """Stop a tenant whose refused token somebody needs, unless the provider has honoured it meanwhile."""
+        async with db.transaction(self._pool) as connection:
+            tenant = await get_tenant(connection, tenant_id, None, lock=True)
+            if tenant.last_refresh_error == cause:
+                await grant_state.stop_refused(connection, tenant, cause, retry_at, self._clock.now())
 
     async def _claim(self, tenant_id: str, sealed: SealedTokens, now: datetime) -> bool:
         async with db.transaction(self._pool) as connection:
@@ -182,6 +218,9 @@ class Refresher:
         except GrantError as exc:
             REFRESHES.labels(tenant.provider, "grant_broken").inc()
             await self._broken(credential, exc)
+        except PassingRefusal as exc:
+            REFRESHES.labels(tenant.provider, "refused").inc()
+            await self._refused(credential, exc)
         except MeshError as exc:
             REFRESHES.labels(tenant.provider, exc.reason.lower()).inc()
             await self._failed(credential, exc)
@@ -192,35 +231,42 @@ class Refresher:
         now = self._clock.now()
         new = self._cipher.resealed(credential, response, now)
         async with db.transaction(self._pool) as connection:
+            # In the order of every other writer: the tenant, then its tokens.
+            was_refused = grant_state.is_refused(credential.tenant)
+            tenant = await get_tenant(connection, tenant_id, None, lock=True) if was_refused else None
             if not await tokens.store_refreshed(connection, tenant_id, version, self._process_id, new):
                 logger.info("refreshed token discarded", tenant_id=tenant_id)
                 return
-            await audit.append(
-                connection,
-                audit.Entry(
-                    ITSELF,
-                    "token.refresh",
-                    now,
-                    tenant_id=tenant_id,
-                    detail={"rotated": str(response.refresh_token is not None).lower()},
-                ),
-            )
+            facts = {"rotated": str(response.refresh_token is not None).lower()}
+            await audit.append(connection, audit.Entry(ITSELF, "token.refresh", now, tenant_id=tenant_id, detail=facts))
+            if tenant is not None:
+                await grant_state.mark_honoured(connection, tenant, now)
 
     async def _broken(self, credential: Credential, error: GrantError) -> None:
         """Mark the grant as broken, but only if the stored tokens are still those that the provider refused."""
         tenant_id, version = credential.tenant.tenant_id, _version(credential)
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
-            await mark_grant_broken(connection, tenant_id, version, self._process_id, error, now)
+            await grant_state.mark_grant_broken(connection, tenant_id, version, self._process_id, error, now)
+
+    async def _refused(self, credential: Credential, error: PassingRefusal) -> None:
+        async with db.transaction(self._pool) as connection:
+            await grant_state.mark_refused(connection, credential, self._process_id, error, self._clock.now())
 
     async def _failed(self, credential: Credential, error: MeshError) -> None:
         tenant_id, sealed = credential.tenant.tenant_id, credential.tokens
         failures = (sealed.refresh_failures if sealed else 0) + 1
         now = self._clock.now()
-        pause = max(
-            error.retry_after or timedelta(), timedelta(seconds=min(2.0 ** (failures - 1), _MAX_BACKOFF_SECONDS))
+        backoff = min(2.0 ** min(failures - 1, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
+        pause = max(error.retry_after or timedelta(), timedelta(seconds=backoff))
+        facts = {"detail": error.metadata["detail"]} if error.metadata.get("detail") else {}
+        logger.warning(
+            "refresh failed",
+            tenant_id=tenant_id,
+            reason=error.reason,
+            failures=failures,
+            detail=facts.get("detail", ""),
         )
-        logger.warning("refresh failed", tenant_id=tenant_id, reason=error.reason, failures=failures)
         async with db.transaction(self._pool) as connection:
             ended = await tokens.end_claim(
                 connection,
@@ -232,7 +278,7 @@ class Refresher:
                 failures=failures,
             )
             if ended:
-                entry = audit.Entry(ITSELF, "token.refresh", now, error.reason, tenant_id)
+                entry = audit.Entry(ITSELF, "token.refresh", now, error.reason, tenant_id, facts)
                 await audit.append(connection, entry)
 
 

@@ -56,7 +56,7 @@ async def test_the_browser_is_sent_on_with_state_and_pkce_and_bound_by_a_cookie(
     assert len(query["code_challenge"]) == 43
     assert len(query["state"]) >= 43
     assert query["redirect_uri"] == f"http://mailmesh.test/auth/oauth/{provider}/callback"
-    assert len(walk.cookies) == 1
+    assert len(walk.cookies) == 2  # of the page with the button, and of the flow
 
 
 async def test_no_token_reaches_the_browser(served: VaultGround, edge: Stubs) -> None:
@@ -72,6 +72,64 @@ async def test_no_token_reaches_the_browser(served: VaultGround, edge: Stubs) ->
     assert "default-src 'none'" in result.headers["content-security-policy"]
     assert result.headers["cache-control"] == "no-store"
     assert not re.search(r"ya29|1//|eyJ|code=", result.html)
+
+
+async def test_programs_that_only_open_the_link_do_not_use_it_up(served: VaultGround, edge: Stubs) -> None:
+    started = await served.start_authorization(edge, "ms365")
+    previews = [await Walk(edge, served.simulator).look(started.authorization_url) for _ in range(3)]
+
+    shown = await Walk(edge, served.simulator).whole(started.authorization_url, await account_of(served, "ms365"))
+
+    assert ["200"] * 3 == [preview.status for preview in previews]
+    assert {"Connect your Microsoft 365 account"} == {preview.title for preview in previews}
+    assert "Your account is connected" == shown.title
+
+
+async def test_only_the_browser_that_has_the_page_can_press_its_button(served: VaultGround, edge: Stubs) -> None:
+    url = (await served.start_authorization(edge, "ms365")).authorization_url
+    walk, stranger = Walk(edge, served.simulator), Walk(edge, served.simulator)
+    page, own = (await walk.look(url)).html, (await stranger.look(url)).html
+    without_cookie, cookies = Walk(edge, served.simulator), dict(walk.cookies)
+
+    refused = [
+        await without_cookie.press(url, page),
+        await stranger.press(url, page),
+        await walk.press(url, page, proof="é"),
+        await walk.press(url, page, ticket="another"),
+        await walk.press(url.replace("/ms365/", "/googlews/"), page),
+    ]
+    walk.cookies = dict.fromkeys(cookies, 'x"; Domain=evil')
+    refused.append(await walk.press(url, page))
+    walk.cookies = cookies
+    accepted, _ = await walk.press(url, page)
+    late, _ = await stranger.press(url, own)
+
+    assert ["400"] * 6 == [headers["x-http-status"] for headers, _ in refused]
+    assert (
+        "SameSite=Strict"
+        in (
+            await Walk(edge, served.simulator).look((await served.start_authorization(edge, "ms365")).authorization_url)
+        ).headers["set-cookie"]
+    )
+    assert ("303", "400") == (accepted["x-http-status"], late["x-http-status"])
+
+
+async def test_a_button_that_is_pressed_twice_works_with_the_last_press(served: VaultGround, edge: Stubs) -> None:
+    account, url = (
+        await account_of(served, "ms365"),
+        (await served.start_authorization(edge, "ms365")).authorization_url,
+    )
+    walk = Walk(edge, served.simulator)
+    page = (await walk.look(url)).html
+    first, _ = await walk.press(url, page)
+    second, _ = await walk.press(url, page)
+
+    lost = await walk.result(await walk.complete(await walk.consent(first["location"], account)))
+    shown = await walk.result(await walk.complete(await walk.consent(second["location"], account)))
+    after, _ = await walk.press(url, page)
+
+    assert ("This link is not valid any more", "Your account is connected") == (lost.title, shown.title)
+    assert "400" == after["x-http-status"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -136,8 +136,9 @@ async def test_a_broken_grant_asks_for_a_person(served: VaultGround, edge: Stubs
         ({"kind": "truncate"}, "PROVIDER_UNAVAILABLE"),
         ({"kind": "close"}, "PROVIDER_UNAVAILABLE"),
         ({"kind": "status", "status": 401, "code": "invalid_client"}, "INSTALLATION_MISCONFIGURED"),
+        ({"kind": "status", "status": 400, "code": "unauthorized_client:700016"}, "INSTALLATION_MISCONFIGURED"),
     ],
-    ids=["503", "429", "garbage", "truncated", "closed", "invalid client"],
+    ids=["503", "429", "garbage", "truncated", "closed", "invalid client", "unknown app"],
 )
 async def test_passing_trouble_and_our_own_mistakes_mark_no_tenant(
     served: VaultGround, edge: Stubs, ingest: Stubs, provider: str, fault: dict[str, Any], reason: str

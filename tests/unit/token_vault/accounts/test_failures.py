@@ -10,8 +10,9 @@ from services.token_vault.errors import FlowFailed
 from services.token_vault.issuers import google as google_issuer
 from services.token_vault.issuers import microsoft
 from services.token_vault.issuers.http import transient_failure
-from services.token_vault.issuers.issuer import ADMIN_CONSENT, GrantError
-from services.token_vault.tokens.reauthorization import sentence
+from services.token_vault.issuers.issuer import GrantError, PassingRefusal
+from services.token_vault.issuers.refusals import ADMIN_CONSENT, GROUPS, PASSING_CAUSES
+from services.token_vault.tokens.grant_state import pause_after, sentence
 
 
 @pytest.mark.parametrize(
@@ -19,16 +20,24 @@ from services.token_vault.tokens.reauthorization import sentence
     [
         ({"error": "invalid_grant", "error_codes": [50173]}, ("grant_revoked", "invalid_grant 50173")),
         ({"error": "invalid_grant", "error_codes": [700082]}, ("grant_expired", "invalid_grant 700082")),
-        ({"error": "invalid_grant"}, ("grant_revoked", "invalid_grant")),
-        ({"error": "invalid_grant", "error_codes": [99999]}, ("grant_revoked", "invalid_grant 99999")),
         ({"error": "interaction_required", "error_codes": [50076]}, ("mfa_needed", "interaction_required 50076")),
-        ({"error": "consent_required", "error_codes": [90094]}, (ADMIN_CONSENT, "consent_required 90094")),
-        (
-            {"error": "unauthorized_client", "error_codes": [700016]},
-            ("app_not_in_directory", "unauthorized_client 700016"),
-        ),
+        ({"error": "invalid_grant", "suberror": "bad_token"}, ("grant_revoked", "invalid_grant")),
+        ({"error": "consent_required"}, ("consent_missing", "consent_required")),
+        ({"error": "invalid_grant", "error_codes": [53003]}, ("passing", "conditional_access", "invalid_grant 53003")),
+        ({"error": "invalid_grant", "error_codes": [50053]}, ("passing", "account_locked", "invalid_grant 50053")),
+        ({"error": "invalid_grant", "error_codes": [90013]}, ("passing", "refused", "invalid_grant 90013")),
+        ({"error": "invalid_grant", "error_codes": [50057]}, ("passing", "account_disabled", "invalid_grant 50057")),
+        ({"error": "invalid_grant"}, ("passing", "refused", "invalid_grant")),
+        ({"error": "invalid_grant", "error_codes": [99999]}, ("passing", "refused", "invalid_grant 99999")),
+        ({"error": "something_new"}, ("passing", "refused", "something_new")),
+        ({"error": "consent_required", "error_codes": [90094]}, ("passing", ADMIN_CONSENT, "consent_required 90094")),
+        ({"error": "unauthorized_client", "error_codes": [700016]}, "INSTALLATION_MISCONFIGURED"),
+        ({"error": "unauthorized_client"}, "INSTALLATION_MISCONFIGURED"),
+        ({"error": "invalid_grant", "error_codes": [7000112]}, "INSTALLATION_MISCONFIGURED"),
         ({"error": "invalid_client", "error_codes": [7000222]}, "INSTALLATION_MISCONFIGURED"),
         ({"error": "temporarily_unavailable"}, "PROVIDER_UNAVAILABLE"),
+        ({"error": "temporarily_unavailable", "error_codes": [50196]}, "PROVIDER_UNAVAILABLE"),
+        ({"error": "invalid_grant", "error_codes": [90033]}, "PROVIDER_UNAVAILABLE"),
     ],
 )
 def test_what_microsoft_says(answer: dict[str, object], meant: object) -> None:
@@ -43,12 +52,22 @@ def test_what_microsoft_says(answer: dict[str, object], meant: object) -> None:
             ("x", {"error": "invalid_grant", "error_subtype": "invalid_rapt"}),
             ("reauthentication_required", "invalid_grant invalid_rapt"),
         ),
-        (("x", {"error": "admin_policy_enforced"}), (ADMIN_CONSENT, "admin_policy_enforced")),
+        (("x", {"error": "admin_policy_enforced"}), ("passing", ADMIN_CONSENT, "admin_policy_enforced")),
+        (("x", {"error": "access_denied"}), ("passing", "refused", "access_denied")),
+        (
+            ("x", {"error": "invalid_grant", "error_subtype": "admin_policy_enforced"}),
+            ("passing", ADMIN_CONSENT, "invalid_grant admin_policy_enforced"),
+        ),
+        (
+            ("x", {"error": "invalid_grant", "error_subtype": "new_word"}),
+            ("passing", "refused", "invalid_grant new_word"),
+        ),
+        (("x", {"error": "deleted_client"}), "INSTALLATION_MISCONFIGURED"),
         (("Reauthentication is needed. Please run `gcloud`",), ("reauthentication_required", "invalid_rapt")),
         (("x", {"error": "invalid_client"}), "INSTALLATION_MISCONFIGURED"),
         (("x", {"error": "unauthorized_client"}), "INSTALLATION_MISCONFIGURED"),
         (("x", {"error": "internal_failure"}), "PROVIDER_UNAVAILABLE"),
-        (("x", {"error": "something_new"}), "PROVIDER_UNAVAILABLE"),
+        (("x", {"error": "something_new"}), ("passing", "refused", "something_new")),
         (("<html>502</html>",), "PROVIDER_UNAVAILABLE"),
     ],
 )
@@ -125,9 +144,24 @@ def test_a_page_escapes_what_it_shows() -> None:
 def test_every_cause_ends_with_what_to_do() -> None:
     assert sentence("grant_revoked").endswith("Connect the account again.")
     assert sentence("never heard of").endswith("Connect the account again.")
+    assert [] == [cause for cause in PASSING_CAUSES if "onnect the account again" in sentence(cause)]
+
+
+def test_no_number_of_microsoft_stands_in_two_groups() -> None:
+    numbers = [number for _, group in GROUPS for found in group.values() for number in found]
+
+    assert len(set(numbers)) == len(numbers) > 300
+
+
+def test_the_pauses_after_refusals_grow_and_stay_bounded() -> None:
+    pauses = [pause_after(failures).total_seconds() for failures in (1, 2, 3, 9, 10_000)]
+
+    assert [15, 30, 60, 3600, 3600] == pauses
 
 
 def _meaning(error: Exception) -> object:
+    if isinstance(error, PassingRefusal):
+        return "passing", error.cause, error.provider_code
     if isinstance(error, GrantError):
         return error.cause, error.provider_code
     assert isinstance(error, MeshError)

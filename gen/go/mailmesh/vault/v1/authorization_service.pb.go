@@ -79,10 +79,10 @@ func (x *OpenAuthorizationRequest) GetTicket() string {
 	return ""
 }
 
-// OpenAuthorizationResponse is a redirect or a page.
+// OpenAuthorizationResponse is a page.
 type OpenAuthorizationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// page is empty on a redirect, otherwise a page that explains why there is none.
+	// page has the button, or explains why there is none.
 	Page          *httpbody.HttpBody `protobuf:"bytes,1,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -125,6 +125,107 @@ func (x *OpenAuthorizationResponse) GetPage() *httpbody.HttpBody {
 	return nil
 }
 
+// ConfirmAuthorizationRequest contains the form of the page.
+type ConfirmAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// form is the page's form (`application/x-www-form-urlencoded`), with its fields `ticket` and `proof`.
+	Form          *httpbody.HttpBody `protobuf:"bytes,2,opt,name=form,proto3" json:"form,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmAuthorizationRequest) Reset() {
+	*x = ConfirmAuthorizationRequest{}
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmAuthorizationRequest) ProtoMessage() {}
+
+func (x *ConfirmAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConfirmAuthorizationRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *ConfirmAuthorizationRequest) GetForm() *httpbody.HttpBody {
+	if x != nil {
+		return x.Form
+	}
+	return nil
+}
+
+// ConfirmAuthorizationResponse is a redirect or a page.
+type ConfirmAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page is empty on a redirect, otherwise a page that explains why there is none.
+	Page          *httpbody.HttpBody `protobuf:"bytes,1,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmAuthorizationResponse) Reset() {
+	*x = ConfirmAuthorizationResponse{}
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmAuthorizationResponse) ProtoMessage() {}
+
+func (x *ConfirmAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ConfirmAuthorizationResponse) GetPage() *httpbody.HttpBody {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 // CompleteAuthorizationRequest contains the parameters that the provider appended to the redirect address.
 type CompleteAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -146,7 +247,7 @@ type CompleteAuthorizationRequest struct {
 
 func (x *CompleteAuthorizationRequest) Reset() {
 	*x = CompleteAuthorizationRequest{}
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -158,7 +259,7 @@ func (x *CompleteAuthorizationRequest) String() string {
 func (*CompleteAuthorizationRequest) ProtoMessage() {}
 
 func (x *CompleteAuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[2]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -171,7 +272,7 @@ func (x *CompleteAuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteAuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*CompleteAuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CompleteAuthorizationRequest) GetProvider() string {
@@ -227,7 +328,7 @@ type CompleteAuthorizationResponse struct {
 
 func (x *CompleteAuthorizationResponse) Reset() {
 	*x = CompleteAuthorizationResponse{}
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[3]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +340,7 @@ func (x *CompleteAuthorizationResponse) String() string {
 func (*CompleteAuthorizationResponse) ProtoMessage() {}
 
 func (x *CompleteAuthorizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[3]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +353,7 @@ func (x *CompleteAuthorizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteAuthorizationResponse.ProtoReflect.Descriptor instead.
 func (*CompleteAuthorizationResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CompleteAuthorizationResponse) GetPage() *httpbody.HttpBody {
@@ -273,7 +374,7 @@ type ShowAuthorizationResultRequest struct {
 
 func (x *ShowAuthorizationResultRequest) Reset() {
 	*x = ShowAuthorizationResultRequest{}
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[4]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +386,7 @@ func (x *ShowAuthorizationResultRequest) String() string {
 func (*ShowAuthorizationResultRequest) ProtoMessage() {}
 
 func (x *ShowAuthorizationResultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[4]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +399,7 @@ func (x *ShowAuthorizationResultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthorizationResultRequest.ProtoReflect.Descriptor instead.
 func (*ShowAuthorizationResultRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ShowAuthorizationResultRequest) GetFlowId() string {
@@ -319,7 +420,7 @@ type ShowAuthorizationResultResponse struct {
 
 func (x *ShowAuthorizationResultResponse) Reset() {
 	*x = ShowAuthorizationResultResponse{}
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[5]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +432,7 @@ func (x *ShowAuthorizationResultResponse) String() string {
 func (*ShowAuthorizationResultResponse) ProtoMessage() {}
 
 func (x *ShowAuthorizationResultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[5]
+	mi := &file_mailmesh_vault_v1_authorization_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +445,7 @@ func (x *ShowAuthorizationResultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthorizationResultResponse.ProtoReflect.Descriptor instead.
 func (*ShowAuthorizationResultResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ShowAuthorizationResultResponse) GetPage() *httpbody.HttpBody {
@@ -363,6 +464,11 @@ const file_mailmesh_vault_v1_authorization_service_proto_rawDesc = "" +
 	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bprovider\x12\x1f\n" +
 	"\x06ticket\x18\x02 \x01(\tB\a\xe2A\x01\x01\x80\x01\x01R\x06ticket\"E\n" +
 	"\x19OpenAuthorizationResponse\x12(\n" +
+	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page\"r\n" +
+	"\x1bConfirmAuthorizationRequest\x12 \n" +
+	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bprovider\x121\n" +
+	"\x04form\x18\x02 \x01(\v2\x14.google.api.HttpBodyB\a\xe2A\x01\x02\x80\x01\x01R\x04form\"H\n" +
+	"\x1cConfirmAuthorizationResponse\x12(\n" +
 	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page\"\xf6\x01\n" +
 	"\x1cCompleteAuthorizationRequest\x12 \n" +
 	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bprovider\x12\x1b\n" +
@@ -376,9 +482,10 @@ const file_mailmesh_vault_v1_authorization_service_proto_rawDesc = "" +
 	"\x1eShowAuthorizationResultRequest\x12\x1d\n" +
 	"\aflow_id\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x06flowId\"K\n" +
 	"\x1fShowAuthorizationResultResponse\x12(\n" +
-	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page2\x8e\x04\n" +
+	"\x04page\x18\x01 \x01(\v2\x14.google.api.HttpBodyR\x04page2\xbe\x05\n" +
 	"\x14AuthorizationService\x12\x9e\x01\n" +
-	"\x11OpenAuthorization\x12+.mailmesh.vault.v1.OpenAuthorizationRequest\x1a,.mailmesh.vault.v1.OpenAuthorizationResponse\".\x82\xd3\xe4\x93\x02(b\x04page\x12 /auth/oauth/{provider}/authorize\x12\xa9\x01\n" +
+	"\x11OpenAuthorization\x12+.mailmesh.vault.v1.OpenAuthorizationRequest\x1a,.mailmesh.vault.v1.OpenAuthorizationResponse\".\x82\xd3\xe4\x93\x02(b\x04page\x12 /auth/oauth/{provider}/authorize\x12\xad\x01\n" +
+	"\x14ConfirmAuthorization\x12..mailmesh.vault.v1.ConfirmAuthorizationRequest\x1a/.mailmesh.vault.v1.ConfirmAuthorizationResponse\"4\x82\xd3\xe4\x93\x02.:\x04formb\x04page\" /auth/oauth/{provider}/authorize\x12\xa9\x01\n" +
 	"\x15CompleteAuthorization\x12/.mailmesh.vault.v1.CompleteAuthorizationRequest\x1a0.mailmesh.vault.v1.CompleteAuthorizationResponse\"-\x82\xd3\xe4\x93\x02'b\x04page\x12\x1f/auth/oauth/{provider}/callback\x12\xa2\x01\n" +
 	"\x17ShowAuthorizationResult\x121.mailmesh.vault.v1.ShowAuthorizationResultRequest\x1a2.mailmesh.vault.v1.ShowAuthorizationResultResponse\" \x82\xd3\xe4\x93\x02\x1ab\x04page\x12\x12/auth/oauth/result\x1a\x04\x88\xce\x18\x03b\x06proto3"
 
@@ -394,31 +501,37 @@ func file_mailmesh_vault_v1_authorization_service_proto_rawDescGZIP() []byte {
 	return file_mailmesh_vault_v1_authorization_service_proto_rawDescData
 }
 
-var file_mailmesh_vault_v1_authorization_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_mailmesh_vault_v1_authorization_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_mailmesh_vault_v1_authorization_service_proto_goTypes = []any{
 	(*OpenAuthorizationRequest)(nil),        // 0: mailmesh.vault.v1.OpenAuthorizationRequest
 	(*OpenAuthorizationResponse)(nil),       // 1: mailmesh.vault.v1.OpenAuthorizationResponse
-	(*CompleteAuthorizationRequest)(nil),    // 2: mailmesh.vault.v1.CompleteAuthorizationRequest
-	(*CompleteAuthorizationResponse)(nil),   // 3: mailmesh.vault.v1.CompleteAuthorizationResponse
-	(*ShowAuthorizationResultRequest)(nil),  // 4: mailmesh.vault.v1.ShowAuthorizationResultRequest
-	(*ShowAuthorizationResultResponse)(nil), // 5: mailmesh.vault.v1.ShowAuthorizationResultResponse
-	(*httpbody.HttpBody)(nil),               // 6: google.api.HttpBody
+	(*ConfirmAuthorizationRequest)(nil),     // 2: mailmesh.vault.v1.ConfirmAuthorizationRequest
+	(*ConfirmAuthorizationResponse)(nil),    // 3: mailmesh.vault.v1.ConfirmAuthorizationResponse
+	(*CompleteAuthorizationRequest)(nil),    // 4: mailmesh.vault.v1.CompleteAuthorizationRequest
+	(*CompleteAuthorizationResponse)(nil),   // 5: mailmesh.vault.v1.CompleteAuthorizationResponse
+	(*ShowAuthorizationResultRequest)(nil),  // 6: mailmesh.vault.v1.ShowAuthorizationResultRequest
+	(*ShowAuthorizationResultResponse)(nil), // 7: mailmesh.vault.v1.ShowAuthorizationResultResponse
+	(*httpbody.HttpBody)(nil),               // 8: google.api.HttpBody
 }
 var file_mailmesh_vault_v1_authorization_service_proto_depIdxs = []int32{
-	6, // 0: mailmesh.vault.v1.OpenAuthorizationResponse.page:type_name -> google.api.HttpBody
-	6, // 1: mailmesh.vault.v1.CompleteAuthorizationResponse.page:type_name -> google.api.HttpBody
-	6, // 2: mailmesh.vault.v1.ShowAuthorizationResultResponse.page:type_name -> google.api.HttpBody
-	0, // 3: mailmesh.vault.v1.AuthorizationService.OpenAuthorization:input_type -> mailmesh.vault.v1.OpenAuthorizationRequest
-	2, // 4: mailmesh.vault.v1.AuthorizationService.CompleteAuthorization:input_type -> mailmesh.vault.v1.CompleteAuthorizationRequest
-	4, // 5: mailmesh.vault.v1.AuthorizationService.ShowAuthorizationResult:input_type -> mailmesh.vault.v1.ShowAuthorizationResultRequest
-	1, // 6: mailmesh.vault.v1.AuthorizationService.OpenAuthorization:output_type -> mailmesh.vault.v1.OpenAuthorizationResponse
-	3, // 7: mailmesh.vault.v1.AuthorizationService.CompleteAuthorization:output_type -> mailmesh.vault.v1.CompleteAuthorizationResponse
-	5, // 8: mailmesh.vault.v1.AuthorizationService.ShowAuthorizationResult:output_type -> mailmesh.vault.v1.ShowAuthorizationResultResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8, // 0: mailmesh.vault.v1.OpenAuthorizationResponse.page:type_name -> google.api.HttpBody
+	8, // 1: mailmesh.vault.v1.ConfirmAuthorizationRequest.form:type_name -> google.api.HttpBody
+	8, // 2: mailmesh.vault.v1.ConfirmAuthorizationResponse.page:type_name -> google.api.HttpBody
+	8, // 3: mailmesh.vault.v1.CompleteAuthorizationResponse.page:type_name -> google.api.HttpBody
+	8, // 4: mailmesh.vault.v1.ShowAuthorizationResultResponse.page:type_name -> google.api.HttpBody
+	0, // 5: mailmesh.vault.v1.AuthorizationService.OpenAuthorization:input_type -> mailmesh.vault.v1.OpenAuthorizationRequest
+	2, // 6: mailmesh.vault.v1.AuthorizationService.ConfirmAuthorization:input_type -> mailmesh.vault.v1.ConfirmAuthorizationRequest
+	4, // 7: mailmesh.vault.v1.AuthorizationService.CompleteAuthorization:input_type -> mailmesh.vault.v1.CompleteAuthorizationRequest
+	6, // 8: mailmesh.vault.v1.AuthorizationService.ShowAuthorizationResult:input_type -> mailmesh.vault.v1.ShowAuthorizationResultRequest
+	1, // 9: mailmesh.vault.v1.AuthorizationService.OpenAuthorization:output_type -> mailmesh.vault.v1.OpenAuthorizationResponse
+	3, // 10: mailmesh.vault.v1.AuthorizationService.ConfirmAuthorization:output_type -> mailmesh.vault.v1.ConfirmAuthorizationResponse
+	5, // 11: mailmesh.vault.v1.AuthorizationService.CompleteAuthorization:output_type -> mailmesh.vault.v1.CompleteAuthorizationResponse
+	7, // 12: mailmesh.vault.v1.AuthorizationService.ShowAuthorizationResult:output_type -> mailmesh.vault.v1.ShowAuthorizationResultResponse
+	9, // [9:13] is the sub-list for method output_type
+	5, // [5:9] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_authorization_service_proto_init() }
@@ -432,7 +545,7 @@ func file_mailmesh_vault_v1_authorization_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_authorization_service_proto_rawDesc), len(file_mailmesh_vault_v1_authorization_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AuthorizationService_OpenAuthorization_FullMethodName       = "/mailmesh.vault.v1.AuthorizationService/OpenAuthorization"
+	AuthorizationService_ConfirmAuthorization_FullMethodName    = "/mailmesh.vault.v1.AuthorizationService/ConfirmAuthorization"
 	AuthorizationService_CompleteAuthorization_FullMethodName   = "/mailmesh.vault.v1.AuthorizationService/CompleteAuthorization"
 	AuthorizationService_ShowAuthorizationResult_FullMethodName = "/mailmesh.vault.v1.AuthorizationService/ShowAuthorizationResult"
 )
@@ -28,13 +29,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+// AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+// outcome.
 //
 // Tokens never reach the browser. Failures are pages, not statuses.
 type AuthorizationServiceClient interface {
-	// OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-	// (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+	// OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+	// nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
 	OpenAuthorization(ctx context.Context, in *OpenAuthorizationRequest, opts ...grpc.CallOption) (*OpenAuthorizationResponse, error)
+	// ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+	// provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+	// flow. The same browser may press the button again until it has returned from the provider.
+	ConfirmAuthorization(ctx context.Context, in *ConfirmAuthorizationRequest, opts ...grpc.CallOption) (*ConfirmAuthorizationResponse, error)
 	// CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
 	// state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
 	// `ShowAuthorizationResult`.
@@ -55,6 +61,16 @@ func (c *authorizationServiceClient) OpenAuthorization(ctx context.Context, in *
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(OpenAuthorizationResponse)
 	err := c.cc.Invoke(ctx, AuthorizationService_OpenAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authorizationServiceClient) ConfirmAuthorization(ctx context.Context, in *ConfirmAuthorizationRequest, opts ...grpc.CallOption) (*ConfirmAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmAuthorizationResponse)
+	err := c.cc.Invoke(ctx, AuthorizationService_ConfirmAuthorization_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +101,18 @@ func (c *authorizationServiceClient) ShowAuthorizationResult(ctx context.Context
 // All implementations must embed UnimplementedAuthorizationServiceServer
 // for forward compatibility.
 //
-// AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+// AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+// outcome.
 //
 // Tokens never reach the browser. Failures are pages, not statuses.
 type AuthorizationServiceServer interface {
-	// OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-	// (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+	// OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+	// nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
 	OpenAuthorization(context.Context, *OpenAuthorizationRequest) (*OpenAuthorizationResponse, error)
+	// ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+	// provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+	// flow. The same browser may press the button again until it has returned from the provider.
+	ConfirmAuthorization(context.Context, *ConfirmAuthorizationRequest) (*ConfirmAuthorizationResponse, error)
 	// CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
 	// state and cookie, exchanges the code, verifies the account's identity and redirects (302) to the page of
 	// `ShowAuthorizationResult`.
@@ -110,6 +131,9 @@ type UnimplementedAuthorizationServiceServer struct{}
 
 func (UnimplementedAuthorizationServiceServer) OpenAuthorization(context.Context, *OpenAuthorizationRequest) (*OpenAuthorizationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method OpenAuthorization not implemented")
+}
+func (UnimplementedAuthorizationServiceServer) ConfirmAuthorization(context.Context, *ConfirmAuthorizationRequest) (*ConfirmAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmAuthorization not implemented")
 }
 func (UnimplementedAuthorizationServiceServer) CompleteAuthorization(context.Context, *CompleteAuthorizationRequest) (*CompleteAuthorizationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompleteAuthorization not implemented")
@@ -152,6 +176,24 @@ func _AuthorizationService_OpenAuthorization_Handler(srv interface{}, ctx contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AuthorizationServiceServer).OpenAuthorization(ctx, req.(*OpenAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthorizationService_ConfirmAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthorizationServiceServer).ConfirmAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthorizationService_ConfirmAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthorizationServiceServer).ConfirmAuthorization(ctx, req.(*ConfirmAuthorizationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -202,6 +244,10 @@ var AuthorizationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "OpenAuthorization",
 			Handler:    _AuthorizationService_OpenAuthorization_Handler,
+		},
+		{
+			MethodName: "ConfirmAuthorization",
+			Handler:    _AuthorizationService_ConfirmAuthorization_Handler,
 		},
 		{
 			MethodName: "CompleteAuthorization",

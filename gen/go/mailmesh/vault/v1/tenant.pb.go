@@ -38,7 +38,8 @@ const (
 	// TENANT_STATUS_NEEDS_REAUTHORIZATION means that the provider no longer honours the grant: a person has to connect the
 	// account again.
 	TenantStatus_TENANT_STATUS_NEEDS_REAUTHORIZATION TenantStatus = 3
-	// TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it.
+	// TENANT_STATUS_ERROR means that a person has to fix something other than the grant, or that the provider refuses the grant for now,
+	// by a policy for instance, and TokenVault retries it; `status_detail` names it.
 	TenantStatus_TENANT_STATUS_ERROR TenantStatus = 4
 	// TENANT_STATUS_DISABLED means that an operator disabled the tenant.
 	TenantStatus_TENANT_STATUS_DISABLED TenantStatus = 5
@@ -118,8 +119,8 @@ type Tenant struct {
 	DisplayName string `protobuf:"bytes,6,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// status is the tenant's state.
 	Status TenantStatus `protobuf:"varint,7,opt,name=status,proto3,enum=mailmesh.vault.v1.TenantStatus" json:"status,omitempty"`
-	// status_reason is a short machine-readable word for the status, such as "grant_revoked", "mailbox_not_enabled",
-	// "permission_missing", "seal_broken". Empty while active.
+	// status_reason is a short machine-readable word for the status, such as "grant_revoked", "conditional_access",
+	// "mailbox_not_enabled", "permission_missing", "seal_broken". Empty while active.
 	StatusReason string `protobuf:"bytes,8,opt,name=status_reason,json=statusReason,proto3" json:"status_reason,omitempty"`
 	// status_detail is a sentence that a person can act on. Empty while active.
 	StatusDetail string `protobuf:"bytes,9,opt,name=status_detail,json=statusDetail,proto3" json:"status_detail,omitempty"`
@@ -135,7 +136,7 @@ type Tenant struct {
 	NextRefreshAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_refresh_at,json=nextRefreshAt,proto3" json:"next_refresh_at,omitempty"`
 	// token_expires_at is the time when the stored access token expires. Absent where there is none.
 	TokenExpiresAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=token_expires_at,json=tokenExpiresAt,proto3" json:"token_expires_at,omitempty"`
-	// last_refresh_error is the temporary failure of the last refresh, as a machine-readable word. Empty after a success.
+	// last_refresh_error is the failure of the last refresh, as a machine-readable word. Empty after a success.
 	LastRefreshError string `protobuf:"bytes,16,opt,name=last_refresh_error,json=lastRefreshError,proto3" json:"last_refresh_error,omitempty"`
 	// created_at is the time when the tenant was first connected.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`

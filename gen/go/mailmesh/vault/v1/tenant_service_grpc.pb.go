@@ -59,14 +59,15 @@ type TenantServiceClient interface {
 	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(ctx context.Context, in *DisableTenantRequest, opts ...grpc.CallOption) (*DisableTenantResponse, error)
 	// EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-	// error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+	// error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+	// TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
 	EnableTenant(ctx context.Context, in *EnableTenantRequest, opts ...grpc.CallOption) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
 	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(ctx context.Context, in *DisconnectTenantRequest, opts ...grpc.CallOption) (*DisconnectTenantResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-	// The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
-	// PROVIDER_THROTTLED.
+	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
 	TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error)
 }
 
@@ -197,14 +198,15 @@ type TenantServiceServer interface {
 	// repeat. Reasons: TENANT_DISCONNECTED.
 	DisableTenant(context.Context, *DisableTenantRequest) (*DisableTenantResponse, error)
 	// EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-	// error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+	// error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+	// TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
 	EnableTenant(context.Context, *EnableTenantRequest) (*EnableTenantResponse, error)
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
 	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-	// The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
-	// PROVIDER_THROTTLED.
+	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
 	TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error)
 	mustEmbedUnimplementedTenantServiceServer()
 }

@@ -141,8 +141,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TENANT_IN_ERROR: _ErrorReason.ValueType  # 23
     """TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
 
-    When: The tenant has an error that a person must fix; `detail` names it.
-    Do: Follow the tenant's `status_detail`.
+    When: The tenant has an error that a person must fix, or the provider refuses its grant for now; `detail` names it.
+    Do: Follow the tenant's `status_detail`. A refused grant is retried by itself, and by `TestConnection` at once.
     Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
     """
     ERROR_REASON_MAILBOX_MISMATCH: _ErrorReason.ValueType  # 24
@@ -553,8 +553,8 @@ Sample: {"reason": "TENANT_DISCONNECTED", "domain": "mailmesh", "metadata": {"te
 ERROR_REASON_TENANT_IN_ERROR: ErrorReason.ValueType  # 23
 """TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
 
-When: The tenant has an error that a person must fix; `detail` names it.
-Do: Follow the tenant's `status_detail`.
+When: The tenant has an error that a person must fix, or the provider refuses its grant for now; `detail` names it.
+Do: Follow the tenant's `status_detail`. A refused grant is retried by itself, and by `TestConnection` at once.
 Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
 """
 ERROR_REASON_MAILBOX_MISMATCH: ErrorReason.ValueType  # 24

@@ -45,7 +45,59 @@ Global___OpenAuthorizationRequest: _TypeAlias = OpenAuthorizationRequest  # noqa
 
 @_typing.final
 class OpenAuthorizationResponse(_message.Message):
-    """OpenAuthorizationResponse is a redirect or a page."""
+    """OpenAuthorizationResponse is a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def page(self) -> _httpbody_pb2.HttpBody:
+        """page has the button, or explains why there is none."""
+
+    def __init__(
+        self,
+        *,
+        page: _httpbody_pb2.HttpBody | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenAuthorizationResponse: _TypeAlias = OpenAuthorizationResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmAuthorizationRequest(_message.Message):
+    """ConfirmAuthorizationRequest contains the form of the page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    @_builtins.property
+    def form(self) -> _httpbody_pb2.HttpBody:
+        """form is the page's form (`application/x-www-form-urlencoded`), with its fields `ticket` and `proof`."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        form: _httpbody_pb2.HttpBody | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["form", b"form"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmAuthorizationRequest: _TypeAlias = ConfirmAuthorizationRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmAuthorizationResponse(_message.Message):
+    """ConfirmAuthorizationResponse is a redirect or a page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -65,7 +117,7 @@ class OpenAuthorizationResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___OpenAuthorizationResponse: _TypeAlias = OpenAuthorizationResponse  # noqa: Y015
+Global___ConfirmAuthorizationResponse: _TypeAlias = ConfirmAuthorizationResponse  # noqa: Y015
 
 @_typing.final
 class CompleteAuthorizationRequest(_message.Message):

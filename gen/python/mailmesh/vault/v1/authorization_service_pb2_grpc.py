@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuthorizationServiceStub:
-    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+    """AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+    outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -42,6 +43,11 @@ class AuthorizationServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.OpenAuthorizationRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.OpenAuthorizationResponse.FromString,
                 _registered_method=True)
+        self.ConfirmAuthorization = channel.unary_unary(
+                '/mailmesh.vault.v1.AuthorizationService/ConfirmAuthorization',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationResponse.FromString,
+                _registered_method=True)
         self.CompleteAuthorization = channel.unary_unary(
                 '/mailmesh.vault.v1.AuthorizationService/CompleteAuthorization',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.CompleteAuthorizationRequest.SerializeToString,
@@ -55,14 +61,24 @@ class AuthorizationServiceStub:
 
 
 class AuthorizationServiceServicer:
-    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+    """AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+    outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
 
     def OpenAuthorization(self, request, context):
-        """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-        (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+        """OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+        nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmAuthorization(self, request, context):
+        """ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+        provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+        flow. The same browser may press the button again until it has returned from the provider.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +108,11 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.OpenAuthorizationRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.OpenAuthorizationResponse.SerializeToString,
             ),
+            'ConfirmAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmAuthorization,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationResponse.SerializeToString,
+            ),
             'CompleteAuthorization': grpc.unary_unary_rpc_method_handler(
                     servicer.CompleteAuthorization,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.CompleteAuthorizationRequest.FromString,
@@ -111,7 +132,8 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthorizationService:
-    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+    """AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+    outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -133,6 +155,33 @@ class AuthorizationService:
             '/mailmesh.vault.v1.AuthorizationService/OpenAuthorization',
             mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.OpenAuthorizationRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.OpenAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.AuthorizationService/ConfirmAuthorization',
+            mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

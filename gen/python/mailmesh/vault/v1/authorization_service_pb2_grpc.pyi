@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthorizationServiceStub:
-    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+    """AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+    outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -37,8 +38,13 @@ class AuthorizationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthorizationServiceAsyncStub: ...
     OpenAuthorization: _grpc.UnaryUnaryMultiCallable[_authorization_service_pb2.OpenAuthorizationRequest, _authorization_service_pb2.OpenAuthorizationResponse]
-    """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-    (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+    """OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+    nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
+    """
+    ConfirmAuthorization: _grpc.UnaryUnaryMultiCallable[_authorization_service_pb2.ConfirmAuthorizationRequest, _authorization_service_pb2.ConfirmAuthorizationResponse]
+    """ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+    provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+    flow. The same browser may press the button again until it has returned from the provider.
     """
     CompleteAuthorization: _grpc.UnaryUnaryMultiCallable[_authorization_service_pb2.CompleteAuthorizationRequest, _authorization_service_pb2.CompleteAuthorizationResponse]
     """CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
@@ -50,15 +56,21 @@ class AuthorizationServiceStub:
 
 @_typing.type_check_only
 class AuthorizationServiceAsyncStub(AuthorizationServiceStub):
-    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+    """AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+    outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     OpenAuthorization: _aio.UnaryUnaryMultiCallable[_authorization_service_pb2.OpenAuthorizationRequest, _authorization_service_pb2.OpenAuthorizationResponse]  # type: ignore[assignment]
-    """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-    (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+    """OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+    nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
+    """
+    ConfirmAuthorization: _aio.UnaryUnaryMultiCallable[_authorization_service_pb2.ConfirmAuthorizationRequest, _authorization_service_pb2.ConfirmAuthorizationResponse]  # type: ignore[assignment]
+    """ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+    provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+    flow. The same browser may press the button again until it has returned from the provider.
     """
     CompleteAuthorization: _aio.UnaryUnaryMultiCallable[_authorization_service_pb2.CompleteAuthorizationRequest, _authorization_service_pb2.CompleteAuthorizationResponse]  # type: ignore[assignment]
     """CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks
@@ -69,7 +81,8 @@ class AuthorizationServiceAsyncStub(AuthorizationServiceStub):
     """ShowAuthorizationResult shows the page with the outcome and the next step. The page contains no secret and can be reloaded."""
 
 class AuthorizationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+    """AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+    outcome.
 
     Tokens never reach the browser. Failures are pages, not statuses.
     """
@@ -80,8 +93,19 @@ class AuthorizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authorization_service_pb2.OpenAuthorizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authorization_service_pb2.OpenAuthorizationResponse, _abc.Awaitable[_authorization_service_pb2.OpenAuthorizationResponse]]:
-        """OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-        (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+        """OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+        nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmAuthorization(
+        self,
+        request: _authorization_service_pb2.ConfirmAuthorizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authorization_service_pb2.ConfirmAuthorizationResponse, _abc.Awaitable[_authorization_service_pb2.ConfirmAuthorizationResponse]]:
+        """ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+        provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+        flow. The same browser may press the button again until it has returned from the provider.
         """
 
     @_abc_1.abstractmethod

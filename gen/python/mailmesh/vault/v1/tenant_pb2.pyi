@@ -39,7 +39,9 @@ class _TenantStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantSt
     account again.
     """
     TENANT_STATUS_ERROR: _TenantStatus.ValueType  # 4
-    """TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it."""
+    """TENANT_STATUS_ERROR means that a person has to fix something other than the grant, or that the provider refuses the grant for now,
+    by a policy for instance, and TokenVault retries it; `status_detail` names it.
+    """
     TENANT_STATUS_DISABLED: _TenantStatus.ValueType  # 5
     """TENANT_STATUS_DISABLED means that an operator disabled the tenant."""
     TENANT_STATUS_DISCONNECTING: _TenantStatus.ValueType  # 6
@@ -65,7 +67,9 @@ TENANT_STATUS_NEEDS_REAUTHORIZATION: TenantStatus.ValueType  # 3
 account again.
 """
 TENANT_STATUS_ERROR: TenantStatus.ValueType  # 4
-"""TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it."""
+"""TENANT_STATUS_ERROR means that a person has to fix something other than the grant, or that the provider refuses the grant for now,
+by a policy for instance, and TokenVault retries it; `status_detail` names it.
+"""
 TENANT_STATUS_DISABLED: TenantStatus.ValueType  # 5
 """TENANT_STATUS_DISABLED means that an operator disabled the tenant."""
 TENANT_STATUS_DISCONNECTING: TenantStatus.ValueType  # 6
@@ -117,13 +121,13 @@ class Tenant(_message.Message):
     status: Global___TenantStatus.ValueType
     """status is the tenant's state."""
     status_reason: _builtins.str
-    """status_reason is a short machine-readable word for the status, such as "grant_revoked", "mailbox_not_enabled",
-    "permission_missing", "seal_broken". Empty while active.
+    """status_reason is a short machine-readable word for the status, such as "grant_revoked", "conditional_access",
+    "mailbox_not_enabled", "permission_missing", "seal_broken". Empty while active.
     """
     status_detail: _builtins.str
     """status_detail is a sentence that a person can act on. Empty while active."""
     last_refresh_error: _builtins.str
-    """last_refresh_error is the temporary failure of the last refresh, as a machine-readable word. Empty after a success."""
+    """last_refresh_error is the failure of the last refresh, as a machine-readable word. Empty after a success."""
     @_builtins.property
     def status_changed_at(self) -> _timestamp_pb2.Timestamp:
         """status_changed_at is the time when the status was last changed."""

@@ -142,7 +142,8 @@ class TenantServiceServicer:
 
     def EnableTenant(self, request, context):
         """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-        error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+        error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+        TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,8 +159,8 @@ class TenantServiceServicer:
 
     def TestConnection(self, request, context):
         """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-        The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
-        PROVIDER_THROTTLED.
+        A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+        the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,7 +61,8 @@ class TenantServiceStub:
     """
     EnableTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]
     """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-    error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+    error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+    TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
     """
     DisconnectTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
@@ -69,8 +70,8 @@ class TenantServiceStub:
     """
     TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-    The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
-    PROVIDER_THROTTLED.
+    A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+    the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
     """
 
 @_typing.type_check_only
@@ -106,7 +107,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     EnableTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EnableTenantRequest, _tenant_service_pb2.EnableTenantResponse]  # type: ignore[assignment]
     """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-    error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+    error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+    TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
     """
     DisconnectTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]  # type: ignore[assignment]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
@@ -114,8 +116,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-    The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
-    PROVIDER_THROTTLED.
+    A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+    the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -190,7 +192,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.EnableTenantResponse, _abc.Awaitable[_tenant_service_pb2.EnableTenantResponse]]:
         """EnableTenant enables a tenant again, recreates its subscriptions and reconciles the time in between. It also clears an
-        error that was fixed. Safe to repeat. Reasons: TENANT_DISCONNECTED, TENANT_NEEDS_REAUTHORIZATION.
+        error that was fixed. A token that the provider refused is tried once more. Safe to repeat. Reasons: TENANT_DISCONNECTED,
+        TENANT_NEEDS_REAUTHORIZATION, TENANT_IN_ERROR, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, INSTALLATION_MISCONFIGURED.
         """
 
     @_abc_1.abstractmethod
@@ -210,8 +213,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.TestConnectionResponse, _abc.Awaitable[_tenant_service_pb2.TestConnectionResponse]]:
         """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
-        The answer contains the result; the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE,
-        PROVIDER_THROTTLED.
+        A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
+        the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -206,8 +206,8 @@ export enum ErrorReason {
   /**
    * TENANT_IN_ERROR has the gRPC code FAILED_PRECONDITION.
    *
-   * When: The tenant has an error that a person must fix; `detail` names it.
-   * Do: Follow the tenant's `status_detail`.
+   * When: The tenant has an error that a person must fix, or the provider refuses its grant for now; `detail` names it.
+   * Do: Follow the tenant's `status_detail`. A refused grant is retried by itself, and by `TestConnection` at once.
    * Sample: {"reason": "TENANT_IN_ERROR", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "detail": "mailbox_not_enabled"}}
    *
    * @generated from enum value: ERROR_REASON_TENANT_IN_ERROR = 23;

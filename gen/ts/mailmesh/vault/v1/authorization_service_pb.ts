@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/authorization_service.proto.
  */
 export const file_mailmesh_vault_v1_authorization_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1tYWlsbWVzaC92YXVsdC92MS9hdXRob3JpemF0aW9uX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIksKGE9wZW5BdXRob3JpemF0aW9uUmVxdWVzdBIWCghwcm92aWRlchgBIAEoCUIE4kEBAhIXCgZ0aWNrZXQYAiABKAlCB4ABAeJBAQEiPwoZT3BlbkF1dGhvcml6YXRpb25SZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSK4AQocQ29tcGxldGVBdXRob3JpemF0aW9uUmVxdWVzdBIWCghwcm92aWRlchgBIAEoCUIE4kEBAhIVCgRjb2RlGAIgASgJQgeAAQHiQQEBEhYKBXN0YXRlGAMgASgJQgeAAQHiQQEBEhMKBWVycm9yGAQgASgJQgTiQQEBEh8KEWVycm9yX2Rlc2NyaXB0aW9uGAUgASgJQgTiQQEBEhsKDWVycm9yX3N1YmNvZGUYBiABKAlCBOJBAQEiQwodQ29tcGxldGVBdXRob3JpemF0aW9uUmVzcG9uc2USIgoEcGFnZRgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkiNwoeU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXF1ZXN0EhUKB2Zsb3dfaWQYASABKAlCBOJBAQEiRQofU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keTKOBAoUQXV0aG9yaXphdGlvblNlcnZpY2USngEKEU9wZW5BdXRob3JpemF0aW9uEisubWFpbG1lc2gudmF1bHQudjEuT3BlbkF1dGhvcml6YXRpb25SZXF1ZXN0GiwubWFpbG1lc2gudmF1bHQudjEuT3BlbkF1dGhvcml6YXRpb25SZXNwb25zZSIugtPkkwIoEiAvYXV0aC9vYXV0aC97cHJvdmlkZXJ9L2F1dGhvcml6ZWIEcGFnZRKpAQoVQ29tcGxldGVBdXRob3JpemF0aW9uEi8ubWFpbG1lc2gudmF1bHQudjEuQ29tcGxldGVBdXRob3JpemF0aW9uUmVxdWVzdBowLm1haWxtZXNoLnZhdWx0LnYxLkNvbXBsZXRlQXV0aG9yaXphdGlvblJlc3BvbnNlIi2C0+STAicSHy9hdXRoL29hdXRoL3twcm92aWRlcn0vY2FsbGJhY2tiBHBhZ2USogEKF1Nob3dBdXRob3JpemF0aW9uUmVzdWx0EjEubWFpbG1lc2gudmF1bHQudjEuU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXF1ZXN0GjIubWFpbG1lc2gudmF1bHQudjEuU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXNwb25zZSIggtPkkwIaEhIvYXV0aC9vYXV0aC9yZXN1bHRiBHBhZ2UaBIjOGANiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
+  fileDesc("Ci1tYWlsbWVzaC92YXVsdC92MS9hdXRob3JpemF0aW9uX3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIksKGE9wZW5BdXRob3JpemF0aW9uUmVxdWVzdBIWCghwcm92aWRlchgBIAEoCUIE4kEBAhIXCgZ0aWNrZXQYAiABKAlCB4ABAeJBAQEiPwoZT3BlbkF1dGhvcml6YXRpb25SZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJiChtDb25maXJtQXV0aG9yaXphdGlvblJlcXVlc3QSFgoIcHJvdmlkZXIYASABKAlCBOJBAQISKwoEZm9ybRgCIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHlCB4ABAeJBAQIiQgocQ29uZmlybUF1dGhvcml6YXRpb25SZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSK4AQocQ29tcGxldGVBdXRob3JpemF0aW9uUmVxdWVzdBIWCghwcm92aWRlchgBIAEoCUIE4kEBAhIVCgRjb2RlGAIgASgJQgeAAQHiQQEBEhYKBXN0YXRlGAMgASgJQgeAAQHiQQEBEhMKBWVycm9yGAQgASgJQgTiQQEBEh8KEWVycm9yX2Rlc2NyaXB0aW9uGAUgASgJQgTiQQEBEhsKDWVycm9yX3N1YmNvZGUYBiABKAlCBOJBAQEiQwodQ29tcGxldGVBdXRob3JpemF0aW9uUmVzcG9uc2USIgoEcGFnZRgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkiNwoeU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXF1ZXN0EhUKB2Zsb3dfaWQYASABKAlCBOJBAQEiRQofU2hvd0F1dGhvcml6YXRpb25SZXN1bHRSZXNwb25zZRIiCgRwYWdlGAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keTK+BQoUQXV0aG9yaXphdGlvblNlcnZpY2USngEKEU9wZW5BdXRob3JpemF0aW9uEisubWFpbG1lc2gudmF1bHQudjEuT3BlbkF1dGhvcml6YXRpb25SZXF1ZXN0GiwubWFpbG1lc2gudmF1bHQudjEuT3BlbkF1dGhvcml6YXRpb25SZXNwb25zZSIugtPkkwIoEiAvYXV0aC9vYXV0aC97cHJvdmlkZXJ9L2F1dGhvcml6ZWIEcGFnZRKtAQoUQ29uZmlybUF1dGhvcml6YXRpb24SLi5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtQXV0aG9yaXphdGlvblJlcXVlc3QaLy5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtQXV0aG9yaXphdGlvblJlc3BvbnNlIjSC0+STAi4iIC9hdXRoL29hdXRoL3twcm92aWRlcn0vYXV0aG9yaXplOgRmb3JtYgRwYWdlEqkBChVDb21wbGV0ZUF1dGhvcml6YXRpb24SLy5tYWlsbWVzaC52YXVsdC52MS5Db21wbGV0ZUF1dGhvcml6YXRpb25SZXF1ZXN0GjAubWFpbG1lc2gudmF1bHQudjEuQ29tcGxldGVBdXRob3JpemF0aW9uUmVzcG9uc2UiLYLT5JMCJxIfL2F1dGgvb2F1dGgve3Byb3ZpZGVyfS9jYWxsYmFja2IEcGFnZRKiAQoXU2hvd0F1dGhvcml6YXRpb25SZXN1bHQSMS5tYWlsbWVzaC52YXVsdC52MS5TaG93QXV0aG9yaXphdGlvblJlc3VsdFJlcXVlc3QaMi5tYWlsbWVzaC52YXVsdC52MS5TaG93QXV0aG9yaXphdGlvblJlc3VsdFJlc3BvbnNlIiCC0+STAhoSEi9hdXRoL29hdXRoL3Jlc3VsdGIEcGFnZRoEiM4YA2IGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_mailmesh_access_v1_access]);
 
 /**
  * OpenAuthorizationRequest contains the parameters of the opened address.
@@ -46,13 +46,13 @@ export const OpenAuthorizationRequestSchema: GenMessage<OpenAuthorizationRequest
   messageDesc(file_mailmesh_vault_v1_authorization_service, 0);
 
 /**
- * OpenAuthorizationResponse is a redirect or a page.
+ * OpenAuthorizationResponse is a page.
  *
  * @generated from message mailmesh.vault.v1.OpenAuthorizationResponse
  */
 export type OpenAuthorizationResponse = Message<"mailmesh.vault.v1.OpenAuthorizationResponse"> & {
   /**
-   * page is empty on a redirect, otherwise a page that explains why there is none.
+   * page has the button, or explains why there is none.
    *
    * @generated from field: google.api.HttpBody page = 1;
    */
@@ -65,6 +65,55 @@ export type OpenAuthorizationResponse = Message<"mailmesh.vault.v1.OpenAuthoriza
  */
 export const OpenAuthorizationResponseSchema: GenMessage<OpenAuthorizationResponse> = /*@__PURE__*/
   messageDesc(file_mailmesh_vault_v1_authorization_service, 1);
+
+/**
+ * ConfirmAuthorizationRequest contains the form of the page.
+ *
+ * @generated from message mailmesh.vault.v1.ConfirmAuthorizationRequest
+ */
+export type ConfirmAuthorizationRequest = Message<"mailmesh.vault.v1.ConfirmAuthorizationRequest"> & {
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * form is the page's form (`application/x-www-form-urlencoded`), with its fields `ticket` and `proof`.
+   *
+   * @generated from field: google.api.HttpBody form = 2;
+   */
+  form?: HttpBody | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ConfirmAuthorizationRequest.
+ * Use `create(ConfirmAuthorizationRequestSchema)` to create a new message.
+ */
+export const ConfirmAuthorizationRequestSchema: GenMessage<ConfirmAuthorizationRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_authorization_service, 2);
+
+/**
+ * ConfirmAuthorizationResponse is a redirect or a page.
+ *
+ * @generated from message mailmesh.vault.v1.ConfirmAuthorizationResponse
+ */
+export type ConfirmAuthorizationResponse = Message<"mailmesh.vault.v1.ConfirmAuthorizationResponse"> & {
+  /**
+   * page is empty on a redirect, otherwise a page that explains why there is none.
+   *
+   * @generated from field: google.api.HttpBody page = 1;
+   */
+  page?: HttpBody | undefined;
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ConfirmAuthorizationResponse.
+ * Use `create(ConfirmAuthorizationResponseSchema)` to create a new message.
+ */
+export const ConfirmAuthorizationResponseSchema: GenMessage<ConfirmAuthorizationResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_authorization_service, 3);
 
 /**
  * CompleteAuthorizationRequest contains the parameters that the provider appended to the redirect address.
@@ -120,7 +169,7 @@ export type CompleteAuthorizationRequest = Message<"mailmesh.vault.v1.CompleteAu
  * Use `create(CompleteAuthorizationRequestSchema)` to create a new message.
  */
 export const CompleteAuthorizationRequestSchema: GenMessage<CompleteAuthorizationRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_authorization_service, 2);
+  messageDesc(file_mailmesh_vault_v1_authorization_service, 4);
 
 /**
  * CompleteAuthorizationResponse is a redirect or a page.
@@ -141,7 +190,7 @@ export type CompleteAuthorizationResponse = Message<"mailmesh.vault.v1.CompleteA
  * Use `create(CompleteAuthorizationResponseSchema)` to create a new message.
  */
 export const CompleteAuthorizationResponseSchema: GenMessage<CompleteAuthorizationResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_authorization_service, 3);
+  messageDesc(file_mailmesh_vault_v1_authorization_service, 5);
 
 /**
  * ShowAuthorizationResultRequest identifies the flow.
@@ -162,7 +211,7 @@ export type ShowAuthorizationResultRequest = Message<"mailmesh.vault.v1.ShowAuth
  * Use `create(ShowAuthorizationResultRequestSchema)` to create a new message.
  */
 export const ShowAuthorizationResultRequestSchema: GenMessage<ShowAuthorizationResultRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_authorization_service, 4);
+  messageDesc(file_mailmesh_vault_v1_authorization_service, 6);
 
 /**
  * ShowAuthorizationResultResponse contains the page.
@@ -183,10 +232,11 @@ export type ShowAuthorizationResultResponse = Message<"mailmesh.vault.v1.ShowAut
  * Use `create(ShowAuthorizationResultResponseSchema)` to create a new message.
  */
 export const ShowAuthorizationResultResponseSchema: GenMessage<ShowAuthorizationResultResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_authorization_service, 5);
+  messageDesc(file_mailmesh_vault_v1_authorization_service, 7);
 
 /**
- * AuthorizationService serves the browser's part of connecting an account: two steps, and a page that shows the outcome.
+ * AuthorizationService serves the browser's part of connecting an account: a page with a button, two steps, and a page that shows the
+ * outcome.
  *
  * Tokens never reach the browser. Failures are pages, not statuses.
  *
@@ -194,8 +244,8 @@ export const ShowAuthorizationResultResponseSchema: GenMessage<ShowAuthorization
  */
 export const AuthorizationService: GenService<{
   /**
-   * OpenAuthorization redeems a ticket from `StartAuthorization`: it binds the flow to the browser by a cookie and redirects
-   * (302) to the provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket it starts no flow.
+   * OpenAuthorization shows a page with a button for a ticket from `StartAuthorization`, and gives the browser a cookie. It changes
+   * nothing, so programs that only open addresses, such as previews of links, do not use the ticket up.
    *
    * @generated from rpc mailmesh.vault.v1.AuthorizationService.OpenAuthorization
    */
@@ -203,6 +253,18 @@ export const AuthorizationService: GenService<{
     methodKind: "unary";
     input: typeof OpenAuthorizationRequestSchema;
     output: typeof OpenAuthorizationResponseSchema;
+  },
+  /**
+   * ConfirmAuthorization answers the button: it redeems the ticket, binds the flow to the browser by a cookie and redirects (303) to the
+   * provider with a random state and PKCE (RFC 7636, S256). Without a valid ticket, or without the cookie of the page, it starts no
+   * flow. The same browser may press the button again until it has returned from the provider.
+   *
+   * @generated from rpc mailmesh.vault.v1.AuthorizationService.ConfirmAuthorization
+   */
+  confirmAuthorization: {
+    methodKind: "unary";
+    input: typeof ConfirmAuthorizationRequestSchema;
+    output: typeof ConfirmAuthorizationResponseSchema;
   },
   /**
    * CompleteAuthorization is the address to which the provider sends the browser back (RFC 6749, section 4.1.2). It checks

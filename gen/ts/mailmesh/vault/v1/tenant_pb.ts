@@ -73,8 +73,8 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   status: TenantStatus;
 
   /**
-   * status_reason is a short machine-readable word for the status, such as "grant_revoked", "mailbox_not_enabled",
-   * "permission_missing", "seal_broken". Empty while active.
+   * status_reason is a short machine-readable word for the status, such as "grant_revoked", "conditional_access",
+   * "mailbox_not_enabled", "permission_missing", "seal_broken". Empty while active.
    *
    * @generated from field: string status_reason = 8;
    */
@@ -130,7 +130,7 @@ export type Tenant = Message<"mailmesh.vault.v1.Tenant"> & {
   tokenExpiresAt?: Timestamp | undefined;
 
   /**
-   * last_refresh_error is the temporary failure of the last refresh, as a machine-readable word. Empty after a success.
+   * last_refresh_error is the failure of the last refresh, as a machine-readable word. Empty after a success.
    *
    * @generated from field: string last_refresh_error = 16;
    */
@@ -195,7 +195,8 @@ export enum TenantStatus {
   NEEDS_REAUTHORIZATION = 3,
 
   /**
-   * TENANT_STATUS_ERROR means that a person has to fix something other than the grant; `status_detail` names it.
+   * TENANT_STATUS_ERROR means that a person has to fix something other than the grant, or that the provider refuses the grant for now,
+   * by a policy for instance, and TokenVault retries it; `status_detail` names it.
    *
    * @generated from enum value: TENANT_STATUS_ERROR = 4;
    */
