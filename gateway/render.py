@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import jinja2
 
 from gateway.contract import ContractService, descriptor_path, edge_services
+from gateway.gate import program
 from gateway.replies import LOCAL_REPLIES, PUSH_REFUSED
 from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
 from mailmesh.access.v1 import access_pb2
@@ -105,6 +106,7 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
     path = descriptor_path()
     return template.render(
         descriptor_path=str(path),
+        gate=program(path),
         services=[_edge_service(service) for service in edge_services(path)],
         listen=_address(settings.listen),
         admin=admin,

@@ -12,6 +12,7 @@ from services.ingest.errors import PushTokenInvalid
 from services.ingest.metrics import NOTIFICATIONS
 from services.ingest.webhooks.google import CLAIMS_HEADER, MESSAGE_ID_HEADER, is_signed_by
 from services.ingest.webhooks.microsoft import is_echo_safe
+from services.ingest.webhooks.packed_body import ENCODING_HEADER, unpack
 from services.ingest.webhooks.receiver import Receiver
 from services.meshkit.errors import FieldInvalid
 from services.providers.names import GOOGLEWS
@@ -55,7 +56,7 @@ class IngestServicer(IngestServiceServicer):
         if not is_signed_by(headers.get(CLAIMS_HEADER, ""), self._service_account):
             NOTIFICATIONS.labels(GOOGLEWS, "unproven").inc()
             raise PushTokenInvalid
-        await self._receiver.gmail(request.payload.data, headers.get(MESSAGE_ID_HEADER, ""))
+        await self._receiver.gmail(_body(request.payload, context), headers.get(MESSAGE_ID_HEADER, ""))
         await context.send_initial_metadata(_NO_CONTENT)
         return pb2.ReceiveGmailPushResponse(payload=HttpBody())
 
@@ -64,7 +65,7 @@ class IngestServicer(IngestServiceServicer):
     ) -> HttpBody:
         if request.validation_token:
             return await _echo(request.validation_token, context)
-        await self._receiver.graph(request.payload.data, request.subscription_id)
+        await self._receiver.graph(_body(request.payload, context), request.subscription_id)
         await context.send_initial_metadata(_ACCEPTED)
         return HttpBody()
 
@@ -75,6 +76,11 @@ async def _echo(validation_token: str, context: Context) -> HttpBody:
         raise FieldInvalid.of("validation_token", "is not one of Graph's")
     await context.send_initial_metadata(_ECHOED)
     return HttpBody(content_type="text/plain; charset=utf-8", data=validation_token.encode())
+
+
+def _body(payload: HttpBody, context: Context) -> bytes:
+    encodings = [value for name, value in context.invocation_metadata() or () if name == ENCODING_HEADER]
+    return unpack(payload.data, ",".join(str(value) for value in encodings))
 
 
 def _headers(context: Context, *names: str) -> dict[str, str]:

@@ -25,6 +25,12 @@ async def push_graph(clients: Any, body: bytes, subscription_id: str = "") -> st
     return str(dict(await call.initial_metadata())["x-http-status"])
 
 
+async def push_packed(clients: Any, body: bytes, encoding: str) -> None:
+    """Pushes as Graph does behind a proxy that packs bodies."""
+    request = ingest_pb2.ReceiveGraphNotificationsRequest(payload=body_of(body))
+    await clients.webhooks.ReceiveGraphNotifications(request, metadata=(("content-encoding", encoding),))
+
+
 async def push_lifecycle(clients: Any, body: bytes, subscription_id: str = "") -> str:
     """Pushes a lifecycle notification as Graph does."""
     request = ingest_pb2.ReceiveGraphLifecycleRequest(payload=body_of(body), subscription_id=subscription_id)

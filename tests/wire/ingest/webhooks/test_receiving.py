@@ -1,7 +1,9 @@
 """Pushed notifications are kept once, or dropped without a hint to the sender."""
 
 import asyncio
+import gzip
 import hashlib
+import zlib
 from typing import Any
 
 import asyncpg
@@ -20,7 +22,7 @@ from tests.factories.ingest import (
     push_body,
     push_claims,
 )
-from tests.wire.ingest.pushing import claim_all, push_gmail, push_graph, push_lifecycle
+from tests.wire.ingest.pushing import claim_all, push_gmail, push_graph, push_lifecycle, push_packed
 
 
 def counted(provider: str, outcome: str) -> float:
@@ -69,6 +71,36 @@ async def test_what_is_no_notification_is_acknowledged_without_a_hint(clients: A
     assert "202" == await push_graph(clients, body)
     assert "202" == await push_lifecycle(clients, body)
     assert "204" == await push_gmail(clients, body)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", "deflate", "identity"])
+async def test_a_packed_post_is_kept(clients: Any, database: asyncpg.Connection, encoding: str) -> None:
+    watched = await add_watched(database)
+    packers = {"deflate": zlib.compress, "identity": bytes}
+    pack = packers.get(encoding, gzip.compress)
+
+    await push_packed(clients, pack(graph_body(graph_item(watched, "AAMk1"))), encoding)
+
+    assert ["AAMk1"] == [item.mail.message_id for item in await claim_all(clients)]
+
+
+UNPACKABLE = {
+    "plain": (b'{"value": []}', "gzip"),
+    "empty": (b"", "gzip"),
+    "cut off": (gzip.compress(b'{"value": []}')[:-9], "gzip"),
+    "with more behind": (gzip.compress(b'{"value": []}') + b"x", "gzip"),
+    "bomb": (gzip.compress(bytes(10_000_000)), "gzip"),
+    "another encoding": (b"{}", "br"),
+    "packed twice": (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
+}
+
+
+@pytest.mark.parametrize("fault", UNPACKABLE)
+async def test_a_post_that_cannot_be_unpacked_is_refused(clients: Any, fault: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await push_packed(clients, *UNPACKABLE[fault])
+
+    assert {"payload"} == set(refused.value.violations)
 
 
 async def test_a_notification_that_overtakes_its_subscription_is_kept(

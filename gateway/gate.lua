@@ -1,0 +1,214 @@
+-- The gate: refuses a REST request that names a field twice, or a field that its RPC does not have.
+--
+-- `bindings` and `types` come from the contract (gateway/gate.py) and stand before this text. The transcoder behind the gate
+-- drops names that it does not know, and lets a query replace a variable of the path. The gate reads names only; the transcoder
+-- and the services check values. JSON is read strictly, so that no reader behind the gate sees another document.
+
+local MAX_DEPTH, MAX_VALUES, SHOWN = 32, 30000, 100
+
+local function json_text(text)
+  return (text:sub(1, SHOWN):gsub("[^%w_%.%-%[%]]", "?"))
+end
+
+-- A refusal travels as a table, so that it is told from a fault of this script.
+local function refuse(name, description)
+  error({name = json_text(name), description = description}, 0)
+end
+
+local function decoded(text)
+  return (text:gsub("+", " "):gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
+end
+
+local function binding_of(method, path)
+  for _, binding in ipairs(bindings) do
+    if binding.method == method and path:find(binding.pattern) then return binding end
+  end
+end
+
+-- Return the canonical path of a name in a query, such as "filter.tenant_ids", and whether it may come again.
+local function resolved(type_name, name)
+  local path, repeated, left = {}, false, type_name
+  for part in (name .. "."):gmatch("([^.]*)%.") do
+    -- Google's own types, such as a time, are read by the transcoder: their names are taken as they come.
+    local fields = left and types[left]
+    local field = fields and fields[part]
+    if fields and not field then return nil end
+    path[#path + 1] = field and field.name or part
+    repeated = repeated or (field and field.list)
+    left = field and field.type
+  end
+  return table.concat(path, "."), repeated
+end
+
+local function is_bound(bound, path)
+  if bound[path] then return true end
+  for outer in path:gmatch("()%.") do
+    if bound[path:sub(1, outer - 1)] then return true end
+  end
+  return false
+end
+
+local function read_query(binding, query, bound)
+  for pair in query:gmatch("[^&]+") do
+    local name = decoded(pair:match("^[^=]*"))
+    local path, repeated = resolved(binding.type, name)
+    if path then
+      if is_bound(binding.vars, path) then refuse(name, "is set by the path") end
+      if binding.body ~= "" and binding.body ~= "*" and is_bound({[binding.body] = true}, path) then
+        refuse(name, "is set by the body")
+      end
+      if bound[path] and not repeated then refuse(name, "is set twice") end
+      bound[path] = true
+    elseif binding.strict then
+      refuse(name, "is not a field of this request")
+    end
+  end
+end
+
+-- A reader of JSON: `at` is the position of the next character.
+local Reader = {}
+Reader.__index = Reader
+
+function Reader:next()
+  self.at = self.text:find("[^ \t\r\n]", self.at) or #self.text + 1
+  return self.text:sub(self.at, self.at)
+end
+
+function Reader:malformed()
+  refuse("body", "must be a JSON object")
+end
+
+function Reader:take(character)
+  if self:next() ~= character then self:malformed() end
+  self.at = self.at + 1
+end
+
+-- Return the position of the next backslash, which is sought once for all strings before it.
+function Reader:escape(at)
+  if self.backslash and self.backslash < at then self.backslash = self.text:find("\\", at, true) end
+  return self.backslash or math.huge
+end
+
+function Reader:string()
+  self:take('"')
+  local from, at = self.at, self.at
+  local quote = self.text:find('"', at, true)
+  while quote and self:escape(at) < quote do
+    at = self.backslash + 2
+    quote = self.text:find('"', at, true)
+  end
+  if not quote then self:malformed() end
+  self.at = quote + 1
+  return self.text:sub(from, quote - 1)
+end
+
+function Reader:scalar()
+  local word = self.text:match("^[%w+%-.]+", self.at)
+  if not word or not (word == "true" or word == "false" or word == "null" or word:find("^%-?%d")) then self:malformed() end
+  self.at = self.at + #word
+end
+
+-- Read the members between two brackets; `member` reads one.
+function Reader:members(open, close, depth, member)
+  if depth > MAX_DEPTH then refuse("body", "is nested too deeply") end
+  self:take(open)
+  if self:next() == close then self.at = self.at + 1; return end
+  local index = 0
+  repeat
+    member(index)
+    index = index + 1
+    local character = self:next()
+    self.at = self.at + 1
+    if character ~= "," and character ~= close then self:malformed() end
+  until character == close
+end
+
+-- Read a value. `type_name` is its message type, nil where any name is allowed; `path` is its place in the request.
+function Reader:value(type_name, path, depth)
+  self.values = self.values + 1
+  if self.values > MAX_VALUES then refuse("body", "has too many values") end
+  local character = self:next()
+  if character == "{" then
+    self:object(type_name, path, depth)
+  elseif character == "[" then
+    self:members("[", "]", depth, function(index) self:value(type_name, path .. "[" .. index .. "]", depth + 1) end)
+  elseif character == '"' then
+    self:string()
+  else
+    self:scalar()
+  end
+end
+
+function Reader:object(type_name, path, depth)
+  local fields, seen = type_name and types[type_name], {}
+  self:members("{", "}", depth, function()
+    if self:next() ~= '"' then self:malformed() end
+    local name = self:string()
+    self:take(":")
+    local here = path == "" and name or path .. "." .. name
+    local field = fields and fields[name]
+    if fields and not field then refuse(here, "is not a field of this request") end
+    local canonical = field and field.name or name
+    if seen[canonical] then refuse(here, "is set twice") end
+    seen[canonical] = true
+    local full = path == "" and canonical or path .. "." .. canonical
+    if is_bound(self.vars, full) then refuse(here, "is set by the path") end
+    if is_bound(self.bound, full) then refuse(here, "is set by the query") end
+    self:value(field and field.type, full, depth + 1)
+  end)
+end
+
+local function read_body(binding, text, bound)
+  local reader = setmetatable({text = text, at = 1, backslash = 0, values = 0, vars = binding.vars, bound = bound}, Reader)
+  if reader:next() == "" then return end
+  if reader:next() ~= "{" then reader:malformed() end
+  reader:value(binding.type, "", 1)
+  if reader:next() ~= "" then reader:malformed() end
+end
+
+local function answer(handle, reply, name, description)
+  handle:streamInfo():dynamicMetadata():set("mailmesh.gate", "refused", true)
+  local text = reply.text:gsub("@name@", name or ""):gsub("@description@", description or "")
+  handle:respond({
+    [":status"] = reply.status, ["content-type"] = reply.content_type,
+    ["x-content-type-options"] = "nosniff", ["cache-control"] = "no-store",
+  }, text)
+end
+
+-- Ingest unpacks the providers' bodies; every other body is read right behind the gate, as it is.
+local function is_packed(encoding, binding)
+  encoding = (encoding or ""):lower()
+  if encoding == "" or encoding == "identity" then return false end
+  return not (unpacked[encoding] and binding.body ~= "" and binding.body ~= "*")
+end
+
+local function check(handle, binding, query)
+  if is_packed(handle:headers():get("content-encoding"), binding) then return replies.encoding end
+  local bound = {}
+  read_query(binding, query, bound)
+  if binding.body == "*" then
+    local body = handle:body()
+    if body and body:length() > 0 then read_body(binding, body:getBytes(0, body:length()), bound) end
+  end
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  -- The transcoder ignores slashes at the end, too.
+  path = path:gsub("/+$", "")
+  local binding = binding_of(headers:get(":method"), path)
+  if not binding then
+    -- What the contract does not name, the transcoder never sees: it cannot know a route that the gate does not.
+    if path:find("^/v1/") or path:find("^/api/") or path:find("^/auth/") then answer(handle, replies.unknown) end
+    return
+  end
+  local passed, outcome = pcall(check, handle, binding, query)
+  if not passed and type(outcome) ~= "table" then
+    -- A fault of this script refuses the request: Envoy itself would let it pass.
+    handle:logErr("gate: " .. tostring(outcome))
+    answer(handle, replies.fault)
+  elseif outcome then
+    answer(handle, outcome.text and outcome or (binding.page and replies.page or replies.field), outcome.name, outcome.description)
+  end
+end

@@ -1,0 +1,279 @@
+"""The gate at the real Envoy: no field is set twice, no name is unknown, no packed body is dropped; by the contract."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import httpx
+import pytest
+from google.api import annotations_pb2
+from google.protobuf import json_format, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.gate import STRANGERS, UNPACKED
+from mailmesh.access.v1 import access_pb2
+from tests.contract.reading import methods
+from tests.gateway.conftest import ADMIN_KEY, Edge, StartEdge, error_of
+from tests.gateway.test_routes import Everything
+
+KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
+VERBS = ("get", "put", "post", "delete", "patch")
+WEBHOOKS = ("/api/ms365/webhook", "/api/ms365/lifecycle", "/api/googlews/webhook")
+FREE = "google."
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the contract.
+
+    Attributes:
+        verb: HTTP method.
+        template: Path with its variables in braces.
+        body: The field that the body fills; "*" for all, empty for none.
+        request: The type of the RPC's request.
+    """
+
+    verb: str
+    template: str
+    body: str
+    request: Descriptor
+
+    @property
+    def path(self) -> str:
+        path = self.template
+        for name in self.variables:
+            path = path.replace(f"{{{name}}}", "ms365")
+        return path
+
+    @property
+    def variables(self) -> list[str]:
+        return [part.partition("}")[0] for part in self.template.split("{")[1:]]
+
+    @property
+    def is_strict(self) -> bool:
+        return not self.template.startswith(STRANGERS)
+
+    async def send(self, edge: Edge, query: str = "", body: str | None = None, suffix: str = "") -> httpx.Response:
+        edge.seen.calls.clear()
+        content = body if body is not None or not self.body else "{}"
+        path = f"{self.path}{suffix}?{query}" if query else f"{self.path}{suffix}"
+        return await edge.client.request(self.verb, path, content=content, headers=KEY)
+
+
+def routes() -> Iterator[Route]:
+    """Read the routes from the contract itself, independently of the gate's tables."""
+    for method in (*methods(access_pb2.DOOR_KEY), *methods(access_pb2.DOOR_OPEN)):
+        rule = method.GetOptions().Extensions[annotations_pb2.http]
+        for one in (rule, *rule.additional_bindings):
+            verb = one.WhichOneof("pattern")
+            if verb in VERBS:
+                yield Route(verb.upper(), getattr(one, verb), one.body, method.input_type)
+
+
+ROUTES = list(routes())
+
+
+@pytest.fixture
+async def edge(start_edge: StartEdge) -> Edge:
+    """An edge in front of services that answer every RPC."""
+    return await start_edge(everything=Everything, api_per_second=100_000, api_burst=100_000, oauth_per_second=10_000)
+
+
+def spellings(field: FieldDescriptor) -> list[str]:
+    return sorted({field.name, field.json_name})
+
+
+def leaves(message: Descriptor, seen: tuple[str, ...] = ()) -> Iterator[tuple[FieldDescriptor, ...]]:
+    """Yield the path of each singular field that a query can set."""
+    for field in message.fields:
+        inner = field.message_type
+        if field.is_repeated or (inner is not None and inner.full_name in seen):
+            continue
+        if inner is None or inner.full_name.startswith(FREE):
+            yield (field,)
+        else:
+            for rest in leaves(inner, (*seen, inner.full_name)):
+                yield (field, *rest)
+
+
+def names(path: tuple[FieldDescriptor, ...]) -> list[str]:
+    """Return every spelling of a path, such as "filter.tenantIds"."""
+    return [".".join(parts) for parts in product(*map(spellings, path))]
+
+
+def nested(parts: list[str], value: Any) -> Any:
+    for part in reversed(parts):
+        value = {part: value}
+    return value
+
+
+async def refused(edge: Edge, route: Route, name: str, **request: str) -> None:
+    """Expect a refusal that names the field, before any service sees the request."""
+    answer = await route.send(edge, **request)
+    about = (route.verb, route.path, request, answer.text)
+    assert 400 == answer.status_code, about
+    assert [] == edge.seen.calls, about
+    if route.template.startswith("/auth/oauth/"):
+        assert answer.headers["content-type"].startswith("text/html"), about
+        return
+    assert (3, "FIELD_INVALID") == error_of(answer), about
+    assert name == answer.json()["details"][1]["fieldViolations"][0]["field"], about
+
+
+async def test_no_query_and_no_body_sets_a_variable_of_the_path(edge: Edge) -> None:
+    checked = 0
+    for route in ROUTES:
+        for variable in route.variables:
+            for name in spellings(route.request.fields_by_name[variable]):
+                for query in (f"{name}=other", f"%{ord(name[0]):02x}{name[1:]}=other", f"{name}", f"&&{name}=other"):
+                    await refused(edge, route, name, query=query)
+                if ":" not in route.path:
+                    await refused(edge, route, name, query=f"{name}=other", suffix="/")
+                if route.body == "*":
+                    await refused(edge, route, name, body=json.dumps({name: "other"}))
+                checked += 1
+    assert checked > 20
+
+
+async def test_no_query_sets_a_field_twice_in_any_spelling(edge: Edge) -> None:
+    checked = 0
+    for route in ROUTES:
+        for path in leaves(route.request):
+            if path[0].name in {*route.variables, route.body}:
+                continue
+            for one, other in product(names(path), repeat=2):
+                await refused(edge, route, other, query=f"{one}=1&{other}=2")
+                checked += 1
+    assert checked > 100
+
+
+async def test_no_body_sets_a_field_again(edge: Edge) -> None:
+    checked = 0
+    for route in (route for route in ROUTES if route.body == "*"):
+        for path in leaves(route.request):
+            if path[0].name in route.variables:
+                continue
+            for one, other in product(names(path), repeat=2):
+                first, last = one.split("."), other.split(".")
+                await refused(edge, route, _shown(path, last), query=f"{one}=1", body=json.dumps(nested(last, "2")))
+                twice = f"{{{json.dumps(nested(first, '1'))[1:-1]}, {json.dumps(nested(last, '2'))[1:-1]}}}"
+                answer = await route.send(edge, body=twice)
+                assert (400, 3, "FIELD_INVALID") == (answer.status_code, *error_of(answer)), (route, twice)
+                assert [] == edge.seen.calls
+                checked += 1
+    assert checked > 30
+
+
+def _shown(path: tuple[FieldDescriptor, ...], spelled: list[str]) -> str:
+    """Return the name in a refusal of a body: the field as it was spelled, in messages by their canonical names."""
+    return ".".join([*(field.name for field in path[:-1]), spelled[-1]])
+
+
+async def test_a_webhooks_query_does_not_fill_its_body(edge: Edge) -> None:
+    for route in (route for route in ROUTES if route.body not in {"", "*"}):
+        await refused(edge, route, f"{route.body}.data", query=f"{route.body}.data=AAAA")
+
+
+async def test_a_name_that_the_rpc_does_not_have_is_refused_at_every_depth(edge: Edge) -> None:
+    checked = 0
+    for route in ROUTES:
+        if not route.is_strict:
+            assert 200 == (await route.send(edge, "someday=1")).status_code
+            continue
+        await refused(edge, route, "someday", query="someday=1")
+        if route.body == "*":
+            for path in places(route.request):
+                body = json.dumps(wrapped(path, {"someday": 1}))
+                await refused(edge, route, ".".join([*(_indexed(field) for field in path), "someday"]), body=body)
+                checked += 1
+    assert checked > 12
+
+
+def places(message: Descriptor, path: tuple[FieldDescriptor, ...] = ()) -> Iterator[tuple[FieldDescriptor, ...]]:
+    """Yield the path of each message inside of a request, the request itself included."""
+    yield path
+    for field in message.fields:
+        if field.message_type is not None and not field.message_type.full_name.startswith(FREE) and len(path) < 3:
+            yield from places(field.message_type, (*path, field))
+
+
+def wrapped(path: tuple[FieldDescriptor, ...], value: Any) -> Any:
+    for field in reversed(path):
+        value = {field.json_name: [value] if field.is_repeated else value}
+    return value
+
+
+def _indexed(field: FieldDescriptor) -> str:
+    return f"{field.name}[0]" if field.is_repeated else field.name
+
+
+async def test_every_field_of_the_contract_passes_in_both_spellings(edge: Edge) -> None:
+    for route in (route for route in ROUTES if route.body == "*"):
+        message = filled(message_factory.GetMessageClass(route.request)())
+        for variable in route.variables:
+            message.ClearField(variable)
+        for is_snake in (True, False):
+            body = json_format.MessageToJson(message, preserving_proto_field_name=is_snake)
+            answer = await route.send(edge, body=body)
+            assert 200 == answer.status_code, (route, body, answer.text)
+            for variable in route.variables:
+                setattr(message, variable, "ms365")
+            assert message == edge.seen.last[1]
+            for variable in route.variables:
+                message.ClearField(variable)
+
+
+def filled(message: Message) -> Message:
+    """Set every field, lists with two entries."""
+    for field in message.DESCRIPTOR.fields:
+        if field.containing_oneof is not None and message.WhichOneof(field.containing_oneof.name):
+            continue
+        if field.message_type is not None:
+            children = [getattr(message, field.name).add() for _ in "ab"] if field.is_repeated else []
+            for child in children or [getattr(message, field.name)]:
+                child.SetInParent()
+                filled(child)
+        elif field.is_repeated:
+            getattr(message, field.name).extend([_value(field), _value(field)])
+        else:
+            setattr(message, field.name, _value(field))
+    return message
+
+
+def _value(field: FieldDescriptor) -> Any:
+    if field.containing_type.full_name == "google.protobuf.FieldMask":
+        return "display_name"
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return b"\0" if field.type == FieldDescriptor.TYPE_BYTES else 'a "\\ \u00e9 {[,'
+    return field.cpp_type == FieldDescriptor.CPPTYPE_BOOL or 1
+
+
+async def test_a_body_that_readers_could_read_differently_is_refused(edge: Edge) -> None:
+    route = next(route for route in ROUTES if route.template == "/v1/events:replay")
+    for body in (
+        *("{'filter': {}}", "{filter: {}}", '{"filter": {},}', "{} {}", '{"filter": {}} x', "[{}]", "{", '{"a"'),
+        *('{"filter" {}}', '{"filter": }', '{"filter": nul}', '{"filter": {"tenantIds": ["a" "b"]}}', "\ufeff{}"),
+        *('{"\\u0066ilter": {}}', '{"filter": ' + "[" * 5000 + "]" * 5000 + "}"),
+        '{"filter": {"tenantIds": [' + '"",' * 40_000 + '""]}}',
+    ):
+        answer = await route.send(edge, body=body)
+        assert (400, 3, "FIELD_INVALID") == (answer.status_code, *error_of(answer)), body[:100]
+        assert [] == edge.seen.calls, body[:100]
+
+
+async def test_a_packed_body_reaches_ingest_as_it_is_or_is_refused(edge: Edge) -> None:
+    packed = gzip.compress(b'{"value": []}')
+    for path, encoding in product(WEBHOOKS, UNPACKED):
+        answer = await edge.client.post(path, content=packed, headers={"content-encoding": encoding})
+        assert (200, packed) == (answer.status_code, edge.seen.last[1].payload.data)
+        assert encoding == edge.seen.last[2]["content-encoding"]
+    edge.seen.calls.clear()
+    refusals = [*product(WEBHOOKS, ("br", "zstd", "gzip, gzip", "x-own")), ("/v1/events:replay", "gzip")]
+    for path, encoding in refusals:
+        answer = await edge.client.post(path, content=packed, headers=KEY | {"content-encoding": encoding})
+        assert (415, 3, "FIELD_INVALID") == (answer.status_code, *error_of(answer)), (path, encoding)
+    assert [] == edge.seen.calls
