@@ -16,9 +16,11 @@ import jinja2
 
 from gateway.contract import ContractService, descriptor_path, edge_services
 from gateway.gate import program
-from gateway.replies import LOCAL_REPLIES, PUSH_REFUSED
+from gateway.replies import HEADERS_TOO_LARGE, LOCAL_REPLIES, NOT_ONE_MESSAGE, PUSH_REFUSED, LocalReply
 from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
 from mailmesh.access.v1 import access_pb2
+from services.meshkit import header_bounds
+from services.meshkit.identity.caller import SOURCE_HEADER
 
 JSON = dict[str, Any]
 TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
@@ -31,6 +33,24 @@ WEBHOOK_TIMEOUT_SECONDS = 3
 # A batch of a thousand subscriptions is a thousand calls to a provider.
 TIMEOUT_SECONDS = {"mailmesh.ingest.v1.SubscriptionService": 300, "mailmesh.processor.v1.ProcessorService": 120}
 USUAL_TIMEOUT_SECONDS = 30
+# Every answer has them. Pages of an authorization bring a policy of their own, which allows their style.
+SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+# A year. Names below the host may be another's, so they are not included.
+TLS_ONLY = {"strict-transport-security": "max-age=31536000"}
+# The media types of gRPC and gRPC-Web, as a regular expression.
+GRPC_TYPES = "application/grpc(-web(-text)?)?([+;].*)?"
+# The services of gRPC itself that are served to everybody, with the largest body in bytes; 0 for a conversation.
+PUBLIC_SERVICES = {
+    "grpc.reflection.v1.ServerReflection": 0,
+    "grpc.reflection.v1alpha.ServerReflection": 0,
+    "grpc.health.v1.Health": 65536,
+}
 _SECRET = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"}
 
 
@@ -45,6 +65,15 @@ class EdgeService:
     is_open: bool
     is_webhook: bool
     timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class _Headers:
+    """The bounds of a request's headers."""
+
+    kib: int = header_bounds.EDGE_KIB
+    count: int = header_bounds.EDGE_HEADERS
+    refusal: LocalReply = HEADERS_TOO_LARGE
 
 
 @dataclass(frozen=True)
@@ -104,10 +133,18 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - YAML, quoted by tojson
     template = environment.from_string(TEMPLATE_PATH.read_text())
     path = descriptor_path()
+    services = [_edge_service(service) for service in edge_services(path)]
     return template.render(
         descriptor_path=str(path),
         gate=program(path),
-        services=[_edge_service(service) for service in edge_services(path)],
+        services=services,
+        rpc_services=[*(service.name for service in services), *PUBLIC_SERVICES],
+        public_services=PUBLIC_SERVICES,
+        grpc_types=GRPC_TYPES,
+        headers=_Headers(),
+        not_one_message=NOT_ONE_MESSAGE,
+        security_headers=SECURITY_HEADERS | (TLS_ONLY if settings.is_reached_by_tls else {}),
+        source_header=SOURCE_HEADER,
         listen=_address(settings.listen),
         admin=admin,
         metrics=_address(settings.metrics_listen),

@@ -92,12 +92,24 @@ class EdgeSettings(EnvironmentSettings):
     webhooks_burst: int = Field(10000, ge=1, description="Webhooks taken at once from one source address.")
     api_per_second: int = Field(200, ge=1, description="API requests of one source address in a second.")
     api_burst: int = Field(1000, ge=1, description="API requests of one source address at once.")
-    oauth_per_second: int = Field(20, ge=1, description="Requests without a key of one source address in a second.")
-    oauth_burst: int = Field(100, ge=1, description="Requests without a key of one source address at once.")
+    oauth_per_second: int = Field(20, ge=1, description="OAuth requests of one source address in a second.")
+    oauth_burst: int = Field(100, ge=1, description="OAuth requests of one source address at once.")
+    public_per_second: int = Field(
+        20, ge=1, description="Requests of one source address for reflection, and for health, in a second."
+    )
+    public_burst: int = Field(
+        100, ge=1, description="Requests of one source address for reflection, and for health, at once."
+    )
     headers_seconds: int = Field(10, ge=1, description="How long a request's headers may take to arrive, seconds.")
     request_seconds: int = Field(30, ge=1, description="How long a whole request may take to arrive, seconds.")
     concurrent_requests: int = Field(
         1024, ge=1, description="Requests under way to one service; beyond it, 503 at once."
+    )
+    concurrent_streams: int = Field(
+        2048, ge=1, description="Streams of events under way, beside other requests; beyond it, 503 at once."
+    )
+    public_requests: int = Field(
+        256, ge=1, description="Requests for reflection and health under way; beyond it, 503 at once."
     )
     connections: int = Field(10000, ge=1, description="Connections from outside; further ones are not accepted.")
 
@@ -119,6 +131,11 @@ class EdgeSettings(EnvironmentSettings):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("MAILMESH_EDGE_TLS_CERTIFICATE and MAILMESH_EDGE_TLS_KEY are given together or not at all")
         return self
+
+    @property
+    def is_reached_by_tls(self) -> bool:
+        """Whether the outside reaches the edge by https: here, or at the operator's proxy."""
+        return self.tls_certificate is not None or self.public_url.startswith("https://")
 
     @property
     def push_audiences(self) -> list[str]:

@@ -23,6 +23,7 @@ from typing_extensions import override
 from services.meshkit import correlation, tracing
 from services.meshkit.deadlines import budget
 from services.meshkit.errors import Unavailable
+from services.meshkit.header_bounds import METADATA_OPTIONS
 from services.meshkit.identity.certificates import FileChanges, TlsFiles, channel_credentials, host_name
 from services.meshkit.metrics import CLIENT_HANDLED
 from services.meshkit.rotating_channel import RotatingChannel
@@ -84,6 +85,7 @@ async def mesh_channel(
 
 def _options(peer: str) -> list[tuple[str, Any]]:
     return [
+        *METADATA_OPTIONS,
         ("grpc.ssl_target_name_override", host_name(peer)),
         ("grpc.default_authority", host_name(peer)),
         # A call that gRPC itself repeats may hang for ever, its deadline notwithstanding: grpc/grpc issue 41036.

@@ -21,8 +21,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from services.meshkit.access import ANY_IDENTITY, Access, Door, access_table
+from services.meshkit.header_bounds import METADATA_OPTIONS
 from services.meshkit.health import Dependency, Health
 from services.meshkit.identity.certificates import TlsFiles, server_credentials
+from services.meshkit.interceptors.admission import Admission
 from services.meshkit.interceptors.chain import CallInterceptor
 from services.meshkit.settings import SettingsError
 
@@ -38,12 +40,16 @@ class ServerLimits:
 
     Args:
         concurrent_rpcs: Calls that run at the same time, open streams included; past it OVERLOADED at once.
+        rpcs_per_key: Those of one API key; half of all unless it is given.
+        rpcs_per_address: Those of one address outside that shows no key; all of them unless it is given.
         message_bytes: Largest message in either direction.
         grace_seconds: The time that running calls get when the server stops.
         drain_seconds: Between NOT_SERVING and the last new call, for balancers to notice.
     """
 
     concurrent_rpcs: int = 1000
+    rpcs_per_key: int = 0
+    rpcs_per_address: int = 0
     message_bytes: int = 16 * 1024 * 1024
     grace_seconds: float = 10.0
     drain_seconds: float = 0.0
@@ -82,7 +88,7 @@ class MeshServer:
         self._health = health or Health()
         self._table: dict[str, Access] = {}
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(self._table, self._limits.concurrent_rpcs, quiet)],
+            interceptors=[CallInterceptor(self._table, _admission(self._limits), quiet)],
             options=_options(self._limits),
             # The core's own refusal has no reason in it; it only stands behind ours.
             maximum_concurrent_rpcs=self._limits.concurrent_rpcs * 2,
@@ -172,8 +178,14 @@ class MeshServer:
         self._table.update({f"/{service.full_name}/{method.name}": access for method in service.methods})
 
 
+def _admission(limits: ServerLimits) -> Admission:
+    total = limits.concurrent_rpcs
+    return Admission(total, limits.rpcs_per_key or max(total // 2, 1), limits.rpcs_per_address or total)
+
+
 def _options(limits: ServerLimits) -> list[tuple[str, int]]:
     return [
+        *METADATA_OPTIONS,
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.so_reuseport", 0),

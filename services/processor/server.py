@@ -18,8 +18,9 @@ from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
-from services.meshkit.server import MeshServer
+from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
+from services.meshkit.shares import Shares
 from services.processor.migrate import SCHEMA
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
@@ -41,6 +42,7 @@ _INGEST_RETRY_SAFE = (
 )
 _VAULT = "/mailmesh.vault.v1.TokenVaultService"
 _VAULT_RETRY_SAFE = (f"{_VAULT}/ListTenantChanges", f"{_VAULT}/CheckApiKey", f"{_VAULT}/GetVaultStatus")
+_OTHER_CONCURRENT_RPCS = 1000
 _FOLLOW_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
 
@@ -61,7 +63,9 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_INGEST_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
     ):
-        server = MeshServer(NAME, settings.listen, tls)
+        server = MeshServer(
+            NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
+        )
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
             serving(server, settings, pool, ingest, vault),
@@ -89,7 +93,8 @@ async def serving(
     """
     inbox, tokens = InboxServiceStub(ingest), TokenVaultServiceStub(vault)
     reader, head = EventReader(pool), HeadWatch(pool)
-    limits = StreamLimits(streams=settings.streams, write_seconds=settings.slow_reader_seconds)
+    replays = Shares("replays", settings.replays, settings.replays_per_key)
+    limits = StreamLimits(settings.streams, settings.streams_per_key, write_seconds=settings.slow_reader_seconds)
     tail = Tail(reader, head)
     following = Following(reader, tail, KeyChecks(tokens), server.stopping, limits)
     retention = Retention(pool, settings.retention_days, SystemClock())
@@ -100,7 +105,7 @@ async def serving(
     )
     server.add(
         add_ProcessorServiceServicer_to_server,
-        ProcessorServicer(Replaying(pool, reader), Pipeline(pool, inbox, tokens), inbox),
+        ProcessorServicer(Replaying(pool, reader, replays), Pipeline(pool, inbox, tokens), inbox),
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     await retention.prepare()

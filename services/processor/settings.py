@@ -141,7 +141,16 @@ class ProcessorSettings(MeshSettings):
     )
 
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
-    streams: int = Field(500, ge=1, le=10_000, description="Largest number of concurrent event streams of one process.")
+    streams: int = Field(
+        1000, ge=1, le=10_000, description="Largest number of concurrent event streams of one process."
+    )
+    streams_per_key: int = Field(
+        600, ge=1, le=10_000, description="Largest number of concurrent event streams of one API key in one process."
+    )
+    replays: int = Field(8, ge=1, le=100, description="Largest number of concurrent replays of one process.")
+    replays_per_key: int = Field(
+        2, ge=1, le=100, description="Largest number of concurrent replays of one API key in one process."
+    )
     slow_reader_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest time for the reader of a stream to accept one event."
     )

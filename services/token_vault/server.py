@@ -67,7 +67,9 @@ from services.token_vault.upkeep import Upkeep
 logger = structlog.get_logger(__name__)
 
 HEALTH = "grpc.health.v1.Health"
-_CONCURRENT_RPCS = 2000
+_CONCURRENT_RPCS = 4000
+# Pages of an authorization, health and reflection: a person and a monitor need few at once.
+_RPCS_PER_ADDRESS = 32
 _LENDING_CONNECTIONS = 6
 _BEAT_SECONDS = 5.0
 _LAST_USED_SECONDS = 30.0
@@ -168,7 +170,9 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
 
 def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: EdgeContract) -> MeshServer:
     """Make the server with all of TokenVault's RPCs: for the mesh, for keys, for browsers, and for the edge itself."""
-    server = MeshServer(NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=_CONCURRENT_RPCS))
+    server = MeshServer(
+        NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=_CONCURRENT_RPCS, rpcs_per_address=_RPCS_PER_ADDRESS)
+    )
     _add_mesh_service(server, vault)
     _add_key_services(server, vault)
     server.add(

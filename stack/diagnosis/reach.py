@@ -33,7 +33,10 @@ def _handshake(public: str) -> Finding:
         return bad(name, f"{url} cannot be reached: {fault}", "Let the public address lead to the edge.")
     is_plain = answer.headers.get("content-type", "").startswith("text/plain")
     if answer.status_code != OK or answer.text != token or not is_plain:
-        remedy = "Find the proxy between the public address and the edge that answers itself or changes requests."
+        remedy = (
+            "Find the proxy between the public address and the edge that answers itself or changes requests. It must "
+            "pass method, path, query, Host, Content-Type, Authorization and body, and append to X-Forwarded-For."
+        )
         return bad(name, f"{url} answers {answer.status_code} and not the token", remedy)
     return good(name, f"answered in {answer.elapsed.total_seconds() * 1000:.0f} ms")
 

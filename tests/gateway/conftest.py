@@ -28,6 +28,7 @@ from mailmesh.vault.v1 import (
     tenant_service_pb2,
     tenant_service_pb2_grpc,
 )
+from services.meshkit.header_bounds import METADATA_OPTIONS
 from services.meshkit.settings import load
 from stack.certificates import Identity, MeshCertificates
 from stack.ports import free_ports
@@ -185,7 +186,7 @@ StartEdge = Callable[..., Awaitable[Edge]]
 
 @asynccontextmanager
 async def _service(identity: Identity, port: int, add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[None]:
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=METADATA_OPTIONS)
     add(server)
     health_servicer = health.aio.HealthServicer()
     await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -218,7 +219,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
             states = [
                 host["health_status"]
                 for cluster in clusters
-                if cluster["name"] not in ("push_keys", "admin")
+                if cluster["name"] in ("token_vault", "ingest", "processor")
                 for host in cluster["host_statuses"]
             ]
             if len(states) == 3 and sum(state == {"eds_health_status": "HEALTHY"} for state in states) == healthy:

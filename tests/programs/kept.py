@@ -193,7 +193,8 @@ class Kept:
 
     def until_healthy(self, ingests: int = 2) -> None:
         """Waits until the edge has so many healthy processes of Ingest behind it, and TokenVault."""
-        until(lambda: self._healthy("ingest") == ingests and self._healthy("token_vault") == 1, HEALTHY_SECONDS)
+        wanted = {"ingest": ingests, "token_vault": 1, "authorization": 1}
+        until(lambda: all(self._healthy(name) == count for name, count in wanted.items()), HEALTHY_SECONDS)
 
     def _healthy(self, cluster: str) -> int:
         told = self.edge.ask("/clusters?format=json")["cluster_statuses"]

@@ -13,6 +13,8 @@ _SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/"
 KEY_ID_HEADER = "x-mailmesh-key-id"
 ROLE_HEADER = "x-mailmesh-role"
 TENANTS_HEADER = "x-mailmesh-tenants"
+SOURCE_HEADER = "x-mailmesh-source-address"
+"""The address that a request from outside came from. It grants nothing: it bounds the share of one address."""
 IDENTITY_HEADERS = frozenset({KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER})
 ALL_TENANTS = "*"
 

@@ -9,8 +9,8 @@ Handlers read requests from their `request_iterator` argument; requests taken by
 from __future__ import annotations  # gRPC's classes are generic in their stubs only
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,9 +20,9 @@ from opentelemetry.trace import SpanKind
 from services.meshkit import correlation, tracing
 from services.meshkit.access import Access
 from services.meshkit.deadlines import set_deadline
-from services.meshkit.errors import Overloaded
 from services.meshkit.identity.caller import set_caller
 from services.meshkit.interceptors.access_log import AccessLog
+from services.meshkit.interceptors.admission import Admission
 from services.meshkit.interceptors.call import Call
 from services.meshkit.interceptors.caller import admitted
 from services.meshkit.interceptors.error_status import refuse
@@ -33,22 +33,19 @@ if TYPE_CHECKING:
     _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]
     _Context = grpc.aio.ServicerContext[Any, Any]
 
-_ALWAYS_ADMITTED = "/grpc.health.v1.Health/"
-
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Stands around every RPC of a server, of any of the four arities.
 
     Args:
         table: The access to each method. A method that is not in it is refused to everyone.
-        limit: How many calls run at the same time, open streams included; health checks are let through beyond it.
+        admission: Bounds the calls that run at the same time, open streams included.
         quiet: Full names of methods whose calls are logged only when they fail.
     """
 
-    def __init__(self, table: Mapping[str, Access], limit: int, quiet: Collection[str] = ()) -> None:
+    def __init__(self, table: Mapping[str, Access], admission: Admission, quiet: Collection[str] = ()) -> None:
         self._table = table
-        self._limit = limit
-        self._running = 0
+        self._admission = admission
         self._log = AccessLog(quiet)
         self._wrapped: dict[str, _Handler] = {}
 
@@ -85,7 +82,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call = Call(method, context)
             with _traced(call), self._log.around(call):
                 try:
-                    with self._admission(call):
+                    with self._admission.take(call):
                         set_caller(admitted(call, self._table))
                         return await inner(checked(request), context)
                 except Exception as exc:  # noqa: BLE001 - the outermost net; logged and counted in `refuse`
@@ -100,7 +97,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call = Call(method, context)
             with _traced(call), self._log.around(call):
                 try:
-                    with self._admission(call):
+                    with self._admission.take(call):
                         set_caller(admitted(call, self._table))
                         async with aclosing(inner(checked(request), context)) as responses:
                             async for response in responses:
@@ -109,17 +106,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     await refuse(call, exc)
 
         return handle
-
-    @contextmanager
-    def _admission(self, call: Call) -> Iterator[None]:
-        """Refuse calls at once past the bound, so that none waits in a queue that grows."""
-        if self._running >= self._limit and not call.method.startswith(_ALWAYS_ADMITTED):
-            raise Overloaded(metadata={"bound": "concurrent_rpcs"})
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
 
 
 def _traced(call: Call) -> AbstractContextManager[object]:

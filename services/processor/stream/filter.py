@@ -5,10 +5,11 @@ from functools import cached_property
 
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.header_bounds import KEY_TENANTS
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 
-MAX_TENANTS = 1000
+MAX_TENANTS = KEY_TENANTS
 MAX_VALUES = 100
 MAX_MERGED_TENANTS = 64
 _MAX_CHARACTERS = 100

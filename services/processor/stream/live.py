@@ -7,7 +7,8 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
-from services.meshkit.errors import FieldInvalid, MeshError, Overloaded, ShuttingDown
+from services.meshkit.errors import FieldInvalid, MeshError, ShuttingDown
+from services.meshkit.shares import Shares
 from services.processor.errors import ReaderTooSlow
 from services.processor.stream.cursor import Cursor
 from services.processor.stream.filter import Selection
@@ -29,13 +30,15 @@ class StreamLimits:
 
     Args:
         streams: The largest number of streams at once; beyond it a stream is refused with OVERLOADED.
+        per_key: The largest number of streams of one API key, so that one reader cannot take all of them.
         page_events: The number of events read ahead for one stream.
         write_seconds: The longest time that a reader may take to accept one event.
         reads: The number of streams that read PostgreSQL at the same time. The others wait for their turn and then find
             more events at once, instead of taking the connections from all other requests.
     """
 
-    streams: int = 500
+    streams: int = 1000
+    per_key: int = 600
     page_events: int = 64
     write_seconds: float = 30.0
     reads: int = 8
@@ -95,7 +98,7 @@ class Following:
         self._keys = keys
         self._stopping = stopping
         self._limits = limits or StreamLimits()
-        self._open = 0
+        self._open = Shares("streams", self._limits.streams, self._limits.per_key)
         self._turns = asyncio.Semaphore(self._limits.reads)
 
     async def follow(self, start: Cursor, reader: Reader) -> None:
@@ -105,7 +108,7 @@ class Following:
             MeshError: The reason of the end, with the position to resume from: ShuttingDown, KeyRevoked, ReaderTooSlow,
                 CursorExpired, CursorEpochChanged, StoreUnavailable, ServiceUnavailable, Overloaded.
         """
-        with self._admitted():
+        with self._admitted(reader.key_id):
             stream = _Stream(start, reader, self._limits.write_seconds)
             try:
                 async with aclosing(self._pages(start, reader)) as pages:
@@ -117,16 +120,13 @@ class Following:
                 raise
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._open >= self._limits.streams:
-            raise Overloaded(metadata={"bound": "streams"})
-        self._open += 1
-        STREAMS.set(self._open)
+    def _admitted(self, key_id: str) -> Iterator[None]:
         try:
-            yield
+            with self._open.take(key_id):
+                STREAMS.set(self._open.taken)
+                yield
         finally:
-            self._open -= 1
-            STREAMS.set(self._open)
+            STREAMS.set(self._open.taken)
 
     async def _pages(self, start: Cursor, reader: Reader) -> AsyncGenerator[Page, None]:
         """Yield pages as they come. An empty page reports progress of the position, or that time has passed."""

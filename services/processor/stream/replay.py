@@ -11,6 +11,7 @@ from services.meshkit.deadlines import budget
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
+from services.meshkit.shares import Shares
 from services.processor.errors import RequestIdReused
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.filter import select
@@ -33,11 +34,13 @@ class Replaying:
     Args:
         pool: Connections to PostgreSQL.
         events: The reader that resolves cursors.
+        running: The bound on the replays that run at the same time, of all keys and of each.
     """
 
-    def __init__(self, pool: db.Pool, events: EventReader) -> None:
+    def __init__(self, pool: db.Pool, events: EventReader, running: Shares) -> None:
         self._pool = pool
         self._events = events
+        self._running = running
 
     async def replay(self, request: pb2.ReplayEventsRequest, caller: Caller) -> pb2.ReplayEventsResponse:
         """Replay the range of the request, or continue the replay that the same request has begun.
@@ -50,7 +53,12 @@ class Replaying:
             CursorEpochChanged: The store was restored since a cursor was issued.
             RequestIdReused: The id was already used with another request.
             FieldInvalid: The range has more than 100,000 events.
+            Overloaded: As many replays run as may, of this key or of all.
         """
+        with self._running.take(caller.key_id):
+            return await self._replay(request, caller)
+
+    async def _replay(self, request: pb2.ReplayEventsRequest, caller: Caller) -> pb2.ReplayEventsResponse:
         request_id = check_id("request_id", request.request_id) if request.request_id else None
         wanted = await self._range(request, caller)
         digest = _digest(request)

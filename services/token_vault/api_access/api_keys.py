@@ -11,6 +11,7 @@ from datetime import datetime
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import ApiKeyInvalid, FieldInvalid
+from services.meshkit.header_bounds import KEY_TENANTS
 from services.meshkit.identity.caller import Caller, Role
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
@@ -29,7 +30,6 @@ _ALPHABET = string.ascii_letters + string.digits
 _PREFIX_CHARACTERS, _SECRET_CHARACTERS = 10, 43  # 43 characters out of 62 are more than 256 bits
 SHAPE = re.compile(rf"mm_([A-Za-z0-9]{{{_PREFIX_CHARACTERS}}})_[A-Za-z0-9]{{{_SECRET_CHARACTERS}}}")
 _NAME_CHARACTERS = 200
-_TENANTS = 1000
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def _check(wanted: NewKey, now: datetime) -> None:
         faults["display_name"] = f"must have 1 to {_NAME_CHARACTERS} characters"
     if wanted.role is Role.NONE:
         faults["role"] = "must be reader, operator or admin"
-    if len(wanted.tenant_ids) > _TENANTS:
-        faults["tenant_ids"] = f"must be {_TENANTS} at most"
+    if len(wanted.tenant_ids) > KEY_TENANTS:
+        faults["tenant_ids"] = f"must be {KEY_TENANTS} at most"
     if wanted.expires_at is not None and wanted.expires_at <= now:
         faults["expires_at"] = "must be in the future"
     if faults:

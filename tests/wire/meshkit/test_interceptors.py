@@ -246,6 +246,37 @@ async def test_more_calls_than_the_limit_are_refused_at_once(serve, connect: Con
     assert ("OVERLOADED", True, "after") == (caught.value.reason, caught.value.retry_after is not None, after.text)
 
 
+@pytest.mark.parametrize("holder", ["key", "address"])
+async def test_one_key_or_address_cannot_take_the_calls_of_another(serve, dial, echo: Echo, holder: str):
+    def headers(name: str) -> list[tuple[str, str]]:
+        if holder == "address":
+            return [("x-mailmesh-source-address", name)]
+        return [("x-mailmesh-key-id", name), ("x-mailmesh-role", "admin"), ("x-mailmesh-tenants", "*")]
+
+    release = asyncio.Event()
+
+    async def wait(_request):
+        await release.wait()
+        return "done"
+
+    echo.behaviours["wait"] = wait
+    limits = ServerLimits(concurrent_rpcs=2, rpcs_per_key=1, rpcs_per_address=1, grace_seconds=1)
+    async with serve(limits=limits) as server:
+        channel = await dial(server, "envoy")
+        call = pb_grpc.KeyEchoStub(channel).Read if holder == "key" else pb_grpc.OpenEchoStub(channel).Knock
+        # One subscriber of IPv6 has a whole network of addresses.
+        first, same, other = ("a", "a", "b") if holder == "key" else ("2001:db8::1", "2001:db8::2", "203.0.113.7")
+        held = asyncio.create_task(call_as(call, "One", pb.EchoRequest(text="wait"), metadata=headers(first)))
+        await echo.entered.wait()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(pb.EchoRequest(text="more"), metadata=headers(same))
+        answered = await call(pb.EchoRequest(text="other"), metadata=headers(other))
+        release.set()
+        await held
+
+    assert (grpc.StatusCode.RESOURCE_EXHAUSTED, "other") == (refused.value.code(), answered.text)
+
+
 async def test_a_message_that_is_too_large_is_refused(serve, dial, echo: Echo):
     async with serve(limits=ServerLimits(message_bytes=1000, grace_seconds=1)) as server:
         stub = pb_grpc.MeshEchoStub(await dial(server, "ingest"))

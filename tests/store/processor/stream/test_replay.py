@@ -11,6 +11,7 @@ from mailmesh.processor.v1 import processor_service_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller, Role
+from services.meshkit.shares import Shares
 from services.processor.errors import RequestIdReused
 from services.processor.stream import replay
 from services.processor.stream.filter import Selection
@@ -30,7 +31,7 @@ def reader(pool: db.Pool) -> EventReader:
 
 @pytest.fixture
 def replays(pool: db.Pool, reader: EventReader) -> Replaying:
-    return Replaying(pool, reader)
+    return Replaying(pool, reader, Shares("replays", 2, 1))
 
 
 async def _publish(pool: db.Pool, *drafts: Any) -> list[str]:

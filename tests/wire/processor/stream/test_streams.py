@@ -128,6 +128,19 @@ async def test_streams_over_the_bound_are_refused(start_processor: Start) -> Non
     assert refused.retry_after is not None
 
 
+async def test_one_key_cannot_take_the_streams_of_another(start_processor: Start) -> None:
+    processor = await start_processor(streams=3, streams_per_key=2)
+    request = pb2.StreamEventsRequest(heartbeat_seconds=1)
+    greedy = [processor.events.StreamEvents(request, metadata=processor.key()) for _ in range(2)]
+    for stream in greedy:
+        await stream.read()
+    refused = await end_of(processor.events.StreamEvents(request, metadata=processor.key()))
+    other = processor.events.StreamEvents(request, metadata=processor.key(key_id="key-2"))
+
+    assert ("OVERLOADED", "streams_of_one") == (refused.reason, refused.metadata["bound"])
+    assert (await other.read()).HasField("heartbeat")
+
+
 async def test_a_reader_that_stops_reading_is_ended_and_delays_no_other(start_processor: Start) -> None:
     slow_ends = STREAM_ENDS.labels("READER_TOO_SLOW")
     ends_before = slow_ends._value.get()
