@@ -166,6 +166,7 @@ class MailControl:
             "consent": account.consent,
             "hasMailbox": account.has_mailbox,
             "delegates": sorted(account.delegates),
+            "sendAs": dict(account.mailbox.aliases) if isinstance(account.mailbox, GmailMailbox) else {},
             "messages": len(account.mailbox.mails),
             "refreshTokens": self._world.tokens[account.provider].alive_refresh(account),
         }

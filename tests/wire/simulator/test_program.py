@@ -116,9 +116,11 @@ def test_what_it_knows_outlives_a_restart(certificates: MeshCertificates, tmp_pa
             await control.issue_tokens(account)
         folder = await control.add_folder(accounts[0], "Projects")
         await control.deliver(accounts[0], subject="Filed", folder=folder["id"])
+        await control.update_account(accounts[1], sendAs={"sales@fabrikam.test": "accepted"})
         return [await control.truth(account) for account in accounts], await control.accounts()
 
     async def second_life(control):
+        assert "Projects" in [one["path"] for one in await control.request("GET", f"/accounts/{accounts[0]}/folders")]
         truths, kept = [await control.truth(account) for account in accounts], await control.accounts()
         mails = [await control.deliver(account, subject="New") for account in accounts]
         return truths, kept, mails
@@ -133,6 +135,28 @@ def test_what_it_knows_outlives_a_restart(certificates: MeshCertificates, tmp_pa
         assert was["deleted"] == now["deleted"]
         assert mail["id"] not in [one["id"] for one in (*was["messages"], *was["deleted"])]
     assert int(after[1]["historyId"]) > int(before[1]["historyId"])
+
+
+def test_mail_that_waits_for_transport_leaves_before_the_end(certificates: MeshCertificates, tmp_path):
+    options = ("--state", str(tmp_path / "state.json"), "--set", "graph_sent_copy_seconds=600")
+    people = [{"emailAddress": {"address": "carla@fabrikam.test"}}]
+
+    async def send(control):
+        tokens = await control.issue_tokens("anna@contoso.test", scopes="Mail.Send")
+        async with program.browser() as client:
+            url = f"{program.microsoft}/graph/v1.0/me/sendMail"
+            headers = {"authorization": f"Bearer {tokens['access_token']}"}
+            body = {"message": {"subject": "Late", "toRecipients": people}}
+            return (await client.post(url, json=body, headers=headers)).status_code
+
+    async def arrived(control):
+        return [(await control.truth(one))["messages"] for one in ("anna@contoso.test", "carla@fabrikam.test")]
+
+    with running_simulator(certificates.identity("simulator"), *options) as program:
+        assert 202 == blocking(str(program.ready["controlUrl"]), send)
+    with running_simulator(certificates.identity("simulator"), *options) as program:
+        (sent,), (received,) = blocking(str(program.ready["controlUrl"]), arrived)
+    assert ("sentitems", False, "Late") == (sent["wellKnownFolder"], sent["isDraft"], received["subject"])
 
 
 def test_pubsubs_message_ids_go_on_rising_after_a_restart(certificates: MeshCertificates):
