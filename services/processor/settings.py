@@ -99,6 +99,22 @@ class ProcessorSettings(MeshSettings):
         ),
     )
 
+    gmail_second_comparison_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=86400,
+        description="Time after a comparison of a Gmail mailbox until it is compared once more.",
+    )
+    gmail_compare_messages: int = Field(
+        5000,
+        ge=0,
+        le=1_000_000,
+        description=(
+            "Largest number of mails outside of the recent time that are checked for changes after Gmail lost the "
+            "history; each costs 20 quota units."
+        ),
+    )
+
     page_size: int = Field(500, ge=1, le=500, description="Entries in a page of history or delta.")
     slice_seconds: float = Field(
         5.0,

@@ -1,5 +1,6 @@
 """Process the pushes of a Google mailbox: read history up to the pushed id, and acknowledge what it reached."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -8,8 +9,10 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.mail.context import MailboxContext
+from services.processor.mail.gmail_compare import compare
 from services.processor.mail.gmail_history import read_history
 from services.processor.mail.gmail_reconcile import reconcile_by_time
+from services.processor.mail.gmail_resync import TimeReconciliation, keep
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION
@@ -31,30 +34,52 @@ async def process_pushes(context: MailboxContext, gmail: GmailMailbox, items: Se
     # While a claim is open, a push that is not above the cursor may announce the record that was missing.
     is_needed = wanted > cursor or context.mailbox.history_claim is not None
     reached = await _read(context, gmail, Origin.of(items[0], NOTIFICATION)) if is_needed else cursor
+    if reached is None:  # the reconciliation is stored and continues by itself
+        reached = wanted
     await context.lease.acknowledge(item.item_id for item in items if item.mailbox_changed.history_id <= reached)
     late = [item for item in items if item.mailbox_changed.history_id > reached]
     await _wait_for_history(context, late)
 
 
-async def process_due_history(context: MailboxContext, gmail: GmailMailbox) -> None:
-    """Read history again when a claim has to be confirmed and no push has done so meanwhile.
+async def process_due(context: MailboxContext, gmail: GmailMailbox) -> None:
+    """Continue a comparison that is due, and read history again when a claim has to be confirmed without a push.
 
     Raises:
-        SourceError: A failure of the whole mailbox; the read is tried again later.
+        SourceError: A failure of the whole mailbox; the work is tried again later.
     """
-    due_at, now = context.mailbox.history_due_at, context.clock.now()
-    if due_at is None or due_at > now:
-        return
-    await put_off_history(context, RetryPolicy.from_settings(context.settings, now).after(_ATTEMPTS_AHEAD))
-    await _read(context, gmail, Origin(NOTIFICATION, now, new_id()))
+    now = context.clock.now()
+    origin = Origin(NOTIFICATION, now, new_id())
+    state = TimeReconciliation.of(context.mailbox.resync)
+    if state is not None and _is_due(context.mailbox.resync_due_at, now):
+        await keep(context, state)
+        if state.is_cursor_missing:
+            await reconcile_by_time(context, gmail, origin)
+        else:
+            await compare(context, gmail, origin, time.monotonic() + context.settings.slice_seconds)
+    if _is_due(context.mailbox.history_due_at, now):
+        await put_off_history(context, RetryPolicy.from_settings(context.settings, now).after(_ATTEMPTS_AHEAD))
+        await _read(context, gmail, origin)
 
 
-async def _read(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> int:
-    """Read history, or reconcile by time when the cursor is lost, and return the history id that was reached."""
+def _is_due(due_at: datetime | None, now: datetime) -> bool:
+    return due_at is not None and due_at <= now
+
+
+async def _read(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> int | None:
+    """Read history, or reconcile by time when the cursor is lost.
+
+    Returns:
+        The history id that was reached; None when a reconciliation has to continue first.
+    """
     reached = await read_history(context, gmail, origin)
-    if reached is None:
-        reached = await reconcile_by_time(context, gmail, origin)
-    return reached or context.mailbox.history_id or 0
+    return await reconcile_by_time(context, gmail, origin) if reached is None else reached
+
+
+async def stop(context: MailboxContext) -> None:
+    """End what is due without an item: no label is watched."""
+    await put_off_history(context, None)
+    if context.mailbox.resync_due_at is not None:
+        await keep(context, None)
 
 
 async def put_off_history(context: MailboxContext, until: datetime | None) -> None:

@@ -152,14 +152,14 @@ class MailSync:
         if not context.lease.watches:
             # The last subscription is gone: a push only announces a change, and no watched label is left to check.
             await context.lease.acknowledge(item.item_id for item in context.lease.waiting)
-            await gmail_pushes.put_off_history(context, None)
+            await gmail_pushes.stop(context)
             return
         pushes = items_of(context, "mailbox_changed")
         if pushes:
             await gmail_pushes.process_pushes(context, gmail, pushes)
         for item in items_of(context, "reconcile"):
             await self._reconciled(context, item, await gmail_reconcile.reconcile(context, gmail, item))
-        await gmail_pushes.process_due_history(context, gmail)
+        await gmail_pushes.process_due(context, gmail)
 
     async def _begin(self, context: MailboxContext) -> None:
         """Store the first cursors that subscriptions brought; an existing cursor does not move."""

@@ -42,6 +42,7 @@ FAST: Mapping[str, Any] = {
     "grace_seconds": 3.0,
     "gmail_units_per_minute": 10_000_000,
     "gmail_settle_seconds": 2.0,
+    "gmail_second_comparison_seconds": 3.0,
 }
 
 

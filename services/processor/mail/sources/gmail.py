@@ -22,6 +22,7 @@ from services.providers.names import GOOGLEWS
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
 _PATIENCE_SECONDS = 2.0
+_SPARE_SHARE = 0.75
 _BODIES = 8  # of one mail, withheld by Gmail
 
 
@@ -61,6 +62,10 @@ class Quota:
         if seconds <= _PATIENCE_SECONDS:
             self._left -= units
         return seconds
+
+    def share(self) -> float:
+        """Return the share of a minute's quota that is left now."""
+        return min(1.0, self._left / self._most + (time.monotonic() - self._at) / 60)
 
 
 class GmailMailbox:
@@ -121,8 +126,8 @@ class GmailMailbox:
         """Return the mailbox's history id now. Raises `SourceError`."""
         return int((await self._call("profile", "/profile", PROFILE_UNITS))["historyId"])
 
-    async def listed_since(self, since: datetime, page_token: str, page_size: int) -> tuple[list[str], str]:
-        """Read a page of the ids of messages received since a time, spam and trash included.
+    async def listed_since(self, since: datetime | None, page_token: str, page_size: int) -> tuple[list[str], str]:
+        """Read a page of the ids of messages received since a time, or of all, spam and trash included.
 
         Returns:
             The ids, newest first, and the next page's token, empty at the end.
@@ -130,15 +135,41 @@ class GmailMailbox:
         Raises:
             SourceError: Any failure, classified by the table of failures.
         """
-        params: dict[str, object] = {
-            "q": f"after:{int((since - timedelta(seconds=1)).timestamp())}",
-            "includeSpamTrash": "true",
-            "maxResults": page_size,
-        }  # fmt: skip
+        params: dict[str, object] = {"includeSpamTrash": "true", "maxResults": page_size}
+        if since is not None:
+            params["q"] = f"after:{int((since - timedelta(seconds=1)).timestamp())}"
         if page_token:
             params["pageToken"] = page_token
         answer = await self._call("list", "/messages", LIST_UNITS, params)
         return [str(entry["id"]) for entry in answer.get("messages") or ()], answer.get("nextPageToken") or ""
+
+    async def versions(self, message_ids: Sequence[str]) -> dict[str, int]:
+        """Read the history ids of the last changes of messages, without their content.
+
+        Returns:
+            The ids by message, without messages that are gone or fail by themselves.
+
+        Raises:
+            SourceError: A failure of the whole mailbox.
+        """
+        found: dict[str, int] = {}
+
+        async def one(message_id: str) -> None:
+            try:
+                raw = await self._call("version", f"/messages/{message_id}", GET_UNITS, {"format": "minimal"})
+            except SourceError as exc:
+                if exc.remedy in (Remedy.MISSING, Remedy.PERMANENT, Remedy.LATER):
+                    return
+                raise
+            found[message_id] = int(raw.get("historyId") or 0)
+
+        await for_each(message_ids, one, at_once=min(self._at_once, max(1, len(message_ids))))
+        return found
+
+    @property
+    def has_spare_quota(self) -> bool:
+        """Whether work that can wait may use the mailbox's quota: most of it is left for live work."""
+        return self._quota.share() >= _SPARE_SHARE
 
     async def _fetch_one(self, message_id: str) -> Finding:
         try:

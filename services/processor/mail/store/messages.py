@@ -125,7 +125,8 @@ async def received_since(
     rows = await connection.fetch(
         """
         SELECT message_id FROM processor.messages
-        WHERE tenant_id = $1 AND mail_received_at >= $2 AND seen_at < $3 AND state < 3 AND message_id > $4
+        WHERE tenant_id = $1 AND coalesce(mail_received_at, 'infinity') >= $2 AND seen_at < $3 AND state < 3
+            AND message_id > $4
         ORDER BY message_id LIMIT $5
         """,
         tenant_id,
@@ -135,6 +136,19 @@ async def received_since(
         limit,
     )
     return [row["message_id"] for row in rows]
+
+
+async def first_since(connection: db.Connection, tenant_id: str, since: datetime) -> str:
+    """Read the id of the known message that was received first since a time; empty when there is none."""
+    found = await connection.fetchval(
+        """
+        SELECT message_id FROM processor.messages
+        WHERE tenant_id = $1 AND mail_received_at >= $2 AND state < 3 ORDER BY mail_received_at LIMIT 1
+        """,
+        tenant_id,
+        since,
+    )
+    return str(found or "")
 
 
 def _known(row: asyncpg.Record) -> MessageState:

@@ -188,12 +188,15 @@ async def set_caught_up(connection: db.Connection, tenant_id: str, at: datetime)
     await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
-async def set_resync(connection: db.Connection, tenant_id: str, resync: dict[str, Any] | None) -> None:
-    """Store the progress of a reconciliation by time."""
+async def set_resync(
+    connection: db.Connection, tenant_id: str, resync: dict[str, Any] | None, due_at: datetime | None
+) -> None:
+    """Store the progress of a reconciliation by time, and when a worker continues it even without an item."""
     await connection.execute(
-        "UPDATE processor.mailboxes SET resync = $2 WHERE tenant_id = $1",
+        "UPDATE processor.mailboxes SET resync = $2, resync_due_at = $3 WHERE tenant_id = $1",
         tenant_id,
         None if resync is None else json.dumps(resync),
+        due_at,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a Gmail cursor is known to have passed: claims that still have to be confirmed, and refusals.
+"""Claims of Gmail cursors that still have to be confirmed, refusals, throttles, and the next comparison.
 
 Revision ID: 0003
 Revises: 0002

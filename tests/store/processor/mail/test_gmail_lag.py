@@ -1,4 +1,4 @@
-"""Gmail's history names a newer id before it has the record: nothing is lost, and nothing is told twice."""
+"""Gmail's history names a newer id before it has the record: no mail is lost or reported twice."""
 
 import asyncio
 from typing import Any

@@ -193,13 +193,14 @@ type TenantEvent struct {
 	// user_id is the provider's id of the user.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "tenant.connected", "tenant.needs_reauthorization", "tenant.error", "tenant.active", "tenant.disabled",
-	// "tenant.disconnecting" or "tenant.disconnected". Later versions add types.
+	// "tenant.disconnecting", "tenant.disconnected" or "tenant.history_lost". Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time when TokenVault committed the change.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// correlation_id is the correlation id of the request or the background task that caused the change.
 	CorrelationId string `protobuf:"bytes,8,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// status_reason is a short machine-readable word for the status. Empty while active.
+	// status_reason is a short machine-readable word for the status. Empty while active. Of "tenant.history_lost":
+	// "COMPARISON_COMPLETE" or "COMPARISON_CUT".
 	StatusReason string `protobuf:"bytes,9,opt,name=status_reason,json=statusReason,proto3" json:"status_reason,omitempty"`
 	// status_detail is a sentence that a person can act on. Empty while active.
 	StatusDetail string `protobuf:"bytes,10,opt,name=status_detail,json=statusDetail,proto3" json:"status_detail,omitempty"`

@@ -117,12 +117,14 @@ class TenantEvent(_message.Message):
     """user_id is the provider's id of the user."""
     event_type: _builtins.str
     """event_type is "tenant.connected", "tenant.needs_reauthorization", "tenant.error", "tenant.active", "tenant.disabled",
-    "tenant.disconnecting" or "tenant.disconnected". Later versions add types.
+    "tenant.disconnecting", "tenant.disconnected" or "tenant.history_lost". Later versions add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the request or the background task that caused the change."""
     status_reason: _builtins.str
-    """status_reason is a short machine-readable word for the status. Empty while active."""
+    """status_reason is a short machine-readable word for the status. Empty while active. Of "tenant.history_lost":
+    "COMPARISON_COMPLETE" or "COMPARISON_CUT".
+    """
     status_detail: _builtins.str
     """status_detail is a sentence that a person can act on. Empty while active."""
     position: _builtins.str

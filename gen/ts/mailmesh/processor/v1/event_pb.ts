@@ -106,7 +106,7 @@ export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
 
   /**
    * event_type is "tenant.connected", "tenant.needs_reauthorization", "tenant.error", "tenant.active", "tenant.disabled",
-   * "tenant.disconnecting" or "tenant.disconnected". Later versions add types.
+   * "tenant.disconnecting", "tenant.disconnected" or "tenant.history_lost". Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -127,7 +127,8 @@ export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
   correlationId: string;
 
   /**
-   * status_reason is a short machine-readable word for the status. Empty while active.
+   * status_reason is a short machine-readable word for the status. Empty while active. Of "tenant.history_lost":
+   * "COMPARISON_COMPLETE" or "COMPARISON_CUT".
    *
    * @generated from field: string status_reason = 9;
    */

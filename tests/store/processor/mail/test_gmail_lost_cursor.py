@@ -1,0 +1,115 @@
+"""A Gmail history id that is too old: changes of any date are found, late ones too, and consumers are notified."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.processor.worker import running
+from tests.store.processor.ground import Ground, read_events
+
+CREATED, UPDATED, DELETED = "mail.created", "mail.updated", "mail.deleted"
+OLD_MS = int((datetime.now(UTC) - timedelta(days=20)).timestamp() * 1000)
+
+
+async def _told(ground: Ground, tenant: Any) -> set[tuple[str, str]]:
+    return {(event.event_type, event.message_id) for event in await ground.events(tenant)}
+
+
+async def _until_told(ground: Ground, tenant: Any, wanted: set[tuple[str, str]]) -> None:
+    async def is_told() -> bool:
+        return wanted == await _told(ground, tenant)
+
+    await ground.until(is_told, 60, f"{wanted} are told")
+
+
+async def _until_compared(ground: Ground) -> None:
+    async def is_compared() -> bool:
+        return not await ground.processor.fetchval("SELECT count(*) FROM processor.mailboxes WHERE resync IS NOT NULL")
+
+    await ground.until(is_compared, 60, "both comparisons are done")
+
+
+async def _losses(ground: Ground) -> list[str]:
+    events = [event.tenant for event in await read_events(ground.processor) if event.WhichOneof("kind") == "tenant"]
+    return [event.status_reason for event in events if event.event_type == "tenant.history_lost"]
+
+
+async def _with_known_mail(ground: Ground, **watch: Any) -> tuple[Any, dict[str, str]]:
+    """Return a tenant whose worker has reported mail with an old date, and stopped."""
+    covered_from = datetime.now(UTC) - timedelta(days=40)
+    tenant = await ground.tenant("googlews", covered_from=covered_from, **watch)
+    await ground.control.load_old(tenant.address, 40, days=60)
+    await ground.begin(tenant)
+    ids = {}
+    async with running(ground.worker_settings()):
+        for name in ("stays", "goes", "changes"):
+            mail = await ground.control.deliver(tenant.address, subject=name, receivedAtMs=OLD_MS)
+            ids[name] = mail["id"]
+        await ground.push_present(tenant)
+        await ground.settled()
+    assert {(CREATED, one) for one in ids.values()} == await _told(ground, tenant)
+    return tenant, ids
+
+
+async def test_changes_of_any_date_are_found_after_a_lost_cursor(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.delete(tenant.address, ids["goes"])
+    await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
+    imported = await ground.control.deliver(tenant.address, subject="Imported", receivedAtMs=OLD_MS - 1000)
+    await ground.control.expire_history(tenant.address)
+    before = {(CREATED, one) for one in ids.values()}
+    async with running(ground.worker_settings()):
+        await ground.push_present(tenant)
+        wanted = {(DELETED, ids["goes"]), (UPDATED, ids["changes"]), (CREATED, imported["id"])}
+        await _until_told(ground, tenant, before | wanted)
+        await _until_compared(ground)
+        live = await ground.control.deliver(tenant.address, subject="Live")
+        await ground.push_present(tenant)
+        await _until_told(ground, tenant, before | wanted | {(CREATED, live["id"])})
+
+    assert 7 == len(await ground.events(tenant))
+    assert ["COMPARISON_COMPLETE"] == await _losses(ground)
+
+
+async def test_mail_that_lists_do_not_know_yet_is_found_by_the_second_comparison(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.lag(tenant.address, list_seconds=3600)
+    recent = await ground.control.deliver(tenant.address, subject="Recent")
+    imported = await ground.control.deliver(tenant.address, subject="Imported", receivedAtMs=OLD_MS - 1000)
+    await ground.control.expire_history(tenant.address)
+    before = {(CREATED, one) for one in ids.values()}
+    async with running(ground.worker_settings()):
+        await ground.push_present(tenant)
+        await ground.settled()
+        assert before == await _told(ground, tenant)
+        await ground.control.lag(tenant.address)
+        await _until_told(ground, tenant, before | {(CREATED, recent["id"]), (CREATED, imported["id"])})
+        await _until_compared(ground)
+
+    assert 5 == len(await ground.events(tenant))
+
+
+async def test_a_comparison_that_left_mail_unchecked_says_so_and_reports_deletions_all_the_same(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.delete(tenant.address, ids["goes"])
+    await ground.control.expire_history(tenant.address)
+    async with running(ground.worker_settings(gmail_compare_messages=1)):
+        await ground.push_present(tenant)
+        await _until_told(ground, tenant, {(CREATED, one) for one in ids.values()} | {(DELETED, ids["goes"])})
+        await _until_compared(ground)
+
+    assert ["COMPARISON_CUT"] == await _losses(ground)
+
+
+async def test_a_comparison_continues_after_a_restart_and_behind_a_small_quota(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
+    await ground.control.expire_history(tenant.address)
+    before = {(CREATED, one) for one in ids.values()}
+    async with running(ground.worker_settings(slice_seconds=0.01, gmail_units_per_minute=9_000)):
+        await ground.push_present(tenant)
+        await ground.settled()
+    async with running(ground.worker_settings(slice_seconds=0.01)):
+        await _until_told(ground, tenant, before | {(UPDATED, ids["changes"])})
+        await _until_compared(ground)
+
+    assert 4 == len(await ground.events(tenant))
