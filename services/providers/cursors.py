@@ -23,7 +23,7 @@ class CursorState(Enum):
     REFUSED = "refused"
     """The provider refused the cursor for the first time: keep it, count the refusal, and ask again later."""
     LOST = "lost"
-    """The provider does not accept the cursor any more: begin anew without it."""
+    """The provider does not accept the cursor any more: begin again without it."""
 
 
 def cursor_state(meaning: Meaning | None, refusals: int) -> CursorState:
