@@ -112,7 +112,7 @@ def _draft(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
 
 
 def _was_draft(mapped: MappedMessage, known: MessageState) -> bool:
-    """Return whether a message was a draft when it was last seen, also by a release that told of drafts.
+    """Return whether a message was a draft when it was last seen, also by a release that reported drafts.
 
     A message that was recorded without its fields has the time of receipt: only sending a draft moves it.
     """
@@ -127,7 +127,7 @@ def _was_draft(mapped: MappedMessage, known: MessageState) -> bool:
 
 
 def _sent(reported: ReportedChange, mapped: MappedMessage, known: MessageState, coverage: Coverage) -> Decision:
-    """Announce the mail that a draft became; one that was told as a draft begins another generation."""
+    """Announce the mail that a draft became; one that was reported as a draft begins another generation."""
     is_next = known.state is State.ANNOUNCED or known.generation == UNSENT
     generation = known.generation + 1 if is_next else known.generation
     is_covered = coverage.covers(known.folder_id, known.label_ids) or coverage.covers(
@@ -274,6 +274,8 @@ def _failed(
         if is_final or age > retry_policy.give_up_after + retry_policy.announce_after
         else retry_policy.after(attempts - 1)
     )
+    if again is not None and error.retry_after is not None:
+        again = max(again, retry_policy.now + error.retry_after)
     is_due = is_final or attempts >= retry_policy.attempts or age >= retry_policy.announce_after
     event_to_publish = _without_message(waiting, error, known, coverage, is_final=is_final) if is_due else None
     if event_to_publish is None:

@@ -1,4 +1,4 @@
-"""Reconcile a Microsoft mailbox whose subscriptions cover all mail by what was changed, between complete rounds.
+"""Reconcile a Microsoft mailbox whose subscriptions cover all mail by its latest changes, between complete rounds.
 
 Delta works per folder, so a complete round takes one call for each folder. One listing over all folders by the time of
 the last change finds new, changed and moved messages with one call; only a complete round finds deletions.
@@ -38,7 +38,7 @@ async def read_changes(context: MailboxContext, graph: GraphMailbox, item: item_
     """Fetch the messages that were changed since every older change was committed, for a bounded time.
 
     Returns:
-        False when there are too many for the time, or the listing alone is refused; what was read is committed.
+        False when there are too many for the time, or the listing alone is refused; pages that were read are committed.
 
     Raises:
         SourceError: A failure of the whole mailbox.

@@ -36,7 +36,7 @@ class MessageState:
 
     Args:
         message_id: The provider's id.
-        generation: The message's generation, from 1; `UNSENT` for a draft of which no event told.
+        generation: The message's generation, from 1; `UNSENT` for a draft that no event reported.
         state: Its stage.
         version: The provider's version that was last reported or fetched; empty when unknown.
         folder_id: The folder that contained it; empty when unknown, and at Google.

@@ -61,6 +61,7 @@ class MailSync:
         self._committer = MailCommitter(transactions, settings, clock)
         self._failure_handler = FailureHandler(tokens, settings, clock)
         self._quotas: dict[str, Quota] = {}
+        self._throttled: dict[str, set[str]] = {}
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
         """See `MailboxWork.due_tenants`."""
@@ -111,7 +112,7 @@ class MailSync:
 
     async def _graph(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(self._http, self._tokens, context.tenant_id, MS365, REQUESTS_AT_ONCE)
-        graph = GraphMailbox(access, self._settings.ms365_graph_url)
+        graph = GraphMailbox(access, self._settings.ms365_graph_url, self._throttled_in(context.tenant_id))
         async with _confirmed(graph.scope):
             await self._graph_work(context, graph, due)
 
@@ -143,6 +144,7 @@ class MailSync:
             self._settings.google_gmail_url,
             self._quota(context.tenant_id),
             self._settings.gmail_requests_at_once,
+            self._throttled_in(context.tenant_id),
         )
         async with _confirmed(gmail.scope):
             await self._gmail_work(context, gmail, due)
@@ -194,6 +196,11 @@ class MailSync:
 
         await context.note(note)
         await context.lease.acknowledge([item.item_id])
+
+    def _throttled_in(self, tenant_id: str) -> set[str]:
+        if tenant_id not in self._throttled and len(self._throttled) >= _MAX_QUOTAS:
+            self._throttled.pop(next(iter(self._throttled)))
+        return self._throttled.setdefault(tenant_id, set())
 
     def _quota(self, tenant_id: str) -> Quota:
         if tenant_id not in self._quotas and len(self._quotas) >= _MAX_QUOTAS:

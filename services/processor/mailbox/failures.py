@@ -131,7 +131,7 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
 
 
 def narrowed(error: SourceError) -> SourceError:
-    """Return a failure as the failure of one message or folder: it is retried later, and nobody is reported."""
+    """Return a failure as the failure of one message or folder: it is retried later, and no fault is reported."""
     if error.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN, Remedy.THROTTLED) or error.meaning is None:
         return error
     rule = Rule(Remedy.LATER, _NARROW_REASONS.get(error.meaning, _PASSING.reason))

@@ -76,14 +76,17 @@ class GmailMailbox:
         base_url: The base URL of the Gmail API, with its version.
         quota: The mailbox's quota.
         at_once: The largest number of fetches at the same time.
+        throttled: See `FailureScope`.
     """
 
-    def __init__(self, access: MailboxAccess, base_url: str, quota: Quota, at_once: int) -> None:
+    def __init__(
+        self, access: MailboxAccess, base_url: str, quota: Quota, at_once: int, throttled: set[str] | None = None
+    ) -> None:
         self.access = access
         self._base = f"{base_url}/users/me"
         self._quota = quota
         self._at_once = at_once
-        self.scope = FailureScope(self.present_history_id)
+        self.scope = FailureScope(self.present_history_id, set() if throttled is None else throttled)
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
         """Fetch messages, several at a time. A failure of the provider is in the result, not raised."""
@@ -176,7 +179,7 @@ class GmailMailbox:
             raw = await self._call("message", f"/messages/{message_id}", GET_UNITS, {"format": "full"})
             await self._put_in_bodies(message_id, raw)
         except SourceError as exc:
-            return await self.scope.finding_of(exc)
+            return await self.scope.finding_of(message_id, exc)
         return await mapped_by(map_message, GOOGLEWS, raw)
 
     async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:

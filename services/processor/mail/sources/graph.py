@@ -57,12 +57,13 @@ class GraphMailbox:
     Args:
         access: The mailbox's access to the provider.
         base_url: The base URL of Graph, with its version.
+        throttled: See `FailureScope`.
     """
 
-    def __init__(self, access: MailboxAccess, base_url: str) -> None:
+    def __init__(self, access: MailboxAccess, base_url: str, throttled: set[str] | None = None) -> None:
         self.access = access
         self._base = base_url
-        self.scope = FailureScope(self.newest)
+        self.scope = FailureScope(self.newest, set() if throttled is None else throttled)
 
     async def fetch(self, message_ids: Sequence[str]) -> Fetched:
         """Fetch messages: one by GET, several by `$batch`, one batch at a time. A failure is returned, not raised."""
@@ -184,7 +185,7 @@ class GraphMailbox:
         try:
             raw = await self.access.call("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
         except SourceError as exc:
-            return await self.scope.finding_of(exc)
+            return await self.scope.finding_of(message_id, exc)
         return await mapped_by(map_message, MS365, raw)
 
     async def _fetch_batch(self, ids: Sequence[str], findings: dict[str, Finding]) -> None:
@@ -216,13 +217,13 @@ class GraphMailbox:
             if message_id is None:
                 continue
             try:
-                findings[message_id] = await self._finding_in(response)
+                findings[message_id] = await self._finding_in(message_id, response)
             except SourceError as exc:
                 whole = exc
         if whole is not None:
             raise whole
 
-    async def _finding_in(self, response: JSON) -> Finding:
+    async def _finding_in(self, message_id: str, response: JSON) -> Finding:
         status, body, headers = response.get("status"), response.get("body"), response.get("headers")
         if status == 200:  # noqa: PLR2004 - OK
             return await mapped_by(map_message, MS365, body)
@@ -232,7 +233,7 @@ class GraphMailbox:
             headers if isinstance(headers, dict) else {},
             body if isinstance(body, dict) else None,
         )
-        return await self.scope.finding_of(error)
+        return await self.scope.finding_of(message_id, error)
 
 
 def _entries(answer: JSON) -> list[JSON]:

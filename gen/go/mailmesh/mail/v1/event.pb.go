@@ -127,7 +127,7 @@ type NormalizedMailEvent struct {
 	// event. Empty inside an `InboxItem`.
 	Position string `protobuf:"bytes,18,opt,name=position,proto3" json:"position,omitempty"`
 	// generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number, and so
-	// has the sent mail of a draft that events told of.
+	// has the sent mail of a draft that was reported by an event.
 	Generation int32 `protobuf:"varint,19,opt,name=generation,proto3" json:"generation,omitempty"`
 	// version is the provider's version of the mail that this event describes. Microsoft: `changeKey` or the etag. Google: the
 	// history id. Empty when the provider sent none.

@@ -118,7 +118,7 @@ class NormalizedMailEvent(_message.Message):
     """
     generation: _builtins.int
     """generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number, and so
-    has the sent mail of a draft that events told of.
+    has the sent mail of a draft that was reported by an event.
     """
     version: _builtins.str
     """version is the provider's version of the mail that this event describes. Microsoft: `changeKey` or the etag. Google: the

@@ -161,7 +161,7 @@ export type NormalizedMailEvent = Message<"mailmesh.mail.v1.NormalizedMailEvent"
 
   /**
    * generation numbers the lifetimes of the mail, from 1. A mail that was deleted and then restored has the next number, and so
-   * has the sent mail of a draft that events told of.
+   * has the sent mail of a draft that was reported by an event.
    *
    * @generated from field: int32 generation = 19;
    */
