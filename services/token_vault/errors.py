@@ -13,7 +13,7 @@ MeshError
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
 │   ├── MailboxMismatch, ScopeNotGranted, MailboxUnavailable
-│   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured
+│   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
 │       └── RefreshTokenMissing, IdentityUnproven, AccountMismatch
@@ -152,6 +152,12 @@ class InstallationMisconfigured(FailedPrecondition):
     """The provider refuses this installation's own credentials, or a setting is missing."""
 
     reason = "INSTALLATION_MISCONFIGURED"
+
+
+class LastAdminKey(FailedPrecondition):
+    """This is the last admin key without limits: create another one that lasts as long, then revoke this one."""
+
+    reason = "LAST_ADMIN_KEY"
 
 
 class FlowFailed(FailedPrecondition):

@@ -23,7 +23,7 @@ ADVICE = {
     "ADMIN_CONSENT_NEEDED": f"an administrator of the organisation has to consent first, then {AGAIN}",
     "SCOPE_NOT_GRANTED": f"a permission was not granted: {AGAIN} and leave every box ticked",
     "REFRESH_TOKEN_MISSING": f"remove the app's access at the provider, then {AGAIN}",
-    "IDENTITY_UNPROVEN": f"the provider did not prove whose account it is: {AGAIN}; if it repeats, check the clock",
+    "IDENTITY_UNPROVEN": f"the provider did not prove whose account it is: {AGAIN}; if it repeats, read the detail",
     "ACCOUNT_MISMATCH": f"the person chose another account than the tenant's: {AGAIN} and choose the tenant's own",
     "MAILBOX_UNAVAILABLE": "the account has no mailbox: an administrator of the organisation has to assign one",
     "TENANT_DISCONNECTED": f"the tenant is being disconnected: {AGAIN} in a few minutes",

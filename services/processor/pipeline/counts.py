@@ -1,6 +1,7 @@
 """The statements of GetPipelineStatus over Processor's tables."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 
@@ -28,6 +29,13 @@ _TENANTS = """
     WHERE ($1::uuid[] IS NULL OR t.tenant_id = ANY ($1)) AND ($2::uuid[] IS NULL OR t.tenant_id = ANY ($2))
     ORDER BY t.tenant_id LIMIT $3
 """
+_NEWEST = """
+    SELECT newest.position, newest.event_id FROM unnest($1::uuid[]) AS asked (tenant), LATERAL (
+        SELECT position, event_id FROM processor.events
+        WHERE tenant_id = asked.tenant AND position <= $2 ORDER BY position DESC LIMIT 1
+    ) AS newest
+    ORDER BY newest.position DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,12 @@ async def own_counts(connection: db.Connection, scope: list[str] | None) -> OwnC
         unenriched_pending=await connection.fetchval(_UNENRICHED, scope),
         workers=await connection.fetch(_WORKERS),
     )
+
+
+async def newest_event(connection: db.Connection, scope: list[str], head: int) -> tuple[int, UUID] | None:
+    """Return position and id of the newest event of these tenants, up to the head of the stream; None without one."""
+    found = await connection.fetchrow(_NEWEST, scope, head)
+    return None if found is None else (found["position"], found["event_id"])
 
 
 async def tenant_rows(

@@ -15,8 +15,8 @@ from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit import db
 from services.meshkit.errors import MeshError
-from services.processor.pipeline.counts import OwnCounts, own_counts, tenant_rows
-from services.processor.stream.pages import newest, oldest
+from services.processor.pipeline.counts import OwnCounts, newest_event, own_counts, tenant_rows
+from services.processor.stream.pages import at_event, newest, oldest
 from services.processor.stream.store.event_reader import stream_state
 
 MAX_TENANTS = 1000
@@ -46,7 +46,7 @@ class Pipeline:
         Args:
             max_tenants: The number of tenants to list; 0 means 20.
             scope: The tenants that the caller may see; None means all. A caller with a scope does not get the counts
-                that a service keeps only for the whole installation.
+                that a service keeps only for the whole installation, and its newest position is that of its tenants.
 
         Raises:
             StoreUnavailable: Processor's database cannot be reached. The field `unavailable` names the other services
@@ -64,7 +64,7 @@ class Pipeline:
             name for name, answer in (("ingest", inbox), ("token-vault", vault)) if answer is None
         )
         if inbox is not None and not no_tenants:
-            _add_inbox(status, inbox)
+            _add_inbox(status, inbox, scope)
         if vault is not None and scope is None:
             status.tenants_by_status.update(vault.tenants_by_status)
             status.refresh_failures_last_hour = vault.refresh_failures_last_hour
@@ -84,11 +84,15 @@ class Pipeline:
             counts = await own_counts(connection, scope)
             behind = await tenant_rows(connection, scope, list(backlog), len(backlog)) if backlog else []
             others = await tenant_rows(connection, scope, None, most)
+            own_newest = None if scope is None else await newest_event(connection, scope, stream.head)
         known = {str(row["tenant_id"]): row for row in (*behind, *others)}
         lags = [_lag(tenant_id, row, backlog.get(tenant_id)) for tenant_id, row in known.items()]
         status.tenants.extend(sorted(lags, key=lambda lag: (-lag.lag_seconds, lag.tenant_id))[:most])
         _add_counts(status, counts, scope)
-        status.newest_position = newest(stream).write() if stream.head else ""
+        if scope is None:
+            status.newest_position = newest(stream).write() if stream.head else ""
+        elif own_newest is not None:
+            status.newest_position = at_event(stream, *own_newest).write()
         status.oldest_position = oldest(stream).write()
 
 
@@ -100,12 +104,15 @@ async def _optional(call: Awaitable[_Answer]) -> _Answer | None:
         return None
 
 
-def _add_inbox(status: pb2.GetPipelineStatusResponse, inbox: ingest_pb2.GetInboxStatusResponse) -> None:
+def _add_inbox(
+    status: pb2.GetPipelineStatusResponse, inbox: ingest_pb2.GetInboxStatusResponse, scope: list[str] | None
+) -> None:
     status.inbox_pending = inbox.pending_items
     status.inbox_oldest_seconds = inbox.oldest_pending_seconds
     status.dead_letters = inbox.dead_letters
     status.subscriptions_by_state.update(inbox.subscriptions_by_state)
-    status.refused_last_hour = inbox.refused_last_hour
+    if scope is None:
+        status.refused_last_hour = inbox.refused_last_hour
 
 
 def _add_counts(status: pb2.GetPipelineStatusResponse, counts: OwnCounts, scope: list[str] | None) -> None:

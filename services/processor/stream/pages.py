@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+from uuid import UUID
 
 import asyncpg
 
@@ -202,6 +203,11 @@ def oldest(state: StreamState) -> Cursor:
 def newest(state: StreamState) -> Cursor:
     """Return the cursor after all events."""
     return oldest(state) if state.head <= state.floor else Cursor(state.epoch, state.head, tag_of(state.head_event_id))
+
+
+def at_event(state: StreamState, position: int, event_id: UUID) -> Cursor:
+    """Return the cursor after one event."""
+    return oldest(state) if position <= state.floor else Cursor(state.epoch, position, tag_of(event_id))
 
 
 def _size(row: asyncpg.Record, view: EventView) -> int:

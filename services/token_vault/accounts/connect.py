@@ -261,7 +261,7 @@ class Connector:
                 raise AdminConsentNeeded(metadata={"provider": flow.provider}) from exc
             raise invalid(exc.cause) from exc
         if account.user_id.lower() != grant.identity.user_id.lower():
-            raise IdentityUnproven(metadata={"provider": flow.provider})
+            raise IdentityUnproven(metadata={"provider": flow.provider, "detail": "account"})
         return grant, account
 
     async def _note_failure(self, flow: FlowRow, error: MeshError, *, is_end: bool = True) -> None:

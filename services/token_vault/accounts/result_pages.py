@@ -100,6 +100,19 @@ _FAILURES = {
         "No account was connected. Ask the operator for a link for another provider.",
     ),
 }
+_CHECKS = {
+    "format": "the provider's proof of identity cannot be read.",
+    "key_id": "the proof is signed with a key that the provider does not publish, or names none of several.",
+    "algorithm": "the proof is signed in a manner that mailmesh does not accept.",
+    "signature": "the signature is not the provider's.",
+    "issuer": "the proof names another issuer; the authority or the issuer in the settings may be wrong.",
+    "audience": "the proof is for another app; the client id in the settings may be wrong.",
+    "nonce": "the proof is of another sign-in.",
+    "time": "the proof has expired or is from the future; the clock of this installation may be wrong.",
+    "claims": "the proof lacks the account's identifiers.",
+    "account": "the provider's API answers for another account than the proof names.",
+}
+"""The checks of an identity that can fail."""
 _PROVIDER_DOWN = Page(
     "The provider does not answer at the moment",
     "No account was connected. Wait a few minutes, then ask for a new link.",
@@ -132,7 +145,11 @@ def of_failure(reason: str, detail: str = "") -> Page:
     if reason in _PASSING:
         return _PROVIDER_DOWN
     page = _FAILURES.get(reason, _OUR_FAILURE)
-    return Page(page.title, f"{page.text} {detail}") if reason == "SCOPE_NOT_GRANTED" else page
+    if reason == "SCOPE_NOT_GRANTED":
+        return Page(page.title, f"{page.text} {detail}")
+    if reason == "IDENTITY_UNPROVEN" and detail in _CHECKS:
+        return Page(page.title, f"{page.text} The failed check ({detail}): {_CHECKS[detail]}")
+    return page
 
 
 def of_ticket(reason: str) -> Page:

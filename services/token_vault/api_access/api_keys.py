@@ -18,6 +18,7 @@ from services.meshkit.secret import Secret
 from services.token_vault.errors import (
     ApiKeyNotFound,
     KeyRevoked,
+    LastAdminKey,
     RequestIdReused,
     ScopeTooWide,
     TenantNotFound,
@@ -118,12 +119,16 @@ class ApiKeys:
 
         Raises:
             ApiKeyNotFound: The key does not exist, or is wider than the caller.
+            LastAdminKey: No other admin key without limits lasts as long.
         """
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             row = await api_keys.get_api_key(connection, api_key_id)
             if row is None or not _is_within(row.scope, caller.tenants):
                 raise ApiKeyNotFound(resource=api_key_id, metadata={"api_key_id": api_key_id})
+            is_admin = row.role == Role.ADMIN.label and row.scope is None and row.is_good(now)
+            if is_admin and not await api_keys.has_other_admin(connection, row, now):
+                raise LastAdminKey(subject=api_key_id, metadata={"api_key_id": api_key_id})
             if await api_keys.revoke_api_key(connection, api_key_id, now):
                 await audit.append(connection, _entry(f"key:{caller.key_id}", "api_key.revoke", row, now))
                 row = replace(row, revoked_at=now)

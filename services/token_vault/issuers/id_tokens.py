@@ -19,10 +19,20 @@ _ALGORITHMS = ("RS256", "ES256")
 _KEYS_SECONDS = 3600.0
 _AGAIN_SECONDS = 30.0
 _MAX_KEYS = 64
+_CLAIMS = {"iss": "issuer", "aud": "audience", "exp": "time", "iat": "time"}
+_CHECKS: tuple[tuple[tuple[type[jwt.PyJWTError], ...], str], ...] = (
+    ((jwt.InvalidSignatureError,), "signature"),
+    ((jwt.ExpiredSignatureError, jwt.ImmatureSignatureError, jwt.InvalidIssuedAtError), "time"),
+    ((jwt.InvalidAudienceError,), "audience"),
+    ((jwt.InvalidIssuerError,), "issuer"),
+    ((jwt.InvalidAlgorithmError, jwt.InvalidKeyError), "algorithm"),
+    ((jwt.exceptions.InvalidSubjectError,), "claims"),
+)
+"""The checks behind the library's failures; the first that fits."""
 
 
 class PublishedKeys:
-    """A provider's public keys, cached for an hour, and fetched again for an unknown key id.
+    """A provider's public keys, cached for an hour, and fetched again for an unknown key id, at most twice a minute.
 
     Args:
         api: Fetches the key set.
@@ -33,6 +43,7 @@ class PublishedKeys:
         self._api = api
         self._url = url
         self._keys: dict[str, jwt.PyJWK] = {}
+        self._only: jwt.PyJWK | None = None
         self._fetched_at = float("-inf")
         self._lock = asyncio.Lock()
 
@@ -44,12 +55,24 @@ class PublishedKeys:
                 await self._fetch()
         return self._keys.get(key_id)
 
+    async def only_key(self) -> jwt.PyJWK | None:
+        """Return the key of a set that holds a single one, for a token without a key id (OpenID Connect Core, 10.1).
+
+        Such a token cannot tell that the key was replaced, so each call fetches the set again, at most twice a minute.
+        """
+        async with self._lock:
+            if time.monotonic() - self._fetched_at > _AGAIN_SECONDS:
+                await self._fetch()
+        return self._only
+
     async def _fetch(self) -> None:
         answer = await self._api.get(await self._url())
         entries = answer.document.get("keys")
         if not isinstance(entries, list):
             raise ProviderUnavailable("The provider's key set could not be read.")
-        self._keys = dict(_parsed(entries[:_MAX_KEYS]))
+        signing = [entry for entry in entries[:_MAX_KEYS] if _is_signing(entry)]
+        self._keys = {entry["kid"]: key for entry in signing if (key := _parsed(entry)) and _has_id(entry)}
+        self._only = _parsed(signing[0]) if len(signing) == 1 and len(entries) <= _MAX_KEYS else None
         self._fetched_at = time.monotonic()
 
 
@@ -77,14 +100,15 @@ async def verified_claims(keys: PublishedKeys, id_token: str, expected: Expected
         Its claims.
 
     Raises:
-        IdentityUnproven: The token fails a check.
+        IdentityUnproven: The token fails a check, which the metadata names: `format`, `key_id`, `algorithm`,
+            `signature`, `issuer`, `audience`, `nonce`, `time` or `claims`.
         ProviderUnavailable: The provider's keys could not be fetched.
     """
-    unproven = IdentityUnproven(metadata={"provider": provider})
     try:
-        key = await keys.key(str(jwt.get_unverified_header(id_token).get("kid", "")))
+        header = jwt.get_unverified_header(id_token)
+        key = await (keys.key(str(header["kid"])) if "kid" in header else keys.only_key())
         if key is None:
-            raise unproven
+            raise unproven(provider, "key_id")
         claims: dict[str, Any] = jwt.decode(
             id_token,
             key,
@@ -94,18 +118,36 @@ async def verified_claims(keys: PublishedKeys, id_token: str, expected: Expected
             options={"require": ["exp", "iat", "iss", "aud", "sub", *expected.required]},
         )
     except jwt.PyJWTError as exc:
-        raise unproven from exc
-    if not expected.is_issuer(claims) or claims.get("nonce") != expected.nonce:
-        raise unproven
+        raise unproven(provider, _check_of(exc)) from exc
+    if not expected.is_issuer(claims):
+        raise unproven(provider, "issuer")
+    if claims.get("nonce") != expected.nonce:
+        raise unproven(provider, "nonce")
     return claims
 
 
-def _parsed(entries: list[Any]) -> list[tuple[str, jwt.PyJWK]]:
-    found = []
-    for entry in entries:
-        if isinstance(entry, dict) and entry.get("use", "sig") == "sig" and isinstance(entry.get("kid"), str):
-            try:
-                found.append((entry["kid"], jwt.PyJWK(entry, algorithm=entry.get("alg", "RS256"))))
-            except jwt.PyJWTError:
-                continue  # a kind of key that we do not accept; its id stays unknown
-    return found
+def unproven(provider: str, check: str) -> IdentityUnproven:
+    """Make the failure of a check. It names the check, and nothing of the token."""
+    return IdentityUnproven(metadata={"provider": provider, "detail": check})
+
+
+def _check_of(error: jwt.PyJWTError) -> str:
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return _CLAIMS.get(error.claim, "claims")
+    return next((check for kinds, check in _CHECKS if isinstance(error, kinds)), "format")
+
+
+def _is_signing(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("use", "sig") == "sig"
+
+
+def _has_id(entry: Mapping[str, Any]) -> bool:
+    return isinstance(entry.get("kid"), str)
+
+
+def _parsed(entry: dict[str, Any]) -> jwt.PyJWK | None:
+    """Read a key; None for a kind of key that we do not accept, whose id stays unknown."""
+    try:
+        return jwt.PyJWK(entry, algorithm=entry.get("alg", "RS256"))
+    except jwt.PyJWTError:
+        return None

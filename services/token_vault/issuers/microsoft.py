@@ -12,7 +12,6 @@ import msal
 from services.meshkit.secret import Secret
 from services.providers.names import MS365
 from services.token_vault.errors import (
-    IdentityUnproven,
     InstallationMisconfigured,
     MailboxUnavailable,
     ProviderUnavailable,
@@ -21,7 +20,7 @@ from services.token_vault.errors import (
 )
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
-from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
+from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, unproven, verified_claims
 from services.token_vault.issuers.issuer import (
     TOKEN_REJECTED,
     Account,
@@ -219,7 +218,7 @@ def _guarded(use: Callable[[], Result]) -> Result:
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ProviderUnavailable("The provider's answer is unreadable.", metadata={"provider": PROVIDER}) from exc
     except RuntimeError as exc:  # the nonce is not the one that we sent
-        raise IdentityUnproven(metadata={"provider": PROVIDER}) from exc
+        raise unproven(PROVIDER, "nonce") from exc
 
 
 def _failure(result: Mapping[str, Any]) -> Exception:

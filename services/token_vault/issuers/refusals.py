@@ -5,7 +5,7 @@ A refusal has one of four meanings, and each is treated differently:
     GRANT     the grant is gone, or wants its person: only a new sign-in helps, and nothing is retried by itself
     PASSING   a policy, a setting or the state of the account, or a moment: the same refresh token may work later
     APP       this installation's own registration, secret or request: no tenant is marked
-    OUTAGE    the provider's own trouble
+    OUTAGE    a failure of the provider itself
 
 The most specific statement wins: the provider's number, then its finer word, then its word. A refusal that the tables
 do not know is PASSING: it is retried, and no account is lost to a number that is new.

@@ -52,6 +52,12 @@ FROM vault.api_keys
 _GET = f"{_SELECT} WHERE api_key_id = $1"
 _OF_PREFIX = f"{_SELECT} WHERE prefix = $1"
 _REVOKE = "UPDATE vault.api_keys SET revoked_at = $2 WHERE api_key_id = $1 AND revoked_at IS NULL"
+_LOCK_ADMINS = "SELECT pg_advisory_xact_lock(hashtextextended('vault.admin_keys', 0))"
+_HAS_OTHER_ADMIN = """
+SELECT EXISTS (
+  SELECT 1 FROM vault.api_keys WHERE api_key_id <> $1 AND role = 'admin' AND cardinality(tenant_ids) = 0
+    AND revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND expires_at >= $3)))
+"""
 _NOTE_USED = """
 UPDATE vault.api_keys SET last_used_at = $2 WHERE api_key_id = $1 AND coalesce(last_used_at, $2) <= $2
 """
@@ -112,6 +118,15 @@ async def list_api_keys(
     order = "ORDER BY api_keys.created_at, api_keys.api_key_id"
     text = f"{_SELECT}{where(conditions)} {order} LIMIT {parameters.add(limit)}"
     return [_row(found) for found in await connection.fetch(text, *parameters.values)]
+
+
+async def has_other_admin(connection: Connection, key: ApiKeyRow, now: datetime) -> bool:
+    """Tell whether another good admin key without limits lasts at least as long as a key.
+
+    The answer holds until the transaction ends: two that ask at once wait for each other.
+    """
+    await connection.execute(_LOCK_ADMINS)
+    return bool(await connection.fetchval(_HAS_OTHER_ADMIN, key.api_key_id, now, key.expires_at))
 
 
 async def revoke_api_key(connection: Connection, api_key_id: str, now: datetime) -> bool:

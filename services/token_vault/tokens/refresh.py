@@ -185,7 +185,7 @@ class Refresher:
         raise error(metadata={"provider": tenant.provider}, retry_after=not_before - now)
 
     async def _stop(self, tenant_id: str, cause: str, retry_at: datetime) -> None:
-        """Stop a tenant whose refused token somebody needs, unless the provider has honoured it meanwhile."""
+        """Stop a tenant whose refused token a caller needs, unless the provider has honoured it meanwhile."""
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, None, lock=True)
             if tenant.last_refresh_error == cause:

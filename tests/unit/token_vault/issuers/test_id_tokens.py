@@ -21,7 +21,7 @@ EXPECTED = Expected("client", lambda claims: claims.get("iss") == "https://issue
 class Published:
     """A provider's key set, and how often it was asked for."""
 
-    def __init__(self, *keys: tuple[str, Any]) -> None:
+    def __init__(self, *keys: tuple[str | None, Any]) -> None:
         self.keys = list(keys)
         self.asked = 0
 
@@ -30,9 +30,10 @@ class Published:
         return Answer(200, {"keys": [_jwk(key_id, key) for key_id, key in self.keys]})
 
 
-def _jwk(key_id: str, key: Any) -> dict[str, Any]:
+def _jwk(key_id: str | None, key: Any) -> dict[str, Any]:
     public: dict[str, Any] = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
-    return {**public, "kid": key_id, "use": "sig", "alg": "RS256"}
+    named = {"kid": key_id} if key_id else {}
+    return {**public, **named, "use": "sig", "alg": "RS256"}
 
 
 async def _url() -> str:
@@ -43,7 +44,7 @@ def keys_of(published: Published) -> PublishedKeys:
     return PublishedKeys(published, _url)  # type: ignore[arg-type]
 
 
-def token(key: Any = OURS, key_id: str = "k1", algorithm: str = "RS256", **changes: Any) -> str:
+def token(key: Any = OURS, key_id: str | None = "k1", algorithm: str = "RS256", **changes: Any) -> str:
     now = int(time.time())
     claims = {
         "iss": "https://issuer",
@@ -55,7 +56,7 @@ def token(key: Any = OURS, key_id: str = "k1", algorithm: str = "RS256", **chang
         "exp": now + 60,
     }
     claims = {name: value for name, value in {**claims, **changes}.items() if value is not None}
-    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id})
+    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id} if key_id else None)
 
 
 async def test_a_good_token_gives_its_claims() -> None:
@@ -78,43 +79,76 @@ def _unsigned() -> str:
 
 
 @pytest.mark.parametrize(
-    "made",
+    ("made", "check"),
     [
-        lambda: token(THEIRS),
-        lambda: token(key_id="unknown"),
-        lambda: token(aud="another client"),
-        lambda: token(iss="https://another"),
-        lambda: token(nonce="another"),
-        lambda: token(nonce=None),
-        lambda: token(oid=None),
-        lambda: token(exp=int(time.time()) - 310),
-        lambda: token(iat=int(time.time()) + 400, nbf=int(time.time()) + 400),
-        lambda: token(b"k" * 32, algorithm="HS256"),
-        _unsigned,
-        lambda: token()[:-4],
-        lambda: "nonsense",
-        lambda: "",
-    ],
-    ids=[
-        "another key",
-        "unknown key id",
-        "another audience",
-        "another issuer",
-        "another nonce",
-        "no nonce",
-        "no object id",
-        "expired",
-        "from the future",
-        "symmetric",
-        "unsigned",
-        "cut",
-        "nonsense",
-        "empty",
+        pytest.param(lambda: token(THEIRS), "signature", id="another key"),
+        pytest.param(lambda: token(key_id="unknown"), "key_id", id="unknown key id"),
+        pytest.param(lambda: token(aud="another client"), "audience", id="another audience"),
+        pytest.param(lambda: token(aud=None), "audience", id="no audience"),
+        pytest.param(lambda: token(iss="https://another"), "issuer", id="another issuer"),
+        pytest.param(lambda: token(iss=None), "issuer", id="no issuer"),
+        pytest.param(lambda: token(nonce="another"), "nonce", id="another nonce"),
+        pytest.param(lambda: token(nonce=None), "nonce", id="no nonce"),
+        pytest.param(lambda: token(oid=None), "claims", id="no object id"),
+        pytest.param(lambda: token(sub=7), "claims", id="a subject that is no text"),
+        pytest.param(lambda: token(exp=int(time.time()) - 310), "time", id="expired"),
+        pytest.param(lambda: token(exp=None), "time", id="without an end"),
+        pytest.param(
+            lambda: token(iat=int(time.time()) + 400, nbf=int(time.time()) + 400), "time", id="from the future"
+        ),
+        pytest.param(lambda: token(b"k" * 32, algorithm="HS256"), "algorithm", id="symmetric"),
+        pytest.param(_unsigned, "algorithm", id="unsigned"),
+        pytest.param(lambda: token()[:-6], "signature", id="cut"),
+        pytest.param(lambda: "nonsense", "format", id="nonsense"),
+        pytest.param(lambda: "", "format", id="empty"),
     ],
 )
-async def test_what_is_not_right_is_not_believed(made: Callable[[], str]) -> None:
-    with pytest.raises(IdentityUnproven):
-        await verified_claims(keys_of(Published(("k1", OURS))), made(), EXPECTED, "ms365")
+async def test_a_token_that_fails_a_check_is_refused_by_the_name_of_the_check(
+    made: Callable[[], str], check: str
+) -> None:
+    text = made()
+
+    with pytest.raises(IdentityUnproven) as error:
+        await verified_claims(keys_of(Published(("k1", OURS))), text, EXPECTED, "ms365")
+
+    assert {"provider": "ms365", "detail": check} == error.value.metadata
+    assert not text or text not in str(error.value)
+
+
+async def test_a_token_without_a_key_id_is_accepted_beside_a_single_key() -> None:
+    """OpenID Connect Core 1.0, section 10.1: only a set of several keys requires the id."""
+    named, unnamed = Published(("k1", OURS)), Published((None, OURS))
+
+    for published in (named, unnamed):
+        claims = await verified_claims(keys_of(published), token(key_id=None), EXPECTED, "googlews")
+        assert "o" == claims["oid"]
+
+
+@pytest.mark.parametrize(
+    ("published", "check"),
+    [
+        (Published(("k1", OURS), ("k2", THEIRS)), "key_id"),
+        (Published(("k1", THEIRS)), "signature"),
+        (Published(), "key_id"),
+    ],
+    ids=["several keys", "a single key of another", "no key"],
+)
+async def test_a_token_without_a_key_id_is_refused_beside_other_keys(published: Published, check: str) -> None:
+    with pytest.raises(IdentityUnproven) as error:
+        await verified_claims(keys_of(published), token(key_id=None), EXPECTED, "googlews")
+
+    assert check == error.value.metadata["detail"]
+
+
+async def test_a_single_key_that_was_replaced_is_found_without_an_id() -> None:
+    published = Published(("k1", THEIRS))
+    keys = keys_of(published)
+    await keys.only_key()
+    published.keys = [("k2", OURS)]
+    keys._fetched_at -= 60
+
+    assert await verified_claims(keys, token(key_id=None), EXPECTED, "googlews")
+    assert 2 == published.asked
 
 
 async def test_keys_are_fetched_once_and_again_for_a_new_key_but_not_for_every_invention() -> None:

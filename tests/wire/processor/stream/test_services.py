@@ -141,10 +141,25 @@ async def test_the_pipeline_shows_the_worst_tenant_first(processor: Processor) -
 async def test_the_pipeline_of_a_narrow_key_shows_its_tenants_only(processor: Processor) -> None:
     await _add_tenants(processor)
     await processor.publish(mail_draft(), mail_draft(tenant_id=OTHER_TENANT))
-    status = await processor.operations.GetPipelineStatus(
-        processor_service_pb2.GetPipelineStatusRequest(), metadata=processor.key(TENANT)
+    processor.inbox.status.refused_last_hour = 9
+    request = processor_service_pb2.GetPipelineStatusRequest()
+    status = await processor.operations.GetPipelineStatus(request, metadata=processor.key(TENANT))
+    whole = await processor.operations.GetPipelineStatus(request, metadata=processor.key(role="reader"))
+    await processor.publish(mail_draft(tenant_id=OTHER_TENANT))
+    later = await processor.operations.GetPipelineStatus(request, metadata=processor.key(TENANT))
+    silent = await processor.operations.GetPipelineStatus(
+        request, metadata=processor.key("019a9f0e-7c1e-7000-8000-0000000000ee")
     )
 
     assert [TENANT] == [lag.tenant_id for lag in status.tenants]
     assert [TENANT] == list(processor.inbox.status_requests[0].tenant_ids)
     assert (1, {}, []) == (status.events_last_hour, dict(status.tenants_by_status), list(status.workers))
+    assert (0, 9) == (status.refused_last_hour, whole.refused_last_hour)
+    assert 0 == status.refresh_failures_last_hour
+    # The mail of others moves nothing that the key sees.
+    assert status.newest_position == later.newest_position
+    assert "" == silent.newest_position
+    events = await processor.events.ListEvents(
+        event_service_pb2.ListEventsRequest(cursor=status.newest_position), metadata=processor.key(TENANT)
+    )
+    assert [] == list(events.events)

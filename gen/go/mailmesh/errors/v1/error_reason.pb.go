@@ -168,6 +168,12 @@ const (
 	// Do: Drop the items; the inbox leases them again.
 	// Sample: {"reason": "MAILBOX_HELD", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "fence": "41", "current_fence": "42"}}
 	ErrorReason_ERROR_REASON_MAILBOX_HELD ErrorReason = 29
+	// LAST_ADMIN_KEY has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The key to revoke is the last admin key without limits to tenants, or the others expire before it does.
+	// Do: Create another admin key that lasts at least as long, with `CreateApiKey` or `token-vault create-admin-key`; then revoke this one.
+	// Sample: {"reason": "LAST_ADMIN_KEY", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
+	ErrorReason_ERROR_REASON_LAST_ADMIN_KEY ErrorReason = 30
 	// CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 	//
 	// When: The cursor is older than the oldest stored event; `oldest_cursor` is usable.
@@ -338,9 +344,10 @@ const (
 	ErrorReason_ERROR_REASON_REFRESH_TOKEN_MISSING ErrorReason = 103
 	// IDENTITY_UNPROVEN has the gRPC code FAILED_PRECONDITION.
 	//
-	// When: The id token did not verify, or the provider's API names another account than the token.
-	// Do: Start again; if the failure repeats, check the authority and the clock.
-	// Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
+	// When: The id token did not verify, or the provider's API names another account than the token. `detail` names the failed check:
+	// "format", "key_id", "algorithm", "signature", "issuer", "audience", "nonce", "time", "claims" or "account".
+	// Do: Start again; if the failure repeats, check the authority ("issuer"), the client id ("audience") and the clock ("time").
+	// Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "time"}}
 	ErrorReason_ERROR_REASON_IDENTITY_UNPROVEN ErrorReason = 104
 	// ACCOUNT_MISMATCH has the gRPC code FAILED_PRECONDITION.
 	//
@@ -407,6 +414,7 @@ var (
 		27:  "ERROR_REASON_KEY_RETIRING",
 		28:  "ERROR_REASON_PUBLIC_URL_UNSET",
 		29:  "ERROR_REASON_MAILBOX_HELD",
+		30:  "ERROR_REASON_LAST_ADMIN_KEY",
 		40:  "ERROR_REASON_CURSOR_EXPIRED",
 		41:  "ERROR_REASON_CURSOR_EPOCH_CHANGED",
 		50:  "ERROR_REASON_API_KEY_INVALID",
@@ -468,6 +476,7 @@ var (
 		"ERROR_REASON_KEY_RETIRING":                 27,
 		"ERROR_REASON_PUBLIC_URL_UNSET":             28,
 		"ERROR_REASON_MAILBOX_HELD":                 29,
+		"ERROR_REASON_LAST_ADMIN_KEY":               30,
 		"ERROR_REASON_CURSOR_EXPIRED":               40,
 		"ERROR_REASON_CURSOR_EPOCH_CHANGED":         41,
 		"ERROR_REASON_API_KEY_INVALID":              50,
@@ -537,7 +546,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb3\x10\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xd4\x10\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -564,6 +573,7 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_KEY_RETIRING\x10\x1b\x12!\n" +
 	"\x1dERROR_REASON_PUBLIC_URL_UNSET\x10\x1c\x12\x1d\n" +
 	"\x19ERROR_REASON_MAILBOX_HELD\x10\x1d\x12\x1f\n" +
+	"\x1bERROR_REASON_LAST_ADMIN_KEY\x10\x1e\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x10(\x12%\n" +
 	"!ERROR_REASON_CURSOR_EPOCH_CHANGED\x10)\x12 \n" +
 	"\x1cERROR_REASON_API_KEY_INVALID\x102\x12\x1f\n" +

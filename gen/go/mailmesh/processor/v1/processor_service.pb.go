@@ -368,25 +368,25 @@ type GetPipelineStatusResponse struct {
 	DeadLetters int64 `protobuf:"varint,4,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	// subscriptions_by_state counts subscriptions; keys are state names in lower case.
 	SubscriptionsByState map[string]int64 `protobuf:"bytes,5,rep,name=subscriptions_by_state,json=subscriptionsByState,proto3" json:"subscriptions_by_state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// tenants_by_status counts tenants; keys are status names in lower case.
+	// tenants_by_status counts tenants; keys are status names in lower case. Empty for a key that is limited to tenants.
 	TenantsByStatus map[string]int64 `protobuf:"bytes,6,rep,name=tenants_by_status,json=tenantsByStatus,proto3" json:"tenants_by_status,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// refresh_failures_last_hour counts token refreshes that failed in the last hour.
+	// refresh_failures_last_hour counts token refreshes that failed in the last hour. 0 for a key that is limited to tenants.
 	RefreshFailuresLastHour int64 `protobuf:"varint,7,opt,name=refresh_failures_last_hour,json=refreshFailuresLastHour,proto3" json:"refresh_failures_last_hour,omitempty"`
 	// unenriched_pending counts messages whose content could not be fetched yet and is still being retried.
 	UnenrichedPending int64 `protobuf:"varint,8,opt,name=unenriched_pending,json=unenrichedPending,proto3" json:"unenriched_pending,omitempty"`
 	// events_last_hour counts events published in the last hour.
 	EventsLastHour int64 `protobuf:"varint,9,opt,name=events_last_hour,json=eventsLastHour,proto3" json:"events_last_hour,omitempty"`
-	// newest_position is the position of the newest event. Empty when there is none.
+	// newest_position is the position of the newest event that the key may see. Empty when there is none.
 	NewestPosition string `protobuf:"bytes,10,opt,name=newest_position,json=newestPosition,proto3" json:"newest_position,omitempty"`
 	// oldest_position is the oldest cursor that a reader can use.
 	OldestPosition string `protobuf:"bytes,11,opt,name=oldest_position,json=oldestPosition,proto3" json:"oldest_position,omitempty"`
-	// workers are the worker processes seen in the last minute.
+	// workers are the worker processes seen in the last minute. Empty for a key that is limited to tenants.
 	Workers []*WorkerStatus `protobuf:"bytes,12,rep,name=workers,proto3" json:"workers,omitempty"`
 	// tenants are the tenants with the greatest lag, greatest first.
 	Tenants []*TenantLag `protobuf:"bytes,13,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	// unavailable names the services that did not answer: "ingest", "token-vault".
 	Unavailable []string `protobuf:"bytes,14,rep,name=unavailable,proto3" json:"unavailable,omitempty"`
-	// refused_last_hour counts notifications that were refused with 503 in the last hour.
+	// refused_last_hour counts notifications that were refused with 503 in the last hour. 0 for a key that is limited to tenants.
 	RefusedLastHour int64 `protobuf:"varint,15,opt,name=refused_last_hour,json=refusedLastHour,proto3" json:"refused_last_hour,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

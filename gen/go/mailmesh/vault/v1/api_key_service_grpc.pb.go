@@ -38,7 +38,8 @@ type ApiKeyServiceClient interface {
 	// same limits.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
 	// RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-	// Reasons: API_KEY_NOT_FOUND.
+	// The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+	// LAST_ADMIN_KEY.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
 }
 
@@ -94,7 +95,8 @@ type ApiKeyServiceServer interface {
 	// same limits.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
 	// RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-	// Reasons: API_KEY_NOT_FOUND.
+	// The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+	// LAST_ADMIN_KEY.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
 	mustEmbedUnimplementedApiKeyServiceServer()
 }

@@ -187,6 +187,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Drop the items; the inbox leases them again.
     Sample: {"reason": "MAILBOX_HELD", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "fence": "41", "current_fence": "42"}}
     """
+    ERROR_REASON_LAST_ADMIN_KEY: _ErrorReason.ValueType  # 30
+    """LAST_ADMIN_KEY has the gRPC code FAILED_PRECONDITION.
+
+    When: The key to revoke is the last admin key without limits to tenants, or the others expire before it does.
+    Do: Create another admin key that lasts at least as long, with `CreateApiKey` or `token-vault create-admin-key`; then revoke this one.
+    Sample: {"reason": "LAST_ADMIN_KEY", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
+    """
     ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 40
     """CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 
@@ -386,9 +393,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_IDENTITY_UNPROVEN: _ErrorReason.ValueType  # 104
     """IDENTITY_UNPROVEN has the gRPC code FAILED_PRECONDITION.
 
-    When: The id token did not verify, or the provider's API names another account than the token.
-    Do: Start again; if the failure repeats, check the authority and the clock.
-    Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
+    When: The id token did not verify, or the provider's API names another account than the token. `detail` names the failed check:
+    "format", "key_id", "algorithm", "signature", "issuer", "audience", "nonce", "time", "claims" or "account".
+    Do: Start again; if the failure repeats, check the authority ("issuer"), the client id ("audience") and the clock ("time").
+    Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "time"}}
     """
     ERROR_REASON_ACCOUNT_MISMATCH: _ErrorReason.ValueType  # 105
     """ACCOUNT_MISMATCH has the gRPC code FAILED_PRECONDITION.
@@ -599,6 +607,13 @@ When: The fence of an acknowledgement is stale: another worker holds the tenant'
 Do: Drop the items; the inbox leases them again.
 Sample: {"reason": "MAILBOX_HELD", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "fence": "41", "current_fence": "42"}}
 """
+ERROR_REASON_LAST_ADMIN_KEY: ErrorReason.ValueType  # 30
+"""LAST_ADMIN_KEY has the gRPC code FAILED_PRECONDITION.
+
+When: The key to revoke is the last admin key without limits to tenants, or the others expire before it does.
+Do: Create another admin key that lasts at least as long, with `CreateApiKey` or `token-vault create-admin-key`; then revoke this one.
+Sample: {"reason": "LAST_ADMIN_KEY", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
+"""
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 40
 """CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 
@@ -798,9 +813,10 @@ Sample: {"reason": "REFRESH_TOKEN_MISSING", "domain": "mailmesh", "metadata": {"
 ERROR_REASON_IDENTITY_UNPROVEN: ErrorReason.ValueType  # 104
 """IDENTITY_UNPROVEN has the gRPC code FAILED_PRECONDITION.
 
-When: The id token did not verify, or the provider's API names another account than the token.
-Do: Start again; if the failure repeats, check the authority and the clock.
-Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365"}}
+When: The id token did not verify, or the provider's API names another account than the token. `detail` names the failed check:
+"format", "key_id", "algorithm", "signature", "issuer", "audience", "nonce", "time", "claims" or "account".
+Do: Start again; if the failure repeats, check the authority ("issuer"), the client id ("audience") and the clock ("time").
+Sample: {"reason": "IDENTITY_UNPROVEN", "domain": "mailmesh", "metadata": {"provider": "ms365", "detail": "time"}}
 """
 ERROR_REASON_ACCOUNT_MISMATCH: ErrorReason.ValueType  # 105
 """ACCOUNT_MISMATCH has the gRPC code FAILED_PRECONDITION.

@@ -254,17 +254,17 @@ class GetPipelineStatusResponse(_message.Message):
     dead_letters: _builtins.int
     """dead_letters counts dead letters that have not been retried."""
     refresh_failures_last_hour: _builtins.int
-    """refresh_failures_last_hour counts token refreshes that failed in the last hour."""
+    """refresh_failures_last_hour counts token refreshes that failed in the last hour. 0 for a key that is limited to tenants."""
     unenriched_pending: _builtins.int
     """unenriched_pending counts messages whose content could not be fetched yet and is still being retried."""
     events_last_hour: _builtins.int
     """events_last_hour counts events published in the last hour."""
     newest_position: _builtins.str
-    """newest_position is the position of the newest event. Empty when there is none."""
+    """newest_position is the position of the newest event that the key may see. Empty when there is none."""
     oldest_position: _builtins.str
     """oldest_position is the oldest cursor that a reader can use."""
     refused_last_hour: _builtins.int
-    """refused_last_hour counts notifications that were refused with 503 in the last hour."""
+    """refused_last_hour counts notifications that were refused with 503 in the last hour. 0 for a key that is limited to tenants."""
     @_builtins.property
     def measured_at(self) -> _timestamp_pb2.Timestamp:
         """measured_at is the time of the measurement."""
@@ -275,11 +275,11 @@ class GetPipelineStatusResponse(_message.Message):
 
     @_builtins.property
     def tenants_by_status(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """tenants_by_status counts tenants; keys are status names in lower case."""
+        """tenants_by_status counts tenants; keys are status names in lower case. Empty for a key that is limited to tenants."""
 
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorkerStatus]:
-        """workers are the worker processes seen in the last minute."""
+        """workers are the worker processes seen in the last minute. Empty for a key that is limited to tenants."""
 
     @_builtins.property
     def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantLag]:

@@ -75,7 +75,8 @@ class ApiKeyServiceServicer:
 
     def RevokeApiKey(self, request, context):
         """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-        Reasons: API_KEY_NOT_FOUND.
+        The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+        LAST_ADMIN_KEY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

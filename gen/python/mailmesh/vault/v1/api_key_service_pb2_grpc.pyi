@@ -44,7 +44,8 @@ class ApiKeyServiceStub:
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]
     """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-    Reasons: API_KEY_NOT_FOUND.
+    The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+    LAST_ADMIN_KEY.
     """
 
 @_typing.type_check_only
@@ -63,7 +64,8 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-    Reasons: API_KEY_NOT_FOUND.
+    The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+    LAST_ADMIN_KEY.
     """
 
 class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,7 +99,8 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.RevokeApiKeyResponse]]:
         """RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-        Reasons: API_KEY_NOT_FOUND.
+        The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+        LAST_ADMIN_KEY.
         """
 
 def add_ApiKeyServiceServicer_to_server(servicer: ApiKeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -245,14 +245,14 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   subscriptionsByState: { [key: string]: bigint };
 
   /**
-   * tenants_by_status counts tenants; keys are status names in lower case.
+   * tenants_by_status counts tenants; keys are status names in lower case. Empty for a key that is limited to tenants.
    *
    * @generated from field: map<string, int64> tenants_by_status = 6;
    */
   tenantsByStatus: { [key: string]: bigint };
 
   /**
-   * refresh_failures_last_hour counts token refreshes that failed in the last hour.
+   * refresh_failures_last_hour counts token refreshes that failed in the last hour. 0 for a key that is limited to tenants.
    *
    * @generated from field: int64 refresh_failures_last_hour = 7;
    */
@@ -273,7 +273,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   eventsLastHour: bigint;
 
   /**
-   * newest_position is the position of the newest event. Empty when there is none.
+   * newest_position is the position of the newest event that the key may see. Empty when there is none.
    *
    * @generated from field: string newest_position = 10;
    */
@@ -287,7 +287,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   oldestPosition: string;
 
   /**
-   * workers are the worker processes seen in the last minute.
+   * workers are the worker processes seen in the last minute. Empty for a key that is limited to tenants.
    *
    * @generated from field: repeated mailmesh.processor.v1.WorkerStatus workers = 12;
    */
@@ -308,7 +308,7 @@ export type GetPipelineStatusResponse = Message<"mailmesh.processor.v1.GetPipeli
   unavailable: string[];
 
   /**
-   * refused_last_hour counts notifications that were refused with 503 in the last hour.
+   * refused_last_hour counts notifications that were refused with 503 in the last hour. 0 for a key that is limited to tenants.
    *
    * @generated from field: int64 refused_last_hour = 15;
    */

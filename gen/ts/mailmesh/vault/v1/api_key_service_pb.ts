@@ -319,7 +319,8 @@ export const ApiKeyService: GenService<{
   },
   /**
    * RevokeApiKey revokes a key. Calls with it fail within seconds, and its open streams end within a minute. Safe to repeat.
-   * Reasons: API_KEY_NOT_FOUND.
+   * The last admin key that is not limited to tenants stays: without one, no key could create keys. Reasons: API_KEY_NOT_FOUND,
+   * LAST_ADMIN_KEY.
    *
    * @generated from rpc mailmesh.vault.v1.ApiKeyService.RevokeApiKey
    */
