@@ -19,6 +19,29 @@ local function decoded(text)
   return (text:gsub("+", " "):gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
 end
 
+local UTF8 = {
+  "^[\1-\127]+", "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
+  "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
+  "^[\241-\243][\128-\191][\128-\191][\128-\191]", "^\244[\128-\143][\128-\191][\128-\191]",
+}
+
+local function character(text, at)
+  for _, pattern in ipairs(UTF8) do
+    local _, last = text:find(pattern, at)
+    if last then return last + 1 end
+  end
+end
+
+-- Tell whether text is UTF-8 without U+0000, as the services require it.
+local function is_text(text)
+  local at = 1
+  while at <= #text do
+    at = character(text, at)
+    if not at then return false end
+  end
+  return true
+end
+
 local function binding_of(method, path)
   for _, binding in ipairs(bindings) do
     if binding.method == method and path:find(binding.pattern) then return binding end
@@ -50,7 +73,8 @@ end
 
 local function read_query(binding, query, bound)
   for pair in query:gmatch("[^&]+") do
-    local name = decoded(pair:match("^[^=]*"))
+    local name, value = decoded(pair:match("^[^=]*")), decoded(pair:match("=(.*)") or "")
+    if not is_text(name) or not is_text(value) then refuse(name, "must be UTF-8 without U+0000") end
     local path, repeated = resolved(binding.type, name)
     if path then
       if is_bound(binding.vars, path) then refuse(name, "is set by the path") end
@@ -182,7 +206,8 @@ local function is_packed(encoding, binding)
   return not (unpacked[encoding] and binding.body ~= "" and binding.body ~= "*")
 end
 
-local function check(handle, binding, query)
+local function check(handle, binding, path, query)
+  if not is_text(decoded(path)) then refuse("path", "must be UTF-8 without U+0000") end
   if is_packed(handle:headers():get("content-encoding"), binding) then return replies.encoding end
   local bound = {}
   read_query(binding, query, bound)
@@ -203,7 +228,7 @@ function envoy_on_request(handle)
     if path:find("^/v1/") or path:find("^/api/") or path:find("^/auth/") then answer(handle, replies.unknown) end
     return
   end
-  local passed, outcome = pcall(check, handle, binding, query)
+  local passed, outcome = pcall(check, handle, binding, path, query)
   if not passed and type(outcome) ~= "table" then
     -- A fault of this script refuses the request: Envoy itself would let it pass.
     handle:logErr("gate: " .. tostring(outcome))

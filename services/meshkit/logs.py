@@ -37,6 +37,7 @@ _SECRET_SHAPES = re.compile(
     r"|(?i:(?<=[?&;\s])(?:code|state|client_secret|refresh_token|access_token|ticket|password)=)[^&\s\"']+"
 )
 _MAX_DEPTH = 6
+_MAX_TRACEBACK = 8000
 _INTERNAL = frozenset({"_record", "_from_structlog"})
 _NOISY = ("alembic", "arq", "asyncio", "httpcore", "httpx", "hpack", "urllib3")
 
@@ -134,12 +135,21 @@ def _processors(service: str) -> list[Processor]:
     return [
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
+        _bound_traceback,
         _redact_event,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_context,
     ]
+
+
+def _bound_traceback(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep the end of a long traceback: an exception's text can hold what a caller sent."""
+    text = event.get("exception")
+    if isinstance(text, str) and len(text) > _MAX_TRACEBACK:
+        event["exception"] = f"... {text[-_MAX_TRACEBACK:]}"
+    return event
 
 
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

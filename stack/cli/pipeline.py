@@ -106,6 +106,9 @@ def retry(
     if not (ids or tenant or reason or all_):
         raise typer.BadParameter("name the ids of dead letters, or choose them by --tenant, --reason or --all")
     chosen = None if ids else letters.DeadLetterFilter(tenant_id=tenant, reason=reason)
+    if all_ and chosen is not None:
+        # An empty filter is refused; all dead letters are younger than 1970.
+        chosen.buried_from.SetInParent()
     if all_ and not dry_run:
         confirm("Put all dead letters back?", yes=yes)
     request = letters.RetryDeadLettersRequest(dead_letter_ids=ids or (), filter=chosen, dry_run=dry_run)

@@ -265,6 +265,22 @@ async def test_a_body_that_readers_could_read_differently_is_refused(edge: Edge)
         assert [] == edge.seen.calls, body[:100]
 
 
+NO_TEXT = ("%00", "a%00b", "%ff", "%c0%80", "%ed%a0%80", "%f4%90%80%80", "%e2%82", "%C3")
+
+
+async def test_no_path_and_no_query_has_text_that_no_service_can_hold(edge: Edge) -> None:
+    for route, text in product(ROUTES, NO_TEXT):
+        await refused(edge, route, "someday", query=f"someday={text}")
+        for name in route.variables[:1]:
+            odd = Route(route.verb, route.template.replace(f"{{{name}}}", text), route.body, route.request)
+            answer = await odd.send(edge)
+            assert (400, []) == (answer.status_code, edge.seen.calls), odd.path
+    route = next(route for route in ROUTES if route.path.endswith("/authorize"))
+    assert (
+        200 == (await route.send(edge, "ticket=%C3%A9%E2%82%AC%F0%9F%98%80%ED%9F%BF%EE%80%80%F4%8F%BF%BF")).status_code
+    )
+
+
 async def test_a_packed_body_reaches_ingest_as_it_is_or_is_refused(edge: Edge) -> None:
     packed = gzip.compress(b'{"value": []}')
     for path, encoding in product(WEBHOOKS, UNPACKED):

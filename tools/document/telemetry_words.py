@@ -100,6 +100,7 @@ FIELDS = {
     "is_serving": "the answer to health checks",
     "is_up": "whether the dependency answers",
     "items": "number of inbox items",
+    "left_out": "number of lines of the same kind that were left out since the last one",
     "key_id": "the id of the API key in a call, of the key-encryption key in a rotation",
     "key_ids": "the loaded key-encryption keys",
     "lifecycle_event": "the provider's word, cut off after 50 characters",

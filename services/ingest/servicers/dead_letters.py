@@ -70,6 +70,8 @@ class DeadLetterServicer(DeadLetterServiceServicer):
             return await self._retry_named(scope, _named(request.dead_letter_ids), is_dry=request.dry_run)
         if not request.HasField("filter"):
             raise FieldInvalid.of("filter", "is required without dead_letter_ids")
+        if not (request.filter.ByteSize() or request.dry_run):
+            raise FieldInvalid.of("filter", "must select something; `buried_from` 1970-01-01T00:00:00Z selects all")
         return await self._retry_chosen(scope, _choice(request.filter), is_dry=request.dry_run)
 
     async def _retry_named(self, scope: Scope, ids: Sequence[str], *, is_dry: bool) -> pb2.RetryDeadLettersResponse:

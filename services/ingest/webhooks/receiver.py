@@ -95,6 +95,7 @@ class Receiver:
             our_subscription_id: Our id from the URL that the POST came to; untrusted, may be empty.
 
         Raises:
+            FieldInvalid: The POST has more notifications than an honest one can have.
             Overloaded: The buffer is full.
             StoreUnavailable: The commit did not succeed in time.
         """
@@ -103,8 +104,9 @@ class Receiver:
         except UnreadableError as exc:
             _count(MS365, exc.cause)
             return
-        with self._counting_refusals(len(parsed)):
-            await self._keep_graph(parsed, our_subscription_id)
+        arrivals = await self._proven(parsed, our_subscription_id)
+        with self._counting_refusals(len(arrivals)):
+            await self._keep_graph(arrivals)
 
     async def gmail(self, body: bytes, header_message_id: str) -> None:
         """Receive a push about Gmail whose token is verified. Safe to call again.
@@ -123,26 +125,34 @@ class Receiver:
             _count(GOOGLEWS, exc.cause)
             return
         with self._counting_refusals(1):
-            self._writer.admit()
             mailboxes = await self._matcher.mailboxes(push.address)
-            if not mailboxes:
-                _count(GOOGLEWS, "unknown")
-                self._on_unknown_address()
-                return
+        if not mailboxes:
+            _count(GOOGLEWS, "unknown")
+            self._on_unknown_address()
+            return
+        with self._counting_refusals(1):
             await self._keep_push(push, mailboxes)
 
-    async def _keep_graph(
+    async def _proven(
         self, parsed: Sequence[GraphChange | GraphLifecycle | UnreadableError], our_subscription_id: str
-    ) -> None:
-        self._writer.admit(len(parsed))
+    ) -> _Arrivals:
+        """Return the notifications that are ours. Nothing else takes room or counts as refused.
+
+        When the lookup fails it is unknown which are ours. The POST then counts as one refusal, however many it claims.
+        """
         origins = {
             notification: GraphOrigin(notification.provider_subscription_id, notification.client_state_digest)
             for notification in parsed
             if not isinstance(notification, UnreadableError)
         }
         ours = our_subscription_id.lower() if is_id(our_subscription_id) else ""
-        found = await self._matcher.subscriptions(origins.values(), ours) if origins else {}
-        arrivals = self._sort(parsed, origins, found)
+        with self._counting_refusals(1):
+            found = await self._matcher.subscriptions(origins.values(), ours) if origins else {}
+        return self._sort(parsed, origins, found)
+
+    async def _keep_graph(self, arrivals: _Arrivals) -> None:
+        if arrivals.items:
+            self._writer.admit(len(arrivals.items))
         if arrivals.lifecycle:
             await lifecycle.accept(self._pool, arrivals.lifecycle, self._seconds)
             self._on_lifecycle()

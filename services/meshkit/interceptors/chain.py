@@ -26,6 +26,7 @@ from services.meshkit.interceptors.admission import Admission
 from services.meshkit.interceptors.call import Call
 from services.meshkit.interceptors.caller import admitted
 from services.meshkit.interceptors.error_status import refuse
+from services.meshkit.interceptors.reading import check_readable, reading
 from services.meshkit.interceptors.validation import check
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wrap = self._generating if inspect.isasyncgenfunction(inner) else self._returning
         wrapped: _Handler = make(
             wrap(method, inner, _checked_stream if handler.request_streaming else _checked),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=reading(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
         return wrapped
@@ -122,11 +123,11 @@ def _traced(call: Call) -> AbstractContextManager[object]:
 
 
 def _checked(request: Message) -> Message:
+    check_readable(request)
     check(request)
     return request
 
 
 async def _checked_stream(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
     async for request in requests:
-        check(request)
-        yield request
+        yield _checked(request)

@@ -9,18 +9,22 @@ from grpc_status import rpc_status
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.interceptors.call import Call
+from services.meshkit.log_budget import LogBudget
 from services.meshkit.metrics import UNEXPECTED
 from services.meshkit.status import from_rpc_error, is_ours, to_status, unexpected
 
 logger = structlog.get_logger(__name__)
 
+# A caller can repeat the request that fails: a few tracebacks a minute tell as much as all of them.
+_TRACEBACKS = LogBudget(lines=5, seconds=60)
+
 
 async def refuse(call: Call, exc: Exception) -> NoReturn:
     """End a call whose handler has raised.
 
-    A `MeshError` is answered as it is, anything else as INTERNAL with an id that is found in the log. The failure
-    of a called service is passed on, unless it means that our own call was wrong: that is our fault and not our
-    caller's.
+    A `MeshError` is answered as it is, anything else as INTERNAL with an id. The log has the id and the traceback of
+    the first five failures of a kind in a minute, and the number of the others. The failure of a called service is
+    passed on, unless it means that our own call was wrong: that is our fault and not our caller's.
 
     Args:
         call: The call.
@@ -37,5 +41,7 @@ def _answer(exc: Exception, method: str) -> MeshError:
         return error
     error_id = new_id()
     UNEXPECTED.labels(method).inc()
-    logger.error("unexpected error", error_id=error_id, method=method, exc_info=exc)
+    left_out = _TRACEBACKS.admit((method, type(exc)))
+    if left_out is not None:
+        logger.error("unexpected error", error_id=error_id, method=method, left_out=left_out, exc_info=exc)
     return unexpected(error_id)

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.text import is_storable
 
 _REQUIRED = field_behavior_pb2.FieldBehavior.REQUIRED
 _TELLS_WHEN_EMPTY = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_ENUM})
@@ -43,7 +44,7 @@ def faults(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield path, "is required"
         elif field.type == FieldDescriptor.TYPE_STRING:
             held = getattr(message, field.name)
-            if "\0" in (held if isinstance(held, str) else "".join(held)):
+            if not is_storable(held if isinstance(held, str) else "".join(held)):
                 yield path, "must not hold the character U+0000"
         elif field.message_type is not None:
             for label, child in _children(message, field):

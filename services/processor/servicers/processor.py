@@ -38,6 +38,7 @@ class ProcessorServicer(Base):
     @override
     async def ReplayEvents(self, request: pb2.ReplayEventsRequest, context: "Context") -> pb2.ReplayEventsResponse:
         """Append the events of a range again."""
+        _check_range(request)
         return await self._replaying.replay(request, current_caller())
 
     @override
@@ -64,3 +65,10 @@ class ProcessorServicer(Base):
         if not 0 <= request.max_tenants <= MAX_TENANTS:
             raise FieldInvalid.of("max_tenants", f"must be 0 to {MAX_TENANTS}")
         return await self._pipeline.status(request.max_tenants, scope_of(current_caller()))
+
+
+def _check_range(request: pb2.ReplayEventsRequest) -> None:
+    """Refuse a request that selects nothing, and thereby all events: it is more often a mistake than a wish."""
+    ranges = (request.from_cursor, request.to_cursor, request.filter.ByteSize())
+    if not (any(ranges) or request.HasField("received_from") or request.HasField("received_before") or request.dry_run):
+        raise FieldInvalid.of("from_cursor", 'is required without a range or filter; "earliest" replays all events')

@@ -38,6 +38,23 @@ async def test_an_unforeseen_exception_becomes_an_id_and_nothing_else(arity, ser
     assert 1 == counted._value.get() - before
 
 
+@pytest.mark.parametrize(
+    "sent", [b"\x0a\x01\xff", b"\x0a\x03\xed\xa0\x80", b"\xff\xff"], ids=["no UTF-8", "surrogate", "cut off"]
+)
+@pytest.mark.parametrize("arity", ARITIES)
+async def test_bytes_that_are_no_message_are_refused_with_a_reason(
+    arity, sent, server, connect: Connect, caplog: pytest.LogCaptureFixture
+):
+    channel, name = await connect(server, "ingest"), f"/echo.v1.MeshEcho/{arity}"
+    shape = {"One": "unary_unary", "Many": "unary_stream", "Collect": "stream_unary", "Chat": "stream_stream"}[arity]
+
+    with pytest.raises(errors.InvalidArgument) as caught, remote_errors(SERVER):
+        await call_as(getattr(channel, shape)(name), arity, sent)
+
+    assert "FIELD_INVALID" == caught.value.reason
+    assert [] == caplog.records
+
+
 async def test_answers_before_a_failure_arrive(server, connect: Connect, echo: Echo):
     async def refuse(_request):
         raise errors.ShuttingDown(metadata={"position": "abc"})

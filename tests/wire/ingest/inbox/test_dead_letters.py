@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.ingest.v1 import dead_letter_service_pb2 as pb2
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
@@ -98,7 +99,8 @@ async def test_a_key_sees_and_retries_its_tenants_only(clients: Any, database: a
     with pytest.raises(NotFound) as caught:
         await retry(clients, mine.tenant_id, dead_letter_ids=[own, foreign])
     assert ("DEAD_LETTER_NOT_FOUND", foreign) == (caught.value.reason, caught.value.metadata["dead_letter_id"])
-    assert (1, 1) == await retry(clients, mine.tenant_id, filter=pb2.DeadLetterFilter())
+    everything = pb2.DeadLetterFilter(buried_from=Timestamp())
+    assert (1, 1) == await retry(clients, mine.tenant_id, filter=everything)
     assert [foreign] == ids(await listed(clients))
 
 
@@ -150,7 +152,8 @@ async def test_more_than_a_chunk_is_put_back(clients: Any, database: asyncpg.Con
 
 
 async def test_ids_and_a_filter_are_one_too_many(clients: Any) -> None:
-    for fields in ({}, {"dead_letter_ids": [new_id()], "filter": pb2.DeadLetterFilter()}, {"dead_letter_ids": ["x"]}):
+    both = {"dead_letter_ids": [new_id()], "filter": pb2.DeadLetterFilter()}
+    for fields in ({}, {"filter": pb2.DeadLetterFilter()}, both, {"dead_letter_ids": ["x"]}):
         with pytest.raises(InvalidArgument) as caught:
             await retry(clients, **fields)
         assert FieldInvalid.reason == caught.value.reason

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -11,8 +12,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from mailmesh.ingest.v1 import ingest_service_pb2 as ingest_pb2
-from services.meshkit.errors import InvalidArgument, Unauthenticated
+from services.ingest.server import serving
+from services.meshkit.errors import InvalidArgument, ResourceExhausted, Unauthenticated
 from services.meshkit.ids import new_id
+from services.meshkit.server import MeshServer
 from tests.factories.ingest import (
     Watched,
     add_watched,
@@ -22,6 +25,8 @@ from tests.factories.ingest import (
     push_body,
     push_claims,
 )
+from tests.programs.postgres import TestDatabase
+from tests.wire.ingest.conftest import MakeSettings
 from tests.wire.ingest.pushing import claim_all, push_gmail, push_graph, push_lifecycle, push_packed
 
 
@@ -71,6 +76,32 @@ async def test_what_is_no_notification_is_acknowledged_without_a_hint(clients: A
     assert "202" == await push_graph(clients, body)
     assert "202" == await push_lifecycle(clients, body)
     assert "204" == await push_gmail(clients, body)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udfff"])
+async def test_an_item_with_text_that_no_store_can_hold_costs_its_neighbours_nothing(
+    clients: Any, database: asyncpg.Connection, text: str
+) -> None:
+    watched = await add_watched(database)
+    data = {"id": "AAMkOdd", "@odata.type": "#Microsoft.Graph.Message"}
+    odd = [
+        graph_item(watched, subscriptionId=text),
+        graph_item(watched, clientState=text),
+        graph_item(watched, changeType=text),
+        graph_item(watched, text),
+        graph_item(watched, resource=f"users/a/messages/{text}", resourceData={"@odata.type": data["@odata.type"]}),
+        lifecycle_item(watched, subscriptionId=text),
+        lifecycle_item(watched, text),
+    ]
+    body = graph_body(graph_item(watched, "AAMkFirst"), *odd, graph_item(watched, "AAMkLast"))
+
+    for push in (push_graph, push_lifecycle):
+        assert "202" == await push(clients, body)
+    assert "204" == await push_gmail(clients, push_body(f"a{text}@example.com"))
+    assert "204" == await push_gmail(clients, push_body(watched.address, message_id=text))
+
+    mails = [item.mail.message_id for item in await claim_all(clients) if item.HasField("mail")]
+    assert ["AAMkFirst", "AAMkLast"] == mails
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", "deflate", "identity"])
@@ -297,3 +328,56 @@ async def test_no_client_state_is_stored_anywhere(clients: Any, database: asyncp
             assert watched.client_state not in shown
             assert watched.client_state.encode().hex() not in shown
             assert b"canary-encrypted".hex() not in shown
+
+
+REFUSED = "mailmesh_ingest_refused_total"
+
+
+def refused() -> float:
+    return sum(
+        REGISTRY.get_sample_value(REFUSED, {"bound": bound}) or 0 for bound in ("buffered_notifications", "store")
+    )
+
+
+async def until_locked(database: asyncpg.Connection) -> None:
+    async with asyncio.timeout(30):
+        while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+
+
+async def test_items_of_strangers_neither_take_room_nor_count_as_refused(
+    make_settings: MakeSettings,
+    clients_of: Callable[[MeshServer], Any],
+    ingest_database: TestDatabase,
+    database: asyncpg.Connection,
+) -> None:
+    watched, blocker = await add_watched(database), await asyncpg.connect(ingest_database.url)
+    junk = graph_body(*(graph_item(watched, subscriptionId=new_id()) for _ in range(500)))
+    async with serving(make_settings(buffer_notifications=1, commit_seconds=10)) as server:
+        clients, before = await clients_of(server), refused()
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE ingest.items IN ACCESS EXCLUSIVE MODE")
+            # The first is being committed, the second waits in the buffer.
+            waiting = [asyncio.create_task(push_graph(clients, graph_body(graph_item(watched, "AAMk1"))))]
+            await until_locked(database)
+            waiting.append(asyncio.create_task(push_graph(clients, graph_body(graph_item(watched, "AAMk2")))))
+            async with asyncio.timeout(30):
+                while not REGISTRY.get_sample_value("mailmesh_ingest_buffered_notifications"):
+                    await asyncio.sleep(0.01)
+
+            assert ["202"] * 5 == [await push_graph(clients, junk) for _ in range(5)]
+            assert before == refused()
+            with pytest.raises(ResourceExhausted):
+                await push_graph(clients, graph_body(graph_item(watched, "AAMk3"), *[None] * 100))
+            assert before + 1 == refused()
+        assert ["202"] * 2 == await asyncio.gather(*waiting)
+    await blocker.close()
+
+
+@pytest.mark.parametrize("item", [{"subscriptionId": "x"}, None, 1])
+async def test_a_post_of_more_items_than_an_honest_one_has_is_refused(clients: Any, item: Any) -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        await push_graph(clients, graph_body(*[item] * 5001))
+
+    assert {"payload"} == set(refusal.value.violations)
+    assert "202" == await push_graph(clients, graph_body(*[item] * 5000))

@@ -1,12 +1,14 @@
 """The other RPCs over real gRPC: pages, one event, replays, reconciliation, the pipeline's status, and permissions."""
 
 from typing import Any
+from uuid import uuid4
 
 import grpc
 import pytest
 
 from mailmesh.ingest.v1 import inbox_item_pb2
 from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
+from mailmesh.processor.v1.event_service_pb2 import EventFilter
 from services.meshkit.status import from_rpc_error
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
 from tests.wire.processor.stream.conftest import Processor
@@ -67,10 +69,22 @@ async def test_a_reader_may_not_replay(processor: Processor) -> None:
     assert "ROLE_TOO_LOW" == await reason_of(call)
 
 
+async def test_a_replay_of_everything_is_not_asked_for_by_an_empty_request(processor: Processor) -> None:
+    await processor.publish(mail_draft())
+    empty = processor_service_pb2.ReplayEventsRequest
+    for request in (empty(), empty(filter=EventFilter()), empty(request_id=str(uuid4()))):
+        call = processor.operations.ReplayEvents(request, metadata=processor.key())
+        assert "FIELD_INVALID" == await reason_of(call)
+
+    counted = await processor.operations.ReplayEvents(empty(dry_run=True), metadata=processor.key())
+
+    assert (1, 0) == (counted.matched, counted.appended)
+
+
 async def test_a_replay_is_read_from_its_start_cursor(processor: Processor) -> None:
     (event_id,) = await processor.publish(mail_draft())
     answer = await processor.operations.ReplayEvents(
-        processor_service_pb2.ReplayEventsRequest(), metadata=processor.key()
+        processor_service_pb2.ReplayEventsRequest(from_cursor="earliest"), metadata=processor.key()
     )
     request = event_service_pb2.ListEventsRequest(cursor=answer.start_cursor)
     request.filter.replay_id = answer.replay_id

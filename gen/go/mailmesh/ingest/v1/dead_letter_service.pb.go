@@ -405,7 +405,8 @@ type RetryDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// dead_letter_ids are the dead letters to put back into the inbox, 1000 at most.
 	DeadLetterIds []string `protobuf:"bytes,1,rep,name=dead_letter_ids,json=deadLetterIds,proto3" json:"dead_letter_ids,omitempty"`
-	// filter selects the dead letters to put back. An empty filter selects all in the key's scope.
+	// filter selects the dead letters to put back. An empty filter is refused but on a dry run: a
+	// `buried_from` of 1970 selects all in the key's scope.
 	Filter *DeadLetterFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	// dry_run counts the dead letters and puts none back.
 	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`

@@ -27,7 +27,8 @@ const (
 // ReplayEventsRequest selects events by position or by time.
 type ReplayEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set.
+	// from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set;
+	// a request without any range or filter has to say "earliest".
 	FromCursor string `protobuf:"bytes,1,opt,name=from_cursor,json=fromCursor,proto3" json:"from_cursor,omitempty"`
 	// to_cursor is the end of the range, inclusive. Empty means the newest event at the time of the call.
 	ToCursor string `protobuf:"bytes,2,opt,name=to_cursor,json=toCursor,proto3" json:"to_cursor,omitempty"`

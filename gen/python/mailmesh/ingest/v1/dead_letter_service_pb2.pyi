@@ -233,7 +233,9 @@ class RetryDeadLettersRequest(_message.Message):
 
     @_builtins.property
     def filter(self) -> Global___DeadLetterFilter:
-        """filter selects the dead letters to put back. An empty filter selects all in the key's scope."""
+        """filter selects the dead letters to put back. An empty filter is refused but on a dry run: a
+        `buried_from` of 1970 selects all in the key's scope.
+        """
 
     def __init__(
         self,

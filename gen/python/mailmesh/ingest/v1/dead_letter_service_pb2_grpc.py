@@ -60,7 +60,7 @@ class DeadLetterServiceServicer:
 
     def RetryDeadLetters(self, request, context):
         """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
-        DEAD_LETTER_NOT_FOUND.
+        DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

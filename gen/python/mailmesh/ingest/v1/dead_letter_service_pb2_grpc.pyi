@@ -37,7 +37,7 @@ class DeadLetterServiceStub:
     """ListDeadLetters lists dead letters, newest first."""
     RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]
     """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
-    DEAD_LETTER_NOT_FOUND.
+    DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
     """
 
 @_typing.type_check_only
@@ -49,7 +49,7 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     """ListDeadLetters lists dead letters, newest first."""
     RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
     """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
-    DEAD_LETTER_NOT_FOUND.
+    DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
     """
 
 class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -70,7 +70,7 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.RetryDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.RetryDeadLettersResponse]]:
         """RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
-        DEAD_LETTER_NOT_FOUND.
+        DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
         """
 
 def add_DeadLetterServiceServicer_to_server(servicer: DeadLetterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

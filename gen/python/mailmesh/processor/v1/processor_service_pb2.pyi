@@ -34,7 +34,9 @@ class ReplayEventsRequest(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     from_cursor: _builtins.str
-    """from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set."""
+    """from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set;
+    a request without any range or filter has to say "earliest".
+    """
     to_cursor: _builtins.str
     """to_cursor is the end of the range, inclusive. Empty means the newest event at the time of the call."""
     dry_run: _builtins.bool

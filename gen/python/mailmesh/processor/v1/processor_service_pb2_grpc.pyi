@@ -36,7 +36,8 @@ class ProcessorServiceStub:
     ReplayEvents: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.ReplayEventsRequest, _processor_service_pb2.ReplayEventsResponse]
     """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
     receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
-    REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
+    REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
+    `dry_run`.
     """
     ReconcileMailbox: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.ReconcileMailboxRequest, _processor_service_pb2.ReconcileMailboxResponse]
     """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
@@ -55,7 +56,8 @@ class ProcessorServiceAsyncStub(ProcessorServiceStub):
     ReplayEvents: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.ReplayEventsRequest, _processor_service_pb2.ReplayEventsResponse]  # type: ignore[assignment]
     """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
     receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
-    REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
+    REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
+    `dry_run`.
     """
     ReconcileMailbox: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.ReconcileMailboxRequest, _processor_service_pb2.ReconcileMailboxResponse]  # type: ignore[assignment]
     """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
@@ -77,7 +79,8 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_processor_service_pb2.ReplayEventsResponse, _abc.Awaitable[_processor_service_pb2.ReplayEventsResponse]]:
         """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
         receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
-        REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
+        REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
+        `dry_run`.
         """
 
     @_abc_1.abstractmethod

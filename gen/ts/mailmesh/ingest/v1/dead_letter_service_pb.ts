@@ -252,7 +252,8 @@ export type RetryDeadLettersRequest = Message<"mailmesh.ingest.v1.RetryDeadLette
   deadLetterIds: string[];
 
   /**
-   * filter selects the dead letters to put back. An empty filter selects all in the key's scope.
+   * filter selects the dead letters to put back. An empty filter is refused but on a dry run: a
+   * `buried_from` of 1970 selects all in the key's scope.
    *
    * @generated from field: mailmesh.ingest.v1.DeadLetterFilter filter = 2;
    */
@@ -319,7 +320,7 @@ export const DeadLetterService: GenService<{
   },
   /**
    * RetryDeadLetters puts dead letters back into the inbox: one, many, or by filter. Safe to repeat. Reasons:
-   * DEAD_LETTER_NOT_FOUND.
+   * DEAD_LETTER_NOT_FOUND, FIELD_INVALID when it has neither ids nor a filter, or an empty filter without `dry_run`.
    *
    * @generated from rpc mailmesh.ingest.v1.DeadLetterService.RetryDeadLetters
    */

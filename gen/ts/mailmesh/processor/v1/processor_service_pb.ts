@@ -26,7 +26,8 @@ export const file_mailmesh_processor_v1_processor_service: GenFile = /*@__PURE__
  */
 export type ReplayEventsRequest = Message<"mailmesh.processor.v1.ReplayEventsRequest"> & {
   /**
-   * from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set.
+   * from_cursor is the beginning of the range: a position or "earliest". Empty means "earliest" unless `received_from` is set;
+   * a request without any range or filter has to say "earliest".
    *
    * @generated from field: string from_cursor = 1;
    */
@@ -450,7 +451,8 @@ export const ProcessorService: GenService<{
   /**
    * ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
    * receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
-   * REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events.
+   * REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
+   * `dry_run`.
    *
    * @generated from rpc mailmesh.processor.v1.ProcessorService.ReplayEvents
    */
