@@ -28,14 +28,20 @@ _OURS_TO_ANSWER_FOR = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "INTERN
 """Codes that, coming from a service that we called, say that we are at fault and not who called us."""
 
 
+_TEXT_CHARACTERS = 500
+_VIOLATIONS_CHARACTERS = 3000
+
+
 def to_status(error: MeshError) -> status_pb2.Status:
-    """Render a failure as it travels.
+    """Render a failure as it travels: in trailers, of which many clients of gRPC take 8 KiB and no more.
+
+    Texts that may repeat a part of the request are cut, and violations beyond the bound are left out.
 
     Returns:
         A status that always holds an `ErrorInfo`, and `BadRequest`, `PreconditionFailure`, `ResourceInfo` or
         `RetryInfo` where the kind has something to say there.
     """
-    status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=error.message)
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=_cut(error.message))
     for detail in _details(error):
         status.details.add().Pack(detail)
     return status
@@ -90,12 +96,13 @@ def remote_errors(peer: str = "") -> Iterator[None]:
 
 
 def _details(error: MeshError) -> Iterator[Message]:
-    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    metadata = {name: _cut(value) for name, value in error.metadata.items()}
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
     if isinstance(error, InvalidArgument) and error.violations:
         yield error_details_pb2.BadRequest(
             field_violations=[
                 error_details_pb2.BadRequest.FieldViolation(field=field, description=text)
-                for field, text in error.violations.items()
+                for field, text in _told(error.violations)
             ]
         )
     if isinstance(error, FailedPrecondition):
@@ -108,11 +115,25 @@ def _details(error: MeshError) -> Iterator[Message]:
             ]
         )
     if isinstance(error, NotFound) and error.resource:
-        yield error_details_pb2.ResourceInfo(resource_type=error.resource_type, resource_name=error.resource)
+        yield error_details_pb2.ResourceInfo(resource_type=error.resource_type, resource_name=_cut(error.resource))
     if error.retry_after is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromTimedelta(error.retry_after)
         yield retry
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}..."
+
+
+def _told(violations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield violations, each cut, until their bound is reached; the first one always."""
+    left = _VIOLATIONS_CHARACTERS
+    for field, text in violations.items():
+        yield _cut(field), _cut(text)
+        left -= len(_cut(field)) + len(_cut(text))
+        if left <= 0:
+            return
 
 
 _DETAIL_TYPES: Mapping[str, type[Message]] = {

@@ -165,7 +165,7 @@ class ProcessorSettings(MeshSettings):
     )
     replays: int = Field(8, ge=1, le=100, description="Largest number of concurrent replays of one process.")
     replays_per_key: int = Field(
-        2, ge=1, le=100, description="Largest number of concurrent replays of one API key in one process."
+        4, ge=1, le=100, description="Largest number of concurrent replays of one API key in one process."
     )
     slow_reader_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest time for the reader of a stream to accept one event."

@@ -348,3 +348,16 @@ async def test_when_tokenvault_is_gone_the_edge_lets_nobody_in(edge: Edge) -> No
 
     assert answer.status_code in {403, 503}
     assert "tenants" not in answer.json()
+
+
+async def test_a_key_of_a_thousand_tenants_works(edge: Edge) -> None:
+    await edge.ground.fetch(
+        "INSERT INTO vault.tenants (tenant_id, provider, external_account, status, status_changed_at, connected_at,"
+        " created_at, updated_at) SELECT gen_random_uuid(), 'ms365', n::text, 'active', now(), now(), now(), now()"
+        " FROM generate_series(1, 1000) n"
+    )
+    tenants = [str(row[0]) for row in await edge.ground.fetch("SELECT tenant_id FROM vault.tenants")]
+    _, key = await edge.key(role="ROLE_READER", tenantIds=tenants)
+    answers = [await edge.call("GET", "/v1/tenants", key) for _ in range(5)]
+
+    assert [200] * 5 == [answer.status_code for answer in answers], answers[0].text

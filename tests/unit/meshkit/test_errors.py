@@ -92,6 +92,17 @@ def test_a_field_violation_names_the_field_in_the_metadata():
     assert {"field": "a"} == errors.FieldInvalid(violations={"a": "x", "b": "y"}).metadata
 
 
+def test_a_status_fits_the_trailers_that_clients_take_by_default():
+    long = "x" * 100_000
+    violations = {f"{long}[{number}]": long for number in range(50)}
+    for error in (
+        errors.FieldInvalid(long, violations=violations),
+        errors.Conflict(metadata={"field": long}),
+        errors.NotFound(resource=long),
+    ):
+        assert to_status(error).ByteSize() < 6 * 1024
+
+
 def test_a_status_always_holds_the_reason_and_the_domain():
     info = error_details_pb2.ErrorInfo()
 

@@ -1,6 +1,7 @@
 """Replays on a real PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ import pytest
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import processor_service_pb2 as pb2
 from services.meshkit import db
-from services.meshkit.errors import FieldInvalid
+from services.meshkit.errors import FieldInvalid, Overloaded
 from services.meshkit.identity.caller import Caller, Role
 from services.meshkit.shares import Shares
 from services.processor.errors import RequestIdReused
@@ -31,7 +32,7 @@ def reader(pool: db.Pool) -> EventReader:
 
 @pytest.fixture
 def replays(pool: db.Pool, reader: EventReader) -> Replaying:
-    return Replaying(pool, reader, Shares("replays", 2, 1))
+    return Replaying(pool, reader, Shares("replays", 8, 4))
 
 
 async def _publish(pool: db.Pool, *drafts: Any) -> list[str]:
@@ -158,3 +159,16 @@ async def test_too_many_events_are_refused_and_nothing_is_appended(
     with pytest.raises(FieldInvalid):
         await replays.replay(pb2.ReplayEventsRequest(), OPERATOR)
     assert 3 == await pool.fetchval("SELECT count(*) FROM processor.events")
+
+
+async def test_one_key_cannot_take_the_replays_of_another(pool: db.Pool) -> None:
+    running = Shares("replays", 8, 1)
+    reader = EventReader(pool)
+    with running.take(OPERATOR.key_id):
+        with pytest.raises(Overloaded) as refused:
+            await Replaying(pool, reader, running).replay(pb2.ReplayEventsRequest(), OPERATOR)
+        other = replace(OPERATOR, key_id="key-2")
+        answer = await Replaying(pool, reader, running).replay(pb2.ReplayEventsRequest(), other)
+
+    assert {"bound": "replays_of_one"} == refused.value.metadata
+    assert answer.replay_id
