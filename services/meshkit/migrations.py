@@ -23,7 +23,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.meshkit.db import DatabaseLimits, engine_url, store_errors
+from services.meshkit.db import DatabaseLimits, engine_url
+from services.meshkit.db_errors import store_errors
 from services.meshkit.secret import Secret
 
 logger = structlog.get_logger(__name__)
