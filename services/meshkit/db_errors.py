@@ -22,7 +22,7 @@ _ENDED_BY_SERVER = "another operation (2) is in progress"
 
 
 class Meaning(Enum):
-    """What a failure says about the connection and the server."""
+    """The consequence of a failure for the connection and for the server."""
 
     CONNECTION_DEAD = auto()
     """The connection is of no more use, though it may be open: drop it and connect again."""

@@ -86,7 +86,7 @@ class LendingPool(asyncpg.Pool):
 
 
 class Loan:
-    """A connection of a pool in somebody's hands.
+    """A connection of a pool while a caller holds it.
 
     Args:
         pool: Its pool.
