@@ -9,7 +9,7 @@
 Stores are modules of functions that take such a connection first. A connection goes back to its pool before the process
 waits for anything outside of the database: a `transaction()` never spans a call to another service.
 
-After a restart or a failover no caller is lent a connection to the server of before: `db_lending` sees to that.
+After a restart or a failover no caller is lent a connection to the earlier server: `db_lending` sees to that.
 """
 
 import asyncio
