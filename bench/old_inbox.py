@@ -12,6 +12,8 @@ from bench.ingest_machine import Machine, machine
 from bench.measure import Figure, Options, median
 from services.ingest.store import claims, leases, upkeep
 from services.ingest.store.claims import ClaimRequest
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.secret import Secret
 
 OLD_ROWS, QUICK_ROWS = 5_000_000, 2_000
 PENDING_ROWS, QUICK_PENDING = 1_000_000, 1_000
@@ -84,7 +86,7 @@ async def _in_turn(new: Machine, old: Machine, seconds: float, repeats: int) -> 
 
 async def _claims(made: Machine, count: int) -> float:
     """Claim and acknowledge as workers do, directly at the store. Return the median of a round, milliseconds."""
-    async with asyncpg.create_pool(made.database_url, min_size=1, max_size=1) as pool:
+    async with open_pool(Secret(made.database_url), "bench", DatabaseLimits(connections=1)) as pool:
         took = []
         for _ in range(count):
             began = time.perf_counter()
@@ -98,7 +100,7 @@ async def _claims(made: Machine, count: int) -> float:
 async def _make_old_partitions(made: Machine) -> None:
     """Create the partitions that a month of operation would have left."""
     today = datetime.now(UTC).date()
-    async with asyncpg.create_pool(made.database_url, min_size=1, max_size=1) as pool:
+    async with open_pool(Secret(made.database_url), "bench", DatabaseLimits(connections=1)) as pool:
         for weeks in range(1, 6):
             await upkeep.make_partitions(pool, today - timedelta(weeks=weeks))
 

@@ -13,6 +13,7 @@ from stack.admin_key import ensure_admin_key
 from stack.data_directory import DataDirectory
 from stack.environment import Servers
 from stack.errors import StartError, StoppedError, describe
+from stack.open_files import raise_open_files
 from stack.options import UpOptions
 from stack.plan import Plan, Planner, edge_url, port_names
 from stack.prepare import (
@@ -82,6 +83,7 @@ class Launcher:
             StackError: It cannot start; the message says why.
             OSError: A file cannot be written before the first start.
         """
+        raise_open_files()
         self._data.root.mkdir(parents=True, exist_ok=True)
         with self._data.locked() as lock, contextlib.suppress(StoppedError):
             self._data.ready_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL: a bounded pool of asyncpg connections, and one translation of its failures.
+"""PostgreSQL: a bounded pool of asyncpg connections to a server that can write.
 
     from services.meshkit import db
 
@@ -8,32 +8,26 @@
 
 Stores are modules of functions that take such a connection first. A connection goes back to its pool before the process
 waits for anything outside of the database: a `transaction()` never spans a call to another service.
+
+After a restart or a failover no caller is lent a connection to the earlier server: `db_lending` sees to that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
-import asyncpg
-
-from services.meshkit.errors import Conflict, StoreUnavailable
+from services.meshkit import db_lending as lending
+from services.meshkit.db_errors import store_errors
 from services.meshkit.secret import Secret
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Pool: TypeAlias = lending.Pool
+Connection: TypeAlias = lending.Connection
 """A connection as stores take it. The proxy that a pool lends passes everything on to one of these."""
 
 ACQUIRE_SECONDS = 2.0
 """How long a caller waits for a free connection of a pool, connecting included."""
-
-_AWAY = ("08", "53", "57", "58", "25006")
-"""SQLSTATE: connection, resources, operator's intervention (cancelled and timed out too), system; a standby."""
-_AGAIN = ("40001", "40P01", "55P03")
-"""SQLSTATE: serialization failure, deadlock, lock not available."""
-_ENDED_BY_SERVER = "another operation (2) is in progress"
-"""asyncpg's message for the state in which it has read an error of the server, and waits for the end of the answer."""
 _GOODBYE_SECONDS = 3.0
 
 
@@ -74,17 +68,16 @@ async def open_pool(url: Secret, application: str, limits: DatabaseLimits | None
         url: `postgresql://user:password@host:port/name`, `?host=/folder` for a unix socket.
         application: Shown in `pg_stat_activity`.
         limits: Bounds. `connection` and `transaction` wait for a free connection; direct use of the pool needs
-            `store_errors()` around it and `pool.acquire(timeout=...)`.
+            `store_errors()` around it, and `db_lending.borrow` instead of the pool's own method.
 
     Raises:
         StoreUnavailable: PostgreSQL cannot be reached.
     """
     bounds = limits or DatabaseLimits()
     with store_errors():
-        pool = await asyncpg.create_pool(
+        pool = await lending.LendingPool(
             dsn=driver_url(url),
-            min_size=0,
-            max_size=bounds.connections,
+            connections=bounds.connections,
             timeout=bounds.wait_seconds,
             command_timeout=bounds.statement_seconds + 1,
             server_settings=bounds.server_settings(application),
@@ -104,12 +97,12 @@ async def connection(pool: Pool, wait_seconds: float = ACQUIRE_SECONDS) -> Async
         wait_seconds: For a free connection.
 
     Raises:
-        StoreUnavailable: PostgreSQL is away or too slow, or no connection is free in time.
+        StoreUnavailable: PostgreSQL is away, read-only or too slow, or no connection is free in time.
         Conflict: Another transaction was in the way.
     """
     with store_errors():
-        async with pool.acquire(timeout=wait_seconds) as lent:
-            yield cast("Connection", lent)
+        async with lending.lent(pool, wait_seconds) as connection:
+            yield connection
 
 
 @asynccontextmanager
@@ -121,22 +114,22 @@ async def transaction(pool: Pool, wait_seconds: float = ACQUIRE_SECONDS) -> Asyn
         wait_seconds: For a free connection.
 
     Raises:
-        StoreUnavailable: PostgreSQL is away or too slow. The outcome of the block is unknown.
+        StoreUnavailable: PostgreSQL is away, read-only or too slow. The outcome of the block is unknown.
         Conflict: Another transaction was in the way; repeating the block makes sense.
     """
     with store_errors():
-        async with pool.acquire(timeout=wait_seconds) as lent, lent.transaction():
-            yield cast("Connection", lent)
+        async with lending.lent(pool, wait_seconds) as connection, connection.transaction():
+            yield connection
 
 
 async def ping(pool: Pool) -> None:
-    """Ask the database for an answer.
+    """Ask the database whether it could write now.
 
     Raises:
-        StoreUnavailable: The database gave none.
+        StoreUnavailable: The database gave no answer, or it is read-only: a standby, or held so by its operator.
     """
     async with connection(pool) as lent:
-        await lent.execute("SELECT 1")
+        await lending.check_writable(lent)
 
 
 def affected(status: str) -> int:
@@ -161,48 +154,6 @@ def driver_url(url: Secret) -> str:
     """Return the URL as asyncpg takes it: a scheme such as `postgresql+asyncpg` names the driver and goes."""
     scheme, separator, rest = url.reveal().partition("://")
     return f"{scheme.partition('+')[0]}{separator}{rest}"
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Translate the exceptions that asyncpg or the network raise inside the block.
-
-    Violated constraints and faulty statements pass unchanged: the store knows the meaning of the first, and the second
-    are our own fault.
-
-    Raises:
-        StoreUnavailable: PostgreSQL is away, out of resources, or too slow.
-        Conflict: A deadlock, a serialization failure, or a lock that was not free in time.
-    """
-    try:
-        yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
-        translated = _translated(exc)
-        if translated is None:
-            raise
-        raise translated from exc
-    except OSError as exc:  # a TimeoutError is an OSError
-        raise StoreUnavailable from exc
-
-
-def _translated(exc: Exception) -> StoreUnavailable | Conflict | None:
-    state = str(getattr(exc, "sqlstate", None) or "")
-    if state.startswith(_AGAIN):
-        return Conflict()
-    if state.startswith(_AWAY) or _is_broken(exc):
-        return StoreUnavailable()
-    return None
-
-
-def _is_broken(exc: Exception) -> bool:
-    """Tell a lost connection, which has no SQLSTATE, from a wrong use of one."""
-    if isinstance(exc, asyncpg.InternalClientError):
-        # A statement that begins after the server's last message, and before the connection is known to be closed.
-        return _ENDED_BY_SERVER in str(exc)
-    # asyncpg takes a broken connection away from its holder, and reports that the holder released it.
-    is_closed = isinstance(exc, asyncpg.InterfaceError) and any(word in str(exc) for word in ("clos", "released"))
-    # The server's last message, read before its connection closes, leaves asyncpg in the middle of "another operation".
-    return is_closed or isinstance(exc, (asyncpg.PostgresConnectionError, asyncpg.InternalClientError))
 
 
 def _milliseconds(seconds: float) -> str:

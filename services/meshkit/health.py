@@ -23,7 +23,7 @@ class Dependency:
 
     Args:
         name: For logs and metrics.
-        ping: Returns when it answers, raises `MeshError` or `OSError` when it does not.
+        ping: Returns when it can be used, raises `MeshError` or `OSError` when it does not.
         is_vital: Without it nothing can be served. Other dependencies are only watched.
     """
 
@@ -94,7 +94,7 @@ class Health:
             async with asyncio.timeout(self._timeout_seconds):
                 await dependency.ping()
         except (MeshError, OSError) as exc:  # a TimeoutError is an OSError
-            self._note(dependency, up=False, why=type(exc).__name__)
+            self._note(dependency, up=False, why=type(exc.__cause__ or exc).__name__)
             return False
         self._note(dependency, up=True)
         return True

@@ -23,7 +23,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.meshkit.db import DatabaseLimits, store_errors
+from services.meshkit.db import DatabaseLimits
+from services.meshkit.db_errors import store_errors
 from services.meshkit.schema import VERSION_TABLE, Schema
 from services.meshkit.secret import Secret
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import asyncpg
 
-from services.meshkit.db import DatabaseLimits, driver_url, store_errors
+from services.meshkit.db import DatabaseLimits, driver_url
+from services.meshkit.db_errors import store_errors
 from services.meshkit.secret import Secret
 
 VERSION_TABLE = "alembic_version"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 
@@ -15,6 +16,7 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
@@ -66,6 +68,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         server = MeshServer(
             NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
         )
+        server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
             serving(server, settings, pool, ingest, vault),

@@ -6,16 +6,18 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceAsyncStub
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
-from services.meshkit import queue
+from services.meshkit import db, queue
 from services.meshkit.channel import mesh_channel
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.errors import MeshError
+from services.meshkit.health import Dependency, Health
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
@@ -84,12 +86,16 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         mail_sync = MailSync(http, tokens, transactions, settings, clock)
         mailbox_worker = MailboxWorker[ReportedChange](inbox, transactions, tokens, mail_sync, settings, clock)
         dispatcher = Dispatcher(inbox, mail_sync.due_tenants, mailbox_worker.process, settings)
+        # Without a server no caller asks for this answer; it keeps the metric and the log true.
+        health = Health()
+        health.watch(Dependency("postgres", partial(db.ping, pool)))
         show = _Shown(transactions, inbox.worker_id, clock.now(), dispatcher)
         loops = [
             PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep).run(),
             PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
             PeriodicLoop("schedule", settings.sweep_seconds, PollSchedule(transactions, inbox, settings).round).run(),
             PeriodicLoop("worker", _SHOW_SECONDS, show.round).run(),
+            health.run(),
         ]
         if settings.redis_url is not None:
             loops.append(queue.work(settings.redis_url, QUEUE, dispatcher.wake, at_once=100, job_seconds=10))

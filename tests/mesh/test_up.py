@@ -32,7 +32,18 @@ def test_several_workers_and_ingest_processes_share_the_work(many: Mesh) -> None
     assert {"worker-2", "ingest-2"} <= set(many.ready.processes)
 
 
-def test_a_second_one_beside_it_stops_cleanly_and_finds_its_data_again(many: Mesh, short_folder: Path) -> None:
+def test_a_second_one_on_the_same_directory_is_refused_by_name(many: Mesh) -> None:
+    before = many.ready
+    refused = many.run("up", "--data", str(many.data), "--http-port", "0")
+
+    assert refused.returncode == 1
+    assert f"{many.data.resolve()} is in use by process {many.process.pid}" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.stderr
+    assert before == many.ready
+    assert many.run("tenants", "list").returncode == 0
+
+
+def test_a_second_one_beside_it_stops_cleanly_and_finds_its_data_even_moved(many: Mesh, short_folder: Path) -> None:
     data = short_folder / "again"
     with running_mesh(data) as first:
         pids = list(first.ready.processes.values())
@@ -47,7 +58,7 @@ def test_a_second_one_beside_it_stops_cleanly_and_finds_its_data_again(many: Mes
     assert code == 0
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []
     assert not (data / "ready.json").exists()
-    with running_mesh(data) as second:
+    with running_mesh(data.rename(short_folder / "moved")) as second:
         assert second.ready.http == address
         assert "kept" in second.run("keys", "list").stdout
 

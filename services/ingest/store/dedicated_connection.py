@@ -1,13 +1,12 @@
 """The dedicated connection of the inbox writer."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 
 from services.meshkit import db
-
-if TYPE_CHECKING:
-    PoolConnection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+from services.meshkit.db_errors import store_errors
+from services.meshkit.db_lending import Loan, borrow
 
 
 class DedicatedConnection:
@@ -19,7 +18,7 @@ class DedicatedConnection:
 
     def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
-        self._connection: PoolConnection | None = None
+        self._loan: Loan | None = None
 
     async def fetchrow(self, statement: str, *values: Any, seconds: float) -> asyncpg.Record:
         """Run one statement that returns one row, as a transaction of its own.
@@ -30,31 +29,31 @@ class DedicatedConnection:
             seconds: The deadline, connecting included. After it the statement is cancelled and its outcome is unknown.
 
         Raises:
-            StoreUnavailable: PostgreSQL is away or too slow.
+            StoreUnavailable: PostgreSQL is away, read-only or too slow.
             Conflict: A lock was not obtained.
         """
-        with db.store_errors():
+        with store_errors():
             try:
-                connection = await self._connected(seconds)
-                row = await connection.fetchrow(statement, *values, timeout=seconds)
+                loan = await self._borrowed(seconds)
+                row = await loan.connection.fetchrow(statement, *values, timeout=seconds)
             except BaseException:
                 await self.aclose()
                 raise
+            loan.note_answer()
         assert row is not None  # noqa: S101 - the statement returns exactly one row
         return row
 
     async def aclose(self) -> None:
         """Close the connection; the next use opens another. Safe to call again."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.terminate()
-            with db.store_errors():
-                await self._pool.release(connection)
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            await loan.end()
 
-    async def _connected(self, seconds: float) -> "PoolConnection":
-        if self._connection is None or self._connection.is_closed():
-            await self.aclose()
-            self._connection = await self._pool.acquire(timeout=seconds)
-            # The planner must never compile a statement that takes a millisecond.
-            await self._connection.execute("SET jit = off")
-        return self._connection
+    async def _borrowed(self, seconds: float) -> Loan:
+        if self._loan is not None and await self._loan.is_answering():
+            return self._loan
+        await self.aclose()
+        self._loan = await borrow(self._pool, seconds)
+        # The planner must never compile a statement that takes a millisecond.
+        await self._loan.connection.execute("SET jit = off")
+        return self._loan

@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from services.meshkit import db
-from services.meshkit.db import DatabaseLimits, Pool, open_pool, store_errors
+from services.meshkit.db import DatabaseLimits, Pool, open_pool
+from services.meshkit.db_errors import store_errors
 from services.meshkit.errors import Conflict, StoreUnavailable
 from services.meshkit.secret import Secret
 from tests.programs.postgres import PostgresProgram

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from mailmesh.ingest.v1.dead_letter_service_pb2_grpc import DeadLetterServiceStub
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
@@ -66,6 +67,7 @@ class Clients:
         self.webhooks = IngestServiceStub(envoy)
         self.dead_letters = DeadLetterServiceStub(envoy)
         self.inbox = InboxServiceStub(processor)
+        self.health = HealthStub(envoy)
 
 
 @pytest.fixture

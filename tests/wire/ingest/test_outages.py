@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from grpc_health.v1 import health_pb2
 from redis.asyncio import Redis
 
 from services.ingest.server import serving
@@ -84,6 +85,49 @@ async def test_postgresql_stopped_and_started_under_fire(
     assert fire.acknowledged <= set(found)
     assert fire.refused
     assert {"OK", "UNAVAILABLE"} >= set(fire.codes)
+
+
+@pytest.mark.timeout(300)
+async def test_a_postgresql_that_only_reads_under_fire(
+    durable_postgres: PostgresProgram, make_settings: MakeSettings, clients_of: Callable[..., Any]
+) -> None:
+    database = durable_postgres.migrated_database("ingest")
+    async with serving(make_settings(database_url=database.url)) as server:
+        clients = await clients_of(server)
+        fire = Fire(await watch(database.url), clients)
+        async with firing(fire):
+            await fire.until_acknowledged(100)
+            await only_reads(database.admin_url, "on")
+            async with asyncio.timeout(60):
+                while not fire.refused or await is_serving(clients):
+                    await asyncio.sleep(0.05)
+            await only_reads(database.admin_url, "off")
+            await fire.until_acknowledged(100)
+            async with asyncio.timeout(60):
+                while not await is_serving(clients):
+                    await asyncio.sleep(0.05)
+
+    found = await on_disk(database.url)
+    assert len(found) == len(set(found))
+    assert fire.acknowledged <= set(found)
+    assert {"OK", "UNAVAILABLE"} == set(fire.codes)
+
+
+async def only_reads(admin_url: str, state: str) -> None:
+    """Has every transaction of the server only read, or not."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
+async def is_serving(clients: Clients) -> bool:
+    """What health says, as the edge asks it."""
+    answer = await clients.health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 @pytest.mark.timeout(300)
