@@ -66,7 +66,6 @@ from services.token_vault.upkeep import Upkeep
 
 logger = structlog.get_logger(__name__)
 
-HEALTH = "grpc.health.v1.Health"
 _CONCURRENT_RPCS = 2000
 _LENDING_CONNECTIONS = 6
 _BEAT_SECONDS = 5.0
@@ -182,7 +181,7 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
         external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         callers=[EDGE],
     )
-    server.reflect([*contract.services, HEALTH], contract.pool)
+    server.reflect(contract.services, contract.files)
     server.depends_on(Dependency("postgres", lambda: db.ping(vault.pool)))
     return server
 
