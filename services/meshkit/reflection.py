@@ -1,7 +1,7 @@
 """The reflection service of gRPC, in both versions that clients ask for, over a given list of files.
 
 The servicer of grpcio-reflection answers from a pool. A pool does not find methods, and it answers with every file that
-was ever added to it. This servicer answers from an index of the files that the server is told to show.
+was ever added to it. This servicer answers from an index of the files that the server shows.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator

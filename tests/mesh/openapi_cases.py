@@ -70,12 +70,18 @@ def _array_values(schema: JSON, schemas: Schemas, *, is_required: bool) -> Itera
     if items["type"] != "object":
         for _, value, is_in in values(items, schemas, is_required=True):
             yield (), [value], is_in
-    one = sample(items, schemas)
     if "maxItems" in schema:
-        yield (), [one] * schema["maxItems"], True
-        yield (), [one] * (schema["maxItems"] + 1), False
+        yield (), _many(items, schemas, schema["maxItems"]), True
+        yield (), _many(items, schemas, schema["maxItems"] + 1), False
     if is_required:
         yield (), [], False
+
+
+def _many(items: JSON, schemas: Schemas, count: int) -> list[JSON]:
+    """Return permitted values; ids differ, because the services count an id once."""
+    if items.get("format") == "uuid":
+        return [str(uuid.UUID(int=number)) for number in range(1, count + 1)]
+    return [sample(items, schemas)] * count
 
 
 def _string_values(schema: JSON, *, is_required: bool) -> Iterator[tuple[str, bool]]:
