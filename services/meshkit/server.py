@@ -14,13 +14,12 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from services.meshkit.access import ANY_IDENTITY, Access, Door, access_table
+from services.meshkit import reflection
+from services.meshkit.access import ANY_IDENTITY, Access, ContractError, Door, access_table
 from services.meshkit.header_bounds import METADATA_OPTIONS
 from services.meshkit.health import Dependency, Health
 from services.meshkit.identity.certificates import TlsFiles, server_credentials
@@ -114,22 +113,33 @@ class MeshServer:
         Raises:
             ContractError: The contract names no permitted callers for an RPC.
         """
-        if callers is None:
-            self._table.update(access_table(service))
-        else:
-            self._open_to(service, Access(Door.MESH, frozenset(callers)))
+        table = access_table(service) if callers is None else _access(service, Access(Door.MESH, frozenset(callers)))
+        self._table.update(table)
         add_to_server(servicer, self._server)
-        self._health.announce([service.full_name])
+        # The edge passes health checks of any name on, so the names of mesh services are answered with NOT_FOUND.
+        if all(access.door is not Door.MESH for access in table.values()):
+            self._health.announce([service.full_name])
 
-    def reflect(self, services: Iterable[str], pool: DescriptorPool | None = None) -> None:
-        """Serve reflection, as grpcurl asks for it.
+    def reflect(self, services: Iterable[str], files: Iterable[FileDescriptorProto]) -> None:
+        """Serve reflection in its versions v1 and v1alpha, as grpcurl and ghz ask for it.
 
         Args:
-            services: Full names to list.
-            pool: The descriptors that may be read; by default all that this process knows.
+            services: Full names to list; health and reflection are listed beside them.
+            files: The files that may be read, with all their imports.
+
+        Raises:
+            ContractError: A service to list is in none of the files.
         """
-        self._open_to(reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"], ANY_IDENTITY)
-        reflection.enable_server_reflection(list(services), self._server, pool or descriptor_pool.Default())
+        listed = (*services, reflection.HEALTH, *reflection.SERVICES)
+        index = reflection.FileIndex([*files, *reflection.own_files()])
+        for service in listed:
+            try:
+                index.by_symbol(service)
+            except KeyError as exc:
+                msg = f"{service} or an import of its file is in none of the files to reflect"
+                raise ContractError(msg) from exc
+        self._table.update({f"/{service}/{reflection.METHOD}": ANY_IDENTITY for service in reflection.SERVICES})
+        self._server.add_generic_rpc_handlers(reflection.ReflectionServicer(listed, index).handlers())
 
     def depends_on(self, dependency: Dependency) -> None:
         """Add a dependency whose ping decides whether the server reports SERVING."""
@@ -171,11 +181,12 @@ class MeshServer:
             raise SettingsError([f"MAILMESH_LISTEN cannot be used: nothing can be bound to {self._listen}"]) from exc
 
     def _add_health(self) -> None:
-        self._open_to(health_pb2.DESCRIPTOR.services_by_name["Health"], ANY_IDENTITY)
+        self._table.update(_access(health_pb2.DESCRIPTOR.services_by_name["Health"], ANY_IDENTITY))
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
 
-    def _open_to(self, service: Any, access: Access) -> None:
-        self._table.update({f"/{service.full_name}/{method.name}": access for method in service.methods})
+
+def _access(service: Any, access: Access) -> dict[str, Access]:
+    return {f"/{service.full_name}/{method.name}": access for method in service.methods}
 
 
 def _admission(limits: ServerLimits) -> Admission:

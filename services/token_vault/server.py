@@ -66,7 +66,6 @@ from services.token_vault.upkeep import Upkeep
 
 logger = structlog.get_logger(__name__)
 
-HEALTH = "grpc.health.v1.Health"
 _CONCURRENT_RPCS = 4000
 # Pages of an authorization, health and reflection: a person and a monitor need few at once.
 _RPCS_PER_ADDRESS = 32
@@ -186,7 +185,7 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
         external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         callers=[EDGE],
     )
-    server.reflect([*contract.services, HEALTH], contract.pool)
+    server.reflect(contract.services, contract.files)
     server.depends_on(Dependency("postgres", lambda: db.ping(vault.pool)))
     return server
 

@@ -27,6 +27,7 @@ from services.meshkit.errors import OutOfRange, ShuttingDown
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.server import MeshServer
 from services.meshkit.settings import load
+from services.token_vault.api_access.edge_contract import load_contract
 from services.token_vault.errors import TenantNotFound
 from stack.certificates import MeshCertificates
 from stack.ports import free_ports
@@ -149,7 +150,8 @@ async def serve(certificates: MeshCertificates, folder: Path) -> AsyncIterator[S
         vault.add(add, Tenants(), tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"])
         authorization = external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"]
         add_authority = external_auth_pb2_grpc.add_AuthorizationServicer_to_server
-        vault.reflect(["mailmesh.processor.v1.EventService", "mailmesh.vault.v1.TenantService"])
+        contract = load_contract()
+        vault.reflect(contract.services, contract.files)
         vault.add(add_authority, GrpcAuthority(Seen()), authorization, callers=["envoy"])
         processor = _server(certificates, "processor", processor_port)
         add_events = event_service_pb2_grpc.add_EventServiceServicer_to_server

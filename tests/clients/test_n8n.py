@@ -1,6 +1,7 @@
 """The workflow for n8n fits together, and what it asks the edge for is answered."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -24,6 +25,15 @@ def test_every_connection_joins_nodes_that_are_there_and_none_is_left_out() -> N
 
     assert joined == set(NODES)
     assert set(WORKFLOW["connections"]) <= set(NODES)
+
+
+def test_the_command_line_can_import_it() -> None:
+    """n8n's command `import:workflow` inserts the file's row as it is: without an id and a state the insert fails."""
+    assert re.fullmatch(r"[A-Za-z0-9]{16}", WORKFLOW["id"])
+    assert WORKFLOW["active"] is False
+    assert {"id", "name", "type", "typeVersion", "position", "parameters"} <= set.intersection(
+        *map(set, NODES.values())
+    )
 
 
 def test_the_cursor_is_kept_only_after_the_work() -> None:

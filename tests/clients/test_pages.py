@@ -22,10 +22,10 @@ NOT_FOUND = 64 + 5
 
 
 def commands() -> list[str]:
-    """Returns every curl and grpcurl command of the pages, continued lines joined."""
+    """Returns every curl, grpcurl and ghz command of the pages, continued lines joined."""
     blocks = [block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)]
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [" ".join(line.split()) for line in lines if line.startswith(("curl ", "grpcurl "))]
+    return [" ".join(line.split()) for line in lines if line.startswith(("curl ", "grpcurl ", "ghz "))]
 
 
 async def run(command: str, edge: ServedEdge, folder: Path) -> tuple[int, str, str]:
@@ -47,7 +47,7 @@ async def run(command: str, edge: ServedEdge, folder: Path) -> tuple[int, str, s
 @pytest.mark.parametrize("command", commands())
 async def test_a_command_of_a_page_does_what_it_says(command: str, edge: ServedEdge) -> None:
     program = command.split(maxsplit=1)[0]
-    require(str(BIN / program) if program == "grpcurl" else program)
+    require(str(BIN / program) if program in {"grpcurl", "ghz"} else program)
     status, output, complaint = await run(command, edge, ROOT)
 
     if "nobody" in command:
@@ -59,7 +59,8 @@ async def test_a_command_of_a_page_does_what_it_says(command: str, edge: ServedE
     else:
         assert status == 0, complaint
         assert output
+        assert program != "ghz" or "[OK]" in output
 
 
 def test_there_are_commands_for_both_ways_to_the_edge() -> None:
-    assert {command.split(maxsplit=1)[0] for command in commands()} == {"curl", "grpcurl"}
+    assert {command.split(maxsplit=1)[0] for command in commands()} == {"curl", "grpcurl", "ghz"}

@@ -12,6 +12,7 @@ from google.api import annotations_pb2
 
 from mailmesh.access.v1 import access_pb2
 from tests.contract.reading import door_of, methods
+from tools.generate import openapi_bounds
 from tools.generate.protos import ROOT
 
 VERBS = {"get", "post", "patch", "put", "delete"}
@@ -91,3 +92,39 @@ def test_operation_ids_are_unique() -> None:
     ids = [one["operationId"] for _, _, one in operations()]
 
     assert sorted(set(ids)) == sorted(ids)
+
+
+def test_every_operation_has_a_short_summary() -> None:
+    summaries = {one["operationId"]: one["summary"] for _, _, one in operations()}
+
+    assert all(
+        text and text[0].isupper() and len(text) <= 150 and not text.endswith(".") for text in summaries.values()
+    )
+
+
+def test_every_bound_of_the_table_is_in_the_document() -> None:
+    fields = {
+        f"{message.name}.{field.name}"
+        for method in methods(access_pb2.DOOR_KEY)
+        for message in (method.input_type, *(field.message_type for field in method.input_type.fields))
+        if message is not None
+        for field in message.fields
+    }
+
+    assert set(openapi_bounds.BOUNDS) <= fields
+
+
+def test_the_page_of_an_unknown_flow_is_no_refusal() -> None:
+    (flow,) = operation("/auth/oauth/result", "get")["parameters"]
+
+    assert flow["schema"] == {"type": "string"}
+
+
+def test_a_body_without_a_required_field_may_be_left_out() -> None:
+    required = {
+        one["operationId"]: one["requestBody"]["required"] for _, _, one in operations() if "requestBody" in one
+    }
+
+    assert not required["TenantService_DisableTenant"]
+    assert required["ApiKeyService_CreateApiKey"]
+    assert required["DeadLetterService_RetryDeadLetters"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +37,15 @@ def echo_modules() -> tuple[ModuleType, ModuleType]:
 def echo_service(name: str) -> Any:
     """The descriptor of one of the contract's services."""
     return echo_modules()[0].DESCRIPTOR.services_by_name[name]
+
+
+def echo_files() -> list[FileDescriptorProto]:
+    """The contract's file with all its imports, for reflection."""
+    found: dict[str, FileDescriptorProto] = {}
+    waiting = [echo_modules()[0].DESCRIPTOR]
+    while waiting:
+        descriptor = waiting.pop()
+        found[descriptor.name] = FileDescriptorProto()
+        descriptor.CopyToProto(found[descriptor.name])
+        waiting += [one for one in descriptor.dependencies if one.name not in found]
+    return list(found.values())

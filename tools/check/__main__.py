@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tools.check import contract, documents, drift, edge, locks, prose, site
+from tools.check import contract, documents, drift, edge, locks, openapi, prose, site
 from tools.check.outcome import CheckError, Skipped
 from tools.generate.protos import GenerationError
 
@@ -16,6 +16,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "buf lint": contract.lint,
     "buf breaking": contract.breaking,
     "gen/ is fresh": drift.drift,
+    "Redocly accepts the OpenAPI document": openapi.redocly,
+    "Spectral accepts the OpenAPI document": openapi.spectral,
     "docs/reference is fresh": documents.reference,
     "links lead to files": documents.links,
     "paths in pages exist": documents.paths,

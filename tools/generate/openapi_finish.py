@@ -1,21 +1,26 @@
-"""Adds facts that the OpenAPI generator cannot know: permitted callers, bodies other than JSON, and statuses.
+"""Adds facts that the OpenAPI generator cannot know: permitted callers, bounds, bodies other than JSON, and statuses.
 
 Doors and roles come from the contract's options. This module states only the statuses of bodies other than JSON,
 which the contract states in prose.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf import descriptor, descriptor_pool
 
 from mailmesh.access.v1 import access_pb2
-from tools.generate import protos
+from tools.generate import openapi_bounds, protos
 
 JSON = Any
 _VERBS = ("get", "put", "post", "patch", "delete")
 _BODY = "google.api.HttpBody"
 _REF = "#/components/schemas/"
+_FAILURE = {"$ref": "#/components/responses/Failure"}
+_LICENSE = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
+# Requests without a field that is always required, which are refused when they are empty.
+_NEEDS_CONTENT = frozenset({"RetryDeadLetters"})
 
 # RPCs that answer with raw bytes: each status, its meaning, and the media type if there is a body.
 _RAW_ANSWERS: dict[str, dict[str, tuple[str, str | None]]] = {
@@ -62,10 +67,12 @@ def finish(document: JSON, pool: descriptor_pool.DescriptorPool) -> JSON:
     for operation in _operations(document):
         _finish_operation(operation, methods[operation["operationId"]])
     _drop_path_fields(document)
+    for operation in _operations(document):
+        _bind_request(document, operation, methods[operation["operationId"]])
     _number_operations(document)
     head = {
         "openapi": document["openapi"],
-        "info": {"title": "mailmesh", "version": "v1", "description": _ABOUT, "license": {"name": "Apache-2.0"}},
+        "info": {"title": "mailmesh", "version": "v1", "description": _ABOUT, "license": _LICENSE},
         "servers": [{"url": "/"}],
         "security": [{"apiKey": []}],
         "tags": document["tags"],
@@ -93,11 +100,41 @@ def _finish_operation(operation: JSON, method: descriptor.MethodDescriptor) -> N
     else:
         role = method.GetOptions().Extensions[access_pb2.minimum_role]
         operation["x-minimum-role"] = access_pb2.Role.Name(role).removeprefix("ROLE_").lower()
+    operation["summary"] = _summary(operation["description"], method.name)
     if _has_bytes(method.input_type):
         _take_raw_body(operation)
     if _has_bytes(method.output_type):
         operation["responses"] = _raw_responses(method.name)
-    operation["responses"]["default"] = {"$ref": "#/components/responses/Failure"}
+    operation["responses"] |= {"4XX": _FAILURE, "default": _FAILURE}
+
+
+def _summary(description: str, name: str) -> str:
+    """Return the first sentence of an RPC's comment, without the RPC's name before it and the full stop after it."""
+    sentence = re.split(r"\.(?:\s|$)|:\s", " ".join(description.split()), maxsplit=1)[0].removeprefix(f"{name} ")
+    return sentence[0].upper() + sentence[1:]
+
+
+def _bind_request(document: JSON, operation: JSON, method: descriptor.MethodDescriptor) -> None:
+    """Add the bounds of parameters and of the body's fields, and say whether the body may be left out."""
+    for parameter in operation.get("parameters", []):
+        field = openapi_bounds.field_at(method.input_type, parameter["name"])
+        openapi_bounds.bind(parameter["schema"], field, is_required=parameter.get("required", False))
+    body = operation.get("requestBody")
+    if body and "application/json" in body["content"]:
+        name = body["content"]["application/json"]["schema"]["$ref"].removeprefix(_REF)
+        _bind_schema(document["components"]["schemas"], name, method.input_type)
+        required = document["components"]["schemas"][name].get("required")
+        body["required"] = bool(required) or method.name in _NEEDS_CONTENT
+
+
+def _bind_schema(schemas: JSON, name: str, message: descriptor.Descriptor) -> None:
+    schema = schemas[name]
+    for field in message.fields:
+        part = schema["properties"].get(field.json_name)
+        if part is not None:
+            openapi_bounds.bind(part, field, is_required=field.json_name in schema.get("required", []))
+            if field.message_type and field.message_type.name in schemas:
+                _bind_schema(schemas, field.message_type.name, field.message_type)
 
 
 def _has_bytes(message: descriptor.Descriptor) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -18,7 +17,7 @@ from services.meshkit.channel import mesh_channel
 from services.meshkit.health import Dependency, Health
 from services.meshkit.server import ServerLimits
 from services.meshkit.settings import SettingsError
-from tests.programs.echo import echo_service
+from tests.programs.echo import echo_files, echo_service
 from tests.wire.meshkit.conftest import SERVER, Connect, Echo, EchoServicer, make_server, pb, pb_grpc
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -33,7 +32,14 @@ async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
 async def test_a_server_is_healthy_as_a_whole_and_by_service(server, connect: Connect):
     channel = await connect(server, "operator")
 
-    assert [SERVING, SERVING] == [await health_of(channel), await health_of(channel, "echo.v1.MeshEcho")]
+    assert [SERVING, SERVING] == [await health_of(channel), await health_of(channel, "echo.v1.KeyEcho")]
+
+
+async def test_health_does_not_know_the_services_of_the_mesh(server, connect: Connect):
+    channel = await connect(server, "envoy")
+
+    with pytest.raises(errors.NotFound):
+        await health_of(channel, "echo.v1.MeshEcho")
 
 
 async def test_health_follows_what_the_server_needs(echo: Echo, tls, connect: Connect):
@@ -170,15 +176,27 @@ async def test_a_foreign_service_is_open_to_the_callers_it_is_added_for(echo: Ec
     assert "hi" == answer.text
 
 
-async def test_reflection_lists_only_what_it_was_told(echo: Echo, tls, connect: Connect):
+async def test_reflection_lists_what_it_was_told_and_what_each_server_has(echo: Echo, tls, connect: Connect):
     server = make_server(echo, tls(SERVER))
-    server.reflect(["echo.v1.KeyEcho"], descriptor_pool.Default())
+    server.reflect(["echo.v1.KeyEcho"], echo_files())
     async with server.running():
         stub = reflection_pb2_grpc.ServerReflectionStub(await connect(server, "envoy"))
         question = reflection_pb2.ServerReflectionRequest(list_services="")
         answers = [answer async for answer in stub.ServerReflectionInfo(iter([question]))]
 
-    assert ["echo.v1.KeyEcho"] == [service.name for service in answers[0].list_services_response.service]
+    assert [
+        "echo.v1.KeyEcho",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ] == [service.name for service in answers[0].list_services_response.service]
+
+
+async def test_a_service_without_its_file_is_not_listed(echo: Echo, tls):
+    server = make_server(echo, tls(SERVER))
+
+    with pytest.raises(ContractError, match=r"echo\.v1\.KeyEcho"):
+        server.reflect(["echo.v1.KeyEcho"], [])
 
 
 PROGRAM = """

@@ -208,7 +208,8 @@ const file_mailmesh_access_v1_access_proto_rawDesc = "" +
 	"ROLE_ADMIN\x10\x03:O\n" +
 	"\x04door\x12\x1f.google.protobuf.ServiceOptions\x18\xe1\x89\x03 \x01(\x0e2\x18.mailmesh.access.v1.DoorR\x04door:]\n" +
 	"\fminimum_role\x12\x1e.google.protobuf.MethodOptions\x18\xe2\x89\x03 \x01(\x0e2\x18.mailmesh.access.v1.RoleR\vminimumRole::\n" +
-	"\acallers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\tR\acallersb\x06proto3"
+	"\acallers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\tR\acallersB\x1f\n" +
+	"\x1binternal.mailmesh.access.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_access_v1_access_proto_rawDescOnce sync.Once

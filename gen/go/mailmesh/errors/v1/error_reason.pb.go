@@ -608,7 +608,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_MESSAGE_FORBIDDEN\x10y\x12#\n" +
 	"\x1fERROR_REASON_MESSAGE_UNREADABLE\x10z\x12$\n" +
 	" ERROR_REASON_MAILBOX_UNAVAILABLE\x10{\x12\x1e\n" +
-	"\x1aERROR_REASON_ITEM_POISONED\x10|b\x06proto3"
+	"\x1aERROR_REASON_ITEM_POISONED\x10|B\x1f\n" +
+	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_errors_v1_error_reason_proto_rawDescOnce sync.Once

@@ -605,7 +605,8 @@ const file_mailmesh_ingest_v1_inbox_item_proto_rawDesc = "" +
 	"\x18RECONCILE_REASON_REFUSED\x10\x06\x12 \n" +
 	"\x1cRECONCILE_REASON_CURSOR_LOST\x10\a\x12\x1b\n" +
 	"\x17RECONCILE_REASON_MANUAL\x10\b\x12\x18\n" +
-	"\x14RECONCILE_REASON_GAP\x10\tb\x06proto3"
+	"\x14RECONCILE_REASON_GAP\x10\tB\x1f\n" +
+	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_ingest_v1_inbox_item_proto_rawDescOnce sync.Once

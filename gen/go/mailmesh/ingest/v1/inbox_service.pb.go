@@ -1216,7 +1216,8 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\fReleaseItems\x12'.mailmesh.ingest.v1.ReleaseItemsRequest\x1a(.mailmesh.ingest.v1.ReleaseItemsResponse\"\r\x9a\xce\x18\tprocessor\x12g\n" +
 	"\tBuryItems\x12$.mailmesh.ingest.v1.BuryItemsRequest\x1a%.mailmesh.ingest.v1.BuryItemsResponse\"\r\x9a\xce\x18\tprocessor\x12\x8b\x01\n" +
 	"\x10EnqueueReconcile\x12+.mailmesh.ingest.v1.EnqueueReconcileRequest\x1a,.mailmesh.ingest.v1.EnqueueReconcileResponse\"\x1c\x9a\xce\x18\tprocessor\x9a\xce\x18\vtoken-vault\x12v\n" +
-	"\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01b\x06proto3"
+	"\x0eGetInboxStatus\x12).mailmesh.ingest.v1.GetInboxStatusRequest\x1a*.mailmesh.ingest.v1.GetInboxStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01B\x1f\n" +
+	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_ingest_v1_inbox_service_proto_rawDescOnce sync.Once

@@ -362,7 +362,8 @@ const file_mailmesh_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"\rIngestService\x12\xd5\x01\n" +
 	"\x19ReceiveGraphNotifications\x124.mailmesh.ingest.v1.ReceiveGraphNotificationsRequest\x1a5.mailmesh.ingest.v1.ReceiveGraphNotificationsResponse\"K\x82\xd3\xe4\x93\x02E:\apayloadZ\x1db\apayload\x12\x12/api/ms365/webhookb\apayload\"\x12/api/ms365/webhook\x12\xcd\x01\n" +
 	"\x15ReceiveGraphLifecycle\x120.mailmesh.ingest.v1.ReceiveGraphLifecycleRequest\x1a1.mailmesh.ingest.v1.ReceiveGraphLifecycleResponse\"O\x82\xd3\xe4\x93\x02I:\apayloadZ\x1fb\apayload\x12\x14/api/ms365/lifecycleb\apayload\"\x14/api/ms365/lifecycle\x12\x9e\x01\n" +
-	"\x10ReceiveGmailPush\x12+.mailmesh.ingest.v1.ReceiveGmailPushRequest\x1a,.mailmesh.ingest.v1.ReceiveGmailPushResponse\"/\x82\xd3\xe4\x93\x02):\apayloadb\apayload\"\x15/api/googlews/webhook\x1a\x04\x88\xce\x18\x03b\x06proto3"
+	"\x10ReceiveGmailPush\x12+.mailmesh.ingest.v1.ReceiveGmailPushRequest\x1a,.mailmesh.ingest.v1.ReceiveGmailPushResponse\"/\x82\xd3\xe4\x93\x02):\apayloadb\apayload\"\x15/api/googlews/webhook\x1a\x04\x88\xce\x18\x03B\x1f\n" +
+	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_ingest_v1_ingest_service_proto_rawDescOnce sync.Once

@@ -1168,7 +1168,8 @@ const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\x11ListSubscriptions\x12,.mailmesh.ingest.v1.ListSubscriptionsRequest\x1a-.mailmesh.ingest.v1.ListSubscriptionsResponse\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\x9b\x01\n" +
 	"\x0fGetSubscription\x12*.mailmesh.ingest.v1.GetSubscriptionRequest\x1a+.mailmesh.ingest.v1.GetSubscriptionResponse\"/\x90\xce\x18\x01\x82\xd3\xe4\x93\x02%\x12#/v1/subscriptions/{subscription_id}\x12\xaa\x01\n" +
 	"\x11RenewSubscription\x12,.mailmesh.ingest.v1.RenewSubscriptionRequest\x1a-.mailmesh.ingest.v1.RenewSubscriptionResponse\"8\x90\xce\x18\x02\x82\xd3\xe4\x93\x02.:\x01*\")/v1/subscriptions/{subscription_id}:renew\x12\xa4\x01\n" +
-	"\x12DeleteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"/\x90\xce\x18\x02\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02b\x06proto3"
+	"\x12DeleteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"/\x90\xce\x18\x02\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02B\x1f\n" +
+	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_ingest_v1_subscription_service_proto_rawDescOnce sync.Once

@@ -653,7 +653,8 @@ const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\vEventSource\x12\x1c\n" +
 	"\x18EVENT_SOURCE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19EVENT_SOURCE_NOTIFICATION\x10\x01\x12\x1f\n" +
-	"\x1bEVENT_SOURCE_RECONCILIATION\x10\x02b\x06proto3"
+	"\x1bEVENT_SOURCE_RECONCILIATION\x10\x02B\x1d\n" +
+	"\x19internal.mailmesh.mail.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_mail_v1_event_proto_rawDescOnce sync.Once

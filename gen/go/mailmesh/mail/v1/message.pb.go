@@ -1024,7 +1024,8 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x16AUTOMATION_KIND_BOUNCE\x10\x03\x12 \n" +
 	"\x1cAUTOMATION_KIND_MAILING_LIST\x10\x04\x12\x1b\n" +
 	"\x17AUTOMATION_KIND_RECEIPT\x10\x05\x12\x1d\n" +
-	"\x19AUTOMATION_KIND_COMPLAINT\x10\x06b\x06proto3"
+	"\x19AUTOMATION_KIND_COMPLAINT\x10\x06B\x1d\n" +
+	"\x19internal.mailmesh.mail.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_mail_v1_message_proto_rawDescOnce sync.Once

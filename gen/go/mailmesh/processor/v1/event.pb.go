@@ -376,7 +376,8 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\x16EVENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_VIEW_BASIC\x10\x01\x12\x13\n" +
 	"\x0fEVENT_VIEW_BODY\x10\x02\x12\x13\n" +
-	"\x0fEVENT_VIEW_FULL\x10\x03b\x06proto3"
+	"\x0fEVENT_VIEW_FULL\x10\x03B\"\n" +
+	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_processor_v1_event_proto_rawDescOnce sync.Once

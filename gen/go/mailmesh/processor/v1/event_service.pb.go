@@ -687,7 +687,8 @@ const file_mailmesh_processor_v1_event_service_proto_rawDesc = "" +
 	"\bGetEvent\x12&.mailmesh.processor.v1.GetEventRequest\x1a'.mailmesh.processor.v1.GetEventResponse\"!\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/events/{event_id}\x12o\n" +
 	"\fStreamEvents\x12*.mailmesh.processor.v1.StreamEventsRequest\x1a+.mailmesh.processor.v1.StreamEventsResponse\"\x04\x90\xce\x18\x010\x01\x12m\n" +
 	"\n" +
-	"TailEvents\x12(.mailmesh.processor.v1.TailEventsRequest\x1a\x14.google.api.HttpBody\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:stream0\x01\x1a\x04\x88\xce\x18\x02b\x06proto3"
+	"TailEvents\x12(.mailmesh.processor.v1.TailEventsRequest\x1a\x14.google.api.HttpBody\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:stream0\x01\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_processor_v1_event_service_proto_rawDescOnce sync.Once

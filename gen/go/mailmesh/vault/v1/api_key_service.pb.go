@@ -555,7 +555,8 @@ const file_mailmesh_vault_v1_api_key_service_proto_rawDesc = "" +
 	"\rApiKeyService\x12|\n" +
 	"\fCreateApiKey\x12&.mailmesh.vault.v1.CreateApiKeyRequest\x1a'.mailmesh.vault.v1.CreateApiKeyResponse\"\x1b\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/api-keys\x12v\n" +
 	"\vListApiKeys\x12%.mailmesh.vault.v1.ListApiKeysRequest\x1a&.mailmesh.vault.v1.ListApiKeysResponse\"\x18\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/api-keys\x12\x90\x01\n" +
-	"\fRevokeApiKey\x12&.mailmesh.vault.v1.RevokeApiKeyRequest\x1a'.mailmesh.vault.v1.RevokeApiKeyResponse\"/\x90\xce\x18\x03\x82\xd3\xe4\x93\x02%:\x01*\" /v1/api-keys/{api_key_id}:revoke\x1a\x04\x88\xce\x18\x02b\x06proto3"
+	"\fRevokeApiKey\x12&.mailmesh.vault.v1.RevokeApiKeyRequest\x1a'.mailmesh.vault.v1.RevokeApiKeyResponse\"/\x90\xce\x18\x03\x82\xd3\xe4\x93\x02%:\x01*\" /v1/api-keys/{api_key_id}:revoke\x1a\x04\x88\xce\x18\x02B\x1e\n" +
+	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_vault_v1_api_key_service_proto_rawDescOnce sync.Once

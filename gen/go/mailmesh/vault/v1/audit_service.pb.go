@@ -316,7 +316,8 @@ const file_mailmesh_vault_v1_audit_service_proto_rawDesc = "" +
 	"\raudit_entries\x18\x01 \x03(\v2\x1d.mailmesh.vault.v1.AuditEntryR\fauditEntries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x99\x01\n" +
 	"\fAuditService\x12\x82\x01\n" +
-	"\x10ListAuditEntries\x12*.mailmesh.vault.v1.ListAuditEntriesRequest\x1a+.mailmesh.vault.v1.ListAuditEntriesResponse\"\x15\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit\x1a\x04\x88\xce\x18\x02b\x06proto3"
+	"\x10ListAuditEntries\x12*.mailmesh.vault.v1.ListAuditEntriesRequest\x1a+.mailmesh.vault.v1.ListAuditEntriesResponse\"\x15\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit\x1a\x04\x88\xce\x18\x02B\x1e\n" +
+	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_vault_v1_audit_service_proto_rawDescOnce sync.Once

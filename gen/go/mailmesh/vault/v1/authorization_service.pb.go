@@ -487,7 +487,8 @@ const file_mailmesh_vault_v1_authorization_service_proto_rawDesc = "" +
 	"\x11OpenAuthorization\x12+.mailmesh.vault.v1.OpenAuthorizationRequest\x1a,.mailmesh.vault.v1.OpenAuthorizationResponse\".\x82\xd3\xe4\x93\x02(b\x04page\x12 /auth/oauth/{provider}/authorize\x12\xad\x01\n" +
 	"\x14ConfirmAuthorization\x12..mailmesh.vault.v1.ConfirmAuthorizationRequest\x1a/.mailmesh.vault.v1.ConfirmAuthorizationResponse\"4\x82\xd3\xe4\x93\x02.:\x04formb\x04page\" /auth/oauth/{provider}/authorize\x12\xa9\x01\n" +
 	"\x15CompleteAuthorization\x12/.mailmesh.vault.v1.CompleteAuthorizationRequest\x1a0.mailmesh.vault.v1.CompleteAuthorizationResponse\"-\x82\xd3\xe4\x93\x02'b\x04page\x12\x1f/auth/oauth/{provider}/callback\x12\xa2\x01\n" +
-	"\x17ShowAuthorizationResult\x121.mailmesh.vault.v1.ShowAuthorizationResultRequest\x1a2.mailmesh.vault.v1.ShowAuthorizationResultResponse\" \x82\xd3\xe4\x93\x02\x1ab\x04page\x12\x12/auth/oauth/result\x1a\x04\x88\xce\x18\x03b\x06proto3"
+	"\x17ShowAuthorizationResult\x121.mailmesh.vault.v1.ShowAuthorizationResultRequest\x1a2.mailmesh.vault.v1.ShowAuthorizationResultResponse\" \x82\xd3\xe4\x93\x02\x1ab\x04page\x12\x12/auth/oauth/result\x1a\x04\x88\xce\x18\x03B\x1e\n" +
+	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_vault_v1_authorization_service_proto_rawDescOnce sync.Once

@@ -337,7 +337,8 @@ const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\x13TENANT_STATUS_ERROR\x10\x04\x12\x1a\n" +
 	"\x16TENANT_STATUS_DISABLED\x10\x05\x12\x1f\n" +
 	"\x1bTENANT_STATUS_DISCONNECTING\x10\x06\x12\x1e\n" +
-	"\x1aTENANT_STATUS_DISCONNECTED\x10\ab\x06proto3"
+	"\x1aTENANT_STATUS_DISCONNECTED\x10\aB\x1e\n" +
+	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_vault_v1_tenant_proto_rawDescOnce sync.Once

@@ -89,9 +89,9 @@ type StartAuthorizationRequest struct {
 	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
 	// tenant_id is set for a reconnect: then only the same account is accepted. Empty connects any account.
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// login_hint is the address that the provider's page suggests. Empty lets the user choose.
+	// login_hint is the address that the provider's page suggests, at most 320 characters. Empty lets the user choose.
 	LoginHint string `protobuf:"bytes,3,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
-	// display_name is the tenant's name once connected. Empty means the account's own name.
+	// display_name is the tenant's name once connected, at most 200 characters. Empty means the account's own name.
 	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1222,7 +1222,8 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\rDisableTenant\x12'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/tenants/{tenant_id}:disable\x12\x8e\x01\n" +
 	"\fEnableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants/{tenant_id}:enable\x12\xbb\x01\n" +
 	"\x10DisconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02D:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\"\"/v1/tenants/{tenant_id}:disconnect\x12\x92\x01\n" +
-	"\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/tenants/{tenant_id}:test\x1a\x04\x88\xce\x18\x02b\x06proto3"
+	"\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/tenants/{tenant_id}:test\x1a\x04\x88\xce\x18\x02B\x1e\n" +
+	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_vault_v1_tenant_service_proto_rawDescOnce sync.Once

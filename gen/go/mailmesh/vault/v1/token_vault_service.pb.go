@@ -926,7 +926,8 @@ const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\x14ConfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n" +
 	"\x9a\xce\x18\x06ingest\x12u\n" +
 	"\vCheckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n" +
-	"\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01b\x06proto3"
+	"\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01B\x1e\n" +
+	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
 var (
 	file_mailmesh_vault_v1_token_vault_service_proto_rawDescOnce sync.Once

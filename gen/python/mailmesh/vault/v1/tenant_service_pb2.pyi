@@ -65,9 +65,9 @@ class StartAuthorizationRequest(_message.Message):
     tenant_id: _builtins.str
     """tenant_id is set for a reconnect: then only the same account is accepted. Empty connects any account."""
     login_hint: _builtins.str
-    """login_hint is the address that the provider's page suggests. Empty lets the user choose."""
+    """login_hint is the address that the provider's page suggests, at most 320 characters. Empty lets the user choose."""
     display_name: _builtins.str
-    """display_name is the tenant's name once connected. Empty means the account's own name."""
+    """display_name is the tenant's name once connected, at most 200 characters. Empty means the account's own name."""
     def __init__(
         self,
         *,

@@ -1,0 +1,154 @@
+"""Requests on both sides of every bound that the OpenAPI document states, for the test that sends them."""
+
+import uuid
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = Any
+Schemas = dict[str, JSON]
+# A value that each pattern takes, because a pattern does not show one.
+MATCHING = {r"^[a-z0-9_.]{0,100}$": "token.issue", r"^(displayName|\*)?$": "displayName"}
+# No header may be longer than this together with the others, so longer filters go into a body.
+MAX_QUERY_CHARACTERS = 4000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One value for one parameter or field of an operation, and whether the document permits it."""
+
+    place: tuple[str, ...]
+    value: JSON
+    is_permitted: bool
+
+
+@dataclass
+class Request:
+    """A request: the variables of its path, its query, and its body (None: no body)."""
+
+    path: dict[str, str] = field(default_factory=dict)
+    query: dict[str, JSON] = field(default_factory=dict)
+    body: JSON = None
+
+
+def values(schema: JSON, schemas: Schemas, *, is_required: bool) -> Iterator[tuple[tuple[str, ...], JSON, bool]]:
+    """Yield the place below a schema, a value, and whether it is permitted, on both sides of each of its bounds."""
+    schema = resolved(schema, schemas)
+    match schema["type"]:
+        case "object":
+            yield from _object_values(schema, schemas)
+        case "array":
+            yield from _array_values(schema, schemas, is_required=is_required)
+        case "integer":
+            yield from (((), schema[bound], True) for bound in ("minimum", "maximum") if bound in schema)
+            yield from (((), schema[bound] + step, False) for bound, step in _STEPS.items() if bound in schema)
+        case "boolean":
+            yield from (((), True, True), ((), "perhaps", False))
+        case "string":
+            yield from (((), value, is_in) for value, is_in in _string_values(schema, is_required=is_required))
+
+
+_STEPS = {"minimum": -1, "maximum": 1}
+
+
+def resolved(schema: JSON, schemas: Schemas) -> JSON:
+    """Return the schema that a reference stands for."""
+    inner = schema.get("allOf", [schema])[0]
+    return schemas[inner["$ref"].rpartition("/")[2]] if "$ref" in inner else schema
+
+
+def _object_values(schema: JSON, schemas: Schemas) -> Iterator[tuple[tuple[str, ...], JSON, bool]]:
+    for name, part in schema.get("properties", {}).items():
+        is_required = name in schema.get("required", [])
+        for place, value, is_in in values(part, schemas, is_required=is_required):
+            yield (name, *place), value, is_in
+
+
+def _array_values(schema: JSON, schemas: Schemas, *, is_required: bool) -> Iterator[tuple[tuple[str, ...], JSON, bool]]:
+    items = resolved(schema["items"], schemas)
+    if items["type"] != "object":
+        for _, value, is_in in values(items, schemas, is_required=True):
+            yield (), [value], is_in
+    if "maxItems" in schema:
+        yield (), _many(items, schemas, schema["maxItems"]), True
+        yield (), _many(items, schemas, schema["maxItems"] + 1), False
+    if is_required:
+        yield (), [], False
+
+
+def _many(items: JSON, schemas: Schemas, count: int) -> list[JSON]:
+    """Return permitted values; ids differ, because the services count an id once."""
+    if items.get("format") == "uuid":
+        return [str(uuid.UUID(int=number)) for number in range(1, count + 1)]
+    return [sample(items, schemas)] * count
+
+
+def _string_values(schema: JSON, *, is_required: bool) -> Iterator[tuple[str, bool]]:
+    yield sample(schema, {}), True
+    if "maxLength" in schema:
+        yield "x" * schema["maxLength"], True
+        yield "x" * (schema["maxLength"] + 1), False
+    if "enum" in schema:
+        yield from ((value, True) for value in schema["enum"])
+    if "pattern" in schema or "enum" in schema or schema.get("format") in {"uuid", "date-time"}:
+        yield "~", False
+    # An empty text that is not required is one that was left out.
+    if is_required and schema.get("minLength", 0):
+        yield "", False
+
+
+def sample(schema: JSON, schemas: Schemas) -> JSON:
+    """Return a value that a schema permits, with the required fields alone."""
+    schema = resolved(schema, schemas)
+    match schema["type"]:
+        case "object":
+            return {name: sample(schema["properties"][name], schemas) for name in schema.get("required", [])}
+        case "array":
+            return [sample(schema["items"], schemas)]
+        case "integer":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+    formats = {"uuid": str(uuid.UUID(int=7)), "date-time": "2100-01-01T00:00:00Z"}
+    known = MATCHING.get(schema.get("pattern", "")) or formats.get(schema.get("format", ""))
+    return known or schema.get("enum", ["x"])[-1]
+
+
+def base(operation: JSON, schemas: Schemas) -> Request:
+    """Return a request with the required parameters and fields alone."""
+    request = Request()
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            request.path[parameter["name"]] = sample(parameter["schema"], schemas)
+    if "requestBody" in operation:
+        request.body = sample(operation["requestBody"]["content"]["application/json"]["schema"], schemas)
+    return request
+
+
+def cases(operation: JSON, schemas: Schemas) -> Iterator[Case]:
+    """Yield the cases of an operation's parameters and of its body's fields."""
+    for parameter in operation.get("parameters", []):
+        required = parameter.get("required", False)
+        for _, value, is_in in values(parameter["schema"], schemas, is_required=required):
+            if len(str(value)) < MAX_QUERY_CHARACTERS:
+                yield Case((parameter["in"], parameter["name"]), value, is_in)
+    if "requestBody" in operation:
+        body = operation["requestBody"]["content"]["application/json"]["schema"]
+        for place, value, is_in in values(body, schemas, is_required=False):
+            yield Case(("body", *place), value, is_in)
+        for name in resolved(body, schemas).get("required", []):
+            yield Case(("body", name), None, is_permitted=False)
+
+
+def applied(request: Request, case: Case) -> Request:
+    """Return the request with the value of a case at its place; None leaves the field out."""
+    changed = deepcopy(request)
+    kind, *path, name = case.place
+    holder: JSON = getattr(changed, kind)
+    for part in path:
+        holder = holder.setdefault(part, {})
+    holder[name] = case.value
+    if case.value is None:
+        del holder[name]
+    return changed

@@ -1,0 +1,75 @@
+"""The bounds of requests: which values the services refuse, as JSON Schema's keywords.
+
+The services check them. A test sends a value on each side of every bound to the running mesh, so that this table cannot
+promise more or less than the services accept.
+"""
+
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+JSON = dict[str, Any]
+
+_PAGE_SIZE = {"minimum": 0}
+_NAME = {"minLength": 1, "maxLength": 200}
+_VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
+_ID = {"format": "uuid"}
+_ID_FIELDS = frozenset({"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id"})
+# The page answers text that is no id as it answers an unknown id.
+_WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"})
+
+# By the message's name without its package, and the field's name in the contract.
+BOUNDS: dict[str, JSON] = {
+    "ListApiKeysRequest.page_size": _PAGE_SIZE,
+    "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
+    "ListDeadLettersRequest.page_size": _PAGE_SIZE,
+    "ListEventsRequest.page_size": _PAGE_SIZE,
+    "ListSubscriptionsRequest.page_size": _PAGE_SIZE,
+    "ListTenantsRequest.page_size": _PAGE_SIZE,
+    "GetPipelineStatusRequest.max_tenants": {"minimum": 0, "maximum": 1000},
+    "TailEventsRequest.heartbeat_seconds": {"minimum": 0, "maximum": 60},
+    "ListAuditEntriesRequest.action": {"pattern": r"^[a-z0-9_.]{0,100}$"},
+    "CreateApiKeyRequest.display_name": _NAME,
+    "CreateApiKeyRequest.tenant_ids": {"maxItems": 1000, "items": _ID},
+    "UpdateTenantRequest.display_name": _NAME,
+    "UpdateTenantRequest.update_mask": {"pattern": r"^(displayName|\*)?$"},
+    "DisableTenantRequest.note": {"maxLength": 500},
+    "StartAuthorizationRequest.login_hint": {"maxLength": 320},
+    "StartAuthorizationRequest.display_name": {"maxLength": 200},
+    "CreateSubscriptionRequest.folder_id": {"maxLength": 300},
+    "CreateSubscriptionRequest.label_ids": {"maxItems": 100, "items": {"minLength": 1, "maxLength": 200}},
+    "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
+    "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
+    "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
+    "EventFilter.providers": _VALUES,
+    "EventFilter.event_types": _VALUES,
+    "RetryDeadLettersRequest.dead_letter_ids": {"maxItems": 1000, "items": _ID},
+}
+
+
+def bind(schema: JSON, field: FieldDescriptor, *, is_required: bool) -> None:
+    """Add the bounds of a request's field to its schema.
+
+    Args:
+        schema: The schema of the field in a body or of a parameter.
+        field: The field.
+        is_required: Whether a request without it is refused; then an enum's UNSPECIFIED is refused as well.
+    """
+    owner = field.containing_type
+    assert owner is not None  # noqa: S101 - only an extension outside a message has none
+    if owner.full_name in _WITHOUT_BOUNDS:
+        return
+    bounds = BOUNDS.get(f"{owner.name}.{field.name}", {})
+    if field.name in _ID_FIELDS and not owner.name.startswith("Receive"):
+        bounds = _ID
+    for keyword, value in bounds.items():
+        schema[keyword] = {**schema["items"], **value} if keyword == "items" else value
+    if is_required and "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if not value.endswith("_UNSPECIFIED")]
+
+
+def field_at(message: Descriptor, path: str) -> FieldDescriptor:
+    """Return the field that a parameter's name like `filter.tenantIds` stands for."""
+    head, _, rest = path.partition(".")
+    field = next(field for field in message.fields if head in {field.json_name, field.name})
+    return field_at(field.message_type, rest) if rest and field.message_type else field
