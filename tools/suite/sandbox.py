@@ -115,7 +115,7 @@ class Sandbox:
 def _environment() -> dict[str, str]:
     """Return this process's environment, in which Python keeps the modules that it compiled.
 
-    Tests start hundreds of programs, and each would compile all modules of the project anew.
+    Tests start hundreds of programs, and each would compile all modules of the project again.
     """
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
