@@ -17,6 +17,7 @@ _UNANSWERED = """
 SELECT minute FROM ingest.refusals
 WHERE NOT is_answered AND notifications >= $1
     AND minute < now() - interval '1 minute' AND minute > now() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM ingest.refusals WHERE is_answered AND minute > now() - interval '1 hour')
 """
 _ANSWERED = "UPDATE ingest.refusals SET is_answered = true WHERE minute = ANY($1::timestamptz[])"
 
@@ -48,7 +49,11 @@ async def note_edge_total(pool: db.Pool, edge: str, total: int, now: datetime) -
 
 
 async def unanswered(connection: db.Connection, at_least: int) -> Sequence[datetime]:
-    """Return the past minutes with at least so many refusals for which no reconciliation was requested yet."""
+    """Return the past minutes with at least so many refusals for which no reconciliation was requested yet.
+
+    The answer is empty within an hour of refusals that were answered; these minutes are returned after that hour. The
+    edge cannot tell the requests of a provider from those of a stranger, and a reconciliation of all mailboxes costs.
+    """
     return [row["minute"] for row in await connection.fetch(_UNANSWERED, at_least)]
 
 

@@ -153,3 +153,23 @@ async def test_mailboxes_are_compared_after_a_minute_of_refusals(
     [lease] = await inbox.claim(max_tenants=10)
     assert watched.tenant_id == lease.tenant_id
     assert [ReconcileReason.RECONCILE_REASON_REFUSED] == [item.reconcile.reason for item in lease.items]
+
+
+async def test_refusals_that_go_on_make_one_comparison_an_hour(
+    inbox: Inbox, database: asyncpg.Connection, clock: ManualClock
+) -> None:
+    watched = await add_watched(database)
+    refused = "INSERT INTO ingest.refusals (minute, notifications) VALUES (now() - $1::interval, 60)"
+    upkeep = make_upkeep(inbox, clock, reconcile_spread_seconds=0)
+    await database.execute(refused, timedelta(minutes=5))
+    await upkeep.round()
+    await inbox.claim(max_tenants=10)
+    requested = "SELECT count(*) FROM ingest.items WHERE tenant_id = $1"
+
+    await database.execute(refused, timedelta(minutes=3))
+    await upkeep.round()
+    within = await database.fetchval(requested, watched.tenant_id)
+    await database.execute("UPDATE ingest.refusals SET minute = minute - interval '1 hour'")
+    await upkeep.round()
+
+    assert (1, 2) == (within, await database.fetchval(requested, watched.tenant_id))
