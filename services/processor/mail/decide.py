@@ -212,7 +212,7 @@ def _missing(
     if known is None:
         return _never_seen(reported, coverage)
     gone = (PendingEvent("mail.deleted", known.generation),) if known.generation != UNSENT else ()
-    after = replace(known, state=State.DELETED, open_event_id="")
+    after = replace(known, state=State.DELETED, version=reported.version or known.version, open_event_id="")
     return Decision(_allowed(gone, coverage), after)
 
 
@@ -235,7 +235,7 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
     A message that only a listing or a deletion named may be old.
     """
     deleted = PendingEvent("mail.deleted", 1)
-    after = MessageState(reported.message_id, 1, State.DELETED)
+    after = MessageState(reported.message_id, 1, State.DELETED, reported.version)
     if reported.kinds <= {LISTED}:
         return NOTHING
     if reported.kinds <= {DELETED, LISTED} and not _is_surely_new(coverage):

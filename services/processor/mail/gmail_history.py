@@ -155,9 +155,9 @@ def _is_known(trail: Trail, known: MessageState | None) -> bool:
     """Return whether the stored state has the change already: the record was read before, or the fetch was newer."""
     if known is None or known.state is State.KNOWN:
         return False
-    if known.state is State.DELETED:
-        return trail.was_deleted
-    return not trail.was_deleted and known.version.isdecimal() and int(known.version) >= trail.history_id
+    is_read = known.version.isdecimal() and int(known.version) >= trail.history_id
+    # The stretch of a message that is gone may end before the record of its deletion.
+    return is_read or trail.was_deleted if known.state is State.DELETED else is_read and not trail.was_deleted
 
 
 def _is_silent_draft(context: MailboxContext, trail: Trail) -> bool:

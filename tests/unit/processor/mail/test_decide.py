@@ -1,5 +1,6 @@
 """The decision about a message: every row of the table of reported change, fetched message and known state."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from services.processor.mail.coverage import Coverage
 from services.processor.mail.decide import NOTHING, Decision, decide
 from services.processor.mail.field_digests import digests_of
 from services.processor.mail.sources.findings import Failed, Found, Missing
-from services.processor.mail.state import State
+from services.processor.mail.state import MessageState, State
 from services.processor.mailbox.failures import classify
 from services.providers.names import GOOGLEWS, MS365
 from tests.unit.processor.makers import NOW, make_hint, make_known, make_mapped, make_patience, make_watch
@@ -258,3 +259,12 @@ def test_waits_grow_and_are_bounded() -> None:
 
     assert all(1.5 * 2**n <= waits[n] <= 2.5 * 2**n for n in range(8))
     assert max(waits) <= 1.25 * 15 * 60
+
+
+@pytest.mark.parametrize("known", [make_known(version="50"), None], ids=["announced", "never fetched"])
+def test_a_deleted_message_keeps_the_version_of_the_report(known: MessageState | None) -> None:
+    reported = replace(make_hint("created", "deleted"), version="60")
+    decision = decide(reported, Missing(is_certain=True), known, INBOX, PATIENCE)
+
+    assert decision.known is not None
+    assert (State.DELETED, "60") == (decision.known.state, decision.known.version)
