@@ -15,6 +15,7 @@ logger = structlog.get_logger(__name__)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_RECOVERY_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,15 @@ class Health:
     """Keeps the answer of the health service true.
 
     Args:
-        interval_seconds: Between two rounds of pings.
+        interval_seconds: Between two rounds of pings; they follow each other faster while the process cannot serve.
         timeout_seconds: For one ping.
     """
 
     def __init__(self, interval_seconds: float = 2.0, timeout_seconds: float = 1.0) -> None:
         self.servicer = health_aio.HealthServicer()
         self._interval_seconds = interval_seconds
+        # The edge counts its own checks: an answer that outlives the trouble would put the process out after it.
+        self._recovery_seconds = min(interval_seconds, _RECOVERY_SECONDS)
         self._timeout_seconds = timeout_seconds
         self._dependencies: list[Dependency] = []
         self._services: list[str] = [""]
@@ -73,7 +76,8 @@ class Health:
     async def run(self) -> None:
         """Goes on checking until it is cancelled."""
         while True:
-            await asyncio.sleep(self._interval_seconds)
+            is_serving = self._status == SERVING
+            await asyncio.sleep(self._interval_seconds if is_serving else self._recovery_seconds)
             await self.check()
 
     async def stop(self) -> None:
