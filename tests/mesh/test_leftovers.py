@@ -41,11 +41,18 @@ class Family:
         return len(self.seen)
 
     def alive(self) -> list[psutil.Process]:
-        return [one for one in self.seen if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return [one for one in self.seen if _is_alive(one)]
 
     def is_ready(self) -> bool:
         self.look()
         return any(self.temporary.parent.glob("**/ready.json"))
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
 
 
 @pytest.fixture

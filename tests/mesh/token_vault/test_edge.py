@@ -340,16 +340,6 @@ async def test_the_audit_log_pages_and_says_who(edge: Edge) -> None:
     assert all(entry["actor"].startswith("key:") for entry in entries[:-1])
 
 
-async def test_when_tokenvault_is_gone_the_edge_lets_nobody_in(edge: Edge) -> None:
-    """The last test here: there is no TokenVault afterwards."""
-    edge.ground.processes[0].kill()
-
-    answer = await edge.call("GET", "/v1/tenants", edge.admin)
-
-    assert answer.status_code in {403, 503}
-    assert "tenants" not in answer.json()
-
-
 async def test_a_key_of_a_thousand_tenants_works(edge: Edge) -> None:
     await edge.ground.fetch(
         "INSERT INTO vault.tenants (tenant_id, provider, external_account, status, status_changed_at, connected_at,"
@@ -361,3 +351,13 @@ async def test_a_key_of_a_thousand_tenants_works(edge: Edge) -> None:
     answers = [await edge.call("GET", "/v1/tenants", key) for _ in range(5)]
 
     assert [200] * 5 == [answer.status_code for answer in answers], answers[0].text
+
+
+async def test_when_tokenvault_is_gone_the_edge_lets_nobody_in(edge: Edge) -> None:
+    """The last test here: there is no TokenVault afterwards."""
+    edge.ground.processes[0].kill()
+
+    answer = await edge.call("GET", "/v1/tenants", edge.admin)
+
+    assert answer.status_code in {403, 503}
+    assert "tenants" not in answer.json()
