@@ -63,6 +63,9 @@ local function resolved(type_name, name)
   return table.concat(path, "."), repeated
 end
 
+-- No field of the contract has so long a name, nested ones included; every step below takes time with a name's length.
+local MAX_NAME = 100
+
 local function is_bound(bound, path)
   if bound[path] then return true end
   for outer in path:gmatch("()%.") do
@@ -75,7 +78,10 @@ local function read_query(binding, query, bound)
   for pair in query:gmatch("[^&]+") do
     local name, value = decoded(pair:match("^[^=]*")), decoded(pair:match("=(.*)") or "")
     if not is_text(name) or not is_text(value) then refuse(name, "must be UTF-8 without U+0000") end
-    local path, repeated = resolved(binding.type, name)
+    local path, repeated
+    if #name <= MAX_NAME then path, repeated = resolved(binding.type, name) end
+    -- The transcoder passes over a pair without a value, and the request would mean something else than it says.
+    if binding.strict and not pair:find("=", 1, true) then refuse(name, "has no value") end
     if path then
       if is_bound(binding.vars, path) then refuse(name, "is set by the path") end
       if binding.body ~= "" and binding.body ~= "*" and is_bound({[binding.body] = true}, path) then
@@ -119,7 +125,7 @@ function Reader:string()
   local quote = self.text:find('"', at, true)
   while quote and self:escape(at) < quote do
     at = self.backslash + 2
-    quote = self.text:find('"', at, true)
+    if at > quote then quote = self.text:find('"', at, true) end
   end
   if not quote then self:malformed() end
   self.at = quote + 1
@@ -169,6 +175,7 @@ function Reader:object(type_name, path, depth)
     if self:next() ~= '"' then self:malformed() end
     local name = self:string()
     self:take(":")
+    if #name > MAX_NAME then refuse(name:sub(1, MAX_NAME), "is not a field of this request") end
     local here = path == "" and name or path .. "." .. name
     local field = fields and fields[name]
     if fields and not field then refuse(here, "is not a field of this request") end
@@ -176,8 +183,9 @@ function Reader:object(type_name, path, depth)
     if seen[canonical] then refuse(here, "is set twice") end
     seen[canonical] = true
     local full = path == "" and canonical or path .. "." .. canonical
-    if is_bound(self.vars, full) then refuse(here, "is set by the path") end
-    if is_bound(self.bound, full) then refuse(here, "is set by the query") end
+    -- The places around this one were looked up on the way in.
+    if self.vars[full] then refuse(here, "is set by the path") end
+    if self.bound[full] then refuse(here, "is set by the query") end
     self:value(field and field.type, full, depth + 1)
   end)
 end
@@ -203,7 +211,7 @@ end
 local function is_packed(encoding, binding)
   encoding = (encoding or ""):lower()
   if encoding == "" or encoding == "identity" then return false end
-  return not (unpacked[encoding] and binding.body ~= "" and binding.body ~= "*")
+  return binding.page or not (unpacked[encoding] and binding.body ~= "" and binding.body ~= "*")
 end
 
 local function check(handle, binding, path, query)
@@ -211,10 +219,12 @@ local function check(handle, binding, path, query)
   if is_packed(handle:headers():get("content-encoding"), binding) then return replies.encoding end
   local bound = {}
   read_query(binding, query, bound)
-  if binding.body == "*" then
-    local body = handle:body()
-    if body and body:length() > 0 then read_body(binding, body:getBytes(0, body:length()), bound) end
-  end
+  if binding.body ~= "*" and binding.body ~= "" then return end
+  -- The transcoder merges a body into the message of every route that has no field for it.
+  local body = handle:body()
+  if not body or body:length() == 0 then return end
+  if not binding.strict then refuse("body", "is not taken here") end
+  read_body(binding, body:getBytes(0, body:length()), bound)
 end
 
 function envoy_on_request(handle)

@@ -26,7 +26,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _TRUSTED_SECONDS = 0.02
 """A connection that has answered within this time is lent at once. No server restarts within it, and under load it
 spares nearly all questions."""
-_CHECK_SECONDS = 1.0
+_CHECK_SECONDS = 0.5  # less than the time of a health ping, which would be cancelled inside
 _READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
 """True also on a standby."""
 _QUERIES = 50_000

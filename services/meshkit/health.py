@@ -44,7 +44,7 @@ class Health:
     def __init__(self, interval_seconds: float = 2.0, timeout_seconds: float = 1.0) -> None:
         self.servicer = health_aio.HealthServicer()
         self._interval_seconds = interval_seconds
-        # The edge counts its own checks: an answer that outlives the trouble would put the process out after it.
+        # The edge counts its own checks: an answer that outlives its cause would put the process out too late.
         self._recovery_seconds = min(interval_seconds, _RECOVERY_SECONDS)
         self._timeout_seconds = timeout_seconds
         self._dependencies: list[Dependency] = []

@@ -42,6 +42,7 @@ class ServerLimits:
         rpcs_per_key: Those of one API key; half of all unless it is given.
         rpcs_per_address: Those of one address outside that shows no key; all of them unless it is given.
         message_bytes: Largest message in either direction.
+        request_bytes: Largest message that is taken; as `message_bytes` unless it is given.
         grace_seconds: The time that running calls get when the server stops.
         drain_seconds: Between NOT_SERVING and the last new call, for balancers to notice.
     """
@@ -50,6 +51,7 @@ class ServerLimits:
     rpcs_per_key: int = 0
     rpcs_per_address: int = 0
     message_bytes: int = 16 * 1024 * 1024
+    request_bytes: int = 0
     grace_seconds: float = 10.0
     drain_seconds: float = 0.0
 
@@ -197,7 +199,9 @@ def _admission(limits: ServerLimits) -> Admission:
 def _options(limits: ServerLimits) -> list[tuple[str, int]]:
     return [
         *METADATA_OPTIONS,
-        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_receive_message_length", limits.request_bytes or limits.message_bytes),
+        # Identity alone: gRPC counts a compressed message before and after it is unpacked, and not on the way.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.so_reuseport", 0),
         # Dead peers are noticed within half a minute, and clients and the edge may ping us as often as every 5 s.

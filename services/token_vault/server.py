@@ -67,6 +67,8 @@ from services.token_vault.upkeep import Upkeep
 logger = structlog.get_logger(__name__)
 
 _CONCURRENT_RPCS = 4000
+# The edge takes 1 MiB; questions to reflection pass it unbuffered.
+_REQUEST_BYTES = 2 * 1024 * 1024
 # Pages of an authorization, health and reflection: a person and a monitor need few at once.
 _RPCS_PER_ADDRESS = 32
 _LENDING_CONNECTIONS = 6
@@ -170,7 +172,12 @@ async def open_vault(settings: VaultSettings, clock: Clock) -> AsyncIterator[Vau
 def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: EdgeContract) -> MeshServer:
     """Make the server with all of TokenVault's RPCs: for the mesh, for keys, for browsers, and for the edge itself."""
     server = MeshServer(
-        NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=_CONCURRENT_RPCS, rpcs_per_address=_RPCS_PER_ADDRESS)
+        NAME,
+        settings.listen,
+        tls,
+        ServerLimits(
+            concurrent_rpcs=_CONCURRENT_RPCS, rpcs_per_address=_RPCS_PER_ADDRESS, request_bytes=_REQUEST_BYTES
+        ),
     )
     _add_mesh_service(server, vault)
     _add_key_services(server, vault)

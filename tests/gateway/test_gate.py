@@ -293,3 +293,36 @@ async def test_a_packed_body_reaches_ingest_as_it_is_or_is_refused(edge: Edge) -
         answer = await edge.client.post(path, content=packed, headers=KEY | {"content-encoding": encoding})
         assert (415, 3, "FIELD_INVALID") == (answer.status_code, *error_of(answer)), (path, encoding)
     assert [] == edge.seen.calls
+
+
+HEAVY = {
+    "escapes in a text": ("", '{"requestId": "' + r"\"" * 400_000 + '"}'),
+    "a name of dots": ("", '{"requestId": {"' + "." * 800_000 + '": 1}}'),
+    "an unknown name of dots": ("", '{"' + "." * 800_000 + '": 1}'),
+    "a parameter of dots": ("page_size" + "." * 60_000 + "=1", "{}"),
+    "many long names": ("", '{"requestId": {' + ",".join(f'"{"x." * 45}{n}": 1' for n in range(9_000)) + "}}"),
+}
+
+
+@pytest.mark.parametrize(("query", "body"), HEAVY.values(), ids=HEAVY)
+async def test_the_gate_takes_time_with_the_size_of_a_request_and_not_with_its_square(
+    edge: Edge, query: str, body: str
+) -> None:
+    """Each would take minutes if a step ran through the rest of the text again; the client gives up before."""
+    answer = await edge.client.post(f"/v1/events:replay?{query}", content=body, headers=KEY, timeout=15)
+
+    assert answer.status_code in (200, 400)
+
+
+async def test_a_parameter_without_a_value_is_refused(edge: Edge) -> None:
+    """The transcoder passes over it: the dry run would be none."""
+    answer = await edge.client.post("/v1/events:replay?dry_run", content='{"fromCursor": "earliest"}', headers=KEY)
+
+    assert (400, (3, "FIELD_INVALID")) == (answer.status_code, error_of(answer))
+
+
+@pytest.mark.parametrize("body", ['{"pageSize": 3}', '{"typo": 1}'])
+async def test_a_body_of_a_route_without_one_is_checked_like_any_other(edge: Edge, body: str) -> None:
+    answer = await edge.client.request("GET", "/v1/events?pageSize=2", content=body, headers=KEY)
+
+    assert (400, (3, "FIELD_INVALID")) == (answer.status_code, error_of(answer))

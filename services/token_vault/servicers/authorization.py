@@ -49,8 +49,9 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         except MeshError as exc:
             page = await _page(context, result_pages.of_ticket(exc.reason), "400")
             return pb.OpenAuthorizationResponse(page=page)
-        # Strict: the form is sent from our own page or not at all.
-        cookie = self._cookie(page_cookie_name(offered.flow_id), offered.cookie, "Strict")
+        # Lax: no other site's form sends it. Strict would hide it from a second click on the link in a webmail, and the
+        # page in the first tab would stop working.
+        cookie = self._cookie(page_cookie_name(offered.flow_id), offered.cookie, "Lax")
         await context.send_initial_metadata((("x-http-status", "200"), ("set-cookie", cookie), *button_page.HEADERS))
         return pb.OpenAuthorizationResponse(page=_html(button_page.render(offered, ticket)))
 

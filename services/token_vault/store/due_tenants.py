@@ -18,7 +18,11 @@ UPDATE vault.tenants SET probe_at = $2 WHERE tenant_id IN (
   ORDER BY probe_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 RETURNING tenant_id::text AS tenant_id
 """
-_SCHEDULE_PROBE = "UPDATE vault.tenants SET probe_at = $2, probe_failures = $3 WHERE tenant_id = $1"
+# A tenant that came into error while its probe ran keeps the probe that is scheduled for its error.
+_SCHEDULE_PROBE = """
+UPDATE vault.tenants SET probe_at = $2, probe_failures = $3
+WHERE tenant_id = $1 AND ($2::timestamptz IS NOT NULL OR status <> 'error')
+"""
 _SCHEDULE_PROBES_OF = """
 UPDATE vault.tenants SET probe_at = $2, address_checked_at = $2
 WHERE provider = $1 AND status = 'active'

@@ -106,7 +106,7 @@ async def test_only_the_browser_that_has_the_page_can_press_its_button(served: V
 
     assert ["400"] * 6 == [headers["x-http-status"] for headers, _ in refused]
     assert (
-        "SameSite=Strict"
+        "SameSite=Lax"
         in (
             await Walk(edge, served.simulator).look((await served.start_authorization(edge, "ms365")).authorization_url)
         ).headers["set-cookie"]
