@@ -111,6 +111,7 @@ node_modules/.installed: package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-.cache/go/.installed: tools/go/go.mod tools/go/go.sum
+.cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum
 	cd tools/go && GOBIN=$(CURDIR)/.cache/go/bin GOFLAGS=-mod=readonly go install tool
+	cd tests/clients/openapi/go && GOFLAGS=-mod=readonly go mod download
 	touch $@
