@@ -28,11 +28,6 @@ class HistoryCursor:
     claimed_at: datetime | None = None
     due_at: datetime | None = None
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether no claim is open."""
-        return self.claim is None
-
 
 def after_read(
     cursor: HistoryCursor, *, newest_record: int, claimed: int, began_at: datetime, settle: timedelta

@@ -5,29 +5,12 @@ from typing import Any
 import pytest
 
 from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2
-from mailmesh.vault.v1.token_vault_service_pb2 import IssueTokenRequest
 from services.meshkit.errors import MeshError
+from tests.mesh.token_vault.lending import ENDPOINTS, connected, issue, refused
 from tests.programs.vault import VaultGround, eventually
 from tests.programs.vault_clients import ADMIN, Stubs
 
 pytestmark = pytest.mark.timeout(300)
-
-ENDPOINTS = {"ms365": "ms.token", "googlews": "google.token"}
-
-
-async def connected(served: VaultGround, edge: Stubs, provider: str) -> str:
-    account = (await served.control.accounts(provider))[0]["address"]
-    return await served.connect(edge, provider, account)
-
-
-async def issue(stubs: Stubs, tenant_id: str, **fields: Any) -> Any:
-    return await stubs.mesh.IssueToken(IssueTokenRequest(tenant_id=tenant_id, **fields), timeout=30)
-
-
-async def refused(stubs: Stubs, tenant_id: str, **fields: Any) -> MeshError:
-    with pytest.raises(MeshError) as error:
-        await issue(stubs, tenant_id, **fields)
-    return error.value
 
 
 async def probed(edge: Stubs, tenant_id: str) -> Any:
