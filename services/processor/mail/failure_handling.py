@@ -42,13 +42,12 @@ class FailureHandler:
         self._settings = settings
         self._clock = clock
 
-    async def handle(self, context: MailboxContext, error: SourceError, *, has_lookups: bool) -> None:
+    async def handle(self, context: MailboxContext, error: SourceError) -> None:
         """Apply the table of failures to a failure of the whole mailbox.
 
         Args:
             context: The lease and everything that belongs to it.
             error: The failure.
-            has_lookups: Whether entries of Processor's own queue were due, too.
         """
         provider = context.tenant.provider or "unknown"
         throttles = 0 if context.has_progress else context.mailbox.throttles
@@ -68,8 +67,7 @@ class FailureHandler:
             await self._put_off(context, self._clock.now() + _PERSON_WAIT)
             await context.lease.release_all(self._clock.now() + _PERSON_WAIT, error.reason)
         else:
-            if has_lookups:
-                await self._put_off(context, self._retry_at(0))
+            await self._put_off(context, self._retry_at(0))
             await self._later(context.lease, error)
 
     async def _announce(self, context: MailboxContext, error: SourceError) -> None:
@@ -109,6 +107,7 @@ class FailureHandler:
     async def _put_off(self, context: MailboxContext, until: datetime) -> None:
         async def note(connection: db.Connection) -> None:
             await lookups.postpone(connection, context.tenant_id, until)
+            await mailboxes.postpone_history(connection, context.tenant_id, until)
 
         await context.note(note)
 

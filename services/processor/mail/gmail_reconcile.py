@@ -33,10 +33,21 @@ async def reconcile(context: MailboxContext, gmail: GmailMailbox, item: item_pb2
     origin = Origin.of(item, RECONCILIATION)
     asked = item.reconcile.since.ToDatetime(UTC) if item.reconcile.HasField("since") else None
     state = TimeReconciliation.of(context.mailbox.resync)
-    is_readable = state is None or not state.is_cursor_missing
-    if is_readable and asked is None and await _reread(context, gmail, origin):
+    if asked and state is not None and _covers(state, asked, item.received_at.ToDatetime(UTC)):
         return True
+    is_readable = state is None or not state.is_cursor_missing
+    if is_readable:
+        # History has the changes of mail of any date; the list adds mail whose push or record was lost.
+        is_known = await _reread(context, gmail, origin)
+        if is_known and asked is None:
+            return True
+        asked = asked if is_known else None
     return await reconcile_by_time(context, gmail, origin, asked) is not None
+
+
+def _covers(state: TimeReconciliation, since: datetime, requested_at: datetime) -> bool:
+    """Return whether a comparison whose recent mail is listed answers a request: it began later and reaches as far."""
+    return state.is_listed and state.since <= since and state.started_at >= requested_at
 
 
 async def _reread(context: MailboxContext, gmail: GmailMailbox, origin: Origin) -> bool:
@@ -84,7 +95,8 @@ async def reconcile_by_time(
         if not state.is_listed and time.monotonic() > deadline:
             await keep(context, state, context.clock.now())
             return None
-    await _set_cursor(context, state.target)
+    if state.lost or context.mailbox.history_id is None:
+        await _set_cursor(context, state.target)
     await compare(context, gmail, origin, deadline)
     return await read_history(context, gmail, origin)
 

@@ -81,11 +81,11 @@ class MailSync:
             if context.mailbox.throttles:
                 await context.note(lambda connection: mailboxes.forget_throttles(connection, context.tenant_id))
         except SourceError as exc:
-            await self._failure_handler.handle(context, exc, has_lookups=bool(due))
+            await self._failure_handler.handle(context, exc)
 
-    async def recover(self, held: HeldMailbox, due: Sequence[ReportedChange], error: SourceError) -> None:
+    async def recover(self, held: HeldMailbox, error: SourceError) -> None:
         """See `MailboxWork.recover`."""
-        await self._failure_handler.handle(self._context(held), error, has_lookups=bool(due))
+        await self._failure_handler.handle(self._context(held), error)
 
     def _context(self, held: HeldMailbox) -> MailboxContext:
         return MailboxContext(

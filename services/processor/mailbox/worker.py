@@ -96,7 +96,7 @@ class MailboxWorker(Generic[Due]):
             with STEP_SECONDS.labels("token").time():
                 lent = await self._tokens.of(lease.tenant_id)
         except SourceError as exc:
-            await self._work.recover(HeldMailbox(lease, mailbox, tenant_of(lease)), due, exc)
+            await self._work.recover(HeldMailbox(lease, mailbox, tenant_of(lease)), exc)
         else:
             await self._work.process(HeldMailbox(lease, mailbox, lent.tenant), due)
         await lease.end()
@@ -104,7 +104,10 @@ class MailboxWorker(Generic[Due]):
     async def _open(self, lease: Lease) -> tuple[Mailbox, Sequence[Due]]:
         begins = [watch.covered_from.ToDatetime(UTC) for watch in lease.watches if watch.HasField("covered_from")]
         is_polled = bool(lease.watches) and all(watch.is_polled for watch in lease.watches)
+        # A reconciliation is no sign of use: it would keep an idle mailbox at the interval of a busy one.
+        has_news = any(item.WhichOneof("content") != "reconcile" for item in lease.waiting)
         intervals = Intervals.of(self._settings)
+        in_use = intervals.active if has_news else intervals.idle
         async with self._transactions.reading() as connection:
             mailbox = await mailboxes.open_mailbox(
                 connection,
@@ -113,7 +116,7 @@ class MailboxWorker(Generic[Due]):
                 min(begins, default=None),
                 is_polled=is_polled,
                 is_watched=bool(lease.watches),
-                reconcile_within=intervals.polled if is_polled else intervals.active,
+                reconcile_within=intervals.polled if is_polled else in_use,
             )
             return mailbox, await self._work.read_due(connection, lease.tenant_id)
 

@@ -206,9 +206,11 @@ class Ground:
         content = item_pb2.MailboxWatched(subscription_id=new_id(), history_id=await self.history_id(tenant))
         return await self.put(tenant, Kind.MAILBOX_WATCHED, content.SerializeToString())
 
-    async def reconcile(self, tenant: tenant_pb2.Tenant) -> str:
+    async def reconcile(self, tenant: tenant_pb2.Tenant, since: datetime | None = None) -> str:
         """Request a reconciliation."""
         content = item_pb2.Reconcile(reason=item_pb2.RECONCILE_REASON_MANUAL)
+        if since is not None:
+            content.since.FromDatetime(since)
         return await self.put(tenant, Kind.RECONCILE, content.SerializeToString())
 
     async def pending(self, tenant: tenant_pb2.Tenant | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from services.meshkit.loops import for_each
 from services.processor.mail.sources.failure_scope import FailureScope
-from services.processor.mail.sources.findings import Fetched, Finding, mapped_by
+from services.processor.mail.sources.findings import Failed, Fetched, Finding, mapped_by
 from services.processor.mail.sources.gmail_mapping import detached_bodies, map_message
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
@@ -150,7 +151,8 @@ class GmailMailbox:
         """Read the history ids of the last changes of messages, without their content.
 
         Returns:
-            The ids by message, without messages that are gone or fail by themselves.
+            The ids by message, without messages that are gone. A message that fails by itself has the largest id, so
+            that it counts as changed and is fetched with all care.
 
         Raises:
             SourceError: A failure of the whole mailbox.
@@ -161,9 +163,9 @@ class GmailMailbox:
             try:
                 raw = await self._call("version", f"/messages/{message_id}", GET_UNITS, {"format": "minimal"})
             except SourceError as exc:
-                if exc.remedy in (Remedy.MISSING, Remedy.PERMANENT, Remedy.LATER):
-                    return
-                raise
+                if isinstance(await self.scope.finding_of(message_id, exc), Failed):
+                    found[message_id] = sys.maxsize
+                return
             found[message_id] = int(raw.get("historyId") or 0)
 
         await for_each(message_ids, one, at_once=min(self._at_once, max(1, len(message_ids))))

@@ -188,6 +188,20 @@ async def set_caught_up(connection: db.Connection, tenant_id: str, at: datetime)
     await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
+async def postpone_history(connection: db.Connection, tenant_id: str, until: datetime) -> None:
+    """Put off the due reads of history and steps of a comparison of one mailbox, while it cannot be read."""
+    await connection.execute(
+        """
+        UPDATE processor.mailboxes
+        SET history_due_at = CASE WHEN history_due_at < $2 THEN $2 ELSE history_due_at END,
+            resync_due_at = CASE WHEN resync_due_at < $2 THEN $2 ELSE resync_due_at END
+        WHERE tenant_id = $1 AND (history_due_at < $2 OR resync_due_at < $2)
+        """,
+        tenant_id,
+        until,
+    )
+
+
 async def set_resync(
     connection: db.Connection, tenant_id: str, resync: dict[str, Any] | None, due_at: datetime | None
 ) -> None:

@@ -21,6 +21,8 @@ _COLUMNS = {
     "resync_due_at": "timestamptz",
 }
 _DUE = ("history_due_at", "resync_due_at")
+# The earlier release reads each key of a stored comparison, and knows the others alone.
+_KEYS = "ARRAY['lost','first_id','is_compared','checked','is_cut','round','not_before']"
 
 
 def upgrade() -> None:
@@ -31,6 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(f"UPDATE processor.mailboxes SET resync = resync - {_KEYS} WHERE resync IS NOT NULL")  # noqa: S608 - our own
     for name in _DUE:
         op.execute(f"DROP INDEX processor.mailboxes_by_{name}")
     columns = ", ".join(f"DROP COLUMN {name}" for name in _COLUMNS)

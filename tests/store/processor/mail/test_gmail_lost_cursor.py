@@ -50,6 +50,30 @@ async def _with_known_mail(ground: Ground, **watch: Any) -> tuple[Any, dict[str,
     return tenant, ids
 
 
+async def test_a_reconciliation_since_a_time_reads_the_history_before_its_cursor_moves(ground: Ground) -> None:
+    """Pushes were refused: the changes of old mail are in history alone, and the list has only recent mail."""
+    tenant, ids = await _with_known_mail(ground)
+    before = {(CREATED, one) for one in ids.values()}
+    await ground.control.delete(tenant.address, ids["goes"])
+    await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant, since=datetime.now(UTC) - timedelta(minutes=10))
+        await _until_told(ground, tenant, {*before, (DELETED, ids["goes"]), (UPDATED, ids["changes"])})
+        await _until_compared(ground)
+
+
+async def test_a_message_that_fails_while_it_is_checked_is_fetched_later(ground: Ground) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
+    await ground.control.expire_history(tenant.address)
+    await ground.control.add_fault(
+        "status", endpoint="gmail.messages.get", account=tenant.address, message=ids["changes"], status=500, count=2
+    )
+    async with running(ground.worker_settings()):
+        await ground.push_present(tenant)
+        await _until_told(ground, tenant, {*((CREATED, one) for one in ids.values()), (UPDATED, ids["changes"])})
+
+
 async def test_changes_of_any_date_are_found_after_a_lost_cursor(ground: Ground) -> None:
     tenant, ids = await _with_known_mail(ground)
     await ground.control.delete(tenant.address, ids["goes"])

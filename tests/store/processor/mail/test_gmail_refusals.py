@@ -76,7 +76,9 @@ async def test_pauses_without_a_time_grow_and_begin_again_after_a_success(ground
     await ground.begin(tenant)
     await ground.control.add_fault("status", endpoint="gmail.history.list", status=429, account=tenant.address, count=3)
     await ground.control.deliver(tenant.address, subject="Waits")
-    pauses: list[float] = []
+    # A pause is known within the time between the refused call and the look at its end, on a busy machine as well.
+    longest: list[float] = []
+    shortest: list[float] = []
     async with running(ground.worker_settings(retry_max_seconds=900)):
         await ground.push_present(tenant)
         for attempt in range(1, 4):
@@ -87,13 +89,16 @@ async def test_pauses_without_a_time_grow_and_begin_again_after_a_success(ground
             await ground.until(is_throttled, 30, f"throttled {attempt} times")
             until = await _throttled_until(ground)
             assert until is not None
-            pauses.append((until - datetime.now(UTC)).total_seconds())
+            call = (await ground.control.calls(endpoint="gmail.history.list", account=tenant.address))[-1]
+            longest.append(until.timestamp() - call["at"])
+            shortest.append((until - datetime.now(UTC)).total_seconds())
             # The pause ends at once, so that the test does not wait for the next one.
             await ground.processor.execute("UPDATE processor.mailboxes SET throttled_until = now()")
             await ground.ingest.execute("UPDATE ingest.items SET due_at = now()")
             await ground.ingest.execute("UPDATE ingest.mailboxes SET next_due_at = now()")
         await ground.settled()
 
-    assert [3 < pauses[0] < 7, 7 < pauses[1] < 13, 14 < pauses[2] < 26] == [True, True, True]
+    assert [True] * 3 == [longest[0] > 3.7, longest[1] > 7.4, longest[2] > 14.9]
+    assert [True] * 3 == [shortest[0] < 6.3, shortest[1] < 12.6, shortest[2] < 25.1]
     assert [CREATED] == await ground.types(tenant)
     assert 0 == await ground.processor.fetchval("SELECT throttles FROM processor.mailboxes")
