@@ -12,7 +12,7 @@ from stack.addresses import ENVOY_METRICS, Ports, choose_ports
 from stack.admin_key import ensure_admin_key
 from stack.data_directory import DataDirectory
 from stack.environment import Servers
-from stack.errors import StartError, StoppedError, describe
+from stack.errors import StackError, StartError, StoppedError, describe
 from stack.open_files import raise_open_files
 from stack.options import UpOptions
 from stack.plan import Plan, Planner, edge_url, port_names
@@ -100,12 +100,13 @@ class Launcher:
             try:
                 self._run_once(prepared, lock)
                 delay = 1.0
-            except (StartError, OSError) as fault:
+            except StoppedError:
+                raise
+            except Exception as fault:
                 if not self._has_run:
                     raise
                 delay = min(2 * delay + 1.0, LONGEST_RETRY_SECONDS)
-                reason = describe(fault) if isinstance(fault, OSError) else str(fault)
-                self._report.warn(f"{reason}; trying again in {delay:g} s")
+                self._report.warn(f"{_reason(fault)}; trying again in {delay:g} s")
                 self._stop.wait(delay)
 
     def _run_once(self, prepared: Prepared, lock: int) -> None:
@@ -273,6 +274,13 @@ def _simulator_addresses(ports: Ports) -> SimulatorAddresses:
         google=f"https://{ports.address('simulator-google')}",
         control=f"http://{ports.address('simulator-control')}",
     )
+
+
+def _reason(fault: Exception) -> str:
+    """Returns a sentence about a failed start; an exception without one of its own is named by its type."""
+    if isinstance(fault, OSError):
+        return describe(fault)
+    return str(fault) if isinstance(fault, StackError) else f"{type(fault).__name__}: {fault}"
 
 
 def _tail(log: Path, lines: int = 15) -> str:

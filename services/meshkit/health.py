@@ -9,7 +9,8 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
 from services.meshkit.errors import MeshError
-from services.meshkit.metrics import DEPENDENCY_UP
+from services.meshkit.guard import Guard
+from services.meshkit.metrics import DEPENDENCY_UP, UNEXPECTED
 
 logger = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ class Dependency:
 
     Args:
         name: For logs and metrics.
-        ping: Returns when it can be used, raises `MeshError` or `OSError` when it does not.
+        ping: Returns when it can be used, raises `MeshError` or `OSError` when it cannot.
         is_vital: Without it nothing can be served. Other dependencies are only watched.
     """
 
@@ -75,10 +76,12 @@ class Health:
 
     async def run(self) -> None:
         """Goes on checking until it is cancelled."""
-        while True:
-            is_serving = self._status == SERVING
-            await asyncio.sleep(self._interval_seconds if is_serving else self._recovery_seconds)
-            await self.check()
+        await Guard("health", self._recovery_seconds, self._interval_seconds).until_cancelled(self._round)
+
+    async def _round(self) -> None:
+        is_serving = self._status == SERVING
+        await asyncio.sleep(self._interval_seconds if is_serving else self._recovery_seconds)
+        await self.check()
 
     async def stop(self) -> None:
         """Answer NOT_SERVING from here on, whatever the pings find."""
@@ -97,7 +100,9 @@ class Health:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await dependency.ping()
-        except (MeshError, OSError) as exc:  # a TimeoutError is an OSError
+        except Exception as exc:  # noqa: BLE001 - whatever it is, there was no answer
+            if not isinstance(exc, (MeshError, OSError)):  # a TimeoutError is an OSError
+                UNEXPECTED.labels(f"ping {dependency.name}").inc()
             self._note(dependency, up=False, why=type(exc.__cause__ or exc).__name__)
             return False
         self._note(dependency, up=True)

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from services.meshkit.correlation import correlation_id
+from services.meshkit.metrics import LOG_LINES_LOST
 from services.meshkit.secret import MASK, Secret
 from services.meshkit.tracing import trace_id
 
@@ -43,15 +44,22 @@ _NOISY = ("alembic", "arq", "asyncio", "httpcore", "httpx", "hpack", "urllib3")
 
 
 class _Writer:
-    """Writes finished lines straight to the stream, without the detour over the standard library's records."""
+    """Writes finished lines straight to the stream, without the detour over the standard library's records.
+
+    A line that cannot be written (a full or read-only disk, a reader that has gone) is counted and lost: logs that
+    cannot be written stop no work, and no loop ends by the log line about its failure.
+    """
 
     def __init__(self, name: str, stream: TextIO) -> None:
         self.name = name
         self._stream = stream
 
     def msg(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
+        try:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # a ValueError is a stream that is closed
+            LOG_LINES_LOST.inc()
 
     debug = info = warning = error = critical = exception = msg
 

@@ -1,7 +1,6 @@
 """Periodic background work: due work is processed in rounds, and a failed round is only a later one."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
@@ -9,29 +8,13 @@ import structlog
 
 from services.meshkit.correlation import correlated
 from services.meshkit.errors import MeshError
+from services.meshkit.guard import Guard
 from services.meshkit.ids import new_id
-from services.meshkit.metrics import LOOP_ITEMS, LOOP_RUNS, UNEXPECTED
+from services.meshkit.metrics import LOOP_ITEMS, UNEXPECTED
 
 logger = structlog.get_logger(__name__)
 
 _Item = TypeVar("_Item")
-
-MAX_BACKOFF_SECONDS = 60.0
-
-
-def heed_cancellation() -> None:
-    """End the task here if it was cancelled and has not noticed.
-
-    A task that is cancelled cleans up, and when that fails (a connection that is just gone cannot be given back) the
-    failure takes the cancellation's place. A loop that lives through failures would then live for ever, so each asks
-    this before it goes on.
-
-    Raises:
-        asyncio.CancelledError: This task was cancelled.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class PeriodicLoop:
@@ -58,11 +41,9 @@ class PeriodicLoop:
         round_seconds: float = 300.0,
     ) -> None:
         self._name = name
-        self._interval_seconds = interval_seconds
         self._work = work
-        self._jitter = jitter
         self._round_seconds = round_seconds
-        self._failures = 0
+        self._guard = Guard(name, interval_seconds, jitter=jitter)
         self._nudged = asyncio.Event()
 
     def nudge(self) -> None:
@@ -72,48 +53,24 @@ class PeriodicLoop:
     async def run(self) -> None:
         """Goes on until it is cancelled. The round that runs then is cancelled with it."""
         while True:
-            heed_cancellation()
             self._nudged.clear()
-            done = await self._round()
-            if not done:
+            with correlated():
+                done = await self._guard.attempt(self._round)
+            if done:
+                LOOP_ITEMS.labels(self._name).inc(done)
+            else:
                 await self._wait()
 
     async def _round(self) -> int:
-        with correlated():
-            try:
-                async with asyncio.timeout(self._round_seconds):
-                    done = await self._work()
-            except (MeshError, OSError) as exc:  # a TimeoutError is an OSError
-                self._note_failure()
-                logger.warning("round failed", loop=self._name, failures=self._failures, error=_name(exc))
-            except Exception:
-                self._note_failure()
-                UNEXPECTED.labels(self._name).inc()
-                logger.exception("round failed", loop=self._name, failures=self._failures, error_id=new_id())
-            else:
-                self._note_success(done)
-                return done
-        return 0
+        async with asyncio.timeout(self._round_seconds):
+            return await self._work()
 
     async def _wait(self) -> None:
-        seconds = min(
-            self._interval_seconds * 2 ** min(self._failures, 10), max(self._interval_seconds, MAX_BACKOFF_SECONDS)
-        )
-        seconds *= 1 + random.uniform(-self._jitter, self._jitter)  # noqa: S311 - spreads load, guards nothing
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._guard.pause_seconds):
                 await self._nudged.wait()
         except TimeoutError:
             return
-
-    def _note_success(self, done: int) -> None:
-        self._failures = 0
-        LOOP_RUNS.labels(self._name, "ok").inc()
-        LOOP_ITEMS.labels(self._name).inc(done)
-
-    def _note_failure(self) -> None:
-        self._failures += 1
-        LOOP_RUNS.labels(self._name, "failed").inc()
 
 
 async def for_each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]], *, at_once: int) -> None:
@@ -197,7 +154,3 @@ async def cancel(tasks: Iterable["asyncio.Future[None]"]) -> None:
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
-
-
-def _name(exc: Exception) -> str:
-    return getattr(exc, "reason", "") or type(exc).__name__

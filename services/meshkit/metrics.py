@@ -3,10 +3,13 @@
 Labels are bounded: methods of the contract, gRPC codes, names of loops and queues. Never an id of anything.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.meshkit.metrics_server import MetricsServer
 
 RPC_HANDLED = Counter("mailmesh_grpc_server_handled_total", "RPCs that were answered.", ["method", "code"])
 RPC_SECONDS = Histogram(
@@ -23,6 +26,7 @@ LOOP_RUNS = Counter("mailmesh_loop_runs_total", "Rounds of a background loop.", 
 LOOP_ITEMS = Counter("mailmesh_loop_items_total", "Items that background loops have processed.", ["loop"])
 WAKE_UPS = Counter("mailmesh_wake_ups_total", "Wake-ups by their outcome.", ["queue", "outcome"])
 WORKER_RESTARTS = Counter("mailmesh_worker_restarts_total", "Times that a queue worker had to start again.", ["queue"])
+LOG_LINES_LOST = Counter("mailmesh_log_lines_lost_total", "Log lines that could not be written.")
 
 
 @contextmanager
@@ -42,7 +46,9 @@ def serve_metrics(listen: str) -> Iterator[int]:
         yield 0
         return
     host, _, port = listen.rpartition(":")
-    server, thread = start_http_server(int(port), addr=host.strip("[]"))
+    server = MetricsServer(host.strip("[]"), int(port))
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
     try:
         yield server.server_port
     finally:

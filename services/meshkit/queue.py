@@ -6,6 +6,7 @@ while one of the same id runs).
 """
 
 import asyncio
+import errno
 import itertools
 import json
 import secrets
@@ -22,7 +23,7 @@ from redis.exceptions import RedisError
 
 from services.meshkit import correlation, tracing
 from services.meshkit.errors import MeshError
-from services.meshkit.loops import heed_cancellation
+from services.meshkit.guard import Guard, heed_cancellation
 from services.meshkit.metrics import UNEXPECTED, WAKE_UPS, WORKER_RESTARTS
 from services.meshkit.secret import Secret
 
@@ -117,14 +118,16 @@ class WakeQueue:
 
     async def run(self) -> None:
         """Send pending wake-ups until cancelled."""
-        while True:
-            await self._something.wait()
-            self._something.clear()
-            while self._pending:
-                key = next(iter(self._pending))
-                if not await self._send(key, *self._pending.pop(key)):
-                    await asyncio.sleep(_PAUSE_SECONDS)
-                heed_cancellation()  # the client may have lost it, see `_end`
+        await Guard(f"{self._queue} wake-ups", _PAUSE_SECONDS).until_cancelled(self._send_pending)
+
+    async def _send_pending(self) -> None:
+        await self._something.wait()
+        while self._pending:
+            key = next(iter(self._pending))
+            if not await self._send(key, *self._pending.pop(key)):
+                await asyncio.sleep(_PAUSE_SECONDS)
+            heed_cancellation()  # the client may have lost it, see `_end`
+        self._something.clear()
 
     async def discard(self) -> None:
         """Drop pending wake-ups, for a mesh without Redis."""
@@ -159,20 +162,24 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
         at_once: Jobs at the same time.
         job_seconds: The time limit of one job.
     """
-    while True:
-        heed_cancellation()
-        worker = _worker(url, queue, wake, at_once, job_seconds)
-        running = asyncio.create_task(worker.async_run())
-        try:
-            await asyncio.shield(running)
-        except (RedisError, OSError) as exc:
-            WORKER_RESTARTS.labels(queue).inc()
-            logger.warning("worker lost redis", queue=queue, error=type(exc).__name__)
-        finally:
-            worker.allow_pick_jobs = False
-            await _end(running)
-            await _close(worker)
-        await asyncio.sleep(_PAUSE_SECONDS)
+    guard = Guard(f"{queue} worker", _PAUSE_SECONDS / 2, longest_seconds=_PAUSE_SECONDS)
+    await guard.until_cancelled(lambda: _work_once(_worker(url, queue, wake, at_once, job_seconds), queue))
+
+
+async def _work_once(worker: Worker, queue: str) -> None:
+    """Run a worker until Redis is lost."""
+    running = asyncio.create_task(worker.async_run())
+    try:
+        await asyncio.shield(running)
+    except Exception as exc:
+        WORKER_RESTARTS.labels(queue).inc()
+        if isinstance(exc, RedisError):
+            raise ConnectionError(errno.ENOTCONN, f"Redis is lost: {type(exc).__name__}") from exc
+        raise
+    finally:
+        worker.allow_pick_jobs = False
+        await _end(running)
+        await _close(worker)
 
 
 def redis_client(url: Secret, queue: str) -> ArqRedis:

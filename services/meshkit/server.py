@@ -29,6 +29,8 @@ from services.meshkit.settings import SettingsError
 
 logger = structlog.get_logger(__name__)
 
+_HANDSHAKE_MILLISECONDS = 10_000
+
 AddToServer = Callable[[Any, Any], None]
 """A function that the generator writes: `add_XServicer_to_server(servicer, server)`."""
 
@@ -204,6 +206,8 @@ def _options(limits: ServerLimits) -> list[tuple[str, int]]:
         ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.so_reuseport", 0),
+        # A peer that connects and shows no certificate holds its connection, and a file descriptor, no longer.
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MILLISECONDS),
         # Dead peers are noticed within half a minute, and clients and the edge may ping us as often as every 5 s.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -124,10 +124,10 @@ class Supervisor:
                 raise
 
     def states(self) -> dict[str, ProcessState]:
-        """Returns the state of each program; empty while supervisord does not answer."""
+        """Returns the state of each program; empty while supervisord does not answer, or only that it shuts down."""
         try:
             found = self._call("getAllProcessInfo")
-        except UNREACHABLE:
+        except (*UNREACHABLE, xmlrpc.client.Error):
             return {}
         return {
             info["name"]: ProcessState(info["name"], info["pid"], info["statename"], info["description"])

@@ -10,11 +10,13 @@ from contextlib import suppress
 import structlog
 
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
-from services.meshkit.errors import MeshError
+from services.meshkit.guard import Guard
 from services.processor.mailbox.inbox_client import InboxClient
 from services.processor.settings import ProcessorSettings
 
 logger = structlog.get_logger(__name__)
+
+_LONGEST_PAUSE_SECONDS = 5.0
 
 Process = Callable[[inbox_pb2.TenantLease], Awaitable[None]]
 DueTenants = Callable[[int], Awaitable[Sequence[str]]]
@@ -57,12 +59,7 @@ class Dispatcher:
         Work that is not done within the grace is cancelled, and releases its items.
         """
         try:
-            while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.sweep_seconds):
-                        await self._woken.wait()
-                self._woken.clear()
-                await self._guarded(self._take_all)
+            await Guard("dispatcher", self._settings.sweep_seconds, _LONGEST_PAUSE_SECONDS).until_cancelled(self._round)
         finally:
             self._is_closing = True
             await self._close()
@@ -93,11 +90,12 @@ class Dispatcher:
     def _free(self) -> int:
         return max(0, self._settings.tenants_at_once - len(self._running))
 
-    async def _guarded(self, take: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await take()
-        except MeshError as exc:  # Ingest cannot be reached: the next sweep asks again
-            logger.warning("claim failed", error=exc.reason)
+    async def _round(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.sweep_seconds):
+                await self._woken.wait()
+        self._woken.clear()
+        await self._take_all()
 
     async def _take_all(self) -> None:
         """Claim until nothing is due or no room is left."""

@@ -3,16 +3,12 @@
 import asyncio
 from typing import Any
 
-import asyncpg
-import structlog
-
 from services.meshkit import db
-from services.meshkit.errors import MeshError
-from services.meshkit.loops import heed_cancellation
+from services.meshkit.guard import Guard
 from services.processor.stream.store.event_log import CHANNEL
 from services.processor.stream.store.event_reader import stream_state
 
-logger = structlog.get_logger(__name__)
+_LONGEST_RETRY_SECONDS = 2.0
 
 
 class HeadWatch:
@@ -21,7 +17,7 @@ class HeadWatch:
     Args:
         pool: Connections to PostgreSQL; one of them listens.
         look_seconds: The interval at which the head is read in any case.
-        retry_seconds: The pause between two attempts to listen.
+        retry_seconds: The pause before the first new attempt to listen.
     """
 
     def __init__(self, pool: db.Pool, look_seconds: float = 2.0, retry_seconds: float = 0.5) -> None:
@@ -56,14 +52,12 @@ class HeadWatch:
 
     async def run(self) -> None:
         """Listen until cancelled; listen again whenever the connection was lost."""
-        while True:
-            heed_cancellation()
-            try:
-                async with db.connection(self._pool) as connection:
-                    await self._listen(connection)
-            except (MeshError, asyncpg.PostgresError) as exc:
-                logger.warning("not listening for events", error=type(exc).__name__)
-            await asyncio.sleep(self._retry_seconds)
+        guard = Guard("new events", self._retry_seconds / 2, _LONGEST_RETRY_SECONDS)
+        await guard.until_cancelled(self._listen_once)
+
+    async def _listen_once(self) -> None:
+        async with db.connection(self._pool) as connection:
+            await self._listen(connection)
 
     async def _listen(self, connection: db.Connection) -> None:
         await connection.add_listener(CHANNEL, self._heard)

@@ -8,22 +8,19 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-import structlog
-
 from mailmesh.processor.v1 import event_pb2
-from services.meshkit.errors import MeshError
-from services.meshkit.loops import heed_cancellation
+from services.meshkit.guard import Guard
 from services.processor.stream.cursor import Cursor, read_cursor
 from services.processor.stream.filter import Selection
 from services.processor.stream.head import HeadWatch
 from services.processor.stream.pages import LATEST, EventReader, EventView, Page
 
-logger = structlog.get_logger(__name__)
-
 _EVERYTHING = Selection(tenants=None, include_replays=True)
 _PAGE_EVENTS = 256
 _LOOK_SECONDS = 5.0
-_RETRY_SECONDS = 0.5
+_LOST_SECONDS = 0.5
+_RETRY_SECONDS = 0.25
+_LONGEST_RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,14 +66,14 @@ class Tail:
 
     async def run(self) -> None:
         """Follow until cancelled. While PostgreSQL cannot be reached, streams query it themselves and get the error."""
-        while True:
-            heed_cancellation()
-            try:
-                await self._step()
-            except MeshError as exc:
-                logger.warning("newest events unavailable", reason=exc.reason)
-                self._forget()
-                await asyncio.sleep(_RETRY_SECONDS)
+        await Guard("newest events", _RETRY_SECONDS, _LONGEST_RETRY_SECONDS).until_cancelled(self._step_or_forget)
+
+    async def _step_or_forget(self) -> None:
+        try:
+            await self._step()
+        except Exception:
+            self._forget()
+            raise
 
     def page(self, after: Cursor, selection: Selection, view: EventView, count: int) -> Page | None:
         """Return the events after a cursor.
@@ -112,7 +109,7 @@ class Tail:
     async def beyond(self, position: int, seconds: float) -> None:
         """Wait until there is an event after a position, for a time at most, or until all waiters are woken."""
         if self._end is None:
-            await self._head.beyond(position, min(seconds, _RETRY_SECONDS))
+            await self._head.beyond(position, min(seconds, _LOST_SECONDS))
         elif self._end.position <= position:
             try:
                 async with asyncio.timeout(seconds):

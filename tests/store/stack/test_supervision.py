@@ -76,6 +76,17 @@ def test_no_program_outlives_a_killed_supervisor(supervised: Supervised) -> None
     assert wait_until(lambda: not any(map(accepts, ports)), WAIT_SECONDS)
 
 
+def test_a_supervisor_that_is_told_to_end_is_asked_without_a_failure(supervised: Supervised) -> None:
+    supervised.start()
+    # It stops its programs one stage after the other, and refuses all questions meanwhile.
+    os.kill(supervised.supervisor.pid, signal.SIGTERM)
+    seen = []
+    while supervised.supervisor.is_running:
+        seen.append(supervised.supervisor.states())
+
+    assert seen[-1] == {}
+
+
 def test_no_secret_is_among_the_arguments(supervised: Supervised) -> None:
     supervised.start()
     password = supervised.servers["first"].password

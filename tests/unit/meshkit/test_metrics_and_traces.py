@@ -1,12 +1,18 @@
 """Metrics are read over HTTP on this machine; traces go on across calls and rows."""
 
+import socket
+import subprocess
+import sys
 import urllib.request
+from contextlib import ExitStack, suppress
 
+import psutil
 import pytest
 from opentelemetry import trace
 
-from services.meshkit import tracing
+from services.meshkit import metrics_server, tracing
 from services.meshkit.metrics import WAKE_UPS, serve_metrics
+from tests.programs.descriptors import without_descriptors
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -19,6 +25,38 @@ def test_metrics_are_read_over_http():
             text = answer.read().decode()
 
     assert 'mailmesh_wake_ups_total{outcome="sent",queue="metrics-test"} 1.0' in text
+
+
+def test_silent_connections_keep_no_metrics_from_being_read(monkeypatch):
+    monkeypatch.setattr(metrics_server._QuietHandler, "timeout", 0.2)
+    with ExitStack() as strangers, serve_metrics("127.0.0.1:0") as port:
+        silent = [strangers.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
+        for stranger in silent:
+            stranger.settimeout(30)
+            with suppress(ConnectionResetError):
+                assert b"" == stranger.recv(1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            assert 200 == answer.status
+
+
+def test_metrics_are_read_again_when_descriptors_free_up():
+    source = "import time\nfrom services.meshkit.metrics import serve_metrics\n"
+    source += "with serve_metrics('127.0.0.1:0') as port:\n    print(port, flush=True)\n    time.sleep(600)"
+    with subprocess.Popen((sys.executable, "-c", source), stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        port = int(program.stdout.readline())
+        with without_descriptors([program.pid]), socket.create_connection(("127.0.0.1", port)) as waiting:
+            waiting.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            waiting.settimeout(1)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            used = sum(psutil.Process(program.pid).cpu_times()[:2])
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            assert sum(psutil.Process(program.pid).cpu_times()[:2]) - used < 0.5, "no busy loop"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            assert 200 == answer.status
+        program.kill()
 
 
 def test_without_an_address_nothing_is_served():

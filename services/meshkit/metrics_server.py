@@ -1,0 +1,84 @@
+"""The HTTP server of a process's metrics: few connections, none of them for long.
+
+A connection that sends nothing, and any past the bound, is closed, so that strangers at this port take no file
+descriptors from the process's work. While no descriptor is free, the server pauses instead of asking for one in a
+busy loop.
+"""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import make_wsgi_app
+from typing_extensions import override
+
+_CONNECTIONS = 16
+_SILENCE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.5
+
+
+class MetricsServer(ThreadingMixIn, WSGIServer):
+    """Serves the metrics of the process.
+
+    Args:
+        host: A host name or an address of either family.
+        port: The port; 0 takes a free one.
+        app: A WSGI application in the place of the metrics.
+
+    Raises:
+        OSError: Nothing can be bound to the address.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, app: Callable[..., Any] | None = None) -> None:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        self._room = threading.BoundedSemaphore(_CONNECTIONS)
+        super().__init__(found[0][4][:2], _QuietHandler)  # type: ignore[arg-type] # stubs know hosts as text alone
+        self.set_app(app or make_wsgi_app())
+
+    @override
+    def get_request(self) -> Any:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_PAUSE_SECONDS)
+            raise
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._room.release()
+            raise
+
+    @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A peer that has gone or was silent concerns the peer alone.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = _SILENCE_SECONDS
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""
