@@ -22,10 +22,11 @@ _BREAKS = str.maketrans("", "", "\t\n\r")
 _ABSOLUTE = re.compile(r"(?:https?://[a-z0-9\[]|mailto:|cid:|tel:)", re.IGNORECASE)
 _SPECIAL = re.compile(r"(https?|ftp):([/\\]*+)", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[+-]?(\d{1,9})\s*(%?)")
-# The largest value of an attribute in pixels, columns or rows; a larger one moves content over its surroundings.
+# The largest value of an attribute in pixels, columns, rows or items; a larger one covers its surroundings.
 _LARGEST = {
     "width": 2000, "height": 2000, "border": 100, "cellpadding": 400, "cellspacing": 400, "colspan": 1000,
     "rowspan": 1000, "span": 1000, "hspace": 100, "vspace": 100, "size": 100,
+    "start": 9999, "value": 9999,
 }  # fmt: skip
 _BOUNDED = frozenset(_LARGEST) | {"style", *_LINKS}
 
