@@ -3,8 +3,11 @@
 Labels are bounded: methods of the contract, gRPC codes, names of loops and queues. Never an id of anything.
 """
 
-from collections.abc import Iterator
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -22,12 +25,16 @@ DEPENDENCY_UP = Gauge("mailmesh_dependency_up", "1 while a dependency answers it
 LOOP_RUNS = Counter("mailmesh_loop_runs_total", "Rounds of a background loop.", ["loop", "outcome"])
 LOOP_ITEMS = Counter("mailmesh_loop_items_total", "Items that background loops have processed.", ["loop"])
 WAKE_UPS = Counter("mailmesh_wake_ups_total", "Wake-ups by their outcome.", ["queue", "outcome"])
+_REQUEST_SECONDS = 10.0
 WORKER_RESTARTS = Counter("mailmesh_worker_restarts_total", "Times that a queue worker had to start again.", ["queue"])
 
 
 @contextmanager
 def serve_metrics(listen: str) -> Iterator[int]:
     """Serve the metrics over HTTP while the block runs.
+
+    A name that resolves to 127.0.0.1 lets a page in a browser read a port of the loopback interface. There, only
+    requests that name the interface itself are answered.
 
     Args:
         listen: `host:port`; port 0 takes a free one. Empty serves nothing.
@@ -43,9 +50,37 @@ def serve_metrics(listen: str) -> Iterator[int]:
         return
     host, _, port = listen.rpartition(":")
     server, thread = start_http_server(int(port), addr=host.strip("[]"))
+    # A connection that sends nothing holds a thread.
+    server.RequestHandlerClass = type("Handler", (server.RequestHandlerClass,), {"timeout": _REQUEST_SECONDS})
+    if _is_loopback(host.strip("[]")):
+        server.set_app(_for_loopback_names(server.get_app()))
     try:
         yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _for_loopback_names(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _is_loopback(_host_name(environ.get("HTTP_HOST", ""))):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"The Host is no address of the loopback interface.\n"]
+
+    return checked
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

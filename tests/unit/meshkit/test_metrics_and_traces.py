@@ -1,5 +1,6 @@
 """Metrics are read over HTTP on this machine; traces go on across calls and rows."""
 
+import http.client
 import urllib.request
 
 import pytest
@@ -11,6 +12,18 @@ from services.meshkit.metrics import WAKE_UPS, serve_metrics
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
+def asked(port: int, host: str) -> tuple[int, str]:
+    """Read the metrics under a name of the host; return status and text."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.putrequest("GET", "/metrics", skip_host=True)
+    connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
 def test_metrics_are_read_over_http():
     WAKE_UPS.labels("metrics-test", "sent").inc()
     with serve_metrics("127.0.0.1:0") as port:
@@ -19,6 +32,26 @@ def test_metrics_are_read_over_http():
             text = answer.read().decode()
 
     assert 'mailmesh_wake_ups_total{outcome="sent",queue="metrics-test"} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example:80", "[", "", "10.0.0.1"]
+)
+def test_a_page_whose_name_resolves_to_loopback_reads_no_metrics(host: str):
+    with serve_metrics("127.0.0.1:0") as port:
+        status, text = asked(port, host)
+
+    assert 403 == status
+    assert "mailmesh" not in text
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9100", "[::1]:9100"])
+def test_the_names_of_loopback_read_the_metrics(host: str):
+    with serve_metrics("127.0.0.1:0") as port:
+        status, text = asked(port, host)
+
+    assert 200 == status
+    assert "mailmesh_" in text
 
 
 def test_without_an_address_nothing_is_served():
