@@ -33,6 +33,9 @@ LOG_LINES_LOST = Counter("mailmesh_log_lines_lost_total", "Log lines that could 
 def serve_metrics(listen: str) -> Iterator[int]:
     """Serve the metrics over HTTP while the block runs.
 
+    A name that resolves to 127.0.0.1 lets a page in a browser read a port of the loopback interface. There, only
+    requests that name the interface itself are answered.
+
     Args:
         listen: `host:port`; port 0 takes a free one. Empty serves nothing.
 

@@ -2,16 +2,19 @@
 
 A connection that sends nothing, and any past the bound, is closed, so that strangers at this port take no file
 descriptors from the process's work. While no descriptor is free, the server pauses instead of asking for one in a
-busy loop.
+busy loop. On a loopback address it answers requests for the names of loopback alone, so that no page in a browser on
+this machine reads the metrics under a name of its own.
 """
 
+import ipaddress
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import make_wsgi_app
@@ -28,7 +31,6 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     Args:
         host: A host name or an address of either family.
         port: The port; 0 takes a free one.
-        app: A WSGI application in the place of the metrics.
 
     Raises:
         OSError: Nothing can be bound to the address.
@@ -36,12 +38,13 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, app: Callable[..., Any] | None = None) -> None:
+    def __init__(self, host: str, port: int) -> None:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         self._room = threading.BoundedSemaphore(_CONNECTIONS)
         super().__init__(found[0][4][:2], _QuietHandler)  # type: ignore[arg-type] # stubs know hosts as text alone
-        self.set_app(app or make_wsgi_app())
+        metrics = make_wsgi_app()
+        self.set_app(_for_loopback_names(metrics) if _is_loopback(host) else metrics)
 
     @override
     def get_request(self) -> Any:
@@ -82,3 +85,27 @@ class _QuietHandler(WSGIRequestHandler):
     @override
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _for_loopback_names(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _is_loopback(_host_name(environ.get("HTTP_HOST", ""))):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"The Host is no address of the loopback interface.\n"]
+
+    return checked
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

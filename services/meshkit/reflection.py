@@ -14,9 +14,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest as Question
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse as Answer
 
+from services.meshkit.errors import Overloaded
+
 HEALTH = "grpc.health.v1.Health"
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 METHOD = "ServerReflectionInfo"
+MAX_QUESTIONS = 200
+"""The largest number of questions of one stream. Clients ask once for each service and each file."""
 
 
 def own_files() -> Iterator[FileDescriptorProto]:
@@ -40,6 +44,7 @@ class FileIndex:
         self._files = {file.name: file for file in files}
         self._symbols = {symbol: file for file in self._files.values() for symbol in symbols(file)}
         self._extensions: dict[str, dict[int, FileDescriptorProto]] = {}
+        self._written: dict[str, list[bytes]] = {}
         for file in self._files.values():
             for extendee, number in _extensions(file):
                 self._extensions.setdefault(extendee, {})[number] = file
@@ -63,6 +68,12 @@ class FileIndex:
         return sorted(self._extensions.get(message, ()))
 
     def _with_imports(self, file: FileDescriptorProto) -> list[bytes]:
+        # A question of 40 bytes has an answer of 30 KB. Files are therefore written once.
+        if file.name not in self._written:
+            self._written[file.name] = self._write_with_imports(file)
+        return self._written[file.name]
+
+    def _write_with_imports(self, file: FileDescriptorProto) -> list[bytes]:
         found: dict[str, FileDescriptorProto] = {}
         waiting = [file]
         while waiting:
@@ -135,8 +146,16 @@ class ReflectionServicer:
         return [grpc.method_handlers_generic_handler(service, {METHOD: info}) for service in SERVICES]
 
     async def info(self, questions: AsyncIterator[Question], _context: object) -> AsyncIterator[Answer]:
-        """Answer each question of a stream."""
+        """Answer each question of a stream.
+
+        Raises:
+            Overloaded: The stream has too many questions. The rate limits of the edge count streams only.
+        """
+        left = MAX_QUESTIONS
         async for question in questions:
+            if not left:
+                raise Overloaded(metadata={"bound": "reflection_questions"})
+            left -= 1
             yield self.answer(question)
 
     def answer(self, question: Question) -> Answer:

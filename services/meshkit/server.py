@@ -42,7 +42,7 @@ class ServerLimits:
     Args:
         concurrent_rpcs: Calls that run at the same time, open streams included; past it OVERLOADED at once.
         rpcs_per_key: Those of one API key; half of all unless it is given.
-        rpcs_per_address: Those of one address outside that shows no key; all of them unless it is given.
+        rpcs_per_address: Those of one address outside that shows no key; half of all unless it is given.
         message_bytes: Largest message in either direction.
         request_bytes: Largest message that is taken; as `message_bytes` unless it is given.
         grace_seconds: The time that running calls get when the server stops.
@@ -194,8 +194,8 @@ def _access(service: Any, access: Access) -> dict[str, Access]:
 
 
 def _admission(limits: ServerLimits) -> Admission:
-    total = limits.concurrent_rpcs
-    return Admission(total, limits.rpcs_per_key or max(total // 2, 1), limits.rpcs_per_address or total)
+    half = max(limits.concurrent_rpcs // 2, 1)
+    return Admission(limits.concurrent_rpcs, limits.rpcs_per_key or half, limits.rpcs_per_address or half)
 
 
 def _options(limits: ServerLimits) -> list[tuple[str, int]]:

@@ -60,6 +60,10 @@ class Shown:
     headers: Mapping[str, str]
 
 
+OTHER_COOKIES = f'of[another]=1; a b=c; ;=; flag; quoted="x; json={{"a":"b"}}; large={"x" * 5000}; __Host-x=y'
+"""Cookies that are ill-formed, or larger than ours, and that browsers send all the same."""
+
+
 class Walk:
     """A browser, with TokenVault behind an edge that forwards the same headers as Envoy."""
 
@@ -141,7 +145,8 @@ class Walk:
 
     def _sent(self) -> tuple[tuple[str, str], ...]:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return (("cookie", cookie),) if cookie else ()
+        # Other programs of the same host have set cookies, too.
+        return (("cookie", f"{OTHER_COOKIES}; {cookie}"),) if cookie else ()
 
     async def _received(self, call: Any) -> dict[str, str]:
         received = [(name, str(value)) for name, value in await call.initial_metadata()]

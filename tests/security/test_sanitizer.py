@@ -1,13 +1,17 @@
 """HTML bodies against known evasions of sanitizers: nothing in the result is active, in any parser."""
 
 # ruff: noqa: E501, RUF001 - lists of evasions, several to a line, strange letters and all
+import json
+import subprocess
 from html.parser import HTMLParser
+from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.processor.mail.message.html import cut, sanitize
+from tests.programs.toolchains import require
 
 ACTING_TAGS = frozenset({
     "script", "style", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "input", "button",
@@ -205,6 +209,59 @@ def test_the_judge_knows_harm_when_it_sees_it() -> None:
               if not harm_in(source)]  # fmt: skip
 
     assert [] == unseen
+
+
+# The beginnings of addresses that a page may resolve against its own address, and those that no page does.
+BEGINNINGS = ["https", "HTTPS", "hTTp", "http", "ht\ttps", "h\nttps", "ht\rtp", "\x01https", " https", "https&#9;", "&#104;ttps", "ftp",
+              "ws", "", "/", "//", "\\", "cid", "mailto", "ftps", "blob:https", "view-source:https"]  # fmt: skip
+SEPARATORS = [
+    ":",
+    ":/",
+    "://",
+    ":///",
+    ":\\",
+    ":\\\\",
+    ":/\\",
+    "&colon;",
+    "&#58;/",
+    ":\t/",
+    ":\n",
+    ":\r//",
+    " :",
+    "&#x3a;&#x2f;",
+]
+ENDS = ["name", "name.example/x", "?q", "#f", "@h/x", "..", "", "[::1]/", "%6e", "é.example"]
+PLACES = (
+    '<a href="{0}">x</a><img src="{0}"><map name=m><area href="{0}"></map><td background="{0}"><p style="background:url({0})">',
+    '<base href="{0}"><a href="x">y</a>', '<base href="https://mail.example/a/"><a href="{0}">x</a>',
+)  # fmt: skip
+# Node resolves addresses by the standard that browsers follow.
+RESOLVE = """
+const at = (base, address) => { try { return new URL(address, base).href } catch { return "" } }
+const told = JSON.parse(require("fs").readFileSync(0))
+const pages = ["https://viewer.example/app/", "http://viewer.example/app/", "ftp://viewer.example/app/"]
+console.log(JSON.stringify(told.filter(address => new Set(pages.map(page => at(page, address))).size > 1)))
+"""
+
+
+def addresses_on_a_page(addresses: list[str]) -> list[str]:
+    """Return the addresses whose meaning depends on the page that shows them."""
+    require("node")
+    command = ["node", "-e", RESOLVE]
+    done = subprocess.run(command, input=json.dumps(addresses), capture_output=True, text=True, check=True, timeout=120)
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def test_every_address_that_stays_means_the_same_on_any_page() -> None:
+    given = [place.format("".join(parts)) for place in PLACES for parts in product(BEGINNINGS, SEPARATORS, ENDS)]
+    fragments = [Fragment(sanitize(source)) for source in given]
+    kept = {value for fragment in fragments for _, attributes in fragment.elements
+            for name, value in attributes.items() if name in LINKS}  # fmt: skip
+
+    assert [] == addresses_on_a_page(sorted(kept))
+    assert {"https://name", "http://name.example/x", "ftp://name", "https://mail.example/a/name", "cid:name"} <= kept
+    assert ["x", "https:x", "https:/x"] == addresses_on_a_page(["x", "https:x", "https:/x", "https://x", "cid:x"])
 
 
 PIECES = st.sampled_from([

@@ -1,7 +1,6 @@
 """AuthorizationService: the page with the button, the browser's two steps and the page at the end."""
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,6 +18,7 @@ from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.flow_secrets import cookie_name, page_cookie_name
 from services.token_vault.accounts.flow_steps import Returned
 from services.token_vault.accounts.redirect_errors import refusal
+from services.token_vault.servicers.cookies import read_cookies
 
 _Context = grpc.aio.ServicerContext
 _MAX_CHARACTERS = 4096
@@ -130,15 +130,5 @@ def _empty() -> httpbody_pb2.HttpBody:
 
 
 def _cookies(context: "_Context[Any, Any]") -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for name, value in context.invocation_metadata() or ():
-        if name == "cookie" and isinstance(value, str):
-            found |= _parsed(value[:_MAX_CHARACTERS])
-    return found
-
-
-def _parsed(header: str) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+    metadata = context.invocation_metadata() or ()
+    return read_cookies(value for name, value in metadata if name == "cookie" and isinstance(value, str))

@@ -65,13 +65,17 @@ def sentence(cause: str) -> str:
 
 
 def is_refused(tenant: TenantRow) -> bool:
-    """Tell whether the provider refused the tenant's grant at the last attempt, for good or for now."""
-    return bool(tenant.grant_fault) or tenant.last_refresh_error in PASSING_CAUSES
+    """Tell whether the provider refused the tenant's grant, for good or for now, and has not honoured it since.
+
+    The last error alone does not tell: an attempt that got no answer replaces the refusal before it.
+    """
+    return bool(tenant.grant_fault) or tenant.last_refresh_error in PASSING_CAUSES or _is_stopped(tenant)
 
 
 def refused(tenant: TenantRow) -> MeshError:
     """Make the failure for a tenant whose grant the provider refused."""
-    cause = tenant.grant_fault or tenant.last_refresh_error or ""
+    last = tenant.last_refresh_error or ""
+    cause = tenant.grant_fault or (last if last in PASSING_CAUSES else tenant.status_reason)
     error = TenantNeedsReauthorization if tenant.grant_fault else TenantInError
     metadata = {"tenant_id": tenant.tenant_id, "detail": cause}
     return error(sentence(cause), subject=tenant.tenant_id, metadata=metadata)

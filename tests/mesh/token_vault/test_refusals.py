@@ -50,6 +50,38 @@ async def test_a_refusal_that_passes_is_retried_and_asks_for_no_person(
     assert (await issue(ingest, tenant_id)).access_token
 
 
+async def test_a_refused_tenant_is_active_again_though_the_provider_failed_in_between(
+    served: VaultGround, edge: Stubs, ingest: Stubs
+) -> None:
+    tenant_id = await connected(served, edge, "ms365")
+    await served.expire(tenant_id)
+    await served.control.add_fault("status", endpoint="ms.token", status=400, code="invalid_grant:53003")
+    await refused(ingest, tenant_id)
+    await served.control.clear_faults()
+    await served.control.add_fault("status", endpoint="ms.token", status=503)
+    with pytest.raises(MeshError) as unanswered:
+        await probed(edge, tenant_id)
+    stopped = await served.status(tenant_id)
+    await served.control.clear_faults()
+    # No probe is due, so that only the refresh of a token that is long unused can find the grant honoured.
+    await served.fetch("UPDATE vault.tenants SET probe_at = NULL")
+    await served.fetch(
+        "UPDATE vault.tenant_tokens"
+        " SET refresh_not_before = NULL, next_refresh_at = now(), last_refreshed_at = now() - interval '1 year'"
+    )
+    process = await served.start(MAILMESH_VAULT_REFRESH_INTERVAL_SECONDS="0.2")
+
+    async def is_active() -> bool:
+        return await served.status(tenant_id) == ("active", "")
+
+    await eventually(is_active)
+    process.kill()
+
+    assert "PROVIDER_UNAVAILABLE" == unanswered.value.reason
+    assert ("error", "conditional_access") == stopped
+    assert (await issue(ingest, tenant_id)).access_token
+
+
 async def test_the_connection_test_and_enabling_retry_a_refused_token_at_once(
     served: VaultGround, edge: Stubs, ingest: Stubs
 ) -> None:

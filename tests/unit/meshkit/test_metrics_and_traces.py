@@ -1,5 +1,6 @@
 """Metrics are read over HTTP on this machine; traces go on across calls and rows."""
 
+import http.client
 import socket
 import subprocess
 import sys
@@ -15,6 +16,18 @@ from services.meshkit.metrics import WAKE_UPS, serve_metrics
 from tests.programs.descriptors import without_descriptors
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def asked(port: int, host: str) -> tuple[int, str]:
+    """Read the metrics under a name of the host; return status and text."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.putrequest("GET", "/metrics", skip_host=True)
+    connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
 
 
 def test_metrics_are_read_over_http():
@@ -57,6 +70,26 @@ def test_metrics_are_read_again_when_descriptors_free_up():
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             assert 200 == answer.status
         program.kill()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example:80", "[", "", "10.0.0.1"]
+)
+def test_a_page_whose_name_resolves_to_loopback_reads_no_metrics(host: str):
+    with serve_metrics("127.0.0.1:0") as port:
+        status, text = asked(port, host)
+
+    assert 403 == status
+    assert "mailmesh" not in text
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9100", "[::1]:9100"])
+def test_the_names_of_loopback_read_the_metrics(host: str):
+    with serve_metrics("127.0.0.1:0") as port:
+        status, text = asked(port, host)
+
+    assert 200 == status
+    assert "mailmesh_" in text
 
 
 def test_without_an_address_nothing_is_served():

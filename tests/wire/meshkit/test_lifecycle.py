@@ -15,8 +15,10 @@ from services.meshkit import errors
 from services.meshkit.access import ContractError
 from services.meshkit.channel import mesh_channel
 from services.meshkit.health import Dependency, Health
+from services.meshkit.reflection import MAX_QUESTIONS
 from services.meshkit.server import ServerLimits
 from services.meshkit.settings import SettingsError
+from services.meshkit.status import from_rpc_error
 from tests.programs.echo import echo_files, echo_service
 from tests.wire.meshkit.conftest import SERVER, Connect, Echo, EchoServicer, make_server, pb, pb_grpc
 
@@ -190,6 +192,19 @@ async def test_reflection_lists_what_it_was_told_and_what_each_server_has(echo: 
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     ] == [service.name for service in answers[0].list_services_response.service]
+
+
+async def test_one_stream_cannot_ask_reflection_without_end(echo: Echo, tls, connect: Connect):
+    server, answered = make_server(echo, tls(SERVER)), 0
+    server.reflect(["echo.v1.KeyEcho"], echo_files())
+    question = reflection_pb2.ServerReflectionRequest(file_containing_symbol="echo.v1.KeyEcho")
+    async with server.running():
+        stub = reflection_pb2_grpc.ServerReflectionStub(await connect(server, "envoy"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for answer in stub.ServerReflectionInfo(iter([question] * (MAX_QUESTIONS + 1))):
+                answered += bool(answer.file_descriptor_response.file_descriptor_proto)
+
+    assert (MAX_QUESTIONS, "OVERLOADED") == (answered, from_rpc_error(caught.value).reason)
 
 
 async def test_a_service_without_its_file_is_not_listed(echo: Echo, tls):

@@ -14,15 +14,21 @@ _TAG_END = re.compile(r"[^>]*+>")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,10}+;?|#[xX][0-9a-fA-F]{1,8}+;?|([A-Za-z][A-Za-z0-9]{1,40}+)(;?)(=?))")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
-_SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*:")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _LINKS = ("href", "src")
-_NUMBER = re.compile(r"\s*(\d{1,9})\s*(%?)")
-# The largest value of an attribute in pixels, columns or rows; a larger one moves content over its surroundings.
+# Browsers take blanks off the ends of an address, and these three out of it (WHATWG URL, section 4.4).
+_ENDS = "".join(map(chr, range(0x21)))
+_BREAKS = str.maketrans("", "", "\t\n\r")
+_ABSOLUTE = re.compile(r"(?:https?://[a-z0-9\[]|mailto:|cid:|tel:)", re.IGNORECASE)
+_SPECIAL = re.compile(r"(https?|ftp):([/\\]*+)", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[+-]?(\d{1,9})\s*(%?)")
+# The largest value of an attribute in pixels, columns, rows or items; a larger one covers its surroundings.
 _LARGEST = {
     "width": 2000, "height": 2000, "border": 100, "cellpadding": 400, "cellspacing": 400, "colspan": 1000,
-    "rowspan": 1000, "span": 1000, "hspace": 100, "vspace": 100,
+    "rowspan": 1000, "span": 1000, "hspace": 100, "vspace": 100, "size": 100,
+    "start": 9999, "value": 9999,
 }  # fmt: skip
-_BOUNDED = frozenset(_LARGEST) | {"style"}
+_BOUNDED = frozenset(_LARGEST) | {"style", *_LINKS}
 
 
 def read_attributes(source: str, position: int) -> tuple[dict[str, str], int]:
@@ -79,17 +85,40 @@ def _bounded(name: str, value: str, base: str) -> str | None:
         number = _NUMBER.match(value)
         largest = 100 if number and number[2] else _LARGEST[name]
         return value if number and int(number[1]) <= largest else None
-    if base and name in _LINKS and not _SCHEME.match(value):
-        try:
-            return urljoin(base, value.strip())
-        except ValueError:
-            return value
-    return value
+    return link(value, base) if name in _LINKS else value
+
+
+def link(address: str, base: str) -> str:
+    """Returns an address that means the same on every page, if it has a scheme or the mail has a base.
+
+    A page resolves `https:name` and `https:/name` against its own address if it has the same scheme (WHATWG URL,
+    section 4.4, "special relative or authority state"). In a mail, which has no page, they are `https://name`.
+
+    Args:
+        address: The value of an attribute, decoded.
+        base: The address that relative links of the mail belong to, empty without one.
+    """
+    if _ABSOLUTE.match(address):
+        return address
+    bare = address.strip(_ENDS).translate(_BREAKS)
+    special = _SPECIAL.match(bare)
+    is_relative = bool(base) and (
+        len(special[2]) < len("//") and base.lower().startswith(f"{special[1].lower()}:")
+        if special
+        else not _SCHEME.match(bare)
+    )
+    if not is_relative:
+        return f"{special[1].lower()}://{bare[special.end() :]}" if special else bare
+    try:
+        return urljoin(base, bare[special.end(1) + 1 :] if special else bare)
+    except ValueError:
+        return ""
 
 
 def base_address(address: str) -> str:
     """Returns the address that relative links of the mail belong to; empty when it is none of the web."""
-    return address.strip() if address.strip().lower().startswith(("http://", "https://")) else ""
+    made = link(address, "")
+    return made if made.lower().startswith(("http://", "https://")) else ""
 
 
 _PAGE_ATTRIBUTES = frozenset({"dir", "lang"})

@@ -34,6 +34,8 @@ _MAX_PIXELS = {
 }  # fmt: skip
 _MAX_PERCENT = {"font-size": 400.0, "font": 400.0, "line-height": 400.0}
 _COLOUR_NAMES = {"color", "background-color", "font-weight", "font-family"} | {f"border{side}-color" for side in _SIDES}
+# A marker stands outside of its list: one of any text would be written over what is beside the mail.
+_MARKER = re.compile(r"(?:none|disc|circle|square|(?:lower|upper)-(?:alpha|latin|roman)|decimal(?:-leading-zero)?)")
 _TINY_PIXELS = 2.0
 _FAR_AWAY_PIXELS = -300.0
 _FAINTEST = 0.02
@@ -129,9 +131,11 @@ def _ground_of(shorthand: str) -> str:
 
 
 def _is_bounded(name: str, value: str) -> bool:
-    """Tells whether all lengths of a declaration are of a size that mails have and none moves content backwards."""
+    """Tells whether all lengths of a declaration are of a size that mails have and nothing moves out of its place."""
     if name in _COLOUR_NAMES:
         return True
+    if name == "list-style-type":
+        return bool(_MARKER.fullmatch(value.partition("!")[0].strip()))
     for number, unit in _NUMBER.findall(_COLOUR.sub("", value)):
         if not number:
             continue

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import resource
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as pb2
 from services.meshkit.status import from_rpc_error
 from services.processor.stream import key_checks
-from services.processor.stream.metrics import STREAM_ENDS
+from services.processor.stream.metrics import STREAM_ENDS, STREAMS
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft, tenant_draft
 from tests.wire.processor.stream.conftest import Processor, Start, until
 
@@ -164,6 +165,40 @@ async def test_a_reader_that_stops_reading_is_ended_and_delays_no_other(start_pr
     assert "READER_TOO_SLOW" == ended.reason
     rest = pb2.ListEventsRequest(cursor=ended.metadata["position"], page_size=100)
     assert (await processor.events.ListEvents(rest, metadata=processor.key())).events
+
+
+async def test_idle_streams_and_readers_that_do_not_read_cost_others_nothing(start_processor: Start) -> None:
+    """Other calls keep their deadlines, and memory its bound, beside 500 streams without events and 50 such readers."""
+    processor, idle, stuck, mails = await start_processor(), 500, 50, 40
+    request = pb2.StreamEventsRequest(cursor="earliest", view=event_pb2.EVENT_VIEW_FULL)
+    nothing = pb2.StreamEventsRequest(filter={"tenant_ids": [OTHER_TENANT]}, heartbeat_seconds=60)
+    drafts = [mail_draft() for _ in range(mails)]
+    for draft in drafts:
+        assert draft.mail is not None
+        draft.mail.message.body.text = "text " * 50_000
+    unread_bytes = stuck * mails * 250_000
+    open_before, peak_before = STREAMS._value.get(), _peak_bytes()
+    held = [
+        processor.events.StreamEvents(nothing, metadata=processor.key(key_id=f"key-{number % 5}"))
+        for number in range(idle)
+    ]
+    held += [processor.events.StreamEvents(request, metadata=processor.key(key_id="stuck")) for _ in range(stuck)]
+    await until(lambda: STREAMS._value.get() == open_before + idle + stuck)
+    await processor.publish(*drafts)
+
+    quick = processor.events.StreamEvents(request, metadata=processor.key(key_id="quick"), timeout=WAIT_SECONDS)
+    received = [(await next_event(quick)).mail.event_id for _ in drafts]
+    page = pb2.ListEventsRequest(page_size=10)
+    answers = [await processor.events.ListEvents(page, metadata=processor.key(), timeout=10) for _ in range(50)]
+
+    assert mails == len(set(received))
+    assert [10] * 50 == [len(answer.events) for answer in answers]
+    assert open_before + idle + stuck + 1 == STREAMS._value.get()
+    assert _peak_bytes() - peak_before < unread_bytes // 2
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 async def test_a_consumer_that_disconnects_at_random_misses_nothing(processor: Processor) -> None:

@@ -79,6 +79,32 @@ def test_what_acts_goes(source: str) -> None:
     assert [] == [link for link in links if link.partition(":")[0].lower() in ("javascript", "data", "vbscript")]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<ol style='list-style-type:\"Sign in again\"'><li>x",
+        "<li style=\"list-style-type:'Sign in again'\">x",
+        "<ol style='list-style-type:\"a\" !important'><li>x",
+        "<ol start=2147483647><li>x",
+        "<ol start=-2147483647><li>x",
+        "<ol><li value=99999999>x",
+        "<hr size=99999>",
+    ],
+)
+def test_nothing_is_written_beside_a_list(source: str) -> None:
+    """The markers of a list stand outside of its box."""
+    found = Found()
+    found.feed(sanitize(source))
+
+    assert [] == [name for name, _ in found.attributes if name in ("style", "start", "value", "size")]
+
+
+def test_the_usual_markers_stay() -> None:
+    source = '<ol start="12" style="list-style-type:lower-roman"><li value="14">x</li></ol><font size="+2">y</font>'
+
+    assert source == sanitize(source)
+
+
 def test_sanitizing_twice_changes_nothing() -> None:
     once = sanitize("<div><p>a<p>b<table><tr><td>c</div>d &amp; <b><i>e</b></i>")
 
