@@ -190,7 +190,7 @@ def _check(wanted: NewKey, now: datetime) -> None:
 
 def _abilities(wanted: NewKey) -> tuple[str, ...]:
     """Return the abilities of a new key. Without any named, only an admin gets all: others read, as keys always did."""
-    if wanted.abilities == (ALL_ABILITIES,) or (not wanted.abilities and wanted.role is Role.ADMIN):
+    if set(wanted.abilities) == {ALL_ABILITIES} or (not wanted.abilities and wanted.role is Role.ADMIN):
         return (ALL_ABILITIES,)
     return checked_abilities(wanted.abilities or DEFAULT_ABILITIES)
 

@@ -170,7 +170,8 @@ class Lender:
 
     def _check(self, credential: Credential, request: TokenRequest, allowed: frozenset[str]) -> None:
         require_eligible(credential.tenant, allowed)
-        if request.ability:
+        # While a tenant is being disconnected, its subscriptions are deleted, whatever was granted.
+        if request.ability and credential.tenant.status != DISCONNECTING:
             require_granted(credential.tenant, request.ability)
         if not request.scopes:
             return

@@ -176,9 +176,9 @@ type CreateApiKeyRequest struct {
 	// request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
 	// second key. Only the first answer contains the secret.
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// abilities limits the key to these abilities, such as "mail.read"; see `mailmesh.access.v1.ability`. "*" alone means all, including
-	// those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the abilities of the
-	// caller's key.
+	// abilities limits the key to these abilities, such as "mail.read", 20 at most; see `mailmesh.access.v1.ability`. "*" alone means
+	// all, including those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the
+	// abilities of the caller's key.
 	Abilities     []string `protobuf:"bytes,6,rep,name=abilities,proto3" json:"abilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

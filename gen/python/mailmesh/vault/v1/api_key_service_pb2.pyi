@@ -128,9 +128,9 @@ class CreateApiKeyRequest(_message.Message):
 
     @_builtins.property
     def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """abilities limits the key to these abilities, such as "mail.read"; see `mailmesh.access.v1.ability`. "*" alone means all, including
-        those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the abilities of the
-        caller's key.
+        """abilities limits the key to these abilities, such as "mail.read", 20 at most; see `mailmesh.access.v1.ability`. "*" alone means
+        all, including those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the
+        abilities of the caller's key.
         """
 
     def __init__(

@@ -154,9 +154,9 @@ export type CreateApiKeyRequest = Message<"mailmesh.vault.v1.CreateApiKeyRequest
   requestId: string;
 
   /**
-   * abilities limits the key to these abilities, such as "mail.read"; see `mailmesh.access.v1.ability`. "*" alone means all, including
-   * those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the abilities of the
-   * caller's key.
+   * abilities limits the key to these abilities, such as "mail.read", 20 at most; see `mailmesh.access.v1.ability`. "*" alone means
+   * all, including those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the
+   * abilities of the caller's key.
    *
    * @generated from field: repeated string abilities = 6;
    */
