@@ -28,8 +28,8 @@ def flow(abilities: tuple[str, ...], missing: str) -> FlowRow:
             ("mail.read", "mail.send"),
             "mail.send",
             (
-                "mailmesh can now use your Google Workspace account to receive mail. You did not allow it to send mail; ask"
-                " for a new link to allow it later."
+                "mailmesh can now use your Google Workspace account to receive mail. You did not allow it to send mail;"
+                " ask for a new link to allow it later."
             ),
         ),
     ],
