@@ -126,6 +126,7 @@ async def test_keys_are_listed_by_scope_and_by_what_is_still_good(pool: db.Pool)
             None,
             None,
             "command",
+            ("mail.read", "mail.send"),
         )
 
     keys = [key(0, ()), key(1, (tenant_id,)), key(2, tuple(sorted((tenant_id, other)))), key(3, (), NOW)]
@@ -149,7 +150,7 @@ async def test_keys_are_listed_by_scope_and_by_what_is_still_good(pool: db.Pool)
 
 
 async def test_the_last_use_of_a_key_never_moves_back(pool: db.Pool) -> None:
-    row = ApiKeyRow(new_id(), "key", "prefix", b"d", "reader", (), NOW, None, None, None, "command")
+    row = ApiKeyRow(new_id(), "key", "prefix", b"d", "reader", (), NOW, None, None, None, "command", ("*",))
     later = NOW + timedelta(seconds=1)
     async with db.transaction(pool) as connection:
         await api_keys.insert_api_key(connection, row)

@@ -1,6 +1,7 @@
 """Google's accounts, met with the real google-auth and google-auth-oauthlib."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +18,7 @@ from tests.programs.simulator import RunningSimulator
 
 REDIRECT = "https://mailmesh.test/auth/oauth/googlews/callback"
 READONLY = "https://www.googleapis.com/auth/gmail.readonly"
+COMPOSE = "https://www.googleapis.com/auth/gmail.compose"
 SCOPES = ["openid", "https://www.googleapis.com/auth/userinfo.email", READONLY]
 CARLA = "carla@fabrikam.test"
 
@@ -28,7 +30,7 @@ def session(simulator: RunningSimulator) -> requests.Session:
     return made
 
 
-def new_flow(simulator: RunningSimulator) -> Flow:
+def new_flow(simulator: RunningSimulator, scopes: Sequence[str] = SCOPES) -> Flow:
     settings = simulator.settings
     web = {
         "client_id": settings["MAILMESH_GOOGLEWS_CLIENT_ID"],
@@ -36,7 +38,7 @@ def new_flow(simulator: RunningSimulator) -> Flow:
         "auth_uri": settings["MAILMESH_GOOGLEWS_AUTH_URL"],
         "token_uri": settings["MAILMESH_GOOGLEWS_TOKEN_URL"],
     }
-    flow = Flow.from_client_config({"web": web}, SCOPES, redirect_uri=REDIRECT, autogenerate_code_verifier=True)
+    flow = Flow.from_client_config({"web": web}, list(scopes), redirect_uri=REDIRECT, autogenerate_code_verifier=True)
     flow.oauth2session.verify = str(simulator.ca_file)
     flow.oauth2session.trust_env = False
     return flow
@@ -105,6 +107,20 @@ async def test_a_person_may_untick_a_scope(simulator, control, monkeypatch):
     monkeypatch.setenv("OAUTHLIB_RELAX_TOKEN_SCOPE", "1")
     tokens = await connect(simulator, untick=[READONLY])
     assert READONLY not in tokens["scope"]
+
+
+@pytest.mark.parametrize("includes", ["true", "false"])
+async def test_a_later_consent_includes_the_earlier_ones_if_it_is_asked_to(simulator, control, monkeypatch, includes):
+    monkeypatch.setenv("OAUTHLIB_RELAX_TOKEN_SCOPE", "1")
+    await connect(simulator)
+    flow = new_flow(simulator, ["openid", COMPOSE])
+    url, _ = flow.authorization_url(access_type="offline", prompt="consent", include_granted_scopes=includes)
+    answer = await consent(url, CARLA, ca=str(simulator.ca_file), stop_at=REDIRECT)
+    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    tokens = await asyncio.to_thread(flow.fetch_token, code=query["code"])
+
+    earlier = {*SCOPES} - {"openid"} if includes == "true" else set()
+    assert {"openid", COMPOSE, *earlier} == set(tokens["scope"])
 
 
 async def test_a_person_may_decline(simulator, control):
