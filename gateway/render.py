@@ -16,6 +16,7 @@ import jinja2
 
 from gateway.contract import ContractService, descriptor_path, edge_services
 from gateway.gate import program
+from gateway.names import ADMIN_SOCKET
 from gateway.replies import HEADERS_TOO_LARGE, LOCAL_REPLIES, NOT_ONE_MESSAGE, PUSH_REFUSED, LocalReply
 from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
 from mailmesh.access.v1 import access_pb2
@@ -25,8 +26,6 @@ from services.meshkit.identity.caller import SOURCE_HEADER
 JSON = dict[str, Any]
 TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
 CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor"}
-# Beside the configuration, unless the settings name another place.
-ADMIN_SOCKET = "admin.sock"
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
 # Graph gives up after 3 seconds; Ingest itself refuses a commit that takes more than 2.
 WEBHOOK_TIMEOUT_SECONDS = 3

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.render import ADMIN_SOCKET
+from gateway.names import ADMIN_SOCKET
 from stack.programs.program import Program
 from stack.unix_http import UnixConnection
 

@@ -72,6 +72,8 @@ def is_serving(port: int, mesh_name: str, operator: Identity) -> bool:
     Returns:
         Whether it serves; false while it cannot be asked.
     """
+    if not accepts(port):  # A channel costs more than this question, and is asked for many times a second.
+        return False
     credentials = grpc.ssl_channel_credentials(
         operator.authority.read_bytes(), operator.key.read_bytes(), operator.certificate.read_bytes()
     )

@@ -34,6 +34,12 @@ KEPT_PREFIXES = ("LC_", "PYTHON")
 def main(arguments: list[str]) -> None:
     """Prepares this process as the arguments say and becomes the program."""
     options = parse(arguments)
+    prepare(options)
+    os.execvp(options.program[0], options.program)  # noqa: S606 - the stack wrote the arguments
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Prepares this process for its program: environment, user, and its end with its parent."""
     parent = os.getppid()
     if options.environment:
         replace_environment(json.loads(Path(options.environment).read_text(encoding="utf-8")))
@@ -41,7 +47,6 @@ def main(arguments: list[str]) -> None:
         become(options.user, search=options.search)
     # After the change of user, which clears it.
     die_with_parent(parent, signal.Signals[f"SIG{options.signal}"])
-    os.execvp(options.program[0], options.program)  # noqa: S606 - the stack wrote the arguments
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -1,4 +1,6 @@
-"""supervisord with logs that stop nothing: `python -m stack.supervision.daemon [--remove FOLDER] --configuration FILE`.
+"""supervisord with logs that stop nothing and programs in Python as its forks.
+
+`python -m stack.supervision.daemon [--remove FOLDER] --configuration FILE`
 
 supervisord's own handler fails with the disk: it prints the failure to standard error, which is on the same disk, and
 ends by that; when it cannot rotate a log, it closes the pipe of the program. Here a log loses the output that it
@@ -14,8 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from supervisor import loggers, supervisord
+from supervisor import loggers, options, supervisord
 from typing_extensions import override
+
+from stack.supervision import nursery
 
 
 class TolerantLog(loggers.RotatingFileHandler):  # type: ignore[misc] # supervisor has no types
@@ -105,9 +109,22 @@ class TolerantLog(loggers.RotatingFileHandler):  # type: ignore[misc] # supervis
         return text.encode("utf-8", "replace")
 
 
+class ForkingOptions(options.ServerOptions):  # type: ignore[misc] # supervisor has no types
+    """supervisord's dealings with the system; a program in Python is a fork that goes on, without exec."""
+
+    @override
+    def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
+        program = nursery.forkable(argv)
+        if program is not None:
+            nursery.become(env["SUPERVISOR_PROCESS_NAME"], program)
+        super().execve(filename, argv, env)
+
+
 def main() -> None:
     """Runs supervisord in the foreground."""
     loggers.RotatingFileHandler = TolerantLog
+    supervisord.ServerOptions = ForkingOptions
+    nursery.warm()
     parent, arguments = os.getppid(), sys.argv[1:]
     folder = arguments[1] if arguments[:1] == ["--remove"] else None
     try:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from stack.errors import StartError
 from stack.programs.program import Program
 from stack.programs.running import wait_until
+from stack.programs.tether import machine_environment
 from stack.unix_http import UnixConnection
 
 UNREACHABLE = (OSError, http.client.HTTPException)
@@ -102,6 +103,8 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=self._inherited,
+                # Its forks show its own variables to the system, so no secret may be among them.
+                env=machine_environment(),
             )
         if not wait_until(lambda: self._answers() or not self.is_running, START_SECONDS) or not self.is_running:
             raise StartError(f"the supervisor did not start; see {self._log}")

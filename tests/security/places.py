@@ -91,13 +91,15 @@ def _arguments(pid: int) -> bytes:
 
 
 def environments(mesh: Mesh) -> dict[str, bytes]:
-    """Return the variables of every process of the mesh, by its name."""
+    """Return the variables of every process of the mesh: those it was given, and those that the system shows."""
+    given = {path.stem: path.read_bytes() for path in (mesh.data / "environments").glob("*.json")}
     found = {}
     for name, pid in mesh.ready.processes.items():
         # The tether of a program has passed its variables to its child, the program itself.
         family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
         if name not in ("up", "supervisor"):
-            found[name] = b"\0".join(Path(f"/proc/{one}/environ").read_bytes() for one in family)
+            shown = b"\0".join(Path(f"/proc/{one}/environ").read_bytes() for one in family)
+            found[name] = given[name] + shown
     return found
 
 

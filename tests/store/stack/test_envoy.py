@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from gateway.render import ADMIN_SOCKET
+from gateway.names import ADMIN_SOCKET
 from stack.ports import free_port
 from tests.programs.envoy import StartEnvoy
 

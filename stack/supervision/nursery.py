@@ -1,0 +1,127 @@
+"""Programs in Python as forks of the supervisor: their libraries are imported once, and the memory is shared.
+
+A process that starts by itself imports some 1,000 modules, which takes longer than everything else that it does at its
+start, and holds them alone. A fork starts with the modules that this process has imported.
+
+Only libraries are imported, never a service: importing a service registers its metrics, and every other process would
+show them. The process that forks has one thread, no event loop, no channel and no connection; gRPC, libuv and OpenSSL
+can be forked then. Settings, certificates and ports are read by the fork.
+"""
+
+import ctypes
+import gc
+import importlib
+import os
+import runpy
+import signal
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import NoReturn
+
+from stack.programs import tether
+from stack.programs.program import TETHER
+
+LIBRARIES = (
+    *("aiohttp.web", "arq", "asyncpg", "attr", "cryptography.hazmat.primitives.ciphers.aead", "cryptography.x509"),
+    *("email.mime.multipart", "envoy.service.auth.v3.external_auth_pb2_grpc", "google.api.httpbody_pb2"),
+    *("google.auth.transport.requests", "google.oauth2.id_token", "google.protobuf.json_format"),
+    *("google_auth_oauthlib.flow", "grpc.aio", "grpc_health.v1.health", "grpc_reflection.v1alpha.reflection_pb2"),
+    *("grpc_status.rpc_status", "httpx", "jwt", "msal", "nh3", "oauthlib.oauth2", "opentelemetry.sdk.trace.export"),
+    *("opentelemetry.trace.propagation.tracecontext", "orjson", "prometheus_client.parser", "pydantic_settings"),
+    *("redis.asyncio", "requests", "starlette.applications", "structlog", "tenacity"),
+    *("uvicorn.protocols.http.httptools_impl", "uvloop", "webencodings", "yaml"),
+    *("services.meshkit.channel", "services.meshkit.process", "services.meshkit.server", "services.meshkit.queue"),
+)
+"""The libraries of the services and of the simulated providers. A name that is missing costs time and memory only."""
+# The command of a Python program behind the tether: `-I -S tether.py`.
+TETHERED = (sys.executable, "-I", "-S", str(TETHER))
+PR_SET_NAME = 15
+EXIT_FAILED = 1
+
+
+def warm() -> None:
+    """Imports the libraries, and puts what they have made out of the reach of the search for garbage.
+
+    The search writes into every object that it visits, and a page that is written is shared no longer. Safe to call
+    again: yes.
+    """
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def forkable(arguments: Sequence[str]) -> Namespace | None:
+    """Return the options of the tether if the command starts a module of ours in Python, and None for other programs.
+
+    Args:
+        arguments: Program and arguments, as `Program.tethered_command` makes them.
+    """
+    if tuple(arguments[: len(TETHERED)]) != TETHERED:
+        return None
+    options = tether.parse(list(arguments[len(TETHERED) :]))
+    is_module = options.program[:2] == [sys.executable, "-m"]
+    return options if is_module and options.user is None else None
+
+
+def become(name: str, options: Namespace) -> NoReturn:
+    """Turns this process, a new fork, into a Python program, and ends with it.
+
+    Args:
+        name: The name of the process, which tools such as `top` show.
+        options: From `forkable`.
+    """
+    code = EXIT_FAILED
+    try:
+        _name(name)
+        _forget_handlers()
+        tether.prepare(options)
+        code = _run(options.program[2], options.program[3:])
+    except BaseException:  # noqa: BLE001 - the fork must not return into the program that it was
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)
+
+
+def _name(name: str) -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def _forget_handlers() -> None:
+    """Resets the signals that the supervisor handles, as exec does."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(module: str, arguments: list[str]) -> int:
+    """Runs a module as `python -m` would, and returns its exit code."""
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return _exit_code(end.code)
+    return 0
+
+
+def _exit_code(told: object) -> int:
+    if told is None:
+        return 0
+    if isinstance(told, int):
+        return told
+    print(told, file=sys.stderr)  # noqa: T201 - as the interpreter does
+    return EXIT_FAILED
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # The reader is gone.
+            continue
