@@ -18,6 +18,9 @@ LAG_SECONDS = Histogram(
 STEP_SECONDS = Histogram(
     "mailmesh_processor_step_seconds", "Time of one step on the way to an event.", ["step"], buckets=_STEP_SECONDS
 )
+LONG_MAPPINGS = Counter(
+    "mailmesh_processor_long_mappings_total", "Long mails that were mapped in a process, by outcome.", ["outcome"]
+)
 ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by outcome.", ["outcome"])
 FAILURES = Counter("mailmesh_processor_failures_total", "Failures by remedy.", ["provider", "remedy", "reason"])
 PUT_OFF = Counter("mailmesh_processor_lookups_put_off_total", "Lookups of messages that were postponed.", ["provider"])

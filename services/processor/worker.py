@@ -23,6 +23,7 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
+from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.state import ReportedChange
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
@@ -95,12 +96,16 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
             PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
             PeriodicLoop("schedule", settings.sweep_seconds, PollSchedule(transactions, inbox, settings).round).run(),
             PeriodicLoop("worker", _SHOW_SECONDS, show.round).run(),
+            PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round).run(),
             health.run(),
         ]
         if settings.redis_url is not None:
             loops.append(queue.work(settings.redis_url, QUEUE, dispatcher.wake, at_once=100, job_seconds=10))
-        async with _dispatching(dispatcher), background(*loops):
-            yield dispatcher
+        try:
+            async with _dispatching(dispatcher), background(*loops):
+                yield dispatcher
+        finally:
+            LONG_MAILS.end()
         await show.leave()
 
 

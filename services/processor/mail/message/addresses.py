@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mailmesh.mail.v1 import message_pb2
+from services.processor.mail.message.bounds import MAX_RECIPIENTS
 from services.processor.mail.message.fields import clean
 from services.processor.mail.message.syntax import comment_end, unescape, without_comments
 from services.processor.mail.message.words import decode_words
 
-MAX_LIST_CHARACTERS = 512 * 1024
-"""What is read of one header; the rest is left out."""
-MAX_ADDRESSES = 20_000
-"""Addresses that are read of one header. Events hold far fewer."""
+MAX_LIST_CHARACTERS = 256 * 1024
+"""What is read of the recipients of a mail, over all their headers; the rest is left out."""
 _MAX_NAME_CHARACTERS = 512
 _MAX_ADDRESS_CHARACTERS = 512
 _MAX_LOOSE_CHARACTERS = 2048
@@ -57,22 +56,23 @@ class _Element:
         return not self.is_no_group
 
 
-def parse_addresses(value: str) -> list[message_pb2.Address]:
+def parse_addresses(value: str, max_addresses: int = MAX_RECIPIENTS) -> list[message_pb2.Address]:
     """Reads an address list: groups, comments, quoted names, encoded words, missing brackets, missing names.
 
     Args:
         value: The unfolded value of a header; text behind `MAX_LIST_CHARACTERS` is not read.
+        max_addresses: The reading stops behind so many.
 
     Returns:
-        The addresses in order, at most `MAX_ADDRESSES`. Text that is not an address for certain is given as a name
+        The addresses in order, at most `max_addresses`. Text that is not an address for certain is given as a name
         without an address. A comment alone names no mailbox.
     """
     found: list[message_pb2.Address] = []
     for element, group in _List(value[:MAX_LIST_CHARACTERS]).elements():
         found += filter(None, _addresses(element, group))
-        if len(found) >= MAX_ADDRESSES:
+        if len(found) >= max_addresses:
             break
-    return found[:MAX_ADDRESSES]
+    return found[:max_addresses]
 
 
 def make_address(address: str, name: str, group: str = "") -> message_pb2.Address | None:

@@ -20,6 +20,12 @@ RECIPIENTS_BYTES = 96 * 1024
 ATTACHMENTS_BYTES = 48 * 1024
 SHORT_BYTES = 4 * 1024
 """Of a subject, a preview, a web link; of all categories, of all labels."""
+SHORT_CHARACTERS = 32 * 1024
+"""What is read of a subject or a preview: enough for four kilobytes in any encoding that senders use."""
+MAX_RECIPIENTS = 10_000
+"""Recipients that are read of one mail. Ten thousand of the shortest addresses fill their bound of bytes."""
+MAX_ATTACHMENTS = 5000
+"""Attachments that are described. A fifth of them, without names, fills their bound of bytes."""
 _ENVELOPE_BYTES = 16 * 1024
 """Kept free for ids, thread, change and position."""
 _REFERENCES_BYTES = 32 * 1024
@@ -55,6 +61,14 @@ class Cuts:
         setattr(self, flag, True)
         self.left_out_bytes += len(data) - max_bytes
         return data[:max_bytes].decode("utf-8", "ignore")
+
+    def start(self, value: str, max_characters: int, flag: str) -> str:
+        """Takes the beginning of a source that is read in part; no form of it keeps more."""
+        if len(value) <= max_characters:
+            return value
+        setattr(self, flag, True)
+        self.left_out_bytes += len(value) - max_characters
+        return value[:max_characters]
 
     def some(self, values: list[Any], max_bytes: int, flag: str) -> list[Any]:
         """Takes the first of a list of messages or strings, as many as fit."""

@@ -1,18 +1,23 @@
 """Header fields of a mail: found by name, read as what the standards say they are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.message.addresses import parse_addresses
+from services.processor.mail.message.bounds import SHORT_CHARACTERS
 from services.processor.mail.message.dates import parse_date
 from services.processor.mail.message.fields import clean, text
 from services.processor.mail.message.ids import message_ids
 from services.processor.mail.message.syntax import MAX_FIELD_CHARACTERS, Value, parse_value, without_comments
 from services.processor.mail.message.words import decode_words
 
+MAX_FIELDS = 5000
+"""Header fields that are read of a mail; large providers refuse mails with fewer."""
+MAX_PART_FIELDS = 200
+"""Header fields that are read of a part of a mail."""
 _FOLD = re.compile(r"\r?\n(?=[ \t])|\r|\n")
 
 _HIGH = {"high", "urgent", "1", "2"}
@@ -25,10 +30,14 @@ class Headers:
 
     Args:
         fields: Objects with `name` and `value`, as both providers give them; what is no such object is passed over.
+        max_fields: Fields that are read.
     """
 
-    def __init__(self, fields: Iterable[Any]) -> None:
-        self.fields = tuple((name, unfold(text(field, "value"))) for field in fields if (name := text(field, "name")))
+    def __init__(self, fields: Sequence[Any], max_fields: int = MAX_FIELDS) -> None:
+        self.is_cut = len(fields) > max_fields
+        self.fields = tuple(
+            (name, unfold(text(field, "value"))) for field in fields[:max_fields] if (name := text(field, "name"))
+        )
         self._by_name: dict[str, list[str]] = {}
         for name, value in self.fields:
             self._by_name.setdefault(name.lower(), []).append(value)
@@ -46,8 +55,8 @@ class Headers:
         return name.lower() in self._by_name
 
     def words(self, name: str) -> str:
-        """The first value of a name with encoded words decoded and white space set right."""
-        return clean(" ".join(decode_words(self.first(name)).split()))
+        """The first value of a name with encoded words decoded and white space set right; 32 Ki characters of it."""
+        return clean(" ".join(decode_words(self.first(name)[:SHORT_CHARACTERS]).split()))
 
     def message_ids(self, name: str) -> list[str]:
         """The message ids of the first field of a name, in order, with angle brackets."""
@@ -158,7 +167,7 @@ def _is_bounce_of_a_daemon(headers: Headers) -> bool:
 
 def _author(headers: Headers) -> str:
     """The first address of From in lower case; of a daemon that gives no address, the name."""
-    author = next(iter(parse_addresses(headers.first("From")[:MAX_FIELD_CHARACTERS])), None)
+    author = next(iter(parse_addresses(headers.first("From")[:MAX_FIELD_CHARACTERS], 1)), None)
     return (author.address or author.name).lower() if author else ""
 
 

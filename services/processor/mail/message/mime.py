@@ -11,17 +11,20 @@ from urllib.parse import unquote
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.message.bodies import MAX_PARTS, Part, lines_of, text_as_html
+from services.processor.mail.message.bounds import TEXT_BYTES, Cuts
 from services.processor.mail.message.charsets import decode_bytes
 from services.processor.mail.message.fields import clean, items, members, number, text
 from services.processor.mail.message.flowed import unflow
-from services.processor.mail.message.headers import Headers
+from services.processor.mail.message.headers import MAX_PART_FIELDS, Headers
 from services.processor.mail.message.html import MAX_SOURCE_CHARACTERS
 from services.processor.mail.message.words import base64url, decode_words
 
 MAX_DEPTH = 60
 """Nesting of parts that is looked into."""
 _MAX_TREE_PARTS = 5000
-_MAX_BODY_BYTES = 2 * MAX_SOURCE_CHARACTERS
+# What is decoded of all bodies of a form together; no form keeps more.
+_MAX_HTML_BYTES = 2 * MAX_SOURCE_CHARACTERS
+_MAX_TEXT_BYTES = 2 * TEXT_BYTES
 _ATTACHED_MAIL = frozenset(("message/rfc822", "message/global"))
 _HTML = "text/html"
 _FORMS = frozenset(("text/plain", _HTML))
@@ -36,6 +39,24 @@ _DATA = frozenset(
 _CONTENT_ID = re.compile(
     r"""(?<=")\s{0,9}cid:([^"]{1,998})|(?<=')\s{0,9}cid:([^']{1,998})|cid:([^\s"'<>)]{1,998})""", re.IGNORECASE
 )
+
+
+@dataclass
+class _Budget:
+    """What may still be decoded of a mail's bodies, in bytes."""
+
+    html: int = _MAX_HTML_BYTES
+    text: int = _MAX_TEXT_BYTES
+
+    def decode(self, encoded: str, *, is_html: bool) -> tuple[bytes, bool]:
+        """Decodes the beginning of a body, as far as the budget allows; tells whether there is more."""
+        left = self.html if is_html else self.text
+        data = base64url(encoded, left) if left else b""
+        if is_html:
+            self.html -= len(data)
+        else:
+            self.text -= len(data)
+        return data, len(encoded) * 3 // 4 > left
 
 
 @dataclass
@@ -60,13 +81,14 @@ class _Leaf:
         given = text(self.raw, "filename") or self.headers.value("Content-Disposition").parameters.get("filename", "")
         return clean(decode_words((given or self.headers.value("Content-Type").parameters.get("name", ""))[:1024]))
 
-    def part(self) -> Part:
+    def part(self, budget: _Budget) -> Part:
         """The text, decoded, no more of it than is used."""
         body = members(self.raw, "body")
         encoded = text(body, "data")
         content_type = self.headers.value("Content-Type")
-        decoded = decode_bytes(base64url(encoded, _MAX_BODY_BYTES), content_type.parameters.get("charset", ""))
-        is_cut = len(encoded) * 3 // 4 > _MAX_BODY_BYTES or (not encoded and bool(text(body, "attachmentId")))
+        data, is_long = budget.decode(encoded, is_html=self.media_type == _HTML)
+        decoded = decode_bytes(data, content_type.parameters.get("charset", ""))
+        is_cut = is_long or (not encoded and bool(text(body, "attachmentId")))
         if self.media_type == _HTML:
             return Part(html=decoded, is_cut=is_cut)
         if content_type.word("format") == "flowed":
@@ -80,11 +102,11 @@ class _Choice:
 
     branches: list[list["_Node"]] = field(default_factory=list)
 
-    def part(self) -> Part:
+    def part(self, budget: _Budget) -> Part:
         """One part of the alternatives, in both of its forms as far as they are there."""
         htmls, texts, is_cut = [], [], False
         for branch in self.branches:
-            parts = [node.part() for node in branch]
+            parts = [node.part(budget) for node in branch]
             is_cut = is_cut or any(part.is_cut for part in parts)
             if any(part.html is not None for part in parts):
                 htmls += [text_as_html(part.text or "") if part.html is None else part.html for part in parts]
@@ -105,25 +127,29 @@ class MimeTree:
     """
 
     def __init__(self, payload: Mapping[str, Any]) -> None:
-        self.headers = _headers(payload)
+        self.headers = Headers(items(payload, "headers"))
+        self._payload = payload
         self._visited = 0
         self._leaves: list[_Leaf] = []
         self._nodes = self._read(payload, 0, "", is_first=True)
 
     def shown(self) -> list[Part]:
         """The parts that are shown, in order; alternatives of each other are one part."""
-        return [node.part() for node in self._nodes[: MAX_PARTS + 1]]
+        budget = _Budget()
+        return [node.part(budget) for node in self._nodes[: MAX_PARTS + 1]]
 
     def media_types(self) -> list[str]:
         """The media types of all parts that hold no others."""
         return [leaf.media_type for leaf in self._leaves]
 
-    def attachments(self, parts: list[Part]) -> Iterator[message_pb2.Attachment]:
+    def attachments(self, parts: list[Part], cuts: Cuts) -> Iterator[message_pb2.Attachment]:
         """Describes the parts that are not shown, in order.
 
         Args:
             parts: Those that are shown: a part that their HTML refers to by content id is inline.
+            cuts: Is told when the mail has more parts than are read.
         """
+        cuts.are_attachments_cut = cuts.are_attachments_cut or self._visited > _MAX_TREE_PARTS
         hidden = [leaf for leaf in self._leaves if not leaf.is_shown]
         referred_to = _references(parts) if any(leaf.content_id for leaf in hidden) else frozenset()
         for leaf in hidden:
@@ -146,7 +172,7 @@ class MimeTree:
         if media_type.startswith("message/") or not (inner or media_type.startswith("multipart/")):
             return self._leaf(raw, media_type, parent, is_first=is_first)
         kind = media_type.removeprefix("multipart/")
-        first = _root(raw, inner) if kind == "related" else 0
+        first = _root(self._headers_of(raw), inner) if kind == "related" else 0
         shown = [self._read(part, depth + 1, kind, is_first=place == first) for place, part in enumerate(inner)]
         if kind == "alternative":
             singles = [
@@ -155,8 +181,11 @@ class MimeTree:
             return _choices(shown, [node for node in singles if isinstance(node, _Leaf)])
         return list(itertools.islice(itertools.chain.from_iterable(shown), MAX_PARTS + 1))
 
+    def _headers_of(self, raw: Any) -> Headers:
+        return self.headers if raw is self._payload else Headers(items(raw, "headers"), MAX_PART_FIELDS)
+
     def _leaf(self, raw: Any, media_type: str, parent: str, *, is_first: bool) -> list[_Node]:
-        leaf = _Leaf(raw if isinstance(raw, Mapping) else {}, _headers(raw), media_type)
+        leaf = _Leaf(raw if isinstance(raw, Mapping) else {}, self._headers_of(raw), media_type)
         self._leaves.append(leaf)
         leaf.is_shown = _is_body(leaf, parent, is_first=is_first)
         return [leaf] if leaf.is_shown else []
@@ -197,16 +226,13 @@ def _has_form(nodes: list[_Node]) -> bool:
     )
 
 
-def _root(raw: Any, inner: list[Any]) -> int:
+def _root(headers: Headers, inner: list[Any]) -> int:
     """The place of the root of a multipart/related: the part that `start` names, else the first (RFC 2387 3.2)."""
-    start = _headers(raw).value("Content-Type").parameters.get("start", "").strip("<> ")
+    start = headers.value("Content-Type").parameters.get("start", "").strip("<> ")
     if not start:
         return 0
-    return next((place for place, part in enumerate(inner[:MAX_PARTS]) if _content_id(_headers(part)) == start), 0)
-
-
-def _headers(raw: Any) -> Headers:
-    return Headers(items(raw, "headers"))
+    given = (Headers(items(part, "headers"), MAX_PART_FIELDS) for part in inner[:MAX_PARTS])
+    return next((place for place, found in enumerate(given) if _content_id(found) == start), 0)
 
 
 def _content_id(headers: Headers) -> str:

@@ -26,6 +26,8 @@ MAX_DEPTH = 200
 _MAX_OPEN_FORMATTING = 32
 MAX_TAGS = 40_000
 """Tags that are read; the source behind them counts as cut. Long newsletters have 10,000."""
+MAX_MADE_CHARACTERS = 640 * 1024
+"""What is made of a source; twice as much as an event keeps. Escaped characters make it longer than the source."""
 
 _VOID = frozenset(
     [
@@ -115,6 +117,7 @@ _PARAGRAPH = frozenset(("p",))
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,60})")
 _CONTENT_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _DROPPED_WITH_CONTENT}
 _PAGES = frozenset(("body", "html"))
+_CUT_OFF = re.compile(r"<[^<>]*+\Z|&[#\w]{0,32}+\Z")
 
 
 class _Outline:
@@ -237,7 +240,9 @@ def outline(source: str, max_tags: int = MAX_TAGS) -> Outlined:
         if tag_start > position:
             made.text(source[position:tag_start])
         position = _markup(source, tag_start, made)
-    return Outlined(made.finish(), made.has_hidden_text, position < length, tags)
+    whole = made.finish()
+    kept = whole if len(whole) <= MAX_MADE_CHARACTERS else _CUT_OFF.sub("", whole[:MAX_MADE_CHARACTERS])
+    return Outlined(kept, made.has_hidden_text, position < length or kept is not whole, tags)
 
 
 def _markup(source: str, start: int, made: _Outline) -> int:

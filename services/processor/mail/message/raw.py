@@ -32,6 +32,8 @@ class _Copy:
         """Copies an object; its members come with the names cleaned."""
         made: dict[str, Any] = {}
         for key, value in given.items():
+            if self._is_full(len(given) - len(made)):
+                break
             name = clean(str(key))
             self._member(made, name, value, depth, len(name.encode()))
         return made
@@ -53,14 +55,23 @@ class _Copy:
     def _list(self, given: list[Any], depth: int) -> list[Any]:
         made: list[Any] = []
         for value in given:
+            if self._is_full(len(given) - len(made)):
+                break
             made.append(None)
             self._member(made, len(made) - 1, value, depth, 0)
         return made
 
+    def _is_full(self, left: int) -> bool:
+        """Tells whether the bound of members is reached; the rest of a list or an object is then left out at once."""
+        if self._members < MAX_MEMBERS:
+            return False
+        self.left_out += left * _OVERHEAD_BYTES
+        return True
+
     def _member(self, owner: Any, key: Any, value: Any, depth: int, name_bytes: int) -> None:
         self._members += 1
-        if self._members > MAX_MEMBERS or (isinstance(value, str) and len(value) > self.budget):
-            self.left_out += _OVERHEAD_BYTES + (len(value) if isinstance(value, str) else 0)
+        if isinstance(value, str) and len(value) > self.budget:
+            self.left_out += _OVERHEAD_BYTES + len(value)
         elif isinstance(value, dict | list):
             self._container(owner, key, value, depth + (3 if isinstance(value, dict) else 2))
             self.size += name_bytes + _OVERHEAD_BYTES

@@ -11,9 +11,10 @@ import structlog
 from services.meshkit.metrics import UNEXPECTED
 from services.processor.mail.message.fields import exceeds
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mailbox.failures import SourceError, classify
+from services.processor.mail.sources.mapping_pool import MappingError, MappingPool
+from services.processor.mailbox.failures import Remedy, Rule, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
-from services.processor.metrics import STEP_SECONDS
+from services.processor.metrics import LONG_MAPPINGS, STEP_SECONDS
 
 logger = structlog.get_logger(__name__)
 
@@ -62,8 +63,13 @@ class Fetched:
 MAX_ON_LOOP_CHARACTERS = 8 * 1024
 """A longer object is mapped in a thread: the slowest object of this length takes about 20 ms, and none may hold the
 event loop for 50 ms."""
+MAX_IN_THREAD_CHARACTERS = 64 * 1024
+"""A longer object is mapped in a process: the sanitizer holds the interpreter's lock while it runs, at this length for
+at most 27 ms, and ten times the length takes ten times as long."""
 # One thread: mapping holds the interpreter's lock, so that more of them would only make the event loop wait longer.
 _mapper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mapping")
+LONG_MAILS = MappingPool()
+"""The processes for long mails. A worker ends the idle ones from time to time, and all of them when it stops."""
 
 
 async def mapped_by(map_message: Callable[[JSON], MappedMessage], provider: str, raw: object) -> Finding:
@@ -71,14 +77,33 @@ async def mapped_by(map_message: Callable[[JSON], MappedMessage], provider: str,
 
     Args:
         map_message: The provider's mapping: pure, and safe to run in a thread.
-        provider: Its name.
+        provider: Its name. A long object is mapped by this provider's mapping in a process.
         raw: The object as it was parsed; it must not be changed until the call returns.
     """
     if not isinstance(raw, dict) or not raw.get("id"):
         return Failed(classify(provider, 422, ["message_is_no_object"]))
     if not exceeds(raw, MAX_ON_LOOP_CHARACTERS):
         return _mapped(map_message, provider, raw)
-    return await asyncio.get_running_loop().run_in_executor(_mapper, _mapped, map_message, provider, raw)
+    if not exceeds(raw, MAX_IN_THREAD_CHARACTERS):
+        return await asyncio.get_running_loop().run_in_executor(_mapper, _mapped, map_message, provider, raw)
+    return await _mapped_in_process(provider, raw)
+
+
+async def _mapped_in_process(provider: str, raw: JSON) -> Finding:
+    try:
+        with STEP_SECONDS.labels("normalize").time():
+            found = Found(await LONG_MAILS.map(provider, raw))
+    except MappingError as exc:
+        LONG_MAPPINGS.labels(exc.outcome).inc()
+        logger.error("long message not mapped", provider=provider, error=exc.word, is_passing=exc.is_passing)  # noqa: TRY400
+        rule = _MAPPED_LATER if exc.is_passing else _NOT_MAPPED
+        return Failed(SourceError(rule, f"the message could not be mapped: {exc.word}", code=exc.word))
+    LONG_MAPPINGS.labels("mapped").inc()
+    return found
+
+
+_MAPPED_LATER = Rule(Remedy.LATER, "SERVICE_UNAVAILABLE")
+_NOT_MAPPED = Rule(Remedy.PERMANENT, "MESSAGE_UNREADABLE")
 
 
 def _mapped(map_message: Callable[[JSON], MappedMessage], provider: str, raw: JSON) -> Finding:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
-from services.processor.mail.message.addresses import parse_addresses
+from services.processor.mail.message.addresses import MAX_LIST_CHARACTERS, parse_addresses
 from services.processor.mail.message.bodies import make_body
-from services.processor.mail.message.bounds import Cuts, bound, raw_budget
+from services.processor.mail.message.bounds import MAX_RECIPIENTS, SHORT_CHARACTERS, Cuts, bound, raw_budget
 from services.processor.mail.message.fields import epoch_milliseconds, members, number, text, texts, timestamp
 from services.processor.mail.message.headers import Headers, automation, importance
 from services.processor.mail.message.mime import MimeTree
@@ -30,23 +30,24 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
     """
     tree, cuts = MimeTree(members(raw, "payload")), Cuts()
     headers, labels = tree.headers, sorted(set(texts(raw, "labelIds")))
+    cuts.are_headers_cut = headers.is_cut or len(headers.first("Subject")) > SHORT_CHARACTERS
     parts = tree.shown()
     message = message_pb2.MailMessage(
         subject=headers.words("Subject"),
         sent_at=timestamp(headers.date()),
         mail_received_at=timestamp(received := epoch_milliseconds(number(raw, "internalDate"))),
         headers=[message_pb2.Header(name=name, value=value) for name, value in headers.fields],
-        preview=html.unescape(text(raw, "snippet")),
+        preview=html.unescape(cuts.start(text(raw, "snippet"), SHORT_CHARACTERS, "are_headers_cut")),
         importance=importance(headers),
         is_read=LABEL_UNREAD not in labels,
         is_draft=LABEL_DRAFT in labels,
         label_ids=labels,
-        attachments=tree.attachments(parts),
+        attachments=tree.attachments(parts, cuts),
         size_bytes=number(raw, "sizeEstimate"),
         automation=automation(headers, tree.media_types()),
         body=make_body(parts, cuts),
     )
-    _set_people(message, headers)
+    _set_people(message, headers, cuts)
     _set_threading(message, raw, headers)
     bound(message, cuts)
     struct, left_out = bounded_struct(raw, raw_budget(message))
@@ -72,17 +73,21 @@ def detached_bodies(raw: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
     yield from MimeTree(members(raw, "payload")).detached()
 
 
-def _set_people(message: message_pb2.MailMessage, headers: Headers) -> None:
-    authors, senders = parse_addresses(headers.first("From")), parse_addresses(headers.first("Sender"))
+def _set_people(message: message_pb2.MailMessage, headers: Headers, cuts: Cuts) -> None:
+    authors, senders = parse_addresses(headers.first("From"), 1), parse_addresses(headers.first("Sender"), 1)
     if authors:
         message.from_address.CopyFrom(authors[0])
     if senders and (not authors or senders[0].address.casefold() != authors[0].address.casefold()):
         message.sender.CopyFrom(senders[0])
+    characters, addresses = MAX_LIST_CHARACTERS, MAX_RECIPIENTS
     for name, recipients in (
-        ("To", message.to), ("Cc", message.cc), ("Bcc", message.bcc), ("Reply-To", message.reply_to),
+        ("Reply-To", message.reply_to), ("To", message.to), ("Cc", message.cc), ("Bcc", message.bcc),
     ):  # fmt: skip
         for value in headers.all(name):
-            recipients.extend(parse_addresses(value))
+            found = parse_addresses(cuts.start(value, characters, "are_recipients_cut"), addresses)
+            recipients.extend(found)
+            characters, addresses = max(0, characters - len(value)), addresses - len(found)
+    cuts.are_recipients_cut = cuts.are_recipients_cut or not addresses
 
 
 def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:

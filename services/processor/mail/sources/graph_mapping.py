@@ -7,7 +7,14 @@ from typing import Any
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.message.addresses import make_address
 from services.processor.mail.message.bodies import Part, lines_of, make_body
-from services.processor.mail.message.bounds import Cuts, bound, raw_budget
+from services.processor.mail.message.bounds import (
+    MAX_ATTACHMENTS,
+    MAX_RECIPIENTS,
+    SHORT_CHARACTERS,
+    Cuts,
+    bound,
+    raw_budget,
+)
 from services.processor.mail.message.fields import clean, flag, iso_time, items, members, number, text, texts, timestamp
 from services.processor.mail.message.flowed import unflow
 from services.processor.mail.message.headers import Headers, automation
@@ -27,7 +34,6 @@ _KINDS = {
 }
 _MESSAGE_SIZE = re.compile(r"(integer|long)\s+0x0*e08", re.IGNORECASE)
 _ETAG = re.compile(r'(?:W/)?"(.*)"', re.DOTALL)
-_MAX_RECIPIENTS = 20_000
 
 
 def map_message(raw: dict[str, Any]) -> MappedMessage:
@@ -39,9 +45,10 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
     Returns:
         The mail within its bounds. What the object lacks, or has in another shape, is empty.
     """
-    cuts, headers = Cuts(), Headers(items(raw, "internetMessageHeaders"))
+    headers = Headers(items(raw, "internetMessageHeaders"))
+    cuts = Cuts(are_headers_cut=headers.is_cut)
     message = message_pb2.MailMessage(
-        subject=" ".join(text(raw, "subject").split()),
+        subject=" ".join(cuts.start(text(raw, "subject"), SHORT_CHARACTERS, "are_headers_cut").split()),
         sent_at=timestamp(iso_time(text(raw, "sentDateTime"))),
         mail_received_at=timestamp(received := iso_time(text(raw, "receivedDateTime"))),
         headers=[message_pb2.Header(name=name, value=value) for name, value in headers.fields],
@@ -51,13 +58,13 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         is_draft=flag(raw, "isDraft"),
         folder_id=text(raw, "parentFolderId"),
         categories=texts(raw, "categories"),
-        attachments=_attachments(raw),
+        attachments=_attachments(raw, cuts),
         size_bytes=_size(raw),
         automation=automation(headers),
         web_link=link if len(link := text(raw, "webLink")) <= _MAX_LINK_CHARACTERS else "",
         body=make_body([_body(raw, headers)], cuts),
     )
-    _set_people(message, raw)
+    _set_people(message, raw, cuts)
     _set_threading(message, raw, headers)
     bound(message, cuts)
     struct, left_out = bounded_struct(raw, raw_budget(message))
@@ -83,16 +90,21 @@ def _version(raw: dict[str, Any]) -> str:
     return text(raw, "changeKey") or (etag[1] if etag else "")
 
 
-def _set_people(message: message_pb2.MailMessage, raw: dict[str, Any]) -> None:
+def _set_people(message: message_pb2.MailMessage, raw: dict[str, Any], cuts: Cuts) -> None:
     author, sender = _address(members(raw, "from")), _address(members(raw, "sender"))
     if author is not None:
         message.from_address.CopyFrom(author)
     if sender is not None and (author is None or sender.address.casefold() != author.address.casefold()):
         message.sender.CopyFrom(sender)
-    message.to.extend(_addresses(items(raw, "toRecipients")))
-    message.cc.extend(_addresses(items(raw, "ccRecipients")))
-    message.bcc.extend(_addresses(items(raw, "bccRecipients")))
-    message.reply_to.extend(_addresses(items(raw, "replyTo")))
+    left = MAX_RECIPIENTS
+    for name, recipients in (
+        ("replyTo", message.reply_to), ("toRecipients", message.to), ("ccRecipients", message.cc),
+        ("bccRecipients", message.bcc),
+    ):  # fmt: skip
+        given = items(raw, name)
+        cuts.are_recipients_cut = cuts.are_recipients_cut or len(given) > left
+        recipients.extend(_addresses(given[:left]))
+        left = max(0, left - len(given))
 
 
 def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], headers: Headers) -> None:
@@ -104,7 +116,7 @@ def _set_threading(message: message_pb2.MailMessage, raw: dict[str, Any], header
 
 
 def _addresses(recipients: list[Any]) -> Iterable[message_pb2.Address]:
-    for recipient in recipients[:_MAX_RECIPIENTS]:
+    for recipient in recipients:
         address = _address(recipient)
         if address is not None:
             yield address
@@ -126,8 +138,10 @@ def _body(raw: dict[str, Any], headers: Headers) -> Part:
     return Part(text=content or None)
 
 
-def _attachments(raw: dict[str, Any]) -> Iterable[message_pb2.Attachment]:
-    for attachment in items(raw, "attachments"):
+def _attachments(raw: dict[str, Any], cuts: Cuts) -> Iterable[message_pb2.Attachment]:
+    given = items(raw, "attachments")
+    cuts.are_attachments_cut = len(given) > MAX_ATTACHMENTS
+    for attachment in given[:MAX_ATTACHMENTS]:
         name, kind = text(attachment, "name"), text(attachment, "@odata.type").rpartition(".")[2].lower()
         media = text(attachment, "contentType").partition(";")[0].strip().lower()
         yield message_pb2.Attachment(

@@ -1,0 +1,248 @@
+"""Long mails are mapped in processes that a mail may end and that leave nothing behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from services.processor.mail.sources import findings, gmail_mapping, graph_mapping
+from services.processor.mail.sources.findings import Failed, Found, mapped_by
+from services.processor.mail.sources.mapped import MappedMessage
+from services.processor.mail.sources.mapping_pool import MappingError, MappingLimits, MappingPool
+from services.processor.mailbox.failures import Remedy
+from services.providers.names import GOOGLEWS, MS365
+from tests.programs.mesh import eventually
+from tests.unit.processor.mail.message.growth import ATTEMPTS
+from tests.unit.processor.mail.message.long_mails import GOOGLE, MICROSOFT, Raw, of_header, of_html, of_parts, part
+
+WAIT_SECONDS = 60.0
+LONG = of_html("<p>Grüße</p>" * 9000)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[MappingPool]:
+    """A pool with the limits of a worker."""
+    yield from _opened(MappingLimits())
+
+
+def _opened(limits: MappingLimits) -> Iterator[MappingPool]:
+    made = MappingPool(limits)
+    yield made
+    made.end()
+
+
+@contextmanager
+def opened(**limits: float) -> Iterator[MappingPool]:
+    yield from _opened(MappingLimits(**limits))
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not is_true():
+            await asyncio.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("name", [*GOOGLE, *MICROSOFT])
+async def test_each_kind_of_long_mail_is_mapped_within_the_limits(pool: MappingPool, name: str) -> None:
+    raw = (GOOGLE.get(name) or MICROSOFT[name])()
+    mapped = await pool.map(GOOGLEWS if name in GOOGLE else MS365, raw)
+
+    assert mapped.truncation is not None or name in ("pictures", "words")
+    assert mapped.message.ByteSize() + mapped.raw.ByteSize() <= 1024 * 1024
+
+
+@pytest.mark.parametrize("raw", [
+    LONG, {"id": "m", "labelIds": ["B", "A"], "internalDate": "1719820800123", "payload": LONG["payload"]},
+    of_header("To", "Kim <kim@x.example>," * 5000), of_parts([part("text/plain", "x" * 9000)] * 20),
+])  # fmt: skip
+async def test_a_process_maps_as_the_worker_does(pool: MappingPool, raw: Raw) -> None:
+    assert gmail_mapping.map_message(raw) == await pool.map(GOOGLEWS, raw)
+
+
+async def test_a_mail_of_graph_is_mapped_by_the_mapping_of_graph(pool: MappingPool) -> None:
+    raw = {
+        "id": "m", "changeKey": "k", "receivedDateTime": "2024-07-01T10:00:00.1234567Z", "isDraft": True,
+        "subject": "\ud83d",
+        "parentFolderId": "f", "body": {"contentType": "html", "content": "<p>x</p>" * 20_000},
+    }  # fmt: skip
+
+    assert graph_mapping.map_message(raw) == await pool.map(MS365, raw)
+
+
+async def test_an_object_deeper_than_a_pickle_goes_is_mapped(pool: MappingPool) -> None:
+    raw = of_html("<p>x</p>")
+    for _ in range(3000):
+        raw = {"id": "m", "payload": raw["payload"], "deep": [raw]}
+
+    assert "x" == (await pool.map(GOOGLEWS, raw)).message.body.text
+
+
+async def test_a_mail_that_takes_too_long_ends_its_process_alone() -> None:
+    with opened(cpu_seconds=0.3) as pool:
+        with pytest.raises(MappingError, match="mapping_took_too_long") as caught:
+            await pool.map(GOOGLEWS, GOOGLE["styles"]())
+
+        assert not caught.value.is_passing
+        assert "short" == (await pool.map(GOOGLEWS, of_html("<p>short</p>"))).message.body.text
+
+
+async def test_a_mail_that_takes_too_much_memory_fails_alone() -> None:
+    with opened(memory_bytes=160 * 1024 * 1024) as pool:
+        with pytest.raises(MappingError) as caught:
+            await pool.map(MS365, {"id": "m", "subject": "x" * 200_000_000})
+
+        assert not caught.value.is_passing
+        assert "short" == (await pool.map(GOOGLEWS, of_html("<p>short</p>"))).message.body.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_process_that_another_ends_or_stops_gets_a_successor(number: signal.Signals) -> None:
+    with opened(deadline_seconds=5.0) as pool:
+        await pool.map(GOOGLEWS, LONG)
+        (first,) = pool.pids
+        os.kill(first, number)
+        mapped = await pool.map(GOOGLEWS, LONG)
+
+        assert gmail_mapping.map_message(LONG) == mapped
+        assert [first] != pool.pids
+        assert is_gone(first)
+
+
+async def test_a_mail_whose_processes_are_always_killed_may_come_again() -> None:
+    with opened(deadline_seconds=0.0) as pool:
+        with pytest.raises(MappingError, match="mapping_process_ended") as caught:
+            await pool.map(GOOGLEWS, LONG)
+
+        assert caught.value.is_passing
+        assert [] == pool.pids
+
+
+async def test_signals_of_the_terminal_do_not_end_a_process(pool: MappingPool) -> None:
+    await pool.map(GOOGLEWS, LONG)
+    before = pool.pids
+    for pid in before:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGINT)
+
+    assert "x" == (await pool.map(GOOGLEWS, of_html("x"))).message.body.text
+    assert before == pool.pids
+
+
+async def test_a_process_knows_nothing_of_the_worker(pool: MappingPool) -> None:
+    await pool.map(GOOGLEWS, LONG)
+
+    assert all({} == psutil.Process(pid).environ() for pid in pool.pids)
+
+
+async def test_mails_at_the_same_time_share_two_processes() -> None:
+    with opened() as pool:
+        found = await asyncio.gather(*(pool.map(GOOGLEWS, LONG) for _ in range(6)))
+
+        assert 1 == len({mapped.message.body.text for mapped in found})
+        assert 2 >= len(pool.pids)
+
+
+async def test_idle_processes_are_ended() -> None:
+    with opened(idle_seconds=0.0) as pool:
+        await pool.map(GOOGLEWS, LONG)
+        (pid,) = pool.pids
+        await pool.round()
+
+        assert [] == pool.pids
+        assert is_gone(pid)
+
+
+async def test_the_end_of_the_pool_ends_busy_and_idle_processes() -> None:
+    with opened() as pool:
+        mapping = asyncio.ensure_future(pool.map(GOOGLEWS, GOOGLE["styles"]()))
+        await until(lambda: bool(pool.pids))
+        pids = pool.pids
+        pool.end()
+        with pytest.raises(MappingError):
+            await mapping
+
+        assert all(map(is_gone, pids))
+        assert [] == pool.pids
+
+
+PROGRAM = """
+import asyncio
+from services.processor.mail.sources.mapping_pool import MappingPool
+from tests.unit.processor.mail.sources.test_mapping_pool import LONG
+
+async def main():
+    pool = MappingPool()
+    await pool.map("googlews", LONG)
+    print(*pool.pids, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_a_killed_worker_leaves_no_process() -> None:
+    worker = subprocess.Popen((sys.executable, "-c", PROGRAM), stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    pid = int(worker.stdout.readline())
+    worker.kill()
+    worker.communicate()
+
+    eventually(lambda: is_gone(pid), WAIT_SECONDS, what="its process gone")
+
+
+@pytest.fixture
+async def small_limits(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    with opened(cpu_seconds=0.3) as pool:
+        monkeypatch.setattr(findings, "LONG_MAILS", pool)
+        yield
+
+
+async def test_a_hostile_mail_is_announced_without_content(small_limits: None) -> None:
+    failed = await mapped_by(gmail_mapping.map_message, GOOGLEWS, GOOGLE["styles"]())
+    found = await mapped_by(gmail_mapping.map_message, GOOGLEWS, LONG)
+
+    assert isinstance(failed, Failed)
+    assert ("MESSAGE_UNREADABLE", Remedy.PERMANENT) == (failed.error.reason, failed.error.remedy)
+    assert isinstance(found, Found)
+
+
+async def test_the_event_loop_waits_for_a_part_of_a_long_mapping_only() -> None:
+    """The unit is the mapping itself, measured on the same machine in the same run."""
+    raw = GOOGLE["paragraphs"]()
+    with opened() as pool:
+        await pool.map(GOOGLEWS, LONG)
+        for _ in range(ATTEMPTS):
+            if (share := await _longest_hold(pool, raw) / _seconds(raw)) < 0.5:
+                break
+
+    assert share < 0.5
+
+
+async def _longest_hold(pool: MappingPool, raw: Raw) -> float:
+    mapping, longest = asyncio.ensure_future(pool.map(GOOGLEWS, raw)), 0.0
+    while not mapping.done():
+        before = time.perf_counter()
+        await asyncio.sleep(0)
+        longest = max(longest, time.perf_counter() - before)
+    assert isinstance(await mapping, MappedMessage)
+    return longest
+
+
+def _seconds(raw: Raw) -> float:
+    before = time.perf_counter()
+    gmail_mapping.map_message(raw)
+    return time.perf_counter() - before
