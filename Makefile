@@ -65,8 +65,8 @@ docs: $(VENV) ## Build the documentation's site, with search, into .cache/docs/s
 	$(BIN)/python -m tools.check.site
 
 .PHONY: bench
-bench: $(VENV) ## Measure, and write the results to bench/results
-	$(BIN)/python -m bench
+bench: $(VENV) ## Measure, and write the results to bench/results; AGAINST=commit compares with another commit
+	$(BIN)/python -m $(if $(AGAINST),bench.against $(AGAINST),bench)
 
 .PHONY: torture
 torture: $(VENV) ## Try to break it: RUNS=10 seeds at random, SECONDS=60 each; SEED=7 repeats one

@@ -27,7 +27,7 @@ program measures its comparison in the same run. Ratios are comparable between m
 
 def main() -> None:
     """Write the pages."""
-    results = [_read(path) for path in sorted(RESULTS.glob("*.json"))]
+    results = [_read(path) for path in sorted(RESULTS.glob("*.json")) if path.stem != "against"]
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text("\n".join((HEAD, *(_section(result) for result in results))))
     for page, names in FILLED.items():

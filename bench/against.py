@@ -1,0 +1,109 @@
+"""Compare this build with another commit: cost, latency, statements, bytes; measured in turn on the same machine.
+
+    python -m bench.against COMMIT [--rounds 5] [--seconds 20] [--per-second 50]
+
+The other commit is built once in a folder of its own below `.cache/against`. COMMIT may also be a folder that holds a
+built commit. Processor time is the processes' own counter, which other load on the machine disturbs less than time.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.measure import REPOSITORY, RESULTS, commit, machine, median
+
+CACHE = REPOSITORY / ".cache" / "against"
+PROBE = Path(__file__).with_name("against_probe.py")
+PROBE_SECONDS, BUILD_SECONDS = 900, 900
+
+Figures = Mapping[str, float]
+
+
+def built(name: str) -> Path:
+    """Return the folder of a built commit, and build it if it is not there.
+
+    Args:
+        name: A commit, or a folder that holds a built one.
+
+    Raises:
+        subprocess.CalledProcessError: There is no such commit, or it cannot be built.
+    """
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    found = subprocess.run(  # noqa: S603
+        ("git", "rev-parse", "--verify", f"{name}^{{commit}}"),  # noqa: S607
+        cwd=REPOSITORY, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    folder = CACHE / found.stdout.strip()[:12]
+    if not folder.exists():
+        _run("git", "worktree", "add", "--detach", str(folder), found.stdout.strip(), folder=REPOSITORY)
+    _run("make", ".venv/.installed", folder=folder)
+    return folder
+
+
+def measured(folder: Path, seconds: int, per_second: int) -> Figures:
+    """Measure one build once, with its own Python and in its own folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        answer = Path(scratch) / "figures.json"
+        command = (str(folder / ".venv/bin/python"), "-P", str(PROBE), str(answer), str(seconds), str(per_second))
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        subprocess.run(command, cwd=folder, env=environment, check=True, timeout=PROBE_SECONDS)  # noqa: S603
+        figures: Figures = json.loads(answer.read_text())
+    return figures
+
+
+def compared(here: Sequence[Figures], there: Sequence[Figures]) -> list[dict[str, object]]:
+    """Return for each figure both medians, their ratio, and the lowest and highest ratio of a round."""
+    rows: list[dict[str, object]] = []
+    for name in here[0]:
+        ours, others = [figures[name] for figures in here], [figures[name] for figures in there]
+        ratios = [our / other for our, other in zip(ours, others, strict=True) if other]
+        rows.append({
+            "name": name, "here": median(ours), "there": median(others), "ratio": median(ratios) if ratios else None,
+            "lowest": min(ratios, default=None), "highest": max(ratios, default=None),
+        })  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    """Measure, print the comparison and write it."""
+    parser = argparse.ArgumentParser(prog="python -m bench.against", description=__doc__)
+    parser.add_argument("commit", help="the commit to compare with, or the folder of its build")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each build is measured")
+    parser.add_argument("--seconds", type=int, default=20, help="the duration of the steady load")
+    parser.add_argument("--per-second", type=int, default=50, help="the mails of the steady load in a second")
+    found = parser.parse_args()
+    other, here, there = built(found.commit), [], []
+    for number in range(found.rounds):
+        here.append(measured(REPOSITORY, found.seconds, found.per_second))
+        there.append(measured(other, found.seconds, found.per_second))
+        print(f"round {number + 1} of {found.rounds}", flush=True)
+    rows = compared(here, there)
+    _show(rows)
+    result = {
+        "here": commit(), "there": Path(found.commit).name, "rounds": found.rounds, "seconds": found.seconds,
+        "per_second": found.per_second,
+        "machine": machine(), "figures": rows,
+    }  # fmt: skip
+    (RESULTS / "against.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _show(rows: Sequence[Mapping[str, object]]) -> None:
+    print(f"{'':<62}{'here':>12}{'there':>12}{'ratio':>8}  lowest to highest")
+    for row in rows:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:8.2f}  {row['lowest']:.2f} to {row['highest']:.2f}"
+        print(f"{row['name']:<62}{row['here']:>12,.2f}{row['there']:>12,.2f}{ratio}")
+    sys.stdout.flush()
+
+
+def _run(*command: str, folder: Path) -> None:
+    subprocess.run(command, cwd=folder, check=True, timeout=BUILD_SECONDS, stdout=sys.stderr)  # noqa: S603
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""One measurement of one build for `bench.against`: run by that build's Python, in that build's folder.
+
+It uses only what every commit since the first release has: the mesh of the tests, the simulated providers' control, and
+the counters of the system and of PostgreSQL.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import asyncpg
+
+from bench.end_to_end_latency import Reader
+from bench.measure import percentile
+from bench.mesh_counts import OURS, SCHEMAS, Span, counts_of
+from stack.data_directory import DataDirectory
+from stack.programs.postgres import SUPERUSER
+from tests.mesh.accounts import connect, new_address, subscribe
+from tests.programs.mesh import Mesh, running_mesh
+
+MAILBOXES, WARM_UP = 5, 20
+REST_SECONDS, SETTLE_SECONDS = 10.0, 3.0
+SINGLES, BACKLOG = 20, 1000
+PATIENCE_SECONDS = 240.0
+_PROVIDERS = ("ms365", "googlews")
+_IN_LINE = ("ingest", "processor worker")
+_SYNCS = """
+SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io WHERE object = 'wal' AND backend_type = 'client backend'
+"""
+_RELOAD = "SELECT pg_reload_conf()"
+_STATEMENT = re.compile(r"^(?P<application>[^|]*)\|LOG:  (?:execute [^:]*|statement): ")
+
+Figures = Mapping[str, float]
+
+
+def probe(seconds: int, per_second: int) -> Figures:
+    """Start this build's mesh and measure it.
+
+    Args:
+        seconds: The duration of the load.
+        per_second: The mails of the load in a second, over both providers.
+    """
+    environment = {"MAILMESH_PROCESSOR_GMAIL_UNITS_PER_MINUTE": "1000000"}
+    with tempfile.TemporaryDirectory(prefix="mm-bench-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        with running_mesh(Path(folder) / "mesh", environment=environment) as mesh:
+            found: dict[str, float] = {}
+            boxes = {provider: [new_address(mesh, provider) for _ in range(MAILBOXES)] for provider in _PROVIDERS}
+            for provider, addresses in boxes.items():
+                for address in addresses:
+                    subscribe(mesh, connect(mesh, provider, address))
+            with Reader(mesh, "ms365") as graph, Reader(mesh, "googlews") as gmail:
+                readers = {"ms365": graph, "googlews": gmail}
+                found |= _steady(mesh, boxes, readers, seconds, per_second)
+                for provider in _PROVIDERS:
+                    found |= _one_by_one(mesh, provider, boxes[provider], readers[provider])
+                found |= _drain(mesh, boxes["ms365"], graph)
+    return found
+
+
+def _steady(
+    mesh: Mesh, boxes: Mapping[str, Sequence[str]], readers: Mapping[str, Reader], seconds: int, per_second: int
+) -> dict[str, float]:
+    """Measure a steady load on both providers at once, beyond the same mesh at rest."""
+    for provider, reader in readers.items():
+        for number in range(WARM_UP):
+            mesh.simulator.generate(boxes[provider][number % MAILBOXES], 1, seed=7)
+        reader.wait_for(WARM_UP)
+    time.sleep(SETTLE_SECONDS)
+    begun = counts_of(mesh)
+    time.sleep(REST_SECONDS)
+    rest = Span(begun, counts_of(mesh))
+    for reader in readers.values():
+        reader.milliseconds.clear()
+    everyone = [address for addresses in boxes.values() for address in addresses]
+    mesh.simulator.call("POST", "load", accounts=everyone, perSecond=per_second, seconds=seconds, seed=8)
+    _wait(readers.values(), seconds * per_second)
+    mesh.simulator.wait_until_idle()
+    time.sleep(SETTLE_SECONDS)
+    load, events = Span(rest.after, counts_of(mesh)), seconds * per_second
+    share = load.seconds / rest.seconds
+    found = {
+        f"CPU, {kind}, s per million events": (load.processor_seconds(kind) - rest.processor_seconds(kind) * share)
+        / events
+        * 1e6
+        for kind in OURS
+    }
+    found["CPU, all, s per million events"] = sum(found.values())
+    found["CPU at rest, % of one processor"] = sum(rest.processor_seconds(kind) for kind in OURS) / rest.seconds * 100
+    found["WAL, bytes per event"] = load.disk_bytes("WAL") / events
+    found["tables and indexes, bytes per event"] = sum(load.disk_bytes(schema) for schema in SCHEMAS) / events
+    for provider, reader in readers.items():
+        found[f"accepted to streamed, {provider}, p50 ms"] = percentile(reader.milliseconds, 50)
+        found[f"accepted to streamed, {provider}, p99 ms"] = percentile(reader.milliseconds, 99)
+    return found
+
+
+def _one_by_one(mesh: Mesh, provider: str, addresses: Sequence[str], reader: Reader) -> Figures:
+    """Count statements and awaited commits of single events, each with nothing else under way."""
+    log = DataDirectory(mesh.data).logs / "postgres.log"
+    _as_superuser(mesh, "ALTER SYSTEM SET log_line_prefix = '%a|'", "ALTER SYSTEM SET log_statement = 'all'", _RELOAD)
+    try:
+        quiet, quiet_syncs, seconds = _counted(mesh, log, lambda: time.sleep(SETTLE_SECONDS))
+
+        def singles() -> None:
+            for number in range(SINGLES):
+                have = len(reader.milliseconds)
+                mesh.simulator.generate(addresses[number % len(addresses)], 1, seed=9)
+                reader.wait_for(have + 1)
+            time.sleep(SETTLE_SECONDS)
+
+        busy, syncs, lasted = _counted(mesh, log, singles)
+    finally:
+        _as_superuser(mesh, "ALTER SYSTEM RESET log_statement", _RELOAD)
+    share = lasted / seconds
+    return {
+        f"statements of Ingest and worker, {provider}, per event": (busy - quiet * share) / SINGLES,
+        f"commits waited for, {provider}, per event": (syncs - quiet_syncs * share) / SINGLES,
+    }
+
+
+def _counted(mesh: Mesh, log: Path, act: Callable[[], None]) -> tuple[int, float, float]:
+    """Return the statements and the fsyncs of clients while something happens, and its duration in seconds."""
+    time.sleep(0.5)
+    size, syncs, begun = log.stat().st_size, _as_superuser(mesh, _SYNCS), time.monotonic()
+    act()
+    lasted = time.monotonic() - begun
+    with log.open(errors="replace") as file:
+        file.seek(size)
+        found = [match["application"] for line in file if (match := _STATEMENT.match(line))]
+    return sum(name.startswith(_IN_LINE) for name in found), _as_superuser(mesh, _SYNCS) - syncs, lasted
+
+
+def _drain(mesh: Mesh, addresses: Sequence[str], reader: Reader) -> Figures:
+    """Let a backlog gather, and measure the processor time that the worker and PostgreSQL spend on it."""
+    hold = "UPDATE ingest.mailboxes SET is_waiting = true"
+    _as_superuser(mesh, hold)
+    have = len(reader.milliseconds)
+    for address in addresses:
+        mesh.simulator.generate(address, BACKLOG // len(addresses), seed=10)
+    mesh.simulator.wait_until_idle()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _as_superuser(mesh, "SELECT count(*) FROM ingest.items") < BACKLOG:
+        assert time.monotonic() < deadline, "the backlog was not accepted"
+        time.sleep(0.2)
+    before = counts_of(mesh)
+    release = "UPDATE ingest.mailboxes SET is_waiting = false, next_due_at = now() WHERE is_waiting"
+    _as_superuser(mesh, release)
+    _wait([reader], have + BACKLOG)
+    spent = Span(before, counts_of(mesh))
+    used = spent.processor_seconds("worker") + spent.processor_seconds("postgres")
+    return {"drained, messages per CPU second of worker and PostgreSQL": BACKLOG / used}
+
+
+def _wait(readers: Iterable[Reader], count: int) -> None:
+    deadline, waited_for = time.monotonic() + PATIENCE_SECONDS, list(readers)
+    while sum(len(reader.milliseconds) for reader in waited_for) < count:
+        assert time.monotonic() < deadline, f"{[len(reader.milliseconds) for reader in waited_for]} of {count} events"
+        time.sleep(0.05)
+
+
+def _as_superuser(mesh: Mesh, *statements: str) -> float:
+    """Run statements in the mesh's database; return the first value of the last one, if it is a number."""
+    data = DataDirectory(mesh.data)
+    url = json.loads((data.environments / "ingest-1.json").read_text())["MAILMESH_DATABASE_URL"]
+
+    async def run() -> object:
+        connection = await asyncpg.connect(url, user=SUPERUSER, password=data.postgres_password.read_text())
+        try:
+            for statement in statements[:-1]:
+                await connection.execute(statement)
+            return await connection.fetchval(statements[-1])
+        finally:
+            await connection.close()
+
+    value = asyncio.run(run())
+    return float(value) if isinstance(value, int | float | Decimal) else 0.0
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(json.dumps(probe(int(sys.argv[2]), int(sys.argv[3]))))
