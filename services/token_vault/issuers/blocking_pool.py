@@ -45,8 +45,8 @@ class BlockingPool:
         """
         if self._pending >= self._bound:
             raise Overloaded(metadata={"bound": "provider_threads"})
+        future = self._executor.submit(function)  # before it counts: without a thread to start it raises
         self._count(1)
-        future = self._executor.submit(function)
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, -1) if not loop.is_closed() else None)
         return await self._finished(future)

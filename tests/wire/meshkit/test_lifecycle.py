@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.meshkit import errors
+from services.meshkit import server as mesh_server
 from services.meshkit.access import ContractError
 from services.meshkit.channel import mesh_channel
 from services.meshkit.health import Dependency, Health
@@ -147,6 +149,36 @@ async def test_a_taken_port_is_told_at_once(echo: Echo, tls):
         taken.listen()
         with pytest.raises(SettingsError, match="MAILMESH_LISTEN"):
             make_server(echo, tls(SERVER), listen=f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+async def test_a_peer_that_shows_no_certificate_is_cut_off(echo: Echo, tls, monkeypatch):
+    monkeypatch.setattr(mesh_server, "_HANDSHAKE_MILLISECONDS", 200)
+    server = make_server(echo, tls(SERVER))
+    async with server.running():
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        async with asyncio.timeout(60):
+            with suppress(ConnectionResetError):
+                assert b"" == await reader.read()
+        writer.close()
+
+
+async def test_a_dependency_that_fails_in_an_unexpected_way_is_not_up_and_is_asked_again(echo: Echo, tls, connect):
+    outcomes = [ZeroDivisionError(), ZeroDivisionError()]
+
+    async def ping():
+        if outcomes:
+            raise outcomes.pop()
+
+    server = make_server(echo, tls(SERVER), health=Health(interval_seconds=0.01))
+    server.depends_on(Dependency("odd", ping))
+    async with server.running():
+        watch = health_pb2_grpc.HealthStub(await connect(server, "envoy")).Watch(health_pb2.HealthCheckRequest())
+        async with asyncio.timeout(60):
+            while (await watch.read()).status != SERVING:
+                pass
+        watch.cancel()
+
+    assert [] == outcomes
 
 
 async def test_a_server_listens_on_a_unix_socket(echo: Echo, tls, short_folder: Path):
