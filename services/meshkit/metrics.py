@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app, start_http_server
 
 RPC_HANDLED = Counter("mailmesh_grpc_server_handled_total", "RPCs that were answered.", ["method", "code"])
 RPC_SECONDS = Histogram(
@@ -50,10 +50,11 @@ def serve_metrics(listen: str) -> Iterator[int]:
         return
     host, _, port = listen.rpartition(":")
     server, thread = start_http_server(int(port), addr=host.strip("[]"))
+    handler: Any = server.RequestHandlerClass
     # A connection that sends nothing holds a thread.
-    server.RequestHandlerClass = type("Handler", (server.RequestHandlerClass,), {"timeout": _REQUEST_SECONDS})
+    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _REQUEST_SECONDS})
     if _is_loopback(host.strip("[]")):
-        server.set_app(_for_loopback_names(server.get_app()))
+        server.set_app(_for_loopback_names(make_wsgi_app()))
     try:
         yield server.server_port
     finally:
