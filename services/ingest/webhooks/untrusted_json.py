@@ -1,9 +1,14 @@
 """Parses JSON from untrusted senders."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+from services.meshkit.errors import FieldInvalid
+
+MAX_VALUES: Final = 200_000
+"""The most objects, lists and members of a body. 5,000 notifications of Graph have half as many."""
 
 
 class UnreadableError(Exception):
@@ -24,6 +29,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
     The fast parser refuses valid JSON that is not valid Unicode: a lone surrogate in one field would lose all other
     notifications of the POST. The tolerant parser therefore tries again.
 
+    Four MiB of empty lists take half a second to parse, and a packed POST of 4 KB can hold them. Counting takes 10 ms.
+
     Args:
         body: Untrusted bytes.
 
@@ -32,7 +39,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
     Raises:
         UnreadableError: The body is not JSON, is nested too deeply, or is not an object.
+        FieldInvalid: The body has more than 200,000 values.
     """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        raise FieldInvalid.of("payload", f"has more than {MAX_VALUES} values")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

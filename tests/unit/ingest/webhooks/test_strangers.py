@@ -1,7 +1,9 @@
 """Arbitrary input is parsed, or refused with the one exception that means so."""
 
 import base64
+import gzip
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from services.ingest.webhooks.google import GmailPush, is_signed_by, parse_push
 from services.ingest.webhooks.microsoft import GraphChange, GraphLifecycle, is_echo_safe, parse_notifications
-from services.ingest.webhooks.untrusted_json import UnreadableError
+from services.ingest.webhooks.packed_body import unpack
+from services.ingest.webhooks.untrusted_json import MAX_VALUES, UnreadableError, parse_object
+from services.meshkit.errors import FieldInvalid
 
 # Lone surrogates are what JSON can say and Unicode cannot.
 TEXT = st.text(alphabet=st.characters(codec=None)) | st.sampled_from(["\ud800", "\udfff\x00", "é" * 3000])
@@ -120,6 +124,48 @@ def test_what_is_no_validation_token_is_not_echoed(token: str) -> None:
 
 def test_a_validation_token_of_graph_is_echoed() -> None:
     assert is_echo_safe("Validation: Testing client application reachability for subscription Request-Id: 7f10+/=")
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "0", '""', '{"a":0}', '"\\ud800"'])
+@pytest.mark.parametrize("place", ['{"value":[%s]}', '{"other":[%s],"value":[]}', '{"message":{"data":[%s]}}'])
+def test_a_body_of_more_values_than_an_honest_one_is_refused_before_it_is_parsed(place: str, value: str) -> None:
+    body = (place % ",".join([value] * (MAX_VALUES + 1))).encode()
+
+    for parse in (parse_notifications, parse_push, parse_object):
+        with pytest.raises(FieldInvalid, match="values"):
+            parse(body)
+
+
+def test_the_largest_honest_post_is_parsed() -> None:
+    item = {
+        "changeType": "created", "clientState": "c" * 64, "resource": f"Users/{'u' * 36}/Messages/{'m' * 152}",
+        "subscriptionId": "s" * 36, "subscriptionExpirationDateTime": "2026-11-27T12:00:00Z", "tenantId": "t" * 36,
+        "resourceData": {"@odata.type": "#Microsoft.Graph.Message", "@odata.id": f"Users/{'u' * 36}/{'m' * 152}",
+                         "@odata.etag": 'W/"CQAAABYAAAC"', "id": "m" * 152},
+    }  # fmt: skip
+    body = json.dumps({"value": [item] * 4200}).encode()
+
+    assert 3_500_000 < len(body) < 4 * 1024 * 1024
+    assert 4200 == len([found for found in parse_notifications(body) if isinstance(found, GraphChange)])
+
+
+@pytest.mark.parametrize("length", [1_000, 4_000_000])
+def test_a_bomb_is_not_unpacked(length: int) -> None:
+    packed = gzip.compress(b"[" * length)
+
+    if length <= 64 * 1024:
+        assert b"[" * length == unpack(packed, "gzip")
+    else:
+        with pytest.raises(FieldInvalid, match="unpacks to more than"):
+            unpack(packed, "gzip")
+
+
+def test_notifications_that_are_packed_as_they_usually_are_are_unpacked() -> None:
+    items = [{"subscriptionId": secrets.token_hex(16), "resourceData": {"id": secrets.token_urlsafe(112)}}] * 2
+    items += [{"subscriptionId": "s" * 36, "resourceData": {"id": secrets.token_urlsafe(112)}} for _ in range(4000)]
+    body = json.dumps({"value": items}).encode()
+
+    assert body == unpack(gzip.compress(body), "gzip")
 
 
 def test_a_lone_surrogate_costs_its_neighbours_nothing() -> None:
