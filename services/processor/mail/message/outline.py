@@ -142,9 +142,11 @@ class _Outline:
             self._close_implied(_CLOSES[name])
         if name == "base" and not self.base:
             self.base = base_address(attributes.get("href", ""))
-        view = self._views[-1]
-        if attributes or self.sheet:
-            view = view.within(name, attributes, self.sheet)
+        outer = view = self._views[-1]
+        if attributes or self.sheet or self.sheet.has_grounds:
+            view = outer.within(name, attributes, self.sheet)
+            if view.is_ground_lost:
+                attributes = view.readable(name, attributes, outer)
         if name in _VOID:
             if not view.is_gone:
                 self.pieces.append(f"<{name}{write_attributes(attributes, self.base)}>")

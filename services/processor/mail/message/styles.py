@@ -52,6 +52,8 @@ _COMMON_COLOURS = {
     "gray": "808080", "grey": "808080", "silver": "c0c0c0", "navy": "000080", "snow": "fffafa", "ivory": "fffff0",
 }  # fmt: skip
 _SELECTOR = re.compile(r"([a-z][a-z0-9]*+)?([.#][\w-]++)?", re.IGNORECASE)
+_LAST_PART = re.compile(r"[^\s>+~]{1,200}\Z")
+_SELECTOR_WORD = re.compile(r"[.#][\w-]+|^[a-zA-Z][a-zA-Z0-9]*$")
 _BRACE = re.compile(r"[{}]")
 _PLAIN_MEDIA = re.compile(r"@media\s+(?:only\s+)?(?:all|screen)\s*", re.IGNORECASE)
 
@@ -77,6 +79,11 @@ class Style:
     ink: str = "inherit"
     ground: str = "inherit"
     display: str = ""
+
+    @cached_property
+    def kept_ground(self) -> str:
+        """The ground among the declarations that stay; empty without one."""
+        return next((text[17:] for text in self.css.lower().split(";") if text.startswith("background-color:")), "")
 
     @cached_property
     def is_plain(self) -> bool:
@@ -215,7 +222,10 @@ def _ground(given: dict[str, str]) -> str:
         or "gradient" in given.get("background", "")
     ):
         return ""
-    colour = given.get("background-color") or _ground_of(given.get("background", ""))
+    shorthand = given.get("background", "")
+    colour = given.get("background-color") or _ground_of(shorthand)
+    if not colour and "(" in shorthand:  # a function that the made HTML does not keep
+        return ""
     return _comparable(colour) if colour and colour != "transparent" else "inherit"
 
 
@@ -262,6 +272,7 @@ class Sheet:
 
     def __init__(self) -> None:
         self._shown: dict[tuple[str, str], str] = {}
+        self._grounds: set[str] = set()
         self.has_grounds = False
 
     def __bool__(self) -> bool:
@@ -295,8 +306,19 @@ class Sheet:
             return True
         return bool(verdicts) and verdicts[-1] == "hides" and not style.display and style.is_seen is None
 
+    def gives_ground(self, name: str, classes: list[str], element_id: str) -> bool:
+        """Tells whether a rule may lay a ground behind an element: one whose last part names it."""
+        words = (name, f"#{element_id}", *(f".{word}" for word in classes))
+        return bool(self._grounds) and not self._grounds.isdisjoint(words)
+
     def _rule(self, selectors: str, declarations: str) -> None:
         style = read_style(declarations)
+        if style.ground not in ("inherit", "transparent") and len(self._grounds) < _MAX_RULES:
+            for selector in selectors.split(",")[:50]:
+                last = _LAST_PART.search(selector.strip())
+                self._grounds.update(
+                    _SELECTOR_WORD.findall(last[0].lower() if last[0].isalpha() else last[0])[:5] if last else ()
+                )
         hides = style.is_gone or style.is_seen is False
         if not hides and not style.display and style.is_seen is None:
             return

@@ -3,6 +3,7 @@
 import html
 from dataclasses import dataclass
 
+from services.processor.mail.message.contrast import can_be_read
 from services.processor.mail.message.styles import Sheet, Style, comparable, read_style
 
 _UNSEEN = str.maketrans(
@@ -22,6 +23,8 @@ class View:
         is_tiny: The text has no size.
         ink: Colour of the text, empty when it is not known.
         ground: Colour behind it, empty when it is not known.
+        kept_ground: The colour behind it in the HTML that is made, empty when that has none.
+        is_ground_lost: Another ground stood here, a picture or one of a style sheet, which the HTML that is made lacks.
     """
 
     is_gone: bool = False
@@ -29,6 +32,8 @@ class View:
     is_tiny: bool = False
     ink: str = ""
     ground: str = ""
+    kept_ground: str = ""
+    is_ground_lost: bool = False
 
     @property
     def shows_text(self) -> bool:
@@ -51,21 +56,53 @@ class View:
         hides = attributes.get("hidden", "until-found") != "until-found" or (
             bool(sheet) and sheet.hides(name, classes, attributes.get("id", ""), style)
         )
+        loses = sheet.has_grounds and sheet.gives_ground(name, classes, attributes.get("id", ""))
         is_gone = self.is_gone or hides or (style.is_gone and not _is_button(name, attributes))
-        if style is _NO_STYLE and not hides and _LOOKS.isdisjoint(attributes) and name != "a" and not classes:
+        if (
+            style is _NO_STYLE
+            and not hides
+            and _LOOKS.isdisjoint(attributes)
+            and name != "a"
+            and not classes
+            and not loses
+        ):
             return self
+        keeps = _kept_ground(attributes, style)
         return View(
             is_gone=is_gone,
             is_seen=self.is_seen if style.is_seen is None else style.is_seen,
             is_tiny=self.is_tiny if style.is_tiny is None else style.is_tiny,
             ink=_ink(self.ink, name, attributes, style),
             ground=_ground(self.ground, attributes, style, is_unknown=bool(classes) and sheet.has_grounds),
+            kept_ground=self.kept_ground if keeps is None else keeps,
+            is_ground_lost=keeps is None and (self.is_ground_lost or loses or _has_picture(attributes, style)),
         )
+
+    def readable(self, name: str, attributes: dict[str, str], outer: "View") -> dict[str, str]:
+        """Returns the attributes of an element on a lost ground, without ink that cannot be read on what is left.
+
+        Args:
+            name: The element.
+            attributes: Its attributes.
+            outer: The view around the element, whose ink is left when that of the element goes.
+        """
+        given = read_style(attributes["style"]) if "style" in attributes else _NO_STYLE
+        has_ink = given.ink != "inherit" or (name == "font" and "color" in attributes) or "text" in attributes
+        if not has_ink and (not outer.ink or outer.is_ground_lost):
+            return attributes
+        if can_be_read(self.ink, self.kept_ground):
+            return attributes
+        made = {key: value for key, value in attributes.items() if key not in _INKS}
+        declarations = [text for text in given.css.split(";") if text and not text.startswith("color:")]
+        if outer.ink and not outer.is_ground_lost and not can_be_read(outer.ink, self.kept_ground):
+            declarations.append("color:#000000" if can_be_read("000000", self.kept_ground) else "color:#ffffff")
+        return {**made, "style": ";".join(declarations)} if declarations else made
 
 
 _NO_STYLE = Style()
 _LOOKS = frozenset(("bgcolor", "background", "color", "text"))
 _MARKS = _LOOKS | {"hidden"}
+_INKS = frozenset(("color", "text", "style"))
 
 
 def _is_button(name: str, attributes: dict[str, str]) -> bool:
@@ -88,6 +125,16 @@ def _ground(ground: str, attributes: dict[str, str], style: Style, *, is_unknown
     if style.ground != "inherit":
         return style.ground
     return comparable(attributes["bgcolor"]) if "bgcolor" in attributes else ground
+
+
+def _kept_ground(attributes: dict[str, str], style: Style) -> str | None:
+    """The ground that the made HTML has here, `?` for a colour that cannot be compared; None without a ground."""
+    kept = style.kept_ground or attributes.get("bgcolor", "")
+    return (comparable(kept) or "?") if kept and kept != "transparent" else None
+
+
+def _has_picture(attributes: dict[str, str], style: Style) -> bool:
+    return not style.ground or "background" in attributes
 
 
 def has_words(text: str) -> bool:

@@ -246,3 +246,12 @@ def _seconds(raw: Raw) -> float:
     before = time.perf_counter()
     gmail_mapping.map_message(raw)
     return time.perf_counter() - before
+
+
+@pytest.mark.parametrize(("letters", "has_process"), [(30_000, False), (70_000, True)])
+async def test_only_long_mails_get_a_process(letters: int, has_process: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened() as pool:
+        monkeypatch.setattr(findings, "LONG_MAILS", pool)
+        await mapped_by(gmail_mapping.map_message, GOOGLEWS, of_html("x" * letters))
+
+        assert has_process == bool(pool.pids)
