@@ -21,6 +21,7 @@ class MappedMessage:
         received_at: The time when the mailbox received it, with a time zone; None when the provider does not report it.
         truncation: The parts that were cut because of the bounds, or None when the message is complete.
         raw: The provider's object within its bounds, for `NormalizedMailEvent.raw`.
+        send_mark: The mark that mailmesh put on a mail that it sent itself, unproven; empty on others.
     """
 
     message: message_pb2.MailMessage
@@ -31,3 +32,4 @@ class MappedMessage:
     received_at: datetime | None
     truncation: event_pb2.Truncation | None
     raw: Struct = field(default_factory=Struct)
+    send_mark: str = ""

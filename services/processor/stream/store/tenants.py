@@ -48,6 +48,22 @@ async def status(connection: db.Connection, tenant_id: str) -> str:
     return str(await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1", tenant_id) or "")
 
 
+async def account_of(connection: db.Connection, tenant_id: str) -> tuple[str, str]:
+    """Read the provider's ids of a tenant's organisation and user; empty when the tenant is unknown."""
+    row = await connection.fetchrow(
+        "SELECT external_tenant_id, user_id FROM processor.tenants WHERE tenant_id = $1", tenant_id
+    )
+    return ("", "") if row is None else (row["external_tenant_id"], row["user_id"])
+
+
+async def provider_of(connection: db.Connection, tenant_id: str) -> str:
+    """Read the provider of a connected tenant; empty when the tenant is unknown or disconnected."""
+    found = await connection.fetchval(
+        "SELECT provider FROM processor.tenants WHERE tenant_id = $1 AND status <> 'disconnected'", tenant_id
+    )
+    return str(found or "")
+
+
 async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
     """Store a tenant; the change number tells workers that it has changed."""
     await connection.execute(
