@@ -33,11 +33,13 @@ class Access:
         door: The exposure.
         callers: Behind `MESH`, the permitted mesh identities. None: every mesh identity, for health and reflection.
         minimum_role: Behind `KEY`, the least role of the key.
+        ability: Behind `KEY`, the ability that the key must have; empty for none.
     """
 
     door: Door
     callers: frozenset[str] | None = frozenset()
     minimum_role: Role = Role.NONE
+    ability: str = ""
 
 
 ANY_IDENTITY = Access(Door.MESH, callers=None)
@@ -58,7 +60,8 @@ def access_table(service: ServiceDescriptor) -> dict[str, Access]:
         By the full method name as gRPC spells it, `/package.Service/Method`.
 
     Raises:
-        ContractError: The service has no door, or an RPC lacks the callers or the role that its door asks for.
+        ContractError: The service has no door, or an RPC lacks the callers or the role that its door asks for, or names
+            an ability behind another door than `KEY`.
     """
     door = Door(_option(service.file.pool, service.GetOptions(), "door", 0))
     if door is Door.CLOSED:
@@ -77,7 +80,11 @@ def _access(door: Door, method: MethodDescriptor) -> Access:
     if door is Door.KEY and role is Role.NONE:
         msg = f"{method.full_name} is behind the key door and names no minimum_role"
         raise ContractError(msg)
-    return Access(door, callers, role)
+    ability = _option(pool, method.GetOptions(), "ability", "")
+    if ability and door is not Door.KEY:
+        msg = f"{method.full_name} names an ability, which only keys have"
+        raise ContractError(msg)
+    return Access(door, callers, role, ability)
 
 
 def _option(pool: DescriptorPool, options: Message, name: str, default: Any) -> Any:

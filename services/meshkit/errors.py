@@ -12,7 +12,8 @@
     │   └── ApiKeyInvalid          API_KEY_INVALID
     ├── PermissionDenied       the caller is known and may not
     │   ├── CallerNotAllowed       CALLER_NOT_ALLOWED
-    │   └── RoleTooLow             ROLE_TOO_LOW
+    │   ├── RoleTooLow             ROLE_TOO_LOW
+    │   └── KeyLacksAbility        KEY_LACKS_ABILITY
     ├── ResourceExhausted      a bound is reached; retry later
     │   └── Overloaded             OVERLOADED
     ├── Unavailable            a dependency is away for now; retry later
@@ -272,6 +273,12 @@ class RoleTooLow(PermissionDenied):
     """The API key's role may not call this."""
 
     reason = "ROLE_TOO_LOW"
+
+
+class KeyLacksAbility(PermissionDenied):
+    """The API key does not have the ability that this needs."""
+
+    reason = "KEY_LACKS_ABILITY"
 
 
 class Overloaded(ResourceExhausted):

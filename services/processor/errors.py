@@ -60,6 +60,12 @@ class ReaderTooSlow(ResourceExhausted):
     reason = "READER_TOO_SLOW"
 
 
+class AbilityNotGranted(FailedPrecondition):
+    """The tenant has not granted the ability that the request needs. Connect the account again with it."""
+
+    reason = "ABILITY_NOT_GRANTED"
+
+
 class SendNotFound(NotFound):
     """There is no such send."""
 

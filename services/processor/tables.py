@@ -32,6 +32,7 @@ tenants = Table(
     required("status", Text()),
     required("change_number", BigInteger()),
     required("changed_at", TIME),
+    required("granted_abilities", ARRAY(Text())),
 )
 
 followed = Table(

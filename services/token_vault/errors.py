@@ -5,14 +5,15 @@ MeshError
 │   ├── CursorInvalid             CURSOR_INVALID
 │   ├── ProviderUnknown           PROVIDER_UNKNOWN
 │   ├── RequestIdReused           REQUEST_ID_REUSED
-│   └── MinimumSecondsTooLarge    MINIMUM_SECONDS_TOO_LARGE
+│   ├── MinimumSecondsTooLarge    MINIMUM_SECONDS_TOO_LARGE
+│   └── AbilityUnknown            ABILITY_UNKNOWN
 ├── NotFound
 │   ├── TenantNotFound            TENANT_NOT_FOUND
 │   ├── ApiKeyNotFound            API_KEY_NOT_FOUND
 │   └── AuthorizationNotFound     AUTHORIZATION_NOT_FOUND
 ├── FailedPrecondition
 │   ├── TenantNeedsReauthorization, TenantDisabled, TenantDisconnected, TenantInError
-│   ├── MailboxMismatch, ScopeNotGranted, MailboxUnavailable
+│   ├── MailboxMismatch, ScopeNotGranted, AbilityNotGranted, MailboxUnavailable
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
@@ -66,6 +67,12 @@ class MinimumSecondsTooLarge(InvalidArgument):
     """No token is certain to last that long."""
 
     reason = "MINIMUM_SECONDS_TOO_LARGE"
+
+
+class AbilityUnknown(InvalidArgument):
+    """There is no such ability in this version."""
+
+    reason = "ABILITY_UNKNOWN"
 
 
 class TenantNotFound(NotFound):
@@ -134,6 +141,12 @@ class ScopeNotGranted(FailedPrecondition):
     """A required scope was not granted."""
 
     reason = "SCOPE_NOT_GRANTED"
+
+
+class AbilityNotGranted(FailedPrecondition):
+    """The tenant has not granted the ability: connect its account again with it."""
+
+    reason = "ABILITY_NOT_GRANTED"
 
 
 class KeyRetiring(FailedPrecondition):

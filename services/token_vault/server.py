@@ -188,7 +188,7 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     )
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-        ExtAuthzServicer(Authorizer(vault.authenticator, contract.roles)),
+        ExtAuthzServicer(Authorizer(vault.authenticator, contract.needs)),
         external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         callers=[EDGE],
     )

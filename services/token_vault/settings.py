@@ -9,8 +9,8 @@ from services.meshkit.secret import Secret
 from services.meshkit.settings import CommaSeparated, EnvironmentSettings, MeshSettings, StoreSettings, env
 
 NAME = "token-vault"
-MICROSOFT_SCOPES = ("openid", "profile", "email", "offline_access", "User.Read", "Mail.Read")
-GOOGLE_SCOPES = ("openid", "email", "https://www.googleapis.com/auth/gmail.readonly")
+MICROSOFT_SCOPES = ("openid", "profile", "email", "offline_access", "User.Read")
+GOOGLE_SCOPES = ("openid", "email")
 
 
 class KeySettings(EnvironmentSettings):
@@ -58,7 +58,9 @@ class VaultSettings(KeySettings, MeshSettings):
         "MAILMESH_MS365_CLIENT_SECRET", None, description="Client secret of the app registration."
     )
     ms365_scopes: CommaSeparated = env(
-        "MAILMESH_MS365_SCOPES", MICROSOFT_SCOPES, description="Scopes to ask for, separated by commas."
+        "MAILMESH_MS365_SCOPES",
+        MICROSOFT_SCOPES,
+        description="Scopes that every account must grant, beside those of its abilities, separated by commas.",
     )
     ms365_redirect_uri: str = env(
         "MAILMESH_MS365_REDIRECT_URI",
@@ -111,7 +113,9 @@ class VaultSettings(KeySettings, MeshSettings):
         "MAILMESH_GOOGLEWS_CLIENT_SECRET", None, description="OAuth client secret."
     )
     google_scopes: CommaSeparated = env(
-        "MAILMESH_GOOGLEWS_SCOPES", GOOGLE_SCOPES, description="Scopes to ask for, separated by commas."
+        "MAILMESH_GOOGLEWS_SCOPES",
+        GOOGLE_SCOPES,
+        description="Scopes that every account must grant, beside those of its abilities, separated by commas.",
     )
     google_redirect_uri: str = env(
         "MAILMESH_GOOGLEWS_REDIRECT_URI",

@@ -14,6 +14,10 @@ def _text(name: str) -> "sa.Column[str]":
     return sa.Column(name, sa.Text, nullable=False, server_default="")
 
 
+def _abilities(name: str) -> "sa.Column[list[str]]":
+    return sa.Column(name, pg.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{mail.read}'::text[]"))
+
+
 tenants = sa.Table(
     "tenants",
     metadata,
@@ -36,6 +40,7 @@ tenants = sa.Table(
     sa.Column("connected_at", _Time, nullable=False),
     sa.Column("created_at", _Time, nullable=False),
     sa.Column("updated_at", _Time, nullable=False),
+    _abilities("requested_abilities"),
     sa.UniqueConstraint("provider", "external_account", name="tenants_account"),
     sa.Index("tenants_order", "created_at", "tenant_id"),
     sa.Index("tenants_address", "address"),
@@ -118,6 +123,7 @@ authorization_flows = sa.Table(
     sa.Column("created_at", _Time, nullable=False),
     sa.Column("expires_at", _Time, nullable=False),
     _text("correlation_id"),
+    _abilities("abilities"),
     sa.UniqueConstraint("ticket_digest", name="authorization_flows_ticket"),
     sa.UniqueConstraint("state_digest", name="authorization_flows_state"),
     sa.Index("authorization_flows_age", "created_at"),
@@ -137,6 +143,7 @@ api_keys = sa.Table(
     sa.Column("last_used_at", _Time),
     sa.Column("revoked_at", _Time),
     sa.Column("created_by", sa.Text, nullable=False),
+    _abilities("abilities"),  # "*" means all
     sa.UniqueConstraint("prefix", name="api_keys_prefix"),
     sa.Index("api_keys_order", "created_at", "api_key_id"),
 )

@@ -10,6 +10,7 @@ import typer
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import tenant_service_pb2 as messages
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as services
+from services.providers.abilities import ABILITIES
 from stack.cli.connection import channel
 from stack.cli.exits import CommandError, Exit
 from stack.cli.output import JsonOption, console, print_json, show, show_aside, when
@@ -46,11 +47,18 @@ def connect(
     tenant: Annotated[str, typer.Option(help="Reconnect this tenant with its own account.")] = "",
     login_hint: Annotated[str, typer.Option(help="Mail address to suggest on the provider's page.")] = "",
     name: Annotated[str, typer.Option(help="Name of the tenant. [default: the account's own name]")] = "",
+    ability: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Ability to ask for: {', '.join(ABILITIES)}; repeatable. [default: mail.read]"),
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser on this machine.")] = True,
     timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds to wait for the sign-in.")] = 600.0,
     json: JsonOption = False,
 ) -> None:
     """Connect an account: open the provider's sign-in page, wait, and print the result.
+
+    The provider is asked for the scopes of the abilities alone. With --tenant, the abilities are added to those that
+    the tenant has; its id, its subscriptions and its events stay.
 
     The page's button works once, within ten minutes, in any browser that reaches the edge. It goes to standard error,
     the result to standard output. A key of role operator is enough.
@@ -58,10 +66,11 @@ def connect(
     Examples:
       mailmesh connect ms365
       mailmesh connect googlews --login-hint ada@example.com --no-browser
-      mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002
+      mailmesh connect ms365 --ability mail.read --ability mail.send
+      mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send
     """
     request = messages.StartAuthorizationRequest(
-        provider=provider, tenant_id=tenant, login_hint=login_hint, display_name=name
+        provider=provider, tenant_id=tenant, login_hint=login_hint, display_name=name, abilities=ability or ()
     )
     with channel(context) as opened:
         stub = services.TenantServiceStub(opened)
@@ -75,7 +84,16 @@ def connect(
         print_json(connected)
     else:
         show(("connected", "green"), f": {connected.address} is tenant {connected.tenant_id}")
+        show(f"abilities: {' '.join(connected.granted_abilities)}")
+        _show_missing(connected)
         show(f"next: mailmesh subscriptions create {connected.tenant_id}")
+
+
+def _show_missing(tenant: tenant_pb2.Tenant) -> None:
+    missing = [one for one in tenant.requested_abilities if one not in tenant.granted_abilities]
+    if missing:
+        again = f"mailmesh connect {tenant.provider} --tenant {tenant.tenant_id}"
+        show(("not granted", "yellow"), f": {' '.join(missing)}; `{again}` asks again")
 
 
 def _open(address: str) -> None:

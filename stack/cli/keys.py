@@ -38,6 +38,10 @@ def create(
     tenant: Annotated[
         list[str] | None, typer.Option(help="Limit the key to this tenant; repeatable. [default: all]")
     ] = None,
+    ability: Annotated[
+        list[str] | None,
+        typer.Option(help="Limit the key to this ability; repeatable. [default: mail.read; for role admin all]"),
+    ] = None,
     expires: Annotated[
         str | None, typer.Option(help="Time when the key ends, such as 2027-01-01T00:00:00Z. [default: never]")
     ] = None,
@@ -50,12 +54,14 @@ def create(
     Examples:
       mailmesh keys create n8n --role reader > n8n.key
       mailmesh keys create helpdesk --role operator --tenant 019a9f0e-7c1e-7000-8000-000000000002
+      mailmesh keys create replies --role operator --ability mail.read --ability mail.send
     """
     request = messages.CreateApiKeyRequest(
         display_name=name,
         role=enum_value(access_pb2.Role, "ROLE_", role),
         tenant_ids=tenant or (),
         expires_at=parse_time(expires),
+        abilities=ability or (),
     )
     with channel(context) as opened:
         made = services.ApiKeyServiceStub(opened).CreateApiKey(request)
@@ -89,11 +95,13 @@ def list_keys(
         print_json(found)
         return
     print_table(
-        ("KEY", "NAME", "BEGINS", "ROLE", "TENANTS", "LAST USED", "ENDS"),
+        ("KEY", "NAME", "BEGINS", "ROLE", "TENANTS", "ABILITIES", "LAST USED", "ENDS"),
         [
             (
                 *(key.api_key_id, key.display_name, key.prefix, word(access_pb2.Role.Name(key.role), "ROLE_")),
-                *(str(len(key.tenant_ids)) if key.tenant_ids else "all", when(key.last_used_at)),
+                str(len(key.tenant_ids)) if key.tenant_ids else "all",
+                "all" if list(key.abilities) == ["*"] else " ".join(key.abilities),
+                when(key.last_used_at),
                 "revoked" if key.HasField("revoked_at") else when(key.expires_at),
             )
             for key in found

@@ -69,11 +69,11 @@ def list_tenants(
         print_json(found)
         return
     print_table(
-        ("TENANT", "PROVIDER", "ADDRESS", "STATUS", "LAST REFRESH", "NAME"),
+        ("TENANT", "PROVIDER", "ADDRESS", "STATUS", "ABILITIES", "LAST REFRESH", "NAME"),
         [
             (
                 *(tenant.tenant_id, tenant.provider, tenant.address, status_word(tenant)),
-                *(when(tenant.last_refreshed_at), tenant.display_name),
+                *(" ".join(tenant.granted_abilities), when(tenant.last_refreshed_at), tenant.display_name),
             )
             for tenant in found
         ],
@@ -85,7 +85,7 @@ def list_tenants(
 @app.command("show", hidden=True)
 @app.command()
 def get(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
-    """Show one account with its status, scopes and times.
+    """Show one account with its status, abilities, scopes and times.
 
     Examples:
       mailmesh tenants get 019a9f0e-7c1e-7000-8000-000000000002
@@ -109,6 +109,8 @@ def check_connection(context: typer.Context, tenant_id: TenantArgument, *, json:
         print_json(found)
     elif found.is_healthy:
         show(("healthy", "green"), f": {found.provider_address}, {found.latency_milliseconds} ms")
+        for missing in found.missing_abilities:
+            show(("not granted", "yellow"), f": {missing.ability} lacks {' '.join(missing.missing_scopes)}")
     if not found.is_healthy:
         raise CommandError(f"{found.reason}: {found.detail} {' '.join(found.missing_scopes)}".strip(), Exit.REFUSED)
 
@@ -200,6 +202,8 @@ def _show(tenant: tenant_pb2.Tenant, *, json: bool) -> None:
             ("last refresh", when(tenant.last_refreshed_at)),
             ("next refresh", when(tenant.next_refresh_at)),
             ("refresh failure", tenant.last_refresh_error),
+            ("abilities", " ".join(tenant.granted_abilities)),
+            ("not granted", " ".join(sorted({*tenant.requested_abilities} - {*tenant.granted_abilities}))),
             ("scopes", " ".join(tenant.granted_scopes)),
         )
     )

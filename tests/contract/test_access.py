@@ -1,10 +1,14 @@
 """Every RPC declares its permitted callers once, and the HTTP surface agrees with the declaration."""
 
+import re
+from pathlib import Path
+
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from mailmesh.access.v1 import access_pb2
+from services.providers.abilities import ABILITIES, MAIL_READ
 from tests.contract.reading import door_of, methods, services
 
 IDENTITIES = {"envoy", "ingest", "operator", "processor", "token-vault"}
@@ -37,6 +41,7 @@ def test_behind_the_open_door_an_rpc_has_a_route_and_no_role(method: MethodDescr
     assert options.HasExtension(annotations_pb2.http)
     assert options.Extensions[access_pb2.minimum_role] == access_pb2.ROLE_UNSPECIFIED
     assert list(options.Extensions[access_pb2.callers]) == []
+    assert not options.HasExtension(access_pb2.ability)
 
 
 @pytest.mark.parametrize("method", methods(access_pb2.DOOR_MESH), ids=named)
@@ -48,6 +53,7 @@ def test_behind_the_mesh_door_an_rpc_names_its_callers_and_has_no_route(method: 
     assert set(callers) <= IDENTITIES
     assert not options.HasExtension(annotations_pb2.http)
     assert options.Extensions[access_pb2.minimum_role] == access_pb2.ROLE_UNSPECIFIED
+    assert not options.HasExtension(access_pb2.ability)
 
 
 def test_rpcs_that_only_read_are_open_to_readers() -> None:
@@ -63,6 +69,36 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
         "ListApiKeys": access_pb2.ROLE_ADMIN,
         "ListAuditEntries": access_pb2.ROLE_ADMIN,
     }
+
+
+def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
+    """The others manage tenants, keys, subscriptions' records, dead letters and the pipeline, and show no content."""
+    named = {
+        method.full_name.removeprefix("mailmesh."): method.GetOptions().Extensions[access_pb2.ability]
+        for method in methods(access_pb2.DOOR_KEY)
+        if method.GetOptions().HasExtension(access_pb2.ability)
+    }
+    reading = {
+        "ingest.v1.SubscriptionService.BatchCreateSubscriptions",
+        "ingest.v1.SubscriptionService.CreateSubscription",
+        "ingest.v1.SubscriptionService.RenewSubscription",
+        "processor.v1.EventService.GetEvent",
+        "processor.v1.EventService.ListEvents",
+        "processor.v1.EventService.StreamEvents",
+        "processor.v1.EventService.TailEvents",
+        "processor.v1.ProcessorService.ReconcileMailbox",
+        "processor.v1.ProcessorService.ReplayEvents",
+    }
+
+    assert {name: named.pop(name, "") for name in reading} == dict.fromkeys(reading, MAIL_READ)
+    assert set(named.values()) <= set(ABILITIES) - {MAIL_READ}
+
+
+def test_the_contract_describes_each_ability() -> None:
+    path = Path(__file__).parents[2] / "proto/mailmesh/access/v1/access.proto"
+    described = re.findall(r'^  // - "([a-z.]+)" ', path.read_text(), re.MULTILINE)
+
+    assert described == list(ABILITIES)
 
 
 def test_no_two_rpcs_share_a_route() -> None:

@@ -23,6 +23,10 @@ from tests.programs.mesh import Mesh
 
 pytestmark = [pytest.mark.timeout(300)]
 ROLES = {"reader": access_pb2.ROLE_READER, "operator": access_pb2.ROLE_OPERATOR, "admin": access_pb2.ROLE_ADMIN}
+KEYS = {**ROLES, "sender": access_pb2.ROLE_OPERATOR, "marker": access_pb2.ROLE_ADMIN}
+ABILITIES = {"sender": ["mail.send"], "marker": ["mail.mark"]}
+"""The abilities that a key is limited to by request. The others have the default of their role."""
+HAS = {"reader": {"mail.read"}, "operator": {"mail.read"}, "sender": {"mail.send"}, "marker": {"mail.mark"}}
 IDENTITIES = ("token-vault", "ingest", "processor", "envoy", "operator")
 HOMES = {
     "vault": ("token-vault", "token-vault"),
@@ -42,6 +46,7 @@ class Rpc:
     package: str
     door: int
     minimum_role: int
+    ability: str
     callers: frozenset[str]
     is_stream: bool
     http: tuple[tuple[str, str], ...]
@@ -64,6 +69,7 @@ def _rpcs() -> Iterator[Rpc]:
                     package=file.package.split(".")[1],
                     door=service.options.Extensions[access_pb2.door],
                     minimum_role=method.options.Extensions[access_pb2.minimum_role],
+                    ability=method.options.Extensions[access_pb2.ability],
                     callers=frozenset(method.options.Extensions[access_pb2.callers]),
                     is_stream=method.server_streaming,
                     http=tuple(_binding(one) for one in (rule, *rule.additional_bindings) if one.WhichOneof("pattern")),
@@ -84,12 +90,13 @@ def at_the_door(door: int) -> list[Rpc]:
 
 @pytest.fixture(scope="module")
 def keys(mesh: Mesh) -> dict[str, str]:
-    """Return a key of each role."""
+    """Return a key of each role, and one for each of two single abilities."""
     stub = api_key_service_pb2_grpc.ApiKeyServiceStub(mesh.channel)
-    return {
-        name: stub.CreateApiKey(api_key_service_pb2.CreateApiKeyRequest(display_name=name, role=role)).secret
-        for name, role in ROLES.items()
+    requests = {
+        name: api_key_service_pb2.CreateApiKeyRequest(display_name=name, role=role, abilities=ABILITIES.get(name, ()))
+        for name, role in KEYS.items()
     }
+    return {name: stub.CreateApiKey(request).secret for name, request in requests.items()}
 
 
 @pytest.fixture
@@ -124,23 +131,28 @@ def reason_of(error: grpc.RpcError) -> str:
     return ""
 
 
-@pytest.mark.parametrize("role", [*ROLES, "nobody", "forger"])
-def test_every_rpc_behind_a_key_asks_for_its_role(edge: grpc.Channel, keys: dict[str, str], role: str) -> None:
+@pytest.mark.parametrize("role", [*KEYS, "nobody", "forger"])
+def test_every_rpc_behind_a_key_asks_for_its_role_and_its_ability(
+    edge: grpc.Channel, keys: dict[str, str], role: str
+) -> None:
     forged = {
         "x-mailmesh-role": "admin",
         "x-mailmesh-key-id": "019a9f0e-7c1e-7000-8000-000000000000",
         "x-mailmesh-tenants": "*",
+        "x-mailmesh-abilities": "*",
     }
     headers = (
-        {"nobody": {}, "forger": forged}.get(role) if role not in ROLES else {"authorization": f"Bearer {keys[role]}"}
+        {"nobody": {}, "forger": forged}.get(role) if role not in KEYS else {"authorization": f"Bearer {keys[role]}"}
     )
     wrong = {}
     for rpc in at_the_door(access_pb2.DOOR_KEY):
         code, reason = call(edge, rpc, headers)
-        if role not in ROLES:
+        if role not in KEYS:
             is_right = (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID")
-        elif ROLES[role] < rpc.minimum_role:
+        elif KEYS[role] < rpc.minimum_role:
             is_right = (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_TOO_LOW")
+        elif rpc.ability and rpc.ability not in HAS.get(role, {rpc.ability}):
+            is_right = (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "KEY_LACKS_ABILITY")
         else:
             is_right = code not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
         if not is_right:
@@ -224,6 +236,7 @@ def test_identity_headers_are_believed_from_the_edge_only(mesh: Mesh, identity: 
         "x-mailmesh-role": "admin",
         "x-mailmesh-key-id": "019a9f0e-7c1e-7000-8000-000000000000",
         "x-mailmesh-tenants": "*",
+        "x-mailmesh-abilities": "*",
     }
     with mesh_channel(mesh, identity, "vault") as channel:
         answers = {

@@ -131,6 +131,7 @@ FIELDS = {
     "subscription_id": "the subscription",
     "subscriptions": "number of due subscriptions",
     "target": "the requested revision",
+    "send_id": "the send",
     "tenant_id": "the tenant",
     "why": "the class of the exception that ended its ping",
     "word": "the provider's error word",

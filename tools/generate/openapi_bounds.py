@@ -8,6 +8,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from services.providers.abilities import ABILITIES
+
 JSON = dict[str, Any]
 
 _PAGE_SIZE = {"minimum": 0}
@@ -34,11 +36,13 @@ BOUNDS: dict[str, JSON] = {
     "ListAuditEntriesRequest.action": {"pattern": r"^[a-z0-9_.]{0,100}$"},
     "CreateApiKeyRequest.display_name": _NAME,
     "CreateApiKeyRequest.tenant_ids": {"maxItems": 1000, "items": _ID},
+    "CreateApiKeyRequest.abilities": {"maxItems": 20, "items": {"enum": [*ABILITIES, "*"]}},
     "UpdateTenantRequest.display_name": _NAME,
     "UpdateTenantRequest.update_mask": {"pattern": r"^(displayName|\*)?$"},
     "DisableTenantRequest.note": {"maxLength": 500},
     "StartAuthorizationRequest.login_hint": {"maxLength": 320},
     "StartAuthorizationRequest.display_name": {"maxLength": 200},
+    "StartAuthorizationRequest.abilities": {"maxItems": 20, "items": {"enum": [*ABILITIES]}},
     "CreateSubscriptionRequest.folder_id": {"maxLength": 300},
     "CreateSubscriptionRequest.label_ids": {"maxItems": 100, "items": {"minLength": 1, "maxLength": 200}},
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},

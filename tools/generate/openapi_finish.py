@@ -100,6 +100,9 @@ def _finish_operation(operation: JSON, method: descriptor.MethodDescriptor) -> N
     else:
         role = method.GetOptions().Extensions[access_pb2.minimum_role]
         operation["x-minimum-role"] = access_pb2.Role.Name(role).removeprefix("ROLE_").lower()
+        ability = method.GetOptions().Extensions[access_pb2.ability]
+        if ability:
+            operation["x-ability"] = ability
     operation["summary"] = _summary(operation["description"], method.name)
     if _has_bytes(method.input_type):
         _take_raw_body(operation)

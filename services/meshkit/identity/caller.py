@@ -6,17 +6,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from services.meshkit.errors import ApiKeyInvalid, CallerUnknown, RoleTooLow
+from services.meshkit.errors import ApiKeyInvalid, CallerUnknown, KeyLacksAbility, RoleTooLow
 from services.meshkit.identity.certificates import TRUST_DOMAIN
 
 _SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/"
 KEY_ID_HEADER = "x-mailmesh-key-id"
 ROLE_HEADER = "x-mailmesh-role"
 TENANTS_HEADER = "x-mailmesh-tenants"
+ABILITIES_HEADER = "x-mailmesh-abilities"
 SOURCE_HEADER = "x-mailmesh-source-address"
 """The address that a request from outside came from. It grants nothing: it bounds the share of one address."""
-IDENTITY_HEADERS = frozenset({KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER})
+IDENTITY_HEADERS = frozenset({KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER, ABILITIES_HEADER})
 ALL_TENANTS = "*"
+ALL_ABILITIES = "*"
+DEFAULT_ABILITIES = frozenset({"mail.read"})
+"""The abilities of a key for which the edge names none: those of all keys before abilities existed."""
 
 
 class Role(IntEnum):
@@ -45,16 +49,32 @@ class Caller:
         key_id: The API key behind a call through the edge, else empty.
         role: The rights of that key; `NONE` without a key.
         tenants: The tenants that the caller may see. None means all of them.
+        abilities: The abilities of that key, `ALL_ABILITIES` for all; none without a key.
     """
 
     name: str
     key_id: str = ""
     role: Role = Role.NONE
     tenants: frozenset[str] | None = None
+    abilities: frozenset[str] = frozenset()
 
     def may_see(self, tenant_id: str) -> bool:
         """Tell whether a tenant is in the caller's scope."""
         return self.tenants is None or tenant_id in self.tenants
+
+    def has_ability(self, ability: str) -> bool:
+        """Tell whether the key has an ability."""
+        return ability in self.abilities or ALL_ABILITIES in self.abilities
+
+    def require_ability(self, ability: str) -> None:
+        """Let the caller through if its key has an ability.
+
+        Raises:
+            KeyLacksAbility: The key does not have it.
+        """
+        if not self.has_ability(ability):
+            abilities = ",".join(sorted(self.abilities))
+            raise KeyLacksAbility(metadata={"required_ability": ability, "abilities": abilities})
 
     def require(self, minimum: Role) -> None:
         """Let the caller through from a role upwards.
@@ -126,5 +146,15 @@ def key_caller(name: str, headers: Mapping[str, str]) -> Caller:
     tenants = headers.get(TENANTS_HEADER, "")
     if not key_id or role is None or not tenants:
         raise ApiKeyInvalid
-    scope = frozenset(part.strip() for part in tenants.split(",") if part.strip())
-    return Caller(name, key_id, role, None if tenants == ALL_TENANTS else scope)
+    scope = None if tenants == ALL_TENANTS else _parts(tenants)
+    abilities = headers.get(ABILITIES_HEADER)
+    return Caller(name, key_id, role, scope, DEFAULT_ABILITIES if abilities is None else _abilities(abilities))
+
+
+def _abilities(header: str) -> frozenset[str]:
+    """Read the abilities. `*` stands alone: beside others, as a header that comes twice would have it, it is none."""
+    return frozenset({ALL_ABILITIES}) if header == ALL_ABILITIES else _parts(header) - {ALL_ABILITIES}
+
+
+def _parts(header: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in header.split(",") if part.strip())

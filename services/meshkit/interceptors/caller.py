@@ -1,4 +1,4 @@
-"""Identifies the caller and checks its rights: the door of the service, the callers and the role of the RPC."""
+"""Identifies the caller and checks its rights: the door, the callers, the role and the ability of the RPC."""
 
 from collections.abc import Mapping
 
@@ -27,6 +27,7 @@ def admitted(call: Call, table: Mapping[str, Access]) -> Caller:
             may send.
         ApiKeyInvalid: The edge let a call through without naming its API key.
         RoleTooLow: The key may not do this.
+        KeyLacksAbility: The key does not have the ability that this needs.
     """
     name = call.peer
     if not name:
@@ -50,6 +51,8 @@ def _caller(name: str, access: Access, call: Call) -> Caller:
         case Door.KEY:
             caller = key_caller(name, call.headers)
             caller.require(access.minimum_role)
+            if access.ability:
+                caller.require_ability(access.ability)
             return caller
         case Door.OPEN:
             return Caller(name, tenants=frozenset())

@@ -70,7 +70,7 @@ _NARROW_REASONS: Mapping[Meaning, str] = {
 
 TOKEN_REFUSALS = frozenset({
     "TENANT_NEEDS_REAUTHORIZATION", "TENANT_DISABLED", "TENANT_DISCONNECTED", "TENANT_IN_ERROR", "SCOPE_NOT_GRANTED",
-    "TENANT_NOT_FOUND", "SEAL_BROKEN", "KEY_UNAVAILABLE", "INSTALLATION_MISCONFIGURED",
+    "ABILITY_NOT_GRANTED", "TENANT_NOT_FOUND", "SEAL_BROKEN", "KEY_UNAVAILABLE", "INSTALLATION_MISCONFIGURED",
 })  # fmt: skip
 """TokenVault's reasons that a person or an operator must act on; it knows them already, so no fault is reported."""
 

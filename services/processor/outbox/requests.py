@@ -11,6 +11,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
 from services.processor.errors import (
+    AbilityNotGranted,
     IdempotencyKeyReused,
     SendNotCancellable,
     SendNotFound,
@@ -24,6 +25,7 @@ from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
 from services.processor.outbox.store import sends
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
+from services.providers.abilities import MAIL_SEND
 from services.providers.names import MS365
 
 WAKE_PREFIX = "send:"
@@ -58,7 +60,8 @@ class Sends:
             FieldInvalid: The content is missing, malformed or out of its range.
             TenantNotFound: There is no such tenant.
             IdempotencyKeyReused: The key has another content.
-            SendQueueFull: The tenant has too many unfinished sends.
+            AbilityNotGranted: The tenant has not granted sending.
+        SendQueueFull: The tenant has too many unfinished sends.
         """
         content, digest = checked(request), digest_of(request)
         now = self._clock.now()
@@ -149,11 +152,7 @@ class Sends:
         now: datetime,
         send_at: datetime | None,
     ) -> SendRow | None:
-        provider = await tenants.provider_of(connection, content.tenant_id)
-        if not provider:
-            raise TenantNotFound(resource=content.tenant_id, metadata={"tenant_id": content.tenant_id})
-        if provider not in _SENDERS:
-            raise FieldInvalid.of("tenant_id", f"is a tenant of {provider}, from whose accounts no mail is sent yet")
+        provider = await _sender(connection, content.tenant_id)
         if await sends.count_waiting(connection, content.tenant_id) >= self._settings.sends_waiting:
             raise SendQueueFull(metadata={"tenant_id": content.tenant_id})
         due_at = send_at or now
@@ -179,6 +178,27 @@ def digest_of(request: pb2.SendRequest) -> bytes:
     content.CopyFrom(request)
     content.ClearField("idempotency_key")
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+async def _sender(connection: db.Connection, tenant_id: str) -> str:
+    """Return the provider of a tenant that may send.
+
+    Raises:
+        TenantNotFound: It is unknown or disconnected.
+        AbilityNotGranted: It has not granted sending.
+    """
+    found = await tenants.granted(connection, tenant_id)
+    if found is None:
+        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+    provider, abilities = found
+    if provider not in _SENDERS:
+        raise FieldInvalid.of("tenant_id", f"is a tenant of {provider}, from whose accounts no mail is sent yet")
+    if MAIL_SEND not in abilities:
+        command = f"mailmesh connect {provider} --tenant {tenant_id} --ability {MAIL_SEND}"
+        metadata = {"ability": MAIL_SEND, "tenant_id": tenant_id, "command": command}
+        message = f"The tenant has not granted {MAIL_SEND}. Connect its account again with this ability: {command}"
+        raise AbilityNotGranted(message, subject=tenant_id, metadata=metadata)
+    return provider
 
 
 def _send_at(content: pb2.SendRequest, now: datetime) -> datetime | None:

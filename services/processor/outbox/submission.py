@@ -157,10 +157,11 @@ class Submission:
         """The preparation failed, which sends nothing: retry it, or end the send."""
         if is_refused(error):
             await self._ledger.failed(row, "SEND_REFUSED", error.detail)
-        elif self._clock.now() >= row.deadline_at or row.attempts + 1 >= self._settings.send_attempts:
+        elif self._clock.now() >= row.deadline_at or row.attempts >= self._settings.send_attempts:
             await self._ledger.failed(row, "SEND_EXPIRED", f"{error.reason}: {error.detail}")
         else:
-            failed, until = 0 if error.meaning is Meaning.THROTTLED else 1, self._retry_at(row, error)
+            # Throttling and a token that is not lent end by themselves or by a person: the deadline alone bounds them.
+            failed, until = int(error.meaning not in (Meaning.THROTTLED, None)), self._retry_at(row, error)
             await self._ledger.wait(row, until, error.reason, error.detail, failed=failed)
             await self._hold_back(error, until)
 

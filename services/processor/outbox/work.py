@@ -24,10 +24,12 @@ from services.processor.outbox.rows import SendRow
 from services.processor.outbox.store import sends
 from services.processor.outbox.submission import Submission
 from services.processor.settings import ProcessorSettings
+from services.providers.abilities import MAIL_SEND
 from services.providers.names import MS365
 
 logger = structlog.get_logger(__name__)
 
+_NO_READING = "ABILITY_NOT_GRANTED"
 _SENDS_AT_ONCE = 20
 _NO_TOKEN_WAIT = timedelta(seconds=60)
 _UNEXPECTED_WAIT = timedelta(seconds=60)
@@ -82,6 +84,10 @@ class Outbox:
 
     async def recover(self, held: HeldMailbox, due: Sequence[SendRow], error: SourceError) -> None:
         """See `MailboxWork.recover`."""
+        if error.reason == _NO_READING:
+            # The account sends without having granted the reading of its events.
+            await self.process(held, due)
+            return
         if not due:
             return
         until = self._clock.now() + _NO_TOKEN_WAIT
@@ -102,5 +108,5 @@ class Outbox:
             await ledger.put_off(row, self._clock.now() + _UNEXPECTED_WAIT)
 
     def _mailbox(self, held: HeldMailbox) -> GraphOutbox:
-        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, MS365, 1)
+        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, MS365, 1, MAIL_SEND)
         return GraphOutbox(access, self._settings.ms365_graph_url)

@@ -6,6 +6,7 @@ from datetime import datetime
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
+from services.token_vault.abilities import abilities_to_request
 from services.token_vault.errors import AccountMismatch, RefreshTokenMissing, SealBroken, TenantDisconnected
 from services.token_vault.issuers.issuer import Account, Grant
 from services.token_vault.keys.sealing import DataKey, new_data_key, unwrap
@@ -110,6 +111,7 @@ def _columns(flow: FlowRow, grant: Grant, account: Account, now: datetime) -> di
         "display_name": (flow.display_name or account.display_name or account.address)[:_NAME_CHARACTERS],
         "status": ACTIVE,
         "status_changed_at": now,
+        "requested_abilities": list(flow.abilities),
         "connected_at": now,
         "created_at": now,
         "updated_at": now,
@@ -127,6 +129,7 @@ def _renewed(flow: FlowRow, account: Account, found: TenantRow, now: datetime) -
         "released_at": None,
         "address": account.address or found.address,
         "display_name": flow.display_name or found.display_name,
+        "requested_abilities": list(abilities_to_request(tuple(flow.abilities), found)),
         "connected_at": now,
     }
 
@@ -135,9 +138,19 @@ async def _record(
     connection: db.Connection, flow: FlowRow, tenant: TenantRow, now: datetime, *, is_reconnect: bool
 ) -> None:
     await authorization_flows.end_flow(
-        connection, flow.flow_id, step=authorization_flows.CONNECTED, tenant_id=tenant.tenant_id
+        connection,
+        flow.flow_id,
+        step=authorization_flows.CONNECTED,
+        detail=" ".join(tenant.missing_abilities),
+        tenant_id=tenant.tenant_id,
     )
     action = "tenant.reconnect" if is_reconnect else "tenant.connect"
-    facts = {"flow_id": flow.flow_id, "started_by": flow.started_by, "scopes": " ".join(tenant.scopes or ())}
+    facts = {
+        "flow_id": flow.flow_id,
+        "started_by": flow.started_by,
+        "scopes": " ".join(tenant.scopes or ()),
+        "abilities": " ".join(tenant.granted_abilities),
+        "missing_abilities": " ".join(tenant.missing_abilities),
+    }
     entry = audit.Entry(f"browser:{flow.flow_id}", action, now, tenant_id=tenant.tenant_id, detail=facts)
     await audit.append(connection, entry)

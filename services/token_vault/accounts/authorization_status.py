@@ -30,6 +30,7 @@ class AuthorizationStatus:
         tenant_id: The connected tenant, else empty.
         reason: The failure, as in the catalogue and on the result page, else empty.
         metadata: Metadata of the reason.
+        missing_abilities: Requested abilities that the connected account did not grant.
     """
 
     flow_id: str
@@ -38,6 +39,7 @@ class AuthorizationStatus:
     tenant_id: str = ""
     reason: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    missing_abilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,10 @@ class AuthorizationReader:
 def status_of(flow: FlowRow, now: datetime) -> AuthorizationStatus:
     """Return the status of an attempt at a time. An attempt that is not finished in time counts as failed."""
     if flow.step == authorization_flows.CONNECTED:
-        return AuthorizationStatus(flow.flow_id, CONNECTED, flow.expires_at, tenant_id=flow.tenant_id or "")
+        missing = tuple(flow.detail.split())
+        return AuthorizationStatus(
+            flow.flow_id, CONNECTED, flow.expires_at, tenant_id=flow.tenant_id or "", missing_abilities=missing
+        )
     if flow.step == authorization_flows.FAILED:
         return _failed(flow, flow.reason, flow.detail)
     life = _EXCHANGE_LIFE if flow.step == authorization_flows.EXCHANGING else timedelta()

@@ -24,6 +24,8 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
+from services.providers.abilities import granted_abilities, lacking_scopes_of_all, least_scopes
+from services.token_vault.abilities import abilities_to_request, checked_abilities
 from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.accounts.flow_secrets import (
     cookie_name,
@@ -33,7 +35,7 @@ from services.token_vault.accounts.flow_secrets import (
     page_secret,
     proof_of,
 )
-from services.token_vault.accounts.flow_steps import Offered, Opened, Returned, Started
+from services.token_vault.accounts.flow_steps import Offered, Opened, Returned, Started, Wanted
 from services.token_vault.errors import (
     AccountMismatch,
     AdminConsentNeeded,
@@ -50,7 +52,7 @@ from services.token_vault.keys.sealing import bound_to, open_with, seal_with
 from services.token_vault.metrics import FLOWS
 from services.token_vault.store import audit, authorization_flows
 from services.token_vault.store.authorization_flows import FlowRow
-from services.token_vault.store.tenants import DISCONNECTING, get_tenant
+from services.token_vault.store.tenants import DISCONNECTING, TenantRow, get_tenant
 
 logger = structlog.get_logger(__name__)
 
@@ -85,25 +87,31 @@ class Connector:
         self._public_url = public_url
         self._flow_life = flow_life
 
-    async def start(self, caller: Caller, provider: str, tenant_id: str, login_hint: str, display_name: str) -> Started:
+    async def start(self, caller: Caller, wanted: Wanted) -> Started:
         """Start a flow.
 
         Raises:
+            AbilityUnknown: This version does not have an ability.
             ProviderUnknown: The installation has no settings for the provider.
             TenantNotFound, TenantDisconnected: The tenant of a reconnect does not exist, or is being disconnected.
-            ScopeTooWide: A key that is limited to tenants cannot connect a new one.
+            ScopeTooWide: A key that is limited to tenants cannot connect a new one, and no key can request an ability
+                that neither it nor the tenant has.
             PublicUrlUnset: A browser could not return.
         """
         if not self._public_url:
             raise PublicUrlUnset(metadata={"setting": "MAILMESH_PUBLIC_URL"})
-        provider = await self._checked_provider(caller, provider, tenant_id)
+        named = checked_abilities(wanted.abilities)
+        tenant = await self._checked_tenant(caller, wanted)
+        provider = tenant.provider if tenant else wanted.provider
+        self._issuer(provider)
+        _require_within(caller, named, tenant)
         ticket, now, flow_id = secrets.token_urlsafe(_SECRET_BYTES), self._clock.now(), new_id()
         flow = FlowRow(
             flow_id=flow_id,
             provider=provider,
-            tenant_id=tenant_id or None,
-            login_hint=login_hint,
-            display_name=display_name,
+            tenant_id=wanted.tenant_id or None,
+            login_hint=wanted.login_hint,
+            display_name=wanted.display_name,
             started_by=f"key:{caller.key_id}",
             step=authorization_flows.STARTED,
             ticket_digest=digest(ticket),
@@ -115,11 +123,12 @@ class Connector:
             created_at=now,
             expires_at=now + self._flow_life,
             correlation_id=correlation_id(),
+            abilities=abilities_to_request(named, tenant),
         )
-        facts = {"flow_id": flow_id, "provider": provider}
+        facts = {"flow_id": flow_id, "provider": provider, "abilities": " ".join(flow.abilities)}
         async with db.transaction(self._pool) as connection:
             await authorization_flows.insert_flow(connection, flow)
-            entry = audit.Entry(flow.started_by, "authorization.start", now, tenant_id=tenant_id, detail=facts)
+            entry = audit.Entry(flow.started_by, "authorization.start", now, tenant_id=wanted.tenant_id, detail=facts)
             await audit.append(connection, entry)
         url = f"{self._public_url}/auth/oauth/{provider}/authorize?ticket={quote(ticket)}"
         return Started(flow_id, url, flow.expires_at)
@@ -159,7 +168,8 @@ class Connector:
         if browser is None or not hmac.compare_digest(proof_of(browser, ticket).encode(), proof.encode()):
             raise invalid("other browser")
         state = Secret(secrets.token_urlsafe(_SECRET_BYTES))
-        begun = await self._issuer(provider).begin(state, flow.login_hint)
+        scopes = least_scopes(provider, flow.abilities)
+        begun = await self._issuer(provider).begin(state, flow.login_hint, scopes)
         async with db.transaction(self._pool) as connection:
             is_ours = await authorization_flows.open_flow(
                 connection,
@@ -252,9 +262,7 @@ class Connector:
         kept = open_with(flow_key(Secret(browser)), flow.kept or b"", bound_to("flow", flow.flow_id)).decode()
         try:
             grant = await issuer.exchange(Secret(kept), Secret(returned.state), Secret(returned.code))
-            missing = issuer.missing_scopes(grant.tokens.scopes)
-            if missing:
-                raise ScopeNotGranted(metadata={"scopes": " ".join(missing)})
+            _require_enough(issuer, flow, grant)
             account = await issuer.who_is(grant.tokens.access_token)
         except TokenRefused as exc:
             if exc.cause == ADMIN_CONSENT:
@@ -280,23 +288,23 @@ class Connector:
                 )
             await audit.append(connection, entry)
 
-    async def _checked_provider(self, caller: Caller, provider: str, tenant_id: str) -> str:
-        if tenant_id:
-            async with db.connection(self._pool) as connection:
-                tenant = await get_tenant(connection, tenant_id, caller.tenants)
-            if tenant.status == DISCONNECTING:
-                raise TenantDisconnected(
-                    "The tenant is being disconnected. Connect it again when that is done.",
-                    subject=tenant_id,
-                    metadata={"tenant_id": tenant_id},
-                )
-            if provider and provider != tenant.provider:
-                raise AccountMismatch(subject=tenant_id, metadata={"tenant_id": tenant_id})
-            provider = tenant.provider
-        elif caller.tenants is not None:
-            raise ScopeTooWide(metadata={"field": "tenant_id"})
-        self._issuer(provider)
-        return provider
+    async def _checked_tenant(self, caller: Caller, wanted: Wanted) -> TenantRow | None:
+        """Return the tenant of a reconnect, or None for a new account."""
+        if not wanted.tenant_id:
+            if caller.tenants is not None:
+                raise ScopeTooWide(metadata={"field": "tenant_id"})
+            return None
+        async with db.connection(self._pool) as connection:
+            tenant = await get_tenant(connection, wanted.tenant_id, caller.tenants)
+        if tenant.status == DISCONNECTING:
+            raise TenantDisconnected(
+                "The tenant is being disconnected. Connect it again when that is done.",
+                subject=wanted.tenant_id,
+                metadata={"tenant_id": wanted.tenant_id},
+            )
+        if wanted.provider and wanted.provider != tenant.provider:
+            raise AccountMismatch(subject=wanted.tenant_id, metadata={"tenant_id": wanted.tenant_id})
+        return tenant
 
     def _issuer(self, provider: str) -> Issuer:
         issuer = self._issuers.get(provider)
@@ -309,6 +317,23 @@ class Connector:
 
     def _known(self, provider: str) -> str:
         return provider if provider in self._issuers else "unknown"
+
+
+def _require_within(caller: Caller, named: tuple[str, ...], tenant: TenantRow | None) -> None:
+    """Refuse abilities that neither the key nor the tenant has: a key hands out no more than its own rights."""
+    known = () if tenant is None else tenant.requested_abilities
+    if not all(caller.has_ability(ability) or ability in known for ability in named):
+        raise ScopeTooWide(metadata={"field": "abilities"})
+
+
+def _require_enough(issuer: Issuer, flow: FlowRow, grant: Grant) -> None:
+    """Refuse a grant without the scopes of every account, or with too little for any of the requested abilities."""
+    granted = grant.tokens.scopes
+    missing = issuer.missing_scopes(granted)
+    if not missing and granted_abilities(flow.provider, flow.abilities, granted):
+        return
+    named = dict.fromkeys((*missing, *lacking_scopes_of_all(flow.provider, flow.abilities, granted)))
+    raise ScopeNotGranted(metadata={"scopes": " ".join(named)})
 
 
 def _detail(error: MeshError) -> str:

@@ -1,12 +1,15 @@
 """Examine an account at its provider: identity, scopes, and access to the mailbox."""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
+from services.providers.abilities import OF_MAIL, lacking_scopes
 from services.token_vault.errors import (
     MailboxMismatch,
     MailboxUnavailable,
@@ -32,7 +35,8 @@ class Finding:
         reason: The first failure, as the catalogue names it; empty for a healthy account.
         detail: A sentence that a person can act on; empty for a healthy account.
         address: The address at the provider; empty without an answer.
-        missing_scopes: Required scopes that were not granted.
+        missing_scopes: Scopes of every account, and of the missing abilities, that were not granted.
+        missing_abilities: Requested abilities that were not granted, each with the scopes that it lacks.
         tested_at: Time of the examination.
         latency_milliseconds: Time that the provider took to identify the account.
         is_same_account: The provider answered, and for the account on record.
@@ -45,6 +49,7 @@ class Finding:
     tested_at: datetime
     latency_milliseconds: int = 0
     is_same_account: bool = False
+    missing_abilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_healthy(self) -> bool:
@@ -76,20 +81,27 @@ class Examiner:
         issuer = self._issuers.get(tenant.provider)
         if issuer is None:
             raise ProviderUnknown(metadata={"provider": tenant.provider})
+        lacking = _lacking(tenant)
         missing = issuer.missing_scopes(tenant.scopes or ())
+        named = tuple(dict.fromkeys((*missing, *chain(*lacking.values()))))
+        # An ability that was not granted is no fault while another one is.
+        found = await self._tried(tenant, issuer, missing if tenant.granted_abilities else named)
+        return replace(found, missing_scopes=named, missing_abilities=lacking)
+
+    async def _tried(self, tenant: TenantRow, issuer: Issuer, missing: tuple[str, ...]) -> Finding:
         try:
             if tenant.status in {ACTIVE, ERROR, NEEDS_REAUTHORIZATION}:
                 await self._lender.retry_refused(tenant.tenant_id)
             token, account, milliseconds = await self._identified(tenant.tenant_id, issuer)
-            error = _difference(tenant, account) or _missing(missing) or await _mailbox(issuer, token)
+            error = _difference(tenant, account) or _missing(missing) or await _mailbox(tenant, issuer, token)
         except GrantError as exc:
             error = TenantNeedsReauthorization(sentence(exc.cause), metadata={"detail": exc.cause})
-            return self._found(error, "", missing)
+            return self._found(error, "")
         except MeshError as exc:
             if exc.code not in _CODES:
                 raise
-            return self._found(exc, "", missing)
-        found = self._found(error, account.address, missing, milliseconds)
+            return self._found(exc, "")
+        found = self._found(error, account.address, milliseconds)
         return replace(found, is_same_account=account.user_id.lower() == tenant.user_id.lower())
 
     async def _identified(self, tenant_id: str, issuer: Issuer) -> tuple[Secret, Account, int]:
@@ -117,9 +129,9 @@ class Examiner:
         statuses = frozenset({ACTIVE, ERROR})
         return (await self._lender.borrow(tenant_id, statuses, _MINIMUM_SECONDS, rejected)).access_token
 
-    def _found(self, error: MeshError | None, address: str, missing: tuple[str, ...], milliseconds: int = 0) -> Finding:
+    def _found(self, error: MeshError | None, address: str, milliseconds: int = 0) -> Finding:
         reason, detail = (error.reason, error.message) if error else ("", "")
-        return Finding(reason, detail, address, missing, self._clock.now(), milliseconds)
+        return Finding(reason, detail, address, (), self._clock.now(), milliseconds)
 
 
 async def _asked(issuer: Issuer, token: Secret) -> tuple[Secret, Account, int]:
@@ -148,7 +160,14 @@ def _missing(missing: tuple[str, ...]) -> MeshError | None:
     )
 
 
-async def _mailbox(issuer: Issuer, token: Secret) -> MeshError | None:
+def _lacking(tenant: TenantRow) -> dict[str, tuple[str, ...]]:
+    granted = tenant.scopes or ()
+    return {one: lacking_scopes(tenant.provider, one, granted) for one in tenant.missing_abilities}
+
+
+async def _mailbox(tenant: TenantRow, issuer: Issuer, token: Secret) -> MeshError | None:
+    if OF_MAIL.isdisjoint(tenant.granted_abilities):
+        return None
     try:
         await issuer.check_mailbox(token)
     except MailboxUnavailable as exc:

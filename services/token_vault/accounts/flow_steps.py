@@ -9,6 +9,25 @@ from services.meshkit.secret import Secret
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A request to connect an account.
+
+    Args:
+        provider: The provider; may be empty for a reconnect.
+        tenant_id: The tenant of a reconnect, or empty.
+        login_hint: The address to suggest, or empty.
+        display_name: The tenant's name, or empty for the account's own.
+        abilities: The abilities to ask for; empty for the default.
+    """
+
+    provider: str
+    tenant_id: str
+    login_hint: str
+    display_name: str
+    abilities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Started:
     """A flow that waits for a browser."""
 

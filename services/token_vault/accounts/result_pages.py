@@ -5,6 +5,7 @@ import hashlib
 import html
 from dataclasses import dataclass
 
+from services.providers.abilities import CALENDAR_READ, CALENDAR_WRITE, MAIL_MARK, MAIL_READ, MAIL_SEND
 from services.providers.names import PRODUCTS
 from services.token_vault.store.authorization_flows import CONNECTED, EXCHANGING, FAILED, FlowRow
 
@@ -100,6 +101,13 @@ _FAILURES = {
         "No account was connected. Ask the operator for a link for another provider.",
     ),
 }
+_USES = {
+    MAIL_READ: "receive mail",
+    MAIL_MARK: "mark and file mail",
+    MAIL_SEND: "send mail",
+    CALENDAR_READ: "read calendars",
+    CALENDAR_WRITE: "change calendars",
+}
 _CHECKS = {
     "format": "the provider's proof of identity cannot be read.",
     "key_id": "the proof is signed with a key that the provider does not publish, or names none of several.",
@@ -129,15 +137,25 @@ def of_flow(flow: FlowRow | None) -> Page:
     if flow is None:
         return _LOST
     if flow.step == CONNECTED:
-        provider = PRODUCTS.get(flow.provider, flow.provider)
-        return Page(
-            "Your account is connected",
-            f"mailmesh now receives mail of your {provider} account. You can close this page.",
-            is_good=True,
-        )
+        return _connected(flow)
     if flow.step == FAILED:
         return of_failure(flow.reason, flow.detail)
     return _WAITING if flow.step == EXCHANGING else _LOST
+
+
+def _connected(flow: FlowRow) -> Page:
+    provider = PRODUCTS.get(flow.provider, flow.provider)
+    text = f"mailmesh can now use your {provider} account"
+    granted = [_USES[ability] for ability in flow.abilities if ability in _USES and ability not in flow.detail.split()]
+    missing = [_USES.get(ability, ability) for ability in flow.detail.split()]
+    text += f" to {_listed(granted)}." if granted else "."
+    if missing:
+        text += f" You did not allow it to {_listed(missing)}; ask for a new link to allow it later."
+    return Page("Your account is connected", f"{text} You can close this page.", is_good=True)
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def of_failure(reason: str, detail: str = "") -> Page:

@@ -12,9 +12,10 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import ApiKeyInvalid, FieldInvalid
 from services.meshkit.header_bounds import KEY_TENANTS
-from services.meshkit.identity.caller import Caller, Role
+from services.meshkit.identity.caller import ALL_ABILITIES, DEFAULT_ABILITIES, Caller, Role
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
+from services.token_vault.abilities import checked_abilities
 from services.token_vault.errors import (
     ApiKeyNotFound,
     KeyRevoked,
@@ -31,6 +32,7 @@ _ALPHABET = string.ascii_letters + string.digits
 _PREFIX_CHARACTERS, _SECRET_CHARACTERS = 10, 43  # 43 characters out of 62 are more than 256 bits
 SHAPE = re.compile(rf"mm_([A-Za-z0-9]{{{_PREFIX_CHARACTERS}}})_[A-Za-z0-9]{{{_SECRET_CHARACTERS}}}")
 _NAME_CHARACTERS = 200
+_MAX_ABILITIES = 20
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class NewKey:
         expires_at: When it ends; None for never, or for the end of the key that asks.
         request_id: Makes the request safe to repeat; empty for none.
         content: Digest of the request, to recognize a repetition.
+        abilities: Its abilities; `*` alone means all. Empty takes the default of its role.
     """
 
     display_name: str
@@ -52,6 +55,7 @@ class NewKey:
     expires_at: datetime | None
     request_id: str = ""
     content: bytes = b""
+    abilities: tuple[str, ...] = ()
 
 
 class ApiKeys:
@@ -73,13 +77,15 @@ class ApiKeys:
             The key and its secret; no secret when the request id was used before.
 
         Raises:
-            FieldInvalid: The name, the role, the tenants or the end is not valid.
+            FieldInvalid: The name, the role, the tenants, the abilities or the end is not valid.
+            AbilityUnknown: This version does not have an ability.
             ScopeTooWide: The request exceeds the caller's own rights.
             TenantNotFound: A tenant does not exist, or the caller may not see it.
             RequestIdReused: The request id was used for another request.
         """
         now = self._clock.now()
         _check(wanted, now)
+        wanted = replace(wanted, abilities=_abilities(wanted))
         limits = await self._limits(caller)
         wanted = _narrowed(caller, limits, wanted)
         row, secret = _made(wanted, caller.key_id, now)
@@ -100,7 +106,8 @@ class ApiKeys:
     async def create_admin(self, display_name: str, actor: str) -> tuple[ApiKeyRow, Secret]:
         """Create an unlimited admin key: for the command line, which has no key to ask with yet."""
         now = self._clock.now()
-        row, secret = _made(NewKey(display_name, Role.ADMIN, frozenset(), None), actor, now)
+        wanted = NewKey(display_name, Role.ADMIN, frozenset(), None, abilities=(ALL_ABILITIES,))
+        row, secret = _made(wanted, actor, now)
         async with db.transaction(self._pool) as connection:
             await api_keys.insert_api_key(connection, row)
             await audit.append(connection, _entry(actor, "api_key.create", row, now))
@@ -126,7 +133,7 @@ class ApiKeys:
             row = await api_keys.get_api_key(connection, api_key_id)
             if row is None or not _is_within(row.scope, caller.tenants):
                 raise ApiKeyNotFound(resource=api_key_id, metadata={"api_key_id": api_key_id})
-            is_admin = row.role == Role.ADMIN.label and row.scope is None and row.is_good(now)
+            is_admin = row.role == Role.ADMIN.label and row.is_unlimited and row.is_good(now)
             if is_admin and not await api_keys.has_other_admin(connection, row, now):
                 raise LastAdminKey(subject=api_key_id, metadata={"api_key_id": api_key_id})
             if await api_keys.revoke_api_key(connection, api_key_id, now):
@@ -175,8 +182,17 @@ def _check(wanted: NewKey, now: datetime) -> None:
         faults["tenant_ids"] = f"must be {KEY_TENANTS} at most"
     if wanted.expires_at is not None and wanted.expires_at <= now:
         faults["expires_at"] = "must be in the future"
+    if len(wanted.abilities) > _MAX_ABILITIES:
+        faults["abilities"] = f"must be {_MAX_ABILITIES} at most"
     if faults:
         raise FieldInvalid(violations=faults)
+
+
+def _abilities(wanted: NewKey) -> tuple[str, ...]:
+    """Return the abilities of a new key. Without any named, only an admin gets all: others read, as keys always did."""
+    if set(wanted.abilities) == {ALL_ABILITIES} or (not wanted.abilities and wanted.role is Role.ADMIN):
+        return (ALL_ABILITIES,)
+    return checked_abilities(wanted.abilities or DEFAULT_ABILITIES)
 
 
 def _narrowed(caller: Caller, limits: ApiKeyRow, wanted: NewKey) -> NewKey:
@@ -185,6 +201,8 @@ def _narrowed(caller: Caller, limits: ApiKeyRow, wanted: NewKey) -> NewKey:
         raise ScopeTooWide(metadata={"field": "role"})
     if not _is_within(wanted.tenant_ids or None, caller.tenants):
         raise ScopeTooWide(metadata={"field": "tenant_ids"})
+    if limits.abilities != (ALL_ABILITIES,) and not set(wanted.abilities) <= set(limits.abilities):
+        raise ScopeTooWide(metadata={"field": "abilities"})
     if limits.expires_at is not None and wanted.expires_at is not None and wanted.expires_at > limits.expires_at:
         raise ScopeTooWide(metadata={"field": "expires_at"})
     return replace(wanted, expires_at=wanted.expires_at or limits.expires_at)
@@ -209,10 +227,16 @@ def _made(wanted: NewKey, created_by: str, now: datetime) -> tuple[ApiKeyRow, Se
         last_used_at=None,
         revoked_at=None,
         created_by=created_by,
+        abilities=wanted.abilities,
     )
     return row, Secret(key)
 
 
 def _entry(actor: str, action: str, row: ApiKeyRow, now: datetime) -> audit.Entry:
-    facts = {"api_key_id": row.api_key_id, "role": row.role, "tenants": str(len(row.tenant_ids) or "all")}
+    facts = {
+        "api_key_id": row.api_key_id,
+        "role": row.role,
+        "tenants": str(len(row.tenant_ids) or "all"),
+        "abilities": " ".join(row.abilities),
+    }
     return audit.Entry(actor, action, now, detail=facts)

@@ -1,4 +1,4 @@
-"""The contract of the edge, read from the descriptor set: each RPC's least role, and the services of reflection."""
+"""The contract of the edge, read from the descriptor set: each RPC's needs, and the services of reflection."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,16 +20,29 @@ _WHOLE_PACKAGES = frozenset({"mailmesh.access.v1", "mailmesh.errors.v1"})
 
 
 @dataclass(frozen=True)
+class Needs:
+    """The rights that a key needs for an RPC.
+
+    Args:
+        role: The least role.
+        ability: The ability; empty for none.
+    """
+
+    role: Role
+    ability: str = ""
+
+
+@dataclass(frozen=True)
 class EdgeContract:
     """The part of the contract that the edge exposes.
 
     Args:
-        roles: The least role by full method name, `/package.Service/Method`, for RPCs behind the key door.
+        needs: The rights that a key needs for RPCs behind the key door, by full method name, `/package.Service/Method`.
         services: Full names of the services behind the key and open doors.
         files: The files of these services and of the types that they use, without anything that only the mesh serves.
     """
 
-    roles: dict[str, Role]
+    needs: dict[str, Needs]
     services: tuple[str, ...]
     files: tuple[FileDescriptorProto, ...]
 
@@ -43,8 +56,8 @@ def load_contract() -> EdgeContract:
     descriptors = FileDescriptorSet.FromString(_path().read_bytes())
     files = tuple(edge_files(descriptors))
     services = [f"{file.package}.{service.name}" for file in files for service in file.service]
-    roles = {path: role for file in files for path, role in _roles(file).items()}
-    return EdgeContract(roles, tuple(services), files)
+    needs = {path: need for file in files for path, need in _needs(file).items()}
+    return EdgeContract(needs, tuple(services), files)
 
 
 def edge_files(descriptors: FileDescriptorSet) -> Iterator[FileDescriptorProto]:
@@ -120,9 +133,11 @@ def _without_mesh(file: FileDescriptorProto, used: set[str]) -> FileDescriptorPr
     return shown
 
 
-def _roles(file: FileDescriptorProto) -> dict[str, Role]:
+def _needs(file: FileDescriptorProto) -> dict[str, Needs]:
     return {
-        f"/{file.package}.{service.name}/{method.name}": Role(method.options.Extensions[access_pb2.minimum_role])
+        f"/{file.package}.{service.name}/{method.name}": Needs(
+            Role(method.options.Extensions[access_pb2.minimum_role]), method.options.Extensions[access_pb2.ability]
+        )
         for service in file.service
         if service.options.Extensions[access_pb2.door] == access_pb2.DOOR_KEY
         for method in service.method

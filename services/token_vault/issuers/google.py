@@ -63,7 +63,7 @@ class GoogleSettings:
         issuer: The issuer in id tokens, with its scheme.
         client_id: OAuth client id.
         client_secret: Its secret.
-        scopes: Requested scopes.
+        scopes: Scopes requested of every account.
         redirect_uri: The address to which the browser returns.
     """
 
@@ -101,7 +101,7 @@ class GoogleIssuer:
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
-        """The scopes that every tenant must have granted."""
+        """The scopes that every tenant must have granted, whatever its abilities are."""
         return self._settings.scopes
 
     def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -110,9 +110,13 @@ class GoogleIssuer:
         wanted = self.needed_scopes if needed is None else tuple(needed)
         return tuple(scope for scope in wanted if _long(scope) not in have)
 
-    async def begin(self, state: Secret, login_hint: str) -> Begun:
-        """Prepare the request. `prompt=consent` gets a refresh token also for an account that consented before."""
-        flow, nonce = self._flow(self._settings.scopes), secrets.token_urlsafe(24)
+    async def begin(self, state: Secret, login_hint: str, scopes: Iterable[str]) -> Begun:
+        """Prepare the request. `prompt=consent` gets a refresh token also for an account that consented before.
+
+        `include_granted_scopes` makes the consent incremental: the token has the scopes of earlier consents too.
+        """
+        asked = dict.fromkeys((*self._settings.scopes, *scopes))
+        flow, nonce = self._flow(asked), secrets.token_urlsafe(24)
         url, _ = flow.authorization_url(
             access_type="offline",
             prompt="consent",
@@ -134,8 +138,9 @@ class GoogleIssuer:
             raise RefreshTokenMissing(metadata={"provider": PROVIDER})
         return Grant(tokens, await self._identity(str(answer.get("id_token", "")), request["nonce"]))
 
-    async def refresh(self, refresh_token: Secret) -> TokenResponse:
+    async def refresh(self, refresh_token: Secret, scopes: Iterable[str]) -> TokenResponse:
         """Get a new access token. The stored refresh token stays valid: most answers hold none."""
+        del scopes  # without a request for scopes, the token has all that the account has granted
         return await self._pool.run(lambda: _guarded(lambda: self._refreshed(refresh_token)))
 
     async def who_is(self, access_token: Secret) -> Account:

@@ -117,13 +117,19 @@ class Issuer(Protocol):
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
-        """The scopes that every tenant must have granted."""
+        """The scopes that every tenant must have granted, whatever its abilities are."""
 
     def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
         """Return the needed scopes that were not granted, in any spelling; `needed_scopes` by default."""
 
-    async def begin(self, state: Secret, login_hint: str) -> Begun:
-        """Prepare the request that sends a browser to the provider."""
+    async def begin(self, state: Secret, login_hint: str, scopes: Iterable[str]) -> Begun:
+        """Prepare the request that sends a browser to the provider.
+
+        Args:
+            state: The state of the flow.
+            login_hint: The address to suggest; may be empty.
+            scopes: The scopes to ask for beside `needed_scopes`.
+        """
 
     async def exchange(self, kept: Secret, state: Secret, code: Secret) -> Grant:
         """Exchange a code, and verify the id token that comes with the tokens.
@@ -135,8 +141,12 @@ class Issuer(Protocol):
             IdentityUnproven: The id token is missing, or fails a check.
         """
 
-    async def refresh(self, refresh_token: Secret) -> TokenResponse:
+    async def refresh(self, refresh_token: Secret, scopes: Iterable[str]) -> TokenResponse:
         """Get a new access token.
+
+        Args:
+            refresh_token: The stored refresh token.
+            scopes: The granted scopes that the token shall have beside `needed_scopes`. A provider may grant more.
 
         Raises:
             GrantError: A person must connect the account again.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msal
 
 from services.meshkit.secret import Secret
+from services.providers.abilities import plain_scope
 from services.providers.names import MS365
 from services.token_vault.errors import (
     InstallationMisconfigured,
@@ -51,7 +52,7 @@ class MicrosoftSettings:
         graph_url: Graph with its version.
         client_id: Application id.
         client_secret: Its secret.
-        scopes: Requested scopes, with `openid`, `profile` and `offline_access`.
+        scopes: Scopes requested of every account, with `openid`, `profile` and `offline_access`.
         redirect_uri: The address to which the browser returns.
     """
 
@@ -88,20 +89,21 @@ class MicrosoftIssuer:
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
-        """The scopes that every tenant must have granted. Answers do not list the protocol's own scopes."""
+        """The scopes that every tenant must have granted, less the protocol's own, which answers do not list."""
         return tuple(scope for scope in self._settings.scopes if scope not in _NOT_LISTED)
 
     def missing_scopes(self, granted: Iterable[str], needed: Iterable[str] | None = None) -> tuple[str, ...]:
         """Return the scopes that were not granted. Graph's scopes are spelled with and without its address."""
-        have = {_plain(scope) for scope in granted}
+        have = {plain_scope(PROVIDER, scope) for scope in granted}
         wanted = self.needed_scopes if needed is None else tuple(needed)
-        return tuple(scope for scope in wanted if scope not in _NOT_LISTED and _plain(scope) not in have)
+        return tuple(scope for scope in wanted if scope not in _NOT_LISTED and plain_scope(PROVIDER, scope) not in have)
 
-    async def begin(self, state: Secret, login_hint: str) -> Begun:
+    async def begin(self, state: Secret, login_hint: str, scopes: Iterable[str]) -> Begun:
         """Prepare the request: state, PKCE and nonce by msal."""
+        asked = self._asked_scopes(scopes)
         flow = await self._with_app(
             lambda app: app.initiate_auth_code_flow(
-                self._asked_scopes(),
+                asked,
                 redirect_uri=self._settings.redirect_uri,
                 state=state.reveal(),
                 prompt="select_account",
@@ -122,11 +124,11 @@ class MicrosoftIssuer:
             raise RefreshTokenMissing(metadata={"provider": PROVIDER})
         return Grant(tokens, await self._identity(result, nonce))
 
-    async def refresh(self, refresh_token: Secret) -> TokenResponse:
+    async def refresh(self, refresh_token: Secret, scopes: Iterable[str]) -> TokenResponse:
         """Get a new access token, and a new refresh token with it."""
-        scopes = self._asked_scopes()
+        asked = self._asked_scopes(scopes)
         return self._tokens(
-            await self._with_app(lambda app: app.acquire_token_by_refresh_token(refresh_token.reveal(), scopes))
+            await self._with_app(lambda app: app.acquire_token_by_refresh_token(refresh_token.reveal(), asked))
         )
 
     async def who_is(self, access_token: Secret) -> Account:
@@ -157,9 +159,10 @@ class MicrosoftIssuer:
         self._pool.close()
         await self._api.close()
 
-    def _asked_scopes(self) -> list[str]:
-        # msal adds these by itself, and refuses them as an argument.
-        return [scope for scope in self._settings.scopes if scope not in _RESERVED]
+    def _asked_scopes(self, more: Iterable[str]) -> list[str]:
+        # msal adds the reserved ones by itself, and refuses them as an argument.
+        asked = {plain_scope(PROVIDER, scope): scope for scope in (*self._settings.scopes, *more)}
+        return [scope for scope in asked.values() if scope not in _RESERVED]
 
     async def _with_app(self, use: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         result = await self._pool.run(lambda: _guarded(lambda: use(self._app())))
@@ -252,7 +255,3 @@ def _raise_for(status: int, document: Mapping[str, Any]) -> None:
 def _graph_code(document: Mapping[str, Any]) -> str:
     error = document.get("error")
     return str(error.get("code", "")) if isinstance(error, dict) else ""
-
-
-def _plain(scope: str) -> str:
-    return scope.rpartition("/")[2].lower()

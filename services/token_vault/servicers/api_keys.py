@@ -70,6 +70,7 @@ def _new_key(request: pb.CreateApiKeyRequest) -> NewKey:
         expires_at=request.expires_at.ToDatetime(UTC) if request.HasField("expires_at") else None,
         request_id=check_id("request_id", request.request_id) if request.request_id else "",
         content=hashlib.sha256(content.SerializeToString(deterministic=True)).digest(),
+        abilities=tuple(request.abilities),
     )
 
 
@@ -81,6 +82,7 @@ def _message(row: ApiKeyRow) -> pb.ApiKey:
         role=access_pb2.Role.Value(f"ROLE_{row.role.upper()}"),
         tenant_ids=row.tenant_ids,
         created_by=row.created_by,
+        abilities=row.abilities,
     )
     for name in ("created_at", "expires_at", "last_used_at", "revoked_at"):
         at = getattr(row, name)

@@ -17,7 +17,7 @@ from google.rpc import code_pb2, status_pb2
 from typing_extensions import override
 
 from services.meshkit.errors import MeshError
-from services.meshkit.identity.caller import KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER
+from services.meshkit.identity.caller import ABILITIES_HEADER, KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER
 from services.meshkit.status import to_status
 from services.token_vault.api_access.authorize import Allowed, Authorizer
 
@@ -60,6 +60,7 @@ def _allowed(allowed: Allowed) -> pb.CheckResponse:
         (KEY_ID_HEADER, allowed.key_id),
         (ROLE_HEADER, allowed.role),
         (TENANTS_HEADER, allowed.tenants),
+        (ABILITIES_HEADER, allowed.abilities),
     ):
         response.ok_response.headers.append(_header(name, value))
     return response

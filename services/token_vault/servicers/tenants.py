@@ -16,6 +16,7 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, pag
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import Disconnector
+from services.token_vault.accounts.flow_steps import Wanted
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.tenants import NAME_CHARACTERS, Tenants
 from services.token_vault.store.tenants import Scope, TenantFilter, status_name, tenant_message
@@ -23,6 +24,7 @@ from services.token_vault.store.tenants import Scope, TenantFilter, status_name,
 _Context = grpc.aio.ServicerContext
 _NOTE_CHARACTERS = 500
 _HINT_CHARACTERS = 320
+_MAX_ABILITIES = 20
 
 
 class TenantServicer(TenantServiceServicer):
@@ -52,9 +54,10 @@ class TenantServicer(TenantServiceServicer):
         tenant_id = check_id("tenant_id", request.tenant_id) if request.tenant_id else ""
         _check_length("login_hint", request.login_hint, _HINT_CHARACTERS)
         _check_length("display_name", request.display_name, NAME_CHARACTERS)
-        started = await self._connector.start(
-            current_caller(), request.provider, tenant_id, request.login_hint, request.display_name
-        )
+        if len(request.abilities) > _MAX_ABILITIES:
+            raise FieldInvalid.of("abilities", f"must be {_MAX_ABILITIES} at most")
+        wanted = Wanted(request.provider, tenant_id, request.login_hint, request.display_name, tuple(request.abilities))
+        started = await self._connector.start(current_caller(), wanted)
         response = pb.StartAuthorizationResponse(authorization_url=started.url, flow_id=started.flow_id)
         response.expires_at.FromDatetime(started.expires_at)
         return response
@@ -70,6 +73,7 @@ class TenantServicer(TenantServiceServicer):
             tenant_id=found.tenant_id,
             reason=found.reason,
             metadata=found.metadata,
+            missing_abilities=found.missing_abilities,
         )
         response.expires_at.FromDatetime(found.expires_at)
         return response
@@ -139,6 +143,10 @@ class TenantServicer(TenantServiceServicer):
             provider_address=found.address,
             missing_scopes=found.missing_scopes,
             latency_milliseconds=found.latency_milliseconds,
+            missing_abilities=[
+                pb.MissingAbility(ability=ability, missing_scopes=scopes)
+                for ability, scopes in sorted(found.missing_abilities.items())
+            ],
         )
         response.tested_at.FromDatetime(found.tested_at)
         return response

@@ -15,6 +15,8 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
+from services.providers.abilities import MAIL_READ
+from services.token_vault.abilities import checked_abilities
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.probe import Fault, Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
@@ -144,4 +146,5 @@ def _token_request(request: pb.IssueTokenRequest) -> TokenRequest:
         seconds,
         tuple(request.scopes),
         request.rejected_token_digest,
+        checked_abilities([request.ability or MAIL_READ], "ability")[0],
     )

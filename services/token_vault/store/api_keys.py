@@ -26,11 +26,17 @@ class ApiKeyRow:
     last_used_at: datetime | None
     revoked_at: datetime | None
     created_by: str
+    abilities: tuple[str, ...]
 
     @property
     def scope(self) -> Scope:
         """The tenants that the key may see; None means all."""
         return frozenset(self.tenant_ids) or None
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether the key is limited neither to tenants nor to abilities."""
+        return not self.tenant_ids and self.abilities == ("*",)
 
     def is_good(self, now: datetime) -> bool:
         """Tell whether the key is neither revoked nor expired."""
@@ -41,12 +47,12 @@ _FIELDS = tuple(field.name for field in fields(ApiKeyRow))
 _INSERT = """
 INSERT INTO vault.api_keys
   (api_key_id, display_name, prefix, digest, role, tenant_ids, created_at, expires_at, last_used_at, revoked_at,
-   created_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+   created_by, abilities)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 _SELECT = """
 SELECT api_key_id::text AS api_key_id, display_name, prefix, digest, role, tenant_ids::text[] AS tenant_ids,
-  created_at, expires_at, last_used_at, revoked_at, created_by
+  created_at, expires_at, last_used_at, revoked_at, created_by, abilities
 FROM vault.api_keys
 """
 _GET = f"{_SELECT} WHERE api_key_id = $1"
@@ -56,7 +62,7 @@ _LOCK_ADMINS = "SELECT pg_advisory_xact_lock(hashtextextended('vault.admin_keys'
 _HAS_OTHER_ADMIN = """
 SELECT EXISTS (
   SELECT 1 FROM vault.api_keys WHERE api_key_id <> $1 AND role = 'admin' AND cardinality(tenant_ids) = 0
-    AND revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND expires_at >= $3)))
+    AND abilities = '{*}' AND revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND expires_at >= $3)))
 """
 _NOTE_USED = """
 UPDATE vault.api_keys SET last_used_at = $2 WHERE api_key_id = $1 AND coalesce(last_used_at, $2) <= $2
@@ -169,4 +175,5 @@ async def prune_requests(connection: Connection, now: datetime, keep: timedelta)
 
 
 def _row(found: asyncpg.Record) -> ApiKeyRow:
-    return ApiKeyRow(**{**found, "tenant_ids": tuple(sorted(found["tenant_ids"]))})
+    sets = {name: tuple(sorted(found[name])) for name in ("tenant_ids", "abilities")}
+    return ApiKeyRow(**{**found, **sets})

@@ -35,18 +35,19 @@ class FlowRow:
     created_at: datetime
     expires_at: datetime
     correlation_id: str
+    abilities: tuple[str, ...]
 
 
 _FIELDS = tuple(field.name for field in fields(FlowRow))
 _INSERT = """
 INSERT INTO vault.authorization_flows
   (flow_id, provider, tenant_id, login_hint, display_name, started_by, step, ticket_digest, browser_digest,
-   state_digest, kept, reason, detail, created_at, expires_at, correlation_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+   state_digest, kept, reason, detail, created_at, expires_at, correlation_id, abilities)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 _SELECT = """
 SELECT flow_id::text AS flow_id, provider, tenant_id::text AS tenant_id, login_hint, display_name, started_by, step,
-  ticket_digest, browser_digest, state_digest, kept, reason, detail, created_at, expires_at, correlation_id
+  ticket_digest, browser_digest, state_digest, kept, reason, detail, created_at, expires_at, correlation_id, abilities
 FROM vault.authorization_flows
 """
 _GET = f"{_SELECT} WHERE flow_id = $1"

@@ -9,6 +9,7 @@ import asyncpg
 
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.db import Connection
+from services.providers.abilities import granted_abilities
 from services.token_vault.errors import TenantNotFound
 from services.token_vault.store.statements import Parameters, assignments, where
 from services.token_vault.store.tenant_changes import record_change
@@ -46,11 +47,22 @@ class TenantRow:
     connected_at: datetime
     created_at: datetime
     updated_at: datetime
+    requested_abilities: tuple[str, ...]
     scopes: tuple[str, ...] | None
     expires_at: datetime | None
     last_refreshed_at: datetime | None
     next_refresh_at: datetime | None
     last_refresh_error: str | None
+
+    @property
+    def granted_abilities(self) -> tuple[str, ...]:
+        """The requested abilities for which the granted scopes suffice, sorted."""
+        return granted_abilities(self.provider, self.requested_abilities, self.scopes or ())
+
+    @property
+    def missing_abilities(self) -> tuple[str, ...]:
+        """The requested abilities that were not granted, sorted."""
+        return tuple(sorted(set(self.requested_abilities) - set(self.granted_abilities)))
 
     def reported_status(self, now: datetime) -> str:
         """Return the status that callers see: an active tenant whose dead token failed to refresh is token_expired."""
@@ -72,7 +84,7 @@ _FIELDS = tuple(field.name for field in fields(TenantRow))
 TENANT_COLUMNS = """
   t.tenant_id::text AS tenant_id, t.provider, t.external_account, t.external_tenant_id, t.user_id, t.address,
   t.display_name, t.status, t.status_reason, t.status_detail, t.status_changed_at, t.grant_fault, t.probe_failures,
-  t.released_at, t.connected_at, t.created_at, t.updated_at
+  t.released_at, t.connected_at, t.created_at, t.updated_at, t.requested_abilities
 """
 """Columns of `vault.tenants t`. A row of them and of `REFRESH_COLUMNS` makes a `TenantRow`."""
 REFRESH_COLUMNS = "o.scopes, o.expires_at, o.last_refreshed_at, o.next_refresh_at, o.last_refresh_error"
@@ -113,6 +125,8 @@ def tenant_message(row: TenantRow, now: datetime) -> tenant_pb2.Tenant:
         status_detail=row.status_detail,
         granted_scopes=row.scopes or (),
         last_refresh_error=row.last_refresh_error or "",
+        requested_abilities=row.requested_abilities,
+        granted_abilities=row.granted_abilities,
         **times,
     )
 

@@ -9,6 +9,7 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
+from services.token_vault.abilities import require_granted
 from services.token_vault.audit import AuditLog
 from services.token_vault.errors import (
     MinimumSecondsTooLarge,
@@ -44,6 +45,7 @@ class TokenRequest:
         minimum_seconds: How long the token must still last.
         scopes: Scopes that the token must have.
         rejected_digest: Hexadecimal SHA-256 of a token that the provider refused; that token is not lent again.
+        ability: The ability that the tenant must have granted; empty for none, as TokenVault itself needs.
     """
 
     tenant_id: str
@@ -51,6 +53,7 @@ class TokenRequest:
     minimum_seconds: int = DEFAULT_SECONDS
     scopes: tuple[str, ...] = ()
     rejected_digest: str = ""
+    ability: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,9 @@ class Lender:
 
     def _check(self, credential: Credential, request: TokenRequest, allowed: frozenset[str]) -> None:
         require_eligible(credential.tenant, allowed)
+        # While a tenant is being disconnected, its subscriptions are deleted, whatever was granted.
+        if request.ability and credential.tenant.status != DISCONNECTING:
+            require_granted(credential.tenant, request.ability)
         if not request.scopes:
             return
         issuer = self._issuers.get(credential.tenant.provider)
@@ -193,7 +199,9 @@ class Lender:
         await self._audit_log.append(self._entry(request, outcome))
 
     def _entry(self, request: TokenRequest, outcome: str) -> Entry:
-        detail = {"scopes": " ".join(request.scopes)} if request.scopes else {}
+        detail = {"ability": request.ability} if request.ability else {}
+        if request.scopes:
+            detail["scopes"] = " ".join(request.scopes)
         if request.rejected_digest:
             detail["after_rejection"] = "true"
         return Entry(f"mesh:{request.caller}", "token.issue", self._clock.now(), outcome, request.tenant_id, detail)

@@ -16,6 +16,7 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
+from services.providers.abilities import scopes_to_keep
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
 from services.token_vault.issuers.issuer import GrantError, Issuer, PassingRefusal, TokenResponse
@@ -212,7 +213,8 @@ class Refresher:
                 raise InstallationMisconfigured(metadata={"provider": tenant.provider, "detail": "no settings"})
             refresh_token = self._cipher.refresh_token(credential)
             with REFRESH_SECONDS.labels(tenant.provider).time():
-                response = await issuer.refresh(refresh_token)
+                scopes = scopes_to_keep(tenant.provider, tenant.requested_abilities, tenant.scopes or ())
+                response = await issuer.refresh(refresh_token, scopes)
             await self._store(credential, response)
             REFRESHES.labels(tenant.provider, audit.OK).inc()
         except GrantError as exc:

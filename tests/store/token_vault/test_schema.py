@@ -50,6 +50,38 @@ async def test_migrations_go_up_down_and_up_again(postgres: PostgresProgram) -> 
     assert [what for what in empty if "alembic" not in what] == []
 
 
+_OLD_ROWS = """
+INSERT INTO vault.tenants (tenant_id, provider, external_account, status, status_changed_at, connected_at, created_at,
+  updated_at) VALUES (gen_random_uuid(), 'ms365', 't.o', 'active', now(), now(), now(), now());
+INSERT INTO vault.authorization_flows (flow_id, provider, started_by, step, ticket_digest, created_at, expires_at)
+VALUES (gen_random_uuid(), 'ms365', 'key:1', 'started', 'x', now(), now());
+INSERT INTO vault.api_keys (api_key_id, display_name, prefix, digest, role, tenant_ids, created_at, created_by)
+SELECT gen_random_uuid(), role, role, 'x', role, '{}', now(), 'test' FROM unnest('{reader,operator,admin}'::text[]) role
+"""
+
+
+async def test_rows_of_an_older_release_read_mail_and_no_more_and_admins_keep_all(postgres: PostgresProgram) -> None:
+    database = postgres.empty_database("token_vault")
+    moves = migrations(Secret(database.url))
+    await moves.upgrade("0001")
+    connection = await asyncpg.connect(database.admin_url)
+    try:
+        await connection.execute(_OLD_ROWS)
+        await moves.upgrade()
+        tenants = await connection.fetchval("SELECT array_agg(requested_abilities::text) FROM vault.tenants")
+        flows = await connection.fetchval("SELECT array_agg(abilities::text) FROM vault.authorization_flows")
+        keys = await connection.fetch("SELECT role, abilities FROM vault.api_keys")
+    finally:
+        await connection.close()
+
+    assert tenants == flows == ["{mail.read}"]
+    assert {row["role"]: row["abilities"] for row in keys} == {
+        "reader": ["mail.read"],
+        "operator": ["mail.read"],
+        "admin": ["*"],
+    }
+
+
 async def test_the_migrated_schema_is_what_the_tables_say(token_vault_database: TestDatabase) -> None:
     assert [] == await differences(token_vault_database, metadata, partitions=["audit_entries_"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.meshkit.errors import ApiKeyInvalid, CallerUnknown, RoleTooLow
+from services.meshkit.errors import ApiKeyInvalid, CallerUnknown, KeyLacksAbility, RoleTooLow
 from services.meshkit.identity.caller import Caller, Role, calling_as, current_caller, key_caller, mesh_name
 
 
@@ -50,6 +50,34 @@ def test_the_scope_is_what_the_edge_says(tenants, seen, unseen):
 
     assert seen is None or caller.may_see(seen)
     assert unseen is None or not caller.may_see(unseen)
+
+
+@pytest.mark.parametrize(
+    ("header", "abilities"),
+    [
+        (None, {"mail.read"}),
+        ("", set()),
+        ("*", {"*"}),
+        ("mail.read,mail.send", {"mail.read", "mail.send"}),
+        ("mail.read,*", {"mail.read"}),  # as a header that comes twice is read
+        ("*,*", set()),
+    ],
+)
+def test_the_abilities_are_what_the_edge_says_and_never_more(header, abilities):
+    headers = {"x-mailmesh-key-id": "k", "x-mailmesh-role": "reader", "x-mailmesh-tenants": "*"}
+    caller = key_caller("envoy", headers if header is None else {**headers, "x-mailmesh-abilities": header})
+
+    assert abilities == caller.abilities
+    assert caller.has_ability("mail.send") == bool({"mail.send", "*"} & abilities)
+
+
+def test_a_key_without_the_ability_is_refused_by_name():
+    caller = Caller("envoy", "k", Role.ADMIN, None, frozenset({"mail.send", "mail.read"}))
+    caller.require_ability("mail.send")
+    with pytest.raises(KeyLacksAbility) as refused:
+        caller.require_ability("mail.mark")
+
+    assert {"required_ability": "mail.mark", "abilities": "mail.read,mail.send"} == refused.value.metadata
 
 
 def test_a_call_that_says_nothing_is_refused():

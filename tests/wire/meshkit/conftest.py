@@ -70,7 +70,7 @@ class EchoServicer:
         async for request in request_iterator:
             yield await self._echo.answer(request)
 
-    Read = Manage = Knock = One
+    Read = Manage = Send = Knock = One
 
 
 ARITIES = ("One", "Many", "Collect", "Chat")

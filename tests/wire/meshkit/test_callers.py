@@ -16,6 +16,7 @@ from tests.wire.meshkit.conftest import ARITIES, SERVER, Connect, Echo, call_as,
 REQUEST = pb.EchoRequest(text="hello")
 READER = (("x-mailmesh-key-id", "key-1"), ("x-mailmesh-role", "reader"), ("x-mailmesh-tenants", "t1, t2"))
 ADMIN = (("x-mailmesh-key-id", "key-2"), ("x-mailmesh-role", "admin"), ("x-mailmesh-tenants", "*"))
+READS = frozenset({"mail.read"})
 
 
 @pytest.mark.parametrize("arity", ARITIES)
@@ -48,8 +49,8 @@ async def test_the_handler_knows_the_key_its_role_and_its_tenants(server, connec
     await pb_grpc.KeyEchoStub(await connect(server, "envoy")).Manage(REQUEST, metadata=ADMIN)
 
     assert [
-        Caller("envoy", "key-1", Role.READER, frozenset({"t1", "t2"})),
-        Caller("envoy", "key-2", Role.ADMIN, None),
+        Caller("envoy", "key-1", Role.READER, frozenset({"t1", "t2"}), READS),
+        Caller("envoy", "key-2", Role.ADMIN, None, READS),
     ] == echo.callers
 
 
@@ -60,6 +61,19 @@ async def test_a_role_that_is_too_low_is_refused(server, connect: Connect, echo:
     assert "ROLE_TOO_LOW" == caught.value.reason
     assert {"required_role": "admin", "role": "reader"} == caught.value.metadata
     assert [] == echo.seen
+
+
+async def test_a_key_without_the_ability_is_refused(server, connect: Connect, echo: Echo):
+    stub = pb_grpc.KeyEchoStub(await connect(server, "envoy"))
+    for metadata in (ADMIN, (*ADMIN, ("x-mailmesh-abilities", "mail.mark,calendar.read"))):
+        with pytest.raises(errors.PermissionDenied) as caught:
+            await stub.Send(REQUEST, metadata=metadata)
+
+        assert "KEY_LACKS_ABILITY" == caught.value.reason
+        assert "mail.send" == caught.value.metadata["required_ability"]
+    assert [] == echo.seen
+    for abilities in ("*", "mail.read,mail.send"):
+        assert "hello" == (await stub.Send(REQUEST, metadata=(*READER, ("x-mailmesh-abilities", abilities)))).text
 
 
 @pytest.mark.parametrize("left_out", range(3))

@@ -1,4 +1,4 @@
-"""Sends: the mail that callers asked for, its progress at the provider, and its outcome.
+"""Sends: the mail that callers asked for, its progress at the provider, and its outcome; what tenants granted.
 
 Revision ID: 0004
 Revises: 0003
@@ -43,6 +43,8 @@ _UP = (
         is_resolved boolean NOT NULL DEFAULT false
     )
     """,
+    # Filled by the next change of each tenant: no tenant of an earlier release has granted more than reading.
+    "ALTER TABLE processor.tenants ADD COLUMN granted_abilities text[] NOT NULL DEFAULT '{}'",
     "CREATE UNIQUE INDEX sends_by_key ON processor.sends (tenant_id, idempotency_key)",
     "CREATE INDEX sends_by_tenant ON processor.sends (tenant_id, send_id)",
     "CREATE INDEX sends_by_due ON processor.sends (due_at) WHERE due_at IS NOT NULL",
@@ -57,4 +59,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE processor.tenants DROP COLUMN granted_abilities")
     op.execute("DROP TABLE processor.sends")

@@ -35,6 +35,11 @@ class Outgoing:
     async def of(cls, ground: Ground, **watch: Any) -> "Outgoing":
         """Add both accounts; the token of the sender has the scopes of sending."""
         tenant = await ground.tenant("ms365", **watch)
+        await ground.processor.execute(
+            "UPDATE processor.tenants SET granted_abilities = $2 WHERE tenant_id = $1",
+            tenant.tenant_id,
+            ["mail.read", "mail.send"],
+        )
         issued = await ground.control.issue_tokens(tenant.address, scopes=SCOPES)
         ground.vault.tokens[tenant.tenant_id] = issued["access_token"]
         address = tenant.address.replace("t-", "to-")

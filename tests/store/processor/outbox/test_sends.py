@@ -9,6 +9,7 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import ManualClock
 from services.meshkit.errors import FieldInvalid
 from services.processor.errors import (
+    AbilityNotGranted,
     IdempotencyKeyReused,
     SendNotCancellable,
     SendNotFound,
@@ -211,6 +212,19 @@ async def test_a_send_of_another_tenant_does_not_exist(ground: Ground) -> None:
     request.tenant_id = others[0]
     with pytest.raises(TenantNotFound):
         await outgoing.sends().accept(request)
+
+
+async def test_a_tenant_that_has_not_granted_sending_is_refused_with_the_remedy(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    await ground.processor.execute(
+        "UPDATE processor.tenants SET granted_abilities = $2 WHERE tenant_id = $1",
+        outgoing.tenant.tenant_id,
+        ["mail.read"],
+    )
+    with pytest.raises(AbilityNotGranted) as refused:
+        await outgoing.accept()
+
+    assert f"--tenant {outgoing.tenant.tenant_id} --ability mail.send" in refused.value.metadata["command"]
 
 
 async def test_a_google_account_is_refused_by_name(ground: Ground) -> None:

@@ -167,6 +167,14 @@ var file_mailmesh_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,50403,rep,name=callers",
 		Filename:      "mailmesh/access/v1/access.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*string)(nil),
+		Field:         50404,
+		Name:          "mailmesh.access.v1.ability",
+		Tag:           "bytes,50404,opt,name=ability",
+		Filename:      "mailmesh/access/v1/access.proto",
+	},
 }
 
 // Extension fields to descriptorpb.ServiceOptions.
@@ -188,6 +196,18 @@ var (
 	//
 	// repeated string callers = 50403;
 	E_Callers = &file_mailmesh_access_v1_access_proto_extTypes[2]
+	// ability is the ability that an RPC behind `DOOR_KEY` needs: the API key must have it, and where the RPC acts on a mailbox or a
+	// calendar, the tenant must have granted it. Absent where an RPC reads or changes no mail and no calendar. The abilities are an
+	// open set of strings, like the names of providers; later versions add some:
+	//
+	// - "mail.read" reads mail and subscribes to its changes.
+	// - "mail.mark" changes marks, labels, categories and folders of mail.
+	// - "mail.send" sends mail. It includes reading, because a sent mail is looked up at the provider before it is ever sent again.
+	// - "calendar.read" reads calendars and subscribes to their changes.
+	// - "calendar.write" creates, changes and answers calendar events.
+	//
+	// optional string ability = 50404;
+	E_Ability = &file_mailmesh_access_v1_access_proto_extTypes[3]
 )
 
 var File_mailmesh_access_v1_access_proto protoreflect.FileDescriptor
@@ -208,7 +228,8 @@ const file_mailmesh_access_v1_access_proto_rawDesc = "" +
 	"ROLE_ADMIN\x10\x03:O\n" +
 	"\x04door\x12\x1f.google.protobuf.ServiceOptions\x18\xe1\x89\x03 \x01(\x0e2\x18.mailmesh.access.v1.DoorR\x04door:]\n" +
 	"\fminimum_role\x12\x1e.google.protobuf.MethodOptions\x18\xe2\x89\x03 \x01(\x0e2\x18.mailmesh.access.v1.RoleR\vminimumRole::\n" +
-	"\acallers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\tR\acallersB\x1f\n" +
+	"\acallers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\tR\acallers::\n" +
+	"\aability\x12\x1e.google.protobuf.MethodOptions\x18\xe4\x89\x03 \x01(\tR\aabilityB\x1f\n" +
 	"\x1binternal.mailmesh.access.v1P\x01b\x06proto3"
 
 var (
@@ -234,12 +255,13 @@ var file_mailmesh_access_v1_access_proto_depIdxs = []int32{
 	2, // 0: mailmesh.access.v1.door:extendee -> google.protobuf.ServiceOptions
 	3, // 1: mailmesh.access.v1.minimum_role:extendee -> google.protobuf.MethodOptions
 	3, // 2: mailmesh.access.v1.callers:extendee -> google.protobuf.MethodOptions
-	0, // 3: mailmesh.access.v1.door:type_name -> mailmesh.access.v1.Door
-	1, // 4: mailmesh.access.v1.minimum_role:type_name -> mailmesh.access.v1.Role
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	3, // [3:5] is the sub-list for extension type_name
-	0, // [0:3] is the sub-list for extension extendee
+	3, // 3: mailmesh.access.v1.ability:extendee -> google.protobuf.MethodOptions
+	0, // 4: mailmesh.access.v1.door:type_name -> mailmesh.access.v1.Door
+	1, // 5: mailmesh.access.v1.minimum_role:type_name -> mailmesh.access.v1.Role
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	4, // [4:6] is the sub-list for extension type_name
+	0, // [0:4] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -255,7 +277,7 @@ func file_mailmesh_access_v1_access_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_access_v1_access_proto_rawDesc), len(file_mailmesh_access_v1_access_proto_rawDesc)),
 			NumEnums:      2,
 			NumMessages:   0,
-			NumExtensions: 3,
+			NumExtensions: 4,
 			NumServices:   0,
 		},
 		GoTypes:           file_mailmesh_access_v1_access_proto_goTypes,

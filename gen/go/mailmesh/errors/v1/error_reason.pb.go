@@ -66,6 +66,12 @@ const (
 	// Do: Request at most the maximum in the metadata.
 	// Sample: {"reason": "MINIMUM_SECONDS_TOO_LARGE", "domain": "mailmesh", "metadata": {"minimum_seconds": "3600", "maximum": "1800"}}
 	ErrorReason_ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE ErrorReason = 6
+	// ABILITY_UNKNOWN has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The request names an ability that this version does not have.
+	// Do: Use the abilities in the metadata.
+	// Sample: {"reason": "ABILITY_UNKNOWN", "domain": "mailmesh", "metadata": {"ability": "mail.delete", "known": "mail.read,mail.mark"}}
+	ErrorReason_ERROR_REASON_ABILITY_UNKNOWN ErrorReason = 7
 	// TENANT_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The tenant does not exist, or is outside the key's scope; the answer does not distinguish the two.
@@ -174,6 +180,13 @@ const (
 	// Do: Create another admin key that lasts at least as long, with `CreateApiKey` or `token-vault create-admin-key`; then revoke this one.
 	// Sample: {"reason": "LAST_ADMIN_KEY", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
 	ErrorReason_ERROR_REASON_LAST_ADMIN_KEY ErrorReason = 30
+	// ABILITY_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant has not granted the ability that the request needs.
+	// Do: Connect the account again with the ability: run the command in the metadata, or call `StartAuthorization` with this tenant and
+	// this ability. The tenant, its subscriptions and its cursors stay.
+	// Sample: {"reason": "ABILITY_NOT_GRANTED", "domain": "mailmesh", "metadata": {"ability": "mail.send", "tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send"}}
+	ErrorReason_ERROR_REASON_ABILITY_NOT_GRANTED ErrorReason = 31
 	// CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 	//
 	// When: The cursor is older than the oldest stored event; `oldest_cursor` is usable.
@@ -224,10 +237,17 @@ const (
 	ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED ErrorReason = 61
 	// SCOPE_TOO_WIDE has the gRPC code PERMISSION_DENIED.
 	//
-	// When: An API key tried to create a key with a higher role, other tenants or a later expiry than its own.
+	// When: An API key tried to create a key with a higher role, other tenants, other abilities or a later expiry than its own, or to request an
+	// ability for a tenant that it does not have itself.
 	// Do: Request no more than the rights of the caller's key.
 	// Sample: {"reason": "SCOPE_TOO_WIDE", "domain": "mailmesh", "metadata": {"field": "tenant_ids"}}
 	ErrorReason_ERROR_REASON_SCOPE_TOO_WIDE ErrorReason = 62
+	// KEY_LACKS_ABILITY has the gRPC code PERMISSION_DENIED.
+	//
+	// When: The API key does not have the ability that the RPC needs.
+	// Do: Use a key with the ability in the metadata; an admin creates one.
+	// Sample: {"reason": "KEY_LACKS_ABILITY", "domain": "mailmesh", "metadata": {"required_ability": "mail.send", "abilities": "mail.read"}}
+	ErrorReason_ERROR_REASON_KEY_LACKS_ABILITY ErrorReason = 63
 	// PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
 	//
 	// When: The provider throttles this mailbox or this installation; `RetryInfo` states the delay.
@@ -445,6 +465,7 @@ var (
 		4:   "ERROR_REASON_PROVIDER_UNKNOWN",
 		5:   "ERROR_REASON_REQUEST_ID_REUSED",
 		6:   "ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE",
+		7:   "ERROR_REASON_ABILITY_UNKNOWN",
 		10:  "ERROR_REASON_TENANT_NOT_FOUND",
 		11:  "ERROR_REASON_SUBSCRIPTION_NOT_FOUND",
 		12:  "ERROR_REASON_EVENT_NOT_FOUND",
@@ -463,6 +484,7 @@ var (
 		28:  "ERROR_REASON_PUBLIC_URL_UNSET",
 		29:  "ERROR_REASON_MAILBOX_HELD",
 		30:  "ERROR_REASON_LAST_ADMIN_KEY",
+		31:  "ERROR_REASON_ABILITY_NOT_GRANTED",
 		40:  "ERROR_REASON_CURSOR_EXPIRED",
 		41:  "ERROR_REASON_CURSOR_EPOCH_CHANGED",
 		50:  "ERROR_REASON_API_KEY_INVALID",
@@ -472,6 +494,7 @@ var (
 		60:  "ERROR_REASON_ROLE_TOO_LOW",
 		61:  "ERROR_REASON_CALLER_NOT_ALLOWED",
 		62:  "ERROR_REASON_SCOPE_TOO_WIDE",
+		63:  "ERROR_REASON_KEY_LACKS_ABILITY",
 		70:  "ERROR_REASON_PROVIDER_THROTTLED",
 		71:  "ERROR_REASON_OVERLOADED",
 		72:  "ERROR_REASON_RATE_LIMITED",
@@ -515,6 +538,7 @@ var (
 		"ERROR_REASON_PROVIDER_UNKNOWN":             4,
 		"ERROR_REASON_REQUEST_ID_REUSED":            5,
 		"ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE":    6,
+		"ERROR_REASON_ABILITY_UNKNOWN":              7,
 		"ERROR_REASON_TENANT_NOT_FOUND":             10,
 		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":       11,
 		"ERROR_REASON_EVENT_NOT_FOUND":              12,
@@ -533,6 +557,7 @@ var (
 		"ERROR_REASON_PUBLIC_URL_UNSET":             28,
 		"ERROR_REASON_MAILBOX_HELD":                 29,
 		"ERROR_REASON_LAST_ADMIN_KEY":               30,
+		"ERROR_REASON_ABILITY_NOT_GRANTED":          31,
 		"ERROR_REASON_CURSOR_EXPIRED":               40,
 		"ERROR_REASON_CURSOR_EPOCH_CHANGED":         41,
 		"ERROR_REASON_API_KEY_INVALID":              50,
@@ -542,6 +567,7 @@ var (
 		"ERROR_REASON_ROLE_TOO_LOW":                 60,
 		"ERROR_REASON_CALLER_NOT_ALLOWED":           61,
 		"ERROR_REASON_SCOPE_TOO_WIDE":               62,
+		"ERROR_REASON_KEY_LACKS_ABILITY":            63,
 		"ERROR_REASON_PROVIDER_THROTTLED":           70,
 		"ERROR_REASON_OVERLOADED":                   71,
 		"ERROR_REASON_RATE_LIMITED":                 72,
@@ -610,7 +636,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf9\x12\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe5\x13\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -618,7 +644,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_CURSOR_INVALID\x10\x03\x12!\n" +
 	"\x1dERROR_REASON_PROVIDER_UNKNOWN\x10\x04\x12\"\n" +
 	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x12*\n" +
-	"&ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE\x10\x06\x12!\n" +
+	"&ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE\x10\x06\x12 \n" +
+	"\x1cERROR_REASON_ABILITY_UNKNOWN\x10\a\x12!\n" +
 	"\x1dERROR_REASON_TENANT_NOT_FOUND\x10\n" +
 	"\x12'\n" +
 	"#ERROR_REASON_SUBSCRIPTION_NOT_FOUND\x10\v\x12 \n" +
@@ -637,7 +664,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_KEY_RETIRING\x10\x1b\x12!\n" +
 	"\x1dERROR_REASON_PUBLIC_URL_UNSET\x10\x1c\x12\x1d\n" +
 	"\x19ERROR_REASON_MAILBOX_HELD\x10\x1d\x12\x1f\n" +
-	"\x1bERROR_REASON_LAST_ADMIN_KEY\x10\x1e\x12\x1f\n" +
+	"\x1bERROR_REASON_LAST_ADMIN_KEY\x10\x1e\x12$\n" +
+	" ERROR_REASON_ABILITY_NOT_GRANTED\x10\x1f\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x10(\x12%\n" +
 	"!ERROR_REASON_CURSOR_EPOCH_CHANGED\x10)\x12 \n" +
 	"\x1cERROR_REASON_API_KEY_INVALID\x102\x12\x1f\n" +
@@ -646,7 +674,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_KEY_REVOKED\x105\x12\x1d\n" +
 	"\x19ERROR_REASON_ROLE_TOO_LOW\x10<\x12#\n" +
 	"\x1fERROR_REASON_CALLER_NOT_ALLOWED\x10=\x12\x1f\n" +
-	"\x1bERROR_REASON_SCOPE_TOO_WIDE\x10>\x12#\n" +
+	"\x1bERROR_REASON_SCOPE_TOO_WIDE\x10>\x12\"\n" +
+	"\x1eERROR_REASON_KEY_LACKS_ABILITY\x10?\x12#\n" +
 	"\x1fERROR_REASON_PROVIDER_THROTTLED\x10F\x12\x1b\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10G\x12\x1d\n" +
 	"\x19ERROR_REASON_RATE_LIMITED\x10H\x12 \n" +

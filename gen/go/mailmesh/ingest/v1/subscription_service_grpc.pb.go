@@ -38,7 +38,7 @@ type SubscriptionServiceClient interface {
 	// tenant has one subscription for the same folder or labels: repeating the request returns that one.
 	//
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
-	// SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
+	// ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
 	// INSTALLATION_MISCONFIGURED.
 	CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error)
 	// BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the
@@ -135,7 +135,7 @@ type SubscriptionServiceServer interface {
 	// tenant has one subscription for the same folder or labels: repeating the request returns that one.
 	//
 	// Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
-	// SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
+	// ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
 	// INSTALLATION_MISCONFIGURED.
 	CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error)
 	// BatchCreateSubscriptions creates many subscriptions and returns a result for each: the failure of one does not affect the

@@ -679,15 +679,15 @@ const file_mailmesh_processor_v1_event_service_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
 	"\x06filter\x18\x02 \x01(\v2\".mailmesh.processor.v1.EventFilterB\x04\xe2A\x01\x01R\x06filter\x12:\n" +
 	"\x04view\x18\x03 \x01(\x0e2 .mailmesh.processor.v1.EventViewB\x04\xe2A\x01\x01R\x04view\x121\n" +
-	"\x11heartbeat_seconds\x18\x04 \x01(\x05B\x04\xe2A\x01\x01R\x10heartbeatSeconds2\xef\x03\n" +
-	"\fEventService\x12y\n" +
+	"\x11heartbeat_seconds\x18\x04 \x01(\x05B\x04\xe2A\x01\x01R\x10heartbeatSeconds2\xa5\x04\n" +
+	"\fEventService\x12\x86\x01\n" +
 	"\n" +
-	"ListEvents\x12(.mailmesh.processor.v1.ListEventsRequest\x1a).mailmesh.processor.v1.ListEventsResponse\"\x16\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/events\x12~\n" +
-	"\bGetEvent\x12&.mailmesh.processor.v1.GetEventRequest\x1a'.mailmesh.processor.v1.GetEventResponse\"!\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/events/{event_id}\x12o\n" +
-	"\fStreamEvents\x12*.mailmesh.processor.v1.StreamEventsRequest\x1a+.mailmesh.processor.v1.StreamEventsResponse\"\x04\x90\xce\x18\x010\x01\x12m\n" +
+	"ListEvents\x12(.mailmesh.processor.v1.ListEventsRequest\x1a).mailmesh.processor.v1.ListEventsResponse\"#\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/events\x12\x8b\x01\n" +
+	"\bGetEvent\x12&.mailmesh.processor.v1.GetEventRequest\x1a'.mailmesh.processor.v1.GetEventResponse\".\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/events/{event_id}\x12|\n" +
+	"\fStreamEvents\x12*.mailmesh.processor.v1.StreamEventsRequest\x1a+.mailmesh.processor.v1.StreamEventsResponse\"\x11\x90\xce\x18\x01\xa2\xce\x18\tmail.read0\x01\x12z\n" +
 	"\n" +
-	"TailEvents\x12(.mailmesh.processor.v1.TailEventsRequest\x1a\x14.google.api.HttpBody\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:stream0\x01\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"TailEvents\x12(.mailmesh.processor.v1.TailEventsRequest\x1a\x14.google.api.HttpBody\"*\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:stream0\x01\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (

@@ -789,10 +789,10 @@ const file_mailmesh_processor_v1_processor_service_proto_rawDesc = "" +
 	"\x14last_notification_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastNotificationAt\x12H\n" +
 	"\x12last_reconciled_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x10lastReconciledAt\x12C\n" +
 	"\x0fthrottled_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0ethrottledUntil\x121\n" +
-	"\x15is_waiting_for_person\x18\t \x01(\bR\x12isWaitingForPerson2\xdf\x03\n" +
-	"\x10ProcessorService\x12\x89\x01\n" +
-	"\fReplayEvents\x12*.mailmesh.processor.v1.ReplayEventsRequest\x1a+.mailmesh.processor.v1.ReplayEventsResponse\" \x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:replay\x12\xa5\x01\n" +
-	"\x10ReconcileMailbox\x12..mailmesh.processor.v1.ReconcileMailboxRequest\x1a/.mailmesh.processor.v1.ReconcileMailboxResponse\"0\x90\xce\x18\x02\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/tenants/{tenant_id}:reconcile\x12\x90\x01\n" +
+	"\x15is_waiting_for_person\x18\t \x01(\bR\x12isWaitingForPerson2\xf9\x03\n" +
+	"\x10ProcessorService\x12\x96\x01\n" +
+	"\fReplayEvents\x12*.mailmesh.processor.v1.ReplayEventsRequest\x1a+.mailmesh.processor.v1.ReplayEventsResponse\"-\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:replay\x12\xb2\x01\n" +
+	"\x10ReconcileMailbox\x12..mailmesh.processor.v1.ReconcileMailboxRequest\x1a/.mailmesh.processor.v1.ReconcileMailboxResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/tenants/{tenant_id}:reconcile\x12\x90\x01\n" +
 	"\x11GetPipelineStatus\x12/.mailmesh.processor.v1.GetPipelineStatusRequest\x1a0.mailmesh.processor.v1.GetPipelineStatusResponse\"\x18\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/pipeline\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 

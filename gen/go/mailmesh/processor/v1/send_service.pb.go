@@ -1158,14 +1158,14 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x0eSendResolution\x12\x1f\n" +
 	"\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n" +
-	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\x92\x05\n" +
-	"\vSendService\x12i\n" +
-	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"\x18\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12y\n" +
-	"\aGetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\"\x1f\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12u\n" +
-	"\tListSends\x12'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\x15\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\v\x12\t/v1/sends\x12\x8c\x01\n" +
+	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xd5\x05\n" +
+	"\vSendService\x12v\n" +
+	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12\x86\x01\n" +
+	"\aGetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\",\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n" +
+	"\tListSends\x12'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\"\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\v\x12\t/v1/sends\x12\x99\x01\n" +
 	"\n" +
-	"CancelSend\x12(.mailmesh.processor.v1.CancelSendRequest\x1a).mailmesh.processor.v1.CancelSendResponse\")\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/sends/{send_id}:cancel\x12\x90\x01\n" +
-	"\vResolveSend\x12).mailmesh.processor.v1.ResolveSendRequest\x1a*.mailmesh.processor.v1.ResolveSendResponse\"*\x90\xce\x18\x02\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/sends/{send_id}:resolve\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"CancelSend\x12(.mailmesh.processor.v1.CancelSendRequest\x1a).mailmesh.processor.v1.CancelSendResponse\"6\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/sends/{send_id}:cancel\x12\x9d\x01\n" +
+	"\vResolveSend\x12).mailmesh.processor.v1.ResolveSendRequest\x1a*.mailmesh.processor.v1.ResolveSendResponse\"7\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/sends/{send_id}:resolve\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (

@@ -36,7 +36,8 @@ const (
 type SendServiceClient interface {
 	// Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
 	// "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-	// returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+	// returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
+	// ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
 	Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(ctx context.Context, in *GetSendRequest, opts ...grpc.CallOption) (*GetSendResponse, error)
@@ -117,7 +118,8 @@ func (c *sendServiceClient) ResolveSend(ctx context.Context, in *ResolveSendRequ
 type SendServiceServer interface {
 	// Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
 	// "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-	// returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+	// returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
+	// ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
 	Send(context.Context, *SendRequest) (*SendResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error)

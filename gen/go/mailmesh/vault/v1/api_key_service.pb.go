@@ -46,7 +46,10 @@ type ApiKey struct {
 	// revoked_at is the time when the key was revoked. Absent if it was not.
 	RevokedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
 	// created_by is the id of the key that created this one, or "command".
-	CreatedBy     string `protobuf:"bytes,10,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedBy string `protobuf:"bytes,10,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// abilities are the abilities of the key, sorted. The only one "*" means all, including those of later versions. An RPC that needs
+	// another ability refuses the key with KEY_LACKS_ABILITY.
+	Abilities     []string `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +154,13 @@ func (x *ApiKey) GetCreatedBy() string {
 	return ""
 }
 
+func (x *ApiKey) GetAbilities() []string {
+	if x != nil {
+		return x.Abilities
+	}
+	return nil
+}
+
 // CreateApiKeyRequest describes the key to create.
 type CreateApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -165,7 +175,11 @@ type CreateApiKeyRequest struct {
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// request_id is a UUID that the caller chooses. Repeating the same content with the same id within 24 hours does not create a
 	// second key. Only the first answer contains the secret.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// abilities limits the key to these abilities, such as "mail.read", 20 at most; see `mailmesh.access.v1.ability`. "*" alone means
+	// all, including those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the
+	// abilities of the caller's key.
+	Abilities     []string `protobuf:"bytes,6,rep,name=abilities,proto3" json:"abilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +247,13 @@ func (x *CreateApiKeyRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *CreateApiKeyRequest) GetAbilities() []string {
+	if x != nil {
+		return x.Abilities
+	}
+	return nil
 }
 
 // CreateApiKeyResponse contains the key.
@@ -507,7 +528,7 @@ var File_mailmesh_vault_v1_api_key_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_api_key_service_proto_rawDesc = "" +
 	"\n" +
-	"'mailmesh/vault/v1/api_key_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xbc\x03\n" +
+	"'mailmesh/vault/v1/api_key_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xda\x03\n" +
 	"\x06ApiKey\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12!\n" +
@@ -526,7 +547,8 @@ const file_mailmesh_vault_v1_api_key_service_proto_rawDesc = "" +
 	"revoked_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12\x1d\n" +
 	"\n" +
 	"created_by\x18\n" +
-	" \x01(\tR\tcreatedBy\"\xfd\x01\n" +
+	" \x01(\tR\tcreatedBy\x12\x1c\n" +
+	"\tabilities\x18\v \x03(\tR\tabilities\"\xa1\x02\n" +
 	"\x13CreateApiKeyRequest\x12'\n" +
 	"\fdisplay_name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\vdisplayName\x122\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x18.mailmesh.access.v1.RoleB\x04\xe2A\x01\x02R\x04role\x12#\n" +
@@ -535,7 +557,8 @@ const file_mailmesh_vault_v1_api_key_service_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\texpiresAt\x12#\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\trequestId\"g\n" +
+	"request_id\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\trequestId\x12\"\n" +
+	"\tabilities\x18\x06 \x03(\tB\x04\xe2A\x01\x01R\tabilities\"g\n" +
 	"\x14CreateApiKeyResponse\x122\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.ApiKeyR\x06apiKey\x12\x1b\n" +
 	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x8b\x01\n" +

@@ -32,7 +32,7 @@ const (
 type ApiKeyServiceClient interface {
 	// CreateApiKey creates a key and returns its secret, which is never shown again.
 	//
-	// Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+	// Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
 	// ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
 	// same limits.
@@ -89,7 +89,7 @@ func (c *apiKeyServiceClient) RevokeApiKey(ctx context.Context, in *RevokeApiKey
 type ApiKeyServiceServer interface {
 	// CreateApiKey creates a key and returns its secret, which is never shown again.
 	//
-	// Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+	// Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
 	// ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
 	// same limits.

@@ -141,9 +141,14 @@ type Tenant struct {
 	// created_at is the time when the tenant was first connected.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// updated_at is the time of the tenant's last change.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// requested_abilities are the abilities that were asked for so far, sorted: what mailmesh may do with the account at most.
+	RequestedAbilities []string `protobuf:"bytes,19,rep,name=requested_abilities,json=requestedAbilities,proto3" json:"requested_abilities,omitempty"`
+	// granted_abilities are the requested abilities whose scopes were all granted, sorted. `StartAuthorization` with this tenant asks for
+	// the others again, and for more.
+	GrantedAbilities []string `protobuf:"bytes,20,rep,name=granted_abilities,json=grantedAbilities,proto3" json:"granted_abilities,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Tenant) Reset() {
@@ -302,11 +307,25 @@ func (x *Tenant) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Tenant) GetRequestedAbilities() []string {
+	if x != nil {
+		return x.RequestedAbilities
+	}
+	return nil
+}
+
+func (x *Tenant) GetGrantedAbilities() []string {
+	if x != nil {
+		return x.GrantedAbilities
+	}
+	return nil
+}
+
 var File_mailmesh_vault_v1_tenant_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\n" +
-	"\x1emailmesh/vault/v1/tenant.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x06\n" +
+	"\x1emailmesh/vault/v1/tenant.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\a\n" +
 	"\x06Tenant\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12,\n" +
@@ -328,7 +347,9 @@ const file_mailmesh_vault_v1_tenant_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt*\x87\x02\n" +
+	"updated_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12/\n" +
+	"\x13requested_abilities\x18\x13 \x03(\tR\x12requestedAbilities\x12+\n" +
+	"\x11granted_abilities\x18\x14 \x03(\tR\x10grantedAbilities*\x87\x02\n" +
 	"\fTenantStatus\x12\x1d\n" +
 	"\x19TENANT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TENANT_STATUS_ACTIVE\x10\x01\x12\x1f\n" +

@@ -92,7 +92,12 @@ type StartAuthorizationRequest struct {
 	// login_hint is the address that the provider's page suggests, at most 320 characters. Empty lets the user choose.
 	LoginHint string `protobuf:"bytes,3,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
 	// display_name is the tenant's name once connected, at most 200 characters. Empty means the account's own name.
-	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// abilities are the abilities to ask for, such as "mail.read" and "mail.send", 20 at most; see
+	// `mailmesh.access.v1.ability`. The provider is asked for exactly their scopes, and for the account's identity. With `tenant_id`,
+	// they are added to the abilities that the tenant was asked for before. Empty means "mail.read" for a new account, and the same
+	// abilities as before for a reconnect.
+	Abilities     []string `protobuf:"bytes,5,rep,name=abilities,proto3" json:"abilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -153,6 +158,13 @@ func (x *StartAuthorizationRequest) GetDisplayName() string {
 		return x.DisplayName
 	}
 	return ""
+}
+
+func (x *StartAuthorizationRequest) GetAbilities() []string {
+	if x != nil {
+		return x.Abilities
+	}
+	return nil
 }
 
 // StartAuthorizationResponse contains the address.
@@ -283,9 +295,12 @@ type GetAuthorizationResponse struct {
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// expires_at is the time when a pending attempt fails: the expiry of the address, or, once it was opened, of the visit to the
 	// provider.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// missing_abilities are the requested abilities that the person did not grant, when the account was connected without them. Empty
+	// in the other states. An account of which no ability was granted is not connected: SCOPE_NOT_GRANTED.
+	MissingAbilities []string `protobuf:"bytes,7,rep,name=missing_abilities,json=missingAbilities,proto3" json:"missing_abilities,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GetAuthorizationResponse) Reset() {
@@ -356,6 +371,13 @@ func (x *GetAuthorizationResponse) GetMetadata() map[string]string {
 func (x *GetAuthorizationResponse) GetExpiresAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *GetAuthorizationResponse) GetMissingAbilities() []string {
+	if x != nil {
+		return x.MissingAbilities
 	}
 	return nil
 }
@@ -1035,7 +1057,8 @@ func (x *TestConnectionRequest) GetTenantId() string {
 // TestConnectionResponse reports the result of the test.
 type TestConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// is_healthy is true if every check succeeded.
+	// is_healthy is true if every check succeeded. An ability that was requested and not granted fails no check while another one is
+	// granted: `missing_abilities` names it.
 	IsHealthy bool `protobuf:"varint,1,opt,name=is_healthy,json=isHealthy,proto3" json:"is_healthy,omitempty"`
 	// reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
 	// TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
@@ -1044,14 +1067,16 @@ type TestConnectionResponse struct {
 	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	// provider_address is the address that the provider reports. Microsoft: `mail`, else `userPrincipalName`.
 	ProviderAddress string `protobuf:"bytes,4,opt,name=provider_address,json=providerAddress,proto3" json:"provider_address,omitempty"`
-	// missing_scopes are the required scopes that the grant lacks.
+	// missing_scopes are the scopes that the grant lacks: of the account's identity, and of all missing abilities.
 	MissingScopes []string `protobuf:"bytes,5,rep,name=missing_scopes,json=missingScopes,proto3" json:"missing_scopes,omitempty"`
 	// tested_at is the time when the provider answered.
 	TestedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=tested_at,json=testedAt,proto3" json:"tested_at,omitempty"`
 	// latency_milliseconds is the time that the provider took to return the account's identity.
 	LatencyMilliseconds int32 `protobuf:"varint,7,opt,name=latency_milliseconds,json=latencyMilliseconds,proto3" json:"latency_milliseconds,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// missing_abilities are the requested abilities that the grant does not suffice for, sorted by name.
+	MissingAbilities []*MissingAbility `protobuf:"bytes,8,rep,name=missing_abilities,json=missingAbilities,proto3" json:"missing_abilities,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *TestConnectionResponse) Reset() {
@@ -1133,24 +1158,87 @@ func (x *TestConnectionResponse) GetLatencyMilliseconds() int32 {
 	return 0
 }
 
+func (x *TestConnectionResponse) GetMissingAbilities() []*MissingAbility {
+	if x != nil {
+		return x.MissingAbilities
+	}
+	return nil
+}
+
+// MissingAbility is a requested ability that was not granted.
+type MissingAbility struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ability is its name.
+	Ability string `protobuf:"bytes,1,opt,name=ability,proto3" json:"ability,omitempty"`
+	// missing_scopes are the scopes that the grant lacks for it.
+	MissingScopes []string `protobuf:"bytes,2,rep,name=missing_scopes,json=missingScopes,proto3" json:"missing_scopes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MissingAbility) Reset() {
+	*x = MissingAbility{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MissingAbility) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MissingAbility) ProtoMessage() {}
+
+func (x *MissingAbility) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MissingAbility.ProtoReflect.Descriptor instead.
+func (*MissingAbility) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *MissingAbility) GetAbility() string {
+	if x != nil {
+		return x.Ability
+	}
+	return ""
+}
+
+func (x *MissingAbility) GetMissingScopes() []string {
+	if x != nil {
+		return x.MissingScopes
+	}
+	return nil
+}
+
 var File_mailmesh_vault_v1_tenant_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\n" +
-	"&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xae\x01\n" +
+	"&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xd2\x01\n" +
 	"\x19StartAuthorizationRequest\x12 \n" +
 	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\bprovider\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\btenantId\x12#\n" +
 	"\n" +
 	"login_hint\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\tloginHint\x12'\n" +
-	"\fdisplay_name\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\"\xa2\x01\n" +
+	"\fdisplay_name\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12\"\n" +
+	"\tabilities\x18\x05 \x03(\tB\x04\xe2A\x01\x01R\tabilities\"\xa2\x01\n" +
 	"\x1aStartAuthorizationResponse\x120\n" +
 	"\x11authorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01R\x10authorizationUrl\x129\n" +
 	"\n" +
 	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x17\n" +
 	"\aflow_id\x18\x03 \x01(\tR\x06flowId\"8\n" +
 	"\x17GetAuthorizationRequest\x12\x1d\n" +
-	"\aflow_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06flowId\"\xf4\x02\n" +
+	"\aflow_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06flowId\"\xa1\x03\n" +
 	"\x18GetAuthorizationResponse\x12\x17\n" +
 	"\aflow_id\x18\x01 \x01(\tR\x06flowId\x12;\n" +
 	"\x05state\x18\x02 \x01(\x0e2%.mailmesh.vault.v1.AuthorizationStateR\x05state\x12\x1b\n" +
@@ -1158,7 +1246,8 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12U\n" +
 	"\bmetadata\x18\x05 \x03(\v29.mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntryR\bmetadata\x129\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x1a;\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12+\n" +
+	"\x11missing_abilities\x18\a \x03(\tR\x10missingAbilities\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\x01\n" +
@@ -1197,7 +1286,7 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x18DisconnectTenantResponse\x121\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant\":\n" +
 	"\x15TestConnectionRequest\x12!\n" +
-	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"\xa5\x02\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"\xf5\x02\n" +
 	"\x16TestConnectionResponse\x12\x1d\n" +
 	"\n" +
 	"is_healthy\x18\x01 \x01(\bR\tisHealthy\x12\x16\n" +
@@ -1206,7 +1295,11 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x10provider_address\x18\x04 \x01(\tR\x0fproviderAddress\x12%\n" +
 	"\x0emissing_scopes\x18\x05 \x03(\tR\rmissingScopes\x127\n" +
 	"\ttested_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\btestedAt\x121\n" +
-	"\x14latency_milliseconds\x18\a \x01(\x05R\x13latencyMilliseconds*\x9d\x01\n" +
+	"\x14latency_milliseconds\x18\a \x01(\x05R\x13latencyMilliseconds\x12N\n" +
+	"\x11missing_abilities\x18\b \x03(\v2!.mailmesh.vault.v1.MissingAbilityR\x10missingAbilities\"Q\n" +
+	"\x0eMissingAbility\x12\x18\n" +
+	"\aability\x18\x01 \x01(\tR\aability\x12%\n" +
+	"\x0emissing_scopes\x18\x02 \x03(\tR\rmissingScopes*\x9d\x01\n" +
 	"\x12AuthorizationState\x12#\n" +
 	"\x1fAUTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bAUTHORIZATION_STATE_PENDING\x10\x01\x12!\n" +
@@ -1238,7 +1331,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_tenant_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
 	(AuthorizationState)(0),            // 0: mailmesh.vault.v1.AuthorizationState
 	(*StartAuthorizationRequest)(nil),  // 1: mailmesh.vault.v1.StartAuthorizationRequest
@@ -1259,49 +1352,51 @@ var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
 	(*DisconnectTenantResponse)(nil),   // 16: mailmesh.vault.v1.DisconnectTenantResponse
 	(*TestConnectionRequest)(nil),      // 17: mailmesh.vault.v1.TestConnectionRequest
 	(*TestConnectionResponse)(nil),     // 18: mailmesh.vault.v1.TestConnectionResponse
-	nil,                                // 19: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	(*timestamppb.Timestamp)(nil),      // 20: google.protobuf.Timestamp
-	(TenantStatus)(0),                  // 21: mailmesh.vault.v1.TenantStatus
-	(*Tenant)(nil),                     // 22: mailmesh.vault.v1.Tenant
-	(*fieldmaskpb.FieldMask)(nil),      // 23: google.protobuf.FieldMask
+	(*MissingAbility)(nil),             // 19: mailmesh.vault.v1.MissingAbility
+	nil,                                // 20: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
+	(TenantStatus)(0),                  // 22: mailmesh.vault.v1.TenantStatus
+	(*Tenant)(nil),                     // 23: mailmesh.vault.v1.Tenant
+	(*fieldmaskpb.FieldMask)(nil),      // 24: google.protobuf.FieldMask
 }
 var file_mailmesh_vault_v1_tenant_service_proto_depIdxs = []int32{
-	20, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: mailmesh.vault.v1.GetAuthorizationResponse.state:type_name -> mailmesh.vault.v1.AuthorizationState
-	19, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	20, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
-	22, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
-	22, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	23, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
-	22, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	22, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	22, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	22, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	20, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
-	1,  // 13: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
-	3,  // 14: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
-	5,  // 15: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
-	7,  // 16: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
-	9,  // 17: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
-	11, // 18: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
-	13, // 19: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
-	15, // 20: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
-	17, // 21: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
-	2,  // 22: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
-	4,  // 23: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
-	6,  // 24: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
-	8,  // 25: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
-	10, // 26: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
-	12, // 27: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
-	14, // 28: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
-	16, // 29: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
-	18, // 30: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
-	22, // [22:31] is the sub-list for method output_type
-	13, // [13:22] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	20, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	21, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
+	23, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
+	23, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	24, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
+	23, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	23, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	23, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	23, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	21, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
+	19, // 13: mailmesh.vault.v1.TestConnectionResponse.missing_abilities:type_name -> mailmesh.vault.v1.MissingAbility
+	1,  // 14: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
+	3,  // 15: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
+	5,  // 16: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
+	7,  // 17: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
+	9,  // 18: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
+	11, // 19: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
+	13, // 20: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
+	15, // 21: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
+	17, // 22: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
+	2,  // 23: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
+	4,  // 24: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
+	6,  // 25: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
+	8,  // 26: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
+	10, // 27: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
+	12, // 28: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
+	14, // 29: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
+	16, // 30: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
+	18, // 31: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
+	23, // [23:32] is the sub-list for method output_type
+	14, // [14:23] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_tenant_service_proto_init() }
@@ -1316,7 +1411,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_tenant_service_proto_rawDesc), len(file_mailmesh_vault_v1_tenant_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

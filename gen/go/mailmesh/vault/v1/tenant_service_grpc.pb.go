@@ -40,8 +40,9 @@ const (
 type TenantServiceClient interface {
 	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
-	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
-	// INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
+	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
+	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
+	// or when a key requests an ability that neither it nor the tenant has.
 	StartAuthorization(ctx context.Context, in *StartAuthorizationRequest, opts ...grpc.CallOption) (*StartAuthorizationResponse, error)
 	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
 	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.
@@ -179,8 +180,9 @@ func (c *tenantServiceClient) TestConnection(ctx context.Context, in *TestConnec
 type TenantServiceServer interface {
 	// StartAuthorization starts connecting an account and returns an address to open in a browser.
 	//
-	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
-	// INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
+	// Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
+	// TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
+	// or when a key requests an ability that neither it nor the tenant has.
 	StartAuthorization(context.Context, *StartAuthorizationRequest) (*StartAuthorizationResponse, error)
 	// GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
 	// or more while the state is pending; the other states are final. An attempt can be read for at least a day.

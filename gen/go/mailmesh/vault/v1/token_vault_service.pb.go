@@ -102,8 +102,12 @@ type IssueTokenRequest struct {
 	// rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 before its expiry: that
 	// token is not lent again. Empty otherwise.
 	RejectedTokenDigest string `protobuf:"bytes,4,opt,name=rejected_token_digest,json=rejectedTokenDigest,proto3" json:"rejected_token_digest,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// ability is the ability for which the caller needs the token, such as "mail.send"; see `mailmesh.access.v1.ability`. The audit log
+	// keeps it. A tenant that has not granted it is refused with ABILITY_NOT_GRANTED. A tenant has one token for all of its abilities, so
+	// the scopes of the token may exceed this one. Empty means "mail.read".
+	Ability       string `protobuf:"bytes,5,opt,name=ability,proto3" json:"ability,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IssueTokenRequest) Reset() {
@@ -160,6 +164,13 @@ func (x *IssueTokenRequest) GetScopes() []string {
 func (x *IssueTokenRequest) GetRejectedTokenDigest() string {
 	if x != nil {
 		return x.RejectedTokenDigest
+	}
+	return ""
+}
+
+func (x *IssueTokenRequest) GetAbility() string {
+	if x != nil {
+		return x.Ability
 	}
 	return ""
 }
@@ -857,12 +868,13 @@ var File_mailmesh_vault_v1_token_vault_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\n" +
-	"+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xd6\x01\n" +
+	"+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xf6\x01\n" +
 	"\x11IssueTokenRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x122\n" +
 	"\x0fminimum_seconds\x18\x02 \x01(\x05B\x04\xe2A\x01\x01H\x00R\x0eminimumSeconds\x88\x01\x01\x12\x1c\n" +
 	"\x06scopes\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\x06scopes\x128\n" +
-	"\x15rejected_token_digest\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x13rejectedTokenDigestB\x12\n" +
+	"\x15rejected_token_digest\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x13rejectedTokenDigest\x12\x1e\n" +
+	"\aability\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\aabilityB\x12\n" +
 	"\x10_minimum_seconds\"\xc2\x01\n" +
 	"\x12IssueTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x129\n" +

@@ -89,6 +89,7 @@ Global___Role: _TypeAlias = Role  # noqa: Y015
 DOOR_FIELD_NUMBER: _builtins.int
 MINIMUM_ROLE_FIELD_NUMBER: _builtins.int
 CALLERS_FIELD_NUMBER: _builtins.int
+ABILITY_FIELD_NUMBER: _builtins.int
 door: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___Door.ValueType]
 """door is the exposure of the service. Required on every service."""
 minimum_role: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Role.ValueType]
@@ -96,4 +97,15 @@ minimum_role: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOp
 callers: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_builtins.str]]
 """callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates state them:
 "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
+"""
+ability: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
+"""ability is the ability that an RPC behind `DOOR_KEY` needs: the API key must have it, and where the RPC acts on a mailbox or a
+calendar, the tenant must have granted it. Absent where an RPC reads or changes no mail and no calendar. The abilities are an
+open set of strings, like the names of providers; later versions add some:
+
+- "mail.read" reads mail and subscribes to its changes.
+- "mail.mark" changes marks, labels, categories and folders of mail.
+- "mail.send" sends mail. It includes reading, because a sent mail is looked up at the provider before it is ever sent again.
+- "calendar.read" reads calendars and subscribes to their changes.
+- "calendar.write" creates, changes and answers calendar events.
 """

@@ -68,6 +68,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Request at most the maximum in the metadata.
     Sample: {"reason": "MINIMUM_SECONDS_TOO_LARGE", "domain": "mailmesh", "metadata": {"minimum_seconds": "3600", "maximum": "1800"}}
     """
+    ERROR_REASON_ABILITY_UNKNOWN: _ErrorReason.ValueType  # 7
+    """ABILITY_UNKNOWN has the gRPC code INVALID_ARGUMENT.
+
+    When: The request names an ability that this version does not have.
+    Do: Use the abilities in the metadata.
+    Sample: {"reason": "ABILITY_UNKNOWN", "domain": "mailmesh", "metadata": {"ability": "mail.delete", "known": "mail.read,mail.mark"}}
+    """
     ERROR_REASON_TENANT_NOT_FOUND: _ErrorReason.ValueType  # 10
     """TENANT_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -194,6 +201,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Create another admin key that lasts at least as long, with `CreateApiKey` or `token-vault create-admin-key`; then revoke this one.
     Sample: {"reason": "LAST_ADMIN_KEY", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
     """
+    ERROR_REASON_ABILITY_NOT_GRANTED: _ErrorReason.ValueType  # 31
+    """ABILITY_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant has not granted the ability that the request needs.
+    Do: Connect the account again with the ability: run the command in the metadata, or call `StartAuthorization` with this tenant and
+    this ability. The tenant, its subscriptions and its cursors stay.
+    Sample: {"reason": "ABILITY_NOT_GRANTED", "domain": "mailmesh", "metadata": {"ability": "mail.send", "tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send"}}
+    """
     ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 40
     """CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 
@@ -253,9 +268,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SCOPE_TOO_WIDE: _ErrorReason.ValueType  # 62
     """SCOPE_TOO_WIDE has the gRPC code PERMISSION_DENIED.
 
-    When: An API key tried to create a key with a higher role, other tenants or a later expiry than its own.
+    When: An API key tried to create a key with a higher role, other tenants, other abilities or a later expiry than its own, or to request an
+    ability for a tenant that it does not have itself.
     Do: Request no more than the rights of the caller's key.
     Sample: {"reason": "SCOPE_TOO_WIDE", "domain": "mailmesh", "metadata": {"field": "tenant_ids"}}
+    """
+    ERROR_REASON_KEY_LACKS_ABILITY: _ErrorReason.ValueType  # 63
+    """KEY_LACKS_ABILITY has the gRPC code PERMISSION_DENIED.
+
+    When: The API key does not have the ability that the RPC needs.
+    Do: Use a key with the ability in the metadata; an admin creates one.
+    Sample: {"reason": "KEY_LACKS_ABILITY", "domain": "mailmesh", "metadata": {"required_ability": "mail.send", "abilities": "mail.read"}}
     """
     ERROR_REASON_PROVIDER_THROTTLED: _ErrorReason.ValueType  # 70
     """PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
@@ -544,6 +567,13 @@ When: The request asks for a longer validity than every token is sure to have.
 Do: Request at most the maximum in the metadata.
 Sample: {"reason": "MINIMUM_SECONDS_TOO_LARGE", "domain": "mailmesh", "metadata": {"minimum_seconds": "3600", "maximum": "1800"}}
 """
+ERROR_REASON_ABILITY_UNKNOWN: ErrorReason.ValueType  # 7
+"""ABILITY_UNKNOWN has the gRPC code INVALID_ARGUMENT.
+
+When: The request names an ability that this version does not have.
+Do: Use the abilities in the metadata.
+Sample: {"reason": "ABILITY_UNKNOWN", "domain": "mailmesh", "metadata": {"ability": "mail.delete", "known": "mail.read,mail.mark"}}
+"""
 ERROR_REASON_TENANT_NOT_FOUND: ErrorReason.ValueType  # 10
 """TENANT_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -670,6 +700,14 @@ When: The key to revoke is the last admin key without limits to tenants, or the 
 Do: Create another admin key that lasts at least as long, with `CreateApiKey` or `token-vault create-admin-key`; then revoke this one.
 Sample: {"reason": "LAST_ADMIN_KEY", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000008"}}
 """
+ERROR_REASON_ABILITY_NOT_GRANTED: ErrorReason.ValueType  # 31
+"""ABILITY_NOT_GRANTED has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant has not granted the ability that the request needs.
+Do: Connect the account again with the ability: run the command in the metadata, or call `StartAuthorization` with this tenant and
+this ability. The tenant, its subscriptions and its cursors stay.
+Sample: {"reason": "ABILITY_NOT_GRANTED", "domain": "mailmesh", "metadata": {"ability": "mail.send", "tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.send"}}
+"""
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 40
 """CURSOR_EXPIRED has the gRPC code OUT_OF_RANGE.
 
@@ -729,9 +767,17 @@ Sample: {"reason": "CALLER_NOT_ALLOWED", "domain": "mailmesh", "metadata": {"cal
 ERROR_REASON_SCOPE_TOO_WIDE: ErrorReason.ValueType  # 62
 """SCOPE_TOO_WIDE has the gRPC code PERMISSION_DENIED.
 
-When: An API key tried to create a key with a higher role, other tenants or a later expiry than its own.
+When: An API key tried to create a key with a higher role, other tenants, other abilities or a later expiry than its own, or to request an
+ability for a tenant that it does not have itself.
 Do: Request no more than the rights of the caller's key.
 Sample: {"reason": "SCOPE_TOO_WIDE", "domain": "mailmesh", "metadata": {"field": "tenant_ids"}}
+"""
+ERROR_REASON_KEY_LACKS_ABILITY: ErrorReason.ValueType  # 63
+"""KEY_LACKS_ABILITY has the gRPC code PERMISSION_DENIED.
+
+When: The API key does not have the ability that the RPC needs.
+Do: Use a key with the ability in the metadata; an admin creates one.
+Sample: {"reason": "KEY_LACKS_ABILITY", "domain": "mailmesh", "metadata": {"required_ability": "mail.send", "abilities": "mail.read"}}
 """
 ERROR_REASON_PROVIDER_THROTTLED: ErrorReason.ValueType  # 70
 """PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.

@@ -78,7 +78,7 @@ class SubscriptionServiceServicer:
         tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
         Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
-        SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
+        ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
         INSTALLATION_MISCONFIGURED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

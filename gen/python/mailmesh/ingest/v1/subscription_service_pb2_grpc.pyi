@@ -40,7 +40,7 @@ class SubscriptionServiceStub:
     tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
     Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
-    SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
+    ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
     INSTALLATION_MISCONFIGURED.
     """
     BatchCreateSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchCreateSubscriptionsRequest, _subscription_service_pb2.BatchCreateSubscriptionsResponse]
@@ -72,7 +72,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
     Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
-    SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
+    ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
     INSTALLATION_MISCONFIGURED.
     """
     BatchCreateSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchCreateSubscriptionsRequest, _subscription_service_pb2.BatchCreateSubscriptionsResponse]  # type: ignore[assignment]
@@ -107,7 +107,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         tenant has one subscription for the same folder or labels: repeating the request returns that one.
 
         Safe to repeat. Reasons: TENANT_NOT_FOUND, TENANT_NEEDS_REAUTHORIZATION, TENANT_DISABLED, TENANT_DISCONNECTED,
-        SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
+        ABILITY_NOT_GRANTED, SUBSCRIPTION_REFUSED, SCOPE_NOT_GRANTED, PUBLIC_URL_UNSET, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED,
         INSTALLATION_MISCONFIGURED.
         """
 

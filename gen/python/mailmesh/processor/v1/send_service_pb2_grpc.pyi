@@ -39,7 +39,8 @@ class SendServiceStub:
     Send: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.SendRequest, _send_service_pb2.SendResponse]
     """Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
     "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-    returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+    returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
+    ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
     """
     GetSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.GetSendRequest, _send_service_pb2.GetSendResponse]
     """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND."""
@@ -63,7 +64,8 @@ class SendServiceAsyncStub(SendServiceStub):
     Send: _aio.UnaryUnaryMultiCallable[_send_service_pb2.SendRequest, _send_service_pb2.SendResponse]  # type: ignore[assignment]
     """Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
     "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-    returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+    returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
+    ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
     """
     GetSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.GetSendRequest, _send_service_pb2.GetSendResponse]  # type: ignore[assignment]
     """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND."""
@@ -90,7 +92,8 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_send_service_pb2.SendResponse, _abc.Awaitable[_send_service_pb2.SendResponse]]:
         """Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
         "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-        returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+        returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
+        ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
         """
 
     @_abc_1.abstractmethod

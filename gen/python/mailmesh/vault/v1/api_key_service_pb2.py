@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/vault/v1/api_key_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xd4\x02\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12&\n\x04role\x18\x04 \x01(\x0e\x32\x18.mailmesh.access.v1.Role\x12\x12\n\ntenant_ids\x18\x05 \x03(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\n \x01(\t\"\xc9\x01\n\x13\x43reateApiKeyRequest\x12\x1a\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x18.mailmesh.access.v1.RoleB\x04\xe2\x41\x01\x02\x12\x18\n\ntenant_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"W\n\x14\x43reateApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"f\n\x12ListApiKeysRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1d\n\x0finclude_revoked\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"[\n\x13ListApiKeysResponse\x12+\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x13RevokeApiKeyRequest\x12\x18\n\napi_key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"B\n\x14RevokeApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey2\x9e\x03\n\rApiKeyService\x12|\n\x0c\x43reateApiKey\x12&.mailmesh.vault.v1.CreateApiKeyRequest\x1a\'.mailmesh.vault.v1.CreateApiKeyResponse\"\x1b\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/api-keys:\x01*\x12v\n\x0bListApiKeys\x12%.mailmesh.vault.v1.ListApiKeysRequest\x1a&.mailmesh.vault.v1.ListApiKeysResponse\"\x18\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/api-keys\x12\x90\x01\n\x0cRevokeApiKey\x12&.mailmesh.vault.v1.RevokeApiKeyRequest\x1a\'.mailmesh.vault.v1.RevokeApiKeyResponse\"/\x90\xce\x18\x03\x82\xd3\xe4\x93\x02%\" /v1/api-keys/{api_key_id}:revoke:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mailmesh/vault/v1/api_key_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xe7\x02\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12&\n\x04role\x18\x04 \x01(\x0e\x32\x18.mailmesh.access.v1.Role\x12\x12\n\ntenant_ids\x18\x05 \x03(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\n \x01(\t\x12\x11\n\tabilities\x18\x0b \x03(\t\"\xe2\x01\n\x13\x43reateApiKeyRequest\x12\x1a\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x18.mailmesh.access.v1.RoleB\x04\xe2\x41\x01\x02\x12\x18\n\ntenant_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tabilities\x18\x06 \x03(\tB\x04\xe2\x41\x01\x01\"W\n\x14\x43reateApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"f\n\x12ListApiKeysRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1d\n\x0finclude_revoked\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"[\n\x13ListApiKeysResponse\x12+\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x19.mailmesh.vault.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x13RevokeApiKeyRequest\x12\x18\n\napi_key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"B\n\x14RevokeApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.ApiKey2\x9e\x03\n\rApiKeyService\x12|\n\x0c\x43reateApiKey\x12&.mailmesh.vault.v1.CreateApiKeyRequest\x1a\'.mailmesh.vault.v1.CreateApiKeyResponse\"\x1b\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/api-keys:\x01*\x12v\n\x0bListApiKeys\x12%.mailmesh.vault.v1.ListApiKeysRequest\x1a&.mailmesh.vault.v1.ListApiKeysResponse\"\x18\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/api-keys\x12\x90\x01\n\x0cRevokeApiKey\x12&.mailmesh.vault.v1.RevokeApiKeyRequest\x1a\'.mailmesh.vault.v1.RevokeApiKeyResponse\"/\x90\xce\x18\x03\x82\xd3\xe4\x93\x02%\" /v1/api-keys/{api_key_id}:revoke:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['expires_at']._serialized_options = b'\342A\001\001'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['abilities']._loaded_options = None
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['abilities']._serialized_options = b'\342A\001\001'
   _globals['_CREATEAPIKEYRESPONSE'].fields_by_name['secret']._loaded_options = None
   _globals['_CREATEAPIKEYRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -65,19 +67,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\220\316\030\003\202\323\344\223\002%\" /v1/api-keys/{api_key_id}:revoke:\001*'
   _globals['_APIKEY']._serialized_start=192
-  _globals['_APIKEY']._serialized_end=532
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=535
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=736
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=738
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=825
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=827
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=929
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=931
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1022
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1024
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1071
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1073
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1139
-  _globals['_APIKEYSERVICE']._serialized_start=1142
-  _globals['_APIKEYSERVICE']._serialized_end=1556
+  _globals['_APIKEY']._serialized_end=551
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=554
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=780
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=782
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=869
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=871
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=973
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=975
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1066
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1068
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1115
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1117
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1183
+  _globals['_APIKEYSERVICE']._serialized_start=1186
+  _globals['_APIKEYSERVICE']._serialized_end=1600
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,7 @@ class ApiKey(_message.Message):
     LAST_USED_AT_FIELD_NUMBER: _builtins.int
     REVOKED_AT_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
     api_key_id: _builtins.str
     """api_key_id is mailmesh's UUID of the key; logs contain it."""
     display_name: _builtins.str
@@ -66,6 +67,12 @@ class ApiKey(_message.Message):
     def revoked_at(self) -> _timestamp_pb2.Timestamp:
         """revoked_at is the time when the key was revoked. Absent if it was not."""
 
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """abilities are the abilities of the key, sorted. The only one "*" means all, including those of later versions. An RPC that needs
+        another ability refuses the key with KEY_LACKS_ABILITY.
+        """
+
     def __init__(
         self,
         *,
@@ -79,10 +86,11 @@ class ApiKey(_message.Message):
         last_used_at: _timestamp_pb2.Timestamp | None = ...,
         revoked_at: _timestamp_pb2.Timestamp | None = ...,
         created_by: _builtins.str = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "last_used_at", b"last_used_at", "revoked_at", b"revoked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "created_at", b"created_at", "created_by", b"created_by", "display_name", b"display_name", "expires_at", b"expires_at", "last_used_at", b"last_used_at", "prefix", b"prefix", "revoked_at", b"revoked_at", "role", b"role", "tenant_ids", b"tenant_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "api_key_id", b"api_key_id", "created_at", b"created_at", "created_by", b"created_by", "display_name", b"display_name", "expires_at", b"expires_at", "last_used_at", b"last_used_at", "prefix", b"prefix", "revoked_at", b"revoked_at", "role", b"role", "tenant_ids", b"tenant_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,6 +107,7 @@ class CreateApiKeyRequest(_message.Message):
     TENANT_IDS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """display_name is the key's name for people, 1 to 200 characters."""
     role: _access_pb2.Role.ValueType
@@ -117,6 +126,13 @@ class CreateApiKeyRequest(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """expires_at is the time when the key expires, in the future. Absent means never, or at the expiry of the caller's key."""
 
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """abilities limits the key to these abilities, such as "mail.read", 20 at most; see `mailmesh.access.v1.ability`. "*" alone means
+        all, including those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the
+        abilities of the caller's key.
+        """
+
     def __init__(
         self,
         *,
@@ -125,10 +141,11 @@ class CreateApiKeyRequest(_message.Message):
         tenant_ids: _abc.Iterable[_builtins.str] | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         request_id: _builtins.str = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "expires_at", b"expires_at", "request_id", b"request_id", "role", b"role", "tenant_ids", b"tenant_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "display_name", b"display_name", "expires_at", b"expires_at", "request_id", b"request_id", "role", b"role", "tenant_ids", b"tenant_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,7 +59,7 @@ class ApiKeyServiceServicer:
     def CreateApiKey(self, request, context):
         """CreateApiKey creates a key and returns its secret, which is never shown again.
 
-        Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+        Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class ApiKeyServiceStub:
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]
     """CreateApiKey creates a key and returns its secret, which is never shown again.
 
-    Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+    Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]
     """ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
@@ -56,7 +56,7 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """CreateApiKey creates a key and returns its secret, which is never shown again.
 
-    Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+    Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """ListApiKeys lists keys by `created_at`, oldest first. A caller whose key is limited to tenants sees only keys within the
@@ -79,7 +79,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_api_key_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.CreateApiKeyResponse]]:
         """CreateApiKey creates a key and returns its secret, which is never shown again.
 
-        Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+        Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

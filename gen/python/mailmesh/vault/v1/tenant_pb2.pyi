@@ -104,6 +104,8 @@ class Tenant(_message.Message):
     LAST_REFRESH_ERROR_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    REQUESTED_ABILITIES_FIELD_NUMBER: _builtins.int
+    GRANTED_ABILITIES_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is mailmesh's UUID of the tenant. A reconnect of the same account keeps it."""
     provider: _builtins.str
@@ -160,6 +162,16 @@ class Tenant(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """updated_at is the time of the tenant's last change."""
 
+    @_builtins.property
+    def requested_abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """requested_abilities are the abilities that were asked for so far, sorted: what mailmesh may do with the account at most."""
+
+    @_builtins.property
+    def granted_abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """granted_abilities are the requested abilities whose scopes were all granted, sorted. `StartAuthorization` with this tenant asks for
+        the others again, and for more.
+        """
+
     def __init__(
         self,
         *,
@@ -181,10 +193,12 @@ class Tenant(_message.Message):
         last_refresh_error: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        requested_abilities: _abc.Iterable[_builtins.str] | None = ...,
+        granted_abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "created_at", b"created_at", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "status_changed_at", b"status_changed_at", "token_expires_at", b"token_expires_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "connected_at", b"connected_at", "created_at", b"created_at", "display_name", b"display_name", "external_tenant_id", b"external_tenant_id", "granted_scopes", b"granted_scopes", "last_refresh_error", b"last_refresh_error", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "provider", b"provider", "status", b"status", "status_changed_at", b"status_changed_at", "status_detail", b"status_detail", "status_reason", b"status_reason", "tenant_id", b"tenant_id", "token_expires_at", b"token_expires_at", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "connected_at", b"connected_at", "created_at", b"created_at", "display_name", b"display_name", "external_tenant_id", b"external_tenant_id", "granted_abilities", b"granted_abilities", "granted_scopes", b"granted_scopes", "last_refresh_error", b"last_refresh_error", "last_refreshed_at", b"last_refreshed_at", "next_refresh_at", b"next_refresh_at", "provider", b"provider", "requested_abilities", b"requested_abilities", "status", b"status", "status_changed_at", b"status_changed_at", "status_detail", b"status_detail", "status_reason", b"status_reason", "tenant_id", b"tenant_id", "token_expires_at", b"token_expires_at", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,6 +60,7 @@ class StartAuthorizationRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     LOGIN_HINT_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """provider is "ms365" or "googlews". May be empty when `tenant_id` is set."""
     tenant_id: _builtins.str
@@ -68,6 +69,14 @@ class StartAuthorizationRequest(_message.Message):
     """login_hint is the address that the provider's page suggests, at most 320 characters. Empty lets the user choose."""
     display_name: _builtins.str
     """display_name is the tenant's name once connected, at most 200 characters. Empty means the account's own name."""
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """abilities are the abilities to ask for, such as "mail.read" and "mail.send", 20 at most; see
+        `mailmesh.access.v1.ability`. The provider is asked for exactly their scopes, and for the account's identity. With `tenant_id`,
+        they are added to the abilities that the tenant was asked for before. Empty means "mail.read" for a new account, and the same
+        abilities as before for a reconnect.
+        """
+
     def __init__(
         self,
         *,
@@ -75,10 +84,11 @@ class StartAuthorizationRequest(_message.Message):
         tenant_id: _builtins.str = ...,
         login_hint: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "login_hint", b"login_hint", "provider", b"provider", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "display_name", b"display_name", "login_hint", b"login_hint", "provider", b"provider", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,6 +182,7 @@ class GetAuthorizationResponse(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    MISSING_ABILITIES_FIELD_NUMBER: _builtins.int
     flow_id: _builtins.str
     """flow_id is the id from the request."""
     state: Global___AuthorizationState.ValueType
@@ -194,6 +205,12 @@ class GetAuthorizationResponse(_message.Message):
         provider.
         """
 
+    @_builtins.property
+    def missing_abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """missing_abilities are the requested abilities that the person did not grant, when the account was connected without them. Empty
+        in the other states. An account of which no ability was granted is not connected: SCOPE_NOT_GRANTED.
+        """
+
     def __init__(
         self,
         *,
@@ -203,10 +220,11 @@ class GetAuthorizationResponse(_message.Message):
         reason: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        missing_abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "flow_id", b"flow_id", "metadata", b"metadata", "reason", b"reason", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "flow_id", b"flow_id", "metadata", b"metadata", "missing_abilities", b"missing_abilities", "reason", b"reason", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -563,8 +581,11 @@ class TestConnectionResponse(_message.Message):
     MISSING_SCOPES_FIELD_NUMBER: _builtins.int
     TESTED_AT_FIELD_NUMBER: _builtins.int
     LATENCY_MILLISECONDS_FIELD_NUMBER: _builtins.int
+    MISSING_ABILITIES_FIELD_NUMBER: _builtins.int
     is_healthy: _builtins.bool
-    """is_healthy is true if every check succeeded."""
+    """is_healthy is true if every check succeeded. An ability that was requested and not granted fails no check while another one is
+    granted: `missing_abilities` names it.
+    """
     reason: _builtins.str
     """reason names the first failure, as an `ErrorReason` without prefix: MAILBOX_MISMATCH, SCOPE_NOT_GRANTED,
     TENANT_NEEDS_REAUTHORIZATION, MAILBOX_UNAVAILABLE, ... Empty when healthy.
@@ -577,11 +598,15 @@ class TestConnectionResponse(_message.Message):
     """latency_milliseconds is the time that the provider took to return the account's identity."""
     @_builtins.property
     def missing_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """missing_scopes are the required scopes that the grant lacks."""
+        """missing_scopes are the scopes that the grant lacks: of the account's identity, and of all missing abilities."""
 
     @_builtins.property
     def tested_at(self) -> _timestamp_pb2.Timestamp:
         """tested_at is the time when the provider answered."""
+
+    @_builtins.property
+    def missing_abilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingAbility]:
+        """missing_abilities are the requested abilities that the grant does not suffice for, sorted by name."""
 
     def __init__(
         self,
@@ -593,11 +618,40 @@ class TestConnectionResponse(_message.Message):
         missing_scopes: _abc.Iterable[_builtins.str] | None = ...,
         tested_at: _timestamp_pb2.Timestamp | None = ...,
         latency_milliseconds: _builtins.int = ...,
+        missing_abilities: _abc.Iterable[Global___MissingAbility] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tested_at", b"tested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "is_healthy", b"is_healthy", "latency_milliseconds", b"latency_milliseconds", "missing_scopes", b"missing_scopes", "provider_address", b"provider_address", "reason", b"reason", "tested_at", b"tested_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "is_healthy", b"is_healthy", "latency_milliseconds", b"latency_milliseconds", "missing_abilities", b"missing_abilities", "missing_scopes", b"missing_scopes", "provider_address", b"provider_address", "reason", b"reason", "tested_at", b"tested_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TestConnectionResponse: _TypeAlias = TestConnectionResponse  # noqa: Y015
+
+@_typing.final
+class MissingAbility(_message.Message):
+    """MissingAbility is a requested ability that was not granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABILITY_FIELD_NUMBER: _builtins.int
+    MISSING_SCOPES_FIELD_NUMBER: _builtins.int
+    ability: _builtins.str
+    """ability is its name."""
+    @_builtins.property
+    def missing_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """missing_scopes are the scopes that the grant lacks for it."""
+
+    def __init__(
+        self,
+        *,
+        ability: _builtins.str = ...,
+        missing_scopes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ability", b"ability", "missing_scopes", b"missing_scopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingAbility: _TypeAlias = MissingAbility  # noqa: Y015

@@ -93,8 +93,9 @@ class TenantServiceServicer:
     def StartAuthorization(self, request, context):
         """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-        Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
-        INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
+        Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
+        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
+        or when a key requests an ability that neither it nor the tenant has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,8 +39,9 @@ class TenantServiceStub:
     StartAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.StartAuthorizationRequest, _tenant_service_pb2.StartAuthorizationResponse]
     """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-    Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
-    INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
+    Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
+    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
+    or when a key requests an ability that neither it nor the tenant has.
     """
     GetAuthorization: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]
     """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
@@ -85,8 +86,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     StartAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.StartAuthorizationRequest, _tenant_service_pb2.StartAuthorizationResponse]  # type: ignore[assignment]
     """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-    Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
-    INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
+    Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
+    TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
+    or when a key requests an ability that neither it nor the tenant has.
     """
     GetAuthorization: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetAuthorizationRequest, _tenant_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
     """GetAuthorization returns the progress or the outcome of an attempt to connect an account. Poll it at intervals of a second
@@ -134,8 +136,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.StartAuthorizationResponse, _abc.Awaitable[_tenant_service_pb2.StartAuthorizationResponse]]:
         """StartAuthorization starts connecting an account and returns an address to open in a browser.
 
-        Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, TENANT_NOT_FOUND,
-        INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one.
+        Not idempotent: each call creates a new ticket, and an unused ticket expires. Reasons: PROVIDER_UNKNOWN, ABILITY_UNKNOWN,
+        TENANT_NOT_FOUND, INSTALLATION_MISCONFIGURED, and SCOPE_TOO_WIDE when a key that is limited to tenants tries to connect a new one,
+        or when a key requests an ability that neither it nor the tenant has.
         """
 
     @_abc_1.abstractmethod

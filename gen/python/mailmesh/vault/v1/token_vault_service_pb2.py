@@ -28,7 +28,7 @@ from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_acce
 from mailmesh.vault.v1 import tenant_pb2 as mailmesh_dot_vault_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\x9f\x01\n\x11IssueTokenRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x0fminimum_seconds\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x14\n\x06scopes\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12#\n\x15rejected_token_digest\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x42\x12\n\x10_minimum_seconds\"\x9a\x01\n\x12IssueTokenResponse\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12)\n\x06tenant\x18\x04 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"e\n\x18ListTenantChangesRequest\x12\x14\n\x06\x63ursor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cwait_seconds\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"t\n\x19ListTenantChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.mailmesh.vault.v1.TenantChange\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\xe6\x01\n\x0cTenantChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12)\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x38\n\x0fprevious_status\x18\x03 \x01(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatus\x12.\n\nchanged_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12\x16\n\x0eis_reconnected\x18\x06 \x01(\x08\"\x9b\x01\n\x18ReportTenantFaultRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x1e.mailmesh.vault.v1.TenantFaultB\x04\xe2\x41\x01\x02\x12\x1b\n\rprovider_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x19ReportTenantFaultResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"6\n\x1b\x43onfirmTenantReleaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1c\x43onfirmTenantReleaseResponse\".\n\x12\x43heckApiKeyRequest\x12\x18\n\napi_key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x13\x43heckApiKeyResponse\x12.\n\nexpires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetVaultStatusRequest\"\xf3\x01\n\x16GetVaultStatusResponse\x12Y\n\x11tenants_by_status\x18\x01 \x03(\x0b\x32>.mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry\x12\"\n\x1arefresh_failures_last_hour\x18\x02 \x01(\x03\x12\"\n\x1aoldest_due_refresh_seconds\x18\x03 \x01(\x03\x1a\x36\n\x14TenantsByStatusEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xd3\x01\n\x0bTenantFault\x12\x1c\n\x18TENANT_FAULT_UNSPECIFIED\x10\x00\x12\x1f\n\x1bTENANT_FAULT_TOKEN_REJECTED\x10\x01\x12#\n\x1fTENANT_FAULT_PERMISSION_MISSING\x10\x02\x12$\n TENANT_FAULT_MAILBOX_UNAVAILABLE\x10\x03\x12 \n\x1cTENANT_FAULT_ADDRESS_UNKNOWN\x10\x04\x12\x18\n\x14TENANT_FAULT_CLEARED\x10\x05\x32\x94\x06\n\x11TokenVaultService\x12r\n\nIssueToken\x12$.mailmesh.vault.v1.IssueTokenRequest\x1a%.mailmesh.vault.v1.IssueTokenResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ListTenantChanges\x12+.mailmesh.vault.v1.ListTenantChangesRequest\x1a,.mailmesh.vault.v1.ListTenantChangesResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ReportTenantFault\x12+.mailmesh.vault.v1.ReportTenantFaultRequest\x1a,.mailmesh.vault.v1.ReportTenantFaultResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x83\x01\n\x14\x43onfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n\x9a\xce\x18\x06ingest\x12u\n\x0b\x43heckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xb6\x01\n\x11IssueTokenRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x0fminimum_seconds\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x14\n\x06scopes\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12#\n\x15rejected_token_digest\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x62ility\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x42\x12\n\x10_minimum_seconds\"\x9a\x01\n\x12IssueTokenResponse\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12)\n\x06tenant\x18\x04 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"e\n\x18ListTenantChangesRequest\x12\x14\n\x06\x63ursor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cwait_seconds\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"t\n\x19ListTenantChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.mailmesh.vault.v1.TenantChange\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\xe6\x01\n\x0cTenantChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12)\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x38\n\x0fprevious_status\x18\x03 \x01(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatus\x12.\n\nchanged_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12\x16\n\x0eis_reconnected\x18\x06 \x01(\x08\"\x9b\x01\n\x18ReportTenantFaultRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x1e.mailmesh.vault.v1.TenantFaultB\x04\xe2\x41\x01\x02\x12\x1b\n\rprovider_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x19ReportTenantFaultResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"6\n\x1b\x43onfirmTenantReleaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1c\x43onfirmTenantReleaseResponse\".\n\x12\x43heckApiKeyRequest\x12\x18\n\napi_key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x13\x43heckApiKeyResponse\x12.\n\nexpires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetVaultStatusRequest\"\xf3\x01\n\x16GetVaultStatusResponse\x12Y\n\x11tenants_by_status\x18\x01 \x03(\x0b\x32>.mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry\x12\"\n\x1arefresh_failures_last_hour\x18\x02 \x01(\x03\x12\"\n\x1aoldest_due_refresh_seconds\x18\x03 \x01(\x03\x1a\x36\n\x14TenantsByStatusEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xd3\x01\n\x0bTenantFault\x12\x1c\n\x18TENANT_FAULT_UNSPECIFIED\x10\x00\x12\x1f\n\x1bTENANT_FAULT_TOKEN_REJECTED\x10\x01\x12#\n\x1fTENANT_FAULT_PERMISSION_MISSING\x10\x02\x12$\n TENANT_FAULT_MAILBOX_UNAVAILABLE\x10\x03\x12 \n\x1cTENANT_FAULT_ADDRESS_UNKNOWN\x10\x04\x12\x18\n\x14TENANT_FAULT_CLEARED\x10\x05\x32\x94\x06\n\x11TokenVaultService\x12r\n\nIssueToken\x12$.mailmesh.vault.v1.IssueTokenRequest\x1a%.mailmesh.vault.v1.IssueTokenResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ListTenantChanges\x12+.mailmesh.vault.v1.ListTenantChangesRequest\x1a,.mailmesh.vault.v1.ListTenantChangesResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ReportTenantFault\x12+.mailmesh.vault.v1.ReportTenantFaultRequest\x1a,.mailmesh.vault.v1.ReportTenantFaultResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x83\x01\n\x14\x43onfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n\x9a\xce\x18\x06ingest\x12u\n\x0b\x43heckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISSUETOKENREQUEST'].fields_by_name['scopes']._serialized_options = b'\342A\001\001'
   _globals['_ISSUETOKENREQUEST'].fields_by_name['rejected_token_digest']._loaded_options = None
   _globals['_ISSUETOKENREQUEST'].fields_by_name['rejected_token_digest']._serialized_options = b'\342A\001\001'
+  _globals['_ISSUETOKENREQUEST'].fields_by_name['ability']._loaded_options = None
+  _globals['_ISSUETOKENREQUEST'].fields_by_name['ability']._serialized_options = b'\342A\001\001'
   _globals['_ISSUETOKENRESPONSE'].fields_by_name['access_token']._loaded_options = None
   _globals['_ISSUETOKENRESPONSE'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
   _globals['_LISTTENANTCHANGESREQUEST'].fields_by_name['cursor']._loaded_options = None
@@ -80,36 +82,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENVAULTSERVICE'].methods_by_name['CheckApiKey']._serialized_options = b'\232\316\030\006ingest\232\316\030\tprocessor'
   _globals['_TOKENVAULTSERVICE'].methods_by_name['GetVaultStatus']._loaded_options = None
   _globals['_TOKENVAULTSERVICE'].methods_by_name['GetVaultStatus']._serialized_options = b'\232\316\030\tprocessor'
-  _globals['_TENANTFAULT']._serialized_start=1679
-  _globals['_TENANTFAULT']._serialized_end=1890
+  _globals['_TENANTFAULT']._serialized_start=1702
+  _globals['_TENANTFAULT']._serialized_end=1913
   _globals['_ISSUETOKENREQUEST']._serialized_start=198
-  _globals['_ISSUETOKENREQUEST']._serialized_end=357
-  _globals['_ISSUETOKENRESPONSE']._serialized_start=360
-  _globals['_ISSUETOKENRESPONSE']._serialized_end=514
-  _globals['_LISTTENANTCHANGESREQUEST']._serialized_start=516
-  _globals['_LISTTENANTCHANGESREQUEST']._serialized_end=617
-  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_start=619
-  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_end=735
-  _globals['_TENANTCHANGE']._serialized_start=738
-  _globals['_TENANTCHANGE']._serialized_end=968
-  _globals['_REPORTTENANTFAULTREQUEST']._serialized_start=971
-  _globals['_REPORTTENANTFAULTREQUEST']._serialized_end=1126
-  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_start=1128
-  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_end=1198
-  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_start=1200
-  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_end=1254
-  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_start=1256
-  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_end=1286
-  _globals['_CHECKAPIKEYREQUEST']._serialized_start=1288
-  _globals['_CHECKAPIKEYREQUEST']._serialized_end=1334
-  _globals['_CHECKAPIKEYRESPONSE']._serialized_start=1336
-  _globals['_CHECKAPIKEYRESPONSE']._serialized_end=1405
-  _globals['_GETVAULTSTATUSREQUEST']._serialized_start=1407
-  _globals['_GETVAULTSTATUSREQUEST']._serialized_end=1430
-  _globals['_GETVAULTSTATUSRESPONSE']._serialized_start=1433
-  _globals['_GETVAULTSTATUSRESPONSE']._serialized_end=1676
-  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_start=1622
-  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_end=1676
-  _globals['_TOKENVAULTSERVICE']._serialized_start=1893
-  _globals['_TOKENVAULTSERVICE']._serialized_end=2681
+  _globals['_ISSUETOKENREQUEST']._serialized_end=380
+  _globals['_ISSUETOKENRESPONSE']._serialized_start=383
+  _globals['_ISSUETOKENRESPONSE']._serialized_end=537
+  _globals['_LISTTENANTCHANGESREQUEST']._serialized_start=539
+  _globals['_LISTTENANTCHANGESREQUEST']._serialized_end=640
+  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_start=642
+  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_end=758
+  _globals['_TENANTCHANGE']._serialized_start=761
+  _globals['_TENANTCHANGE']._serialized_end=991
+  _globals['_REPORTTENANTFAULTREQUEST']._serialized_start=994
+  _globals['_REPORTTENANTFAULTREQUEST']._serialized_end=1149
+  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_start=1151
+  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_end=1221
+  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_start=1223
+  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_end=1277
+  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_start=1279
+  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_end=1309
+  _globals['_CHECKAPIKEYREQUEST']._serialized_start=1311
+  _globals['_CHECKAPIKEYREQUEST']._serialized_end=1357
+  _globals['_CHECKAPIKEYRESPONSE']._serialized_start=1359
+  _globals['_CHECKAPIKEYRESPONSE']._serialized_end=1428
+  _globals['_GETVAULTSTATUSREQUEST']._serialized_start=1430
+  _globals['_GETVAULTSTATUSREQUEST']._serialized_end=1453
+  _globals['_GETVAULTSTATUSRESPONSE']._serialized_start=1456
+  _globals['_GETVAULTSTATUSRESPONSE']._serialized_end=1699
+  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_start=1645
+  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_end=1699
+  _globals['_TOKENVAULTSERVICE']._serialized_start=1916
+  _globals['_TOKENVAULTSERVICE']._serialized_end=2704
 # @@protoc_insertion_point(module_scope)

@@ -67,6 +67,7 @@ class IssueTokenRequest(_message.Message):
     MINIMUM_SECONDS_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     REJECTED_TOKEN_DIGEST_FIELD_NUMBER: _builtins.int
+    ABILITY_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     minimum_seconds: _builtins.int
@@ -76,6 +77,11 @@ class IssueTokenRequest(_message.Message):
     rejected_token_digest: _builtins.str
     """rejected_token_digest is the lower-case hex SHA-256 of a token that the provider refused with 401 before its expiry: that
     token is not lent again. Empty otherwise.
+    """
+    ability: _builtins.str
+    """ability is the ability for which the caller needs the token, such as "mail.send"; see `mailmesh.access.v1.ability`. The audit log
+    keeps it. A tenant that has not granted it is refused with ABILITY_NOT_GRANTED. A tenant has one token for all of its abilities, so
+    the scopes of the token may exceed this one. Empty means "mail.read".
     """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -88,10 +94,11 @@ class IssueTokenRequest(_message.Message):
         minimum_seconds: _builtins.int | None = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         rejected_token_digest: _builtins.str = ...,
+        ability: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum_seconds", b"_minimum_seconds", "minimum_seconds", b"minimum_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_seconds", b"_minimum_seconds", "minimum_seconds", b"minimum_seconds", "rejected_token_digest", b"rejected_token_digest", "scopes", b"scopes", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_seconds", b"_minimum_seconds", "ability", b"ability", "minimum_seconds", b"minimum_seconds", "rejected_token_digest", b"rejected_token_digest", "scopes", b"scopes", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__minimum_seconds: _TypeAlias = _typing.Literal["minimum_seconds"]  # noqa: Y015
     _WhichOneofArgType__minimum_seconds: _TypeAlias = _typing.Literal["_minimum_seconds", b"_minimum_seconds"]  # noqa: Y015

@@ -15,7 +15,7 @@ import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
  * Describes the file mailmesh/access/v1/access.proto.
  */
 export const file_mailmesh_access_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tYWlsbWVzaC9hY2Nlc3MvdjEvYWNjZXNzLnByb3RvEhJtYWlsbWVzaC5hY2Nlc3MudjEqSAoERG9vchIUChBET09SX1VOU1BFQ0lGSUVEEAASDQoJRE9PUl9NRVNIEAESDAoIRE9PUl9LRVkQAhINCglET09SX09QRU4QAypQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfT1BFUkFUT1IQAhIOCgpST0xFX0FETUlOEAM6TwoEZG9vchIfLmdvb2dsZS5wcm90b2J1Zi5TZXJ2aWNlT3B0aW9ucxjhiQMgASgOMhgubWFpbG1lc2guYWNjZXNzLnYxLkRvb3JSBGRvb3I6XQoMbWluaW11bV9yb2xlEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY4okDIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Sb2xlUgttaW5pbXVtUm9sZTo6CgdjYWxsZXJzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY44kDIAMoCVIHY2FsbGVyc0IfChtpbnRlcm5hbC5tYWlsbWVzaC5hY2Nlc3MudjFQAWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Ch9tYWlsbWVzaC9hY2Nlc3MvdjEvYWNjZXNzLnByb3RvEhJtYWlsbWVzaC5hY2Nlc3MudjEqSAoERG9vchIUChBET09SX1VOU1BFQ0lGSUVEEAASDQoJRE9PUl9NRVNIEAESDAoIRE9PUl9LRVkQAhINCglET09SX09QRU4QAypQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfT1BFUkFUT1IQAhIOCgpST0xFX0FETUlOEAM6TwoEZG9vchIfLmdvb2dsZS5wcm90b2J1Zi5TZXJ2aWNlT3B0aW9ucxjhiQMgASgOMhgubWFpbG1lc2guYWNjZXNzLnYxLkRvb3JSBGRvb3I6XQoMbWluaW11bV9yb2xlEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY4okDIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Sb2xlUgttaW5pbXVtUm9sZTo6CgdjYWxsZXJzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY44kDIAMoCVIHY2FsbGVyczo6CgdhYmlsaXR5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY5IkDIAEoCVIHYWJpbGl0eUIfChtpbnRlcm5hbC5tYWlsbWVzaC5hY2Nlc3MudjFQAWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * Door is the exposure of a service: the place from which it can be reached.
@@ -125,4 +125,20 @@ export const minimum_role: GenExtension<MethodOptions, Role> = /*@__PURE__*/
  */
 export const callers: GenExtension<MethodOptions, string[]> = /*@__PURE__*/
   extDesc(file_mailmesh_access_v1_access, 2);
+
+/**
+ * ability is the ability that an RPC behind `DOOR_KEY` needs: the API key must have it, and where the RPC acts on a mailbox or a
+ * calendar, the tenant must have granted it. Absent where an RPC reads or changes no mail and no calendar. The abilities are an
+ * open set of strings, like the names of providers; later versions add some:
+ *
+ * - "mail.read" reads mail and subscribes to its changes.
+ * - "mail.mark" changes marks, labels, categories and folders of mail.
+ * - "mail.send" sends mail. It includes reading, because a sent mail is looked up at the provider before it is ever sent again.
+ * - "calendar.read" reads calendars and subscribes to their changes.
+ * - "calendar.write" creates, changes and answers calendar events.
+ *
+ * @generated from extension: string ability = 50404;
+ */
+export const ability: GenExtension<MethodOptions, string> = /*@__PURE__*/
+  extDesc(file_mailmesh_access_v1_access, 3);
 

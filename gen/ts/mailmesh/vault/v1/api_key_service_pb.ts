@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/api_key_service.proto.
  */
 export const file_mailmesh_vault_v1_api_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9hcGlfa2V5X3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxItQCCgZBcGlLZXkSEgoKYXBpX2tleV9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSDgoGcHJlZml4GAMgASgJEiYKBHJvbGUYBCABKA4yGC5tYWlsbWVzaC5hY2Nlc3MudjEuUm9sZRISCgp0ZW5hbnRfaWRzGAUgAygJEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgKIAEoCSLJAQoTQ3JlYXRlQXBpS2V5UmVxdWVzdBIaCgxkaXNwbGF5X25hbWUYASABKAlCBOJBAQISLAoEcm9sZRgCIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Sb2xlQgTiQQECEhgKCnRlbmFudF9pZHMYAyADKAlCBOJBAQESNAoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESGAoKcmVxdWVzdF9pZBgFIAEoCUIE4kEBASJXChRDcmVhdGVBcGlLZXlSZXNwb25zZRIqCgdhcGlfa2V5GAEgASgLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5EhMKBnNlY3JldBgCIAEoCUIDgAEBImYKEkxpc3RBcGlLZXlzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIdCg9pbmNsdWRlX3Jldm9rZWQYAyABKAhCBOJBAQEiWwoTTGlzdEFwaUtleXNSZXNwb25zZRIrCghhcGlfa2V5cxgBIAMoCzIZLm1haWxtZXNoLnZhdWx0LnYxLkFwaUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoTUmV2b2tlQXBpS2V5UmVxdWVzdBIYCgphcGlfa2V5X2lkGAEgASgJQgTiQQECIkIKFFJldm9rZUFwaUtleVJlc3BvbnNlEioKB2FwaV9rZXkYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5BcGlLZXkyngMKDUFwaUtleVNlcnZpY2USfAoMQ3JlYXRlQXBpS2V5EiYubWFpbG1lc2gudmF1bHQudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlIhuQzhgDgtPkkwIRIgwvdjEvYXBpLWtleXM6ASoSdgoLTGlzdEFwaUtleXMSJS5tYWlsbWVzaC52YXVsdC52MS5MaXN0QXBpS2V5c1JlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIhiQzhgDgtPkkwIOEgwvdjEvYXBpLWtleXMSkAEKDFJldm9rZUFwaUtleRImLm1haWxtZXNoLnZhdWx0LnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJy5tYWlsbWVzaC52YXVsdC52MS5SZXZva2VBcGlLZXlSZXNwb25zZSIvkM4YA4LT5JMCJSIgL3YxL2FwaS1rZXlzL3thcGlfa2V5X2lkfTpyZXZva2U6ASoaBIjOGAJCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CidtYWlsbWVzaC92YXVsdC92MS9hcGlfa2V5X3NlcnZpY2UucHJvdG8SEW1haWxtZXNoLnZhdWx0LnYxIucCCgZBcGlLZXkSEgoKYXBpX2tleV9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSDgoGcHJlZml4GAMgASgJEiYKBHJvbGUYBCABKA4yGC5tYWlsbWVzaC5hY2Nlc3MudjEuUm9sZRISCgp0ZW5hbnRfaWRzGAUgAygJEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgKIAEoCRIRCglhYmlsaXRpZXMYCyADKAki4gEKE0NyZWF0ZUFwaUtleVJlcXVlc3QSGgoMZGlzcGxheV9uYW1lGAEgASgJQgTiQQECEiwKBHJvbGUYAiABKA4yGC5tYWlsbWVzaC5hY2Nlc3MudjEuUm9sZUIE4kEBAhIYCgp0ZW5hbnRfaWRzGAMgAygJQgTiQQEBEjQKCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhgKCnJlcXVlc3RfaWQYBSABKAlCBOJBAQESFwoJYWJpbGl0aWVzGAYgAygJQgTiQQEBIlcKFENyZWF0ZUFwaUtleVJlc3BvbnNlEioKB2FwaV9rZXkYASABKAsyGS5tYWlsbWVzaC52YXVsdC52MS5BcGlLZXkSEwoGc2VjcmV0GAIgASgJQgOAAQEiZgoSTGlzdEFwaUtleXNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEh0KD2luY2x1ZGVfcmV2b2tlZBgDIAEoCEIE4kEBASJbChNMaXN0QXBpS2V5c1Jlc3BvbnNlEisKCGFwaV9rZXlzGAEgAygLMhkubWFpbG1lc2gudmF1bHQudjEuQXBpS2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIvChNSZXZva2VBcGlLZXlSZXF1ZXN0EhgKCmFwaV9rZXlfaWQYASABKAlCBOJBAQIiQgoUUmV2b2tlQXBpS2V5UmVzcG9uc2USKgoHYXBpX2tleRgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLkFwaUtleTKeAwoNQXBpS2V5U2VydmljZRJ8CgxDcmVhdGVBcGlLZXkSJi5tYWlsbWVzaC52YXVsdC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GicubWFpbG1lc2gudmF1bHQudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2UiG5DOGAOC0+STAhEiDC92MS9hcGkta2V5czoBKhJ2CgtMaXN0QXBpS2V5cxIlLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RBcGlLZXlzUmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RBcGlLZXlzUmVzcG9uc2UiGJDOGAOC0+STAg4SDC92MS9hcGkta2V5cxKQAQoMUmV2b2tlQXBpS2V5EiYubWFpbG1lc2gudmF1bHQudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBonLm1haWxtZXNoLnZhdWx0LnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIi+QzhgDgtPkkwIlIiAvdjEvYXBpLWtleXMve2FwaV9rZXlfaWR9OnJldm9rZToBKhoEiM4YAkIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * ApiKey describes a key without its secret.
@@ -93,6 +93,14 @@ export type ApiKey = Message<"mailmesh.vault.v1.ApiKey"> & {
    * @generated from field: string created_by = 10;
    */
   createdBy: string;
+
+  /**
+   * abilities are the abilities of the key, sorted. The only one "*" means all, including those of later versions. An RPC that needs
+   * another ability refuses the key with KEY_LACKS_ABILITY.
+   *
+   * @generated from field: repeated string abilities = 11;
+   */
+  abilities: string[];
 };
 
 /**
@@ -144,6 +152,15 @@ export type CreateApiKeyRequest = Message<"mailmesh.vault.v1.CreateApiKeyRequest
    * @generated from field: string request_id = 5;
    */
   requestId: string;
+
+  /**
+   * abilities limits the key to these abilities, such as "mail.read", 20 at most; see `mailmesh.access.v1.ability`. "*" alone means
+   * all, including those of later versions. Empty means "*" for the role admin and "mail.read" for the others. They cannot exceed the
+   * abilities of the caller's key.
+   *
+   * @generated from field: repeated string abilities = 6;
+   */
+  abilities: string[];
 };
 
 /**
@@ -297,7 +314,7 @@ export const ApiKeyService: GenService<{
   /**
    * CreateApiKey creates a key and returns its secret, which is never shown again.
    *
-   * Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+   * Not idempotent without `request_id`. Reasons: SCOPE_TOO_WIDE, ABILITY_UNKNOWN, TENANT_NOT_FOUND, REQUEST_ID_REUSED.
    *
    * @generated from rpc mailmesh.vault.v1.ApiKeyService.CreateApiKey
    */

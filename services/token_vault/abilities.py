@@ -1,0 +1,58 @@
+"""The abilities that a request names: checks of them, and the failure of a tenant that lacks one."""
+
+from collections.abc import Iterable
+
+from services.providers.abilities import ABILITIES, MAIL_READ
+from services.token_vault.errors import AbilityNotGranted, AbilityUnknown
+from services.token_vault.store.tenants import DISCONNECTED, TenantRow
+
+
+def checked_abilities(named: Iterable[str], field: str = "abilities") -> tuple[str, ...]:
+    """Return the named abilities, each once, sorted.
+
+    Args:
+        named: As the caller wrote them.
+        field: The field of the request that names them.
+
+    Raises:
+        AbilityUnknown: This version does not have one of them.
+    """
+    abilities = tuple(sorted(set(named)))
+    for ability in abilities:
+        if ability not in ABILITIES:
+            raise AbilityUnknown(
+                violations={field: f"must be among {', '.join(ABILITIES)}"},
+                metadata={"ability": ability[:50], "known": ",".join(ABILITIES)},
+            )
+    return abilities
+
+
+def abilities_to_request(named: tuple[str, ...], tenant: TenantRow | None) -> tuple[str, ...]:
+    """Return the abilities that an attempt to connect asks for, sorted.
+
+    A reconnect asks for everything that the tenant was asked for before, so that it loses nothing. A disconnected
+    tenant has nothing to lose: it starts with the named abilities, like a new account.
+
+    Args:
+        named: The abilities that the request names.
+        tenant: The tenant of a reconnect, or None.
+    """
+    before = () if tenant is None or tenant.status == DISCONNECTED else tuple(tenant.requested_abilities)
+    return tuple(sorted({*named, *before})) or (MAIL_READ,)
+
+
+def require_granted(tenant: TenantRow, ability: str) -> None:
+    """Check that a tenant has granted an ability.
+
+    Raises:
+        AbilityNotGranted: It has not; the failure says how to grant it.
+    """
+    if ability in tenant.granted_abilities:
+        return
+    command = f"mailmesh connect {tenant.provider} --tenant {tenant.tenant_id} --ability {ability}"
+    raise AbilityNotGranted(
+        f"The tenant has not granted {ability}. Connect its account again with this ability: {command}, or"
+        " TenantService.StartAuthorization with this tenant and ability.",
+        subject=tenant.tenant_id,
+        metadata={"ability": ability, "tenant_id": tenant.tenant_id, "command": command},
+    )

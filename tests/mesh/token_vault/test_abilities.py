@@ -1,0 +1,192 @@
+"""Rights by need: abilities asked for, granted, unticked, added later, and named for every token."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from mailmesh.vault.v1 import tenant_service_pb2 as pb
+from services.meshkit.errors import MeshError
+from tests.mesh.token_vault.lending import issue, refused
+from tests.programs.vault import VaultGround
+from tests.programs.vault_clients import ADMIN, Stubs, Walk
+
+pytestmark = pytest.mark.timeout(300)
+
+PROVIDERS = ["ms365", "googlews"]
+AUTH = "https://www.googleapis.com/auth/"
+COMPOSE, READONLY = f"{AUTH}gmail.compose", f"{AUTH}gmail.readonly"
+IDENTITY = {
+    "ms365": {"openid", "profile", "email", "offline_access", "User.Read"},
+    "googlews": {"openid", "email"},
+}
+OF_SENDING = {"ms365": {"Mail.ReadWrite", "Mail.Send"}, "googlews": {COMPOSE, READONLY}}
+OF_READING = {"ms365": {"Mail.Read"}, "googlews": {READONLY}}
+EVERYTHING = (*ADMIN, ("x-mailmesh-abilities", "*"))
+
+
+async def new_account(served: VaultGround, provider: str) -> str:
+    domain = {"ms365": "contoso.test", "googlews": "workspace.test"}[provider]
+    rows = await served.fetch("SELECT gen_random_uuid()::text AS id")
+    address = f"a{rows[0]['id'][:8]}@{domain}"
+    await served.control.create_account(provider, address)
+    return address
+
+
+async def walked(
+    served: VaultGround, edge: Stubs, provider: str, account: str, untick: Sequence[str] = (), **fields: Any
+) -> tuple[Any, set[str]]:
+    """Connects an account; returns what the key is told at the end, and the scopes that the provider was asked for."""
+    request = pb.StartAuthorizationRequest(provider=provider, **fields)
+    started = await edge.tenants.StartAuthorization(request, metadata=EVERYTHING)
+    walk = Walk(edge, served.simulator)
+    address = await walk.open(started.authorization_url)
+    await walk.complete(await walk.consent(address, account, untick=list(untick)))
+    told = await edge.tenants.GetAuthorization(pb.GetAuthorizationRequest(flow_id=started.flow_id), metadata=EVERYTHING)
+    return told, set(parse_qs(urlsplit(address).query)["scope"][0].split())
+
+
+async def tenant_of(edge: Stubs, tenant_id: str) -> Any:
+    return (await edge.tenants.GetTenant(pb.GetTenantRequest(tenant_id=tenant_id), metadata=ADMIN)).tenant
+
+
+async def examined(edge: Stubs, tenant_id: str) -> Any:
+    return await edge.tenants.TestConnection(pb.TestConnectionRequest(tenant_id=tenant_id), metadata=ADMIN)
+
+
+async def abilities_lent(served: VaultGround) -> list[tuple[str, str]]:
+    rows = await served.fetch(
+        "SELECT detail ->> 'ability' AS ability, outcome FROM vault.audit_entries"
+        " WHERE action = 'token.issue' ORDER BY occurred_at, audit_entry_id"
+    )
+    return [(row["ability"], row["outcome"]) for row in rows]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_without_abilities_an_account_is_asked_to_read_mail_alone(
+    served: VaultGround, edge: Stubs, ingest: Stubs, provider: str
+) -> None:
+    told, asked = await walked(served, edge, provider, await new_account(served, provider))
+    tenant = await tenant_of(edge, told.tenant_id)
+    no_send = await refused(ingest, tenant.tenant_id, ability="mail.send")
+
+    assert asked == IDENTITY[provider] | OF_READING[provider]
+    assert ["mail.read"] == list(tenant.requested_abilities) == list(tenant.granted_abilities)
+    assert (await issue(ingest, tenant.tenant_id)).access_token
+    assert (await issue(ingest, tenant.tenant_id, ability="mail.read")).access_token
+    command = f"mailmesh connect {provider} --tenant {tenant.tenant_id} --ability mail.send"
+    assert ("ABILITY_NOT_GRANTED", "FAILED_PRECONDITION") == (no_send.reason, no_send.code)
+    assert {"ability": "mail.send", "tenant_id": tenant.tenant_id, "command": command} == no_send.metadata
+    assert command in no_send.message
+    assert [("mail.send", "ABILITY_NOT_GRANTED"), ("mail.read", "ok"), ("mail.read", "ok")] == await abilities_lent(
+        served
+    )
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_account_that_shall_send_is_asked_for_the_scopes_of_sending(
+    served: VaultGround, edge: Stubs, ingest: Stubs, provider: str
+) -> None:
+    told, asked = await walked(served, edge, provider, await new_account(served, provider), abilities=["mail.send"])
+    tenant = await tenant_of(edge, told.tenant_id)
+    lent = await issue(ingest, tenant.tenant_id, ability="mail.send")
+    await served.expire(tenant.tenant_id)
+    fresh = await issue(ingest, tenant.tenant_id, ability="mail.send")
+
+    assert asked == IDENTITY[provider] | OF_SENDING[provider]
+    assert ["mail.send"] == list(tenant.requested_abilities) == list(tenant.granted_abilities)
+    assert lent.access_token != fresh.access_token
+    # Its scopes would suffice for reading, but reading was never asked for.
+    assert "ABILITY_NOT_GRANTED" == (await refused(ingest, tenant.tenant_id)).reason
+    assert (await examined(edge, tenant.tenant_id)).is_healthy
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_ability_that_is_added_later_keeps_the_tenant_and_what_it_had(
+    served: VaultGround, edge: Stubs, ingest: Stubs, provider: str
+) -> None:
+    account = await new_account(served, provider)
+    first, _ = await walked(served, edge, provider, account)
+    second, asked = await walked(served, edge, "", account, tenant_id=first.tenant_id, abilities=["mail.send"])
+    third, asked_again = await walked(served, edge, "", account, tenant_id=first.tenant_id)
+    tenant = await tenant_of(edge, first.tenant_id)
+    await served.expire(first.tenant_id)
+
+    assert first.tenant_id == second.tenant_id == third.tenant_id
+    assert asked == asked_again == IDENTITY[provider] | OF_SENDING[provider] | OF_READING[provider]
+    assert ["mail.read", "mail.send"] == list(tenant.requested_abilities) == list(tenant.granted_abilities)
+    for ability in ("mail.read", "mail.send"):
+        assert (await issue(ingest, first.tenant_id, ability=ability)).access_token
+
+
+async def test_a_user_who_unticks_is_connected_with_the_rest(served: VaultGround, edge: Stubs, ingest: Stubs) -> None:
+    account = await new_account(served, "googlews")
+    wanted = ["mail.read", "mail.send"]
+    told, _ = await walked(served, edge, "googlews", account, untick=[COMPOSE], abilities=wanted)
+    tenant, found = await tenant_of(edge, told.tenant_id), await examined(edge, told.tenant_id)
+    no_send = (await refused(ingest, tenant.tenant_id, ability="mail.send")).reason
+    lent = await issue(ingest, tenant.tenant_id)
+    later, _ = await walked(served, edge, "", account, tenant_id=told.tenant_id)
+
+    assert (pb.AUTHORIZATION_STATE_CONNECTED, ["mail.send"]) == (told.state, list(told.missing_abilities))
+    assert wanted == list(tenant.requested_abilities)
+    assert ["mail.read"] == list(tenant.granted_abilities)
+    assert [pb.MissingAbility(ability="mail.send", missing_scopes=[COMPOSE])] == list(found.missing_abilities)
+    assert (True, [COMPOSE]) == (found.is_healthy, list(found.missing_scopes))
+    assert ("ABILITY_NOT_GRANTED", True) == (no_send, bool(lent.access_token))
+    assert [] == list(later.missing_abilities)
+    assert wanted == list((await tenant_of(edge, told.tenant_id)).granted_abilities)
+
+
+async def test_a_user_who_unticks_everything_is_not_connected(served: VaultGround, edge: Stubs) -> None:
+    account = await new_account(served, "googlews")
+    untick = [COMPOSE, READONLY]
+    told, _ = await walked(served, edge, "googlews", account, untick=untick, abilities=["mail.read", "mail.send"])
+
+    assert (pb.AUTHORIZATION_STATE_FAILED, "SCOPE_NOT_GRANTED") == (told.state, told.reason)
+    assert f"{COMPOSE} {READONLY}" == told.metadata["scopes"]
+
+
+async def test_a_disconnected_account_starts_again_with_what_is_asked_for(served: VaultGround, edge: Stubs) -> None:
+    account = await new_account(served, "ms365")
+    first, _ = await walked(served, edge, "ms365", account, abilities=["mail.send"])
+    await served.fetch("UPDATE vault.tenants SET status = 'disconnected' WHERE tenant_id = $1", first.tenant_id)
+    again, asked = await walked(served, edge, "", account, tenant_id=first.tenant_id)
+
+    assert first.tenant_id == again.tenant_id
+    assert asked == IDENTITY["ms365"] | OF_READING["ms365"]
+    assert ["mail.read"] == list((await tenant_of(edge, first.tenant_id)).requested_abilities)
+
+
+async def test_an_ability_that_does_not_exist_is_refused_by_name(
+    served: VaultGround, edge: Stubs, ingest: Stubs
+) -> None:
+    told, _ = await walked(served, edge, "ms365", await new_account(served, "ms365"))
+    request = pb.StartAuthorizationRequest(provider="ms365", abilities=["mail.read", "mail.delete"])
+    with pytest.raises(MeshError) as start:
+        await edge.tenants.StartAuthorization(request, metadata=EVERYTHING)
+    token = await refused(ingest, told.tenant_id, ability="mail.delete")
+
+    assert ["ABILITY_UNKNOWN"] * 2 == [start.value.reason, token.reason]
+    assert ["mail.delete"] * 2 == [start.value.metadata["ability"], token.metadata["ability"]]
+    assert "mail.send" in token.metadata["known"]
+
+
+async def test_a_key_requests_no_ability_that_neither_it_nor_the_tenant_has(served: VaultGround, edge: Stubs) -> None:
+    account = await new_account(served, "ms365")
+    told, _ = await walked(served, edge, "ms365", account, abilities=["mail.send"])
+    reads = (*ADMIN, ("x-mailmesh-abilities", "mail.read"))
+
+    async def started(**fields: Any) -> str:
+        request = pb.StartAuthorizationRequest(provider="ms365", **fields)
+        try:
+            return str((await edge.tenants.StartAuthorization(request, metadata=reads)).flow_id and "started")
+        except MeshError as error:
+            return f"{error.reason} {error.metadata['field']}"
+
+    assert "SCOPE_TOO_WIDE abilities" == await started(abilities=["mail.send"])
+    assert "started" == await started()
+    assert "started" == await started(tenant_id=told.tenant_id)
+    assert "started" == await started(tenant_id=told.tenant_id, abilities=["mail.send"])
+    assert "SCOPE_TOO_WIDE abilities" == await started(tenant_id=told.tenant_id, abilities=["calendar.read"])
