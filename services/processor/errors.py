@@ -1,6 +1,13 @@
 """Processor's failures that a caller can act on."""
 
-from services.meshkit.errors import InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unauthenticated
+from services.meshkit.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    ResourceExhausted,
+    Unauthenticated,
+)
 
 
 class CursorInvalid(InvalidArgument):
@@ -51,3 +58,40 @@ class ReaderTooSlow(ResourceExhausted):
     """The reader did not keep up. Open the stream again from the last position."""
 
     reason = "READER_TOO_SLOW"
+
+
+class AbilityNotGranted(FailedPrecondition):
+    """The tenant has not granted the ability that the request needs. Connect the account again with it."""
+
+    reason = "ABILITY_NOT_GRANTED"
+
+
+class SendNotFound(NotFound):
+    """There is no such send."""
+
+    reason = "SEND_NOT_FOUND"
+    resource_type = "send"
+
+
+class IdempotencyKeyReused(InvalidArgument):
+    """The tenant has a send with this key and other content."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+
+class SendNotCancellable(FailedPrecondition):
+    """The send is being submitted or has its outcome: it cannot be cancelled any more."""
+
+    reason = "SEND_NOT_CANCELLABLE"
+
+
+class SendNotUncertain(FailedPrecondition):
+    """The send is not uncertain: there is nothing to decide."""
+
+    reason = "SEND_NOT_UNCERTAIN"
+
+
+class SendQueueFull(ResourceExhausted):
+    """The tenant has too many unfinished sends. Wait until some are finished."""
+
+    reason = "SEND_QUEUE_FULL"

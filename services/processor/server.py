@@ -8,9 +8,10 @@ from functools import partial
 import grpc
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
-from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
+from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2, send_service_pb2
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
+from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
 from services.meshkit import db
 from services.meshkit.channel import mesh_channel
@@ -20,13 +21,17 @@ from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
+from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.meshkit.shares import Shares
 from services.processor.migrate import SCHEMA
+from services.processor.outbox.requests import Sends
+from services.processor.outbox.retention import SendRetention
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.processor import ProcessorServicer
+from services.processor.servicers.sends import SendServicer
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.head import HeadWatch
 from services.processor.stream.key_checks import KeyChecks
@@ -38,6 +43,8 @@ from services.processor.stream.tail import Tail
 from services.processor.stream.tenant_events import tenant_follower
 
 NAME = "processor"
+_WORKERS = "processor"
+"""The queue through which workers are woken."""
 _INGEST_RETRY_SAFE = (
     "/mailmesh.ingest.v1.InboxService/EnqueueReconcile",
     "/mailmesh.ingest.v1.InboxService/GetInboxStatus",
@@ -64,6 +71,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         open_pool(settings.database_url, NAME, DatabaseLimits(settings.connections)) as pool,
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_INGEST_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
+        WakeQueue.open(settings.redis_url, _WORKERS) as wakes,
     ):
         server = MeshServer(
             NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
@@ -71,7 +79,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
-            serving(server, settings, pool, ingest, vault),
+            serving(server, settings, pool, ingest, vault, wakes),
             background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run()),
         ):
             await server.serve(stop)
@@ -84,8 +92,9 @@ async def serving(
     pool: db.Pool,
     ingest: "grpc.aio.Channel",
     vault: "grpc.aio.Channel",
+    wakes: WakeQueue,
 ) -> AsyncIterator[None]:
-    """Add EventService and ProcessorService to the server, and run their loops while the block runs.
+    """Add Processor's services to the server, and run their loops while the block runs.
 
     Args:
         server: A server that is not started yet.
@@ -93,6 +102,7 @@ async def serving(
         pool: Connections to PostgreSQL; one of them listens for new events.
         ingest: A channel to Ingest.
         vault: A channel to TokenVault.
+        wakes: Wakes workers.
     """
     inbox, tokens = InboxServiceStub(ingest), TokenVaultServiceStub(vault)
     reader, head = EventReader(pool), HeadWatch(pool)
@@ -111,9 +121,16 @@ async def serving(
         ProcessorServicer(Replaying(pool, reader, replays), Pipeline(pool, inbox, tokens), inbox),
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
+    clock = SystemClock()
+    server.add(
+        add_SendServiceServicer_to_server,
+        SendServicer(Sends(pool, wakes, settings, clock)),
+        send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
+    )
     await retention.prepare()
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
-    async with background(head.run(), tail.run(), loop.run(), _wake_at_the_end(server.stopping, tail)):
+    sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
+    async with background(head.run(), tail.run(), loop.run(), sends.run(), _wake_at_the_end(server.stopping, tail)):
         yield
 
 

@@ -156,6 +156,39 @@ class ProcessorSettings(MeshSettings):
         ),
     )
 
+    sends_per_minute: int = Field(
+        30, ge=1, le=10_000, description="Mails that one account sends in a minute; Exchange Online permits 30."
+    )
+    sends_waiting: int = Field(
+        10_000, ge=1, le=1_000_000, description="Largest number of unfinished sends of a tenant."
+    )
+    send_attempts: int = Field(
+        20, ge=1, le=1000, description="Failed attempts to prepare a mail after which its send fails."
+    )
+    send_deadline_seconds: int = Field(
+        86400,
+        ge=60,
+        description="Time from when a mail may be sent until its send fails or, once submitted, becomes uncertain.",
+    )
+    send_settle_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=86400,
+        description=(
+            "Time after a submission without an answer until a draft that is still there is sent again, or a mail that "
+            "is not found becomes uncertain."
+        ),
+    )
+    send_copy_seconds: float = Field(
+        120.0,
+        ge=0,
+        le=86400,
+        description="Time for which the sent copy of an accepted mail is looked up before its send ends without it.",
+    )
+    send_submissions: int = Field(
+        3, ge=1, le=100, description="Largest number of times that one draft is submitted before its send is uncertain."
+    )
+
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
     streams: int = Field(
         1000, ge=1, le=10_000, description="Largest number of concurrent event streams of one process."

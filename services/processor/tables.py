@@ -6,6 +6,7 @@ mailboxes             one row for each tenant: fence, cursors, last reconciliati
 folder_cursors        the progress of each Graph folder's reconciliation
 messages              the state of each message, so that no change is published twice
 lookups               Processor's own queue: messages to look up again
+sends                 mail that callers asked for, its progress and its outcome
 workers, duties       live workers, and duties that one process has at a time
 stream                the one row with the head, the epoch, and the oldest position that is kept
 events                the published events, in partitions by day, dropped by retention
@@ -31,6 +32,7 @@ tenants = Table(
     required("status", Text()),
     required("change_number", BigInteger()),
     required("changed_at", TIME),
+    required("granted_abilities", ARRAY(Text())),
 )
 
 followed = Table(
@@ -115,6 +117,38 @@ lookups = Table(
     required("reason", Text()),
     required("due_at", TIME),
     required("created_at", TIME),
+)
+
+sends = Table(
+    "sends",
+    metadata,
+    required("send_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("idempotency_key", Text()),
+    required("digest", LargeBinary()),
+    required("provider", Text()),
+    required("content", LargeBinary()),
+    required("state", SmallInteger()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("correlation_id", Text()),
+    required("created_at", TIME),
+    Column("send_at", TIME),
+    Column("due_at", TIME),
+    required("deadline_at", TIME),
+    Column("finished_at", TIME),
+    required("attempts", Integer()),
+    Column("prepared_at", TIME),
+    required("draft_id", Text()),
+    required("history_anchor", Text()),
+    Column("submitted_at", TIME),
+    required("submissions", Integer()),
+    Column("accepted_at", TIME),
+    required("message_id", Text()),
+    required("internet_message_id", Text()),
+    required("provider_thread_id", Text()),
+    required("resolutions", Integer()),
+    required("is_resolved", Boolean()),
 )
 
 workers = Table(

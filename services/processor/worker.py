@@ -24,7 +24,6 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
 from services.processor.mail.sources.findings import LONG_MAILS
-from services.processor.mail.state import ReportedChange
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
 from services.processor.mailbox.inbox_client import InboxClient
@@ -36,13 +35,17 @@ from services.processor.mailbox.token_dropper import TokenDropper
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.worker import MailboxWorker
 from services.processor.migrate import SCHEMA
+from services.processor.outbox.requests import WAKE_PREFIX
+from services.processor.outbox.store import sends
+from services.processor.outbox.work import Outbox
 from services.processor.settings import ProcessorSettings
+from services.processor.wings import BothWings
 
 logger = structlog.get_logger(__name__)
 
 NAME = "processor"
 QUEUE = "processor"
-"""The queue through which Ingest wakes workers."""
+"""The queue through which Ingest and Processor's server wake workers."""
 _INBOX = "/mailmesh.ingest.v1.InboxService"
 _RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
@@ -84,9 +87,10 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
-        mail_sync = MailSync(http, tokens, transactions, settings, clock)
-        mailbox_worker = MailboxWorker[ReportedChange](inbox, transactions, tokens, mail_sync, settings, clock)
-        dispatcher = Dispatcher(inbox, mail_sync.due_tenants, mailbox_worker.process, settings)
+        mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages)
+        work_of_wings = BothWings(Outbox(http, tokens, transactions, settings, clock), mail_sync)
+        mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
+        dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
         health = Health()
         health.watch(Dependency("postgres", partial(db.ping, pool)))
@@ -100,7 +104,8 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
             health.run(),
         ]
         if settings.redis_url is not None:
-            loops.append(queue.work(settings.redis_url, QUEUE, dispatcher.wake, at_once=100, job_seconds=10))
+            woken = partial(_woken, dispatcher)
+            loops.append(queue.work(settings.redis_url, QUEUE, woken, at_once=100, job_seconds=10))
         try:
             async with _dispatching(dispatcher), background(*loops):
                 yield dispatcher
@@ -112,6 +117,14 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
 def worker_id() -> str:
     """Return the name of this process: host, process id, and a suffix that a restart changes."""
     return f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
+
+
+async def _woken(dispatcher: Dispatcher, key: str) -> None:
+    """Claim what is due in the inbox, or in Processor's own queue when the key says that a send is due there."""
+    if key.startswith(WAKE_PREFIX):
+        await dispatcher.sweep()
+    else:
+        await dispatcher.wake(key)
 
 
 @asynccontextmanager

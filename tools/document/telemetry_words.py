@@ -53,6 +53,9 @@ LABELS = {
     "mailmesh_processor_provider_requests_total.status": "HTTP status; `none` when no answer came",
     "mailmesh_processor_items_total.outcome": "`done`, `given_back`: for a later attempt, `buried`: as a dead letter",
     "mailmesh_processor_reconciliations_total.outcome": "`done` or `paused`",
+    "mailmesh_processor_long_mappings_total.outcome": (
+        "`mapped`, `busy`, `took_too_long`, `process_ended`, `process_not_started`, `answer_malformed`, or `failed`"
+    ),
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
         "`queued` (acceptance to first claim, of each notification), `claim`, `open`, `token`, `known`, `history`,"
@@ -131,6 +134,7 @@ FIELDS = {
     "subscription_id": "the subscription",
     "subscriptions": "number of due subscriptions",
     "target": "the requested revision",
+    "send_id": "the send",
     "tenant_id": "the tenant",
     "why": "the class of the exception that ended its ping",
     "word": "the provider's error word",

@@ -16,7 +16,9 @@ _PAGE_SIZE = {"minimum": 0}
 _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
 _ID = {"format": "uuid"}
-_ID_FIELDS = frozenset({"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id"})
+_ID_FIELDS = frozenset(
+    {"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id", "send_id"}
+)
 # The page answers text that is no id as it answers an unknown id.
 _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"})
 
@@ -26,6 +28,7 @@ BOUNDS: dict[str, JSON] = {
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
+    "ListSendsRequest.page_size": _PAGE_SIZE,
     "ListSubscriptionsRequest.page_size": _PAGE_SIZE,
     "ListTenantsRequest.page_size": _PAGE_SIZE,
     "GetPipelineStatusRequest.max_tenants": {"minimum": 0, "maximum": 1000},
@@ -44,6 +47,9 @@ BOUNDS: dict[str, JSON] = {
     "CreateSubscriptionRequest.label_ids": {"maxItems": 100, "items": {"minLength": 1, "maxLength": 200}},
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
+    "SendRequest.idempotency_key": {"pattern": r"^[!-~]{1,200}$"},
+    "Recipient.name": {"maxLength": 200},
+    "NewMail.subject": {"maxLength": 900},
     "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,

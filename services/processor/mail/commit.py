@@ -4,8 +4,9 @@ The order within is fixed: the fence first, which locks the mailbox's row; then 
 events last, since publishing locks the stream until the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_pb2
@@ -16,7 +17,7 @@ from services.processor.mail.coverage import Coverage
 from services.processor.mail.decide import Decision, PendingEvent, decide
 from services.processor.mail.message.bounds import fit
 from services.processor.mail.sources.findings import Finding
-from services.processor.mail.state import ReportedChange
+from services.processor.mail.state import COMMAND, ReportedChange
 from services.processor.mail.store import lookups, messages
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.store import mailboxes
@@ -24,6 +25,9 @@ from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.metrics import EVENTS, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.publish import EventDraft, PublishedEvent, publish
+
+OwnMessages: TypeAlias = Callable[[db.Connection, str, Mapping[str, str]], Awaitable[Mapping[str, str]]]
+"""Tells which marked messages of a tenant are the mail of its own sends: marks by message id in, ids of sends out."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,14 @@ class MailCommitter:
         transactions: The process's fenced transactions.
         settings: Bounds and waits.
         clock: The time.
+        own_messages: Recognises the mail of the tenant's own sends.
     """
 
-    def __init__(self, transactions: Transactions, settings: ProcessorSettings, clock: Clock) -> None:
+    def __init__(
+        self, transactions: Transactions, settings: ProcessorSettings, clock: Clock, own_messages: OwnMessages
+    ) -> None:
         self._transactions = transactions
+        self._own_messages = own_messages
         self._settings = settings
         self._clock = clock
 
@@ -125,14 +133,26 @@ class MailCommitter:
             if event_to_publish.mapped is not None
         }
         conversations = await threads.Threads.of(connection, tenant_id, mails)
+        own = await self._own(connection, tenant_id, drafted)
         drafts = [
-            EventDraft(_event(conversations, tenant, reported, event_to_publish))
+            EventDraft(_event(conversations, tenant, reported, event_to_publish, own.get(reported.message_id, "")))
             for reported, event_to_publish in drafted
         ]
         await conversations.write(connection, tenant_id)
         published = await publish(connection, drafts)
         await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)
+
+    async def _own(
+        self, connection: db.Connection, tenant_id: str, drafted: Sequence[tuple[ReportedChange, PendingEvent]]
+    ) -> Mapping[str, str]:
+        """Return the ids of sends by the ids of their messages; mail without a mark, nearly all mail, costs nothing."""
+        marks = {
+            reported.message_id: event_to_publish.mapped.send_mark
+            for reported, event_to_publish in drafted
+            if event_to_publish.mapped is not None and event_to_publish.mapped.send_mark
+        }
+        return await self._own_messages(connection, tenant_id, marks) if marks else {}
 
     async def _note_open(
         self,
@@ -160,8 +180,14 @@ class MailCommitter:
 
 
 def _event(
-    conversations: threads.Threads, tenant: tenant_pb2.Tenant, reported: ReportedChange, event_to_publish: PendingEvent
+    conversations: threads.Threads,
+    tenant: tenant_pb2.Tenant,
+    reported: ReportedChange,
+    event_to_publish: PendingEvent,
+    send_id: str,
 ) -> event_pb2.NormalizedMailEvent:
+    # Only the appearance of the mail is ours: later changes are those of a person or a program.
+    is_own = bool(send_id) and event_to_publish.event_type == "mail.created"
     event = event_pb2.NormalizedMailEvent(
         provider=tenant.provider,
         tenant_id=tenant.tenant_id,
@@ -174,7 +200,8 @@ def _event(
         version=event_to_publish.version,
         enriched_event_id=event_to_publish.enriched_event_id,
         subscription_ids=reported.subscription_ids,
-        source=reported.source,  # type: ignore[arg-type]
+        source=COMMAND if is_own else reported.source,  # type: ignore[arg-type]
+        send_id=send_id if is_own else "",
         change=event_to_publish.change,
         not_enriched=event_to_publish.not_enriched,
     )

@@ -10,6 +10,7 @@ from mailmesh.mail.v1 import event_pb2
 
 NOTIFICATION = event_pb2.EVENT_SOURCE_NOTIFICATION
 RECONCILIATION = event_pb2.EVENT_SOURCE_RECONCILIATION
+COMMAND = event_pb2.EVENT_SOURCE_COMMAND
 
 CREATED, UPDATED, DELETED, LISTED = "created", "updated", "deleted", "listed"
 """The kinds of reported changes: the provider's change types, and LISTED for a first listing of a folder."""

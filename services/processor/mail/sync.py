@@ -9,7 +9,7 @@ from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.mail import gmail_pushes, gmail_reconcile, graph_changes, graph_notifications, graph_reconcile
-from services.processor.mail.commit import MailCommitter
+from services.processor.mail.commit import MailCommitter, OwnMessages
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.failure_handling import FailureHandler
@@ -43,6 +43,7 @@ class MailSync:
         transactions: The process's transactions.
         settings: Addresses, bounds and waits.
         clock: The time.
+        own_messages: Recognises the mail of the tenant's own sends.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class MailSync:
         transactions: Transactions,
         settings: ProcessorSettings,
         clock: Clock,
+        own_messages: OwnMessages,
     ) -> None:
         self._http = http
         self._tokens = tokens
         self._transactions = transactions
         self._settings = settings
         self._clock = clock
-        self._committer = MailCommitter(transactions, settings, clock)
+        self._committer = MailCommitter(transactions, settings, clock, own_messages)
         self._failure_handler = FailureHandler(tokens, settings, clock)
         self._quotas: dict[str, Quota] = {}
         self._throttled: dict[str, set[str]] = {}

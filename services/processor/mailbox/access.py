@@ -8,6 +8,7 @@ from typing import Any
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON, ProviderHttp
 from services.processor.mailbox.token_cache import LentToken, TokenCache
+from services.providers.abilities import MAIL_READ
 
 
 class MailboxAccess:
@@ -22,14 +23,24 @@ class MailboxAccess:
         tenant_id: The id of the mailbox's tenant.
         provider: "ms365" or "googlews".
         at_once: The largest number of requests at the same time.
+        ability: The ability for which it needs its tokens.
     """
 
-    def __init__(self, http: ProviderHttp, tokens: TokenCache, tenant_id: str, provider: str, at_once: int) -> None:
+    def __init__(
+        self,
+        http: ProviderHttp,
+        tokens: TokenCache,
+        tenant_id: str,
+        provider: str,
+        at_once: int,
+        ability: str = MAIL_READ,
+    ) -> None:
         self.tenant_id = tenant_id
         self.provider = provider
         self._http = http
         self._tokens = tokens
         self._at_once = at_once
+        self._ability = ability
         self._slots = asyncio.Semaphore(at_once)
         self._whole = asyncio.Lock()
 
@@ -39,7 +50,7 @@ class MailboxAccess:
         Raises:
             SourceError: TokenVault lends no token.
         """
-        return await self._tokens.of(self.tenant_id)
+        return await self._tokens.of(self.tenant_id, self._ability)
 
     async def call(self, operation: str, url: str, *, slots: int = 1, **request: Any) -> JSON:
         """Make one request; after a 401, ask for another token and retry once.
@@ -62,7 +73,7 @@ class MailboxAccess:
             except SourceError as exc:
                 if exc.remedy is not Remedy.NEW_TOKEN:
                     raise
-            other = await self._tokens.another(self.tenant_id, lent.token)
+            other = await self._tokens.another(self.tenant_id, lent.token, self._ability)
             return await self._http.call(self.provider, operation, method, url, other.token, **request)
 
     @asynccontextmanager

@@ -84,6 +84,7 @@ class SourceError(Exception):
         retry_after: How long the provider asked to wait, if it did.
         code: The provider's machine word.
         meaning: The meaning of the provider's answer; None when the failure came before the provider was asked.
+        status: The HTTP status of the answer; 0 when none came.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class SourceError(Exception):
         retry_after: timedelta | None = None,
         code: str = "",
         meaning: Meaning | None = None,
+        status: int = 0,
     ) -> None:
         super().__init__(detail)
         self.rule = rule
@@ -100,6 +102,7 @@ class SourceError(Exception):
         self.retry_after = retry_after
         self.code = code
         self.meaning = meaning
+        self.status = status
 
     @property
     def remedy(self) -> Remedy:
@@ -127,7 +130,7 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
         rule = _THROTTLED
     code = next(iter(codes), "")
     said = f"{provider} answered {status} {code}".rstrip() if status else f"{provider} did not answer: {code}"
-    return SourceError(rule, said, retry_after, code, meaning)
+    return SourceError(rule, said, retry_after, code, meaning, status)
 
 
 def narrowed(error: SourceError) -> SourceError:
@@ -135,7 +138,7 @@ def narrowed(error: SourceError) -> SourceError:
     if error.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN, Remedy.THROTTLED) or error.meaning is None:
         return error
     rule = Rule(Remedy.LATER, _NARROW_REASONS.get(error.meaning, _PASSING.reason))
-    return SourceError(rule, error.detail, error.retry_after, error.code, error.meaning)
+    return SourceError(rule, error.detail, error.retry_after, error.code, error.meaning, error.status)
 
 
 def token_refused(reason: str) -> SourceError:

@@ -80,21 +80,23 @@ class ProviderHttp:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         body: JSON | None = None,
+        success: int | None = None,
     ) -> JSON:
         """Make one request.
 
         Args:
             provider: "ms365" or "googlews".
             operation: The operation's name for metrics, without ids.
-            method: GET or POST.
+            method: GET, POST or DELETE.
             url: The complete URL. It is sent unchanged: a provider's link must not be re-encoded.
             token: The mailbox's access token.
             params: The query of a URL that has none; a list repeats the name for each of its values.
             headers: Headers beside Authorization and Accept.
             body: The JSON body.
+            success: The only status that is a success, whatever its body; None accepts each 2xx with a JSON object.
 
         Returns:
-            The JSON object of a 2xx answer.
+            The JSON object of the answer; empty where `success` is named and the answer has none.
 
         Raises:
             SourceError: Any other answer, classified.
@@ -111,7 +113,11 @@ class ProviderHttp:
         PROVIDER_REQUESTS.labels(provider, operation, str(status)).inc()
         if not 200 <= status < 300:  # noqa: PLR2004 - the range of success
             raise failure(provider, status, answered, parse(raw))
+        if success is not None and status != success:
+            raise classify(provider, 0, [f"answered_{status}"])
         if (shown := parse(raw)) is None:
+            if success is not None:
+                return {}
             raise classify(provider, 0, ["answer_is_no_json"])
         return shown
 

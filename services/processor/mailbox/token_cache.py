@@ -13,6 +13,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.secret import Secret
 from services.processor.mailbox.failures import SourceError, token_refused
 from services.processor.metrics import TOKENS
+from services.providers.abilities import ABILITIES, MAIL_READ
 
 logger = structlog.get_logger(__name__)
 
@@ -48,22 +49,24 @@ class TokenCache:
     def __init__(self, stub: TokenVaultServiceAsyncStub, keep_seconds: float) -> None:
         self._stub = stub
         self._keep_seconds = keep_seconds
-        self._kept: dict[str, LentToken] = {}
+        self._kept: dict[tuple[str, str], LentToken] = {}
         self._drops = 0
 
-    async def of(self, tenant_id: str) -> LentToken:
-        """Return a token that stays valid for five more minutes.
+    async def of(self, tenant_id: str, ability: str = MAIL_READ) -> LentToken:
+        """Return a token for an ability that stays valid for five more minutes.
 
         Raises:
             SourceError: TokenVault lends no token.
         """
-        kept = self._kept.get(tenant_id)
+        kept = self._kept.get((tenant_id, ability))
         if kept is not None and kept.drop_at > time.monotonic():
             TOKENS.labels("kept").inc()
             return kept
-        return await self._ask(vault_pb2.IssueTokenRequest(tenant_id=tenant_id, minimum_seconds=_MINIMUM_SECONDS))
+        return await self._ask(
+            vault_pb2.IssueTokenRequest(tenant_id=tenant_id, minimum_seconds=_MINIMUM_SECONDS, ability=ability)
+        )
 
-    async def another(self, tenant_id: str, rejected: Secret) -> LentToken:
+    async def another(self, tenant_id: str, rejected: Secret, ability: str = MAIL_READ) -> LentToken:
         """Return another token than one that the provider refused.
 
         Raises:
@@ -73,14 +76,18 @@ class TokenCache:
         digest = hashlib.sha256(rejected.reveal().encode()).hexdigest()
         return await self._ask(
             vault_pb2.IssueTokenRequest(
-                tenant_id=tenant_id, minimum_seconds=_MINIMUM_SECONDS, rejected_token_digest=digest
+                tenant_id=tenant_id,
+                minimum_seconds=_MINIMUM_SECONDS,
+                rejected_token_digest=digest,
+                ability=ability,
             )
         )
 
     def drop(self, tenant_id: str) -> None:
-        """Drop a tenant's token, and one that is being requested. Safe to call again."""
+        """Drop a tenant's tokens, and one that is being requested. Safe to call again."""
         self._drops += 1
-        self._kept.pop(tenant_id, None)
+        for ability in ABILITIES:
+            self._kept.pop((tenant_id, ability), None)
 
     def drop_all(self) -> None:
         """Drop all tokens. Safe to call again."""
@@ -115,10 +122,10 @@ class TokenCache:
         TOKENS.labels("lent").inc()
         token = LentToken(Secret(lent.access_token), lent.tenant, time.monotonic() + self._keep_seconds)
         if self._drops == drops:
-            self._keep(request.tenant_id, token)
+            self._keep((request.tenant_id, request.ability), token)
         return token
 
-    def _keep(self, tenant_id: str, token: LentToken) -> None:
+    def _keep(self, key: tuple[str, str], token: LentToken) -> None:
         if len(self._kept) >= _MAX_KEPT:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[tenant_id] = token
+        self._kept[key] = token

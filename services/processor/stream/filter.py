@@ -8,6 +8,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.header_bounds import KEY_TENANTS
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
+from services.processor.stream.serialization import content_of
 
 MAX_TENANTS = KEY_TENANTS
 MAX_VALUES = 100
@@ -43,7 +44,7 @@ class Selection:
 
     def takes(self, event: event_pb2.Event) -> bool:
         """Return whether the selection includes an event, by the same rules as the queries."""
-        content = event.mail if event.WhichOneof("kind") == "mail" else event.tenant
+        content = content_of(event)
         kind = content.event_type.partition(".")[0]
         return (
             (self.tenants is None or content.tenant_id in self.tenants)

@@ -11,26 +11,30 @@ from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.stream.cursor import Cursor, tag_of
-from services.processor.stream.serialization import KIND_MAIL, KIND_TENANT, split
+from services.processor.stream.serialization import KIND_MAIL, KIND_SEND, KIND_TENANT, Content, split
 from services.processor.stream.store.event_log import EventRow, KeyRow, append, claim_keys
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
+_SENDS = "send."
 _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
 class EventDraft:
-    """An event to be published, of exactly one of the two kinds.
+    """An event to be published, of exactly one of the kinds.
 
     Args:
         mail: A change of a mail within the bounds of an event, with `event_id` and `position` empty.
         tenant: A change of a tenant's state, with `event_id` and `position` empty.
-        change_id: For a tenant event, TokenVault's id of the change: the key that makes it one event.
+        send: The outcome of a send, with `event_id` and `position` empty.
+        change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome.
+            It is the key that makes the change one event.
     """
 
     mail: mail_pb2.NormalizedMailEvent | None = None
     tenant: event_pb2.TenantEvent | None = None
+    send: event_pb2.SendEvent | None = None
     change_id: str = ""
 
     def key(self) -> bytes:
@@ -52,8 +56,12 @@ class EventDraft:
 
     @property
     def is_key_permanent(self) -> bool:
-        """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot."""
-        return self._content().event_type not in (MAIL_UPDATED, MAIL_ENRICHED)
+        """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
+
+        The outcome of a send is committed with its state, which keeps it from happening again.
+        """
+        event_type = self._content().event_type
+        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(_SENDS)
 
     @property
     def tenant_id(self) -> str:
@@ -68,15 +76,15 @@ class EventDraft:
             tenant_id=event.tenant_id,
             provider=event.provider,
             event_type=event.event_type,
-            kind=KIND_TENANT if self.mail is None else KIND_MAIL,
+            kind=KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND,
             received_at=event.received_at.ToDatetime(UTC) if event.HasField("received_at") else datetime.now(UTC),
             payload=split(event),
         )
 
-    def _content(self) -> mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent:
-        event = self.tenant if self.mail is None else self.mail
+    def _content(self) -> Content:
+        event = self.mail or self.tenant or self.send
         if event is None:
-            msg = "a draft contains either a mail event or a tenant event"
+            msg = "a draft contains an event of one kind"
             raise ValueError(msg)
         return event
 

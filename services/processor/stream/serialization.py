@@ -8,6 +8,7 @@ set on reading.
 import copy
 import zlib
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
@@ -15,6 +16,8 @@ from mailmesh.processor.v1 import event_pb2
 
 KIND_MAIL = 1
 KIND_TENANT = 2
+KIND_SEND = 3
+_NAMES = {KIND_MAIL: "mail", KIND_TENANT: "tenant", KIND_SEND: "send"}
 _COMPRESSION = 1
 _WORTH_COMPRESSING_BYTES = 1024
 _COMPRESSED = b"\x78"
@@ -43,12 +46,22 @@ class Identity:
     position: str
 
 
-def split(event: mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent) -> Payload:
+Content: TypeAlias = mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent | event_pb2.SendEvent
+"""The content of an event, of any kind. All kinds have the fields of `TenantEvent` up to `original_event_id`."""
+
+
+def content_of(event: event_pb2.Event) -> Content:
+    """Return the content of an event."""
+    content: Content = getattr(event, event.WhichOneof("kind") or "tenant")
+    return content
+
+
+def split(event: Content) -> Payload:
     """Split an event into its stored parts."""
     basic = copy.deepcopy(event)
     for name in ("event_id", "position", "is_replay", "replay_id", "original_event_id"):
         basic.ClearField(name)
-    if isinstance(basic, event_pb2.TenantEvent):
+    if not isinstance(basic, mail_pb2.NormalizedMailEvent):
         return Payload(basic.SerializeToString(deterministic=True))
     body, raw = _take_body(basic), _take_raw(basic)
     return Payload(
@@ -60,12 +73,12 @@ def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
     """Join the parts of an event.
 
     Args:
-        kind: `KIND_MAIL` or `KIND_TENANT`.
+        kind: `KIND_MAIL`, `KIND_TENANT` or `KIND_SEND`.
         parts: The basic part and the other parts of the view, as they were stored.
         identity: The values of the event itself.
     """
     event = event_pb2.Event(position=identity.position)
-    content = event.mail if kind == KIND_MAIL else event.tenant
+    content: Content = getattr(event, _NAMES[kind])
     content.MergeFromString(parts[0] + b"".join(_plain(part) for part in parts[1:] if part))
     content.event_id = str(identity.event_id)
     content.position = identity.position

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from mailmesh.processor.v1 import event_service_pb2
 from services.meshkit.errors import MeshError
 from services.meshkit.status import to_status
+from services.processor.stream.serialization import content_of
 
 CONTENT_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 3000
@@ -22,7 +23,7 @@ def frame(step: event_service_pb2.StreamEventsResponse) -> httpbody_pb2.HttpBody
     if step.WhichOneof("step") == "heartbeat":
         return _chunk(f": heartbeat\nid: {step.heartbeat.position}\n\n")
     event = step.event
-    content = event.mail if event.WhichOneof("kind") == "mail" else event.tenant
+    content = content_of(event)
     return _chunk(f"id: {event.position}\nevent: {content.event_type}\ndata: {_json(event)}\n\n")
 
 

@@ -15,6 +15,7 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.provider_http import JSON, failure
 from services.processor.metrics import STEP_SECONDS
+from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
 
 logger = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ _FIELDS = (
 )
 _EXPAND = (
     "attachments($select=id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId),"
-    "singleValueExtendedProperties($filter=id eq 'Integer 0xE08')"
+    f"singleValueExtendedProperties($filter=id eq 'Integer 0xE08' or id eq '{GRAPH_SEND}')"
 )
 _IMMUTABLE = 'IdType="ImmutableId"'
 _DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"

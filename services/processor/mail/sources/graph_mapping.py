@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
+from services.meshkit.ids import is_id
 from services.processor.mail.message.addresses import make_address
 from services.processor.mail.message.bodies import Part, lines_of, make_body
 from services.processor.mail.message.bounds import (
@@ -21,6 +22,7 @@ from services.processor.mail.message.headers import Headers, automation
 from services.processor.mail.message.ids import message_ids
 from services.processor.mail.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
+from services.providers.marks import GRAPH_SEND
 
 _IMPORTANCE = {
     "low": message_pb2.IMPORTANCE_LOW,
@@ -78,6 +80,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         received_at=received,
         truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
         raw=struct,
+        send_mark=_send_mark(raw),
     )
 
 
@@ -153,6 +156,14 @@ def _attachments(raw: dict[str, Any], cuts: Cuts) -> Iterable[message_pb2.Attach
             content_id=text(attachment, "contentId").strip().strip("<>")[:998],
             kind=_KINDS.get(kind, message_pb2.ATTACHMENT_KIND_UNSPECIFIED),
         )
+
+
+def _send_mark(raw: dict[str, Any]) -> str:
+    """The id of the send whose mail this is, as its mark says."""
+    for extended in items(raw, "singleValueExtendedProperties"):
+        if text(extended, "id").casefold() == GRAPH_SEND.casefold() and is_id(mark := text(extended, "value")):
+            return mark.lower()
+    return ""
 
 
 def _size(raw: dict[str, Any]) -> int:

@@ -26,6 +26,7 @@ class MappedMessage:
         received_at: The time when the mailbox received it, with a time zone; None when the provider does not report it.
         truncation: The parts that were cut because of the bounds, or None when the message is complete.
         raw: The provider's object within its bounds, for `NormalizedMailEvent.raw`.
+        send_mark: The mark that mailmesh put on a mail that it sent itself, unproven; empty on others.
     """
 
     message: message_pb2.MailMessage
@@ -36,6 +37,7 @@ class MappedMessage:
     received_at: datetime | None
     truncation: event_pb2.Truncation | None
     raw: Struct = field(default_factory=Struct)
+    send_mark: str = ""
 
     def to_bytes(self) -> bytes:
         """Write the mail for another process. Unlike a pickle, the form makes nothing but a mail when it is read."""
@@ -46,6 +48,7 @@ class MappedMessage:
             "is_draft": self.is_draft,
             "received_at": self.received_at,
             "is_cut": self.truncation is not None,
+            "send_mark": self.send_mark,
         }
         truncation = self.truncation or event_pb2.Truncation()
         parts = [orjson.dumps(facts), *(part.SerializeToString() for part in (self.message, truncation, self.raw))]
@@ -81,4 +84,5 @@ class MappedMessage:
             received_at=None if received is None else datetime.fromisoformat(received),
             truncation=truncation,
             raw=Struct.FromString(parts[3]),
+            send_mark=str(facts["send_mark"]),
         )

@@ -1,5 +1,6 @@
 """The statements over tenants as TokenVault last reported them, and over the duty of following its log."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from mailmesh.vault.v1 import tenant_pb2
@@ -48,17 +49,34 @@ async def status(connection: db.Connection, tenant_id: str) -> str:
     return str(await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1", tenant_id) or "")
 
 
+async def account_of(connection: db.Connection, tenant_id: str) -> tuple[str, str]:
+    """Read the provider's ids of a tenant's organisation and user; empty when the tenant is unknown."""
+    row = await connection.fetchrow(
+        "SELECT external_tenant_id, user_id FROM processor.tenants WHERE tenant_id = $1", tenant_id
+    )
+    return ("", "") if row is None else (row["external_tenant_id"], row["user_id"])
+
+
+async def granted(connection: db.Connection, tenant_id: str) -> tuple[str, Sequence[str]] | None:
+    """Read the provider and the granted abilities of a connected tenant; None when it is unknown or disconnected."""
+    row = await connection.fetchrow(
+        "SELECT provider, granted_abilities FROM processor.tenants WHERE tenant_id = $1 AND status <> 'disconnected'",
+        tenant_id,
+    )
+    return None if row is None else (row["provider"], row["granted_abilities"])
+
+
 async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str, changed_at: datetime) -> None:
     """Store a tenant; the change number tells workers that it has changed."""
     await connection.execute(
         """
         INSERT INTO processor.tenants
-            (tenant_id, provider, external_tenant_id, user_id, status, change_number, changed_at)
-        VALUES ($1, $2, $3, $4, $5, nextval('processor.tenant_change_numbers'), $6)
+            (tenant_id, provider, external_tenant_id, user_id, status, change_number, changed_at, granted_abilities)
+        VALUES ($1, $2, $3, $4, $5, nextval('processor.tenant_change_numbers'), $6, $7)
         ON CONFLICT (tenant_id) DO UPDATE SET
             provider = excluded.provider, external_tenant_id = excluded.external_tenant_id,
             user_id = excluded.user_id, status = excluded.status, change_number = excluded.change_number,
-            changed_at = excluded.changed_at
+            changed_at = excluded.changed_at, granted_abilities = excluded.granted_abilities
         """,
         tenant.tenant_id,
         tenant.provider,
@@ -66,6 +84,7 @@ async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str
         tenant.user_id,
         status,
         changed_at,
+        list(tenant.granted_abilities),
     )
 
 

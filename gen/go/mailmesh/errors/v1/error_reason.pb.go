@@ -405,6 +405,54 @@ const (
 	// Do: Retry the dead letter after an upgrade.
 	// Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
 	ErrorReason_ERROR_REASON_ITEM_POISONED ErrorReason = 124
+	// SEND_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The send does not exist, is past its 30 days, or is outside the key's scope.
+	// Do: Check the id and the key.
+	// Sample: {"reason": "SEND_NOT_FOUND", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+	ErrorReason_ERROR_REASON_SEND_NOT_FOUND ErrorReason = 130
+	// IDEMPOTENCY_KEY_REUSED has the gRPC code INVALID_ARGUMENT.
+	//
+	// When: The tenant has a send with the same `idempotency_key` and other content.
+	// Do: Use a new key for another mail; repeat a call with its content unchanged.
+	// Sample: {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "mailmesh", "metadata": {"idempotency_key": "order-17"}}
+	ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED ErrorReason = 131
+	// SEND_NOT_CANCELLABLE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The send is being submitted, or has its outcome.
+	// Do: Read the send; a mail that was submitted cannot be called back.
+	// Sample: {"reason": "SEND_NOT_CANCELLABLE", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+	ErrorReason_ERROR_REASON_SEND_NOT_CANCELLABLE ErrorReason = 132
+	// SEND_NOT_UNCERTAIN has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The send is not uncertain, so that there is nothing to decide.
+	// Do: Read the send.
+	// Sample: {"reason": "SEND_NOT_UNCERTAIN", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+	ErrorReason_ERROR_REASON_SEND_NOT_UNCERTAIN ErrorReason = 133
+	// SEND_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The tenant has as many unfinished sends as `MAILMESH_PROCESSOR_SENDS_WAITING` permits.
+	// Do: Wait until sends are finished, and repeat the call.
+	// Sample: {"reason": "SEND_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_SEND_QUEUE_FULL ErrorReason = 134
+	// SEND_REFUSED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider refused the mail for good. `detail` has its word. Recorded in sends and their events.
+	// Do: Correct the mail or the account's rights, and send it with another key.
+	// Sample: {"reason": "SEND_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+	ErrorReason_ERROR_REASON_SEND_REFUSED ErrorReason = 135
+	// SEND_EXPIRED has the gRPC code DEADLINE_EXCEEDED.
+	//
+	// When: The mail could not be submitted before its deadline, and was surely not sent. Recorded in sends and their events.
+	// Do: Remedy the last failure in `detail`, and send the mail with another key.
+	// Sample: {"reason": "SEND_EXPIRED", "domain": "mailmesh", "metadata": {"detail": "PROVIDER_THROTTLED"}}
+	ErrorReason_ERROR_REASON_SEND_EXPIRED ErrorReason = 136
+	// SEND_OUTCOME_UNKNOWN has the gRPC code UNKNOWN.
+	//
+	// When: The mail was submitted without an answer, and the mailbox shows neither the draft nor a sent copy. Recorded in sends and their events.
+	// Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
+	// Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
+	ErrorReason_ERROR_REASON_SEND_OUTCOME_UNKNOWN ErrorReason = 137
 )
 
 // Enum value maps for ErrorReason.
@@ -473,6 +521,14 @@ var (
 		122: "ERROR_REASON_MESSAGE_UNREADABLE",
 		123: "ERROR_REASON_MAILBOX_UNAVAILABLE",
 		124: "ERROR_REASON_ITEM_POISONED",
+		130: "ERROR_REASON_SEND_NOT_FOUND",
+		131: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
+		132: "ERROR_REASON_SEND_NOT_CANCELLABLE",
+		133: "ERROR_REASON_SEND_NOT_UNCERTAIN",
+		134: "ERROR_REASON_SEND_QUEUE_FULL",
+		135: "ERROR_REASON_SEND_REFUSED",
+		136: "ERROR_REASON_SEND_EXPIRED",
+		137: "ERROR_REASON_SEND_OUTCOME_UNKNOWN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -538,6 +594,14 @@ var (
 		"ERROR_REASON_MESSAGE_UNREADABLE":           122,
 		"ERROR_REASON_MAILBOX_UNAVAILABLE":          123,
 		"ERROR_REASON_ITEM_POISONED":                124,
+		"ERROR_REASON_SEND_NOT_FOUND":               130,
+		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":       131,
+		"ERROR_REASON_SEND_NOT_CANCELLABLE":         132,
+		"ERROR_REASON_SEND_NOT_UNCERTAIN":           133,
+		"ERROR_REASON_SEND_QUEUE_FULL":              134,
+		"ERROR_REASON_SEND_REFUSED":                 135,
+		"ERROR_REASON_SEND_EXPIRED":                 136,
+		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":         137,
 	}
 )
 
@@ -572,7 +636,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xc0\x11\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe5\x13\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -637,7 +701,15 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_MESSAGE_FORBIDDEN\x10y\x12#\n" +
 	"\x1fERROR_REASON_MESSAGE_UNREADABLE\x10z\x12$\n" +
 	" ERROR_REASON_MAILBOX_UNAVAILABLE\x10{\x12\x1e\n" +
-	"\x1aERROR_REASON_ITEM_POISONED\x10|B\x1f\n" +
+	"\x1aERROR_REASON_ITEM_POISONED\x10|\x12 \n" +
+	"\x1bERROR_REASON_SEND_NOT_FOUND\x10\x82\x01\x12(\n" +
+	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\x83\x01\x12&\n" +
+	"!ERROR_REASON_SEND_NOT_CANCELLABLE\x10\x84\x01\x12$\n" +
+	"\x1fERROR_REASON_SEND_NOT_UNCERTAIN\x10\x85\x01\x12!\n" +
+	"\x1cERROR_REASON_SEND_QUEUE_FULL\x10\x86\x01\x12\x1e\n" +
+	"\x19ERROR_REASON_SEND_REFUSED\x10\x87\x01\x12\x1e\n" +
+	"\x19ERROR_REASON_SEND_EXPIRED\x10\x88\x01\x12&\n" +
+	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

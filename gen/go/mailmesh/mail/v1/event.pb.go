@@ -35,6 +35,8 @@ const (
 	EventSource_EVENT_SOURCE_NOTIFICATION EventSource = 1
 	// EVENT_SOURCE_RECONCILIATION means that a reconciliation with the provider found the change.
 	EventSource_EVENT_SOURCE_RECONCILIATION EventSource = 2
+	// EVENT_SOURCE_COMMAND means that mailmesh itself caused the change for a caller, such as the mail of a send.
+	EventSource_EVENT_SOURCE_COMMAND EventSource = 3
 )
 
 // Enum value maps for EventSource.
@@ -43,11 +45,13 @@ var (
 		0: "EVENT_SOURCE_UNSPECIFIED",
 		1: "EVENT_SOURCE_NOTIFICATION",
 		2: "EVENT_SOURCE_RECONCILIATION",
+		3: "EVENT_SOURCE_COMMAND",
 	}
 	EventSource_value = map[string]int32{
 		"EVENT_SOURCE_UNSPECIFIED":    0,
 		"EVENT_SOURCE_NOTIFICATION":   1,
 		"EVENT_SOURCE_RECONCILIATION": 2,
+		"EVENT_SOURCE_COMMAND":        3,
 	}
 )
 
@@ -140,7 +144,9 @@ type NormalizedMailEvent struct {
 	// change.
 	SubscriptionIds []string `protobuf:"bytes,23,rep,name=subscription_ids,json=subscriptionIds,proto3" json:"subscription_ids,omitempty"`
 	// source is the way in which mailmesh learned of the change.
-	Source        EventSource `protobuf:"varint,24,opt,name=source,proto3,enum=mailmesh.mail.v1.EventSource" json:"source,omitempty"`
+	Source EventSource `protobuf:"varint,24,opt,name=source,proto3,enum=mailmesh.mail.v1.EventSource" json:"source,omitempty"`
+	// send_id is mailmesh's UUID of the send whose mail this is. Only when `source` is EVENT_SOURCE_COMMAND.
+	SendId        string `protobuf:"bytes,25,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -341,6 +347,13 @@ func (x *NormalizedMailEvent) GetSource() EventSource {
 		return x.Source
 	}
 	return EventSource_EVENT_SOURCE_UNSPECIFIED
+}
+
+func (x *NormalizedMailEvent) GetSendId() string {
+	if x != nil {
+		return x.SendId
+	}
+	return ""
 }
 
 // NotEnriched explains why an event has no message.
@@ -594,7 +607,7 @@ var File_mailmesh_mail_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xd7\a\n" +
+	"\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xf0\a\n" +
 	"\x13NormalizedMailEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -628,7 +641,8 @@ const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"truncation\x18\x16 \x01(\v2\x1c.mailmesh.mail.v1.TruncationR\n" +
 	"truncation\x12)\n" +
 	"\x10subscription_ids\x18\x17 \x03(\tR\x0fsubscriptionIds\x125\n" +
-	"\x06source\x18\x18 \x01(\x0e2\x1d.mailmesh.mail.v1.EventSourceR\x06source\"t\n" +
+	"\x06source\x18\x18 \x01(\x0e2\x1d.mailmesh.mail.v1.EventSourceR\x06source\x12\x17\n" +
+	"\asend_id\x18\x19 \x01(\tR\x06sendId\"t\n" +
 	"\vNotEnriched\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1a\n" +
@@ -649,11 +663,12 @@ const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\x0fare_headers_cut\x18\x04 \x01(\bR\rareHeadersCut\x12,\n" +
 	"\x12are_recipients_cut\x18\x05 \x01(\bR\x10areRecipientsCut\x12.\n" +
 	"\x13are_attachments_cut\x18\x06 \x01(\bR\x11areAttachmentsCut\x12.\n" +
-	"\x13original_size_bytes\x18\a \x01(\x03R\x11originalSizeBytes*k\n" +
+	"\x13original_size_bytes\x18\a \x01(\x03R\x11originalSizeBytes*\x85\x01\n" +
 	"\vEventSource\x12\x1c\n" +
 	"\x18EVENT_SOURCE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19EVENT_SOURCE_NOTIFICATION\x10\x01\x12\x1f\n" +
-	"\x1bEVENT_SOURCE_RECONCILIATION\x10\x02B\x1d\n" +
+	"\x1bEVENT_SOURCE_RECONCILIATION\x10\x02\x12\x18\n" +
+	"\x14EVENT_SOURCE_COMMAND\x10\x03B\x1d\n" +
 	"\x19internal.mailmesh.mail.v1P\x01b\x06proto3"
 
 var (

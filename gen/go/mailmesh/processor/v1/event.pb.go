@@ -82,7 +82,7 @@ func (EventView) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// Event is one entry of the stream: a change of a mail, or of a tenant. Later versions add kinds. A reader must skip an event
+// Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
 // of an unknown kind and keep its position.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -94,6 +94,7 @@ type Event struct {
 	//
 	//	*Event_Mail
 	//	*Event_Tenant
+	//	*Event_Send
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -161,6 +162,15 @@ func (x *Event) GetTenant() *TenantEvent {
 	return nil
 }
 
+func (x *Event) GetSend() *SendEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Send); ok {
+			return x.Send
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -175,9 +185,16 @@ type Event_Tenant struct {
 	Tenant *TenantEvent `protobuf:"bytes,3,opt,name=tenant,proto3,oneof"`
 }
 
+type Event_Send struct {
+	// send is the outcome of a send.
+	Send *SendEvent `protobuf:"bytes,4,opt,name=send,proto3,oneof"`
+}
+
 func (*Event_Mail) isEvent_Kind() {}
 
 func (*Event_Tenant) isEvent_Kind() {}
+
+func (*Event_Send) isEvent_Kind() {}
 
 // TenantEvent is a change of a tenant's state, published to consumers.
 type TenantEvent struct {
@@ -344,15 +361,225 @@ func (x *TenantEvent) GetOriginalEventId() string {
 	return ""
 }
 
+// SendEvent is the outcome of a send, published to consumers.
+type SendEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// event_id is mailmesh's UUID of the event.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	// tenant_id is mailmesh's UUID of the tenant whose account sends.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// external_tenant_id is the provider's id of the organisation, as in a mail event.
+	ExternalTenantId string `protobuf:"bytes,4,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
+	// user_id is the provider's id of the user.
+	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.failed" (it was surely
+	// not sent) or "send.uncertain" (a person has to decide by `ResolveSend`). Later versions add types.
+	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// received_at is the time of the outcome.
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// correlation_id is the correlation id of the call of `Send`.
+	CorrelationId string `protobuf:"bytes,8,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// reason is the `ErrorReason` without prefix of a failure or of the uncertainty. Empty otherwise.
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// detail is a sentence that a person can act on. Empty without a reason.
+	Detail string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	// position is the opaque cursor directly after this event.
+	Position string `protobuf:"bytes,11,opt,name=position,proto3" json:"position,omitempty"`
+	// is_replay is true if `ReplayEvents` appended the event again.
+	IsReplay bool `protobuf:"varint,12,opt,name=is_replay,json=isReplay,proto3" json:"is_replay,omitempty"`
+	// replay_id is the replay's UUID. Empty on an event that is not a replay.
+	ReplayId string `protobuf:"bytes,13,opt,name=replay_id,json=replayId,proto3" json:"replay_id,omitempty"`
+	// original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
+	OriginalEventId string `protobuf:"bytes,14,opt,name=original_event_id,json=originalEventId,proto3" json:"original_event_id,omitempty"`
+	// send_id is mailmesh's UUID of the send.
+	SendId string `protobuf:"bytes,15,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	// idempotency_key is the key that the caller of `Send` chose.
+	IdempotencyKey string `protobuf:"bytes,16,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// message_id is the provider's id of the sent mail. Empty when it is not known.
+	MessageId string `protobuf:"bytes,17,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// internet_message_id is the Message-ID that the provider stamped. Empty when it is not known.
+	InternetMessageId string `protobuf:"bytes,18,opt,name=internet_message_id,json=internetMessageId,proto3" json:"internet_message_id,omitempty"`
+	// provider_thread_id is the provider's id of the conversation. Empty when it is not known.
+	ProviderThreadId string `protobuf:"bytes,19,opt,name=provider_thread_id,json=providerThreadId,proto3" json:"provider_thread_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SendEvent) Reset() {
+	*x = SendEvent{}
+	mi := &file_mailmesh_processor_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendEvent) ProtoMessage() {}
+
+func (x *SendEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendEvent.ProtoReflect.Descriptor instead.
+func (*SendEvent) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SendEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *SendEvent) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetExternalTenantId() string {
+	if x != nil {
+		return x.ExternalTenantId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *SendEvent) GetReceivedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceivedAt
+	}
+	return nil
+}
+
+func (x *SendEvent) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SendEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *SendEvent) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *SendEvent) GetIsReplay() bool {
+	if x != nil {
+		return x.IsReplay
+	}
+	return false
+}
+
+func (x *SendEvent) GetReplayId() string {
+	if x != nil {
+		return x.ReplayId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetOriginalEventId() string {
+	if x != nil {
+		return x.OriginalEventId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetSendId() string {
+	if x != nil {
+		return x.SendId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *SendEvent) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetInternetMessageId() string {
+	if x != nil {
+		return x.InternetMessageId
+	}
+	return ""
+}
+
+func (x *SendEvent) GetProviderThreadId() string {
+	if x != nil {
+		return x.ProviderThreadId
+	}
+	return ""
+}
+
 var File_mailmesh_processor_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xa6\x01\n" +
+	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xde\x01\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12;\n" +
 	"\x04mail\x18\x02 \x01(\v2%.mailmesh.mail.v1.NormalizedMailEventH\x00R\x04mail\x12<\n" +
-	"\x06tenant\x18\x03 \x01(\v2\".mailmesh.processor.v1.TenantEventH\x00R\x06tenantB\x06\n" +
+	"\x06tenant\x18\x03 \x01(\v2\".mailmesh.processor.v1.TenantEventH\x00R\x06tenant\x126\n" +
+	"\x04send\x18\x04 \x01(\v2 .mailmesh.processor.v1.SendEventH\x00R\x04sendB\x06\n" +
 	"\x04kind\"\xf7\x03\n" +
 	"\vTenantEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
@@ -371,7 +598,31 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\bposition\x18\v \x01(\tR\bposition\x12\x1b\n" +
 	"\tis_replay\x18\f \x01(\bR\bisReplay\x12\x1b\n" +
 	"\treplay_id\x18\r \x01(\tR\breplayId\x12*\n" +
-	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId*g\n" +
+	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\"\x9a\x05\n" +
+	"\tSendEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12,\n" +
+	"\x12external_tenant_id\x18\x04 \x01(\tR\x10externalTenantId\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x06 \x01(\tR\teventType\x12;\n" +
+	"\vreceived_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"receivedAt\x12%\n" +
+	"\x0ecorrelation_id\x18\b \x01(\tR\rcorrelationId\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\tR\x06detail\x12\x1a\n" +
+	"\bposition\x18\v \x01(\tR\bposition\x12\x1b\n" +
+	"\tis_replay\x18\f \x01(\bR\bisReplay\x12\x1b\n" +
+	"\treplay_id\x18\r \x01(\tR\breplayId\x12*\n" +
+	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\x12\x17\n" +
+	"\asend_id\x18\x0f \x01(\tR\x06sendId\x12'\n" +
+	"\x0fidempotency_key\x18\x10 \x01(\tR\x0eidempotencyKey\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x11 \x01(\tR\tmessageId\x12.\n" +
+	"\x13internet_message_id\x18\x12 \x01(\tR\x11internetMessageId\x12,\n" +
+	"\x12provider_thread_id\x18\x13 \x01(\tR\x10providerThreadId*g\n" +
 	"\tEventView\x12\x1a\n" +
 	"\x16EVENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_VIEW_BASIC\x10\x01\x12\x13\n" +
@@ -392,23 +643,26 @@ func file_mailmesh_processor_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_processor_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_mailmesh_processor_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_mailmesh_processor_v1_event_proto_goTypes = []any{
 	(EventView)(0),                 // 0: mailmesh.processor.v1.EventView
 	(*Event)(nil),                  // 1: mailmesh.processor.v1.Event
 	(*TenantEvent)(nil),            // 2: mailmesh.processor.v1.TenantEvent
-	(*v1.NormalizedMailEvent)(nil), // 3: mailmesh.mail.v1.NormalizedMailEvent
-	(*timestamppb.Timestamp)(nil),  // 4: google.protobuf.Timestamp
+	(*SendEvent)(nil),              // 3: mailmesh.processor.v1.SendEvent
+	(*v1.NormalizedMailEvent)(nil), // 4: mailmesh.mail.v1.NormalizedMailEvent
+	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_event_proto_depIdxs = []int32{
-	3, // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
+	4, // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
 	2, // 1: mailmesh.processor.v1.Event.tenant:type_name -> mailmesh.processor.v1.TenantEvent
-	4, // 2: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3, // 2: mailmesh.processor.v1.Event.send:type_name -> mailmesh.processor.v1.SendEvent
+	5, // 3: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
+	5, // 4: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_proto_init() }
@@ -419,6 +673,7 @@ func file_mailmesh_processor_v1_event_proto_init() {
 	file_mailmesh_processor_v1_event_proto_msgTypes[0].OneofWrappers = []any{
 		(*Event_Mail)(nil),
 		(*Event_Tenant)(nil),
+		(*Event_Send)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -426,7 +681,7 @@ func file_mailmesh_processor_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_event_proto_rawDesc), len(file_mailmesh_processor_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -463,6 +463,62 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Retry the dead letter after an upgrade.
     Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
     """
+    ERROR_REASON_SEND_NOT_FOUND: _ErrorReason.ValueType  # 130
+    """SEND_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The send does not exist, is past its 30 days, or is outside the key's scope.
+    Do: Check the id and the key.
+    Sample: {"reason": "SEND_NOT_FOUND", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+    """
+    ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 131
+    """IDEMPOTENCY_KEY_REUSED has the gRPC code INVALID_ARGUMENT.
+
+    When: The tenant has a send with the same `idempotency_key` and other content.
+    Do: Use a new key for another mail; repeat a call with its content unchanged.
+    Sample: {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "mailmesh", "metadata": {"idempotency_key": "order-17"}}
+    """
+    ERROR_REASON_SEND_NOT_CANCELLABLE: _ErrorReason.ValueType  # 132
+    """SEND_NOT_CANCELLABLE has the gRPC code FAILED_PRECONDITION.
+
+    When: The send is being submitted, or has its outcome.
+    Do: Read the send; a mail that was submitted cannot be called back.
+    Sample: {"reason": "SEND_NOT_CANCELLABLE", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+    """
+    ERROR_REASON_SEND_NOT_UNCERTAIN: _ErrorReason.ValueType  # 133
+    """SEND_NOT_UNCERTAIN has the gRPC code FAILED_PRECONDITION.
+
+    When: The send is not uncertain, so that there is nothing to decide.
+    Do: Read the send.
+    Sample: {"reason": "SEND_NOT_UNCERTAIN", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+    """
+    ERROR_REASON_SEND_QUEUE_FULL: _ErrorReason.ValueType  # 134
+    """SEND_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The tenant has as many unfinished sends as `MAILMESH_PROCESSOR_SENDS_WAITING` permits.
+    Do: Wait until sends are finished, and repeat the call.
+    Sample: {"reason": "SEND_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_SEND_REFUSED: _ErrorReason.ValueType  # 135
+    """SEND_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider refused the mail for good. `detail` has its word. Recorded in sends and their events.
+    Do: Correct the mail or the account's rights, and send it with another key.
+    Sample: {"reason": "SEND_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+    """
+    ERROR_REASON_SEND_EXPIRED: _ErrorReason.ValueType  # 136
+    """SEND_EXPIRED has the gRPC code DEADLINE_EXCEEDED.
+
+    When: The mail could not be submitted before its deadline, and was surely not sent. Recorded in sends and their events.
+    Do: Remedy the last failure in `detail`, and send the mail with another key.
+    Sample: {"reason": "SEND_EXPIRED", "domain": "mailmesh", "metadata": {"detail": "PROVIDER_THROTTLED"}}
+    """
+    ERROR_REASON_SEND_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 137
+    """SEND_OUTCOME_UNKNOWN has the gRPC code UNKNOWN.
+
+    When: The mail was submitted without an answer, and the mailbox shows neither the draft nor a sent copy. Recorded in sends and their events.
+    Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
+    Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -905,5 +961,61 @@ ERROR_REASON_ITEM_POISONED: ErrorReason.ValueType  # 124
 When: Every attempt to process the item ended its worker. Recorded in dead letters.
 Do: Retry the dead letter after an upgrade.
 Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
+"""
+ERROR_REASON_SEND_NOT_FOUND: ErrorReason.ValueType  # 130
+"""SEND_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The send does not exist, is past its 30 days, or is outside the key's scope.
+Do: Check the id and the key.
+Sample: {"reason": "SEND_NOT_FOUND", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+"""
+ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 131
+"""IDEMPOTENCY_KEY_REUSED has the gRPC code INVALID_ARGUMENT.
+
+When: The tenant has a send with the same `idempotency_key` and other content.
+Do: Use a new key for another mail; repeat a call with its content unchanged.
+Sample: {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "mailmesh", "metadata": {"idempotency_key": "order-17"}}
+"""
+ERROR_REASON_SEND_NOT_CANCELLABLE: ErrorReason.ValueType  # 132
+"""SEND_NOT_CANCELLABLE has the gRPC code FAILED_PRECONDITION.
+
+When: The send is being submitted, or has its outcome.
+Do: Read the send; a mail that was submitted cannot be called back.
+Sample: {"reason": "SEND_NOT_CANCELLABLE", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+"""
+ERROR_REASON_SEND_NOT_UNCERTAIN: ErrorReason.ValueType  # 133
+"""SEND_NOT_UNCERTAIN has the gRPC code FAILED_PRECONDITION.
+
+When: The send is not uncertain, so that there is nothing to decide.
+Do: Read the send.
+Sample: {"reason": "SEND_NOT_UNCERTAIN", "domain": "mailmesh", "metadata": {"send_id": "019a9f0e-7c1e-7000-8000-00000000000a"}}
+"""
+ERROR_REASON_SEND_QUEUE_FULL: ErrorReason.ValueType  # 134
+"""SEND_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The tenant has as many unfinished sends as `MAILMESH_PROCESSOR_SENDS_WAITING` permits.
+Do: Wait until sends are finished, and repeat the call.
+Sample: {"reason": "SEND_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_SEND_REFUSED: ErrorReason.ValueType  # 135
+"""SEND_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider refused the mail for good. `detail` has its word. Recorded in sends and their events.
+Do: Correct the mail or the account's rights, and send it with another key.
+Sample: {"reason": "SEND_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+"""
+ERROR_REASON_SEND_EXPIRED: ErrorReason.ValueType  # 136
+"""SEND_EXPIRED has the gRPC code DEADLINE_EXCEEDED.
+
+When: The mail could not be submitted before its deadline, and was surely not sent. Recorded in sends and their events.
+Do: Remedy the last failure in `detail`, and send the mail with another key.
+Sample: {"reason": "SEND_EXPIRED", "domain": "mailmesh", "metadata": {"detail": "PROVIDER_THROTTLED"}}
+"""
+ERROR_REASON_SEND_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 137
+"""SEND_OUTCOME_UNKNOWN has the gRPC code UNKNOWN.
+
+When: The mail was submitted without an answer, and the mailbox shows neither the draft nor a sent copy. Recorded in sends and their events.
+Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
+Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

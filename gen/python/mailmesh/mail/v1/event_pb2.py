@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mailmesh.mail.v1 import message_pb2 as mailmesh_dot_mail_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xc6\x05\n\x13NormalizedMailEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12\x12\n\nmessage_id\x18\x07 \x01(\t\x12/\n\x0breceived_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\t \x01(\t\x12$\n\x03raw\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x07message\x18\x0b \x01(\x0b\x32\x1d.mailmesh.mail.v1.MailMessage\x12\x13\n\x0bis_enriched\x18\x0c \x01(\x08\x12\x33\n\x0cnot_enriched\x18\r \x01(\x0b\x32\x1d.mailmesh.mail.v1.NotEnriched\x12\x11\n\tis_replay\x18\x0e \x01(\x08\x12\x11\n\treplay_id\x18\x0f \x01(\t\x12\x19\n\x11original_event_id\x18\x10 \x01(\t\x12\x19\n\x11\x65nriched_event_id\x18\x11 \x01(\t\x12\x10\n\x08position\x18\x12 \x01(\t\x12\x12\n\ngeneration\x18\x13 \x01(\x05\x12\x0f\n\x07version\x18\x14 \x01(\t\x12,\n\x06\x63hange\x18\x15 \x01(\x0b\x32\x1c.mailmesh.mail.v1.MailChange\x12\x30\n\ntruncation\x18\x16 \x01(\x0b\x32\x1c.mailmesh.mail.v1.Truncation\x12\x18\n\x10subscription_ids\x18\x17 \x03(\t\x12-\n\x06source\x18\x18 \x01(\x0e\x32\x1d.mailmesh.mail.v1.EventSource\"Q\n\x0bNotEnriched\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x10\n\x08is_final\x18\x04 \x01(\x08\"l\n\nMailChange\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x17\n\x0flabel_ids_added\x18\x02 \x03(\t\x12\x19\n\x11label_ids_removed\x18\x03 \x03(\t\x12\x1a\n\x12previous_folder_id\x18\x04 \x01(\t\"\xb9\x01\n\nTruncation\x12\x13\n\x0bis_text_cut\x18\x01 \x01(\x08\x12\x13\n\x0bis_html_cut\x18\x02 \x01(\x08\x12\x12\n\nis_raw_cut\x18\x03 \x01(\x08\x12\x17\n\x0f\x61re_headers_cut\x18\x04 \x01(\x08\x12\x1a\n\x12\x61re_recipients_cut\x18\x05 \x01(\x08\x12\x1b\n\x13\x61re_attachments_cut\x18\x06 \x01(\x08\x12\x1b\n\x13original_size_bytes\x18\x07 \x01(\x03*k\n\x0b\x45ventSource\x12\x1c\n\x18\x45VENT_SOURCE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VENT_SOURCE_NOTIFICATION\x10\x01\x12\x1f\n\x1b\x45VENT_SOURCE_RECONCILIATION\x10\x02\x42\x1d\n\x19internal.mailmesh.mail.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xd7\x05\n\x13NormalizedMailEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12\x12\n\nmessage_id\x18\x07 \x01(\t\x12/\n\x0breceived_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\t \x01(\t\x12$\n\x03raw\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x07message\x18\x0b \x01(\x0b\x32\x1d.mailmesh.mail.v1.MailMessage\x12\x13\n\x0bis_enriched\x18\x0c \x01(\x08\x12\x33\n\x0cnot_enriched\x18\r \x01(\x0b\x32\x1d.mailmesh.mail.v1.NotEnriched\x12\x11\n\tis_replay\x18\x0e \x01(\x08\x12\x11\n\treplay_id\x18\x0f \x01(\t\x12\x19\n\x11original_event_id\x18\x10 \x01(\t\x12\x19\n\x11\x65nriched_event_id\x18\x11 \x01(\t\x12\x10\n\x08position\x18\x12 \x01(\t\x12\x12\n\ngeneration\x18\x13 \x01(\x05\x12\x0f\n\x07version\x18\x14 \x01(\t\x12,\n\x06\x63hange\x18\x15 \x01(\x0b\x32\x1c.mailmesh.mail.v1.MailChange\x12\x30\n\ntruncation\x18\x16 \x01(\x0b\x32\x1c.mailmesh.mail.v1.Truncation\x12\x18\n\x10subscription_ids\x18\x17 \x03(\t\x12-\n\x06source\x18\x18 \x01(\x0e\x32\x1d.mailmesh.mail.v1.EventSource\x12\x0f\n\x07send_id\x18\x19 \x01(\t\"Q\n\x0bNotEnriched\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x10\n\x08is_final\x18\x04 \x01(\x08\"l\n\nMailChange\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x17\n\x0flabel_ids_added\x18\x02 \x03(\t\x12\x19\n\x11label_ids_removed\x18\x03 \x03(\t\x12\x1a\n\x12previous_folder_id\x18\x04 \x01(\t\"\xb9\x01\n\nTruncation\x12\x13\n\x0bis_text_cut\x18\x01 \x01(\x08\x12\x13\n\x0bis_html_cut\x18\x02 \x01(\x08\x12\x12\n\nis_raw_cut\x18\x03 \x01(\x08\x12\x17\n\x0f\x61re_headers_cut\x18\x04 \x01(\x08\x12\x1a\n\x12\x61re_recipients_cut\x18\x05 \x01(\x08\x12\x1b\n\x13\x61re_attachments_cut\x18\x06 \x01(\x08\x12\x1b\n\x13original_size_bytes\x18\x07 \x01(\x03*\x85\x01\n\x0b\x45ventSource\x12\x1c\n\x18\x45VENT_SOURCE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VENT_SOURCE_NOTIFICATION\x10\x01\x12\x1f\n\x1b\x45VENT_SOURCE_RECONCILIATION\x10\x02\x12\x18\n\x14\x45VENT_SOURCE_COMMAND\x10\x03\x42\x1d\n\x19internal.mailmesh.mail.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.mail.v1.event_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\031internal.mailmesh.mail.v1P\001'
-  _globals['_EVENTSOURCE']._serialized_start=1239
-  _globals['_EVENTSOURCE']._serialized_end=1346
+  _globals['_EVENTSOURCE']._serialized_start=1257
+  _globals['_EVENTSOURCE']._serialized_end=1390
   _globals['_NORMALIZEDMAILEVENT']._serialized_start=146
-  _globals['_NORMALIZEDMAILEVENT']._serialized_end=856
-  _globals['_NOTENRICHED']._serialized_start=858
-  _globals['_NOTENRICHED']._serialized_end=939
-  _globals['_MAILCHANGE']._serialized_start=941
-  _globals['_MAILCHANGE']._serialized_end=1049
-  _globals['_TRUNCATION']._serialized_start=1052
-  _globals['_TRUNCATION']._serialized_end=1237
+  _globals['_NORMALIZEDMAILEVENT']._serialized_end=873
+  _globals['_NOTENRICHED']._serialized_start=875
+  _globals['_NOTENRICHED']._serialized_end=956
+  _globals['_MAILCHANGE']._serialized_start=958
+  _globals['_MAILCHANGE']._serialized_end=1066
+  _globals['_TRUNCATION']._serialized_start=1069
+  _globals['_TRUNCATION']._serialized_end=1254
 # @@protoc_insertion_point(module_scope)

@@ -49,7 +49,7 @@ Global___EventView: _TypeAlias = EventView  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Event is one entry of the stream: a change of a mail, or of a tenant. Later versions add kinds. A reader must skip an event
+    """Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
     of an unknown kind and keep its position.
     """
 
@@ -58,6 +58,7 @@ class Event(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     MAIL_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    SEND_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """position is the opaque cursor directly after this event."""
     @_builtins.property
@@ -68,18 +69,23 @@ class Event(_message.Message):
     def tenant(self) -> Global___TenantEvent:
         """tenant is a change of a tenant's state."""
 
+    @_builtins.property
+    def send(self) -> Global___SendEvent:
+        """send is the outcome of a send."""
+
     def __init__(
         self,
         *,
         position: _builtins.str = ...,
         mail: _event_pb2.NormalizedMailEvent | None = ...,
         tenant: Global___TenantEvent | None = ...,
+        send: Global___SendEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -164,3 +170,101 @@ class TenantEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantEvent: _TypeAlias = TenantEvent  # noqa: Y015
+
+@_typing.final
+class SendEvent(_message.Message):
+    """SendEvent is the outcome of a send, published to consumers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_TENANT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    IS_REPLAY_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_EVENT_ID_FIELD_NUMBER: _builtins.int
+    SEND_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    INTERNET_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_THREAD_ID_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """event_id is mailmesh's UUID of the event."""
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    tenant_id: _builtins.str
+    """tenant_id is mailmesh's UUID of the tenant whose account sends."""
+    external_tenant_id: _builtins.str
+    """external_tenant_id is the provider's id of the organisation, as in a mail event."""
+    user_id: _builtins.str
+    """user_id is the provider's id of the user."""
+    event_type: _builtins.str
+    """event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.failed" (it was surely
+    not sent) or "send.uncertain" (a person has to decide by `ResolveSend`). Later versions add types.
+    """
+    correlation_id: _builtins.str
+    """correlation_id is the correlation id of the call of `Send`."""
+    reason: _builtins.str
+    """reason is the `ErrorReason` without prefix of a failure or of the uncertainty. Empty otherwise."""
+    detail: _builtins.str
+    """detail is a sentence that a person can act on. Empty without a reason."""
+    position: _builtins.str
+    """position is the opaque cursor directly after this event."""
+    is_replay: _builtins.bool
+    """is_replay is true if `ReplayEvents` appended the event again."""
+    replay_id: _builtins.str
+    """replay_id is the replay's UUID. Empty on an event that is not a replay."""
+    original_event_id: _builtins.str
+    """original_event_id is the event that a replay repeats. Empty on an event that is not a replay."""
+    send_id: _builtins.str
+    """send_id is mailmesh's UUID of the send."""
+    idempotency_key: _builtins.str
+    """idempotency_key is the key that the caller of `Send` chose."""
+    message_id: _builtins.str
+    """message_id is the provider's id of the sent mail. Empty when it is not known."""
+    internet_message_id: _builtins.str
+    """internet_message_id is the Message-ID that the provider stamped. Empty when it is not known."""
+    provider_thread_id: _builtins.str
+    """provider_thread_id is the provider's id of the conversation. Empty when it is not known."""
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """received_at is the time of the outcome."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        external_tenant_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+        correlation_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        position: _builtins.str = ...,
+        is_replay: _builtins.bool = ...,
+        replay_id: _builtins.str = ...,
+        original_event_id: _builtins.str = ...,
+        send_id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        internet_message_id: _builtins.str = ...,
+        provider_thread_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "detail", b"detail", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_replay", b"is_replay", "message_id", b"message_id", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendEvent: _TypeAlias = SendEvent  # noqa: Y015

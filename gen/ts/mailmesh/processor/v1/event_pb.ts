@@ -16,10 +16,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event.proto.
  */
 export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKOAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSpnCglFdmVudFZpZXcSGgoWRVZFTlRfVklFV19VTlNQRUNJRklFRBAAEhQKEEVWRU5UX1ZJRVdfQkFTSUMQARITCg9FVkVOVF9WSUVXX0JPRFkQAhITCg9FVkVOVF9WSUVXX0ZVTEwQA0IiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
+  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLAAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SABCBgoEa2luZCLPAgoLVGVuYW50RXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhUKDXN0YXR1c19yZWFzb24YCSABKAkSFQoNc3RhdHVzX2RldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJIrYDCglTZW5kRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEg4KBnJlYXNvbhgJIAEoCRIOCgZkZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRIPCgdzZW5kX2lkGA8gASgJEhcKD2lkZW1wb3RlbmN5X2tleRgQIAEoCRISCgptZXNzYWdlX2lkGBEgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYEiABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBMgASgJKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
 
 /**
- * Event is one entry of the stream: a change of a mail, or of a tenant. Later versions add kinds. A reader must skip an event
+ * Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
  * of an unknown kind and keep its position.
  *
  * @generated from message mailmesh.processor.v1.Event
@@ -53,6 +53,14 @@ export type Event = Message<"mailmesh.processor.v1.Event"> & {
      */
     value: TenantEvent;
     case: "tenant";
+  } | {
+    /**
+     * send is the outcome of a send.
+     *
+     * @generated from field: mailmesh.processor.v1.SendEvent send = 4;
+     */
+    value: SendEvent;
+    case: "send";
   } | { case: undefined; value?: undefined };
 };
 
@@ -176,6 +184,154 @@ export type TenantEvent = Message<"mailmesh.processor.v1.TenantEvent"> & {
  */
 export const TenantEventSchema: GenMessage<TenantEvent> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_event, 1);
+
+/**
+ * SendEvent is the outcome of a send, published to consumers.
+ *
+ * @generated from message mailmesh.processor.v1.SendEvent
+ */
+export type SendEvent = Message<"mailmesh.processor.v1.SendEvent"> & {
+  /**
+   * event_id is mailmesh's UUID of the event.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * tenant_id is mailmesh's UUID of the tenant whose account sends.
+   *
+   * @generated from field: string tenant_id = 3;
+   */
+  tenantId: string;
+
+  /**
+   * external_tenant_id is the provider's id of the organisation, as in a mail event.
+   *
+   * @generated from field: string external_tenant_id = 4;
+   */
+  externalTenantId: string;
+
+  /**
+   * user_id is the provider's id of the user.
+   *
+   * @generated from field: string user_id = 5;
+   */
+  userId: string;
+
+  /**
+   * event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.failed" (it was surely
+   * not sent) or "send.uncertain" (a person has to decide by `ResolveSend`). Later versions add types.
+   *
+   * @generated from field: string event_type = 6;
+   */
+  eventType: string;
+
+  /**
+   * received_at is the time of the outcome.
+   *
+   * @generated from field: google.protobuf.Timestamp received_at = 7;
+   */
+  receivedAt?: Timestamp | undefined;
+
+  /**
+   * correlation_id is the correlation id of the call of `Send`.
+   *
+   * @generated from field: string correlation_id = 8;
+   */
+  correlationId: string;
+
+  /**
+   * reason is the `ErrorReason` without prefix of a failure or of the uncertainty. Empty otherwise.
+   *
+   * @generated from field: string reason = 9;
+   */
+  reason: string;
+
+  /**
+   * detail is a sentence that a person can act on. Empty without a reason.
+   *
+   * @generated from field: string detail = 10;
+   */
+  detail: string;
+
+  /**
+   * position is the opaque cursor directly after this event.
+   *
+   * @generated from field: string position = 11;
+   */
+  position: string;
+
+  /**
+   * is_replay is true if `ReplayEvents` appended the event again.
+   *
+   * @generated from field: bool is_replay = 12;
+   */
+  isReplay: boolean;
+
+  /**
+   * replay_id is the replay's UUID. Empty on an event that is not a replay.
+   *
+   * @generated from field: string replay_id = 13;
+   */
+  replayId: string;
+
+  /**
+   * original_event_id is the event that a replay repeats. Empty on an event that is not a replay.
+   *
+   * @generated from field: string original_event_id = 14;
+   */
+  originalEventId: string;
+
+  /**
+   * send_id is mailmesh's UUID of the send.
+   *
+   * @generated from field: string send_id = 15;
+   */
+  sendId: string;
+
+  /**
+   * idempotency_key is the key that the caller of `Send` chose.
+   *
+   * @generated from field: string idempotency_key = 16;
+   */
+  idempotencyKey: string;
+
+  /**
+   * message_id is the provider's id of the sent mail. Empty when it is not known.
+   *
+   * @generated from field: string message_id = 17;
+   */
+  messageId: string;
+
+  /**
+   * internet_message_id is the Message-ID that the provider stamped. Empty when it is not known.
+   *
+   * @generated from field: string internet_message_id = 18;
+   */
+  internetMessageId: string;
+
+  /**
+   * provider_thread_id is the provider's id of the conversation. Empty when it is not known.
+   *
+   * @generated from field: string provider_thread_id = 19;
+   */
+  providerThreadId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SendEvent.
+ * Use `create(SendEventSchema)` to create a new message.
+ */
+export const SendEventSchema: GenMessage<SendEvent> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_event, 2);
 
 /**
  * EventView selects how much of an event the answer contains.

@@ -1,0 +1,87 @@
+"""Check the content of a send before it is stored: every value comes from outside."""
+
+import re
+from collections.abc import Iterable
+
+import idna
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit.errors import FieldInvalid
+
+KEY_CHARACTERS = 200
+RECIPIENTS_MAX = 500
+SUBJECT_CHARACTERS = 900
+BODY_BYTES = 512 * 1024
+_NAME_CHARACTERS = 200
+_ADDRESS_CHARACTERS = 320
+_KEY = re.compile(r"[!-~]{1,200}")
+# The characters of a dot-atom (RFC 5322, section 3.2.3): quoted local parts are refused, since providers disagree.
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+# Line breaks end a header line; NUL, other controls and marks of direction deceive people and programs.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def checked(request: pb2.SendRequest) -> pb2.SendRequest:
+    """Return a request whose addresses are ASCII, as it is stored and sent.
+
+    Raises:
+        FieldInvalid: A field is missing, malformed or out of its range.
+    """
+    if not _KEY.fullmatch(request.idempotency_key):
+        raise FieldInvalid.of("idempotency_key", f"must have 1 to {KEY_CHARACTERS} printable ASCII characters")
+    if request.WhichOneof("kind") is None:
+        raise FieldInvalid.of("mail", "is required")
+    made = pb2.SendRequest()
+    made.CopyFrom(request)
+    _check_head(made.mail)
+    _check_body(made.mail)
+    return made
+
+
+def _check_head(mail: pb2.NewMail) -> None:
+    count = len(mail.to) + len(mail.cc) + len(mail.bcc)
+    if not 0 < count <= RECIPIENTS_MAX:
+        raise FieldInvalid.of("mail.to", f"with cc and bcc, must have 1 to {RECIPIENTS_MAX} recipients")
+    for name in ("to", "cc", "bcc"):
+        _check_recipients(f"mail.{name}", getattr(mail, name))
+    if len(mail.subject) > SUBJECT_CHARACTERS or _UNSAFE.search(mail.subject):
+        raise FieldInvalid.of("mail.subject", f"must be one line of at most {SUBJECT_CHARACTERS} characters")
+
+
+def _check_recipients(field: str, recipients: Iterable[pb2.Recipient]) -> None:
+    for place, recipient in enumerate(recipients):
+        recipient.address = address_of(f"{field}[{place}].address", recipient.address)
+        if len(recipient.name) > _NAME_CHARACTERS or _UNSAFE.search(recipient.name):
+            raise FieldInvalid.of(
+                f"{field}[{place}].name", f"must be one line of at most {_NAME_CHARACTERS} characters"
+            )
+
+
+def address_of(field: str, text: str) -> str:
+    """Return an address with its domain in ASCII, by IDNA 2008 with the mapping of UTS 46.
+
+    Raises:
+        FieldInvalid: It is no address, or its local part is not ASCII: no provider's API carries SMTPUTF8 reliably.
+    """
+    local, _, domain = text.strip().rpartition("@")
+    try:
+        ascii_domain = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError) as exc:
+        raise FieldInvalid.of(field, "has a domain that is no domain name") from exc
+    made = f"{local}@{ascii_domain}"
+    is_address = _LOCAL.fullmatch(local) and len(local) <= 64 and _DOMAIN.fullmatch(ascii_domain)  # noqa: PLR2004 - RFC 5321, section 4.5.3.1.1
+    if not is_address or len(made) > _ADDRESS_CHARACTERS or len(ascii_domain) > 253:  # noqa: PLR2004 - RFC 1035
+        raise FieldInvalid.of(field, "must be local@domain, with an ASCII local part")
+    return made
+
+
+def _check_body(mail: pb2.NewMail) -> None:
+    size = len(mail.text.encode()) + len(mail.html.encode())
+    if not 0 < size <= BODY_BYTES:
+        raise FieldInvalid.of("mail.text", f"with html, must have 1 to {BODY_BYTES} bytes")
+    for name in ("text", "html"):
+        if "\0" in getattr(mail, name):
+            raise FieldInvalid.of(f"mail.{name}", "must not contain NUL")

@@ -1,0 +1,117 @@
+"""What a worker commits about a send: each step under the mailbox's fence, and only from the state that it knows."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.meshkit.clock import Clock
+from services.processor.mailbox.transaction import Transactions
+from services.processor.outbox.outcome import finish
+from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
+from services.processor.outbox.store import sends
+
+
+class SendChangedError(Exception):
+    """Another process has changed the send's state: it was cancelled, or past its deadline."""
+
+
+class Ledger:
+    """Commits the steps of one mailbox's sends.
+
+    Args:
+        transactions: The process's fenced transactions.
+        tenant_id: The mailbox's tenant.
+        fence: The fence of the lease.
+        clock: The time.
+    """
+
+    def __init__(self, transactions: Transactions, tenant_id: str, fence: int, clock: Clock) -> None:
+        self._transactions = transactions
+        self._tenant_id = tenant_id
+        self._fence = fence
+        self._clock = clock
+
+    async def intend(self, row: SendRow, anchor: str) -> SendRow:
+        """Commit that a draft may exist from now on, and the place from which the provider shows what was submitted."""
+        return await self._change(row, {"prepared_at": self._clock.now(), "history_anchor": anchor})
+
+    async def drafted(self, row: SendRow, draft_id: str) -> SendRow:
+        """Commit the id of the draft: the only one that is ever submitted."""
+        return await self._change(row, {"draft_id": draft_id})
+
+    async def submitting(self, row: SendRow) -> SendRow:
+        """Commit that the mail is submitted now. From here on nothing but the provider tells whether it was."""
+        now = self._clock.now()
+        values = {
+            "state": State.SENDING,
+            "submitted_at": now,
+            "submissions": row.submissions + 1,
+            "due_at": now,
+            "reason": "",
+            "detail": "",
+        }
+        return await self._change(row, values)
+
+    async def accepted(self, row: SendRow) -> SendRow:
+        """Commit that the provider accepted the mail: it is never submitted again."""
+        return await self._change(row, {"accepted_at": self._clock.now()})
+
+    async def unprocessed(self, row: SendRow, until: datetime, reason: str, detail: str) -> None:
+        """Commit that the submission surely had no effect: the send is queued as before."""
+        values = {"state": State.QUEUED, "submitted_at": None, "submissions": 0}
+        await self._change(row, {**values, "due_at": until, "reason": reason, "detail": detail})
+
+    async def wait(self, row: SendRow, until: datetime, reason: str = "", detail: str = "", *, failed: int = 0) -> None:
+        """Commit when the send is acted on next."""
+        values: dict[str, Any] = {"due_at": until, "attempts": row.attempts + failed}
+        if reason:
+            values |= {"reason": reason, "detail": detail}
+        await self._change(row, values)
+
+    async def cleared(self, row: SendRow) -> None:
+        """Commit that nothing is left to do for a send that was not sent."""
+        await self._change(row, {"due_at": None})
+
+    async def hold_back(self, until: datetime) -> None:
+        """Commit that no unsubmitted send of the account is acted on before a time."""
+        async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
+            await sends.hold_back(connection, self._tenant_id, until)
+
+    async def put_off(self, row: SendRow, until: datetime) -> None:
+        """Commit when the send is acted on next, whatever its state is now."""
+        async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
+            await sends.put_off(connection, row.send_id, until)
+
+    async def sent(self, row: SendRow, copy: MailCopy | None) -> None:
+        """Commit that the mail was sent, with the ids that the provider stamped."""
+        await self._finish(row, State.SENT, copy=copy)
+
+    async def failed(self, row: SendRow, reason: str, detail: str) -> None:
+        """Commit that the mail was surely not sent and is not tried any more."""
+        await self._finish(row, State.FAILED, reason=reason, detail=detail)
+
+    async def uncertain(self, row: SendRow, detail: str) -> None:
+        """Commit that the provider cannot tell: a person decides."""
+        await self._finish(row, State.UNCERTAIN, reason="SEND_OUTCOME_UNKNOWN", detail=detail)
+
+    async def pause(self, per_minute: int) -> datetime | None:
+        """Return when the account may send its next mail; None when it may now."""
+        minute = timedelta(minutes=1)
+        async with self._transactions.reading() as connection:
+            since = self._clock.now() - minute
+            submitted, first = await sends.submitted_since(connection, self._tenant_id, since)
+        return first + minute if first is not None and submitted >= per_minute else None
+
+    async def _change(self, row: SendRow, values: Mapping[str, Any]) -> SendRow:
+        expected = UNSUBMITTED if row.state in UNSUBMITTED else (row.state,)
+        async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
+            changed = await sends.change(connection, row.send_id, expected, values)
+        if changed is None:
+            raise SendChangedError
+        return changed
+
+    async def _finish(self, row: SendRow, state: State, **outcome: Any) -> None:
+        async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
+            finished = await finish(connection, row, state, self._clock.now(), **outcome)
+        if finished is None:
+            raise SendChangedError

@@ -1,0 +1,75 @@
+"""The operations of a mailbox that a send needs, at either provider."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.processor.mailbox.failures import SourceError
+from services.processor.outbox.rows import MailCopy, SendRow
+from services.providers.failures import Meaning
+
+_NOT_CONNECTED = frozenset({
+    "ClientConnectorError", "ClientConnectorDNSError", "ClientConnectorSSLError", "ClientConnectorCertificateError",
+    "ClientProxyConnectionError", "ConnectionTimeoutError",
+})  # fmt: skip
+"""Names of aiohttp's errors from before a connection was there."""
+_BEFORE_PROCESSING = frozenset({401, 429})
+_FORBIDDEN = 403
+_CLIENT_ERRORS = (400, 500)
+_REFUSALS = frozenset({Meaning.FORBIDDEN, Meaning.FINAL, Meaning.MAILBOX_UNAVAILABLE})
+
+
+class SendingMailbox(Protocol):
+    """One mailbox that sends."""
+
+    async def anchor(self) -> str:
+        """Return the place in the mailbox's history from which a submission will be found; empty where none is needed.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+
+    async def find(self, row: SendRow) -> Sequence[MailCopy]:
+        """Return the messages of a send in all folders, drafts included.
+
+        Raises:
+            SourceError: A look-up failed: this says nothing about the mail.
+        """
+
+    async def draft(self, row: SendRow) -> str:
+        """Make the draft with the send's mark, and return its id; empty where no draft is needed.
+
+        Raises:
+            SourceError: Any failure; the draft may exist.
+        """
+
+    async def submit(self, row: SendRow) -> MailCopy | None:
+        """Submit the mail; return its copy if the answer names it.
+
+        Raises:
+            SourceError: Any failure; see `is_unprocessed` and `is_refused`.
+        """
+
+    async def discard(self, message_id: str) -> None:
+        """Delete a draft for good. Safe to call again.
+
+        Raises:
+            SourceError: Any failure but that it is gone.
+        """
+
+
+def is_unprocessed(error: SourceError) -> bool:
+    """Return whether a request was surely not processed, so that it may be repeated whatever it does.
+
+    401 and 429 are refusals before processing, and so is Gmail's 403 for its quota; without a connection nothing was
+    sent. 5xx, with or without `Retry-After`, a timeout and a lost connection say nothing: each came with mail sent.
+    """
+    if error.meaning is None:  # TokenVault lent no token: the provider was not asked
+        return True
+    is_quota = error.status == _FORBIDDEN and error.meaning is Meaning.THROTTLED
+    return is_quota or error.status in _BEFORE_PROCESSING or error.code in _NOT_CONNECTED
+
+
+def is_refused(error: SourceError) -> bool:
+    """Return whether the provider refused a request for good, which only its 4xx answers can say."""
+    is_clear = _CLIENT_ERRORS[0] <= error.status < _CLIENT_ERRORS[1] and error.code != "answer_too_large"
+    return is_clear and error.meaning in _REFUSALS

@@ -1,0 +1,87 @@
+"""The outcome of a send: its state and its event, in one transaction."""
+
+from datetime import datetime
+from typing import Any
+
+from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
+from services.processor.outbox.rows import MailCopy, SendRow, State, without_body
+from services.processor.outbox.store import sends
+from services.processor.stream.publish import EventDraft, publish
+from services.processor.stream.store import tenants
+
+_EVENTS = {State.SENT: "send.sent", State.FAILED: "send.failed", State.UNCERTAIN: "send.uncertain"}
+_DETAIL_CHARACTERS = 500
+
+
+async def finish(
+    connection: db.Connection,
+    row: SendRow,
+    state: State,
+    at: datetime,
+    *,
+    reason: str = "",
+    detail: str = "",
+    copy: MailCopy | None = None,
+    is_resolved: bool = False,
+) -> SendRow | None:
+    """Store the outcome of a send and publish its event, as the last step before the caller's commit.
+
+    Args:
+        connection: A connection in a transaction of the caller's.
+        row: The send as the caller has read it.
+        state: SENT, FAILED, UNCERTAIN or CANCELLED; a cancelled send makes no event. A mail that is not sent stays due
+            once more where a draft of it may exist: a worker deletes it.
+        at: The present time.
+        reason: The reason from the error catalogue.
+        detail: A sentence for people.
+        copy: The sent copy, where it was found.
+        is_resolved: Whether a person decided.
+
+    Returns:
+        The send, or None when another process has changed its state meanwhile: then nothing is published.
+    """
+    values: dict[str, Any] = {
+        "state": state,
+        "reason": reason,
+        "detail": detail[:_DETAIL_CHARACTERS],
+        "due_at": at if row.prepared_at is not None and state in (State.FAILED, State.CANCELLED) else None,
+        "finished_at": at,
+        "is_resolved": is_resolved,
+    }
+    if is_resolved:
+        values["resolutions"] = row.resolutions + 1
+    if copy is not None:
+        values |= {
+            "message_id": copy.message_id,
+            "internet_message_id": copy.internet_message_id,
+            "provider_thread_id": copy.thread_id,
+        }
+    if state is not State.UNCERTAIN:  # a person may still have it sent
+        values["content"] = without_body(row.content)
+    finished = await sends.change(connection, row.send_id, [row.state], values)
+    if finished is not None and state in _EVENTS:
+        await publish(connection, [await _event(connection, finished)])
+    return finished
+
+
+async def _event(connection: db.Connection, row: SendRow) -> EventDraft:
+    external_tenant_id, user_id = await tenants.account_of(connection, row.tenant_id)
+    event = event_pb2.SendEvent(
+        provider=row.provider,
+        tenant_id=row.tenant_id,
+        external_tenant_id=external_tenant_id,
+        user_id=user_id,
+        event_type=_EVENTS[row.state],
+        correlation_id=row.correlation_id,
+        reason=row.reason,
+        detail=row.detail,
+        send_id=row.send_id,
+        idempotency_key=row.idempotency_key,
+        message_id=row.message_id,
+        internet_message_id=row.internet_message_id,
+        provider_thread_id=row.provider_thread_id,
+    )
+    assert row.finished_at is not None  # noqa: S101 - it has its outcome
+    event.received_at.FromDatetime(row.finished_at)
+    return EventDraft(send=event, change_id=f"{row.send_id}:{row.resolutions}")

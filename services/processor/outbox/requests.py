@@ -1,0 +1,224 @@
+"""The use cases of callers: commit a send, read it, cancel it, decide about it."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.correlation import correlation_id
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.ids import new_id
+from services.meshkit.queue import WakeQueue
+from services.processor.errors import (
+    AbilityNotGranted,
+    IdempotencyKeyReused,
+    SendNotCancellable,
+    SendNotFound,
+    SendNotUncertain,
+    SendQueueFull,
+    TenantNotFound,
+)
+from services.processor.outbox.content import checked
+from services.processor.outbox.outcome import finish
+from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
+from services.processor.outbox.store import sends
+from services.processor.settings import ProcessorSettings
+from services.processor.stream.store import tenants
+from services.providers.abilities import MAIL_SEND
+from services.providers.names import MS365
+
+WAKE_PREFIX = "send:"
+"""The beginning of the keys by which workers are woken for Processor's own queue."""
+_AHEAD = timedelta(days=30)
+_SENDERS = frozenset({MS365})
+
+
+class Sends:
+    """Commits sends and what callers decide about them.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        wakes: Wakes a worker when a send is due.
+        settings: Bounds.
+        clock: The time.
+    """
+
+    def __init__(self, pool: db.Pool, wakes: WakeQueue, settings: ProcessorSettings, clock: Clock) -> None:
+        self._pool = pool
+        self._wakes = wakes
+        self._settings = settings
+        self._clock = clock
+
+    async def accept(self, request: pb2.SendRequest) -> tuple[SendRow, bool]:
+        """Commit a send. Safe to call again: the same key with the same content is the same send.
+
+        Returns:
+            The send, and whether an earlier call had committed it.
+
+        Raises:
+            FieldInvalid: The content is missing, malformed or out of its range.
+            TenantNotFound: There is no such tenant.
+            IdempotencyKeyReused: The key has another content.
+            AbilityNotGranted: The tenant has not granted sending.
+        SendQueueFull: The tenant has too many unfinished sends.
+        """
+        content, digest = checked(request), digest_of(request)
+        now = self._clock.now()
+        send_at = _send_at(content, now)
+        async with db.transaction(self._pool) as connection:
+            known = await sends.by_key(connection, request.tenant_id, request.idempotency_key)
+            made = known or await self._insert(connection, content, digest, now, send_at)
+            row = made or await sends.by_key(connection, request.tenant_id, request.idempotency_key)
+        if row is None or row.digest != digest:
+            raise IdempotencyKeyReused(metadata={"idempotency_key": request.idempotency_key})
+        if known is None and send_at is None:
+            self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
+        return row, known is not None or made is None
+
+    async def get(self, send_id: str, scope: list[str] | None) -> SendRow:
+        """Read a send.
+
+        Raises:
+            SendNotFound: There is no such send in scope.
+        """
+        async with db.connection(self._pool) as connection:
+            return _found(send_id, await sends.by_id(connection, send_id, scope))
+
+    async def page(
+        self, scope: list[str] | None, states: "list[pb2.SendState.ValueType]", before: str | None, limit: int
+    ) -> list[SendRow]:
+        """Read a page of sends, newest first."""
+        async with db.connection(self._pool) as connection:
+            return await sends.page(connection, scope, states, before, limit)
+
+    async def cancel(self, send_id: str, scope: list[str] | None) -> SendRow:
+        """Cancel a send of which nothing was submitted. Safe to call again.
+
+        Raises:
+            SendNotFound: There is no such send in scope.
+            SendNotCancellable: It is being submitted, or has its outcome.
+        """
+        async with db.transaction(self._pool) as connection:
+            row = _found(send_id, await sends.by_id(connection, send_id, scope, lock=True))
+            if row.state is State.CANCELLED:
+                return row
+            if row.state not in UNSUBMITTED:
+                raise SendNotCancellable(subject=send_id, metadata={"send_id": send_id})
+            return _locked(await finish(connection, row, State.CANCELLED, self._clock.now()))
+
+    async def resolve(
+        self, send_id: str, resolution: "pb2.SendResolution.ValueType", scope: list[str] | None
+    ) -> SendRow:
+        """Decide about an uncertain send.
+
+        Raises:
+            SendNotFound: There is no such send in scope.
+            SendNotUncertain: It is not uncertain.
+        """
+        async with db.transaction(self._pool) as connection:
+            row = _found(send_id, await sends.by_id(connection, send_id, scope, lock=True))
+            if row.state is not State.UNCERTAIN:
+                raise SendNotUncertain(subject=send_id, metadata={"send_id": send_id})
+            if resolution == pb2.SEND_RESOLUTION_SENT:
+                return _locked(await finish(connection, row, State.SENT, self._clock.now(), is_resolved=True))
+            again = await self._again(connection, row)
+        self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
+        return again
+
+    async def _again(self, connection: db.Connection, row: SendRow) -> SendRow:
+        """Queue an uncertain send: its mark is looked up before another draft is made."""
+        now = self._clock.now()
+        values = {
+            "state": State.QUEUED,
+            "reason": "",
+            "detail": "",
+            "due_at": now,
+            "deadline_at": now + timedelta(seconds=self._settings.send_deadline_seconds),
+            "finished_at": None,
+            "attempts": 0,
+            "draft_id": "",
+            "submitted_at": None,
+            "submissions": 0,
+            "resolutions": row.resolutions + 1,
+        }
+        return _locked(await sends.change(connection, row.send_id, [State.UNCERTAIN], values))
+
+    async def _insert(
+        self,
+        connection: db.Connection,
+        content: pb2.SendRequest,
+        digest: bytes,
+        now: datetime,
+        send_at: datetime | None,
+    ) -> SendRow | None:
+        provider = await _sender(connection, content.tenant_id)
+        if await sends.count_waiting(connection, content.tenant_id) >= self._settings.sends_waiting:
+            raise SendQueueFull(metadata={"tenant_id": content.tenant_id})
+        due_at = send_at or now
+        row = {
+            "send_id": new_id(),
+            "tenant_id": content.tenant_id,
+            "idempotency_key": content.idempotency_key,
+            "digest": digest,
+            "provider": provider,
+            "content": content.SerializeToString(),
+            "state": State.QUEUED if send_at is None else State.SCHEDULED,
+            "correlation_id": correlation_id(),
+            "send_at": send_at,
+            "due_at": due_at,
+            "deadline_at": due_at + timedelta(seconds=self._settings.send_deadline_seconds),
+        }
+        return await sends.insert(connection, row)
+
+
+def digest_of(request: pb2.SendRequest) -> bytes:
+    """Return the digest of a request's content, without its key."""
+    content = pb2.SendRequest()
+    content.CopyFrom(request)
+    content.ClearField("idempotency_key")
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+async def _sender(connection: db.Connection, tenant_id: str) -> str:
+    """Return the provider of a tenant that may send.
+
+    Raises:
+        TenantNotFound: It is unknown or disconnected.
+        AbilityNotGranted: It has not granted sending.
+    """
+    found = await tenants.granted(connection, tenant_id)
+    if found is None:
+        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
+    provider, abilities = found
+    if provider not in _SENDERS:
+        raise FieldInvalid.of("tenant_id", f"is a tenant of {provider}, from whose accounts no mail is sent yet")
+    if MAIL_SEND not in abilities:
+        command = f"mailmesh connect {provider} --tenant {tenant_id} --ability {MAIL_SEND}"
+        metadata = {"ability": MAIL_SEND, "tenant_id": tenant_id, "command": command}
+        message = f"The tenant has not granted {MAIL_SEND}. Connect its account again with this ability: {command}"
+        raise AbilityNotGranted(message, subject=tenant_id, metadata=metadata)
+    return provider
+
+
+def _send_at(content: pb2.SendRequest, now: datetime) -> datetime | None:
+    if not content.HasField("send_at"):
+        return None
+    try:
+        asked = content.send_at.ToDatetime(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise FieldInvalid.of("send_at", "must be a time") from exc
+    if asked > now + _AHEAD:
+        raise FieldInvalid.of("send_at", f"must be at most {_AHEAD.days} days ahead")
+    return asked if asked > now else None
+
+
+def _found(send_id: str, row: SendRow | None) -> SendRow:
+    if row is None:
+        raise SendNotFound(resource=send_id, metadata={"send_id": send_id})
+    return row
+
+
+def _locked(row: SendRow | None) -> SendRow:
+    assert row is not None  # noqa: S101 - the row is locked in the state that was expected
+    return row

@@ -1,0 +1,57 @@
+"""End the sends that no worker could end, and delete those whose outcome is old."""
+
+from datetime import timedelta
+
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.processor.outbox.outcome import finish
+from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
+from services.processor.outbox.store import sends
+
+READABLE = timedelta(days=30)
+"""The time for which a send, and with it its idempotency key, is kept after its outcome."""
+_GRACE = timedelta(minutes=10)
+"""The time after the deadline in which a worker may end the send itself, with better knowledge."""
+_BATCH = 500
+
+
+class SendRetention:
+    """Runs rounds of ending and deleting; for a periodic loop of the server process.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        clock: The time.
+        grace: See `_GRACE`.
+    """
+
+    def __init__(self, pool: db.Pool, clock: Clock, grace: timedelta = _GRACE) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._grace = grace
+
+    async def round(self) -> int:
+        """Run one round; return the number of sends ended or deleted. Safe to call again and concurrently."""
+        ended = 0
+        while ended < _BATCH and await self._end_one():
+            ended += 1
+        async with db.connection(self._pool) as connection:
+            return ended + await sends.delete_finished(connection, self._clock.now() - READABLE, _BATCH)
+
+    async def _end_one(self) -> bool:
+        """End one send in a transaction of its own: publishing must be its last step."""
+        async with db.transaction(self._pool) as connection:
+            rows = await sends.lock_overdue(connection, self._grace, 1)
+            for row in rows:
+                await self._end(connection, row)
+            return bool(rows)
+
+    async def _end(self, connection: db.Connection, row: SendRow) -> None:
+        now = self._clock.now()
+        if row.state in UNSUBMITTED:
+            detail = row.reason or "the tenant is disconnected"
+            await finish(connection, row, State.FAILED, now, reason="SEND_EXPIRED", detail=detail)
+        elif row.accepted_at is not None:
+            await finish(connection, row, State.SENT, now)
+        else:
+            detail = f"submitted, and could not be looked up: {row.reason}"
+            await finish(connection, row, State.UNCERTAIN, now, reason="SEND_OUTCOME_UNKNOWN", detail=detail)

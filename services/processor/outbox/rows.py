@@ -1,0 +1,112 @@
+"""A send as it is stored."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+
+
+class State(IntEnum):
+    """The states of a send; the numbers are those of the contract and of the table."""
+
+    QUEUED = pb2.SEND_STATE_QUEUED
+    SCHEDULED = pb2.SEND_STATE_SCHEDULED
+    SENDING = pb2.SEND_STATE_SENDING
+    SENT = pb2.SEND_STATE_SENT
+    FAILED = pb2.SEND_STATE_FAILED
+    UNCERTAIN = pb2.SEND_STATE_UNCERTAIN
+    CANCELLED = pb2.SEND_STATE_CANCELLED
+
+
+UNSUBMITTED = (State.QUEUED, State.SCHEDULED)
+"""The states in which nothing was submitted: such a send can be cancelled."""
+
+
+@dataclass(frozen=True)
+class SendRow:
+    """A send.
+
+    Args:
+        send_id: The send's UUID; also the value of the mark on its mail.
+        tenant_id: The UUID of the tenant whose account sends.
+        idempotency_key: The caller's key, unique for the tenant.
+        digest: The digest of the request, to recognise the same key with other content.
+        provider: "ms365" or "googlews".
+        content: The request. After the outcome it has no body any more.
+        state: The state.
+        reason: The reason of the last failure, from the error catalogue; empty without one.
+        detail: A sentence for people about it.
+        correlation_id: The correlation id of the call.
+        created_at: When it was committed.
+        send_at: The time before which it is not sent, or None.
+        due_at: When a worker has to act next; None when it waits for nobody or for a person.
+        deadline_at: The end of all attempts.
+        finished_at: When it had its outcome.
+        attempts: The failed attempts.
+        prepared_at: When a worker first intended to make a draft; since then one may exist at the provider.
+        draft_id: The provider's id of the draft that is or was submitted; empty before it is known.
+        history_anchor: The Gmail history id from before the submission; empty at Microsoft.
+        submitted_at: When it was last submitted, or None.
+        submissions: How often it was submitted without a sure refusal.
+        accepted_at: When the provider accepted it, or None.
+        message_id: The provider's id of the sent mail; empty when unknown.
+        internet_message_id: The Message-ID that the provider stamped; empty when unknown.
+        provider_thread_id: The provider's id of the conversation; empty when unknown.
+        resolutions: How often a person decided.
+        is_resolved: Whether a person decided the outcome.
+    """
+
+    send_id: str
+    tenant_id: str
+    idempotency_key: str
+    digest: bytes
+    provider: str
+    content: pb2.SendRequest
+    state: State
+    reason: str
+    detail: str
+    correlation_id: str
+    created_at: datetime
+    send_at: datetime | None
+    due_at: datetime | None
+    deadline_at: datetime
+    finished_at: datetime | None
+    attempts: int
+    prepared_at: datetime | None
+    draft_id: str
+    history_anchor: str
+    submitted_at: datetime | None
+    submissions: int
+    accepted_at: datetime | None
+    message_id: str
+    internet_message_id: str
+    provider_thread_id: str
+    resolutions: int
+    is_resolved: bool
+
+
+@dataclass(frozen=True)
+class MailCopy:
+    """A message in the sender's mailbox that carries a send's mark.
+
+    Args:
+        message_id: The provider's id.
+        is_draft: Whether it is a draft: not sent, or accepted and still waiting for transport.
+        internet_message_id: Its Message-ID.
+        thread_id: The provider's id of its conversation.
+    """
+
+    message_id: str
+    is_draft: bool
+    internet_message_id: str = ""
+    thread_id: str = ""
+
+
+def without_body(content: pb2.SendRequest) -> pb2.SendRequest:
+    """Return a request without its body: after the outcome only its head is kept."""
+    head = pb2.SendRequest()
+    head.CopyFrom(content)
+    head.mail.ClearField("text")
+    head.mail.ClearField("html")
+    return head

@@ -1,0 +1,227 @@
+"""The statements over sends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit import db
+from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
+
+_NAMES = tuple(field.name for field in fields(SendRow))
+_COLUMNS = ", ".join(_NAMES)
+_INSERT = f"""
+    INSERT INTO processor.sends (send_id, tenant_id, idempotency_key, digest, provider, content, state, correlation_id,
+        send_at, due_at, deadline_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
+    RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
+_DUE_TENANTS = """
+    SELECT s.tenant_id FROM processor.sends s
+    LEFT JOIN processor.mailboxes m USING (tenant_id)
+    LEFT JOIN processor.tenants t USING (tenant_id)
+    WHERE s.due_at <= now() AND coalesce(m.throttled_until, '-infinity') <= now()
+        AND coalesce(t.status, 'active') IN ('active', 'token_expired')
+    GROUP BY s.tenant_id ORDER BY min(s.due_at) LIMIT $1
+"""
+_PACE = """
+    SELECT count(*) AS submitted, min(submitted_at) AS first FROM processor.sends
+    WHERE tenant_id = $1 AND submitted_at > $2
+"""
+_OVERDUE = f"""
+    SELECT {_COLUMNS} FROM processor.sends s
+    WHERE due_at IS NOT NULL AND state = ANY($4::smallint[]) AND (
+        deadline_at + $1::interval < now()
+        OR (state = ANY($2::smallint[]) AND EXISTS (
+            SELECT FROM processor.tenants t WHERE t.tenant_id = s.tenant_id AND t.status = 'disconnected')))
+    ORDER BY due_at LIMIT $3 FOR UPDATE OF s SKIP LOCKED
+"""  # noqa: S608 - constants
+_DELETE_OLD = """
+    DELETE FROM processor.sends WHERE send_id IN (
+        SELECT send_id FROM processor.sends WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
+    )
+"""
+
+
+async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow | None:
+    """Insert a send. Return None when the tenant has one with this key."""
+    names = ("send_id", "tenant_id", "idempotency_key", "digest", "provider", "content", "state", "correlation_id")
+    found = await connection.fetchrow(_INSERT, *(row[name] for name in (*names, "send_at", "due_at", "deadline_at")))
+    return None if found is None else _row(found)
+
+
+async def by_key(connection: db.Connection, tenant_id: str, key: str) -> SendRow | None:
+    """Read the send with a key."""
+    found = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.sends WHERE tenant_id = $1 AND idempotency_key = $2",  # noqa: S608
+        tenant_id,
+        key,
+    )
+    return None if found is None else _row(found)
+
+
+async def by_id(
+    connection: db.Connection, send_id: str, scope: list[str] | None, *, lock: bool = False
+) -> SendRow | None:
+    """Read a send of a tenant in scope; None scopes mean all tenants."""
+    found = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.sends WHERE send_id = $1"  # noqa: S608
+        f" AND ($2::uuid[] IS NULL OR tenant_id = ANY($2)){' FOR UPDATE' if lock else ''}",
+        send_id,
+        scope,
+    )
+    return None if found is None else _row(found)
+
+
+async def page(
+    connection: db.Connection, scope: list[str] | None, states: Sequence[int], before: str | None, limit: int
+) -> list[SendRow]:
+    """Read a page of sends, newest first; `before` is the id after which it begins."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.sends"  # noqa: S608
+        " WHERE ($1::uuid[] IS NULL OR tenant_id = ANY($1)) AND ($2::smallint[] IS NULL OR state = ANY($2))"
+        " AND ($3::uuid IS NULL OR send_id < $3) ORDER BY send_id DESC LIMIT $4",
+        scope,
+        list(states) or None,
+        before,
+        limit,
+    )
+    return [_row(row) for row in rows]
+
+
+async def count_waiting(connection: db.Connection, tenant_id: str) -> int:
+    """Count the sends of a tenant that a worker still has to act on."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM processor.sends WHERE tenant_id = $1 AND due_at IS NOT NULL", tenant_id
+        )
+    )
+
+
+async def change(
+    connection: db.Connection, send_id: str, expected: Sequence[State], values: Mapping[str, Any]
+) -> SendRow | None:
+    """Change a send that is in one of the expected states; return None when it is in another."""
+    names = list(values)
+    unknown = set(names) - set(_NAMES)
+    if unknown:
+        msg = f"no columns of a send: {sorted(unknown)}"
+        raise ValueError(msg)
+    assigned = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=3))
+    found = await connection.fetchrow(
+        f"UPDATE processor.sends SET {assigned} WHERE send_id = $1 AND state = ANY($2::smallint[])"  # noqa: S608
+        f" RETURNING {_COLUMNS}",
+        send_id,
+        [int(state) for state in expected],
+        *(_stored(values[name]) for name in names),
+    )
+    return None if found is None else _row(found)
+
+
+async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[SendRow]:
+    """Read the due sends of one tenant, longest due first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.sends"  # noqa: S608
+        " WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at, send_id LIMIT $2",
+        tenant_id,
+        limit,
+    )
+    return [_row(row) for row in rows]
+
+
+async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
+    """Read the active, unthrottled tenants with due sends, longest due first."""
+    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit)]
+
+
+async def postpone(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:
+    """Postpone all due sends of one tenant, and note why."""
+    await connection.execute(
+        "UPDATE processor.sends SET due_at = $2, reason = $3, detail = $4 WHERE tenant_id = $1 AND due_at < $2",
+        tenant_id,
+        until,
+        reason,
+        detail,
+    )
+
+
+async def hold_back(connection: db.Connection, tenant_id: str, until: datetime) -> None:
+    """Postpone the unsubmitted sends of one tenant that are due before a time."""
+    await connection.execute(
+        "UPDATE processor.sends SET due_at = $2 WHERE tenant_id = $1 AND due_at < $2 AND state = ANY($3::smallint[])",
+        tenant_id,
+        until,
+        [int(state) for state in UNSUBMITTED],
+    )
+
+
+async def put_off(connection: db.Connection, send_id: str, until: datetime) -> None:
+    """Postpone an unfinished send after an unhandled failure."""
+    await connection.execute(
+        "UPDATE processor.sends SET due_at = $2, attempts = attempts + 1, reason = 'UNEXPECTED'"
+        " WHERE send_id = $1 AND due_at IS NOT NULL",
+        send_id,
+        until,
+    )
+
+
+async def submitted_since(connection: db.Connection, tenant_id: str, since: datetime) -> tuple[int, datetime | None]:
+    """Count the mails that an account submitted since a time, and read the time of the first of them."""
+    found = await connection.fetchrow(_PACE, tenant_id, since)
+    assert found is not None  # noqa: S101 - an aggregate has one row
+    return found["submitted"], found["first"]
+
+
+async def lock_overdue(connection: db.Connection, grace: timedelta, limit: int) -> list[SendRow]:
+    """Lock sends that are past their deadline by a grace, and unsubmitted ones of disconnected tenants."""
+    unsubmitted = [int(state) for state in UNSUBMITTED]
+    rows = await connection.fetch(_OVERDUE, grace, unsubmitted, limit, [*unsubmitted, int(State.SENDING)])
+    return [_row(row) for row in rows]
+
+
+async def delete_finished(connection: db.Connection, before: datetime, limit: int) -> int:
+    """Delete sends that had their outcome before a time; return their number."""
+    return db.affected(await connection.execute(_DELETE_OLD, before, limit))
+
+
+async def own_messages(connection: db.Connection, tenant_id: str, marks: Mapping[str, str]) -> dict[str, str]:
+    """Tell which marked messages are the mail of the tenant's own sends.
+
+    Args:
+        connection: A connection in a transaction.
+        tenant_id: The tenant.
+        marks: The marks by message id. A mark alone proves nothing: a copy of a message has the same one.
+
+    Returns:
+        The ids of sends by message id.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT asked.message_id, s.send_id FROM unnest($2::text[], $3::text[]) AS asked (message_id, mark)
+        JOIN processor.sends s ON s.tenant_id = $1 AND s.send_id::text = asked.mark
+        WHERE s.submitted_at IS NOT NULL AND s.message_id IN ('', asked.message_id)
+        """,
+        tenant_id,
+        list(marks),
+        list(marks.values()),
+    )
+    return {row["message_id"]: str(row["send_id"]) for row in rows}
+
+
+def _stored(value: Any) -> Any:
+    return value.SerializeToString() if isinstance(value, pb2.SendRequest) else value
+
+
+def _row(found: asyncpg.Record) -> SendRow:
+    values = dict(found)
+    values |= {
+        "send_id": str(values["send_id"]),
+        "tenant_id": str(values["tenant_id"]),
+        "content": pb2.SendRequest.FromString(values["content"]),
+        "state": State(values["state"]),
+    }
+    return SendRow(**values)

@@ -1,0 +1,220 @@
+"""One send, from its intent to its outcome: each step is committed before the next one begins.
+
+intent -> draft with the mark -> its id -> SENDING -> submission -> accepted -> the sent copy's ids
+
+After a doubt (no answer, 5xx, an unexpected success, a crash) the mailbox is looked up before anything else, and a
+look-up that fails says nothing. A mail is submitted again only where the first submission surely had no effect, or
+where its own draft is still there after minutes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.meshkit.clock import Clock
+from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.retry_policy import RetryPolicy
+from services.processor.outbox.ledger import Ledger
+from services.processor.outbox.mailbox import SendingMailbox, is_refused, is_unprocessed
+from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
+from services.processor.settings import ProcessorSettings
+from services.providers.failures import Meaning
+
+logger = structlog.get_logger(__name__)
+
+_FIRST_LOOK = timedelta(seconds=0.5)
+_LONGEST_LOOK = timedelta(seconds=30)
+_CLEARING = timedelta(hours=1)
+_THROTTLED_WAIT = timedelta(seconds=5)
+
+
+class Submission:
+    """Moves the sends of one mailbox forward.
+
+    Args:
+        mailbox: The mailbox at its provider.
+        ledger: Commits the steps.
+        settings: Bounds and waits.
+        clock: The time.
+    """
+
+    def __init__(self, mailbox: SendingMailbox, ledger: Ledger, settings: ProcessorSettings, clock: Clock) -> None:
+        self._mailbox = mailbox
+        self._ledger = ledger
+        self._settings = settings
+        self._clock = clock
+
+    async def advance(self, row: SendRow) -> None:
+        """Take a send as far as it goes now. Safe to call again after a crash at any point.
+
+        Raises:
+            SendChangedError: Another process changed the send meanwhile.
+            FencedError: Another worker holds the mailbox.
+            StoreUnavailable: PostgreSQL cannot be reached or is too slow.
+        """
+        if row.state is State.SENDING:
+            await self._confirm(row)
+        elif row.state in UNSUBMITTED:
+            await self._begin(row)
+        else:
+            await self._clear(row)
+
+    async def _begin(self, row: SendRow) -> None:
+        until = await self._ledger.pause(self._settings.sends_per_minute)
+        if until is not None:
+            await self._ledger.hold_back(until)
+            return
+        try:
+            ready = await self._prepared(row)
+        except SourceError as exc:
+            await self._put_off(row, exc)
+            return
+        if ready is not None:
+            await self._submit(ready)
+
+    async def _prepared(self, row: SendRow) -> SendRow | None:
+        """Return the send with its draft; None when a copy shows that it was sent already."""
+        if row.draft_id:
+            return row
+        if row.prepared_at is None:
+            intended = await self._ledger.intend(row, await self._mailbox.anchor())
+            return await self._ledger.drafted(intended, await self._mailbox.draft(intended))
+        copies = await self._mailbox.find(row)
+        if sent := _sent(copies):
+            await self._ledger.sent(row, sent)
+            await self._tidy(copies, sent.message_id)
+            return None
+        drafts = [copy for copy in copies if copy.is_draft]
+        draft_id = drafts[0].message_id if drafts else await self._mailbox.draft(row)
+        ready = await self._ledger.drafted(row, draft_id)
+        await self._tidy(drafts, draft_id)
+        return ready
+
+    async def _submit(self, row: SendRow) -> None:
+        sending = await self._ledger.submitting(row)
+        try:
+            copy = await self._mailbox.submit(sending)
+        except SourceError as exc:
+            await self._not_accepted(sending, exc)
+            return
+        accepted = await self._ledger.accepted(sending)
+        if copy is not None:
+            await self._ledger.sent(accepted, copy)
+            return
+        await self._confirm(accepted)
+
+    async def _not_accepted(self, row: SendRow, error: SourceError) -> None:
+        # After an earlier submission without an answer, the refusal of this one says nothing about that one.
+        is_first, until = row.submissions == 1, self._retry_at(row, error)
+        if is_first and is_unprocessed(error):
+            await self._ledger.unprocessed(row, until, error.reason, error.detail)
+            await self._hold_back(error, until)
+        elif is_first and is_refused(error):
+            await self._ledger.failed(row, "SEND_REFUSED", error.detail)
+        else:
+            logger.warning("submission without an answer", send_id=row.send_id, detail=error.detail)
+            look_at = self._clock.now() + max(_FIRST_LOOK, error.retry_after or _FIRST_LOOK)
+            await self._ledger.wait(row, look_at, error.reason, error.detail, failed=1)
+
+    async def _confirm(self, row: SendRow) -> None:
+        """Look the mail up in the sender's mailbox, and decide."""
+        try:
+            copies = await self._mailbox.find(row)
+        except SourceError as exc:
+            await self._not_found_out(row, exc)
+            return
+        if sent := _sent(copies):
+            await self._ledger.sent(row, sent)
+            await self._tidy(copies, sent.message_id)
+        elif row.accepted_at is not None:
+            await self._await_copy(row)
+        elif self._is_settling(row):
+            await self._ledger.wait(row, self._look_at(row))
+        elif any(copy.message_id == row.draft_id for copy in copies) and self._may_submit(row):
+            await self._submit(row)
+        else:
+            await self._ledger.uncertain(row, f"submitted, and no sent copy was found; {row.detail}".rstrip("; "))
+
+    async def _await_copy(self, row: SendRow) -> None:
+        """An accepted mail is done; its copy is only looked up for the ids that the provider stamped."""
+        assert row.accepted_at is not None  # noqa: S101 - the caller has looked
+        if self._clock.now() - row.accepted_at >= timedelta(seconds=self._settings.send_copy_seconds):
+            await self._ledger.sent(row, None)
+        else:
+            await self._ledger.wait(row, self._look_at(row))
+
+    async def _not_found_out(self, row: SendRow, error: SourceError) -> None:
+        """A failed look-up is never "not sent": look again until the deadline, then a person decides."""
+        if row.accepted_at is not None:
+            await self._await_copy(row)
+        elif self._clock.now() >= row.deadline_at and not self._is_settling(row):
+            await self._ledger.uncertain(row, f"submitted, and could not be looked up: {error.detail}")
+        else:
+            await self._ledger.wait(row, max(self._look_at(row), self._retry_at(row, error)), failed=1)
+
+    async def _put_off(self, row: SendRow, error: SourceError) -> None:
+        """The preparation failed, which sends nothing: retry it, or end the send."""
+        if is_refused(error):
+            await self._ledger.failed(row, "SEND_REFUSED", error.detail)
+        elif self._clock.now() >= row.deadline_at or row.attempts >= self._settings.send_attempts:
+            await self._ledger.failed(row, "SEND_EXPIRED", f"{error.reason}: {error.detail}")
+        else:
+            # Throttling and a token that is not lent end by themselves or by a person: the deadline alone bounds them.
+            failed, until = int(error.meaning not in (Meaning.THROTTLED, None)), self._retry_at(row, error)
+            await self._ledger.wait(row, until, error.reason, error.detail, failed=failed)
+            await self._hold_back(error, until)
+
+    async def _hold_back(self, error: SourceError, until: datetime) -> None:
+        """Let the account's other sends wait as long as this one when the provider throttles."""
+        if error.meaning is Meaning.THROTTLED:
+            await self._ledger.hold_back(until)
+
+    async def _clear(self, row: SendRow) -> None:
+        """Delete the drafts of a send that was cancelled or has failed."""
+        assert row.finished_at is not None  # noqa: S101 - it has its outcome
+        try:
+            await self._tidy(await self._mailbox.find(row), "")
+        except SourceError as exc:
+            if self._clock.now() - row.finished_at < _CLEARING:
+                await self._ledger.wait(row, self._retry_at(row, exc), failed=1)
+                return
+            logger.warning("drafts not deleted", send_id=row.send_id, error=exc.reason)
+        await self._ledger.cleared(row)
+
+    async def _tidy(self, copies: Sequence[MailCopy], kept: str) -> None:
+        """Delete the drafts that crashes left beside the one that counts."""
+        for copy in copies:
+            if copy.is_draft and copy.message_id != kept:
+                await self._discard(copy.message_id)
+
+    async def _discard(self, draft_id: str) -> None:
+        if not draft_id:
+            return
+        try:
+            await self._mailbox.discard(draft_id)
+        except SourceError as exc:  # it disturbs a person who looks into Drafts, and nothing else
+            logger.warning("draft not deleted", error=exc.reason, detail=exc.detail)
+
+    def _is_settling(self, row: SendRow) -> bool:
+        assert row.submitted_at is not None  # noqa: S101 - it is being sent
+        return self._clock.now() - row.submitted_at < timedelta(seconds=self._settings.send_settle_seconds)
+
+    def _may_submit(self, row: SendRow) -> bool:
+        return row.submissions < self._settings.send_submissions and self._clock.now() < row.deadline_at
+
+    def _look_at(self, row: SendRow) -> datetime:
+        """Look again after as long as the submission is ago, so that the distances double."""
+        assert row.submitted_at is not None  # noqa: S101 - it is being sent
+        now = self._clock.now()
+        return now + min(max(now - row.submitted_at, _FIRST_LOOK), _LONGEST_LOOK)
+
+    def _retry_at(self, row: SendRow, error: SourceError) -> datetime:
+        policy = RetryPolicy.from_settings(self._settings, self._clock.now())
+        base = _THROTTLED_WAIT if error.meaning is Meaning.THROTTLED else None
+        grown = policy.after(row.attempts, base)
+        return grown if error.retry_after is None else policy.now + error.retry_after
+
+
+def _sent(copies: Sequence[MailCopy]) -> MailCopy | None:
+    return next((copy for copy in copies if not copy.is_draft), None)

@@ -1,0 +1,114 @@
+"""SendService: callers send mail here."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from mailmesh.processor.v1.send_service_pb2_grpc import SendServiceServicer as Base
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
+from services.processor.errors import TenantNotFound
+from services.processor.outbox.requests import Sends
+from services.processor.outbox.rows import SendRow
+from services.processor.stream.filter import scope_of
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+_TIMES = ("created_at", "send_at", "finished_at")
+
+
+class SendServicer(Base):
+    """Answers SendService.
+
+    Args:
+        sends: The use cases.
+    """
+
+    def __init__(self, sends: Sends) -> None:
+        self._sends = sends
+        self._page_tokens = PageTokens(columns=(is_row_id,))
+
+    @override
+    async def Send(self, request: pb2.SendRequest, context: "Context") -> pb2.SendResponse:
+        """Commit a send."""
+        request.tenant_id = check_id("tenant_id", request.tenant_id)
+        if not current_caller().may_see(request.tenant_id):
+            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+        row, was_known = await self._sends.accept(request)
+        return pb2.SendResponse(send=message_of(row), was_known=was_known)
+
+    @override
+    async def GetSend(self, request: pb2.GetSendRequest, context: "Context") -> pb2.GetSendResponse:
+        """Return one send."""
+        row = await self._sends.get(check_id("send_id", request.send_id), scope_of(current_caller()))
+        return pb2.GetSendResponse(send=message_of(row))
+
+    @override
+    async def ListSends(self, request: pb2.ListSendsRequest, context: "Context") -> pb2.ListSendsResponse:
+        """Return a page of sends."""
+        if any(state not in pb2.SendState.values() for state in request.states):
+            raise FieldInvalid.of("states", "must be states of sends")
+        size, position = page_size(request.page_size), self._page_tokens.read(request)
+        before = None if position is None else str(position[0])
+        rows = await self._sends.page(_scope(request.tenant_id), list(request.states), before, size + 1)
+        last: Position | None = [rows[size - 1].send_id] if len(rows) > size else None
+        return pb2.ListSendsResponse(
+            sends=map(message_of, rows[:size]), next_page_token=self._page_tokens.write(request, last)
+        )
+
+    @override
+    async def CancelSend(self, request: pb2.CancelSendRequest, context: "Context") -> pb2.CancelSendResponse:
+        """Cancel a send."""
+        row = await self._sends.cancel(check_id("send_id", request.send_id), scope_of(current_caller()))
+        return pb2.CancelSendResponse(send=message_of(row))
+
+    @override
+    async def ResolveSend(self, request: pb2.ResolveSendRequest, context: "Context") -> pb2.ResolveSendResponse:
+        """Decide about an uncertain send."""
+        if request.resolution not in (pb2.SEND_RESOLUTION_SENT, pb2.SEND_RESOLUTION_SEND_AGAIN):
+            raise FieldInvalid.of("resolution", "must be SEND_RESOLUTION_SENT or SEND_RESOLUTION_SEND_AGAIN")
+        send_id = check_id("send_id", request.send_id)
+        row = await self._sends.resolve(send_id, request.resolution, scope_of(current_caller()))
+        return pb2.ResolveSendResponse(send=message_of(row))
+
+
+def message_of(row: SendRow) -> pb2.Send:
+    """Return a send in the form of the contract."""
+    mail = row.content.mail
+    message = pb2.Send(
+        send_id=row.send_id,
+        tenant_id=row.tenant_id,
+        provider=row.provider,
+        idempotency_key=row.idempotency_key,
+        state=int(row.state),  # type: ignore[arg-type]
+        reason=row.reason,
+        detail=row.detail,
+        to=mail.to,
+        cc=mail.cc,
+        bcc=mail.bcc,
+        subject=mail.subject,
+        attempts=row.attempts,
+        message_id=row.message_id,
+        internet_message_id=row.internet_message_id,
+        provider_thread_id=row.provider_thread_id,
+        is_resolved=row.is_resolved,
+    )
+    for name in _TIMES:
+        moment: datetime | None = getattr(row, name)
+        if moment is not None:
+            getattr(message, name).FromDatetime(moment)
+    return message
+
+
+def _scope(tenant_id: str) -> list[str] | None:
+    """Return the tenants to list: those of the key, or the one that the request names, if the key may see it."""
+    scope = scope_of(current_caller())
+    if not tenant_id:
+        return scope
+    asked = check_id("tenant_id", tenant_id)
+    return [asked] if scope is None or asked in scope else []

@@ -1,0 +1,264 @@
+"""A send becomes one mail at the recipient, one event, and one created event of its own copy."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit.clock import ManualClock
+from services.meshkit.errors import FieldInvalid
+from services.processor.errors import (
+    AbilityNotGranted,
+    IdempotencyKeyReused,
+    SendNotCancellable,
+    SendNotFound,
+    SendNotUncertain,
+    SendQueueFull,
+    TenantNotFound,
+)
+from services.processor.outbox.retention import SendRetention
+from services.processor.outbox.rows import State
+from services.processor.worker import running
+from tests.store.processor.ground import Ground
+from tests.store.processor.outbox.sending import HASTE, Outgoing
+
+pytestmark = pytest.mark.timeout(300)
+
+
+async def test_a_send_is_one_mail_one_event_and_no_draft(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept(subject="Offer 17")
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+
+    assert ["Offer 17"] == [mail["subject"] for mail in await outgoing.received()]
+    assert (State.SENT, [], "", None) == (
+        sent.state,
+        await outgoing.own(drafts=True),
+        sent.content.mail.text,
+        sent.due_at,
+    )
+    copies = await outgoing.own(drafts=False)
+    assert [(sent.message_id, sent.internet_message_id)] == [(copy["id"], copy["internetMessageId"]) for copy in copies]
+    events = await outgoing.events()
+    assert [("send.sent", row.send_id, "one", sent.message_id)] == [
+        (event.event_type, event.send_id, event.idempotency_key, event.message_id) for event in events
+    ]
+    assert (sent.internet_message_id, sent.provider_thread_id) == (
+        events[0].internet_message_id,
+        events[0].provider_thread_id,
+    )
+
+
+async def test_a_wake_up_makes_a_worker_send_at_once(woken_ground: Ground) -> None:
+    outgoing = await Outgoing.of(woken_ground)
+    async with running(woken_ground.worker_settings(**HASTE, sweep_seconds=60.0)):
+        row = await outgoing.accept()
+        await outgoing.ended(row.send_id, State.SENT)
+
+    assert 1 == len(await outgoing.received())
+
+
+@pytest.mark.parametrize("has_draft_events", [False, True])
+async def test_our_copy_is_one_created_event_that_names_its_send(ground: Ground, has_draft_events: bool) -> None:
+    outgoing = await Outgoing.of(ground, folder="")
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE, draft_events=has_draft_events)):
+        sent = await outgoing.ended(row.send_id)
+        (copy,) = await outgoing.own(drafts=False)
+        # Graph reports the copy in Drafts and in Sent Items.
+        await ground.notify(outgoing.tenant, "created", copy)
+        await ground.notify(outgoing.tenant, "created", copy)
+        await ground.settled()
+        await ground.control.update(outgoing.tenant.address, copy["id"], isFlagged=True)
+        (changed,) = await outgoing.own(drafts=False)
+        await ground.notify(outgoing.tenant, "updated", changed)
+        await ground.settled()
+
+    created, updated = await ground.events(outgoing.tenant)
+    assert ("mail.created", sent.message_id, mail_pb2.EVENT_SOURCE_COMMAND, row.send_id) == (
+        created.event_type, created.message_id, created.mail.source, created.mail.send_id
+    )  # fmt: skip
+    assert ("mail.updated", mail_pb2.EVENT_SOURCE_NOTIFICATION, "") == (
+        updated.event_type, updated.mail.source, updated.mail.send_id
+    )  # fmt: skip
+
+
+async def test_a_draft_of_ours_makes_no_event_even_where_drafts_do(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground, folder="")
+    await ground.control.set(graph_sent_copy_seconds=3)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE, draft_events=True)):
+        await outgoing.ended(row.send_id, State.SENDING)
+        (draft,) = await ground.until(lambda: outgoing.own(drafts=True))
+        await ground.notify(outgoing.tenant, "created", draft)
+        await outgoing.ended(row.send_id)
+        (copy,) = await outgoing.own(drafts=False)
+        await ground.notify(outgoing.tenant, "updated", copy)
+        await ground.settled()
+
+    assert [("mail.created", row.send_id)] == [
+        (event.event_type, event.mail.send_id) for event in await ground.events(outgoing.tenant)
+    ]
+
+
+async def test_the_same_key_is_one_send_and_other_content_is_refused(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    sends = outgoing.sends()
+    first, was_known = await sends.accept(outgoing.request())
+    again, is_known = await sends.accept(outgoing.request())
+    with pytest.raises(IdempotencyKeyReused):
+        await sends.accept(outgoing.request(text="Forty euros."))
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(first.send_id)
+    after, _ = await sends.accept(outgoing.request())
+
+    assert (first.send_id, False, True) == (again.send_id, was_known, is_known)
+    assert (first.send_id, State.SENT, 1) == (after.send_id, after.state, len(await outgoing.received()))
+
+
+async def test_another_tenant_may_use_the_same_key(ground: Ground) -> None:
+    one, two = await Outgoing.of(ground), await Outgoing.of(ground)
+
+    assert (await one.accept()).send_id != (await two.accept()).send_id
+
+
+async def test_a_cancelled_send_is_never_sent_and_its_draft_is_deleted(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    await ground.control.add_fault("status", endpoint="graph.messages.send", status=429, retry_after=30)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE)):
+
+        async def is_refused() -> bool:
+            return (await outgoing.read(row.send_id)).reason == "PROVIDER_THROTTLED"
+
+        await ground.until(is_refused)
+        await ground.control.clear_faults()
+        cancelled = await outgoing.sends().cancel(row.send_id, None)
+        await outgoing.cleared(row.send_id)
+    again = await outgoing.sends().cancel(row.send_id, None)
+
+    assert (State.CANCELLED, State.CANCELLED, [], []) == (
+        cancelled.state, again.state, await outgoing.received(), await outgoing.events()
+    )  # fmt: skip
+    assert [] == await outgoing.own(drafts=True)
+
+
+async def test_a_sent_mail_cannot_be_cancelled_or_resolved(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(row.send_id)
+
+    with pytest.raises(SendNotCancellable):
+        await outgoing.sends().cancel(row.send_id, None)
+    with pytest.raises(SendNotUncertain):
+        await outgoing.sends().resolve(row.send_id, pb2.SEND_RESOLUTION_SENT, None)
+
+
+async def test_a_scheduled_send_waits_for_its_time(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    request = outgoing.request()
+    request.send_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=2))
+    row, _ = await outgoing.sends().accept(request)
+    async with running(ground.worker_settings(**HASTE)):
+        other = await outgoing.accept("two")
+        await outgoing.ended(other.send_id)
+        before = await outgoing.read(row.send_id)
+        sent = await outgoing.ended(row.send_id)
+
+    assert (State.SCHEDULED, State.SCHEDULED, State.SENT) == (row.state, before.state, sent.state)
+    assert sent.submitted_at is not None
+    assert sent.send_at is not None
+    assert sent.submitted_at >= sent.send_at
+
+
+async def test_an_account_sends_no_more_mails_in_a_minute_than_its_pace(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    rows = [await outgoing.accept(f"key {number}".replace(" ", "-")) for number in range(4)]
+    async with running(ground.worker_settings(**HASTE, sends_per_minute=2)):
+        for row in rows[:2]:
+            await outgoing.ended(row.send_id)
+
+        async def is_held_back() -> bool:
+            last = await outgoing.read(rows[3].send_id)
+            return last.due_at is not None and last.due_at > datetime.now(UTC) + timedelta(seconds=30)
+
+        await ground.until(is_held_back)
+
+    states = [(await outgoing.read(row.send_id)).state for row in rows]
+    assert [State.SENT, State.SENT, State.QUEUED, State.QUEUED] == states
+    assert 2 == len(await outgoing.received())
+
+
+async def test_a_tenant_has_a_bounded_number_of_unfinished_sends(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    sends = outgoing.sends(sends_waiting=1)
+    await sends.accept(outgoing.request())
+    with pytest.raises(SendQueueFull):
+        await sends.accept(outgoing.request("two"))
+
+
+async def test_a_send_of_another_tenant_does_not_exist(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    others = ["019a9f0e-7c1e-7000-8000-000000000000"]
+    with pytest.raises(SendNotFound):
+        await outgoing.sends().get(row.send_id, others)
+    with pytest.raises(SendNotFound):
+        await outgoing.sends().cancel(row.send_id, others)
+    request = outgoing.request("two")
+    request.tenant_id = others[0]
+    with pytest.raises(TenantNotFound):
+        await outgoing.sends().accept(request)
+
+
+async def test_a_tenant_that_has_not_granted_sending_is_refused_with_the_remedy(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    await ground.processor.execute(
+        "UPDATE processor.tenants SET granted_abilities = $2 WHERE tenant_id = $1",
+        outgoing.tenant.tenant_id,
+        ["mail.read"],
+    )
+    with pytest.raises(AbilityNotGranted) as refused:
+        await outgoing.accept()
+
+    assert f"--tenant {outgoing.tenant.tenant_id} --ability mail.send" in refused.value.metadata["command"]
+
+
+async def test_a_google_account_is_refused_by_name(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    other = await ground.tenant("googlews")
+    request = outgoing.request()
+    request.tenant_id = other.tenant_id
+    with pytest.raises(FieldInvalid):
+        await outgoing.sends().accept(request)
+
+
+async def test_a_send_past_its_deadline_ends_and_an_old_one_is_deleted(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    clock = ManualClock(datetime.now(UTC))
+    retention = SendRetention(ground.processor, clock, timedelta(days=-2))
+    await retention.round()
+    failed = await outgoing.read(row.send_id)
+    clock.advance(timedelta(days=31))
+    await retention.round()
+
+    assert (State.FAILED, "SEND_EXPIRED") == (failed.state, failed.reason)
+    assert ["send.failed"] == [event.event_type for event in await outgoing.events()]
+    with pytest.raises(SendNotFound):
+        await outgoing.read(row.send_id)
+
+
+async def test_sends_are_listed_newest_first_in_pages(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    rows = [await outgoing.accept(f"key-{number}") for number in range(3)]
+    scope = [outgoing.tenant.tenant_id]
+    first = await outgoing.sends().page(scope, [], None, 2)
+    then = await outgoing.sends().page(scope, [], first[-1].send_id, 2)
+    none = await outgoing.sends().page(scope, [pb2.SEND_STATE_SENT], None, 2)
+
+    assert [row.send_id for row in reversed(rows)] == [row.send_id for row in [*first, *then]]
+    assert [] == none
