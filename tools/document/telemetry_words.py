@@ -100,6 +100,7 @@ FIELDS = {
     "flows": "deleted finished attempts",
     "grpc_code": "the gRPC status of the call",
     "is_cut": "whether mails were left unchecked because they were too many",
+    "is_passing": "whether another attempt may succeed",
     "is_serving": "the answer to health checks",
     "is_up": "whether the dependency answers",
     "items": "number of inbox items",
