@@ -15,8 +15,8 @@ from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Finding, Found, Missing
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange, State
-from services.processor.mail.store import messages
-from services.processor.mailbox.failures import Remedy, Rule, SourceError
+from services.processor.mail.store import lookups, messages
+from services.processor.mailbox.failures import Remedy, SourceError, refused_once
 from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import CURSORS_REFUSED, STEP_SECONDS
@@ -84,8 +84,7 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
     await context.note(count)
     CURSORS_REFUSED.labels(context.tenant.provider).inc()
     logger.warning("history cursor refused", tenant_id=context.tenant_id, detail=error.detail)
-    rule = Rule(Remedy.LATER, "PROVIDER_UNAVAILABLE")
-    raise SourceError(rule, f"the history id was refused: {error.detail}", None, error.code, error.meaning) from error
+    raise refused_once(error, "history id") from error
 
 
 async def _end(context: MailboxContext, newest_record: int, claimed: int, began_at: datetime) -> int:
