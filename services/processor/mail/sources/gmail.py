@@ -183,6 +183,7 @@ class GmailMailbox:
             await self._put_in_bodies(message_id, raw)
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
+        self.scope.succeeded(message_id)
         return await mapped_by(map_message, GOOGLEWS, raw)
 
     async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:

@@ -189,6 +189,7 @@ class GraphMailbox:
         return await mapped_by(map_message, MS365, raw)
 
     async def _fetch_batch(self, ids: Sequence[str], findings: dict[str, Finding]) -> None:
+        self.scope.succeeded(message_id)
         requests = [
             {
                 "id": str(number),
@@ -229,6 +230,7 @@ class GraphMailbox:
             return await mapped_by(map_message, MS365, body)
         error = failure(
             MS365,
+            self.scope.succeeded(message_id)
             status if isinstance(status, int) else 0,
             headers if isinstance(headers, dict) else {},
             body if isinstance(body, dict) else None,
