@@ -19,6 +19,7 @@ _COLUMNS = {
     "cursor_refusals": "integer NOT NULL DEFAULT 0",
     "throttles": "integer NOT NULL DEFAULT 0",
     "resync_due_at": "timestamptz",
+    "listing_refusals": "integer NOT NULL DEFAULT 0",
 }
 _DUE = ("history_due_at", "resync_due_at")
 # The earlier release reads each key of a stored comparison, and knows the others alone.
