@@ -250,6 +250,8 @@ def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
 
 def _is_surely_new(coverage: Coverage) -> bool:
     """Return whether everything watched was listed once: then an unknown message came later."""
+    if coverage.is_all_mail:
+        return coverage.is_all_listed
     named = [watch.folder_id for watch in coverage.watches if watch.folder_id]
     return (
         coverage.provider != GOOGLEWS

@@ -124,7 +124,8 @@ class MailSync:
                 known = await folders.load(connection, context.tenant_id)
         names = await graph_notifications.resolve_folders(context, graph, known)
         listed = frozenset(cursor.folder_id for cursor in known if cursor.has_baseline)
-        context.coverage = replace(context.coverage, folders=names, listed=listed)
+        is_all_listed = context.mailbox.caught_up_at is not None and len(listed) == len(known)
+        context.coverage = replace(context.coverage, folders=names, listed=listed, is_all_listed=is_all_listed)
         await graph_notifications.process_notifications(context, graph)
         await self._process_lookups(context, graph, due)
         for item in items_of(context, "reconcile"):

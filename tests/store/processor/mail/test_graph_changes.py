@@ -88,6 +88,21 @@ async def test_a_folder_that_is_refused_from_the_start_leaves_the_listing_of_cha
     assert {mail["id"]} == await _ids(ground, tenant)
 
 
+async def test_an_old_mail_of_a_folder_that_was_never_listed_is_not_new_when_it_is_deleted(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365", folder="")
+    await ground.control.load_old(tenant.address, 1, days=60, folder="archive")
+    old = (await ground.control.truth(tenant.address))["messages"][0]
+    await _refuse(ground, await _folder(ground, tenant, "archive"))
+    async with running(ground.worker_settings(fetch_attempts=1)):
+        await ground.reconcile(tenant)
+        await ground.settled()
+        await ground.control.delete(tenant.address, old["id"])
+        await ground.notify(tenant, "deleted", old)
+        await ground.settled()
+
+    assert [DELETED] == await ground.types(tenant)
+
+
 async def test_a_deletion_between_two_pages_of_the_listing_hides_no_mail(ground: Ground) -> None:
     tenant = await ground.tenant("ms365", folder="")
     async with running(ground.worker_settings(page_size=2)):

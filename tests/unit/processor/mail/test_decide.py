@@ -197,6 +197,14 @@ def test_a_deletion_of_old_mail_is_published_without_a_created_event() -> None:
     assert ["mail.created", "mail.deleted"] == types(decide(make_hint("deleted"), gone, None, LISTED, PATIENCE))
 
 
+def test_where_all_mail_is_watched_an_unknown_mail_is_new_only_when_every_folder_was_listed() -> None:
+    gone, some = Missing(is_certain=True), Coverage(MS365, [make_watch()], {}, {"inbox-id"})
+
+    assert ["mail.deleted"] == types(decide(make_hint("deleted"), gone, None, some, PATIENCE))
+    every = replace(some, is_all_listed=True)
+    assert ["mail.created", "mail.deleted"] == types(decide(make_hint("deleted"), gone, None, every, PATIENCE))
+
+
 def test_a_deletion_is_published_once() -> None:
     gone = make_known(state=State.DELETED)
 
