@@ -95,7 +95,7 @@ def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState 
         return Decision((event_to_publish,), _seen(mapped, known.generation, State.ANNOUNCED, reported))
     if mapped.version and mapped.version == known.version:
         return NOTHING
-    if _was_draft(mapped, known):
+    if known.generation == UNSENT or _was_draft(mapped, known):
         return _sent(reported, mapped, known, coverage)
     return _changed(reported, mapped, known, coverage)
 
@@ -118,8 +118,6 @@ def _was_draft(mapped: MappedMessage, known: MessageState) -> bool:
     """
     if mapped.is_draft:
         return False
-    if known.generation == UNSENT:
-        return True
     if known.digests is not None:
         return "is_draft" in differing(known.digests, digests_of(mapped.message))
     before, now = known.mail_received_at, mapped.received_at
@@ -127,7 +125,10 @@ def _was_draft(mapped: MappedMessage, known: MessageState) -> bool:
 
 
 def _sent(reported: ReportedChange, mapped: MappedMessage, known: MessageState, coverage: Coverage) -> Decision:
-    """Announce the mail that a draft became; one that was reported as a draft begins another generation."""
+    """Announce the mail that a draft became, or a draft that was recorded before drafts made events.
+
+    A mail that was reported as a draft begins another generation.
+    """
     is_next = known.state is State.ANNOUNCED or known.generation == UNSENT
     generation = known.generation + 1 if is_next else known.generation
     is_covered = coverage.covers(known.folder_id, known.label_ids) or coverage.covers(

@@ -126,6 +126,14 @@ def test_the_mail_that_a_draft_became_is_created_once(kind: str) -> None:
     assert NOTHING == decide(make_hint(kind), sent, first.known, coverage, PATIENCE)
 
 
+def test_a_draft_from_before_drafts_made_events_is_created_when_it_is_saved_again() -> None:
+    silent = decide(make_hint(), Found(make_mapped(is_draft=True)), None, INBOX, PATIENCE).known
+    saved = Found(make_mapped(is_draft=True, version="2"))
+    first = decide(make_hint("updated"), saved, silent, replace(INBOX, has_draft_events=True), PATIENCE)
+
+    assert [("mail.created", 1)] == [(event.event_type, event.generation) for event in first.pending]
+
+
 def test_a_draft_that_an_earlier_release_told_of_begins_another_generation_when_it_is_sent() -> None:
     told = make_known(digests=digests_of(message_pb2.MailMessage(subject="Offer", is_draft=True)))
     saved = Found(make_mapped(is_draft=True, version="2"))
