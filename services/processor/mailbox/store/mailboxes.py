@@ -251,7 +251,7 @@ async def touch(connection: db.Connection, tenant_id: str, at: datetime) -> None
 
 
 async def bound_due(connection: db.Connection, longest: timedelta) -> None:
-    """Spread the reconciliations that an earlier, longer interval put off over the longest interval of now."""
+    """Spread the reconciliations that another, longer interval put off over the longest interval of now."""
     await connection.execute(
         """
         UPDATE processor.mailboxes SET reconcile_due_at = now() + $1::interval * random()
