@@ -7,7 +7,8 @@ import pytest
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.coverage import Coverage
-from services.processor.mail.decide import NOTHING, Decision, decide
+from services.processor.mail.decide import decide
+from services.processor.mail.decision import NOTHING, Decision
 from services.processor.mail.field_digests import digests_of
 from services.processor.mail.sources.findings import Failed, Found, Missing
 from services.processor.mail.state import MessageState, State
