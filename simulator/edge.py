@@ -133,7 +133,7 @@ class Edge:
             self._rules.identify(operation, call)
         except ApiError as error:
             refusal = error
-        where = Where(call.params.get("id", ""), call.params.get("folder", ""), self._links.page(call), is_stored(call))
+        where = self._where(call)
         faults = self._world.faults.strike(operation.name, call.account.address if call.account else "", where)
         struck = ",".join(fault.kind for fault in faults)
         try:
@@ -154,6 +154,11 @@ class Edge:
         if wire and call.inside_batch:
             return Outcome(self._rules.failure(operation.name, 503)), struck
         return Outcome(reply, wire), struck
+
+    def _where(self, call: Call) -> Where:
+        query = "&".join(f"{name}={value}" for name, value in call.query)
+        message, folder = call.params.get("id", ""), call.params.get("folder", "")
+        return Where(message, folder, self._links.page(call), is_stored(call), query)
 
     async def _attempt(self, operation: Operation, call: Call, faults: list[Fault]) -> Reply:
         # A batch takes as long as its parts.

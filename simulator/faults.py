@@ -27,12 +27,13 @@ PUSH_KINDS = frozenset({"drop", "double", "late", "reorder"})
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The place of a call: the message and folder in its path, its page, and whether it follows a stored link."""
+    """The place of a call: the message and folder in its path, its page and query, and whether it follows a link."""
 
     message: str = ""
     folder: str = ""
     page: int = 1
     is_stored: bool = False
+    query: str = ""
 
 
 class Fault(BaseModel):
@@ -47,6 +48,7 @@ class Fault(BaseModel):
         account: Pattern over addresses.
         message: Pattern over the ids of messages in paths; empty concerns all calls.
         folder: Pattern over the folders in paths, as the call names them; empty concerns all calls.
+        query: Pattern over the decoded query, ``name=value`` joined by ``&``; empty concerns all calls.
         page: Number of the page that a call reads; 0 concerns all.
         stored: Whether the call goes on from a stored link, token or history id; None concerns all.
         text: The error's message; ``{retry_at}`` in it becomes the time that ``retry_after`` leads to.
@@ -65,6 +67,7 @@ class Fault(BaseModel):
     account: str = "*"
     message: str = ""
     folder: str = ""
+    query: str = ""
     page: int = Field(default=0, ge=0)
     stored: bool | None = None
     text: str = ""
@@ -84,6 +87,8 @@ class Fault(BaseModel):
         if self.message and not fnmatchcase(where.message, self.message):
             return False
         if self.folder and not fnmatchcase(where.folder, self.folder):
+            return False
+        if self.query and not fnmatchcase(where.query, self.query):
             return False
         if self.page not in (0, where.page) or self.stored not in (None, where.is_stored):
             return False

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from simulator.http import Call, Reply
 
-_FOLLOWING = ("$skiptoken", "pageToken")
+_FOLLOWING = ("$skiptoken", "pageToken", "$skip")
 _STORED = (*_FOLLOWING, "$deltatoken", "startHistoryId")
 _KEPT_MAX = 10_000
 
@@ -18,14 +18,14 @@ class Links:
 
     def page(self, call: Call) -> int:
         """Return the page that a call reads, 1 for one without the token of a next page."""
-        return self._pages.get(_token(call.query), 1)
+        return self._pages.get(_token(call.path, call.query), 1)
 
     def learn(self, call: Call, reply: Reply) -> None:
         """Remember the token of the next page in an answer."""
         if not isinstance(reply.body, dict):
             return
-        link = str(reply.body.get("@odata.nextLink", ""))
-        token = str(reply.body.get("nextPageToken", "")) or _token(parse_qsl(urlsplit(link).query))
+        link = urlsplit(str(reply.body.get("@odata.nextLink", "")))
+        token = str(reply.body.get("nextPageToken", "")) or _token(link.path, parse_qsl(link.query))
         if token:
             self._pages[token] = self.page(call) + 1
             while len(self._pages) > _KEPT_MAX:
@@ -37,5 +37,7 @@ def is_stored(call: Call) -> bool:
     return any(name in _STORED for name, _ in call.query)
 
 
-def _token(query: list[tuple[str, str]]) -> str:
-    return next((value for name, value in query if name in _FOLLOWING), "")
+def _token(path: str, query: list[tuple[str, str]]) -> str:
+    """Return the token of a page; a position among the items names a page of one list alone."""
+    tokens = ((name, value) for name, value in query if name in _FOLLOWING)
+    return next((f"{path} {value}" if name == "$skip" else value for name, value in tokens), "")

@@ -26,7 +26,7 @@ FAILURES = Counter("mailmesh_processor_failures_total", "Failures by remedy.", [
 PUT_OFF = Counter("mailmesh_processor_lookups_put_off_total", "Lookups of messages that were postponed.", ["provider"])
 CURSORS_REFUSED = Counter(
     "mailmesh_processor_cursors_refused_total",
-    "Refusals of stored cursors by an unknown code; the second in a row gives the cursor up.",
+    "Refusals of stored cursors and page tokens; the second in a row by an unknown code gives the cursor up.",
     ["provider"],
 )
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")

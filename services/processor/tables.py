@@ -66,6 +66,7 @@ mailboxes = Table(
     required("cursor_refusals", Integer()),
     required("throttles", Integer()),
     Column("resync_due_at", TIME),
+    required("listing_refusals", Integer()),
 )
 
 folder_cursors = Table(

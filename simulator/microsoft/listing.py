@@ -18,6 +18,7 @@ from simulator.microsoft.search import read_search
 
 _MAX_TOP = 1000
 _SEARCH_MAX = 1000
+_ORDERS = frozenset({"receivedDateTime", "lastModifiedDateTime"})
 _ADDRESSES = ("from", "sender")
 FIELDS: dict[str, type] = {
     **{f"{name}/emailAddress/{part}": str for name in _ADDRESSES for part in ("address", "name")},
@@ -80,29 +81,43 @@ _OF_MAIL: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page; ``token`` leads to the next, ``count`` is that of all pages where the query asks for it."""
+    """One page.
+
+    Attributes:
+        mails: The messages of the page.
+        following: The parameter that leads to the next page, and its value; empty on the last one.
+        count: The number of messages on all pages, where the query asks for it.
+    """
 
     mails: list[GraphMail]
-    token: str
+    following: tuple[str, str]
     count: int | None
 
 
 def listed(call: Call, mailbox: GraphMailbox, timeline: Timeline) -> Listed:
     """Return one page of a list of messages.
 
+    As at Graph, the next page of a list is a position in it, so that a message which changes its place between two
+    pages comes twice or moves another past the reader. A search goes on from its last message.
+
     Raises:
         ApiError: 400 for a query that Graph refuses too.
         NotSimulatedError: The query asks for something that the simulator does not know.
     """
     condition = read_filter(call.first("$filter"))
-    is_ascending = _is_ascending(call, condition)
+    order, is_ascending = _order(call, condition)
     search = read_search(call.first("$search")) if call.first("$search") else None
     if search and (call.first("$filter") or call.first("$orderby")):
         raise graph_error(400, "SearchWithFilter", "The query parameter $search goes with no $filter and no $orderby.")
     token = unseal(call.first("$skiptoken")) if call.first("$skiptoken") else {}
 
     def passing(start: tuple[int, int] | None) -> Iterator[tuple[tuple[int, int], GraphMail]]:
-        for position in _positions(timeline, condition, start, is_ascending=is_ascending):
+        positions = (
+            _positions(timeline, condition, start, is_ascending=is_ascending)
+            if order == "receivedDateTime"
+            else _changes(mailbox, timeline, is_ascending=is_ascending)
+        )
+        for position in positions:
             mail = mailbox.mails[position[1]]
             if mailbox.is_listed(mail) and condition.matches(resolver(mail, mailbox)) and (not search or search(mail)):
                 yield position, mail
@@ -116,33 +131,46 @@ def listed(call: Call, mailbox: GraphMailbox, timeline: Timeline) -> Listed:
         yield from (one for one in first if start is None or one[0] < start)
 
     top, skip = number(call, "$top", 10, _MAX_TOP), 0 if token else skipped(call)
-    mails, following = _page(found(tuple(token["k"]) if token else None), top, skip)
+    mails, last = _page(found(tuple(token["k"]) if token else None), top, skip)
     count = sum(1 for _ in found(None)) if boolean(call, "$count") else None
-    return Listed(mails, following, count)
+    following = ("$skiptoken", seal({"k": last})) if search else ("$skip", str(skip + top))
+    return Listed(mails, following if last else ("", ""), count)
 
 
-def _page(found: Iterator[tuple[tuple[int, int], GraphMail]], top: int, skip: int) -> tuple[list[GraphMail], str]:
+def _page(
+    found: Iterator[tuple[tuple[int, int], GraphMail]], top: int, skip: int
+) -> tuple[list[GraphMail], tuple[int, int] | None]:
+    """Return the mails of a page, and the position of the last one when another page follows."""
     mails: list[GraphMail] = []
     last: tuple[int, int] | None = None
     for number_, (position, mail) in enumerate(found):
         if number_ < skip:
             continue
         if len(mails) == top:
-            return mails, seal({"k": last})
+            return mails, last
         mails.append(mail)
         last = position
-    return mails, ""
+    return mails, None
 
 
-def _is_ascending(call: Call, condition: Filter) -> bool:
-    """Return the order; the only property is the time of receipt, which a filter must then name first."""
+def _order(call: Call, condition: Filter) -> tuple[str, bool]:
+    """Return the property of the order, which a filter must then name first, and whether it ascends."""
     text = call.first("$orderby", "receivedDateTime desc")
     name, _, direction = text.partition(" ")
-    if name != "receivedDateTime" or direction.strip().lower() not in {"", "asc", "desc"}:
+    if name not in _ORDERS or direction.strip().lower() not in {"", "asc", "desc"}:
         raise NotSimulatedError(f"the order {text} in $orderby")
     if call.first("$orderby") and condition.names and condition.names[0] != name:
         raise graph_error(400, "InefficientFilter", "The restriction or sort order is too complex for this operation.")
-    return direction.strip().lower() != "desc"
+    return name, direction.strip().lower() != "desc"
+
+
+def _changes(mailbox: GraphMailbox, timeline: Timeline, *, is_ascending: bool) -> list[tuple[int, int]]:
+    """Return the positions of a timeline in the order of the last change."""
+    return sorted(
+        timeline.newest_first(),
+        key=lambda position: (mailbox.mails[position[1]].modified_ms, position[1]),
+        reverse=not is_ascending,
+    )
 
 
 def _positions(

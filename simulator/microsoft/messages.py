@@ -68,8 +68,9 @@ class Messages:
         }
         if found.count is not None:
             body["@odata.count"] = found.count
-        if found.token:
-            body["@odata.nextLink"] = next_link(self._world, call, found.token, drop=frozenset({"$skip"}))
+        name, value = found.following
+        if name:
+            body["@odata.nextLink"] = next_link(self._world, call, value, name, drop=frozenset({"$skip"}))
         return Reply(200, body, applied(call))
 
     def get(self, call: Call) -> Reply:

@@ -14,7 +14,8 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.mail import threads
 from services.processor.mail.coverage import Coverage
-from services.processor.mail.decide import Decision, PendingEvent, decide
+from services.processor.mail.decide import decide
+from services.processor.mail.decision import Decision, PendingEvent
 from services.processor.mail.message.bounds import fit
 from services.processor.mail.sources.findings import Finding
 from services.processor.mail.state import COMMAND, ReportedChange

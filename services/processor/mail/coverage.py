@@ -21,6 +21,7 @@ class Coverage:
         folders: The ids of folders by the names that watches use for them; an id maps to itself, and a name whose
             folder could not be read to "".
         listed: The ids of folders whose first listing is complete: an unknown message in them is new.
+        is_all_listed: Whether the first listing of every folder is complete.
         has_draft_events: Whether drafts make events.
     """
 
@@ -28,6 +29,7 @@ class Coverage:
     watches: Sequence[item_pb2.Watch] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     listed: Collection[str] = ()
+    is_all_listed: bool = False
     has_draft_events: bool = False
 
     @property

@@ -15,6 +15,7 @@ import structlog
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.processor.mail.context import MailboxContext
+from services.processor.mail.gmail_listing import next_page
 from services.processor.mail.gmail_resync import TimeReconciliation, keep, look, reported, stretches
 from services.processor.mail.origin import Origin
 from services.processor.mail.sources.gmail import GmailMailbox
@@ -41,12 +42,13 @@ async def compare(context: MailboxContext, gmail: GmailMailbox, origin: Origin, 
     while state is not None and not _must_wait(context, gmail, state) and time.monotonic() < deadline:
         state = await _step(context, gmail, state, origin)
     if state is not None:
-        await keep(context, state, max(context.clock.now() + _PAUSE, state.not_before or _BEGINNING))
+        pause = max(_PAUSE, timedelta(seconds=gmail.seconds_to_spare_quota))
+        await keep(context, state, max(context.clock.now() + pause, state.not_before or _BEGINNING))
 
 
 def _must_wait(context: MailboxContext, gmail: GmailMailbox, state: TimeReconciliation) -> bool:
     is_early = state.not_before is not None and state.not_before > context.clock.now()
-    return is_early or not gmail.has_spare_quota
+    return is_early or gmail.seconds_to_spare_quota > 0
 
 
 async def _step(
@@ -68,14 +70,14 @@ async def list_recent(
     context: MailboxContext, gmail: GmailMailbox, state: TimeReconciliation, origin: Origin
 ) -> TimeReconciliation:
     """Fetch a page of the recent mail; in the second comparison only mail that is not known."""
-    ids, token = await gmail.listed_since(state.since, state.page_token, context.settings.page_size)
+    ids, following = await next_page(context, gmail, state, state.since, context.settings.page_size)
     for stretch in stretches(ids, context.settings.commit_messages):
         async with context.transactions.reading() as connection:
             known = await messages.load(connection, context.tenant_id, stretch)
         wanted = [message_id for message_id in stretch if state.round == 1 or message_id not in known]
         kinds = {message_id: {UPDATED if message_id in known else LISTED} for message_id in wanted}
         await look(context, gmail, kinds, known, origin)
-    return replace(state, page_token=token, is_listed=not token)
+    return replace(following, is_listed=not following.page_token)
 
 
 async def _compare_page(
@@ -83,7 +85,7 @@ async def _compare_page(
 ) -> TimeReconciliation:
     """Check a page of the whole mailbox: which messages changed after the lost cursor, whatever their date."""
     size = max(1, min(_PAGE, context.settings.gmail_units_per_minute // _UNITS_OF_A_MESSAGE))
-    ids, token = await gmail.listed_since(None, state.page_token, size)
+    ids, state = await next_page(context, gmail, state, None, size)
     async with context.transactions.reading() as connection:
         known = await messages.load(connection, context.tenant_id, ids)
         await messages.mark_seen(connection, context.tenant_id, list(known))
@@ -97,8 +99,7 @@ async def _compare_page(
         await look(context, gmail, {one: _kinds(one, known, state) for one in stretch}, known, origin)
     return replace(
         state,
-        page_token=token,
-        is_compared=not token,
+        is_compared=not state.page_token,
         checked=state.checked + len(checked),
         is_cut=state.is_cut or len(doubtful) > len(checked),
     )

@@ -1,6 +1,6 @@
 """Turn Gmail's history into events, and move the cursor as far as the reads prove."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,8 +15,8 @@ from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Finding, Found, Missing
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange, State
-from services.processor.mail.store import messages
-from services.processor.mailbox.failures import Remedy, Rule, SourceError
+from services.processor.mail.store import lookups, messages
+from services.processor.mailbox.failures import Remedy, SourceError, refused_once
 from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import CURSORS_REFUSED, STEP_SECONDS
@@ -84,8 +84,7 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
     await context.note(count)
     CURSORS_REFUSED.labels(context.tenant.provider).inc()
     logger.warning("history cursor refused", tenant_id=context.tenant_id, detail=error.detail)
-    rule = Rule(Remedy.LATER, "PROVIDER_UNAVAILABLE")
-    raise SourceError(rule, f"the history id was refused: {error.detail}", None, error.code, error.meaning) from error
+    raise refused_once(error, "history id") from error
 
 
 async def _end(context: MailboxContext, newest_record: int, claimed: int, began_at: datetime) -> int:
@@ -117,28 +116,45 @@ async def _end(context: MailboxContext, newest_record: int, claimed: int, began_
 async def _process_stretch(
     context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin
 ) -> None:
-    """Fetch the messages of a stretch and commit them. A record that is read again makes no second event."""
+    """Fetch the messages of a stretch and commit them. A record that is read again makes no second event.
+
+    Raises:
+        SourceError: A failure of the whole mailbox; what was fetched before it is committed.
+    """
     followed = trails(records)
+    ids = [trail.message_id for trail in followed]
     with STEP_SECONDS.labels("known").time():
         async with context.transactions.reading() as connection:
-            known = await messages.load(connection, context.tenant_id, [trail.message_id for trail in followed])
+            known = await messages.load(connection, context.tenant_id, ids)
+            waiting = await lookups.load(connection, context.tenant_id, ids)
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
-    wanted = [
-        trail
-        for trail in followed
-        if _concerns(trail, known.get(trail.message_id), watched) and not _is_known(trail, known.get(trail.message_id))
-    ]
+    wanted = [trail for trail in followed if _is_wanted(context, trail, known, waiting, watched)]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])
-    if fetched.failure is not None:
-        raise fetched.failure
     observations = []
     for trail in wanted:
-        finding = fetched.findings.get(trail.message_id, Missing(is_certain=True))
-        reported = _reported(context, trail, finding, known.get(trail.message_id), watched, origin)
-        if reported is not None:
+        finding = Missing(is_certain=True) if trail.was_deleted else fetched.findings.get(trail.message_id)
+        reported = finding and _reported(context, trail, finding, known.get(trail.message_id), watched, origin)
+        if finding and reported:
             observations.append(Observation(reported, finding))
     if observations:
         await context.commit(observations)
+    if fetched.failure is not None:
+        raise fetched.failure
+
+
+def _is_wanted(
+    context: MailboxContext,
+    trail: Trail,
+    known: Mapping[str, MessageState],
+    waiting: Mapping[str, ReportedChange],
+    watched: frozenset[str] | None,
+) -> bool:
+    """Return whether a message has to be inspected because of its trail."""
+    state, lookup = known.get(trail.message_id), waiting.get(trail.message_id)
+    if not _concerns(trail, state, watched) or _is_known(trail, state) or _is_waiting(trail, lookup):
+        return False
+    # Nothing is recorded about a draft that makes no event, so each read of its record would fetch it again.
+    return state is not None or lookup is not None or not _is_silent_draft(context, trail)
 
 
 def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] | None) -> bool:
@@ -153,11 +169,17 @@ def _concerns(trail: Trail, known: MessageState | None, watched: frozenset[str] 
 
 def _is_known(trail: Trail, known: MessageState | None) -> bool:
     """Return whether the stored state has the change already: the record was read before, or the fetch was newer."""
-    if known is None or known.state is State.KNOWN:
+    if known is None:
         return False
     is_read = known.version.isdecimal() and int(known.version) >= trail.history_id
     # The stretch of a message that is gone may end before the record of its deletion.
     return is_read or trail.was_deleted if known.state is State.DELETED else is_read and not trail.was_deleted
+
+
+def _is_waiting(trail: Trail, lookup: ReportedChange | None) -> bool:
+    """Return whether the record was read before and the message waits for its lookup, which has a time of its own."""
+    is_read = lookup is not None and lookup.version.isdecimal() and int(lookup.version) >= trail.history_id
+    return is_read and not trail.was_deleted
 
 
 def _is_silent_draft(context: MailboxContext, trail: Trail) -> bool:
@@ -176,7 +198,7 @@ def _reported(
     kinds, was_watched = kinds_of(trail, watched, labels)
     if known is not None:
         kinds |= {UPDATED}
-    elif not kinds - ({"deleted"} if not was_watched else set()) or _is_silent_draft(context, trail):
+    elif not kinds - ({"deleted"} if not was_watched else set()):
         return None
     there = labels or trail.labels or (known.label_ids if known else ())
     return ReportedChange(

@@ -38,6 +38,7 @@ class TimeReconciliation:
         is_cut: Whether messages were left unchecked, because they were too many.
         round: 1, then 2 for the second comparison, which finds mail that the lists did not know in the first.
         not_before: When it continues; None at once.
+        refusals: The refusals of the page token in a row.
     """
 
     target: int
@@ -53,6 +54,7 @@ class TimeReconciliation:
     is_cut: bool = False
     round: int = 1
     not_before: datetime | None = None
+    refusals: int = 0
 
     @property
     def is_cursor_missing(self) -> bool:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from enum import Enum
 
 import structlog
 
@@ -34,11 +35,19 @@ from services.providers.names import MS365
 logger = structlog.get_logger(__name__)
 
 
-async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2.InboxItem) -> bool:
-    """Reconcile the mailbox, for a bounded time: the list of folders when all mail is watched, then each folder.
+class Round(Enum):
+    """The state of a round over all folders."""
 
-    Returns:
-        True when it is done, False when it has to continue later.
+    PAUSED = "paused"
+    """Its time is over; it continues later."""
+    INCOMPLETE = "incomplete"
+    """It is over, without a folder that is refused; the next round retries that folder."""
+    COMPLETE = "done"
+    """Every folder was compared."""
+
+
+async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2.InboxItem) -> Round:
+    """Reconcile the mailbox, for a bounded time: the list of folders when all mail is watched, then each folder.
 
     Raises:
         SourceError: A failure of the whole mailbox.
@@ -52,12 +61,12 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
             continue
         try:
             if not await _compare(context, graph, cursor, origin, deadline, refusals=item.attempts - 1):
-                return False
+                return Round.PAUSED
         except SourceError as exc:
             failed = await _folder_failed(context, graph, exc)
     if failed is not None and item.attempts < context.settings.fetch_attempts:
         raise failed
-    return True
+    return Round.COMPLETE if failed is None else Round.INCOMPLETE
 
 
 async def _folder_failed(context: MailboxContext, graph: GraphMailbox, error: SourceError) -> SourceError:

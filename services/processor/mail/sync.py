@@ -13,6 +13,8 @@ from services.processor.mail.commit import MailCommitter, OwnMessages
 from services.processor.mail.context import MailboxContext, Source
 from services.processor.mail.coverage import Coverage
 from services.processor.mail.failure_handling import FailureHandler
+from services.processor.mail.graph_changes import Listing
+from services.processor.mail.graph_reconcile import Round
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.gmail import GmailMailbox, Quota
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
@@ -85,8 +87,9 @@ class MailSync:
         except SourceError as exc:
             await self._failure_handler.handle(context, exc)
 
-    async def recover(self, held: HeldMailbox, error: SourceError) -> None:
-        """See `MailboxWork.recover`."""
+    async def recover(self, held: HeldMailbox, due: Sequence[ReportedChange], error: SourceError) -> None:
+        """See `MailboxWork.recover`. The lookups that are due stay due."""
+        del due
         await self._failure_handler.handle(self._context(held), error)
 
     def _context(self, held: HeldMailbox) -> MailboxContext:
@@ -124,18 +127,19 @@ class MailSync:
                 known = await folders.load(connection, context.tenant_id)
         names = await graph_notifications.resolve_folders(context, graph, known)
         listed = frozenset(cursor.folder_id for cursor in known if cursor.has_baseline)
-        context.coverage = replace(context.coverage, folders=names, listed=listed)
+        is_all_listed = context.mailbox.caught_up_at is not None and len(listed) == len(known)
+        context.coverage = replace(context.coverage, folders=names, listed=listed, is_all_listed=is_all_listed)
         await graph_notifications.process_notifications(context, graph)
         await self._process_lookups(context, graph, due)
         for item in items_of(context, "reconcile"):
-            if graph_changes.are_enough(context, item) and await graph_changes.read_changes(context, graph, item):
-                RECONCILED.labels(MS365, "changes").inc()
+            listing = await graph_changes.list_changes(context, graph, item)
+            if listing in (Listing.CHANGES, Listing.REFUSED):
+                RECONCILED.labels(MS365, listing.value).inc()
                 await context.lease.acknowledge([item.item_id])
                 continue
-            is_done = await graph_reconcile.reconcile(context, graph, item)
-            if is_done:
-                await graph_changes.catch_up(context, item.received_at.ToDatetime(UTC))
-            await self._reconciled(context, item, is_done)
+            outcome = await graph_reconcile.reconcile(context, graph, item)
+            await graph_changes.caught_up(context, listing, outcome, item.received_at.ToDatetime(UTC))
+            await self._reconciled(context, item, outcome)
 
     async def _gmail(self, context: MailboxContext, due: Sequence[ReportedChange]) -> None:
         access = MailboxAccess(
@@ -162,7 +166,8 @@ class MailSync:
         if pushes:
             await gmail_pushes.process_pushes(context, gmail, pushes)
         for item in items_of(context, "reconcile"):
-            await self._reconciled(context, item, await gmail_reconcile.reconcile(context, gmail, item))
+            is_done = await gmail_reconcile.reconcile(context, gmail, item)
+            await self._reconciled(context, item, Round.COMPLETE if is_done else Round.PAUSED)
         await gmail_pushes.process_due(context, gmail)
 
     async def _begin(self, context: MailboxContext) -> None:
@@ -186,10 +191,10 @@ class MailSync:
         for begin in range(0, len(due), step):
             await context.fetch_and_commit_all(source, due[begin : begin + step])
 
-    async def _reconciled(self, context: MailboxContext, item: item_pb2.InboxItem, is_done: bool) -> None:
+    async def _reconciled(self, context: MailboxContext, item: item_pb2.InboxItem, outcome: Round) -> None:
         """End a reconciliation, or let new mail of the same mailbox go first before it continues."""
-        RECONCILED.labels(context.tenant.provider, "done" if is_done else "paused").inc()
-        if not is_done:
+        RECONCILED.labels(context.tenant.provider, outcome.value).inc()
+        if outcome is Round.PAUSED:
             await context.lease.release([ReturnedItem(item.item_id, "", "", None, is_forgiven=True)])
             return
 

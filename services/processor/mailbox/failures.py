@@ -133,6 +133,12 @@ def classify(provider: str, status: int, codes: Collection[str], retry_after: ti
     return SourceError(rule, said, retry_after, code, meaning, status)
 
 
+def refused_once(error: SourceError, cursor: str) -> SourceError:
+    """Return the first refusal of a stored cursor as a failure that is retried later, with the cursor kept."""
+    rule = Rule(Remedy.LATER, _PASSING.reason)
+    return SourceError(rule, f"the {cursor} was refused: {error.detail}", None, error.code, error.meaning)
+
+
 def narrowed(error: SourceError) -> SourceError:
     """Return a failure as the failure of one message or folder: it is retried later, and no fault is reported."""
     if error.remedy not in (Remedy.PERSON, Remedy.NEW_TOKEN, Remedy.THROTTLED) or error.meaning is None:

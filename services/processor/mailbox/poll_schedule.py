@@ -23,7 +23,6 @@ class PollSchedule:
         self._transactions = transactions
         self._inbox = inbox
         self._intervals = Intervals.of(settings)
-        self._is_bounded = False
 
     async def round(self) -> int:
         """Take the due reconciliations and enqueue them. A crash in between skips one turn; the next one follows.
@@ -35,9 +34,8 @@ class PollSchedule:
             MeshError: PostgreSQL or Ingest cannot be reached.
         """
         async with self._transactions.reading() as connection:
-            if not self._is_bounded:
-                await mailboxes.bound_due(connection, self._intervals.longest)
-                self._is_bounded = True
+            # Every time, by an index: a process with a longer interval may have put reconciliations off meanwhile.
+            await mailboxes.bound_due(connection, self._intervals.longest)
             due = await mailboxes.take_due(connection, self._intervals, _AT_ONCE)
         for tenant_id, _ in due:
             await self._inbox.enqueue_reconcile(tenant_id, item_pb2.RECONCILE_REASON_SCHEDULE)

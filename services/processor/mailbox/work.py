@@ -48,5 +48,5 @@ class MailboxWork(Protocol[Due]):
         Failures of the provider are handled inside.
         """
 
-    async def recover(self, held: HeldMailbox, error: SourceError) -> None:
+    async def recover(self, held: HeldMailbox, due: Sequence[Due], error: SourceError) -> None:
         """Handle a failure that came before the work could begin: TokenVault lent no token."""

@@ -96,7 +96,7 @@ class MailboxWorker(Generic[Due]):
             with STEP_SECONDS.labels("token").time():
                 lent = await self._tokens.of(lease.tenant_id)
         except SourceError as exc:
-            await self._work.recover(HeldMailbox(lease, mailbox, tenant_of(lease)), exc)
+            await self._work.recover(HeldMailbox(lease, mailbox, tenant_of(lease)), due, exc)
         else:
             await self._work.process(HeldMailbox(lease, mailbox, lent.tenant), due)
         await lease.end()

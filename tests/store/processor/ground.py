@@ -206,9 +206,12 @@ class Ground:
         content = item_pb2.MailboxWatched(subscription_id=new_id(), history_id=await self.history_id(tenant))
         return await self.put(tenant, Kind.MAILBOX_WATCHED, content.SerializeToString())
 
-    async def reconcile(self, tenant: tenant_pb2.Tenant, since: datetime | None = None) -> str:
+    async def reconcile(
+        self, tenant: tenant_pb2.Tenant, since: datetime | None = None, *, is_scheduled: bool = False
+    ) -> str:
         """Request a reconciliation."""
-        content = item_pb2.Reconcile(reason=item_pb2.RECONCILE_REASON_MANUAL)
+        by_schedule, by_hand = item_pb2.RECONCILE_REASON_SCHEDULE, item_pb2.RECONCILE_REASON_MANUAL
+        content = item_pb2.Reconcile(reason=by_schedule if is_scheduled else by_hand)
         if since is not None:
             content.since.FromDatetime(since)
         return await self.put(tenant, Kind.RECONCILE, content.SerializeToString())

@@ -6,9 +6,9 @@ from typing import Any
 
 from mailmesh.ingest.v1 import inbox_item_pb2 as item_pb2
 from mailmesh.mail.v1 import message_pb2
-from services.processor.mail.decide import RetryPolicy
 from services.processor.mail.sources.mapped import MappedMessage
 from services.processor.mail.state import MessageState, ReportedChange, State
+from services.processor.mailbox.retry_policy import RetryPolicy
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -30,6 +30,10 @@ class FailureScope:
         self._one_at_a_time = asyncio.Lock()
         self._answered_at = float("-inf")
 
+    def succeeded(self, message_id: str) -> None:
+        """Note that a message was fetched: its next throttled answer is the first one again."""
+        self._throttled.discard(message_id)
+
     async def finding_of(self, message_id: str, error: SourceError) -> Finding:
         """Return the finding that the failed fetch of one message means.
 
@@ -40,6 +44,7 @@ class FailureScope:
             SourceError: The failure of the whole mailbox.
         """
         if error.remedy is Remedy.MISSING:
+            self.succeeded(message_id)
             return Missing()
         if error.meaning is Meaning.THROTTLED and message_id in self._throttled:
             await self._hold_against_probe(error)

@@ -64,9 +64,10 @@ class Quota:
             self._left -= units
         return seconds
 
-    def share(self) -> float:
-        """Return the share of a minute's quota that is left now."""
-        return min(1.0, self._left / self._most + (time.monotonic() - self._at) / 60)
+    def seconds_until(self, share: float) -> float:
+        """Return the seconds until this share of a minute's quota is left, when nothing else uses it."""
+        now = min(1.0, self._left / self._most + (time.monotonic() - self._at) / 60)
+        return max(0.0, (share - now) * 60)
 
 
 class GmailMailbox:
@@ -172,9 +173,9 @@ class GmailMailbox:
         return found
 
     @property
-    def has_spare_quota(self) -> bool:
-        """Whether work that can wait may use the mailbox's quota: most of it is left for live work."""
-        return self._quota.share() >= _SPARE_SHARE
+    def seconds_to_spare_quota(self) -> float:
+        """The seconds until work that can wait may use the mailbox's quota: most of it is left for live work."""
+        return self._quota.seconds_until(_SPARE_SHARE)
 
     async def _fetch_one(self, message_id: str) -> Finding:
         try:
@@ -182,6 +183,7 @@ class GmailMailbox:
             await self._put_in_bodies(message_id, raw)
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
+        self.scope.succeeded(message_id)
         return await mapped_by(map_message, GOOGLEWS, raw)
 
     async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import structlog
 
+from services.processor.mail.message.fields import iso_time
 from services.processor.mail.sources.failure_scope import FailureScope
 from services.processor.mail.sources.findings import Fetched, Finding, mapped_by
 from services.processor.mail.sources.graph_mapping import map_message
@@ -35,6 +36,7 @@ _EXPAND = (
 )
 _IMMUTABLE = 'IdType="ImmutableId"'
 _DELTA_FIELDS = "id,changeKey,parentFolderId,receivedDateTime,isDraft"
+_CHANGED = "lastModifiedDateTime"
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class GraphMailbox:
         return DeltaPage(_entries(answer), str(following or answer["@odata.deltaLink"]), not following)
 
     async def changed_since(self, since: datetime, link: str, page_size: int) -> DeltaPage:
-        """Read one page of the messages of all folders that were changed since a time.
+        """Read one page of the messages of all folders that were changed since a time, in the order of the changes.
 
         Args:
             since: The time, by the provider's clock.
@@ -147,8 +149,9 @@ class GraphMailbox:
             SourceError: Any failure, classified by the table of failures.
         """
         params = {
-            "$select": _DELTA_FIELDS,
-            "$filter": f"lastModifiedDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "$select": f"{_DELTA_FIELDS},{_CHANGED}",
+            "$filter": f"{_CHANGED} ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "$orderby": f"{_CHANGED} asc",
             "$top": str(page_size),
         }
         url = link or f"{self._base}/me/messages"
@@ -187,6 +190,7 @@ class GraphMailbox:
             raw = await self.access.call("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
+        self.scope.succeeded(message_id)
         return await mapped_by(map_message, MS365, raw)
 
     async def _fetch_batch(self, ids: Sequence[str], findings: dict[str, Finding]) -> None:
@@ -227,6 +231,7 @@ class GraphMailbox:
     async def _finding_in(self, message_id: str, response: JSON) -> Finding:
         status, body, headers = response.get("status"), response.get("body"), response.get("headers")
         if status == 200:  # noqa: PLR2004 - OK
+            self.scope.succeeded(message_id)
             return await mapped_by(map_message, MS365, body)
         error = failure(
             MS365,
@@ -239,6 +244,11 @@ class GraphMailbox:
 
 def _entries(answer: JSON) -> list[JSON]:
     return [entry for entry in answer.get("value") or () if isinstance(entry, dict) and entry.get("id")]
+
+
+def changed_at(entry: JSON) -> datetime | None:
+    """Return the time of the last change of an entry of `GraphMailbox.changed_since`; None without a legible one."""
+    return iso_time(str(entry.get(_CHANGED) or ""))
 
 
 def _message_path(message_id: str) -> str:

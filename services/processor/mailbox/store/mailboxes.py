@@ -37,6 +37,7 @@ class Mailbox:
         cursor_refusals: The refusals of the Gmail cursor in a row.
         throttles: The throttled attempts in a row, since anything was committed.
         resync_due_at: When a reconciliation by time continues in the background, or None.
+        listing_refusals: The complete rounds in a row that replaced a refused listing of changes at Microsoft.
     """
 
     tenant_id: str
@@ -55,12 +56,13 @@ class Mailbox:
     cursor_refusals: int = 0
     throttles: int = 0
     resync_due_at: datetime | None = None
+    listing_refusals: int = 0
 
 
 _COLUMNS = (
     "tenant_id, fence, history_id, covered_from, throttled_until, last_event_at, caught_up_at, last_reconciled_at,"
     " resync, history_claim, history_claimed_at, history_due_at, history_anchor, cursor_refusals, throttles,"
-    " resync_due_at"
+    " resync_due_at, listing_refusals"
 )
 
 _OPEN = f"""
@@ -188,6 +190,13 @@ async def set_caught_up(connection: db.Connection, tenant_id: str, at: datetime)
     await connection.execute("UPDATE processor.mailboxes SET caught_up_at = $2 WHERE tenant_id = $1", tenant_id, at)
 
 
+async def set_listing_refusals(connection: db.Connection, tenant_id: str, refusals: int) -> None:
+    """Store how many complete rounds in a row replaced a refused listing of changes."""
+    await connection.execute(
+        "UPDATE processor.mailboxes SET listing_refusals = $2 WHERE tenant_id = $1", tenant_id, refusals
+    )
+
+
 async def postpone_history(connection: db.Connection, tenant_id: str, until: datetime) -> None:
     """Put off the due reads of history and steps of a comparison of one mailbox, while it cannot be read."""
     await connection.execute(
@@ -242,7 +251,7 @@ async def touch(connection: db.Connection, tenant_id: str, at: datetime) -> None
 
 
 async def bound_due(connection: db.Connection, longest: timedelta) -> None:
-    """Spread the reconciliations that an earlier, longer interval put off over the longest interval of now."""
+    """Spread the reconciliations that another, longer interval put off over the longest interval of now."""
     await connection.execute(
         """
         UPDATE processor.mailboxes SET reconcile_due_at = now() + $1::interval * random()

@@ -22,7 +22,7 @@ _COLUMNS = {
 }
 _DUE = ("history_due_at", "resync_due_at")
 # The earlier release reads each key of a stored comparison, and knows the others alone.
-_KEYS = "ARRAY['lost','first_id','is_compared','checked','is_cut','round','not_before']"
+_KEYS = "ARRAY['lost','first_id','is_compared','checked','is_cut','round','not_before','refusals']"
 
 
 def upgrade() -> None:

@@ -60,6 +60,22 @@ async def test_a_passing_refusal_of_one_gmail_message_costs_one_retry_and_no_ala
     assert 2 == await ground.control.call_count(endpoint="gmail.messages.get", account=tenant.address)
 
 
+async def test_a_message_that_was_fetched_after_a_pause_may_pause_its_mailbox_again(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    mail = await ground.control.deliver(tenant.address, subject="Slow")
+    throttled = {"status": 403, "code": "userRateLimitExceeded", "retry_after": 1}
+    async with running(ground.worker_settings()):
+        for _ in range(2):
+            await _refuse(ground, tenant, "gmail.messages.get", mail["id"], throttled, 1)
+            await ground.control.update(tenant.address, mail["id"], isFlagged=True)
+            await ground.push_present(tenant)
+            await ground.settled()
+            await ground.control.update(tenant.address, mail["id"], isFlagged=False)
+
+    assert 0 == await ground.control.call_count(endpoint="gmail.profile", account=tenant.address)
+
+
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [

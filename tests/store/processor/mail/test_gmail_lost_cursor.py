@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from services.processor.worker import running
 from tests.store.processor.ground import Ground, read_events
 
@@ -72,6 +74,47 @@ async def test_a_message_that_fails_while_it_is_checked_is_fetched_later(ground:
     async with running(ground.worker_settings()):
         await ground.push_present(tenant)
         await _until_told(ground, tenant, {*((CREATED, one) for one in ids.values()), (UPDATED, ids["changes"])})
+
+
+@pytest.mark.parametrize("listed", ["recent", "all"])
+async def test_a_page_token_that_gmail_refuses_begins_its_list_again(ground: Ground, listed: str) -> None:
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
+    recent = (await ground.control.generate(tenant.address, 5))["messages"]
+    await ground.control.load_old(tenant.address, 100, days=60, first=50)
+    await ground.control.expire_history(tenant.address)
+    query = "*q=after*pageToken*" if listed == "recent" else "includeSpamTrash=true&maxResults=100&pageToken*"
+    await ground.control.add_fault("status", endpoint="gmail.messages.list", query=query, status=500)
+    pages = {"page_size": 2} if listed == "recent" else {}
+    async with running(ground.worker_settings(**pages)):
+        await ground.push_present(tenant)
+
+        async def has_token() -> bool:
+            question = "SELECT coalesce(resync ->> 'page_token', '') <> '' FROM processor.mailboxes"
+            return bool(await ground.processor.fetchval(question))
+
+        await ground.until(has_token, what="a page token is stored")
+    await ground.control.clear_faults()
+    await ground.processor.execute(
+        """UPDATE processor.mailboxes SET resync = jsonb_set(resync, '{page_token}', '"refused"')"""
+    )
+    wanted = {(CREATED, one) for one in (*ids.values(), *(mail["id"] for mail in recent))}
+    async with running(ground.worker_settings(**pages)):
+        await _until_told(ground, tenant, wanted | {(UPDATED, ids["changes"])})
+        await _until_compared(ground)
+
+
+async def test_a_comparison_without_quota_pauses_until_the_quota_has_room(ground: Ground) -> None:
+    tenant, _ = await _with_known_mail(ground)
+    await ground.control.expire_history(tenant.address)
+    async with running(ground.worker_settings(gmail_units_per_minute=1200)):
+        await ground.push_present(tenant)
+
+        async def is_paused() -> bool:
+            question = "SELECT resync_due_at > now() + interval '4 seconds' AND resync ->> 'round' = '1'"
+            return bool(await ground.processor.fetchval(f"{question} FROM processor.mailboxes"))
+
+        await ground.until(is_paused, what="the comparison pauses")
 
 
 async def test_changes_of_any_date_are_found_after_a_lost_cursor(ground: Ground) -> None:

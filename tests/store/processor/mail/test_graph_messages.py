@@ -195,6 +195,22 @@ async def test_drafts_make_no_event_and_the_sent_mail_is_created_once(ground: Gr
     assert not events[0].mail.message.is_draft
 
 
+async def test_a_draft_from_before_drafts_made_events_is_created_before_it_is_updated(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365", folder="")
+    base = f"/accounts/{tenant.address}/drafts"
+    draft = await ground.control.request("POST", base, {"subject": "Silent"})
+    async with running(ground.worker_settings()):
+        await _tell(ground, tenant, draft, "created")
+    assert [] == await ground.types(tenant)
+    async with running(ground.worker_settings(draft_events=True)):
+        for save in range(2):
+            saved = await ground.control.request("PATCH", f"{base}/{draft['id']}", {"text": f"Save {save}"})
+            await _tell(ground, tenant, saved)
+
+    events = await ground.events(tenant)
+    assert [(CREATED, 1), (UPDATED, 1)] == [(event.event_type, event.generation) for event in events]
+
+
 async def _tell(ground: Ground, tenant: tenant_pb2.Tenant, mail: dict[str, Any] | None, kind: str = "updated") -> None:
     """Let a change be found, by its notification or by a reconciliation."""
     await (ground.reconcile(tenant) if mail is None else ground.notify(tenant, kind, mail))

@@ -128,6 +128,21 @@ async def test_a_polled_mailbox_lives_on_the_schedule_alone(ground: Ground) -> N
         await ground.until(is_told)
 
 
+async def test_a_reconciliation_that_another_process_put_off_too_long_comes_within_the_interval(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+
+    async def is_within(interval: str) -> bool:
+        question = "SELECT reconcile_due_at < now() + $1::text::interval FROM processor.mailboxes"
+        return bool(await ground.processor.fetchval(question, interval))
+
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant)
+        await ground.settled()
+        assert await is_within("1 hour")
+        await ground.processor.execute("UPDATE processor.mailboxes SET reconcile_due_at = now() + interval '30 days'")
+        await ground.until(lambda: is_within("1 hour"), 30, "due within the interval")
+
+
 @pytest.mark.timeout(240 + CATCH_UP // 20)
 async def test_a_long_catch_up_survives_any_number_of_interruptions(ground: Ground, tmp_path: Path) -> None:
     tenant = await ground.tenant("googlews")

@@ -7,7 +7,8 @@ import pytest
 
 from mailmesh.mail.v1 import message_pb2
 from services.processor.mail.coverage import Coverage
-from services.processor.mail.decide import NOTHING, Decision, decide
+from services.processor.mail.decide import decide
+from services.processor.mail.decision import NOTHING, Decision
 from services.processor.mail.field_digests import digests_of
 from services.processor.mail.sources.findings import Failed, Found, Missing
 from services.processor.mail.state import MessageState, State
@@ -126,6 +127,14 @@ def test_the_mail_that_a_draft_became_is_created_once(kind: str) -> None:
     assert NOTHING == decide(make_hint(kind), sent, first.known, coverage, PATIENCE)
 
 
+def test_a_draft_from_before_drafts_made_events_is_created_when_it_is_saved_again() -> None:
+    silent = decide(make_hint(), Found(make_mapped(is_draft=True)), None, INBOX, PATIENCE).known
+    saved = Found(make_mapped(is_draft=True, version="2"))
+    first = decide(make_hint("updated"), saved, silent, replace(INBOX, has_draft_events=True), PATIENCE)
+
+    assert [("mail.created", 1)] == [(event.event_type, event.generation) for event in first.pending]
+
+
 def test_a_draft_that_an_earlier_release_told_of_begins_another_generation_when_it_is_sent() -> None:
     told = make_known(digests=digests_of(message_pb2.MailMessage(subject="Offer", is_draft=True)))
     saved = Found(make_mapped(is_draft=True, version="2"))
@@ -195,6 +204,14 @@ def test_a_deletion_of_old_mail_is_published_without_a_created_event() -> None:
 
     assert ["mail.deleted"] == types(decide(make_hint("deleted"), gone, None, INBOX, PATIENCE))
     assert ["mail.created", "mail.deleted"] == types(decide(make_hint("deleted"), gone, None, LISTED, PATIENCE))
+
+
+def test_where_all_mail_is_watched_an_unknown_mail_is_new_only_when_every_folder_was_listed() -> None:
+    gone, some = Missing(is_certain=True), Coverage(MS365, [make_watch()], {}, {"inbox-id"})
+
+    assert ["mail.deleted"] == types(decide(make_hint("deleted"), gone, None, some, PATIENCE))
+    every = replace(some, is_all_listed=True)
+    assert ["mail.created", "mail.deleted"] == types(decide(make_hint("deleted"), gone, None, every, PATIENCE))
 
 
 def test_a_deletion_is_published_once() -> None:

@@ -20,7 +20,8 @@ from tests.unit.processor.makers import make_known
         (State.DELETED, "60", Trail("m", was_deleted=True, history_id=60), True),
         (State.DELETED, "", Trail("m", was_deleted=True, history_id=60), True),
         (State.DELETED, "60", Trail("m", was_added=True, history_id=70), False),
-        (State.KNOWN, "50", Trail("m", history_id=40), False),
+        (State.KNOWN, "50", Trail("m", history_id=40), True),
+        (State.KNOWN, "50", Trail("m", history_id=60), False),
     ],
 )
 def test_a_record_is_known(state: State, version: str, trail: Trail, *, expected: bool) -> None:

@@ -1,0 +1,137 @@
+"""Decide about messages that were not fetched: they are missing, or the fetch failed."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mailmesh.mail.v1 import event_pb2
+from services.processor.mail.coverage import Coverage
+from services.processor.mail.decision import NOTHING, Decision, PendingEvent, allowed
+from services.processor.mail.state import CREATED, DELETED, LISTED, UNSENT, UPDATED, MessageState, ReportedChange, State
+from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.retry_policy import RetryPolicy
+from services.providers.names import GOOGLEWS
+
+_FIRST_LOOKS_SECONDS = 0.5
+
+
+def decide_missing(
+    reported: ReportedChange,
+    known: MessageState | None,
+    coverage: Coverage,
+    retry_policy: RetryPolicy,
+    *,
+    is_certain: bool,
+) -> Decision:
+    """Decide about a message that the provider does not know: wait a while, then report the deletion."""
+    since = reported.missing_since or retry_policy.now
+    if not is_certain and retry_policy.now - since < retry_policy.missing:
+        return _process_lookups(
+            replace(reported, missing_since=since, reason="MESSAGE_NOT_FOUND"), known, since, retry_policy
+        )
+    if known is not None and known.state is State.DELETED:
+        return NOTHING
+    if known is None:
+        return _never_seen(reported, coverage)
+    gone = (PendingEvent("mail.deleted", known.generation),) if known.generation != UNSENT else ()
+    after = replace(known, state=State.DELETED, version=reported.version or known.version, open_event_id="")
+    return Decision(allowed(gone, coverage), after)
+
+
+def _process_lookups(
+    reported: ReportedChange, known: MessageState | None, since: datetime, retry_policy: RetryPolicy
+) -> Decision:
+    """Look up a new message again soon, since it may appear at any moment; look up a deleted one once, at the end."""
+    end = since + retry_policy.missing
+    if reported.kinds <= {DELETED} or (
+        known is not None and known.state is State.ANNOUNCED and CREATED not in reported.kinds
+    ):
+        return Decision((), None, end, reported)
+    soon = retry_policy.after(reported.attempts, timedelta(seconds=_FIRST_LOOKS_SECONDS))
+    return Decision((), None, min(soon, end), replace(reported, attempts=reported.attempts + 1))
+
+
+def _never_seen(reported: ReportedChange, coverage: Coverage) -> Decision:
+    """Publish both events of a message that came and went before it was fetched.
+
+    A message that only a listing or a deletion named may be old.
+    """
+    deleted = PendingEvent("mail.deleted", 1)
+    after = MessageState(reported.message_id, 1, State.DELETED, reported.version)
+    if reported.kinds <= {LISTED}:
+        return NOTHING
+    if reported.kinds <= {DELETED, LISTED} and not _is_surely_new(coverage):
+        return Decision(allowed((deleted,), coverage) if reported.was_watched else (), after)
+    why = event_pb2.NotEnriched(
+        reason="MESSAGE_NOT_FOUND", detail="The mail was deleted before it could be fetched.",
+        attempts=reported.attempts + 1, is_final=True,
+    )  # fmt: skip
+    created = PendingEvent("mail.created", 1, "", not_enriched=why)
+    return Decision(allowed((created, deleted), coverage), after)
+
+
+def _is_surely_new(coverage: Coverage) -> bool:
+    """Return whether everything watched was listed once: then an unknown message came later."""
+    if coverage.is_all_mail:
+        return coverage.is_all_listed
+    named = [watch.folder_id for watch in coverage.watches if watch.folder_id]
+    return (
+        coverage.provider != GOOGLEWS
+        and bool(coverage.listed)
+        and all(coverage.folders.get(name, name) in coverage.listed for name in named)
+    )
+
+
+def decide_failed(
+    reported: ReportedChange,
+    error: SourceError,
+    known: MessageState | None,
+    coverage: Coverage,
+    retry_policy: RetryPolicy,
+) -> Decision:
+    """Decide about a message whose fetch failed: retry, and after some attempts publish the event without it."""
+    attempts = reported.attempts + 1
+    waiting = replace(reported, attempts=attempts, reason=error.reason)
+    is_final = error.remedy is Remedy.PERMANENT
+    age = retry_policy.now - reported.received_at
+    again = (
+        None
+        if is_final or age > retry_policy.give_up_after + retry_policy.announce_after
+        else retry_policy.after(attempts - 1)
+    )
+    if again is not None and error.retry_after is not None:
+        again = max(again, retry_policy.now + error.retry_after)
+    is_due = is_final or attempts >= retry_policy.attempts or age >= retry_policy.announce_after
+    event_to_publish = _without_message(waiting, error, known, coverage, is_final=is_final) if is_due else None
+    if event_to_publish is None:
+        return Decision((), None, again, waiting)
+    folder = known.folder_id if known else ""
+    after = replace(
+        known or MessageState(reported.message_id),
+        generation=event_to_publish.generation,
+        state=State.ANNOUNCED,
+        version=reported.version,
+        folder_id=folder,
+        digests=None,
+    )
+    return Decision((event_to_publish,), after, again, waiting)
+
+
+def _without_message(
+    reported: ReportedChange, error: SourceError, known: MessageState | None, coverage: Coverage, *, is_final: bool
+) -> PendingEvent | None:
+    """Return the event that goes out without its message; None when it went out already, or reports nothing new."""
+    why = event_pb2.NotEnriched(reason=error.reason, detail=error.detail, attempts=reported.attempts, is_final=is_final)
+    if known is None or known.state is State.DELETED or known.generation == UNSENT:
+        telling = {CREATED} if known is not None and known.generation == UNSENT else {CREATED, UPDATED, DELETED}
+        is_told = reported.kinds & telling and coverage.allows("mail.created")
+        return (
+            PendingEvent("mail.created", known.generation + 1 if known else 1, reported.version, not_enriched=why)
+            if is_told
+            else None
+        )
+    is_old_news = bool(known.open_event_id) or not reported.version or reported.version == known.version
+    if is_old_news or not coverage.allows("mail.updated"):
+        return None
+    return PendingEvent(
+        "mail.updated", known.generation, reported.version, not_enriched=why, change=event_pb2.MailChange()
+    )

@@ -1,0 +1,80 @@
+"""History is read again until its end is confirmed: records that were read before cost no fetch."""
+
+from typing import Any
+
+from services.processor.worker import running
+from tests.store.processor.ground import Ground
+
+CREATED = "mail.created"
+_LONG = {"gmail_settle_seconds": 600}
+
+
+async def _pushed(ground: Ground, tenant: Any, times: int = 1) -> None:
+    """Push the present history id some times, each after the push before is done: history is read each time."""
+
+    async def is_done() -> bool:
+        return not await ground.pending(tenant)
+
+    for _ in range(times):
+        await ground.push_present(tenant)
+        await ground.until(is_done, what="the push is done")
+
+
+async def _count(ground: Ground, tenant: Any, endpoint: str) -> int:
+    return int(await ground.control.call_count(endpoint=endpoint, account=tenant.address))
+
+
+async def test_a_message_that_waits_for_its_lookup_is_not_fetched_by_reads_of_the_same_record(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    mail = await ground.control.deliver(tenant.address, subject="Fails")
+    await ground.control.add_fault("status", endpoint="gmail.messages.get", message=mail["id"], status=500)
+    patient = ground.worker_settings(retry_base_seconds=600, retry_max_seconds=900, **_LONG)
+    async with running(patient):
+        await _pushed(ground, tenant, 4)
+        assert 4 <= await _count(ground, tenant, "gmail.history.list")
+        assert 1 == await _count(ground, tenant, "gmail.messages.get")
+        await ground.control.clear_faults()
+        # Another change is news: it is fetched now, and not when the lookup is due.
+        await ground.control.update(tenant.address, mail["id"], isFlagged=True)
+        await _pushed(ground, tenant)
+
+    assert [(CREATED, True)] == [(event.event_type, event.mail.is_enriched) for event in await ground.events(tenant)]
+    assert 0 == await ground.waiting(tenant)
+
+
+async def test_a_message_that_is_only_recorded_is_not_fetched_again(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews", kinds=("deleted",))
+    await ground.begin(tenant)
+    await ground.control.deliver(tenant.address, subject="Recorded")
+    async with running(ground.worker_settings(**_LONG)):
+        await _pushed(ground, tenant, 3)
+
+    assert 1 == await _count(ground, tenant, "gmail.messages.get")
+    assert [] == await ground.types(tenant)
+
+
+async def test_a_draft_that_makes_no_event_is_not_fetched(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews", labels=())
+    await ground.begin(tenant)
+    await ground.control.create_draft(tenant.address, subject="Draft", text="Not yet")
+    async with running(ground.worker_settings(**_LONG)):
+        await _pushed(ground, tenant, 3)
+
+    assert 0 == await _count(ground, tenant, "gmail.messages.get")
+    assert [] == await ground.types(tenant)
+
+
+async def test_what_was_fetched_before_the_mailbox_failed_is_committed(ground: Ground) -> None:
+    tenant = await ground.tenant("googlews")
+    await ground.begin(tenant)
+    ids = [mail["id"] for mail in (await ground.control.generate(tenant.address, 8))["messages"]]
+    await ground.control.add_fault(
+        "status", endpoint="gmail.messages.get", account=tenant.address, status=429, retry_after=1, skip=3, count=1
+    )
+    async with running(ground.worker_settings(gmail_requests_at_once=1)):
+        await ground.push_present(tenant)
+        await ground.settled()
+
+    assert ids == [event.message_id for event in await ground.events(tenant)]
+    assert len(ids) + 1 == await _count(ground, tenant, "gmail.messages.get")
