@@ -1,4 +1,8 @@
-"""Refusals in a row of the listing of changes at Microsoft, so that each next one waits longer."""
+"""Refusals in a row of the listing of changes at Microsoft, so that each next one waits longer.
+
+Revision ID: 0005
+Revises: 0004
+"""
 
 from alembic import op
 
