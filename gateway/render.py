@@ -17,7 +17,14 @@ import jinja2
 from gateway.contract import ContractService, descriptor_path, edge_services
 from gateway.gate import program
 from gateway.names import ADMIN_SOCKET
-from gateway.replies import HEADERS_TOO_LARGE, LOCAL_REPLIES, NOT_ONE_MESSAGE, PUSH_REFUSED, LocalReply
+from gateway.replies import (
+    HEADERS_TOO_LARGE,
+    LOCAL_REPLIES,
+    NOT_ONE_MESSAGE,
+    PROTOCOL_HEADER,
+    PUSH_REFUSED,
+    LocalReply,
+)
 from gateway.settings import DEFAULT_CERTS_URL, EdgeSettings
 from mailmesh.access.v1 import access_pb2
 from services.meshkit import header_bounds
@@ -144,6 +151,7 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
         not_one_message=NOT_ONE_MESSAGE,
         security_headers=SECURITY_HEADERS | (TLS_ONLY if settings.is_reached_by_tls else {}),
         source_header=SOURCE_HEADER,
+        protocol_header=PROTOCOL_HEADER,
         listen=_address(settings.listen),
         admin=admin,
         metrics=_address(settings.metrics_listen),

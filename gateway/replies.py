@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "mailmesh"
+PROTOCOL_HEADER = "x-mailmesh-edge-protocol"
+"""A header of answers to webhooks: the protocol in which the request reached the edge, such as HTTP/1.1."""
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+_RETRY_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class LocalReply:
         reason: A name of the catalogue.
         message: A sentence for people.
         grpc_code: The gRPC code for callers by gRPC, where gRPC itself demands another one.
+        retry_seconds: The delay of a retry, as `RetryInfo`; 0 for an answer that names none.
     """
 
     status: int
@@ -27,6 +32,7 @@ class LocalReply:
     reason: str
     message: str
     grpc_code: int | None = None
+    retry_seconds: int = 0
 
     @property
     def body_format(self) -> dict[str, object]:
@@ -38,7 +44,9 @@ class LocalReply:
     def text(self) -> str:
         """The body for REST: `google.rpc.Status` as JSON."""
         info = {"@type": ERROR_INFO, "reason": self.reason, "domain": DOMAIN, "metadata": {}}
-        return json.dumps({"code": self.code, "message": self.message, "details": [info]})
+        retry = {"@type": RETRY_INFO, "retryDelay": f"{self.retry_seconds}s"}
+        details = [info, retry] if self.retry_seconds else [info]
+        return json.dumps({"code": self.code, "message": self.message, "details": details})
 
     @property
     def grpc_headers(self) -> dict[str, str]:
@@ -46,6 +54,10 @@ class LocalReply:
         code = self.code if self.grpc_code is None else self.grpc_code
         status = status_pb2.Status(code=code, message=self.message)
         status.details.add().Pack(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN))
+        if self.retry_seconds:
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromSeconds(self.retry_seconds)
+            status.details.add().Pack(retry)
         packed = base64.b64encode(status.SerializeToString()).rstrip(b"=").decode()
         return {"grpc-status": str(code), "grpc-message": self.message, "grpc-status-details-bin": packed}
 
@@ -81,8 +93,18 @@ LOCAL_REPLIES = (
     HEADERS_TOO_LARGE,
     LocalReply(500, code_pb2.INTERNAL, "UNEXPECTED", "The edge failed. The header x-request-id finds it in the logs."),
     LocalReply(
-        502, code_pb2.UNAVAILABLE, "SERVICE_UNAVAILABLE", "A service behind the edge did not answer. Try again."
+        502,
+        code_pb2.UNAVAILABLE,
+        "SERVICE_UNAVAILABLE",
+        "A service behind the edge did not answer. Try again.",
+        retry_seconds=_RETRY_SECONDS,
     ),
-    LocalReply(503, code_pb2.UNAVAILABLE, "SERVICE_UNAVAILABLE", "The service cannot take this now. Try again."),
+    LocalReply(
+        503,
+        code_pb2.UNAVAILABLE,
+        "SERVICE_UNAVAILABLE",
+        "The service cannot take this now. Try again.",
+        retry_seconds=_RETRY_SECONDS,
+    ),
     LocalReply(504, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT", "The service did not answer in time. Try again."),
 )

@@ -8,6 +8,10 @@ WANTED = 8192
 NEEDED = 1024
 """PostgreSQL, Envoy and supervisord fail one after the other below this, each in its own words."""
 
+RESERVED = 1024
+"""Open files that connections from outside leave to the edge: connections to services, certificates, checks."""
+MOST_CONNECTIONS = 10_000
+
 
 def raise_open_files() -> None:
     """Raises the bound on open files as far as this process may, for itself and the programs that it starts.
@@ -26,3 +30,10 @@ def raise_open_files() -> None:
         )
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def edge_connections() -> int:
+    """Returns how many connections from outside the edge may hold, so that strangers never take its last open file."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_files = WANTED if soft == resource.RLIM_INFINITY else soft
+    return min(max(open_files - RESERVED, open_files // 2), MOST_CONNECTIONS)

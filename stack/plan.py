@@ -8,6 +8,7 @@ from stack.addresses import EDGE, ENVOY_METRICS, Ports
 from stack.certificates import Identity
 from stack.data_directory import DataDirectory
 from stack.environment import ONE_MACHINE, Servers, inherited, listening, mesh_environment, simulated_providers
+from stack.open_files import edge_connections
 from stack.options import UpOptions
 from stack.ports import LOOPBACK
 from stack.programs.envoy import EnvoyServer
@@ -115,6 +116,7 @@ class Planner:
         identity = self.data.certificates.identity("envoy")
         mesh = self._told("ingest", identity)
         return {
+            "MAILMESH_EDGE_CONNECTIONS": str(edge_connections()),
             **inherited(self.environment),
             **{name: value for name, value in mesh.items() if name not in STORES},
             **inherited(self._providers()),

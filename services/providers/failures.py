@@ -1,7 +1,8 @@
 """The meaning of a provider's error: one table for each provider, read from the top, first match wins.
 
-Sources: Microsoft Graph's error responses and `error.code`; Gmail's error guide and `error.errors[].reason`. The tables
-give the meaning of an answer. Its treatment is the decision of each service, and may differ between services.
+Sources: Microsoft Graph's error responses and `error.code`; Gmail's error guide and `error.errors[].reason`; Google's
+`google.api.ErrorReason` and `error.details[].reason`. The tables give the meaning of an answer. Its treatment is the
+decision of each service, and may differ between services.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,6 +32,8 @@ class Meaning(Enum):
     """The provider asks to slow down."""
     FORBIDDEN = "forbidden"
     """A permission is missing, or a policy forbids the call."""
+    APP = "app"
+    """The provider refuses this installation's app or project, whatever the account: no tenant is at fault."""
     NOT_FOUND = "not_found"
     """The provider does not have the thing."""
     CONFLICT = "conflict"
@@ -70,6 +73,14 @@ _GRAPH_SYNC_LOST = frozenset(
 _GRAPH_THROTTLED = frozenset({"applicationthrottled"})
 _GMAIL_NO_MAILBOX = frozenset({"failedprecondition", "mailservicenotenabled"})
 _GMAIL_THROTTLED = frozenset({"ratelimitexceeded", "userratelimitexceeded", "dailylimitexceeded", "quotaexceeded"})
+# The words of `errors[].reason`, then those of the newer `details[].reason` (google.api.ErrorReason).
+_GOOGLE_APP = frozenset({
+    "accessnotconfigured", "dailylimitexceededunreg", "ratelimitexceededunreg", "userratelimitexceededunreg",
+    "keyinvalid", "keyexpired",
+    "service_disabled", "billing_disabled", "consumer_invalid", "consumer_suspended", "user_project_denied",
+    "service_not_visible", "gcp_suspended", "api_key_invalid", "api_key_service_blocked",
+})  # fmt: skip
+_GOOGLE_APP_STATUSES = frozenset({400, 401, 403, 429})
 
 _TOKEN_REJECTED = Line(Meaning.TOKEN_REJECTED, {401})
 _BY_STATUS: tuple[Line, ...] = (
@@ -93,6 +104,7 @@ TABLES: Mapping[str, Sequence[Line]] = {
         *_BY_STATUS,
     ),
     GOOGLEWS: (
+        Line(Meaning.APP, _GOOGLE_APP_STATUSES, _GOOGLE_APP),
         _TOKEN_REJECTED,
         Line(Meaning.MAILBOX_UNAVAILABLE, {400, 403}, _GMAIL_NO_MAILBOX),
         Line(Meaning.THROTTLED, {403}, _GMAIL_THROTTLED),
@@ -135,6 +147,9 @@ def error_words(body: Mapping[str, Any] | None) -> list[str]:
 
 
 def _words_of(error: Mapping[str, Any]) -> list[str]:
-    items = error.get("errors")
-    reasons = [item.get("reason") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return [word for word in (*reasons, error.get("code"), error.get("status")) if isinstance(word, str)]
+    own = (*_reasons(error.get("errors")), error.get("code"), error.get("status"), *_reasons(error.get("details")))
+    return [word for word in own if isinstance(word, str)]
+
+
+def _reasons(items: object) -> list[object]:
+    return [item.get("reason") for item in items if isinstance(item, dict)] if isinstance(items, list) else []

@@ -205,7 +205,9 @@ async def test_webhooks_over_the_rate_get_503_and_the_api_429(start_edge: StartE
 
     assert 503 in {answer.status_code for answer in webhooks}
     assert 429 in {answer.status_code for answer in calls}
-    assert (14, "SERVICE_UNAVAILABLE") == error_of(next(answer for answer in webhooks if answer.status_code == 503))
+    refused = next(answer for answer in webhooks if answer.status_code == 503)
+    assert (14, "SERVICE_UNAVAILABLE") == error_of(refused)
+    assert "1s" == refused.json()["details"][1]["retryDelay"]
     assert (8, "RATE_LIMITED") == error_of(next(answer for answer in calls if answer.status_code == 429))
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from stack.diagnosis.finding import Grade
+from stack.diagnosis.reach import reach_findings
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
 from tests.programs.mesh import Mesh, eventually
+from tests.programs.old_proxy import old_proxy
 
 pytestmark = pytest.mark.timeout(400)
 NOBODY = "01900000-0000-7000-8000-000000000000"
@@ -184,6 +187,16 @@ def test_the_doctor_finds_the_mesh_healthy(mesh: Mesh) -> None:
     assert done.returncode == 0, done.stdout
     assert grades["Graph handshake"] == "good"
     assert grades["Gmail push without proof"] == "good"
+    assert grades["Protocol to the edge"] == "good"
+
+
+def test_the_doctor_names_a_proxy_that_speaks_http_1_0(mesh: Mesh) -> None:
+    with old_proxy(mesh.ready.grpc) as public:
+        found = {finding.name: finding for finding in reach_findings({"MAILMESH_PUBLIC_URL": public}, mesh.ready)}
+
+    assert found["Graph handshake"].grade is Grade.GOOD
+    assert found["Protocol to the edge"].grade is Grade.WARNING
+    assert "proxy_http_version 1.1" in found["Protocol to the edge"].remedy
 
 
 def test_the_vaults_keys_are_rotated_while_tokens_are_lent_and_nothing_is_restarted(mesh: Mesh) -> None:

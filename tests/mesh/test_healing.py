@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 
@@ -13,12 +14,15 @@ from mailmesh.processor.v1.processor_service_pb2 import GetPipelineStatusRequest
 from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
 from mailmesh.vault.v1.tenant_service_pb2 import ListTenantsRequest
 from mailmesh.vault.v1.tenant_service_pb2_grpc import TenantServiceStub
+from stack.cli.exits import code_of
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
+from tests.programs.descriptors import without_descriptors
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
 pytestmark = pytest.mark.timeout(300)
 PROCESSES = ("ingest-1", "worker-1", "processor", "token-vault", "envoy", "redis", "postgres")
 HEAL_SECONDS = 90.0
+STARVED = (("token-vault", "ingest-1", "processor", "worker-1"), ("envoy",), ("supervisor",))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,38 @@ def test_everything_starts_again_when_the_supervisor_is_killed(mesh: Mesh) -> No
     after = mesh.simulator.generate(address, 2, first=2)
     wanted = sorted(mail["id"] for mail in (*before, *after))
     assert eventually(partial(told_when_all_are, mesh, tenant, len(wanted)), HEAL_SECONDS) == wanted
+
+
+@pytest.mark.parametrize("starved", STARVED, ids="+".join)
+def test_processes_without_free_descriptors_heal_when_some_are_free(mesh: Mesh, starved: tuple[str, ...]) -> None:
+    eventually(partial(_is_whole, mesh), HEAL_SECONDS, what="the mesh is well before it is hurt")
+    accounts = {provider: new_address(mesh, provider) for provider in PROVIDERS}
+    tenants = {provider: connect(mesh, provider, address) for provider, address in accounts.items()}
+    for tenant in tenants.values():
+        subscribe(mesh, tenant)
+    pids, supervisor = [mesh.ready.processes[name] for name in starved], mesh.ready.processes["supervisor"]
+    with without_descriptors(pids, by_count="supervisor" in starved):
+        # Every connection to the database has to be made again, and none can be.
+        mesh.kill("postgres")
+        sent = {provider: mesh.simulator.generate(address, 5) for provider, address in accounts.items()}
+        eventually(partial(_tells_the_truth, mesh), HEAL_SECONDS, what="the mesh says that it is not well")
+    eventually(partial(_is_whole, mesh), HEAL_SECONDS, what="the mesh is whole again")
+    assert mesh.ready.processes["supervisor"] == supervisor
+    for provider, tenant in tenants.items():
+        wanted = sorted(mail["id"] for mail in sent[provider])
+        told = eventually(
+            partial(told_when_all_are, mesh, tenant, len(wanted)), HEAL_SECONDS, what=f"all mails of {provider}"
+        )
+        assert told == wanted
+
+
+def _tells_the_truth(mesh: Mesh) -> bool:
+    """Whether a call that needs the database is refused as one to be repeated, or waits for the edge in vain."""
+    try:
+        status = ProcessorServiceStub(mesh.channel).GetPipelineStatus(GetPipelineStatusRequest(), timeout=10)
+    except grpc.RpcError as fault:
+        return code_of(fault) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return bool(status.unavailable)
 
 
 def _is_whole(mesh: Mesh) -> bool:

@@ -38,6 +38,24 @@ def test_a_revoked_grant_waits_for_a_reconnect_and_loses_no_mail(mesh: Mesh, pro
     assert eventually(lambda: told_when_all_are(mesh, tenant, len(wanted)), 60) == wanted
 
 
+def test_a_refusal_of_the_app_marks_no_tenant_and_loses_no_mail(mesh: Mesh) -> None:
+    address = new_address(mesh, "googlews")
+    tenant = connect(mesh, "googlews", address)
+    subscribe(mesh, tenant)
+    rule = {"kind": "status", "status": 403, "code": "accessNotConfigured", "endpoint": "gmail.*", "account": address}
+    fault = mesh.simulator.fault(**rule)
+    mails = mesh.simulator.generate(address, 2)
+    eventually(partial(_has_struck, mesh, fault), 60, what="the mail is asked for")
+
+    tested = services.TenantServiceStub(mesh.channel).TestConnection(messages.TestConnectionRequest(tenant_id=tenant))
+    assert tested.reason == "INSTALLATION_MISCONFIGURED"
+    assert tenant_of(mesh, tenant).status == tenant_pb2.TENANT_STATUS_ACTIVE
+
+    mesh.simulator.call("DELETE", f"faults/{fault}")
+    wanted = sorted(mail["id"] for mail in mails)
+    assert eventually(lambda: told_when_all_are(mesh, tenant, len(wanted)), 150) == wanted
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_mail_of_a_disabled_time_is_told_after_enabling(mesh: Mesh, provider: str) -> None:
     address = new_address(mesh, provider)
@@ -74,6 +92,10 @@ def test_someone_who_says_no_is_not_connected(mesh: Mesh) -> None:
     mesh.consent(started.authorization_url, address, accept=False)
 
     assert list(stub.ListTenants(messages.ListTenantsRequest(address=address)).tenants) == []
+
+
+def _has_struck(mesh: Mesh, fault: int) -> bool:
+    return any(rule["id"] == fault and rule["struck"] for rule in mesh.simulator.call("GET", "faults"))
 
 
 def _is_found_lost(mesh: Mesh, tenant: str) -> bool:

@@ -59,7 +59,7 @@ def raise_for(provider: str, response: httpx.Response) -> None:
         ProviderThrottled: The provider asks to slow down.
         ProviderUnavailable: A passing fault, or a failed trial call of our address.
         MailboxUnavailable: The account has no mailbox that the API reaches.
-        InstallationMisconfigured: The provider cannot use this installation's topic.
+        InstallationMisconfigured: The provider refuses this installation's app, or cannot use its topic.
         PermissionMissing: 403.
         SubscriptionRefused: Anything else that repeating does not change.
     """
@@ -80,8 +80,8 @@ def raise_for(provider: str, response: httpx.Response) -> None:
             raise ConflictError
         case Meaning.PASSING:
             raise ProviderUnavailable(metadata={"provider": provider}, retry_after=_wait(response))
-        case Meaning.FORBIDDEN:
-            raise _forbidden(provider, code, message)
+        case Meaning.APP | Meaning.FORBIDDEN as meaning:
+            raise _app_refused(provider, code) if meaning is Meaning.APP else _forbidden(provider, code, message)
         case Meaning.FINAL:
             raise _refused(provider, response, code, message)
         case unmatched:
@@ -146,6 +146,15 @@ def _is_about_the_topic(provider: str, message: str) -> bool:
 def _topic_refused(provider: str, code: str) -> InstallationMisconfigured:
     return InstallationMisconfigured(
         "Google refuses the Pub/Sub topic: check its name, its project and that Gmail may publish to it.",
+        subject=provider,
+        metadata={"provider": provider, "detail": code},
+    )
+
+
+def _app_refused(provider: str, code: str) -> InstallationMisconfigured:
+    return InstallationMisconfigured(
+        f"{COMPANIES.get(provider, provider)} refuses this installation's app ({code}): enable the API in the app's"
+        " project, and check its settings.",
         subject=provider,
         metadata={"provider": provider, "detail": code},
     )

@@ -19,7 +19,7 @@ class Remedy(Enum):
     THROTTLED = "throttled"
     """Leave the whole mailbox alone until the time that the provider asks for; no attempt is counted."""
     PERSON = "person"
-    """Report to TokenVault; the mailbox's work waits for a person, and no attempt is counted."""
+    """Report the tenant's fault to TokenVault; the mailbox's work waits for a person, and no attempt is counted."""
     MISSING = "missing"
     """The resource does not exist: the caller decides what that means."""
     CURSOR_LOST = "cursor_lost"
@@ -54,6 +54,7 @@ RULES: Mapping[Meaning, Rule] = {
     Meaning.CURSOR_LOST: Rule(Remedy.CURSOR_LOST, "MESSAGE_NOT_FOUND"),
     Meaning.THROTTLED: _THROTTLED,
     Meaning.FORBIDDEN: Rule(Remedy.PERSON, "MESSAGE_FORBIDDEN", vault_pb2.TENANT_FAULT_PERMISSION_MISSING),
+    Meaning.APP: Rule(Remedy.PERSON, "INSTALLATION_MISCONFIGURED"),  # the operator's to fix: no tenant is reported
     Meaning.NOT_FOUND: Rule(Remedy.MISSING, "MESSAGE_NOT_FOUND"),
     Meaning.CONFLICT: _PASSING,  # a fetch conflicts with a change of this moment
     Meaning.PASSING: _PASSING,

@@ -18,16 +18,14 @@ from services.providers.names import GOOGLEWS
 from services.token_vault.errors import (
     InstallationMisconfigured,
     MailboxUnavailable,
-    ProviderThrottled,
     ProviderUnavailable,
     RefreshTokenMissing,
-    ScopeNotGranted,
 )
+from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, verified_claims
 from services.token_vault.issuers.issuer import (
-    TOKEN_REJECTED,
     Account,
     Begun,
     Grant,
@@ -146,7 +144,7 @@ class GoogleIssuer:
     async def who_is(self, access_token: Secret) -> Account:
         """Ask the user info endpoint."""
         answer = await self._api.get(self._settings.userinfo_url, access_token)
-        _raise_for(answer.status, answer.document)
+        raise_for(PROVIDER, answer.status, answer.document)
         who = answer.document
         if not isinstance(who.get("sub"), str):
             raise ProviderUnavailable(metadata={"provider": PROVIDER})
@@ -155,12 +153,9 @@ class GoogleIssuer:
     async def check_mailbox(self, access_token: Secret) -> None:
         """Read the mailbox's profile."""
         answer = await self._api.get(f"{self._settings.gmail_url}/users/me/profile", access_token)
-        reason = _api_reason(answer.document)
-        if reason == "failedPrecondition" or (
-            answer.status == _BAD_REQUEST and "Mail service not enabled" in str(answer.document)
-        ):
-            raise MailboxUnavailable(metadata={"detail": reason})
-        _raise_for(answer.status, answer.document)
+        if answer.status == _BAD_REQUEST and "Mail service not enabled" in str(answer.document):
+            raise MailboxUnavailable(metadata={"detail": "failedPrecondition"})
+        raise_for(PROVIDER, answer.status, answer.document)
 
     async def revoke(self, refresh_token: Secret) -> bool:
         """Revoke the grant. A token that Google no longer knows is revoked already."""
@@ -289,28 +284,6 @@ def _tokens(answer: Mapping[str, Any], access: Any, seconds: Any) -> TokenRespon
         now + timedelta(seconds=int(seconds or _DEFAULT_LIFE_SECONDS)),
         now + timedelta(seconds=int(limited)) if limited else None,
     )
-
-
-def _raise_for(status: int, document: Mapping[str, Any]) -> None:
-    if status == _OK:
-        return
-    reason = _api_reason(document)
-    if status == _UNAUTHORIZED:
-        raise GrantError(TOKEN_REJECTED, reason or "401")
-    if status == _FORBIDDEN and "imit" in reason:  # rateLimitExceeded, userRateLimitExceeded, dailyLimitExceeded
-        raise ProviderThrottled(metadata={"provider": PROVIDER})
-    if status == _FORBIDDEN:
-        raise ScopeNotGranted(metadata={"detail": reason[:100]})
-    raise ProviderUnavailable(f"The provider answered {status}.", metadata={"provider": PROVIDER})
-
-
-def _api_reason(document: Mapping[str, Any]) -> str:
-    error = document.get("error")
-    if not isinstance(error, dict):
-        return ""
-    errors = error.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    return str(first.get("reason") or error.get("status") or "")
 
 
 def _long(scope: str) -> str:

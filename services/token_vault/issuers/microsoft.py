@@ -11,19 +11,19 @@ import msal
 
 from services.meshkit.secret import Secret
 from services.providers.abilities import plain_scope
+from services.providers.failures import error_words
 from services.providers.names import MS365
 from services.token_vault.errors import (
     InstallationMisconfigured,
     MailboxUnavailable,
     ProviderUnavailable,
     RefreshTokenMissing,
-    ScopeNotGranted,
 )
+from services.token_vault.issuers.answers import raise_for
 from services.token_vault.issuers.blocking_pool import BlockingPool
 from services.token_vault.issuers.http import LibraryHttp, ProviderApi
 from services.token_vault.issuers.id_tokens import Expected, PublishedKeys, unproven, verified_claims
 from services.token_vault.issuers.issuer import (
-    TOKEN_REJECTED,
     Account,
     Begun,
     Grant,
@@ -135,7 +135,7 @@ class MicrosoftIssuer:
         """Ask Graph: `mail`, else `userPrincipalName`."""
         url = f"{self._settings.graph_url}/me?$select=id,displayName,mail,userPrincipalName"
         answer = await self._api.get(url, access_token)
-        _raise_for(answer.status, answer.document)
+        raise_for(PROVIDER, answer.status, answer.document)
         me = answer.document
         if not isinstance(me.get("id"), str):
             raise ProviderUnavailable(metadata={"provider": PROVIDER})
@@ -146,8 +146,8 @@ class MicrosoftIssuer:
         """Read the inbox's folder."""
         answer = await self._api.get(f"{self._settings.graph_url}/me/mailFolders/inbox?$select=id", access_token)
         if answer.status == _NOT_FOUND:
-            raise MailboxUnavailable(metadata={"detail": _graph_code(answer.document)[:100]})
-        _raise_for(answer.status, answer.document)
+            raise MailboxUnavailable(metadata={"detail": next(iter(error_words(answer.document)), "404")})
+        raise_for(PROVIDER, answer.status, answer.document)
 
     async def revoke(self, refresh_token: Secret) -> bool:
         """Return False: an app cannot revoke its own delegated grant here; the user or an administrator removes it."""
@@ -237,21 +237,3 @@ def _failure(result: Mapping[str, Any]) -> Exception:
             return PassingRefusal(refusal.cause, named)
         case Kind.GRANT:
             return GrantError(refusal.cause, named)
-
-
-def _raise_for(status: int, document: Mapping[str, Any]) -> None:
-    if status == _OK:
-        return
-    code = _graph_code(document)
-    if "MailboxNotEnabled" in code or "MailboxNotSupported" in code:
-        raise MailboxUnavailable(metadata={"detail": code[:100]})
-    if status == _UNAUTHORIZED:
-        raise GrantError(TOKEN_REJECTED, code or "401")
-    if status == _FORBIDDEN:
-        raise ScopeNotGranted(metadata={"detail": code[:100]})
-    raise ProviderUnavailable(f"The provider answered {status}.", metadata={"provider": PROVIDER})
-
-
-def _graph_code(document: Mapping[str, Any]) -> str:
-    error = document.get("error")
-    return str(error.get("code", "")) if isinstance(error, dict) else ""

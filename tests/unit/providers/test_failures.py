@@ -26,6 +26,11 @@ from services.providers.names import GOOGLEWS, MS365
         (GOOGLEWS, 400, ["failedPrecondition"], Meaning.MAILBOX_UNAVAILABLE),
         (GOOGLEWS, 403, ["quotaExceeded"], Meaning.THROTTLED),
         (GOOGLEWS, 403, ["domainPolicy", "PERMISSION_DENIED"], Meaning.FORBIDDEN),
+        (GOOGLEWS, 403, ["accessNotConfigured", "PERMISSION_DENIED"], Meaning.APP),
+        (GOOGLEWS, 403, ["forbidden", "PERMISSION_DENIED", "SERVICE_DISABLED"], Meaning.APP),
+        (GOOGLEWS, 403, ["PERMISSION_DENIED", "CONSUMER_SUSPENDED"], Meaning.APP),
+        (GOOGLEWS, 403, ["PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"], Meaning.FORBIDDEN),
+        (GOOGLEWS, 500, ["SERVICE_DISABLED"], Meaning.PASSING),
         (GOOGLEWS, 400, ["syncStateNotFound"], Meaning.FINAL),
         ("another", 401, [], Meaning.TOKEN_REJECTED),
         ("another", 503, [], Meaning.PASSING),
@@ -49,6 +54,10 @@ def test_every_status_has_a_meaning(provider: str) -> None:
         (
             {"error": {"code": 403, "status": "PERMISSION_DENIED", "errors": [{"reason": "domainPolicy"}]}},
             ["domainPolicy", "PERMISSION_DENIED"],
+        ),
+        (
+            {"error": {"status": "PERMISSION_DENIED", "details": [{"@type": "x"}, {"reason": "SERVICE_DISABLED"}, 7]}},
+            ["PERMISSION_DENIED", "SERVICE_DISABLED"],
         ),
         ({"error": "invalid_grant"}, []),
         ({"error": {"errors": "text", "code": 7}}, []),

@@ -33,3 +33,11 @@ def test_too_low_a_bound_is_refused_with_the_way_out(tmp_path: Path) -> None:
 def test_a_low_bound_that_may_be_raised_is_raised() -> None:
     assert f"{WANTED}" == run(("-c", SHOW), 256, WANTED).stdout.strip()
     assert f"{NEEDED}" == run(("-c", SHOW), 256, NEEDED).stdout.strip()
+
+
+def test_connections_from_outside_leave_the_edge_open_files_of_its_own() -> None:
+    show = "from stack.open_files import edge_connections; print(edge_connections())"
+
+    assert ["512", "3072", "7168"] == [
+        run(("-c", show), soft, WANTED).stdout.strip() for soft in (NEEDED, 4096, WANTED)
+    ]

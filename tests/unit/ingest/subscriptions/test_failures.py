@@ -57,6 +57,7 @@ def google(status: int, reason: str, message: str = "") -> httpx.Response:
         (google(403, "quotaExceeded"), ProviderThrottled),
         (google(400, "failedPrecondition"), MailboxUnavailable),
         (google(403, "insufficientPermissions"), PermissionMissing),
+        (google(403, "accessNotConfigured"), InstallationMisconfigured),
         (google(400, "invalidArgument", "Invalid label: nothing"), SubscriptionRefused),
         (google(400, "invalidArgument", "Invalid topicName does not match projects/x"), InstallationMisconfigured),
         (google(403, "forbidden", "Error sending test message to Cloud PubSub topic"), InstallationMisconfigured),

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mailmesh.errors.v1 import error_reason_pb2
+from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.processor.mailbox.failures import RULES, TOKEN_REFUSALS, Remedy, classify, token_refused
 from services.processor.mailbox.provider_http import parse
 from services.providers.failures import Meaning
@@ -37,6 +38,13 @@ from services.providers.failures import Meaning
 )
 def test_every_answer_has_its_remedy(provider: str, status: int, codes: list[str], remedy: Remedy) -> None:
     assert remedy is classify(provider, status, codes).remedy
+
+
+def test_a_refusal_of_the_app_marks_no_tenant() -> None:
+    error = classify("googlews", 403, ["accessNotConfigured", "PERMISSION_DENIED"])
+
+    assert (Remedy.PERSON, "INSTALLATION_MISCONFIGURED") == (error.remedy, error.reason)
+    assert vault_pb2.TENANT_FAULT_UNSPECIFIED == error.rule.fault
 
 
 def test_an_overloaded_provider_that_names_a_time_is_left_alone_until_then() -> None:
