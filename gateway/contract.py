@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceDescriptorProto
 
 from mailmesh.access.v1 import access_pb2
@@ -61,6 +62,27 @@ def services(path: Path) -> list[ContractService]:
         if file.package.startswith("mailmesh.")
         for service in file.service
     ]
+
+
+def keyed_prefixes(path: Path, beside: str) -> list[str]:
+    """Returns the beginnings of the REST paths below a prefix that need an API key, up to their first variable.
+
+    Args:
+        path: The descriptor set.
+        beside: A prefix whose other paths need no key, such as "/api/".
+    """
+    keyed = {service.name for service in services(path) if service.door == access_pb2.DOOR_KEY}
+    files = FileDescriptorSet.FromString(path.read_bytes()).file
+    rules = [
+        method.options.Extensions[annotations_pb2.http]
+        for file in files
+        for service in file.service
+        if f"{file.package}.{service.name}" in keyed
+        for method in service.method
+    ]
+    bindings = [binding for rule in rules for binding in (rule, *rule.additional_bindings)]
+    paths = [getattr(binding, binding.WhichOneof("pattern") or "get") for binding in bindings]
+    return sorted({found.partition("{")[0] for found in paths if found.startswith(beside)})
 
 
 def _service(package: str, service: ServiceDescriptorProto) -> ContractService:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 
-from gateway.contract import ContractService, descriptor_path, edge_services
+from gateway.contract import ContractService, descriptor_path, edge_services, keyed_prefixes
 from gateway.gate import program
 from gateway.names import ADMIN_SOCKET
 from gateway.replies import (
@@ -144,6 +144,8 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
         descriptor_path=str(path),
         gate=program(path),
         services=services,
+        # Beside the webhooks, whose limits are wider.
+        keyed_prefixes=keyed_prefixes(path, "/api/"),
         rpc_services=[*(service.name for service in services), *PUBLIC_SERVICES],
         public_services=PUBLIC_SERVICES,
         grpc_types=GRPC_TYPES,

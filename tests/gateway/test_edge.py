@@ -211,6 +211,21 @@ async def test_webhooks_over_the_rate_get_503_and_the_api_429(start_edge: StartE
     assert (8, "RATE_LIMITED") == error_of(next(answer for answer in calls if answer.status_code == 429))
 
 
+@pytest.mark.parametrize("path", ["/api/ms365/subscriptions", "/api/googlews/gmail/watch"])
+async def test_a_path_of_the_api_beside_the_webhooks_has_the_limits_of_the_api(
+    start_edge: StartEdge, path: str
+) -> None:
+    edge = await start_edge(api_per_second=1, api_burst=2)
+    large = b'{"tenantId": "' + b"x" * 1024 * 1024 + b'"}'
+
+    refused = await edge.client.post(path, headers=KEY, content=large)
+    calls = [await edge.client.post(path, headers=KEY, content=b"{}") for _ in range(30)]
+
+    assert 413 == refused.status_code
+    assert 429 in {answer.status_code for answer in calls}
+    assert len([call for call in edge.seen.calls if call[0] == "Check"]) < len(calls)
+
+
 async def test_stream_arrives_as_server_sent_events(edge: Edge) -> None:
     answer = await edge.client.get("/v1/events:stream", headers=KEY | {"last-event-id": "7"})
 
