@@ -108,12 +108,15 @@ async def test_an_ability_that_is_added_later_keeps_the_tenant_and_what_it_had(
 ) -> None:
     account = await new_account(served, provider)
     first, _ = await walked(served, edge, provider, account)
+    no_send = await refused(ingest, first.tenant_id, ability="mail.send")
     second, asked = await walked(served, edge, "", account, tenant_id=first.tenant_id, abilities=["mail.send"])
+    at_once = await issue(ingest, first.tenant_id, ability="mail.send")  # whatever the process remembers
     third, asked_again = await walked(served, edge, "", account, tenant_id=first.tenant_id)
     tenant = await tenant_of(edge, first.tenant_id)
     await served.expire(first.tenant_id)
 
     assert first.tenant_id == second.tenant_id == third.tenant_id
+    assert ("ABILITY_NOT_GRANTED", True) == (no_send.reason, bool(at_once.access_token))
     assert asked == asked_again == IDENTITY[provider] | OF_SENDING[provider] | OF_READING[provider]
     assert ["mail.read", "mail.send"] == list(tenant.requested_abilities) == list(tenant.granted_abilities)
     for ability in ("mail.read", "mail.send"):
