@@ -30,15 +30,18 @@ def checked_abilities(named: Iterable[str], field: str = "abilities") -> tuple[s
 def abilities_to_request(named: tuple[str, ...], tenant: TenantRow | None) -> tuple[str, ...]:
     """Return the abilities that an attempt to connect asks for, sorted.
 
-    A reconnect asks for everything that the tenant was asked for before, so that it loses nothing. A disconnected
-    tenant has nothing to lose: it starts with the named abilities, like a new account.
+    A reconnect asks for everything that the tenant was asked for before, so that it loses nothing.
 
     Args:
         named: The abilities that the request names.
         tenant: The tenant of a reconnect, or None.
     """
-    before = () if tenant is None or tenant.status == DISCONNECTED else tuple(tenant.requested_abilities)
-    return tuple(sorted({*named, *before})) or (MAIL_READ,)
+    return tuple(sorted({*named, *abilities_before(tenant)})) or (MAIL_READ,)
+
+
+def abilities_before(tenant: TenantRow | None) -> tuple[str, ...]:
+    """Return the abilities that a tenant was asked for before. A disconnected one starts like a new account."""
+    return () if tenant is None or tenant.status == DISCONNECTED else tuple(tenant.requested_abilities)
 
 
 def require_granted(tenant: TenantRow, ability: str) -> None:

@@ -1,6 +1,8 @@
 """Rights on the running mesh: an ability that is added later, and keys that lack one."""
 
 import json
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -46,6 +48,24 @@ def test_adding_an_ability_keeps_the_tenant_its_subscription_and_its_place_in_th
     assert {"authorization.start": "mail.read mail.send", "tenant.reconnect": "mail.read mail.send"} == _recorded(
         mesh, tenant, "authorization.start", "tenant.reconnect"
     )
+
+
+def test_the_command_line_names_what_a_person_unticked(mesh: Mesh) -> None:
+    address, compose = new_address(mesh, "googlews"), "https://www.googleapis.com/auth/gmail.compose"
+    wanted = ("--ability", "mail.read", "--ability", "mail.send")
+    words = (sys.executable, "-m", "stack", "--data", str(mesh.data), "connect", "googlews", "--no-browser", *wanted)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        page = mesh.consent(waiting.stderr.readline().strip(), address, without=frozenset({compose}))
+        shown, complaint = waiting.communicate(timeout=60)
+    found = json.loads(mesh.run("tenants", "list", "--address", address, "--json").stdout)
+    tested = mesh.run("tenants", "test", found[0]["tenantId"])
+
+    assert waiting.returncode == 0, complaint
+    assert "abilities: mail.read\n" in shown
+    assert f"not granted: mail.send; `mailmesh connect googlews --tenant {found[0]['tenantId']}` asks again" in shown
+    assert "did not allow it to send mail" in page.text
+    assert (0, True) == (tested.returncode, f"not granted: mail.send lacks {compose}" in tested.stdout)
 
 
 def test_a_key_without_the_ability_is_refused_by_rest_and_the_command_line(mesh: Mesh) -> None:

@@ -71,10 +71,12 @@ class Mesh:
         assert simulated is not None
         return SimulatorControl(simulated.control)
 
-    def consent(self, url: str, account: str, *, accept: bool = True) -> LastPage:
-        """Goes through the consent pages like a person."""
+    def consent(
+        self, url: str, account: str, *, accept: bool = True, without: frozenset[str] = frozenset()
+    ) -> LastPage:
+        """Goes through the consent pages like a person, who may untick scopes."""
         with Browser(self.provider_authority or self.ready.ca_file) as browser:
-            return browser.consent(url, account, accept=accept)
+            return browser.consent(url, account, accept=accept, without=without)
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs the command line against this mesh."""

@@ -25,7 +25,7 @@ from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.providers.abilities import granted_abilities, lacking_scopes_of_all, least_scopes
-from services.token_vault.abilities import abilities_to_request, checked_abilities
+from services.token_vault.abilities import abilities_before, abilities_to_request, checked_abilities
 from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.accounts.flow_secrets import (
     cookie_name,
@@ -104,7 +104,8 @@ class Connector:
         tenant = await self._checked_tenant(caller, wanted)
         provider = tenant.provider if tenant else wanted.provider
         self._issuer(provider)
-        _require_within(caller, named, tenant)
+        abilities = abilities_to_request(named, tenant)
+        _require_within(caller, abilities, tenant)
         ticket, now, flow_id = secrets.token_urlsafe(_SECRET_BYTES), self._clock.now(), new_id()
         flow = FlowRow(
             flow_id=flow_id,
@@ -123,7 +124,7 @@ class Connector:
             created_at=now,
             expires_at=now + self._flow_life,
             correlation_id=correlation_id(),
-            abilities=abilities_to_request(named, tenant),
+            abilities=abilities,
         )
         facts = {"flow_id": flow_id, "provider": provider, "abilities": " ".join(flow.abilities)}
         async with db.transaction(self._pool) as connection:
@@ -319,10 +320,9 @@ class Connector:
         return provider if provider in self._issuers else "unknown"
 
 
-def _require_within(caller: Caller, named: tuple[str, ...], tenant: TenantRow | None) -> None:
+def _require_within(caller: Caller, abilities: tuple[str, ...], tenant: TenantRow | None) -> None:
     """Refuse abilities that neither the key nor the tenant has: a key hands out no more than its own rights."""
-    known = () if tenant is None else tenant.requested_abilities
-    if not all(caller.has_ability(ability) or ability in known for ability in named):
+    if not all(caller.has_ability(one) for one in set(abilities) - set(abilities_before(tenant))):
         raise ScopeTooWide(metadata={"field": "abilities"})
 
 
