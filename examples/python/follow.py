@@ -128,6 +128,8 @@ def line_of(event: event_pb2.Event) -> str:
         return f"{event.mail.event_type}\t{event.mail.tenant_id}\t{event.mail.message.subject}"
     if event.WhichOneof("kind") == "tenant":
         return f"{event.tenant.event_type}\t{event.tenant.tenant_id}\t{event.tenant.status_reason}"
+    if event.WhichOneof("kind") == "send":
+        return f"{event.send.event_type}\t{event.send.tenant_id}\t{event.send.idempotency_key}"
     return f"unknown\t{event.position}"
 
 

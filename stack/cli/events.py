@@ -65,6 +65,10 @@ def row_of(event: event_pb2.Event) -> tuple[str, ...]:
         change = event.tenant
         detail = change.status_detail or change.tenant_id
         return (when(change.received_at), change.event_type, change.provider, "", detail, change.event_id)
+    if event.HasField("send"):
+        sent = event.send
+        detail = f"{sent.reason} {sent.detail}".strip() or sent.idempotency_key
+        return (when(sent.received_at), sent.event_type, sent.provider, "", detail, sent.event_id)
     return ("", "(unknown kind)", "", "", "", "")
 
 

@@ -76,6 +76,8 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
         request.body["displayName"] = "a name"
     if operation["operationId"] == "DeadLetterService_RetryDeadLetters" and "deadLetterIds" not in place:
         request.body = {"filter": {}}
+    if operation["operationId"] == "SendService_Send":
+        request.body["mail"] = {"to": [{"address": "ada@example.com"}], "text": "Hello"}
     if operation["operationId"] == "ProcessorService_ReplayEvents":
         request.body["fromCursor"] = "earliest"
     return request

@@ -1,0 +1,214 @@
+"""`mailmesh send` and `mailmesh sends`: mail from connected accounts, and its outcome."""
+
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailmesh.processor.v1 import send_service_pb2 as messages
+from mailmesh.processor.v1 import send_service_pb2_grpc as services
+from stack.cli.connection import channel
+from stack.cli.exits import CommandError
+from stack.cli.output import (
+    JsonOption,
+    LimitOption,
+    YesOption,
+    confirm,
+    console,
+    enum_value,
+    pages,
+    parse_time,
+    print_json,
+    print_record,
+    print_table,
+    when,
+    word,
+)
+
+app = typer.Typer(no_args_is_help=True, help="List, cancel and resolve sends.")
+STATE, RESOLUTION = "SEND_STATE_", "SEND_RESOLUTION_"
+WAIT_STEP_SECONDS = 0.5
+UNFINISHED = (messages.SEND_STATE_QUEUED, messages.SEND_STATE_SENDING)
+SendArgument = Annotated[str, typer.Argument(metavar="SEND", help="Id of the send; `sends list` shows it.")]
+RecipientOption = Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="Recipient; repeatable.")]
+
+
+def send(
+    context: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="Id of the tenant whose account sends; `tenants list` shows it.")],
+    to: RecipientOption = None,
+    cc: RecipientOption = None,
+    bcc: RecipientOption = None,
+    subject: Annotated[str, typer.Option(help="Subject of the mail.")] = "",
+    text: Annotated[str, typer.Option(help="Body as plain text; - reads standard input.")] = "",
+    html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="Send at this time, RFC 3339. [default: now]")] = None,
+    key: Annotated[
+        str,
+        typer.Option(help="Idempotency key: repeating the command with it sends no second mail. [default: a new one]"),
+    ] = "",
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the outcome.")] = 0.0,
+    json: JsonOption = False,
+) -> None:
+    """Send a mail from a connected account.
+
+    The mesh commits the send and returns; a worker sends it. With --wait the command waits for the outcome.
+
+    Examples:
+      mailmesh send --tenant 019a9f0e-7c1e-7000-8000-000000000002 --to ada@example.com --subject Offer --text "30 euros"
+      mailmesh send --tenant 019a9f0e-7c1e-7000-8000-000000000002 --to ada@example.com --text - --key order-17 --wait 60
+    """
+    if at is not None and at[:-1].isdecimal():
+        raise typer.BadParameter("--at takes a time as RFC 3339 has it: a span would lie in the past")
+    body = sys.stdin.read() if text == "-" else text
+    mail = messages.NewMail(subject=subject, text=body, html=_read(html_file))
+    for field, addresses in ((mail.to, to), (mail.cc, cc), (mail.bcc, bcc)):
+        field.extend(messages.Recipient(address=address) for address in addresses or ())
+    request = messages.SendRequest(
+        idempotency_key=key or str(uuid.uuid4()), tenant_id=tenant, mail=mail, send_at=parse_time(at)
+    )
+    with channel(context) as opened:
+        stub = services.SendServiceStub(opened)
+        accepted = stub.Send(request)
+        found = _outcome(stub, accepted.send, wait) if wait else accepted.send
+    _print(found, json=json)
+    if found.state in (messages.SEND_STATE_FAILED, messages.SEND_STATE_UNCERTAIN):
+        raise CommandError(f"the send is {_state(found)}: {found.reason} {found.detail}".rstrip())
+
+
+@app.command("list")
+def list_sends(
+    context: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="List only sends of this tenant.")] = "",
+    state: Annotated[
+        list[str] | None, typer.Option(help="List only sends in this state, such as uncertain; repeatable.")
+    ] = None,
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    """List sends, newest first.
+
+    Examples:
+      mailmesh sends list --state uncertain
+    """
+    states = [enum_value(messages.SendState, STATE, one) for one in state or ()]
+    with channel(context) as opened:
+        stub = services.SendServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[messages.Send], str]:
+            request = messages.ListSendsRequest(page_size=size, page_token=token, tenant_id=tenant, states=states)
+            answer = stub.ListSends(request)
+            return list(answer.sends), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("SEND", "TENANT", "STATE", "TO", "SUBJECT", "CREATED", "REASON"),
+        [
+            (one.send_id, one.tenant_id, _state(one), _people(one), one.subject, when(one.created_at), one.reason)
+            for one in found
+        ],
+        "There are no sends.",
+    )
+
+
+@app.command()
+def get(context: typer.Context, send_id: SendArgument, *, json: JsonOption = False) -> None:
+    """Show a send and its outcome.
+
+    Examples:
+      mailmesh sends get 019a9f0e-7c1e-7000-8000-00000000000a
+    """
+    with channel(context) as opened:
+        found = services.SendServiceStub(opened).GetSend(messages.GetSendRequest(send_id=send_id)).send
+    _print(found, json=json)
+
+
+@app.command()
+def cancel(context: typer.Context, send_id: SendArgument, *, json: JsonOption = False) -> None:
+    """Cancel a send that is queued or scheduled.
+
+    Examples:
+      mailmesh sends cancel 019a9f0e-7c1e-7000-8000-00000000000a
+    """
+    with channel(context) as opened:
+        found = services.SendServiceStub(opened).CancelSend(messages.CancelSendRequest(send_id=send_id)).send
+    _print(found, json=json)
+
+
+@app.command()
+def resolve(
+    context: typer.Context,
+    send_id: SendArgument,
+    resolution: Annotated[str, typer.Argument(metavar="sent|send_again", help="What the mailbox or recipient shows.")],
+    *,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Decide about an uncertain send: it was sent, or is to be sent again.
+
+    Examples:
+      mailmesh sends resolve 019a9f0e-7c1e-7000-8000-00000000000a sent
+      mailmesh sends resolve 019a9f0e-7c1e-7000-8000-00000000000a send_again --yes
+    """
+    chosen = enum_value(messages.SendResolution, RESOLUTION, resolution)
+    if chosen == messages.SEND_RESOLUTION_SEND_AGAIN:
+        confirm("Send the mail again? If it did arrive, its recipients get it twice.", yes=yes)
+    request = messages.ResolveSendRequest(send_id=send_id, resolution=chosen)
+    with channel(context) as opened:
+        found = services.SendServiceStub(opened).ResolveSend(request).send
+    _print(found, json=json)
+
+
+def _outcome(stub: services.SendServiceStub, found: messages.Send, seconds: float) -> messages.Send:
+    """Wait for the outcome, at most so long; return the send as it is then."""
+    deadline = time.monotonic() + seconds
+    with console.status("Waiting for the outcome"):
+        while found.state in UNFINISHED and time.monotonic() < deadline:
+            time.sleep(WAIT_STEP_SECONDS)
+            found = stub.GetSend(messages.GetSendRequest(send_id=found.send_id)).send
+    return found
+
+
+def _print(found: messages.Send, *, json: bool) -> None:
+    if json:
+        print_json(found)
+        return
+    record = [
+        ("send", found.send_id),
+        ("tenant", found.tenant_id),
+        ("key", found.idempotency_key),
+        ("state", _state(found)),
+        ("reason", f"{found.reason} {found.detail}".strip()),
+        ("to", _people(found)),
+        ("subject", found.subject),
+        ("created", when(found.created_at)),
+        ("send at", when(found.send_at)),
+        ("finished", when(found.finished_at)),
+        ("message id", found.internet_message_id),
+    ]
+    print_record([(name, value) for name, value in record if value])
+
+
+def _read(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise typer.BadParameter(f"{file} cannot be read as UTF-8: {exc}") from exc
+
+
+def _state(found: messages.Send) -> str:
+    return word(messages.SendState.Name(found.state), STATE)
+
+
+def _people(found: messages.Send) -> str:
+    return ", ".join(one.address for one in (*found.to, *found.cc, *found.bcc))

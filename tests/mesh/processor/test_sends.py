@@ -1,0 +1,130 @@
+"""Sends on the running mesh: by REST, by the command line, and while a worker is killed."""
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
+from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_service_pb2 as events
+from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.vault.v1 import tenant_service_pb2 as tenants
+from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from tests.mesh.accounts import connect, created_events, new_address
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def sender(mesh: Mesh) -> tuple[str, str]:
+    """Connects an account that may send, and returns its address and its tenant."""
+    address = new_address(mesh, "ms365")
+    stub = tenant_services.TenantServiceStub(mesh.channel)
+    request = tenants.StartAuthorizationRequest(
+        provider="ms365", login_hint=address, abilities=["mail.read", "mail.send"]
+    )
+    mesh.consent(stub.StartAuthorization(request).authorization_url, address)
+    found = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants
+    return address, found[0].tenant_id
+
+
+def send_events(mesh: Mesh, tenant: str) -> list[tuple[str, str]]:
+    """Reads the types and the sends of a tenant's events about sends."""
+    chosen = events.EventFilter(tenant_ids=[tenant], event_types=["send.*"])
+    request = events.ListEventsRequest(page_size=1000, cursor="earliest", filter=chosen)
+    found = event_services.EventServiceStub(mesh.channel).ListEvents(request).events
+    return [(event.send.event_type, event.send.send_id) for event in found]
+
+
+def received(mesh: Mesh, address: str, subject: str) -> int:
+    """Counts the mails with a subject in a simulated mailbox."""
+    truth = mesh.simulator.call("GET", f"accounts/{address}/truth")
+    return [mail["subject"] for mail in truth["messages"]].count(subject)
+
+
+def test_a_send_over_rest_is_one_mail_its_event_and_one_created_event(mesh: Mesh) -> None:
+    _, tenant = sender(mesh)
+    recipient = new_address(mesh, "ms365")
+    stub = subscription_services.SubscriptionServiceStub(mesh.channel)
+    stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant, all_mail=True))
+    time.sleep(1.1)  # The provider cuts times to the second: what follows is surely after the beginning.
+    body: dict[str, Any] = {
+        "idempotencyKey": "order-17",
+        "tenantId": tenant,
+        "mail": {"to": [{"address": recipient}], "subject": "Order 17", "text": "Thirty euros."},
+    }
+    headers = {"authorization": f"Bearer {mesh.key}"}
+    with httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=60, trust_env=False) as client:
+        accepted = [client.post("/v1/sends", json=body) for _ in range(2)]
+        send_id = accepted[0].json()["send"]["sendId"]
+        sent = eventually(lambda: _sent(client, send_id))
+        other = client.post("/v1/sends", json={**body, "mail": {**body["mail"], "text": "Forty euros."}})
+        late = client.post(f"/v1/sends/{send_id}:cancel", json={})
+
+    assert ([200, 200], [send_id] * 2) == (
+        [answer.status_code for answer in accepted],
+        [answer.json()["send"]["sendId"] for answer in accepted],
+    )
+    created = eventually(lambda: created_events(mesh, tenant))
+    assert (1, [("send.sent", send_id)]) == (received(mesh, recipient, "Order 17"), send_events(mesh, tenant))
+    assert mesh.simulator.wait_until_idle(60)
+    created = created_events(mesh, tenant)
+    assert [(sent["messageId"], mail_pb2.EVENT_SOURCE_COMMAND, send_id)] == [
+        (event.mail.message_id, event.mail.source, event.mail.send_id) for event in created
+    ]
+    reasons = [answer.json()["details"][0]["reason"] for answer in (other, late)]
+    assert ["IDEMPOTENCY_KEY_REUSED", "SEND_NOT_CANCELLABLE"] == reasons
+
+
+def test_an_account_without_the_ability_is_refused_with_the_command(mesh: Mesh) -> None:
+    tenant = connect(mesh, "ms365", new_address(mesh, "ms365"))
+    done = mesh.run("send", "--tenant", tenant, "--to", "ada@example.test", "--text", "Hello")
+
+    assert done.returncode != 0
+    assert "ABILITY_NOT_GRANTED" in done.stderr
+
+
+def test_the_command_line_sends_lists_and_cancels(mesh: Mesh) -> None:
+    _, tenant = sender(mesh)
+    recipient = new_address(mesh, "ms365")
+    words = ("send", "--tenant", tenant, "--to", recipient, "--subject", "By hand", "--text", "Hello", "--json")
+    sent = json.loads(mesh.run(*words, "--wait", "60").stdout)
+    later = json.loads(mesh.run(*words, "--at", "2026-12-20T08:00:00Z").stdout)
+    cancelled = json.loads(mesh.run("sends", "cancel", later["sendId"], "--json").stdout)
+    listed = json.loads(mesh.run("sends", "list", "--tenant", tenant, "--json").stdout)
+    shown = mesh.run("sends", "get", sent["sendId"]).stdout
+    refused = mesh.run("sends", "resolve", sent["sendId"], "sent")
+
+    assert ("SEND_STATE_SENT", "SEND_STATE_SCHEDULED", "SEND_STATE_CANCELLED") == (
+        sent["state"], later["state"], cancelled["state"]
+    )  # fmt: skip
+    assert [later["sendId"], sent["sendId"]] == [one["sendId"] for one in listed]
+    assert "By hand" in shown
+    assert "SEND_NOT_UNCERTAIN" in refused.stderr
+    assert 1 == received(mesh, recipient, "By hand")
+
+
+def test_a_worker_that_is_killed_while_it_sends_sends_no_second_mail(mesh: Mesh) -> None:
+    address, tenant = sender(mesh)
+    recipient = new_address(mesh, "ms365")
+    mesh.simulator.fault(
+        kind="hang", endpoint="graph.messages.send", account=address, phase="after", seconds=5, count=1
+    )
+    words = ("send", "--tenant", tenant, "--to", recipient, "--subject", "Killed", "--text", "Hello", "--json")
+    send_id = json.loads(mesh.run(*words).stdout)["sendId"]
+    eventually(lambda: received(mesh, recipient, "Killed"))
+    for name in [name for name in mesh.ready.processes if name.startswith("worker")]:
+        mesh.kill(name)
+    eventually(lambda: send_events(mesh, tenant))
+
+    assert [("send.sent", send_id)] == send_events(mesh, tenant)
+    assert 1 == received(mesh, recipient, "Killed")
+
+
+def _sent(client: httpx.Client, send_id: str) -> dict[str, str]:
+    found: dict[str, str] = client.get(f"/v1/sends/{send_id}").json()["send"]
+    return found if found["state"] == "SEND_STATE_SENT" else {}
