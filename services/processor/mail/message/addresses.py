@@ -24,15 +24,18 @@ _MAX_LOOSE_CHARACTERS = 2048
 """What is searched for addresses where nothing marks them."""
 
 _SPECIAL = re.compile(r'"(?:[^"\\]|\\.)*+"|\\.|\[[^\]]{0,255}+\]|[(),;:<]', re.DOTALL)
-_ANGLE = re.compile(r'((?:"(?:[^"\\<]|\\.)*+"|[^">])*+)>{1,8}+', re.DOTALL)
+# What stands within angle brackets: a quoted string with a bracket is one only where a local part goes on behind it.
+_WITHIN = re.compile(r'"(?:[^"\\<]|\\.)*+"|"(?:[^"\\]|\\.)*+"(?=\s*+[@.(])|\\.|\(|>{1,8}+', re.DOTALL)
 # A pair is matched beside the quotes, so that a quote that is not closed costs one look at the rest and not many.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"|\\.', re.DOTALL)
 _SEPARATORS = re.compile(r"[\s,]*+")
-_LOCAL = r'(?:"(?:[^"\\]|\\.)*+"|[^\s@<>",;:()\[\]\\]++)'
-_DOMAIN = r'(?:\[[^\]]{0,255}+\]|[^\s@<>",;:()\[\]\\.]++(?:\.[^\s@<>",;:()\[\]\\.]++)*+\.?+)'
+# No mailbox has control characters, nor the sign of a character that was lost.
+_LOCAL = r'(?:"(?:[^"\\]|\\.)*+"|[^\s@<>",;:()\[\]\\\x00-\x1f\x7f\ufffd]++)'
+_DOMAIN_WORD = r'[^\s@<>",;:()\[\]\\.\x00-\x1f\x7f\ufffd]++'
+_DOMAIN = rf"(?:\[[^\[\]\\\s]{{0,255}}+\]|{_DOMAIN_WORD}(?:\.{_DOMAIN_WORD})*+\.?+)"
 _ADDRESS = re.compile(rf"{_LOCAL}@{_DOMAIN}", re.DOTALL)
 # Blanks around a dot or the sign are allowed (RFC 5322 4.4: obs-local-part, obs-domain), but for those in quotes.
-_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+"|\\.)|(?<!\s)\s*+([@.])\s*+', re.DOTALL)
+_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+"|\\.)|(?<!\s)\s*+([@.](?:\s*+[@.])*+)\s*+', re.DOTALL)
 _WORD = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|\\.|[^\s"]|")++', re.DOTALL)
 _MAILTO = "mailto:"
 
@@ -144,11 +147,13 @@ class _List:
             self._position = end
         else:
             self._comments_close = False
+            self._element.words.append("(")
 
     def _angle(self) -> Iterator[tuple[_Element, str]]:
-        found = _ANGLE.match(self._value, self._position) if self._brackets_close else None
-        inside, end = (found[1], found.end()) if found else self._until_bracket()
+        inside, end = self._within() if self._brackets_close else ("", 0)
         if not end:
+            self._brackets_close = False
+            self._element.words.append("<")
             return
         before = self._element
         if before.angle is not None and _mailbox(before.angle):  # two addresses that no separator keeps apart
@@ -159,9 +164,17 @@ class _List:
             before.words.append(f"<{before.angle}> ")
         self._element.angle, self._element.words_before, self._position = inside, len(self._element.words), end
 
-    def _until_bracket(self) -> tuple[str, int]:
-        end = self._value.find(">", self._position) if self._brackets_close else -1
-        self._brackets_close = end >= 0
+    def _within(self) -> tuple[str, int]:
+        """Returns what stands within angle brackets, and the place behind them; quotes and comments may hold others."""
+        position = self._position
+        while mark := _WITHIN.search(self._value, position):
+            position = mark.end()
+            if mark[0][0] == ">":
+                return self._value[self._position : mark.start()], position
+            if mark[0] == "(" and self._comments_close:
+                end = comment_end(self._value, position)
+                self._comments_close, position = bool(end), end or position
+        end = self._value.find(">", self._position)
         return (self._value[self._position : end], end + 1) if end >= 0 else ("", 0)
 
     def _separate(self, mark: str) -> None:
@@ -183,7 +196,8 @@ def _addresses(element: _Element, group: str) -> Iterator[message_pb2.Address | 
     words = "".join(element.words)
     if element.angle is not None:
         name = _unquoted(words) or _named_by_comment(element)
-        yield make_address(_mailbox(element.angle) or element.angle.strip("<> "), name, group)
+        mailbox = _mailbox(element.angle)
+        yield make_address(mailbox, name if mailbox else name or decode_words(element.angle.strip("<> ")), group)
     elif words.strip():
         yield from _loose(words, element, group)
 
@@ -200,6 +214,7 @@ def _loose(words: str, element: _Element, group: str) -> Iterator[message_pb2.Ad
         yield make_address(mailbox, _named_by_comment(element), group)
         return
     names: list[str] = []
+    rest: list[str] = []
     found: list[tuple[str, str]] = []
     for word in _WORD.findall(_joined(bare[-_MAX_LOOSE_CHARACTERS:])):
         if "@" in word and (mailbox := _mailbox(word.strip("<>'"))):
@@ -207,7 +222,8 @@ def _loose(words: str, element: _Element, group: str) -> Iterator[message_pb2.Ad
             names = []
         else:
             names.append(word)
-    if not found or not _is_name(names):
+            rest.append(word)
+    if not found or not _is_name(names) or any("@" in word and word[0] != '"' for word in rest):
         yield make_address("", _unquoted(bare), group)
         return
     for place, (mailbox, name) in enumerate(found):
@@ -243,4 +259,4 @@ def _mailbox(text: str) -> str:
 
 def _joined(text: str) -> str:
     """Takes the blanks around dots and signs out."""
-    return _BLANKS.sub(lambda found: found[1] or found[2], text)
+    return _BLANKS.sub(lambda found: found[1] or "".join(found[2].split()), text)

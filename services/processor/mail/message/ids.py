@@ -11,6 +11,7 @@ MAX_MESSAGE_ID_CHARACTERS = 998
 _MAX_REFERENCES = 200
 _MAX_IDS_CHARACTERS = 256 * 1024
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*+"|\\.|\(|<[<\s]{0,20}+([^<>]{1,1200}+)>', re.DOTALL)
+_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+")|\s++', re.DOTALL)
 _BARE = re.compile(r"[^\s,;<>]+")
 
 
@@ -25,12 +26,19 @@ def message_ids(value: str) -> Iterator[str]:
         At most 200, the last ones of the value; each with angle brackets and without white space.
     """
     text = decode_words(value[-_MAX_IDS_CHARACTERS:])
-    found = [f"<{''.join(content.split())}>" for content in _in_brackets(text)]
+    found = [f"<{_without_blanks(content)}>" for content in _in_brackets(text)]
     if not found and "@" in text:
         words = _BARE.findall(text)
         found = [f"<{word}>" for word in words] if all("@" in word for word in words) else []
     kept = [message_id for message_id in found if len("<>") < len(message_id) <= MAX_MESSAGE_ID_CHARACTERS]
     yield from kept[-_MAX_REFERENCES:]
+
+
+def _without_blanks(content: str) -> str:
+    """Takes out the blanks of folding, which are none of a quoted string (RFC 5322 3.6.4, obs-id-left)."""
+    if '"' not in content:
+        return "".join(content.split())
+    return _BLANKS.sub(lambda found: found[1] or "", content)
 
 
 def _in_brackets(text: str) -> Iterator[str]:

@@ -70,6 +70,7 @@ _DROPPED_WITH_CONTENT = frozenset(
         "audio",
         "video",
         "canvas",
+        "datalist",
     ]
 )
 _FORMATTING = frozenset(
@@ -142,6 +143,8 @@ class _Outline:
             self._close_implied(_CLOSES[name])
         if name == "base" and not self.base:
             self.base = base_address(attributes.get("href", ""))
+        if name == "dialog" and "open" not in attributes:  # HTML 4.11.4: it is not shown
+            attributes = {**attributes, "hidden": ""}
         outer = view = self._views[-1]
         if attributes or self.sheet or self.sheet.has_grounds:
             view = outer.within(name, attributes, self.sheet)

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from services.processor.mail.message.colours import comparable_css, is_faint
+
 _MAX_STYLE_CHARACTERS = 8 * 1024
 _MAX_SHEET_CHARACTERS = 64 * 1024
 _MAX_RULES = 2000
@@ -38,8 +40,7 @@ _COLOUR_NAMES = {"color", "background-color", "font-weight", "font-family"} | {f
 _MARKER = re.compile(r"(?:none|disc|circle|square|(?:lower|upper)-(?:alpha|latin|roman)|decimal(?:-leading-zero)?)")
 _TINY_PIXELS = 2.0
 _FAR_AWAY_PIXELS = -300.0
-_FAINTEST = 0.02
-_DECIMAL = re.compile(r"\d+\.?\d*|\.\d+")
+_BEYOND_PIXELS = 5000.0
 _COLOUR = re.compile(r"#[0-9a-f]{3,8}(?![\w-])|(?:rgb|hsl)a?\([\d\s.,%/+a-z-]{1,60}\)", re.IGNORECASE)
 _URL = re.compile(r"url\([^)]*+\)?", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]{3,24}", re.IGNORECASE)
@@ -47,13 +48,15 @@ _NO_COLOURS = frozenset(
     ["none", "inherit", "initial", "unset", "revert", "repeat", "scroll", "fixed", "local", "center", "top", "bottom",
      "left", "right", "cover", "contain", "auto", "no", "url"]
 )  # fmt: skip
-_COMMON_COLOURS = {
-    "white": "ffffff", "black": "000000", "red": "ff0000", "green": "008000", "blue": "0000ff", "yellow": "ffff00",
-    "gray": "808080", "grey": "808080", "silver": "c0c0c0", "navy": "000080", "snow": "fffafa", "ivory": "fffff0",
-}  # fmt: skip
 _SELECTOR = re.compile(r"([a-z][a-z0-9]*+)?([.#][\w-]++)?", re.IGNORECASE)
+_OF_PAGE = re.compile(r"\A(?:html\s+)?body\s+")
 _LAST_PART = re.compile(r"[^\s>+~]{1,200}\Z")
 _SELECTOR_WORD = re.compile(r"[.#][\w-]+|^[a-zA-Z][a-zA-Z0-9]*$")
+_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
+_OPACITY = re.compile(r"(?<![\w-])(?:opacity\(\s*([\d.]{1,9}%?)|alpha\(\s*opacity\s*=\s*([\d.]{1,9}))")
+_MOVED = re.compile(r"(?<=[(,\s])-\d[\w.%]{0,20}")
+_SCALED_AWAY = re.compile(r"scale[xy]?\(0(?:\.0{0,9})?[,)]")
+_SIZE = re.compile(r"\d{0,6}\.?\d{0,6}(?:px|pt|em|rem|%)|0")
 _BRACE = re.compile(r"[{}]")
 _PLAIN_MEDIA = re.compile(r"@media\s+(?:only\s+)?(?:all|screen)\s*", re.IGNORECASE)
 
@@ -106,7 +109,8 @@ def read_style(source: str) -> Style:
         name, value = name.strip().lower(), value.strip()
         if not colon or not value:
             continue
-        given[name] = value.lower().partition("!")[0].strip()
+        meant = value.lower().partition("!")[0].strip()
+        given[unescaped(name)] = unescaped(meant) if "\\" in meant else meant
         if name == "background":
             name, value = "background-color", _ground_of(value)
         if value and name in STYLES and not _ACTING.search(value) and _is_bounded(name, value.lower()):
@@ -117,7 +121,7 @@ def read_style(source: str) -> Style:
         is_gone=_is_gone(given),
         is_seen=None if "visibility" not in given else given["visibility"] not in ("hidden", "collapse"),
         is_tiny=_is_tiny(given),
-        ink=_comparable(given["color"]) if "color" in given else "inherit",
+        ink=comparable_css(given.get("-webkit-text-fill-color") or given.get("color", "inherit")),
         ground=_ground(given),
         display=given.get("display", ""),
     )
@@ -173,7 +177,9 @@ def _is_gone(given: dict[str, str]) -> bool:
     display = given.get("display", "")
     if display == "none" or (given.get("mso-hide") == "all" and not display):
         return True
-    if _faint(given.get("opacity", "1")) or given.get("content-visibility") == "hidden":
+    if is_faint(given.get("opacity", "1")) or given.get("content-visibility") == "hidden":
+        return True
+    if (filtered := _OPACITY.search(given.get("filter", ""))) and is_faint(filtered[1] or filtered[2]):
         return True
     if any(given.get(name) in ("hidden", "clip") for name in ("overflow", "overflow-x", "overflow-y")) and any(
         (size := _pixels(given.get(name, ""))) is not None and size < _TINY_PIXELS
@@ -185,28 +191,27 @@ def _is_gone(given: dict[str, str]) -> bool:
 
 def _is_elsewhere(given: dict[str, str]) -> bool:
     """The element is moved out of sight, or clipped or scaled to nothing."""
-    names = ["text-indent", "margin-left", "margin-top"]
-    if given.get("position") in ("absolute", "fixed"):
-        names += ["left", "top", "right", "bottom"]
+    places = [given.get(name, "") for name in ("text-indent", "margin-left", "margin-top")]
+    if "-" in (margin := given.get("margin", "")):
+        places += margin.split()
+    if given.get("position") in ("absolute", "fixed", "relative"):
+        places += [given.get(name, "") for name in ("left", "top", "right", "bottom")]
         if "".join(given.get("clip", "").split()).startswith(("rect(0", "rect(1px")):
             return True
-    if any((size := _pixels(given.get(name, ""))) is not None and size <= _FAR_AWAY_PIXELS for name in names):
+    if "transform" in given:
+        places += _MOVED.findall(given["transform"])
+    if any((_pixels(given.get(name, "")) or 0.0) >= _BEYOND_PIXELS for name in ("left", "top")):
+        return True
+    if any(place and (size := _pixels(place)) is not None and size <= _FAR_AWAY_PIXELS for place in places):
         return True
     clip_path, transform = given.get("clip-path", ""), "".join(given.get("transform", "").split())
-    return clip_path.startswith(("inset(50%", "inset(100%", "circle(0")) or transform.startswith(
-        ("scale(0)", "scale(0,")
-    )
-
-
-def _faint(value: str) -> bool:
-    number = _NUMBER.match(value)
-    if not number or not number[1]:
-        return False
-    return float(number[1]) / (100 if number[2] == "%" else 1) < _FAINTEST
+    return clip_path.startswith(("inset(50%", "inset(100%", "circle(0")) or bool(_SCALED_AWAY.match(transform))
 
 
 def _is_tiny(given: dict[str, str]) -> bool | None:
     value = given.get("font-size", "")
+    if not value and "font" in given:
+        value = next((word for word in given["font"].split("/")[0].split() if _SIZE.fullmatch(word)), "")
     number = _NUMBER.match(value)
     if not number or not number[1]:
         return False if value and value != "inherit" else None
@@ -226,32 +231,12 @@ def _ground(given: dict[str, str]) -> str:
     colour = given.get("background-color") or _ground_of(shorthand)
     if not colour and "(" in shorthand:  # a function that the made HTML does not keep
         return ""
-    return _comparable(colour) if colour and colour != "transparent" else "inherit"
+    return comparable_css(colour) if colour and colour != "transparent" else "inherit"
 
 
-def comparable(colour: str) -> str:
-    """Returns a colour of an attribute (`bgcolor`, `color`) in the form of `Style.ink`."""
-    value = colour.strip().lower()
-    return _comparable(value if not re.fullmatch(r"[0-9a-f]{6}", value) else f"#{value}")
-
-
-def _comparable(colour: str) -> str:
-    """Six hexadecimal digits, or `transparent`; empty for a colour that is written in another way."""
-    if colour == "inherit" or colour in _COMMON_COLOURS:
-        return _COMMON_COLOURS.get(colour, colour)
-    if colour.startswith("#"):
-        digits = colour[1:]
-        if len(digits) in (4, 8) and not digits[len(digits) * 3 // 4 :].strip("0"):
-            return "transparent"
-        return "".join(digit * 2 for digit in digits[:3]) if len(digits) in (3, 4) else digits[:6]
-    if colour.startswith("rgb"):
-        numbers = re.findall(r"[\d.]{1,6}", colour)[:4]
-        if len(numbers) == 4 and _faint(numbers[3]):  # noqa: PLR2004
-            return "transparent"
-        return "".join(
-            f"{min(255, int(float(number or 0))):02x}" for number in numbers[:3] if _DECIMAL.fullmatch(number)
-        )
-    return colour if colour == "transparent" else ""
+def unescaped(css: str) -> str:
+    """Decodes the escapes of CSS (CSS Syntax 4.3.7)."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16) % 0x110000) if found[1] else found[2], css)
 
 
 def without_comments(css: str) -> str:
@@ -324,7 +309,7 @@ class Sheet:
             return
         insists = "!" if hides and "!important" in declarations.replace(" ", "").lower() else ""
         for selector in selectors.split(",")[:50]:
-            found = _SELECTOR.fullmatch(selector.strip())
+            found = _SELECTOR.fullmatch(_OF_PAGE.sub("", selector.strip()))
             if found and found[0]:
                 key = ((found[1] or "").lower(), found[2] or "")
                 if hides or not self._shown.get(key, "").endswith("!"):

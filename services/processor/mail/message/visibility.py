@@ -3,8 +3,8 @@
 import html
 from dataclasses import dataclass
 
-from services.processor.mail.message.contrast import can_be_read
-from services.processor.mail.message.styles import Sheet, Style, comparable, read_style
+from services.processor.mail.message.colours import can_be_read, can_be_seen, comparable
+from services.processor.mail.message.styles import Sheet, Style, read_style
 
 _UNSEEN = str.maketrans(
     dict.fromkeys(
@@ -38,7 +38,7 @@ class View:
     @property
     def shows_text(self) -> bool:
         """A reader sees text that stands here."""
-        has_ink = self.ink != "transparent" and (not self.ink or self.ink != self.ground)
+        has_ink = self.ink != "transparent" and (not self.ink or can_be_seen(self.ink, self.ground))
         return not self.is_gone and self.is_seen and not self.is_tiny and has_ink
 
     def within(self, name: str, attributes: dict[str, str], sheet: Sheet) -> "View":

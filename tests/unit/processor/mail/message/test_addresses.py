@@ -42,7 +42,7 @@ def parsed(value: str) -> Parsed:
     ("j@[IPv6:2001:db8::1]", [("j@[IPv6:2001:db8::1]", "", "")]),
     ("mailto:j@x.example", [("j@x.example", "", "")]),
     ('"not closed <a@b.example>, c@d.example', [("a@b.example", '"not closed', ""), ("c@d.example", "", "")]),
-    ("(not closed a@b.example, c@d.example", [("a@b.example", "not closed", ""), ("c@d.example", "", "")]),
+    ("(not closed a@b.example, c@d.example", [("a@b.example", "(not closed", ""), ("c@d.example", "", "")]),
     (",,  ,", []),
     ("", []),
 ])  # fmt: skip

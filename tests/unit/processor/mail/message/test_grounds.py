@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.processor.mail.message.contrast import can_be_read
+from services.processor.mail.message.colours import can_be_read
 from services.processor.mail.message.html import sanitize
 
 LINK = '<a style="color:#fff" href="https://x.example">Pay</a>'
