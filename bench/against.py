@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.measure import REPOSITORY, RESULTS, commit, machine, median
+from bench.measure import REPOSITORY, Figure, Result, median, origin, show, write
 
 CACHE = REPOSITORY / ".cache" / "against"
 PROBE = Path(__file__).with_name("against_probe.py")
@@ -57,17 +57,19 @@ def measured(folder: Path, seconds: int, per_second: int) -> Figures:
     return figures
 
 
-def compared(here: Sequence[Figures], there: Sequence[Figures]) -> list[dict[str, object]]:
-    """Return for each figure both medians, their ratio, and the lowest and highest ratio of a round."""
-    rows: list[dict[str, object]] = []
-    for name in here[0]:
-        ours, others = [figures[name] for figures in here], [figures[name] for figures in there]
-        ratios = [our / other for our, other in zip(ours, others, strict=True) if other]
-        rows.append({
-            "name": name, "here": median(ours), "there": median(others), "ratio": median(ratios) if ratios else None,
-            "lowest": min(ratios, default=None), "highest": max(ratios, default=None),
-        })  # fmt: skip
-    return rows
+def compared(here: Sequence[Figures], there: Sequence[Figures]) -> list[Figure]:
+    """Return each figure's medians, and the median, lowest and highest of its ratios of a round."""
+    found: list[Figure] = []
+    for full_name in here[0]:
+        ours, others = [figures[full_name] for figures in here], [figures[full_name] for figures in there]
+        ratios = [our / other for our, other in zip(ours, others, strict=True) if other] or [0.0]
+        columns = {
+            "here": median(ours), "there": median(others),
+            "ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios),
+        }  # fmt: skip
+        name, _, unit = full_name.partition("; ")
+        found += [Figure(f"against, {column}: {name}", value, unit) for column, value in columns.items()]
+    return found
 
 
 def main() -> None:
@@ -83,22 +85,25 @@ def main() -> None:
         here.append(measured(REPOSITORY, found.seconds, found.per_second))
         there.append(measured(other, found.seconds, found.per_second))
         print(f"round {number + 1} of {found.rounds}", flush=True)
-    rows = compared(here, there)
-    _show(rows)
-    result = {
-        "here": commit(), "there": Path(found.commit).name, "rounds": found.rounds, "seconds": found.seconds,
-        "per_second": found.per_second,
-        "machine": machine(), "figures": rows,
-    }  # fmt: skip
-    (RESULTS / "against.json").write_text(json.dumps(result, indent=2) + "\n")
+    question = f"What do events cost, compared with commit {_name(other)}?"
+    figures = compared(here, there)
+    result = Result("against", question, _method(found), figures, is_quick=False, **origin())
+    show(result)
+    write(result)
 
 
-def _show(rows: Sequence[Mapping[str, object]]) -> None:
-    print(f"{'':<62}{'here':>12}{'there':>12}{'ratio':>8}  lowest to highest")
-    for row in rows:
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:8.2f}  {row['lowest']:.2f} to {row['highest']:.2f}"
-        print(f"{row['name']:<62}{row['here']:>12,.2f}{row['there']:>12,.2f}{ratio}")
-    sys.stdout.flush()
+def _method(found: argparse.Namespace) -> str:
+    return (
+        f"Both builds run in turn on the same machine, {found.rounds} times each: ten mailboxes of two providers with"
+        f" {found.per_second} mails a second for {found.seconds} seconds, then single mails, then a backlog of 1,000."
+        " Processor time is the processes' own counter beyond that of the same mesh at rest. `here` and `there` are"
+        " medians; the ratio is the median of the rounds, with its lowest and highest."
+    )
+
+
+def _name(folder: Path) -> str:
+    command = ("git", "rev-parse", "--short=12", "HEAD")
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
 
 def _run(*command: str, folder: Path) -> None:

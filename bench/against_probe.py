@@ -86,18 +86,18 @@ def _steady(
     load, events = Span(rest.after, counts_of(mesh)), seconds * per_second
     share = load.seconds / rest.seconds
     found = {
-        f"CPU, {kind}, s per million events": (load.processor_seconds(kind) - rest.processor_seconds(kind) * share)
+        f"CPU, {kind}; s per million": (load.processor_seconds(kind) - rest.processor_seconds(kind) * share)
         / events
         * 1e6
         for kind in OURS
     }
-    found["CPU, all, s per million events"] = sum(found.values())
-    found["CPU at rest, % of one processor"] = sum(rest.processor_seconds(kind) for kind in OURS) / rest.seconds * 100
-    found["WAL, bytes per event"] = load.disk_bytes("WAL") / events
-    found["tables and indexes, bytes per event"] = sum(load.disk_bytes(schema) for schema in SCHEMAS) / events
+    found["CPU, all of mailmesh; s per million"] = sum(found.values())
+    found["CPU at rest; % of one processor"] = sum(rest.processor_seconds(kind) for kind in OURS) / rest.seconds * 100
+    found["WAL; bytes per event"] = load.disk_bytes("WAL") / events
+    found["tables and indexes; bytes per event"] = sum(load.disk_bytes(schema) for schema in SCHEMAS) / events
     for provider, reader in readers.items():
-        found[f"accepted to streamed, {provider}, p50 ms"] = percentile(reader.milliseconds, 50)
-        found[f"accepted to streamed, {provider}, p99 ms"] = percentile(reader.milliseconds, 99)
+        found[f"accepted to streamed, {provider}, p50; ms"] = percentile(reader.milliseconds, 50)
+        found[f"accepted to streamed, {provider}, p99; ms"] = percentile(reader.milliseconds, 99)
     return found
 
 
@@ -120,8 +120,8 @@ def _one_by_one(mesh: Mesh, provider: str, addresses: Sequence[str], reader: Rea
         _as_superuser(mesh, "ALTER SYSTEM RESET log_statement", _RELOAD)
     share = lasted / seconds
     return {
-        f"statements of Ingest and worker, {provider}, per event": (busy - quiet * share) / SINGLES,
-        f"commits waited for, {provider}, per event": (syncs - quiet_syncs * share) / SINGLES,
+        f"statements of Ingest and worker, {provider}; per event": (busy - quiet * share) / SINGLES,
+        f"commits waited for, {provider}; per event": (syncs - quiet_syncs * share) / SINGLES,
     }
 
 
@@ -155,7 +155,7 @@ def _drain(mesh: Mesh, addresses: Sequence[str], reader: Reader) -> Figures:
     _wait([reader], have + BACKLOG)
     spent = Span(before, counts_of(mesh))
     used = spent.processor_seconds("worker") + spent.processor_seconds("postgres")
-    return {"drained, messages per CPU second of worker and PostgreSQL": BACKLOG / used}
+    return {"drained by worker and PostgreSQL; messages per CPU second": BACKLOG / used}
 
 
 def _wait(readers: Iterable[Reader], count: int) -> None:

@@ -92,7 +92,7 @@ def main(name: str, question: str, method: str, program: Program) -> None:
     options = Options(is_quick=found.quick, repeats=1 if found.quick else found.repeats)
     configure_logs("bench", "warning")
     figures = asyncio.run(_run(program, options))
-    result = Result(name, question, method, figures, options.is_quick, commit(), _now(), machine())
+    result = Result(name, question, method, figures, options.is_quick, **origin())
     show(result)
     if not options.is_quick:
         write(result)
@@ -137,6 +137,11 @@ def commit() -> str:
     return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head
 
 
+def origin() -> dict[str, Any]:
+    """Return the fields of a result that tell where and when it was measured."""
+    return {"commit": commit(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+
+
 def machine() -> dict[str, Any]:
     """Return a description of the machine."""
     pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
@@ -152,7 +157,3 @@ def machine() -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     found = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603, S607
     return found.stdout.strip() or "unknown"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
