@@ -88,20 +88,20 @@ def decide_failed(
     coverage: Coverage,
     retry_policy: RetryPolicy,
 ) -> Decision:
-    """Decide about a message whose fetch failed: retry, and after some attempts publish the event without it."""
+    """Decide about a message whose fetch failed: retry, and after some attempts publish the event without it.
+
+    A final failure ends the lookup with its event. Without one it is retried: a known message may have changed or be
+    gone, and no other report of that comes.
+    """
     attempts = reported.attempts + 1
     waiting = replace(reported, attempts=attempts, reason=error.reason)
-    is_final = error.remedy is Remedy.PERMANENT
+    is_known = known is not None and known.state is not State.DELETED and not known.open_event_id
+    is_final = error.remedy is Remedy.PERMANENT and not (is_known and DELETED in reported.kinds)
     age = retry_policy.now - reported.received_at
-    again = (
-        None
-        if is_final or age > retry_policy.give_up_after + retry_policy.announce_after
-        else retry_policy.after(attempts - 1)
-    )
-    if again is not None and error.retry_after is not None:
-        again = max(again, retry_policy.now + error.retry_after)
     is_due = is_final or attempts >= retry_policy.attempts or age >= retry_policy.announce_after
     event_to_publish = _without_message(waiting, error, known, coverage, is_final=is_final) if is_due else None
+    is_over = is_final and not (is_known and event_to_publish is None)
+    again = None if is_over else _again(attempts, age, error, retry_policy)
     if event_to_publish is None:
         return Decision((), None, again, waiting)
     folder = known.folder_id if known else ""
@@ -114,6 +114,14 @@ def decide_failed(
         digests=None,
     )
     return Decision((event_to_publish,), after, again, waiting)
+
+
+def _again(attempts: int, age: timedelta, error: SourceError, retry_policy: RetryPolicy) -> datetime | None:
+    """Return when to retry, not before the time that the provider named; None after the time to give up."""
+    if age > retry_policy.give_up_after + retry_policy.announce_after:
+        return None
+    again = retry_policy.after(attempts - 1)
+    return again if error.retry_after is None else max(again, retry_policy.now + error.retry_after)
 
 
 def _without_message(

@@ -114,8 +114,11 @@ def _is_doubtful(known: MessageState | None, state: TimeReconciliation) -> bool:
 
 
 def _is_changed(version: int | None, known: MessageState | None, state: TimeReconciliation) -> bool:
+    """Return whether a listed message changed. A known one that Gmail does not find is fetched with all care."""
+    if version is None:
+        return known is not None
     before = int(known.version) if known is not None and known.version.isdecimal() else state.lost
-    return version is not None and version > before
+    return version > before
 
 
 def _kinds(message_id: str, known: Mapping[str, MessageState], state: TimeReconciliation) -> set[str]:

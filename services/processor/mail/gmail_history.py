@@ -119,7 +119,7 @@ async def _process_stretch(
     """Fetch the messages of a stretch and commit them. A record that is read again makes no second event.
 
     Raises:
-        SourceError: A failure of the whole mailbox; what was fetched before it is committed.
+        SourceError: A failure of the whole mailbox; the messages fetched before it are committed.
     """
     followed = trails(records)
     ids = [trail.message_id for trail in followed]

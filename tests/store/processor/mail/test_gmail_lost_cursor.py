@@ -35,11 +35,11 @@ async def _losses(ground: Ground) -> list[str]:
     return [event.status_reason for event in events if event.event_type == "tenant.history_lost"]
 
 
-async def _with_known_mail(ground: Ground, **watch: Any) -> tuple[Any, dict[str, str]]:
+async def _with_known_mail(ground: Ground, old: int = 40, **watch: Any) -> tuple[Any, dict[str, str]]:
     """Return a tenant whose worker has reported mail with an old date, and stopped."""
     covered_from = datetime.now(UTC) - timedelta(days=40)
     tenant = await ground.tenant("googlews", covered_from=covered_from, **watch)
-    await ground.control.load_old(tenant.address, 40, days=60)
+    await ground.control.load_old(tenant.address, old, days=60)
     await ground.begin(tenant)
     ids = {}
     async with running(ground.worker_settings()):
@@ -78,10 +78,9 @@ async def test_a_message_that_fails_while_it_is_checked_is_fetched_later(ground:
 
 @pytest.mark.parametrize("listed", ["recent", "all"])
 async def test_a_page_token_that_gmail_refuses_begins_its_list_again(ground: Ground, listed: str) -> None:
-    tenant, ids = await _with_known_mail(ground)
+    tenant, ids = await _with_known_mail(ground, old=120)
     await ground.control.update(tenant.address, ids["changes"], isFlagged=True)
     recent = (await ground.control.generate(tenant.address, 5))["messages"]
-    await ground.control.load_old(tenant.address, 100, days=60, first=50)
     await ground.control.expire_history(tenant.address)
     query = "*q=after*pageToken*" if listed == "recent" else "includeSpamTrash=true&maxResults=100&pageToken*"
     await ground.control.add_fault("status", endpoint="gmail.messages.list", query=query, status=500)

@@ -144,7 +144,8 @@ async def test_a_used_up_quota_waits_and_loses_nothing(ground: Ground) -> None:
         await ground.push_present(tenant)
         await ground.settled()
 
-    assert [mail["id"] for mail in mails] == [event.message_id for event in await ground.events(tenant)]
+    # The mails fetched before the throttle are published first: only the order of one message's events is promised.
+    assert sorted(mail["id"] for mail in mails) == sorted(event.message_id for event in await ground.events(tenant))
 
 
 async def test_a_push_that_history_never_reaches_is_given_up_and_holds_up_nothing(ground: Ground) -> None:

@@ -76,7 +76,7 @@ async def test_pauses_without_a_time_grow_and_begin_again_after_a_success(ground
     await ground.begin(tenant)
     await ground.control.add_fault("status", endpoint="gmail.history.list", status=429, account=tenant.address, count=3)
     await ground.control.deliver(tenant.address, subject="Waits")
-    # A pause is known within the time between the refused call and the look at its end, on a busy machine as well.
+    # A pause is known within the time between the refused call and the query for its end, on a busy machine as well.
     longest: list[float] = []
     shortest: list[float] = []
     async with running(ground.worker_settings(retry_max_seconds=900)):

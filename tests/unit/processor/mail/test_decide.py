@@ -242,6 +242,17 @@ def test_a_message_that_can_never_be_fetched_is_published_at_once_and_not_retrie
     assert (True, None) == (why.is_final, decision.again_at)
 
 
+@pytest.mark.parametrize("kind", ["deleted", "updated"])
+def test_a_final_failure_that_publishes_nothing_ends_no_lookup_of_a_known_message(kind: str) -> None:
+    refused = Failed(classify(MS365, 400, ["BadRequest"]))
+    decision = decide(make_hint(kind), refused, make_known(), INBOX, PATIENCE)
+
+    assert [] == types(decision)
+    assert decision.again_at is not None
+    given_up = make_hint(kind, received_at=NOW - timedelta(days=2))
+    assert None is decide(given_up, refused, make_known(), INBOX, PATIENCE).again_at
+
+
 def test_an_old_notification_goes_out_however_few_the_attempts_were() -> None:
     reported = make_hint("created", received_at=NOW - timedelta(minutes=16))
 
