@@ -48,6 +48,8 @@ STATES: Mapping[str, Meaning] = {
     "40001": _AGAIN,  # serialization failure; on a standby: conflict with recovery
     "40003": _CANNOT,  # completion unknown
     "40P01": _AGAIN,  # deadlock
+    # No right: also PostgreSQL's word for EROFS, EPERM and EACCES on its own files.
+    "42501": _CANNOT,
     "42P05": _DEAD,  # the prepared statement exists already: as 26000
     "53": _CANNOT,  # resources: disk full, out of memory, out of slots
     "55000": _CANNOT,  # not in the state for it: recovery is in progress, the database takes no connections

@@ -23,8 +23,8 @@ def with_state(state: str) -> asyncpg.PostgresError:
         (DEAD, "08000 08001 08003 08004 08006 08P01 57P01 57P02 57P04 57P05 25006 25P03 25P04"),
         # A pooler exchanged the server; the server broke; a file of it cannot be read.
         (DEAD, "26000 42P05 XX000 58000 58030 58P01"),
-        # Starting, recovering, stopping; out of slots, memory, disk; cancelled; not let in.
-        (CANNOT, "57P03 57000 57014 53000 53100 53200 53300 53400 28000 28P01 3D000 55000 F0001 40003"),
+        # Starting, recovering, stopping; out of slots, memory, disk; cancelled; not let in; no right.
+        (CANNOT, "57P03 57000 57014 53000 53100 53200 53300 53400 28000 28P01 3D000 42501 55000 F0001 40003"),
         (AGAIN, "40000 40001 40P01 55P03 55006 72000"),
         (STATEMENT, "23505 23503 42P01 42601 22P02 22021 40002 25001 25P01 25P02 0A000 55P02 54000 P0001 XX001 XX002"),
     ],
