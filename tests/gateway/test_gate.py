@@ -326,3 +326,50 @@ async def test_a_body_of_a_route_without_one_is_checked_like_any_other(edge: Edg
     answer = await edge.client.request("GET", "/v1/events?pageSize=2", content=body, headers=KEY)
 
     assert (400, (3, "FIELD_INVALID")) == (answer.status_code, error_of(answer))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "pair", "most"),
+    [
+        ("GET", "/v1/events", "filter.tenantIds=a", 1500),
+        ("POST", "/api/ms365/webhook", "a", 100),
+        ("GET", "/auth/oauth/ms365/callback", "a=1", 100),
+    ],
+)
+async def test_a_query_of_more_parameters_than_any_rpc_has_is_refused(
+    edge: Edge, method: str, path: str, pair: str, most: int
+) -> None:
+    """Each parameter costs time of the edge, before any key is checked, and a query may have 40,000."""
+
+    async def send(count: int) -> httpx.Response:
+        edge.seen.calls.clear()
+        query = "&".join([pair] * count)
+        return await edge.client.request(method, f"{path}?{query}", content=b"", headers=KEY)
+
+    taken, too_many = await send(most), await send(most + 1)
+    empty = await edge.client.request(method, f"{path}?{'&' * 40_000}", content=b"", headers=KEY)
+
+    assert 400 != taken.status_code
+    assert [400, 400] == [too_many.status_code, empty.status_code]
+    assert [] == [call for call in edge.seen.calls if call[0] != "Check"]
+
+
+NOT_UTF8 = (
+    *("%C3", "%A9", "%C0%80", "%C1%BF", "%E0%80%80", "%E2%82%C3%A9", "%ED%A0%80", "%F0%80%80%80", "%F4%90%80%80"),
+    *("%F8%88%80%80%80", "%FF", "a%00b", "%C3%A9%A9", "%E2%C3%A9%82%AC"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_text"),
+    [
+        ("%C3%A9%E2%82%AC%F0%9F%98%80%ED%9F%BF%EE%80%80%F4%8F%BF%BFz", True),
+        ("%C3%A9" * 10_000, True),
+        ("%C3%A9" * 10_000 + "%A9", False),
+        *((text, False) for text in NOT_UTF8),
+    ],
+)
+async def test_the_gate_knows_utf8(edge: Edge, text: str, *, is_text: bool) -> None:
+    answer = await edge.client.get(f"/v1/events?cursor={text}", headers=KEY)
+
+    assert is_text == ("UTF-8" not in answer.text)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import grpc
+import hpack
 import httpx
 import pytest
 
@@ -254,3 +255,51 @@ def _frames(body: bytes) -> tuple[bytes, bytes]:
     size = int.from_bytes(body[1:5], "big")
     assert (0, 0x80) == (body[0], body[5 + size])
     return body[5 : 5 + size], body[10 + size :]
+
+
+FLOOD = 20_000
+HEADERS, RESET = 1, 3
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """Write a frame of HTTP/2 (RFC 9113, section 4.1)."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+async def flood_with_resets(edge: Edge, path: str) -> None:
+    """Send requests over one connection and reset each at once, until all are sent or the edge closes."""
+    request = hpack.Encoder().encode(
+        [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "edge"),
+            (":path", path),
+            ("authorization", "Bearer x"),
+        ]
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+        for number in range(FLOOD):
+            stream = 2 * number + 1
+            writer.write(frame(HEADERS, 5, stream, request) + frame(RESET, 0, stream, b"\0\0\0\x08"))
+            await writer.drain()
+        async with asyncio.timeout(CUT_SECONDS):
+            while await reader.read(65_536):
+                pass
+    writer.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/tenants", "/auth/oauth/ms365/authorize?ticket=x"])
+async def test_a_flood_of_requests_that_are_reset_is_cut_off_early(edge: Edge, path: str) -> None:
+    def figure(name: str) -> int:
+        return int(edge.server.ask(f"/stats?format=json&filter=^{name}$")["stats"][0]["value"])
+
+    begun, allocated = figure("http.edge.downstream_rq_total"), figure("server.memory_allocated")
+    floods = [asyncio.create_task(flood_with_resets(edge, path)) for _ in range(4)]
+    answers = [await edge.client.get("/v1/tenants", headers=KEY) for _ in range(20)]
+    await asyncio.gather(*floods)
+
+    assert [200] * 20 == [answer.status_code for answer in answers]
+    assert figure("http.edge.downstream_rq_total") - begun < 4 * 2000
+    assert figure("server.memory_allocated") - allocated < 100_000_000

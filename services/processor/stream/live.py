@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
+import grpc
+
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from services.meshkit.errors import FieldInvalid, MeshError, ShuttingDown
 from services.meshkit.shares import Shares
@@ -179,6 +181,9 @@ class _Stream:
                 await self._reader.write(step)
         except TimeoutError as exc:
             raise ReaderTooSlow from exc
+        except grpc.aio.InternalError as exc:
+            # The reader hung up while a step waited to be sent; gRPC calls that an internal error.
+            raise asyncio.CancelledError from exc
         self.position = position
         self._written_at = time.monotonic()
 

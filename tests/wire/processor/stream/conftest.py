@@ -163,11 +163,18 @@ async def _running(
 
 @asynccontextmanager
 async def edge_channel(port: int, tls: TlsFiles) -> AsyncIterator[Any]:
-    """A plain channel with the edge's certificate: failures arrive in the form in which gRPC raises them."""
+    """A plain channel with the edge's certificate: failures arrive in the form in which gRPC raises them.
+
+    gRPC reads ahead of its caller, by megabytes for each stream. The edge does not, and neither does this channel.
+    """
     credentials = grpc.ssl_channel_credentials(
         tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
     )
-    options = [("grpc.ssl_target_name_override", "processor.mailmesh.internal")]
+    options = [
+        ("grpc.ssl_target_name_override", "processor.mailmesh.internal"),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 65_536),
+    ]
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         yield channel
 

@@ -10,6 +10,7 @@ import pytest
 
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as pb2
+from services.meshkit.metrics import UNEXPECTED
 from services.meshkit.status import from_rpc_error
 from services.processor.stream import key_checks
 from services.processor.stream.metrics import STREAM_ENDS, STREAMS
@@ -167,6 +168,29 @@ async def test_a_reader_that_stops_reading_is_ended_and_delays_no_other(start_pr
     assert (await processor.events.ListEvents(rest, metadata=processor.key())).events
 
 
+async def test_a_reader_that_hangs_up_while_it_is_written_to_is_no_accident(processor: Processor) -> None:
+    request = pb2.StreamEventsRequest(cursor="earliest", view=event_pb2.EVENT_VIEW_FULL)
+    drafts = [mail_draft() for _ in range(20)]
+    for draft in drafts:
+        assert draft.mail is not None
+        draft.mail.message.body.text = "text " * 50_000
+    open_before, accidents_before = STREAMS._value.get(), _accidents()
+    stuck, quick = (processor.events.StreamEvents(request, metadata=processor.key()) for _ in range(2))
+    await until(lambda: STREAMS._value.get() == open_before + 2)
+    await processor.publish(*drafts)
+    for _ in drafts:
+        await next_event(quick)
+
+    stuck.cancel()
+    await until(lambda: STREAMS._value.get() == open_before + 1)
+
+    assert accidents_before == _accidents()
+
+
+def _accidents() -> float:
+    return sum(sample.value for metric in UNEXPECTED.collect() for sample in metric.samples if "total" in sample.name)
+
+
 async def test_idle_streams_and_readers_that_do_not_read_cost_others_nothing(start_processor: Start) -> None:
     """Other calls keep their deadlines, and memory its bound, beside 500 streams without events and 50 such readers."""
     processor, idle, stuck, mails = await start_processor(), 500, 50, 40
@@ -183,18 +207,19 @@ async def test_idle_streams_and_readers_that_do_not_read_cost_others_nothing(sta
         for number in range(idle)
     ]
     held += [processor.events.StreamEvents(request, metadata=processor.key(key_id="stuck")) for _ in range(stuck)]
-    await until(lambda: STREAMS._value.get() == open_before + idle + stuck)
+    await until(lambda: STREAMS._value.get() == open_before + idle + stuck, seconds=150)
     await processor.publish(*drafts)
 
     quick = processor.events.StreamEvents(request, metadata=processor.key(key_id="quick"), timeout=WAIT_SECONDS)
     received = [(await next_event(quick)).mail.event_id for _ in drafts]
     page = pb2.ListEventsRequest(page_size=10)
     answers = [await processor.events.ListEvents(page, metadata=processor.key(), timeout=10) for _ in range(50)]
+    open_now, peak = STREAMS._value.get(), _peak_bytes()
 
     assert mails == len(set(received))
     assert [10] * 50 == [len(answer.events) for answer in answers]
-    assert open_before + idle + stuck + 1 == STREAMS._value.get()
-    assert _peak_bytes() - peak_before < unread_bytes // 2
+    assert open_before + idle + stuck + 1 == open_now
+    assert peak - peak_before < unread_bytes // 2
 
 
 def _peak_bytes() -> int:
