@@ -51,6 +51,9 @@ LABELS = {
     ),
     "mailmesh_ingest_subscription_steps_total.outcome": "`ok`, or the reason",
     "mailmesh_processor_provider_requests_total.status": "HTTP status; `none` when no answer came",
+    "mailmesh_processor_long_mappings_total.outcome": (
+        "`mapped`, `failed`, `took_too_long`, `process_ended`, `process_not_started`, `answer_malformed`, or `busy`"
+    ),
     "mailmesh_processor_items_total.outcome": "`done`, `given_back`: for a later attempt, `buried`: as a dead letter",
     "mailmesh_processor_reconciliations_total.outcome": "`done` or `paused`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
