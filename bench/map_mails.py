@@ -22,7 +22,9 @@ earlier one."""
 
 async def program(options: Options) -> Sequence[Figure]:
     """Measure both builds in turn."""
-    builds = {"now": REPOSITORY, **({"earlier": Path(folder)} if (folder := os.environ.get(EARLIER)) else {})}
+    builds = {"now": REPOSITORY}
+    if earlier := os.environ.get(EARLIER):
+        builds["earlier"] = Path(earlier)
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in builds}
     for _ in range(options.repeats):
         for name, folder in builds.items():

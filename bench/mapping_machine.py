@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 PACKAGES = ("services.processor.mail.sources", "services.processor.sources")
 Map = Callable[[dict[str, Any]], object]
@@ -43,7 +43,7 @@ def main(seconds: float) -> None:
 def _mapping(name: str) -> Map:
     for package in PACKAGES:
         try:
-            return importlib.import_module(f"{package}.{name}_mapping").map_message
+            return cast("Map", importlib.import_module(f"{package}.{name}_mapping").map_message)
         except ModuleNotFoundError:
             continue
     raise SystemExit(f"no mapping of {name} here")

@@ -255,10 +255,15 @@ class Sheet:
     def __init__(self) -> None:
         self._shown: dict[tuple[str, str], str] = {}
         self._grounds: set[str] = set()
+        self._names: set[str] = set()
         self.has_grounds = False
 
     def __bool__(self) -> bool:
         return bool(self._shown)
+
+    def names(self, name: str) -> bool:
+        """Tells whether a rule may speak of each element of a name, whatever its class and its id."""
+        return name in self._names
 
     def add(self, source: str) -> None:
         """Reads a sheet; 64 Ki characters of it."""
@@ -298,7 +303,9 @@ class Sheet:
         if style.ground not in ("inherit", "transparent") and len(self._grounds) < _MAX_RULES:
             for selector in selectors.split(",")[:50]:
                 last = _COMBINATOR.split(selector.strip()[-_MAX_SELECTOR_CHARACTERS:])[-1]
-                self._grounds.update(_SELECTOR_WORD.findall(last.lower() if last.isalpha() else last)[:5])
+                words = _SELECTOR_WORD.findall(last.lower() if last.isalpha() else last)[:5]
+                self._grounds.update(words)
+                self._names.update(word for word in words if word[0] not in ".#")
         hides = style.is_gone or style.is_seen is False
         if not hides and not style.display and style.is_seen is None:
             return
@@ -307,6 +314,8 @@ class Sheet:
             found = _SELECTOR.fullmatch(_OF_PAGE.sub("", selector.strip()))
             if found and found[0]:
                 key = ((found[1] or "").lower(), found[2] or "")
+                if not key[1]:
+                    self._names.add(key[0])
                 if hides or not self._shown.get(key, "").endswith("!"):
                     self._shown[key] = ("hides" if hides else "shows") + insists
 
