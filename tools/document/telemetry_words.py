@@ -51,10 +51,10 @@ LABELS = {
     ),
     "mailmesh_ingest_subscription_steps_total.outcome": "`ok`, or the reason",
     "mailmesh_processor_provider_requests_total.status": "HTTP status; `none` when no answer came",
-    "mailmesh_processor_items_total.outcome": "`done`, `given_back`: for a later attempt, `buried`: as a dead letter",
     "mailmesh_processor_long_mappings_total.outcome": (
-        "`mapped`, `busy`, `took_too_long`, `process_ended`, `process_not_started`, `answer_malformed`, or `failed`"
+        "`mapped`, `failed`, `took_too_long`, `process_ended`, `process_not_started`, `answer_malformed`, or `busy`"
     ),
+    "mailmesh_processor_items_total.outcome": "`done`, `given_back`: for a later attempt, `buried`: as a dead letter",
     "mailmesh_processor_reconciliations_total.outcome": (
         "`done`, `paused`; at Microsoft also `incomplete` (a folder was given up), `changes`,"
         " `refused` (the listing of changes)"

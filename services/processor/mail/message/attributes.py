@@ -13,6 +13,7 @@ _ATTRIBUTE = re.compile(r"[\s/]*+([^\s=>/][^\s=>/]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\
 _TAG_END = re.compile(r"[^>]*+>")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,10}+;?|#[xX][0-9a-fA-F]{1,8}+;?|([A-Za-z][A-Za-z0-9]{1,40}+)(;?)(=?))")
+_ESCAPED = re.compile(r'[&"<>]').search
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _LINKS = ("href", "src")
@@ -69,12 +70,8 @@ def write_attributes(attributes: dict[str, str], base: str) -> str:
     for key, given in attributes.items():
         value = _bounded(key, given, base) if base or key in _BOUNDED else given
         if value is not None:
-            made.append(f' {key}="{value.translate(_ESCAPES) if _needs_escape(value) else value}"')
+            made.append(f' {key}="{value.translate(_ESCAPES) if _ESCAPED(value) else value}"')
     return "".join(made)
-
-
-def _needs_escape(value: str) -> bool:
-    return "&" in value or '"' in value or "<" in value or ">" in value
 
 
 def _bounded(name: str, value: str, base: str) -> str | None:

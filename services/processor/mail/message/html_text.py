@@ -17,6 +17,7 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 _CELLS = frozenset(("td", "th"))
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
+_STRUCTURE = _PARAGRAPHS | _BLOCKS | _CELLS | _LISTS
 _VOID = frozenset(("br", "hr", "img", "wbr", "col", "area"))
 _INLINE_DISPLAYS = frozenset(("inline", "inline-block", "inline-table", "inline-flex", "inline-grid", "contents"))
 _SIGNATURE = "--"
@@ -129,15 +130,18 @@ def to_text(fragment: str) -> str:
         elif closing:
             display = displays.pop() if displays else ""
             writer.is_preformatted -= preformatted.pop() if preformatted else 0
-            if name in _LISTS and writer.lists:
-                writer.lists.pop()
-            _edge(writer, name, display)
+            if display or name in _STRUCTURE:
+                if name in _LISTS and writer.lists:
+                    writer.lists.pop()
+                _edge(writer, name, display)
         else:
-            display = _display(attributes)
+            has_style = " style=" in attributes
+            display = _display(attributes) if has_style else ""
             displays.append(display)
-            _edge(writer, name, display)
-            _open(writer, name, attributes)
-            preformatted.append(name == "pre" or (" style=" in attributes and bool(_SPACE.search(attributes))))
+            if display or name in _STRUCTURE:
+                _edge(writer, name, display)
+                _open(writer, name, attributes)
+            preformatted.append(name == "pre" or (has_style and bool(_SPACE.search(attributes))))
             writer.is_preformatted += preformatted[-1]
     return writer.whole()
 

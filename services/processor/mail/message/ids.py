@@ -11,7 +11,7 @@ MAX_MESSAGE_ID_CHARACTERS = 998
 _MAX_REFERENCES = 200
 _MAX_IDS_CHARACTERS = 256 * 1024
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*+"|\\.|\(|<[<\s]{0,20}+([^<>]{1,1200}+)>', re.DOTALL)
-_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+")|\s++', re.DOTALL)
+_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+"|\\.)|\s++', re.DOTALL)
 _BARE = re.compile(r"[^\s,;<>]+")
 
 

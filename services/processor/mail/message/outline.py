@@ -146,7 +146,7 @@ class _Outline:
         if name == "dialog" and "open" not in attributes:  # HTML 4.11.4: it is not shown
             attributes = {**attributes, "hidden": ""}
         outer = view = self._views[-1]
-        if attributes or self.sheet or self.sheet.has_grounds:
+        if attributes or self.sheet.names(name):
             view = outer.within(name, attributes, self.sheet)
             if view.is_ground_lost:
                 attributes = view.readable(name, attributes, outer)

@@ -9,6 +9,7 @@ from services.processor.mail.message.colours import comparable_css, is_faint
 _MAX_STYLE_CHARACTERS = 8 * 1024
 _MAX_SHEET_CHARACTERS = 64 * 1024
 _MAX_RULES = 2000
+_MAX_SELECTOR_CHARACTERS = 400
 
 _SIDES = ("", "-top", "-right", "-bottom", "-left")
 _BORDERS = {f"border{side}{part}" for side in _SIDES for part in ("", "-color", "-style", "-width")}
@@ -50,11 +51,11 @@ _NO_COLOURS = frozenset(
 )  # fmt: skip
 _SELECTOR = re.compile(r"([a-z][a-z0-9]*+)?([.#][\w-]++)?", re.IGNORECASE)
 _OF_PAGE = re.compile(r"\A(?:html\s+)?body\s+")
-_LAST_PART = re.compile(r"[^\s>+~]{1,200}\Z")
+_COMBINATOR = re.compile(r"[\s>+~]++")
 _SELECTOR_WORD = re.compile(r"[.#][\w-]+|^[a-zA-Z][a-zA-Z0-9]*$")
 _ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
 _OPACITY = re.compile(r"(?<![\w-])(?:opacity\(\s*([\d.]{1,9}%?)|alpha\(\s*opacity\s*=\s*([\d.]{1,9}))")
-_MOVED = re.compile(r"(?<=[(,\s])-\d[\w.%]{0,20}")
+_MOVED = re.compile(r"(?<=[(,\s])-\d[\w.]*+(?!%)")
 _SCALED_AWAY = re.compile(r"scale[xy]?\(0(?:\.0{0,9})?[,)]")
 _SIZE = re.compile(r"\d{0,6}\.?\d{0,6}(?:px|pt|em|rem|%)|0")
 _BRACE = re.compile(r"[{}]")
@@ -258,10 +259,15 @@ class Sheet:
     def __init__(self) -> None:
         self._shown: dict[tuple[str, str], str] = {}
         self._grounds: set[str] = set()
+        self._names: set[str] = set()
         self.has_grounds = False
 
     def __bool__(self) -> bool:
         return bool(self._shown)
+
+    def names(self, name: str) -> bool:
+        """Tells whether a rule may speak of each element of a name, whatever its class and its id."""
+        return name in self._names
 
     def add(self, source: str) -> None:
         """Reads a sheet; 64 Ki characters of it."""
@@ -300,10 +306,10 @@ class Sheet:
         style = read_style(declarations)
         if style.ground not in ("inherit", "transparent") and len(self._grounds) < _MAX_RULES:
             for selector in selectors.split(",")[:50]:
-                last = _LAST_PART.search(selector.strip())
-                self._grounds.update(
-                    _SELECTOR_WORD.findall(last[0].lower() if last[0].isalpha() else last[0])[:5] if last else ()
-                )
+                last = _COMBINATOR.split(selector.strip()[-_MAX_SELECTOR_CHARACTERS:])[-1]
+                words = _SELECTOR_WORD.findall(last.lower() if last.isalpha() else last)[:5]
+                self._grounds.update(words)
+                self._names.update(word for word in words if word[0] not in ".#")
         hides = style.is_gone or style.is_seen is False
         if not hides and not style.display and style.is_seen is None:
             return
@@ -312,6 +318,8 @@ class Sheet:
             found = _SELECTOR.fullmatch(_OF_PAGE.sub("", selector.strip()))
             if found and found[0]:
                 key = ((found[1] or "").lower(), found[2] or "")
+                if not key[1]:
+                    self._names.add(key[0])
                 if hides or not self._shown.get(key, "").endswith("!"):
                     self._shown[key] = ("hides" if hides else "shows") + insists
 

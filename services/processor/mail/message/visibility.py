@@ -1,7 +1,7 @@
 """Which text of an HTML body a reader sees: what the elements around it say of size, ink, ground and display."""
 
 import html
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.processor.mail.message.colours import can_be_read, can_be_seen, comparable
 from services.processor.mail.message.styles import Sheet, Style, read_style
@@ -13,8 +13,7 @@ _UNSEEN = str.maketrans(
 )
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """How text is shown at one place.
 
     Args:
@@ -50,13 +49,13 @@ class View:
             sheet: The style sheets read so far.
         """
         style = read_style(attributes["style"]) if "style" in attributes else _NO_STYLE
-        if style.is_plain and not sheet and not sheet.has_grounds and name != "a" and _MARKS.isdisjoint(attributes):
+        if style.is_plain and name != "a" and _MARKS.isdisjoint(attributes) and not sheet.names(name):
             return self
-        classes = attributes.get("class", "").split()[:20]
-        hides = attributes.get("hidden", "until-found") != "until-found" or (
-            bool(sheet) and sheet.hides(name, classes, attributes.get("id", ""), style)
-        )
-        loses = sheet.has_grounds and sheet.gives_ground(name, classes, attributes.get("id", ""))
+        classes = attributes["class"].split()[:20] if "class" in attributes else []
+        is_named = bool(classes) or "id" in attributes or sheet.names(name)
+        hides = "hidden" in attributes and attributes["hidden"] != "until-found"
+        hides = hides or (is_named and sheet.hides(name, classes, attributes.get("id", ""), style))
+        loses = is_named and sheet.gives_ground(name, classes, attributes.get("id", ""))
         is_gone = self.is_gone or hides or (style.is_gone and not _is_button(name, attributes))
         if (
             style is _NO_STYLE
@@ -67,7 +66,8 @@ class View:
             and not loses
         ):
             return self
-        keeps = _kept_ground(attributes, style)
+        has_ground = style.ground != "inherit" or "bgcolor" in attributes
+        keeps = _kept_ground(attributes, style) if has_ground else None
         return View(
             is_gone=is_gone,
             is_seen=self.is_seen if style.is_seen is None else style.is_seen,
@@ -101,7 +101,7 @@ class View:
 
 _NO_STYLE = Style()
 _LOOKS = frozenset(("bgcolor", "background", "color", "text"))
-_MARKS = _LOOKS | {"hidden"}
+_MARKS = _LOOKS | {"hidden", "class", "id"}
 _INKS = frozenset(("color", "text", "style"))
 
 

@@ -95,7 +95,7 @@ async def _mapped_in_process(provider: str, raw: JSON) -> Finding:
             found = Found(await LONG_MAILS.map(provider, raw))
     except MappingError as exc:
         LONG_MAPPINGS.labels(exc.outcome).inc()
-        logger.error("long message not mapped", provider=provider, error=exc.word, is_passing=exc.is_passing)  # noqa: TRY400
+        logger.error("long message not mapped", provider=provider, error=exc.word)  # noqa: TRY400
         rule = _MAPPED_LATER if exc.is_passing else _NOT_MAPPED
         return Failed(SourceError(rule, f"the message could not be mapped: {exc.word}", code=exc.word))
     LONG_MAPPINGS.labels("mapped").inc()

@@ -19,13 +19,13 @@ CHILD = "services.processor.mail.sources.mapping_child"
 MAX_CHILDREN = 2
 """One maps while the other one meets a hostile mail. More would take the processors of the other workers."""
 MAX_WAITING = 200
-"""Long mails that wait for a child; each holds the provider's answer in memory."""
+"""Long mails that wait for a child; each occupies the memory of the provider's answer."""
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _END_SECONDS = 5.0
 _CLOSING_SECONDS = 0.5
 _ATTEMPTS = 2
 MAX_DEPTH = 300
-"""Levels that remain of an object that is too deep; the mapping looks at fewer."""
+"""Levels that remain of an object that is too deep; the mapping reads fewer."""
 
 
 @dataclass(frozen=True)
