@@ -1,4 +1,4 @@
-"""What a worker commits about a send: each step under the mailbox's fence, and only from the state that it knows."""
+"""Commit the steps of a send: each under the mailbox's fence, and only from the state that the worker knows."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -3,7 +3,7 @@
 intent -> draft with the mark -> its id -> SENDING -> submission -> accepted -> the sent copy's ids
 
 After a doubt (no answer, 5xx, an unexpected success, a crash) the mailbox is looked up before anything else, and a
-look-up that fails says nothing. A mail is submitted again only where the first submission surely had no effect, or
+query that fails proves nothing. A mail is submitted again only where the first submission surely had no effect, or
 where its own draft is still there after minutes.
 """
 

@@ -1,4 +1,4 @@
-"""Whatever the provider answers and wherever the worker dies, a send is one mail or uncertain, and never two mails."""
+"""A send is one mail or uncertain, and never two mails, after any answer and wherever its worker dies."""
 
 import asyncio
 from pathlib import Path
@@ -89,7 +89,7 @@ async def test_a_send_is_one_mail_wherever_its_worker_dies(
     await _is_one_mail(outgoing, sent.send_id)
 
 
-async def test_a_look_up_that_fails_is_not_a_mail_that_was_not_sent(ground: Ground) -> None:
+async def test_a_query_that_fails_is_not_a_mail_that_was_not_sent(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     await ground.control.add_fault("status", endpoint=SEND, status=504, phase="after", count=1)
     for endpoint in ("graph.messages.get", "graph.messages.list"):
