@@ -53,6 +53,7 @@ LABELS = {
     "mailmesh_processor_provider_requests_total.status": "HTTP status; `none` when no answer came",
     "mailmesh_processor_items_total.outcome": "`done`, `given_back`: for a later attempt, `buried`: as a dead letter",
     "mailmesh_processor_reconciliations_total.outcome": "`done` or `paused`",
+    "mailmesh_processor_sends_total.outcome": "`sent`, `failed` or `uncertain`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
         "`queued` (acceptance to first claim, of each notification), `claim`, `open`, `token`, `known`, `history`,"

@@ -145,7 +145,7 @@ class Submission:
             await self._ledger.wait(row, self._look_at(row))
 
     async def _not_found_out(self, row: SendRow, error: SourceError) -> None:
-        """A failed look-up is never "not sent": look again until the deadline, then a person decides."""
+        """A failed query never means "not sent": repeat it until the deadline, then a person decides."""
         if row.accepted_at is not None:
             await self._await_copy(row)
         elif self._clock.now() >= row.deadline_at and not self._is_settling(row):
