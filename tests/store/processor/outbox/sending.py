@@ -44,8 +44,7 @@ class Outgoing:
             tenant.tenant_id,
             ["mail.read", "mail.send"],
         )
-        issued = await ground.control.issue_tokens(tenant.address, scopes=SCOPES[provider])
-        ground.vault.tokens[tenant.tenant_id] = issued["access_token"]
+        ground.vault.scopes[tenant.tenant_id] = SCOPES[provider]
         address = f"to-{tenant.tenant_id[-12:]}@contoso.test"
         await ground.control.create_account("ms365", address)
         return cls(ground, tenant, address)

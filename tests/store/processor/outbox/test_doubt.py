@@ -198,12 +198,13 @@ async def _has_struck(ground: Ground) -> bool:
 
 async def _is_one_mail(outgoing: Outgoing, send_id: str) -> None:
     row = await outgoing.read(send_id)
+    assert State.SENT is row.state, row
 
     async def has_arrived() -> bool:
         return len(await outgoing.received()) > 0
 
     await outgoing.ground.until(has_arrived)
-    assert (State.SENT, 1) == (row.state, len(await outgoing.received()))
+    assert 1 == len(await outgoing.received())
     assert [] == await outgoing.own(drafts=True)
     copies = await outgoing.own(drafts=False)
     assert [row.message_id] == [copy["id"] for copy in copies]
