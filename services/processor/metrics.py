@@ -32,4 +32,5 @@ CURSORS_REFUSED = Counter(
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the lease was lost.")
 RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])
+SENDS = Counter("mailmesh_processor_sends_total", "Sends that workers ended, by outcome.", ["provider", "outcome"])
 TOKENS = Counter("mailmesh_processor_tokens_total", "Tokens by origin.", ["source"])

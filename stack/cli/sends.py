@@ -147,7 +147,7 @@ def cancel(context: typer.Context, send_id: SendArgument, *, json: JsonOption = 
 def resolve(
     context: typer.Context,
     send_id: SendArgument,
-    resolution: Annotated[str, typer.Argument(metavar="sent|send_again", help="What the mailbox or recipient shows.")],
+    resolution: Annotated[str, typer.Argument(metavar="sent|send_again", help="The decision.")],
     *,
     yes: YesOption = False,
     json: JsonOption = False,

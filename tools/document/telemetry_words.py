@@ -59,6 +59,7 @@ LABELS = {
         "`done`, `paused`; at Microsoft also `incomplete` (a folder was given up), `changes`,"
         " `refused` (the listing of changes)"
     ),
+    "mailmesh_processor_sends_total.outcome": "`sent`, `failed` or `uncertain`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
         "`queued` (acceptance to first claim, of each notification), `claim`, `open`, `token`, `known`, `history`,"
@@ -103,7 +104,6 @@ FIELDS = {
     "flows": "deleted finished attempts",
     "grpc_code": "the gRPC status of the call",
     "is_cut": "whether mails were left unchecked because they were too many",
-    "is_passing": "whether another attempt may succeed",
     "is_serving": "the answer to health checks",
     "is_up": "whether the dependency answers",
     "items": "number of inbox items",

@@ -37,7 +37,7 @@ def decide(
 
 
 def _found(reported: ReportedChange, mapped: MappedMessage, known: MessageState | None, coverage: Coverage) -> Decision:
-    # A draft of ours is a step of a send: nobody wrote it.
+    # A draft of ours is a step of a send, and no person wrote it.
     is_silent_draft = mapped.is_draft and (not coverage.has_draft_events or bool(mapped.send_mark))
     if is_silent_draft and not (known and known.open_event_id):
         return record_draft(reported, mapped, known, coverage)

@@ -1,4 +1,4 @@
-"""What a worker commits about a send: each step under the mailbox's fence, and only from the state that it knows."""
+"""Commit the steps of a send: each under the mailbox's fence, and only from the state that the worker knows."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -6,6 +6,7 @@ from typing import Any
 
 from services.meshkit.clock import Clock
 from services.processor.mailbox.transaction import Transactions
+from services.processor.metrics import SENDS
 from services.processor.outbox.outcome import finish
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
 from services.processor.outbox.store import sends
@@ -115,3 +116,4 @@ class Ledger:
             finished = await finish(connection, row, state, self._clock.now(), **outcome)
         if finished is None:
             raise SendChangedError
+        SENDS.labels(row.provider, state.name.lower()).inc()

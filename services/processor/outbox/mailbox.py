@@ -32,7 +32,7 @@ class SendingMailbox(Protocol):
         """Return the messages of a send in all folders, drafts included.
 
         Raises:
-            SourceError: A look-up failed: this says nothing about the mail.
+            SourceError: A query failed, which proves nothing about the mail.
         """
 
     async def draft(self, row: SendRow) -> str:

@@ -26,12 +26,10 @@ from services.processor.outbox.store import sends
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
 from services.providers.abilities import MAIL_SEND
-from services.providers.names import MS365
 
 WAKE_PREFIX = "send:"
 """The beginning of the keys by which workers are woken for Processor's own queue."""
 _AHEAD = timedelta(days=30)
-_SENDERS = frozenset({MS365})
 
 
 class Sends:
@@ -191,8 +189,6 @@ async def _sender(connection: db.Connection, tenant_id: str) -> str:
     if found is None:
         raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
     provider, abilities = found
-    if provider not in _SENDERS:
-        raise FieldInvalid.of("tenant_id", f"is a tenant of {provider}, from whose accounts no mail is sent yet")
     if MAIL_SEND not in abilities:
         command = f"mailmesh connect {provider} --tenant {tenant_id} --ability {MAIL_SEND}"
         metadata = {"ability": MAIL_SEND, "tenant_id": tenant_id, "command": command}

@@ -40,7 +40,7 @@ class SendRow:
         correlation_id: The correlation id of the call.
         created_at: When it was committed.
         send_at: The time before which it is not sent, or None.
-        due_at: When a worker has to act next; None when it waits for nobody or for a person.
+        due_at: When a worker has to act next; None when it is done or waits for a person.
         deadline_at: The end of all attempts.
         finished_at: When it had its outcome.
         attempts: The failed attempts.

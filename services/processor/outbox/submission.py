@@ -3,7 +3,7 @@
 intent -> draft with the mark -> its id -> SENDING -> submission -> accepted -> the sent copy's ids
 
 After a doubt (no answer, 5xx, an unexpected success, a crash) the mailbox is looked up before anything else, and a
-look-up that fails says nothing. A mail is submitted again only where the first submission surely had no effect, or
+query that fails proves nothing. A mail is submitted again only where the first submission surely had no effect, or
 where its own draft is still there after minutes.
 """
 
@@ -145,7 +145,7 @@ class Submission:
             await self._ledger.wait(row, self._look_at(row))
 
     async def _not_found_out(self, row: SendRow, error: SourceError) -> None:
-        """A failed look-up is never "not sent": look again until the deadline, then a person decides."""
+        """A failed query never means "not sent": repeat it until the deadline, then a person decides."""
         if row.accepted_at is not None:
             await self._await_copy(row)
         elif self._clock.now() >= row.deadline_at and not self._is_settling(row):

@@ -18,14 +18,16 @@ from services.processor.mailbox.store.mailboxes import FencedError
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.work import HeldMailbox
+from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.graph import GraphOutbox
 from services.processor.outbox.ledger import Ledger, SendChangedError
+from services.processor.outbox.mailbox import SendingMailbox
 from services.processor.outbox.rows import SendRow
 from services.processor.outbox.store import sends
 from services.processor.outbox.submission import Submission
 from services.processor.settings import ProcessorSettings
 from services.providers.abilities import MAIL_SEND
-from services.providers.names import MS365
+from services.providers.names import GOOGLEWS
 
 logger = structlog.get_logger(__name__)
 
@@ -74,7 +76,7 @@ class Outbox:
         if not due:
             return
         ledger = Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock)
-        submission = Submission(self._mailbox(held), ledger, self._settings, self._clock)
+        submission = Submission(self._mailbox(held, due[0].provider), ledger, self._settings, self._clock)
         until = time.monotonic() + self._settings.slice_seconds
         for row in due:
             if time.monotonic() > until:
@@ -107,6 +109,8 @@ class Outbox:
             # A send on which our own code fails must not stop its mailbox.
             await ledger.put_off(row, self._clock.now() + _UNEXPECTED_WAIT)
 
-    def _mailbox(self, held: HeldMailbox) -> GraphOutbox:
-        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, MS365, 1, MAIL_SEND)
+    def _mailbox(self, held: HeldMailbox, provider: str) -> SendingMailbox:
+        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, provider, 1, MAIL_SEND)
+        if provider == GOOGLEWS:
+            return GmailOutbox(access, self._settings.google_gmail_url)
         return GraphOutbox(access, self._settings.ms365_graph_url)

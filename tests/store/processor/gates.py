@@ -77,6 +77,7 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
     gates: Gates
     tenants: dict[str, tenant_pb2.Tenant] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    scopes: dict[str, str] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     faults: list[vault_pb2.ReportTenantFaultRequest] = field(default_factory=list)
     issued: int = 0
@@ -100,7 +101,8 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
         tenant = self.tenants[request.tenant_id]
         token = self.tokens.get(request.tenant_id, "")
         if not token or hashlib.sha256(token.encode()).hexdigest() == request.rejected_token_digest:
-            token = (await self.control.issue_tokens(tenant.address))["access_token"]
+            wanted = {"scopes": self.scopes[request.tenant_id]} if request.tenant_id in self.scopes else {}
+            token = (await self.control.issue_tokens(tenant.address, **wanted))["access_token"]
             self.tokens[request.tenant_id] = token
             self.issued += 1
         return vault_pb2.IssueTokenResponse(access_token=token, tenant=tenant)

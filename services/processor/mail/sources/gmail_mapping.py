@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
+from services.meshkit.ids import is_id
 from services.processor.mail.message.addresses import MAX_LIST_CHARACTERS, parse_addresses
 from services.processor.mail.message.bodies import make_body
 from services.processor.mail.message.bounds import MAX_RECIPIENTS, SHORT_CHARACTERS, Cuts, bound, raw_budget
@@ -13,9 +14,11 @@ from services.processor.mail.message.headers import Headers, automation, importa
 from services.processor.mail.message.mime import MimeTree
 from services.processor.mail.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
+from services.providers.marks import GMAIL_SEND
 
 LABEL_UNREAD = "UNREAD"
 LABEL_DRAFT = "DRAFT"
+LABEL_SENT = "SENT"
 
 
 def map_message(raw: dict[str, Any]) -> MappedMessage:
@@ -61,7 +64,14 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         received_at=received,
         truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
         raw=struct,
+        send_mark=_send_mark(headers, labels),
     )
+
+
+def _send_mark(headers: Headers, labels: list[str]) -> str:
+    """The id of the send whose mail this is. Recipients have the header as well: only the copy of its sender counts."""
+    mark = headers.first(GMAIL_SEND).strip()
+    return mark.lower() if is_id(mark) and {LABEL_SENT, LABEL_DRAFT} & set(labels) else ""
 
 
 def detached_bodies(raw: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,11 @@ from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow, State
 from tests.store.processor.ground import Ground, read_events
 
-SCOPES = "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send"
+_GOOGLE = "https://www.googleapis.com/auth/gmail"
+SCOPES = {
+    "ms365": "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send",
+    "googlews": f"openid email {_GOOGLE}.compose {_GOOGLE}.readonly",
+}
 HASTE = {"send_settle_seconds": 2.0, "send_copy_seconds": 20.0}
 """Settings of workers that wait shorter than real ones."""
 FINAL = (State.SENT, State.FAILED, State.UNCERTAIN, State.CANCELLED)
@@ -32,17 +36,16 @@ class Outgoing:
         self.recipient = recipient
 
     @classmethod
-    async def of(cls, ground: Ground, **watch: Any) -> "Outgoing":
+    async def of(cls, ground: Ground, provider: str = "ms365", **watch: Any) -> "Outgoing":
         """Add both accounts; the token of the sender has the scopes of sending."""
-        tenant = await ground.tenant("ms365", **watch)
+        tenant = await ground.tenant(provider, **watch)
         await ground.processor.execute(
             "UPDATE processor.tenants SET granted_abilities = $2 WHERE tenant_id = $1",
             tenant.tenant_id,
             ["mail.read", "mail.send"],
         )
-        issued = await ground.control.issue_tokens(tenant.address, scopes=SCOPES)
-        ground.vault.tokens[tenant.tenant_id] = issued["access_token"]
-        address = tenant.address.replace("t-", "to-")
+        ground.vault.scopes[tenant.tenant_id] = SCOPES[provider]
+        address = f"to-{tenant.tenant_id[-12:]}@contoso.test"
         await ground.control.create_account("ms365", address)
         return cls(ground, tenant, address)
 

@@ -7,7 +7,6 @@ import pytest
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import ManualClock
-from services.meshkit.errors import FieldInvalid
 from services.processor.errors import (
     AbilityNotGranted,
     IdempotencyKeyReused,
@@ -227,13 +226,31 @@ async def test_a_tenant_that_has_not_granted_sending_is_refused_with_the_remedy(
     assert f"--tenant {outgoing.tenant.tenant_id} --ability mail.send" in refused.value.metadata["command"]
 
 
-async def test_a_google_account_is_refused_by_name(ground: Ground) -> None:
-    outgoing = await Outgoing.of(ground)
-    other = await ground.tenant("googlews")
-    request = outgoing.request()
-    request.tenant_id = other.tenant_id
-    with pytest.raises(FieldInvalid):
-        await outgoing.sends().accept(request)
+@pytest.mark.parametrize("fault", ["", "accepted, and the answer dropped", "a draft made, and its answer dropped"])
+async def test_a_google_account_sends_one_mail_that_its_event_names(ground: Ground, fault: str) -> None:
+    outgoing = await Outgoing.of(ground, "googlews", labels=())
+    await ground.begin(outgoing.tenant)
+    if fault:
+        endpoint = "gmail.drafts.send" if fault.startswith("accepted") else "gmail.drafts.create"
+        await ground.control.add_fault("close", endpoint=endpoint, phase="after", count=1)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+        await ground.push_present(outgoing.tenant)
+        await ground.settled()
+
+    assert (State.SENT, 1) == (sent.state, len(await outgoing.received()))
+    assert sent.internet_message_id.endswith("@mail.gmail.com>")
+    assert [] == await _google_drafts(outgoing)
+    assert [("mail.created", sent.message_id, mail_pb2.EVENT_SOURCE_COMMAND, row.send_id)] == [
+        (event.event_type, event.message_id, event.mail.source, event.mail.send_id)
+        for event in await ground.events(outgoing.tenant)
+    ]
+
+
+async def _google_drafts(outgoing: Outgoing) -> list[str]:
+    messages = (await outgoing.ground.control.truth(outgoing.tenant.address))["messages"]
+    return [mail["id"] for mail in messages if mail["isDraft"]]
 
 
 async def test_a_send_past_its_deadline_ends_and_an_old_one_is_deleted(ground: Ground) -> None:

@@ -45,7 +45,7 @@ type SendServiceClient interface {
 	ListSends(ctx context.Context, in *ListSendsRequest, opts ...grpc.CallOption) (*ListSendsResponse, error)
 	// CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
 	CancelSend(ctx context.Context, in *CancelSendRequest, opts ...grpc.CallOption) (*CancelSendResponse, error)
-	// ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+	// ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
 	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
 	ResolveSend(ctx context.Context, in *ResolveSendRequest, opts ...grpc.CallOption) (*ResolveSendResponse, error)
 }
@@ -127,7 +127,7 @@ type SendServiceServer interface {
 	ListSends(context.Context, *ListSendsRequest) (*ListSendsResponse, error)
 	// CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
 	CancelSend(context.Context, *CancelSendRequest) (*CancelSendResponse, error)
-	// ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+	// ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
 	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
 	ResolveSend(context.Context, *ResolveSendRequest) (*ResolveSendResponse, error)
 	mustEmbedUnimplementedSendServiceServer()

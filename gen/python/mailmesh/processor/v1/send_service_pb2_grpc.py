@@ -102,7 +102,7 @@ class SendServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveSend(self, request, context):
-        """ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+        """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
         SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

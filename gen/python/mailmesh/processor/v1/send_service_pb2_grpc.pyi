@@ -49,7 +49,7 @@ class SendServiceStub:
     CancelSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.CancelSendRequest, _send_service_pb2.CancelSendResponse]
     """CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE."""
     ResolveSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ResolveSendRequest, _send_service_pb2.ResolveSendResponse]
-    """ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+    """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
     SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
     """
 
@@ -74,7 +74,7 @@ class SendServiceAsyncStub(SendServiceStub):
     CancelSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.CancelSendRequest, _send_service_pb2.CancelSendResponse]  # type: ignore[assignment]
     """CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE."""
     ResolveSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.ResolveSendRequest, _send_service_pb2.ResolveSendResponse]  # type: ignore[assignment]
-    """ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+    """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
     SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
     """
 
@@ -126,7 +126,7 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _send_service_pb2.ResolveSendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_send_service_pb2.ResolveSendResponse, _abc.Awaitable[_send_service_pb2.ResolveSendResponse]]:
-        """ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+        """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
         SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
         """
 

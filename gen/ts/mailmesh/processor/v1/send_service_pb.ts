@@ -688,7 +688,7 @@ export const SendService: GenService<{
     output: typeof CancelSendResponseSchema;
   },
   /**
-   * ResolveSend decides about an uncertain send: a person has looked at the mailbox or asked the recipient. Reasons:
+   * ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
    * SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.ResolveSend

@@ -1,0 +1,101 @@
+"""The outbox's requests to Gmail, against the simulated provider."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from services.meshkit.ids import new_id
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.provider_http import ProviderHttp
+from services.processor.outbox.gmail import GmailOutbox
+from services.processor.outbox.mailbox import is_refused, is_unprocessed
+from services.processor.outbox.rows import SendRow
+from tests.programs.simulator import RunningSimulator
+from tests.wire.processor.outbox.sending import OneToken, Outgoing
+
+SCOPES = "openid email https://www.googleapis.com/auth/gmail.compose https://www.googleapis.com/auth/gmail.readonly"
+
+
+@pytest.fixture
+async def outgoing(simulator: RunningSimulator) -> AsyncIterator[Outgoing]:
+    async with (
+        simulator.control() as control,
+        ProviderHttp.open(
+            authority=simulator.ca_file, connections=4, timeout_seconds=5.0, max_bytes=1024 * 1024
+        ) as http,
+    ):
+        sender, recipient = f"s-{new_id()[-12:]}@fabrikam.test", f"r-{new_id()[-12:]}@contoso.test"
+        await control.create_account("googlews", sender)
+        await control.create_account("ms365", recipient)
+        token = (await control.issue_tokens(sender, scopes=SCOPES))["access_token"]
+        access = MailboxAccess(http, OneToken(token), "tenant", "googlews", 1, "mail.send")  # type: ignore[arg-type]
+        mailbox = GmailOutbox(access, simulator.settings["MAILMESH_GOOGLEWS_GMAIL_URL"])
+        yield Outgoing(control, mailbox, sender, recipient)
+        await control.reset()
+
+
+async def anchored(outgoing: Outgoing) -> SendRow:
+    """Return a send whose anchor is committed."""
+    return replace(outgoing.row(), history_anchor=await outgoing.mailbox.anchor())
+
+
+@pytest.mark.parametrize("ids", ["kept", "changed"])
+async def test_a_draft_is_found_sent_once_and_found_as_sent_with_the_stamped_id(outgoing: Outgoing, ids: str) -> None:
+    await outgoing.control.set(gmail_sent_draft_ids=ids)
+    row = await anchored(outgoing)
+    before = await outgoing.mailbox.find(row)
+    draft_id = await outgoing.mailbox.draft(row)
+    (lost,) = await outgoing.mailbox.find(row)
+    row = replace(row, draft_id=draft_id)
+    (draft,) = await outgoing.mailbox.find(row)
+    answered = await outgoing.mailbox.submit(row)
+    (found,) = await outgoing.mailbox.find(row)
+    with pytest.raises(SourceError) as again:
+        await outgoing.mailbox.submit(row)
+
+    assert ([], True, draft_id, draft_id) == (before, draft.is_draft, draft.message_id, lost.message_id)
+    assert answered == found
+    assert (False, "@mail.gmail.com>") == (found.is_draft, found.internet_message_id[-16:])
+    assert ["Offer"] == await outgoing.received()
+    assert not is_unprocessed(again.value)
+    assert not is_refused(again.value)
+
+
+async def test_sends_with_other_marks_are_not_found(outgoing: Outgoing) -> None:
+    row = await anchored(outgoing)
+    sent = replace(row, draft_id=await outgoing.mailbox.draft(row))
+    await outgoing.mailbox.submit(sent)
+
+    assert [] == await outgoing.mailbox.find(replace(outgoing.row(), history_anchor=row.history_anchor))
+
+
+async def test_a_sent_mail_whose_answer_is_lost_is_found(outgoing: Outgoing) -> None:
+    row = await anchored(outgoing)
+    row = replace(row, draft_id=await outgoing.mailbox.draft(row))
+    await outgoing.control.add_fault("close", endpoint="gmail.drafts.send", phase="after", count=1)
+    with pytest.raises(SourceError) as lost:
+        await outgoing.mailbox.submit(row)
+    (found,) = await outgoing.mailbox.find(row)
+
+    assert (False, False) == (is_unprocessed(lost.value), found.is_draft)
+
+
+async def test_a_discarded_draft_is_gone_and_may_be_discarded_again(outgoing: Outgoing) -> None:
+    row = await anchored(outgoing)
+    row = replace(row, draft_id=await outgoing.mailbox.draft(row))
+    await outgoing.mailbox.discard(row.draft_id)
+    await outgoing.mailbox.discard(row.draft_id)
+
+    assert [] == await outgoing.mailbox.find(row)
+
+
+async def test_html_and_names_reach_the_mail(outgoing: Outgoing) -> None:
+    row = outgoing.row(html="<p>Thirty euros.</p>", subject="Grüße " * 30)
+    row.content.mail.bcc.add(address=f"x-{new_id()[-12:]}@outside.test", name='Müller, "Ada"')
+    row = replace(row, history_anchor=await outgoing.mailbox.anchor())
+    row = replace(row, draft_id=await outgoing.mailbox.draft(row))
+    await outgoing.mailbox.submit(row)
+
+    assert [("Grüße " * 30).strip()] == [subject.strip() for subject in await outgoing.received()]
