@@ -17,6 +17,8 @@ logger = structlog.get_logger(__name__)
 _Item = TypeVar("_Item")
 
 MAX_BACKOFF_SECONDS = 60.0
+IDLE_ROUNDS = 10
+"""So many rounds in a row without anything to do make a loop idle."""
 
 
 def heed_cancellation() -> None:
@@ -46,6 +48,7 @@ class PeriodicLoop:
         work: One round. Returns how much it did; 0 means that nothing is due. Bounded in itself.
         jitter: The share of the interval by which waits differ, so that processes do not march in step.
         round_seconds: The time limit of one round; then it is cancelled and counts as failed.
+        idle_factor: How many times longer the waits of an idle loop are, for work that is nudged or can be this late.
     """
 
     def __init__(
@@ -56,8 +59,11 @@ class PeriodicLoop:
         *,
         jitter: float = 0.2,
         round_seconds: float = 300.0,
+        idle_factor: float = 1.0,
     ) -> None:
         self._name = name
+        self._idle_factor = idle_factor
+        self._idle_rounds = 0
         self._interval_seconds = interval_seconds
         self._work = work
         self._jitter = jitter
@@ -99,20 +105,25 @@ class PeriodicLoop:
         seconds = min(
             self._interval_seconds * 2 ** min(self._failures, 10), max(self._interval_seconds, MAX_BACKOFF_SECONDS)
         )
+        if self._idle_rounds >= IDLE_ROUNDS:
+            seconds *= self._idle_factor
         seconds *= 1 + random.uniform(-self._jitter, self._jitter)  # noqa: S311 - spreads load, guards nothing
         try:
             async with asyncio.timeout(seconds):
                 await self._nudged.wait()
+                self._idle_rounds = 0
         except TimeoutError:
             return
 
     def _note_success(self, done: int) -> None:
         self._failures = 0
+        self._idle_rounds = 0 if done else self._idle_rounds + 1
         LOOP_RUNS.labels(self._name, "ok").inc()
         LOOP_ITEMS.labels(self._name).inc(done)
 
     def _note_failure(self) -> None:
         self._failures += 1
+        self._idle_rounds = 0
         LOOP_RUNS.labels(self._name, "failed").inc()
 
 
