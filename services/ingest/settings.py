@@ -86,5 +86,5 @@ class IngestSettings(MeshSettings):
     subscription_seconds: float = Field(
         1.0,
         gt=0,
-        description="Interval of polls for due subscriptions and lifecycle notifications; five times longer while idle.",
+        description="Interval of polls for due subscriptions and lifecycle notifications; five times longer if idle.",
     )
