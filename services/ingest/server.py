@@ -59,7 +59,7 @@ _ADDRESSES_SECONDS = 1.0
 _TENANTS_SECONDS = 1.0
 _EDGES_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0
-# What is created, changed or notified nudges the loops of this process; only due times and other processes' work wait.
+# New work in this process wakes its loops at once; only due times and the work of other processes wait.
 _IDLE_FACTOR = 5.0
 _MONITOR_SECONDS = 30.0
 # The writer has one connection; its deadlines lie within the time that a webhook may take.

@@ -48,7 +48,7 @@ class PeriodicLoop:
         work: One round. Returns how much it did; 0 means that nothing is due. Bounded in itself.
         jitter: The share of the interval by which waits differ, so that processes do not march in step.
         round_seconds: The time limit of one round; then it is cancelled and counts as failed.
-        idle_factor: How many times longer the waits of an idle loop are, for work that is nudged or can be this late.
+        idle_factor: Times by which the waits of an idle loop are longer: for work that wakes the loop or can be late.
     """
 
     def __init__(
