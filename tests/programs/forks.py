@@ -51,7 +51,7 @@ def forkable(command: object) -> Namespace | None:
     """Return how to run a command as a fork, and None if it must start by exec."""
     if not isinstance(command, (list, tuple)) or not all(isinstance(word, str) for word in command):
         return None
-    if tuple(command[:3]) in COMMAND_LINE:
+    if nursery.CAN_FORK and tuple(command[:3]) in COMMAND_LINE:
         return Namespace(program=list(command), environment=None, user=None, signal="TERM")
     options = nursery.forkable(command)
     is_ours = options is not None and options.program[2].partition(".")[0] in OURS
@@ -113,6 +113,8 @@ def server() -> Server:
 
 def fork_from_here() -> None:
     """Fork programs of ours from this process, which is a fork itself, has one thread and does nothing yet."""
+    if not nursery.CAN_FORK:
+        return
     own = Server(None)
     globals()["server"] = lambda: own
     subprocess.Popen = ForkingPopen  # type: ignore[misc]
