@@ -37,7 +37,7 @@ async def serve(stop: asyncio.Event) -> None:
     async with observed(NAME, settings), server.open_vault(settings, SystemClock()) as vault:
         mesh = server.mesh_server(settings, TlsFiles.of(settings), vault, load_contract())
         mesh.add(echo_modules()[1].add_MeshEchoServicer_to_server, Nothing(), echo_service("MeshEcho"))
-        async with background(*(loop.run() for loop in vault.loops)):
+        async with background(vault.changes_head.run(), *(loop.run() for loop in vault.loops)):
             await mesh.serve(stop)
 
 

@@ -10,6 +10,7 @@ settings.load_profile("same")
 
 pytest_plugins = [
     "tests.programs.environment",
+    "tests.programs.forks",
     "tests.programs.certificates",
     "tests.programs.clock",
     "tests.programs.postgres",

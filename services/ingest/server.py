@@ -59,6 +59,8 @@ _ADDRESSES_SECONDS = 1.0
 _TENANTS_SECONDS = 1.0
 _EDGES_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0
+# New work in this process wakes its loops at once; only due times and the work of other processes wait.
+_IDLE_FACTOR = 5.0
 _MONITOR_SECONDS = 30.0
 # The writer has one connection; its deadlines lie within the time that a webhook may take.
 _WRITER_CONNECTIONS = 1
@@ -229,13 +231,18 @@ def _ingest(
     pool, wake, vault = links.pool, links.wakes.wake, links.vault
     steps = {
         provider: PeriodicLoop(
-            f"subscriptions {provider}", settings.subscription_seconds, partial(reconciler.round, provider)
+            f"subscriptions {provider}",
+            settings.subscription_seconds,
+            partial(reconciler.round, provider),
+            idle_factor=_IDLE_FACTOR,
         )
         for provider in PROVIDERS
     }
     # Only Microsoft sends lifecycle notifications, and pushes to URLs of our own.
     lifecycle_worker = LifecycleWorker(pool, clock, wake, steps[microsoft.PROVIDER].nudge)
-    lifecycle = PeriodicLoop("lifecycle", settings.subscription_seconds, lifecycle_worker.round)
+    lifecycle = PeriodicLoop(
+        "lifecycle", settings.subscription_seconds, lifecycle_worker.round, idle_factor=_IDLE_FACTOR
+    )
     matcher = Matcher(pool, settings.match_cache_entries, settings.match_cache_seconds)
     activity, addresses = WebhookActivity(pool), UnknownAddressReporter(vault, clock)
     receiver = Receiver(
@@ -286,7 +293,7 @@ def _monitors(
         PeriodicLoop("address", _MONITOR_SECONDS, address.round),
         PeriodicLoop("silence", _SILENCE_SECONDS, silence.round),
         PeriodicLoop("counts", _MONITOR_SECONDS, SubscriptionGauges(links.pool).round),
-        PeriodicLoop("releases", settings.subscription_seconds, releases.round),
+        PeriodicLoop("releases", settings.subscription_seconds, releases.round, idle_factor=_IDLE_FACTOR),
     )
 
 

@@ -84,5 +84,7 @@ class IngestSettings(MeshSettings):
         description="How long a subscription may be silent before its mailbox is reconciled.",
     )
     subscription_seconds: float = Field(
-        1.0, gt=0, description="How often due subscriptions and lifecycle notifications are polled."
+        1.0,
+        gt=0,
+        description="Interval of polls for due subscriptions and lifecycle notifications; five times longer if idle.",
     )

@@ -16,6 +16,9 @@ logger = structlog.get_logger(__name__)
 
 _Item = TypeVar("_Item")
 
+IDLE_ROUNDS = 10
+"""So many rounds in a row without anything to do make a loop idle."""
+
 
 class PeriodicLoop:
     """Calls `work` again and again until it is cancelled.
@@ -29,6 +32,7 @@ class PeriodicLoop:
         work: One round. Returns how much it did; 0 means that nothing is due. Bounded in itself.
         jitter: The share of the interval by which waits differ, so that processes do not march in step.
         round_seconds: The time limit of one round; then it is cancelled and counts as failed.
+        idle_factor: Times by which the waits of an idle loop are longer: for work that wakes the loop or can be late.
     """
 
     def __init__(
@@ -39,8 +43,11 @@ class PeriodicLoop:
         *,
         jitter: float = 0.2,
         round_seconds: float = 300.0,
+        idle_factor: float = 1.0,
     ) -> None:
         self._name = name
+        self._idle_factor = idle_factor
+        self._idle_rounds = 0
         self._work = work
         self._round_seconds = round_seconds
         self._guard = Guard(name, interval_seconds, jitter=jitter)
@@ -57,8 +64,10 @@ class PeriodicLoop:
             with correlated():
                 done = await self._guard.attempt(self._round)
             if done:
+                self._idle_rounds = 0
                 LOOP_ITEMS.labels(self._name).inc(done)
             else:
+                self._idle_rounds = 0 if self._guard.failures else self._idle_rounds + 1
                 await self._wait()
 
     async def _round(self) -> int:
@@ -66,9 +75,13 @@ class PeriodicLoop:
             return await self._work()
 
     async def _wait(self) -> None:
+        seconds = self._guard.pause_seconds
+        if self._idle_rounds >= IDLE_ROUNDS:
+            seconds *= self._idle_factor
         try:
-            async with asyncio.timeout(self._guard.pause_seconds):
+            async with asyncio.timeout(seconds):
                 await self._nudged.wait()
+                self._idle_rounds = 0
         except TimeoutError:
             return
 

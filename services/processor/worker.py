@@ -50,6 +50,8 @@ _INBOX = "/mailmesh.ingest.v1.InboxService"
 _RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
 _SHOW_SECONDS = 5.0
+# The schedule is in minutes.
+_IDLE_FACTOR = 5.0
 
 
 async def work(stop: asyncio.Event) -> None:
@@ -98,7 +100,12 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         loops = [
             PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep).run(),
             PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
-            PeriodicLoop("schedule", settings.sweep_seconds, PollSchedule(transactions, inbox, settings).round).run(),
+            PeriodicLoop(
+                "schedule",
+                settings.sweep_seconds,
+                PollSchedule(transactions, inbox, settings).round,
+                idle_factor=_IDLE_FACTOR,
+            ).run(),
             PeriodicLoop("worker", _SHOW_SECONDS, show.round).run(),
             PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round).run(),
             health.run(),

@@ -25,6 +25,7 @@ from mailmesh.vault.v1 import (
 from services.meshkit import db
 from services.meshkit.clock import Clock, SystemClock
 from services.meshkit.errors import MeshError
+from services.meshkit.head_watch import HeadWatch
 from services.meshkit.health import Dependency
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.ids import new_id
@@ -57,6 +58,7 @@ from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from services.token_vault.servicers.tenants import TenantServicer
 from services.token_vault.servicers.token_vault import TokenVaultServicer
 from services.token_vault.settings import NAME, VaultSettings
+from services.token_vault.store import tenant_changes
 from services.token_vault.tokens.credential_reader import CredentialReader
 from services.token_vault.tokens.issue import Lender
 from services.token_vault.tokens.refresh import RefreshBounds, Refresher
@@ -126,6 +128,7 @@ class Vault:
     changes: TenantChangeFeed
     api_keys: ApiKeys
     authenticator: ApiKeyAuthenticator
+    changes_head: HeadWatch
     loops: tuple[PeriodicLoop, ...]
 
 
@@ -141,7 +144,7 @@ async def serve(settings: VaultSettings, stop: asyncio.Event) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     async with open_vault(settings, SystemClock()) as vault:
         server = mesh_server(settings, tls, vault, load_contract())
-        async with background(*(loop.run() for loop in vault.loops)):
+        async with background(vault.changes_head.run(), *(loop.run() for loop in vault.loops)):
             await server.serve(stop)
 
 
@@ -209,6 +212,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     )
     prober = Prober(at.pool, Examiner(lender, at.issuers, at.clock), at.clock)
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
+    changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
     return Vault(
         clock=at.clock,
         pool=at.pool,
@@ -218,9 +222,10 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         disconnector=disconnector,
         prober=prober,
         tenants=Tenants(at.pool, lender, at.clock),
-        changes=TenantChangeFeed(at.pool, at.clock),
+        changes=TenantChangeFeed(at.pool, at.clock, changes_head),
         api_keys=ApiKeys(at.pool, at.clock),
         authenticator=authenticator,
+        changes_head=changes_head,
         loops=(
             *_token_loops(at, refresher),
             PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round),

@@ -3,9 +3,9 @@
 A process that starts by itself imports some 1,000 modules, which takes longer than everything else that it does at its
 start, and holds them alone. A fork starts with the modules that this process has imported.
 
-Only libraries are imported, never a service: importing a service registers its metrics, and every other process would
-show them. The process that forks has one thread, no event loop, no channel and no connection; gRPC, libuv and OpenSSL
-can be forked then. Settings, certificates and ports are read by the fork.
+Only libraries and the contract are imported, never a service: importing a service registers its metrics, and every
+other process would show them. The process that forks has one thread, no event loop, no channel and no connection;
+gRPC, libuv and OpenSSL can be forked then. Settings, certificates and ports are read by the fork.
 """
 
 import ctypes
@@ -32,12 +32,18 @@ LIBRARIES = (
     *("opentelemetry.trace.propagation.tracecontext", "orjson", "prometheus_client.parser", "pydantic_settings"),
     *("redis.asyncio", "requests", "starlette.applications", "structlog", "tenacity"),
     *("uvicorn.protocols.http.httptools_impl", "uvloop", "webencodings", "yaml"),
+    *("mailmesh.access.v1.access_pb2", "mailmesh.errors.v1.error_reason_pb2", "mailmesh.mail.v1.event_pb2"),
+    *("mailmesh.ingest.v1.inbox_service_pb2_grpc", "mailmesh.ingest.v1.subscription_service_pb2_grpc"),
+    *("mailmesh.processor.v1.event_service_pb2_grpc", "mailmesh.vault.v1.tenant_service_pb2_grpc"),
+    *("mailmesh.vault.v1.token_vault_service_pb2_grpc", "email.mime.message", "email.mime.text"),
     *("services.meshkit.channel", "services.meshkit.process", "services.meshkit.server", "services.meshkit.queue"),
 )
 """The libraries of the services and of the simulated providers. A name that is missing costs time and memory only."""
 # The command of a Python program behind the tether: `-I -S tether.py`.
 TETHERED = (sys.executable, "-I", "-S", str(TETHER))
 PR_SET_NAME = 15
+# Elsewhere the system's own libraries may not survive a fork without exec.
+CAN_FORK = sys.platform.startswith("linux")
 EXIT_FAILED = 1
 
 
@@ -47,6 +53,8 @@ def warm() -> None:
     The search writes into every object that it visits, and a page that is written is shared no longer. Safe to call
     again: yes.
     """
+    if not CAN_FORK:
+        return
     for name in LIBRARIES:
         importlib.import_module(name)
     gc.collect()
@@ -59,7 +67,7 @@ def forkable(arguments: Sequence[str]) -> Namespace | None:
     Args:
         arguments: Program and arguments, as `Program.tethered_command` makes them.
     """
-    if tuple(arguments[: len(TETHERED)]) != TETHERED:
+    if not CAN_FORK or tuple(arguments[: len(TETHERED)]) != TETHERED:
         return None
     options = tether.parse(list(arguments[len(TETHERED) :]))
     is_module = options.program[:2] == [sys.executable, "-m"]
@@ -87,8 +95,7 @@ def become(name: str, options: Namespace) -> NoReturn:
 
 
 def _name(name: str) -> None:
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def _forget_handlers() -> None:

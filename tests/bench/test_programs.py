@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(PROGRAM_SECONDS + 20)
 @pytest.mark.parametrize("name", programs())
 def test_a_measurement_runs_and_writes_nothing(name: str) -> None:
     before = {path: path.read_bytes() for path in RESULTS.glob("*.json")}
-    command = [sys.executable, "-m", f"bench.{name}", "--quick"]
+    command = [sys.executable, "-m", "tests.programs.forked", f"bench.{name}", "--quick"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
 
     assert 0 == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]

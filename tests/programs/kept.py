@@ -18,10 +18,7 @@ import asyncpg
 import httpx
 import pytest
 
-from gateway.render import render
-from gateway.settings import EdgeSettings
 from mailmesh.ingest.v1.inbox_item_pb2 import MailboxWatched, Reconcile
-from services.meshkit.settings import load
 from stack.blocking import run_blocking
 from stack.browser import Browser
 from stack.certificates import MeshCertificates
@@ -29,10 +26,10 @@ from stack.ports import free_ports
 from stack.programs.envoy import EnvoyServer
 from stack.programs.program import Program
 from stack.programs.running import RunningProgram
-from stack.programs.services import service_program
 from stack.simulated import SimulatorControl
+from tests.programs.kept_programs import edge_program, mesh_service, mesh_variables
 from tests.programs.postgres import PostgresProgram
-from tests.programs.simulator import RunningSimulator, running_simulator
+from tests.programs.simulator import running_simulator
 from tests.programs.vault import new_keys
 
 Result = TypeVar("Result")
@@ -239,15 +236,15 @@ def running_kept(
             "MAILMESH_PROVIDER_CA": str(simulator.ca_file),
             "MAILMESH_TOKEN_VAULT_ADDRESS": f"127.0.0.1:{vault_port}",
         }
-        vault = _environment(told, certificates, "token-vault", databases["token_vault"].url, vault_port, metrics[0])
+        vault = mesh_variables(told, certificates, "token-vault", databases["token_vault"].url, vault_port, metrics[0])
         vault["MAILMESH_VAULT_KEYS"] = new_keys("k1")
-        programs = [_program(certificates, "token-vault", "token_vault", vault_port, vault)]
+        programs = [mesh_service(certificates, "token-vault", "token_vault", vault_port, vault)]
         for name, port, metrics_port in (("ingest-1", first, metrics[1]), ("ingest-2", second, metrics[2])):
-            own = _environment(told, certificates, "ingest", databases["ingest"].url, port, metrics_port)
+            own = mesh_variables(told, certificates, "ingest", databases["ingest"].url, port, metrics_port)
             own |= {"MAILMESH_INGEST_SUBSCRIPTION_SECONDS": "0.2", **ingest_settings}
-            programs.append(_program(certificates, "ingest", "ingest", port, own, name))
+            programs.append(mesh_service(certificates, "ingest", "ingest", port, own, name))
         programs.append(
-            _edge(certificates, simulator, folder, (vault_port, first, second, processor, edge, edge_metrics))
+            edge_program(certificates, simulator, folder, (vault_port, first, second, processor, edge, edge_metrics))
         )
         started = [_started(stack, program, folder) for program in programs]
         for one in started:
@@ -271,70 +268,10 @@ def running_kept(
         yield kept
 
 
-def _environment(
-    told: Mapping[str, str], certificates: MeshCertificates, name: str, database_url: str, port: int, metrics: int
-) -> dict[str, str]:
-    identity = certificates.identity(name)
-    return {
-        **told,
-        "MAILMESH_DATABASE_URL": database_url,
-        "MAILMESH_LISTEN": f"127.0.0.1:{port}",
-        "MAILMESH_METRICS_LISTEN": f"127.0.0.1:{metrics}",
-        "MAILMESH_TLS_CERT": str(identity.certificate),
-        "MAILMESH_TLS_KEY": str(identity.key),
-        "MAILMESH_TLS_CA": str(identity.authority),
-    }
-
-
-def _program(
-    certificates: MeshCertificates,
-    mesh_name: str,
-    service: str,
-    port: int,
-    environment: Mapping[str, str],
-    name: str = "",
-) -> Program:
-    return service_program(
-        name or mesh_name,
-        service=service,
-        mesh_name=mesh_name,
-        port=port,
-        environment=environment,
-        operator=certificates.identity("operator"),
-    )
-
-
 def _started(stack: ExitStack, program: Program, folder: Path) -> RunningProgram:
     started = RunningProgram(program, folder / f"{program.name}.log")
     stack.callback(started.kill)
     return started
-
-
-def _edge(
-    certificates: MeshCertificates,
-    simulator: RunningSimulator,
-    folder: Path,
-    ports: tuple[int, int, int, int, int, int],
-) -> Program:
-    vault, first, second, processor, edge, metrics = ports
-    identity = certificates.identity("envoy")
-    settings = load(
-        EdgeSettings,
-        listen=f"127.0.0.1:{edge}",
-        metrics_listen=f"127.0.0.1:{metrics}",
-        mesh_certificate=identity.certificate,
-        mesh_key=identity.key,
-        mesh_authority=identity.authority,
-        token_vault=(f"127.0.0.1:{vault}",),
-        ingest=(f"127.0.0.1:{first}", f"127.0.0.1:{second}"),
-        processor=(f"127.0.0.1:{processor}",),
-        public_url=f"http://127.0.0.1:{edge}",
-        push_audience=simulator.settings["MAILMESH_GOOGLEWS_PUBSUB_AUDIENCE"],
-        push_issuer=simulator.settings["MAILMESH_GOOGLEWS_ISSUER"],
-        push_certs_url=simulator.settings["MAILMESH_GOOGLEWS_CERTS_URL"],
-        provider_ca=simulator.ca_file,
-    )
-    return EnvoyServer(render(settings, folder)).program()
 
 
 def _admin_key(environment: Mapping[str, str]) -> str:

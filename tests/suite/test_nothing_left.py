@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 GONE_SECONDS = 60.0
 # The fixtures are ours, the suite is not: its folder is a root of its own.
 FIXTURES = """
-    names = ("environment", "certificates", "postgres", "redis", "simulator")
+    names = ("environment", "forks", "certificates", "postgres", "redis", "simulator")
     pytest_plugins = [f"tests.programs.{name}" for name in names]
 """
 PROGRAMS = """

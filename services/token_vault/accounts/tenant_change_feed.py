@@ -1,6 +1,5 @@
 """The feed of tenants' changes, for the services that follow it."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +7,12 @@ from dataclasses import dataclass
 from mailmesh.vault.v1 import token_vault_service_pb2 as pb
 from services.meshkit import db, opaque
 from services.meshkit.clock import Clock
+from services.meshkit.head_watch import HeadWatch
 from services.meshkit.ids import is_id
 from services.token_vault.errors import CursorInvalid
 from services.token_vault.store import tenant_changes
 from services.token_vault.store.tenant_changes import ChangeRow
 from services.token_vault.store.tenants import TenantRow, status_number, tenant_message, tenants_after
-
-_POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,13 @@ class TenantChangeFeed:
     Args:
         pool: Connections to the database.
         clock: The time.
+        head: Follows the position of the last change, so that waiting readers ask nothing.
     """
 
-    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+    def __init__(self, pool: db.Pool, clock: Clock, head: HeadWatch) -> None:
         self._pool = pool
         self._clock = clock
+        self._head = head
 
     async def read(self, cursor: str, limit: int, wait_seconds: float) -> pb.ListTenantChangesResponse:
         """Read changes behind a cursor.
@@ -77,9 +77,10 @@ class TenantChangeFeed:
         place = Cursor.read(cursor) if cursor else await self._beginning()
         while True:
             answer = await self._answer(place, limit)
-            if answer.changes or place.snapshot_after is not None or self._clock.monotonic() >= deadline:
+            left = deadline - self._clock.monotonic()
+            if answer.changes or place.snapshot_after is not None or left <= 0:
                 return answer
-            await asyncio.sleep(_POLL)
+            await self._head.beyond(place.position, left)
 
     async def _beginning(self) -> Cursor:
         """Start with the current state of all tenants; the changes since this moment follow, so none is missed."""

@@ -32,12 +32,18 @@ class ChangeRow:
     is_reconnected: bool
 
 
+CHANNEL = "vault_tenant_changes"
+"""The NOTIFY channel of the log's head; the payload is the new head."""
+
 _NEXT_POSITION = "UPDATE vault.change_position SET position = position + 1 RETURNING position"
-_INSERT = """
-INSERT INTO vault.tenant_changes
-  (position, change_id, tenant_id, tenant, previous_status, changed_at, correlation_id, is_reconnected)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
+_INSERT = f"""
+WITH appended AS (
+  INSERT INTO vault.tenant_changes
+    (position, change_id, tenant_id, tenant, previous_status, changed_at, correlation_id, is_reconnected)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING position
+)
+SELECT pg_notify('{CHANNEL}', position::text) FROM appended
+"""  # noqa: S608 - the name of the channel is a constant
 _CURRENT_POSITION = "SELECT position FROM vault.change_position"
 _OLDEST_POSITION = "SELECT min(position) FROM vault.tenant_changes"
 _AFTER = """

@@ -15,7 +15,7 @@ from services.meshkit import correlation
 from services.meshkit.errors import StoreUnavailable
 from services.meshkit.guard import Guard
 from services.meshkit.logs import configure_logs
-from services.meshkit.loops import Lanes, PeriodicLoop, for_each
+from services.meshkit.loops import IDLE_ROUNDS, Lanes, PeriodicLoop, for_each
 from services.meshkit.metrics import LOG_LINES_LOST, LOOP_RUNS, UNEXPECTED
 from services.meshkit.process import background
 
@@ -98,6 +98,33 @@ async def test_waits_grow_with_failures_up_to_a_minute(monkeypatch):
     task.cancel()
 
     assert [2, 4, 8, 16, 32, 60, 60] == waits[:7]
+
+
+async def test_an_idle_loop_waits_longer_until_there_is_something_to_do(monkeypatch):
+    waits, done, rounds_begun = [], asyncio.Event(), 0
+
+    def note(seconds: float):
+        waits.append(seconds)
+        if len(waits) == IDLE_ROUNDS + 2:
+            done.set()
+        return real(0.0)
+
+    async def work() -> int:
+        nonlocal rounds_begun
+        rounds_begun += 1
+        return int(rounds_begun == IDLE_ROUNDS + 2)
+
+    real = asyncio.timeout
+    loop = PeriodicLoop("idle", 1.0, work, jitter=0, idle_factor=5.0)
+    monkeypatch.setattr(
+        "services.meshkit.loops.asyncio.timeout", lambda seconds: note(seconds) if seconds != 300 else real(seconds)
+    )
+    task = asyncio.create_task(loop.run())
+    while not done.is_set():
+        await asyncio.sleep(0)
+    task.cancel()
+
+    assert [1.0] * (IDLE_ROUNDS - 1) + [5.0, 5.0, 1.0] == waits
 
 
 async def test_a_nudge_starts_the_next_round_at_once():

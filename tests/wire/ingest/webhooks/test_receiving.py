@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -12,10 +11,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from mailmesh.ingest.v1 import ingest_service_pb2 as ingest_pb2
-from services.ingest.server import serving
-from services.meshkit.errors import InvalidArgument, ResourceExhausted, Unauthenticated
+from services.meshkit.errors import InvalidArgument, Unauthenticated
 from services.meshkit.ids import new_id
-from services.meshkit.server import MeshServer
 from tests.factories.ingest import (
     Watched,
     add_watched,
@@ -25,8 +22,6 @@ from tests.factories.ingest import (
     push_body,
     push_claims,
 )
-from tests.programs.postgres import TestDatabase
-from tests.wire.ingest.conftest import MakeSettings
 from tests.wire.ingest.pushing import claim_all, push_gmail, push_graph, push_lifecycle, push_packed
 
 
@@ -328,50 +323,6 @@ async def test_no_client_state_is_stored_anywhere(clients: Any, database: asyncp
             assert watched.client_state not in shown
             assert watched.client_state.encode().hex() not in shown
             assert b"canary-encrypted".hex() not in shown
-
-
-REFUSED = "mailmesh_ingest_refused_total"
-
-
-def refused() -> float:
-    return sum(
-        REGISTRY.get_sample_value(REFUSED, {"bound": bound}) or 0 for bound in ("buffered_notifications", "store")
-    )
-
-
-async def until_locked(database: asyncpg.Connection) -> None:
-    async with asyncio.timeout(30):
-        while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            await asyncio.sleep(0.01)
-
-
-async def test_items_of_strangers_neither_take_room_nor_count_as_refused(
-    make_settings: MakeSettings,
-    clients_of: Callable[[MeshServer], Any],
-    ingest_database: TestDatabase,
-    database: asyncpg.Connection,
-) -> None:
-    watched, blocker = await add_watched(database), await asyncpg.connect(ingest_database.url)
-    junk = graph_body(*(graph_item(watched, subscriptionId=new_id()) for _ in range(500)))
-    async with serving(make_settings(buffer_notifications=1, commit_seconds=10)) as server:
-        clients, before = await clients_of(server), refused()
-        async with blocker.transaction():
-            await blocker.execute("LOCK TABLE ingest.items IN ACCESS EXCLUSIVE MODE")
-            # The first is being committed, the second waits in the buffer.
-            waiting = [asyncio.create_task(push_graph(clients, graph_body(graph_item(watched, "AAMk1"))))]
-            await until_locked(database)
-            waiting.append(asyncio.create_task(push_graph(clients, graph_body(graph_item(watched, "AAMk2")))))
-            async with asyncio.timeout(30):
-                while not REGISTRY.get_sample_value("mailmesh_ingest_buffered_notifications"):
-                    await asyncio.sleep(0.01)
-
-            assert ["202"] * 5 == [await push_graph(clients, junk) for _ in range(5)]
-            assert before == refused()
-            with pytest.raises(ResourceExhausted):
-                await push_graph(clients, graph_body(graph_item(watched, "AAMk3"), *[None] * 100))
-            assert before + 1 == refused()
-        assert ["202"] * 2 == await asyncio.gather(*waiting)
-    await blocker.close()
 
 
 @pytest.mark.parametrize("item", [{"subscriptionId": "x"}, None, 1])
