@@ -87,7 +87,6 @@ FIELDS = {
     "before": "the schema's revision before",
     "by": "the mesh identity that reported it",
     "caller": "the mesh identity on the other side of the connection",
-    "channel": "PostgreSQL's NOTIFY channel",
     "cause": "the cause of the grant's end, one of mailmesh's words",
     "changes": "deleted entries of the log of tenant changes",
     "checked": "mails of any date whose own history id was read",
