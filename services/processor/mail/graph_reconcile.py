@@ -199,7 +199,10 @@ async def _look(context: MailboxContext, graph: GraphMailbox, changes: Sequence[
 
 
 async def _look_for_gone(context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, origin: Origin) -> None:
-    """After a listing from the start: look up the folder's known messages that it lacked; they moved or are gone."""
+    """After a listing from the start: look up the folder's known messages that it lacked; they moved or are gone.
+
+    Also after the first one: a notification may have reported a mail before it, and that of its deletion may be lost.
+    """
     after = ""
     while True:
         async with context.transactions.reading() as connection:
@@ -220,7 +223,7 @@ async def _look_for_gone(context: MailboxContext, graph: GraphMailbox, cursor: F
 async def _complete(
     context: MailboxContext, graph: GraphMailbox, cursor: FolderCursor, link: str, origin: Origin
 ) -> None:
-    if cursor.is_full and cursor.has_baseline:
+    if cursor.is_full:
         await _look_for_gone(context, graph, cursor, origin)
 
     async def note(connection: db.Connection) -> None:

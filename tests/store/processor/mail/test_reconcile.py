@@ -65,6 +65,22 @@ async def test_a_forgotten_delta_cursor_makes_no_second_event_and_finds_deletion
     assert [mails[1]["id"]] == [e.message_id for e in events if e.event_type == UPDATED]
 
 
+async def test_a_first_comparison_finds_the_deletion_of_a_mail_that_was_announced_before(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    async with running(ground.worker_settings()):
+        gone, kept = (await ground.control.generate(tenant.address, 2))["messages"]
+        await ground.notify(tenant, "created", gone)
+        await ground.notify(tenant, "created", kept)
+        await ground.settled()
+        await ground.control.delete(tenant.address, gone["id"])
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    events = await ground.events(tenant)
+    assert [CREATED, DELETED] == [event.event_type for event in events if event.message_id == gone["id"]]
+    assert [CREATED] == [event.event_type for event in events if event.message_id == kept["id"]]
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [
