@@ -9,15 +9,9 @@ import re
 from rich.console import Console
 from rich.text import Text
 
-# C0, DEL and C1; surrogates, which no output encodes; line and paragraph separators; marks, embeddings, overrides and
-# isolates of bidirectional text (Unicode UAX #9); zero-width and tag characters, which hide text. The two joiners
-# (U+200C, U+200D) stay: several scripts and emoji need them, and they change only the shape of their neighbours.
-_ACTING_ABOVE_C0 = (
-    "\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e007f"
-)
-_ACTING = re.compile(f"[\x00-\x1f{_ACTING_ABOVE_C0}]")
-_ACTING_IN_JSON = re.compile(f"[{_ACTING_ABOVE_C0}]")
+from services.meshkit.text import ACTING, ACTING_ABOVE_C0
+
+_ACTING_IN_JSON = re.compile(f"[{ACTING_ABOVE_C0}]")
 
 Part = str | tuple[str, str]
 """Text as it is, or text with a style of rich."""
@@ -25,7 +19,7 @@ Part = str | tuple[str, str]
 
 def visible(text: str) -> str:
     r"""Returns a text in which each character that acts is shown by its code, such as `\x1b` or `\u202e`."""
-    return _ACTING.sub(lambda found: _code(found.group()), text)
+    return ACTING.sub(lambda found: _code(found.group()), text)
 
 
 def visible_json(document: str) -> str:

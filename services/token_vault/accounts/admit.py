@@ -6,6 +6,7 @@ from datetime import datetime
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
+from services.meshkit.text import plain_name
 from services.token_vault.abilities import abilities_to_request
 from services.token_vault.errors import AccountMismatch, RefreshTokenMissing, SealBroken, TenantDisconnected
 from services.token_vault.issuers.issuer import Account, Grant
@@ -108,7 +109,7 @@ def _columns(flow: FlowRow, grant: Grant, account: Account, now: datetime) -> di
         "external_tenant_id": grant.identity.external_tenant_id,
         "user_id": grant.identity.user_id,
         "address": account.address,
-        "display_name": (flow.display_name or account.display_name or account.address)[:_NAME_CHARACTERS],
+        "display_name": flow.display_name or plain_name(account.display_name or account.address, _NAME_CHARACTERS),
         "status": ACTIVE,
         "status_changed_at": now,
         "requested_abilities": list(flow.abilities),

@@ -4,7 +4,8 @@ import structlog
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.errors import FieldInvalid, MeshError
+from services.meshkit.errors import MeshError
+from services.meshkit.text import check_name
 from services.token_vault.audit import actor
 from services.token_vault.store import audit
 from services.token_vault.store.tenants import (
@@ -64,10 +65,9 @@ class Tenants:
 
         Raises:
             TenantNotFound: The tenant does not exist, or is outside the scope.
-            FieldInvalid: The name is empty or too long.
+            FieldInvalid: The name is empty or too long, or has a character that acts.
         """
-        if not 1 <= len(display_name) <= NAME_CHARACTERS:
-            raise FieldInvalid.of("display_name", f"must have 1 to {NAME_CHARACTERS} characters")
+        check_name("display_name", display_name, NAME_CHARACTERS, least=1)
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)

@@ -15,6 +15,7 @@ from services.meshkit.header_bounds import KEY_TENANTS
 from services.meshkit.identity.caller import ALL_ABILITIES, DEFAULT_ABILITIES, Caller, Role
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
+from services.meshkit.text import name_fault
 from services.token_vault.abilities import checked_abilities
 from services.token_vault.errors import (
     ApiKeyNotFound,
@@ -174,8 +175,8 @@ class ApiKeys:
 
 def _check(wanted: NewKey, now: datetime) -> None:
     faults = {}
-    if not 1 <= len(wanted.display_name) <= _NAME_CHARACTERS:
-        faults["display_name"] = f"must have 1 to {_NAME_CHARACTERS} characters"
+    if fault := name_fault(wanted.display_name, _NAME_CHARACTERS, least=1):
+        faults["display_name"] = fault
     if wanted.role is Role.NONE:
         faults["role"] = "must be reader, operator or admin"
     if len(wanted.tenant_ids) > KEY_TENANTS:

@@ -13,6 +13,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
+from services.meshkit.text import check_name
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import Disconnector
@@ -52,8 +53,8 @@ class TenantServicer(TenantServiceServicer):
         self, request: pb.StartAuthorizationRequest, context: "_Context[Any, Any]"
     ) -> pb.StartAuthorizationResponse:
         tenant_id = check_id("tenant_id", request.tenant_id) if request.tenant_id else ""
-        _check_length("login_hint", request.login_hint, _HINT_CHARACTERS)
-        _check_length("display_name", request.display_name, NAME_CHARACTERS)
+        check_name("login_hint", request.login_hint, _HINT_CHARACTERS)
+        check_name("display_name", request.display_name, NAME_CHARACTERS)
         if len(request.abilities) > _MAX_ABILITIES:
             raise FieldInvalid.of("abilities", f"must be {_MAX_ABILITIES} at most")
         wanted = Wanted(request.provider, tenant_id, request.login_hint, request.display_name, tuple(request.abilities))
@@ -113,7 +114,7 @@ class TenantServicer(TenantServiceServicer):
     async def DisableTenant(
         self, request: pb.DisableTenantRequest, context: "_Context[Any, Any]"
     ) -> pb.DisableTenantResponse:
-        _check_length("note", request.note, _NOTE_CHARACTERS)
+        check_name("note", request.note, _NOTE_CHARACTERS)
         row = await self._tenants.disable(check_id("tenant_id", request.tenant_id), _scope(), request.note)
         return pb.DisableTenantResponse(tenant=tenant_message(row, self._clock.now()))
 
@@ -154,11 +155,6 @@ class TenantServicer(TenantServiceServicer):
 
 def _scope() -> Scope:
     return current_caller().tenants
-
-
-def _check_length(field: str, value: str, most: int) -> None:
-    if len(value) > most:
-        raise FieldInvalid.of(field, f"must have at most {most} characters")
 
 
 def _is_renamed(request: pb.UpdateTenantRequest) -> bool:

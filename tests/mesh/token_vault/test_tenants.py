@@ -87,6 +87,8 @@ async def test_a_tenant_is_renamed(served: VaultGround, edge: Stubs) -> None:
 
     assert "Sales" == (await renamed("Sales")).tenant.display_name
     assert "FIELD_INVALID" == await reason_of(renamed("x" * 201))
+    for acting in ("\x1b]0;title\x07", "a\nb", "\u202efdp.exe", "\x9b2J", "in\u200bvisible"):
+        assert "FIELD_INVALID" == await reason_of(renamed(acting))
     assert "FIELD_INVALID" == await reason_of(renamed("x", update_mask={"paths": ["address"]}))
 
 
