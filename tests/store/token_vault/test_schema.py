@@ -82,6 +82,28 @@ async def test_rows_of_an_older_release_read_mail_and_no_more_and_admins_keep_al
     }
 
 
+_NARROW_KEYS = """
+INSERT INTO vault.api_keys (api_key_id, display_name, prefix, digest, role, tenant_ids, created_at, created_by, abilities)
+SELECT gen_random_uuid(), role || ' ' || abilities, role || abilities, 'x', role, '{}', now(), 'test', abilities::text[]
+FROM unnest('{reader,admin}'::text[]) role, unnest('{"{mail.read}","{mail.send}","{*}"}'::text[]) abilities
+"""
+
+
+async def test_the_way_back_revokes_the_keys_that_it_would_widen(postgres: PostgresProgram) -> None:
+    database = postgres.empty_database("token_vault")
+    moves = migrations(Secret(database.url))
+    await moves.upgrade()
+    connection = await asyncpg.connect(database.admin_url)
+    try:
+        await connection.execute(_NARROW_KEYS)
+        await moves.downgrade("0001")
+        good = await connection.fetch("SELECT display_name FROM vault.api_keys WHERE revoked_at IS NULL")
+    finally:
+        await connection.close()
+
+    assert {"reader {mail.read}", "reader {*}", "admin {*}"} == {row["display_name"] for row in good}
+
+
 async def test_the_migrated_schema_is_what_the_tables_say(token_vault_database: TestDatabase) -> None:
     assert [] == await differences(token_vault_database, metadata, partitions=["audit_entries_"])
 

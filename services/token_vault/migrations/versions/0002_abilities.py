@@ -3,6 +3,9 @@
 Everything that exists may read mail, as before. Keys of role admin get all abilities: they manage the other keys, and
 no key creates a wider one.
 
+The way back revokes the keys that would gain rights by it: the older release lets every key read mail, and the next
+upgrade gives every admin all abilities.
+
 Revision ID: 0002
 Revises: 0001
 """
@@ -15,6 +18,10 @@ branch_labels = None
 depends_on = None
 
 _COLUMNS = {"tenants": "requested_abilities", "authorization_flows": "abilities", "api_keys": "abilities"}
+_REVOKE_NARROWER = """
+UPDATE vault.api_keys SET revoked_at = now()
+WHERE revoked_at IS NULL AND '*' <> ALL (abilities) AND (role = 'admin' OR 'mail.read' <> ALL (abilities))
+"""
 
 
 def upgrade() -> None:
@@ -24,5 +31,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(_REVOKE_NARROWER)
     for table, column in _COLUMNS.items():
         op.execute(f"ALTER TABLE vault.{table} DROP COLUMN {column}")
