@@ -164,19 +164,23 @@ async def stop_refused(
         await change_tenant(connection, tenant, now, values)
 
 
-async def mark_honoured(connection: db.Connection, tenant: TenantRow, now: datetime) -> None:
+async def mark_honoured(
+    connection: db.Connection, tenant: TenantRow, now: datetime, *, has_other_abilities: bool = False
+) -> None:
     """Clear the refusal of a tenant whose refresh token works. Other errors stay.
 
     Args:
         connection: In a transaction.
         tenant: As it was read under the lock.
         now: The time.
+        has_other_abilities: The new token grants other abilities than the one before: the log of changes must show it,
+            because other services keep a copy of the granted abilities.
     """
     values: dict[str, object] = {"grant_fault": ""} if tenant.grant_fault else {}
     if tenant.status == NEEDS_REAUTHORIZATION or _is_stopped(tenant):
         values |= healthy()
         await audit.append(connection, audit.Entry(ITSELF, "tenant.enable", now, tenant_id=tenant.tenant_id))
-    if values:
+    if values or has_other_abilities:
         await change_tenant(connection, tenant, now, values)
 
 

@@ -16,7 +16,7 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.deadlines import set_deadline
 from services.meshkit.errors import MeshError
-from services.providers.abilities import scopes_to_keep
+from services.providers.abilities import granted_abilities, scopes_to_keep
 from services.token_vault.audit import ITSELF
 from services.token_vault.errors import InstallationMisconfigured, ProviderThrottled, ProviderUnavailable
 from services.token_vault.issuers.issuer import GrantError, Issuer, PassingRefusal, TokenResponse
@@ -24,7 +24,7 @@ from services.token_vault.issuers.refusals import PASSING_CAUSES
 from services.token_vault.metrics import REFRESH_SECONDS, REFRESHES
 from services.token_vault.store import audit, tokens
 from services.token_vault.store.credentials import Credential, SealedTokens
-from services.token_vault.store.tenants import get_tenant
+from services.token_vault.store.tenants import TenantRow, get_tenant
 from services.token_vault.tokens import grant_state
 from services.token_vault.tokens.token_cipher import TokenCipher
 
@@ -234,15 +234,16 @@ class Refresher:
         new = self._cipher.resealed(credential, response, now)
         async with db.transaction(self._pool) as connection:
             # In the order of every other writer: the tenant, then its tokens.
-            was_refused = grant_state.is_refused(credential.tenant)
-            tenant = await get_tenant(connection, tenant_id, None, lock=True) if was_refused else None
+            before, is_other = credential.tenant, _has_other_abilities(credential.tenant, new.scopes)
+            is_told = is_other or grant_state.is_refused(before)
+            tenant = await get_tenant(connection, tenant_id, None, lock=True) if is_told else None
             if not await tokens.store_refreshed(connection, tenant_id, version, self._process_id, new):
                 logger.info("refreshed token discarded", tenant_id=tenant_id)
                 return
             facts = {"rotated": str(response.refresh_token is not None).lower()}
             await audit.append(connection, audit.Entry(ITSELF, "token.refresh", now, tenant_id=tenant_id, detail=facts))
             if tenant is not None:
-                await grant_state.mark_honoured(connection, tenant, now)
+                await grant_state.mark_honoured(connection, tenant, now, has_other_abilities=is_other)
 
     async def _broken(self, credential: Credential, error: GrantError) -> None:
         """Mark the grant as broken, but only if the stored tokens are still those that the provider refused."""
@@ -288,6 +289,10 @@ def is_newest(credential: Credential, now: datetime) -> bool:
     """Tell whether a token is from a moment ago, so that another one would be no better."""
     refreshed_at = credential.tenant.last_refreshed_at
     return refreshed_at is not None and timedelta() <= now - refreshed_at < _REST
+
+
+def _has_other_abilities(tenant: TenantRow, scopes: tuple[str, ...]) -> bool:
+    return granted_abilities(tenant.provider, tenant.requested_abilities, scopes) != tenant.granted_abilities
 
 
 def _version(credential: Credential) -> int:

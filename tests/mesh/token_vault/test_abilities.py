@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import tenant_service_pb2 as pb
 from services.meshkit.errors import MeshError
 from tests.mesh.token_vault.lending import issue, refused
@@ -140,6 +141,30 @@ async def test_a_user_who_unticks_is_connected_with_the_rest(served: VaultGround
     assert ("ABILITY_NOT_GRANTED", True) == (no_send, bool(lent.access_token))
     assert [] == list(later.missing_abilities)
     assert wanted == list((await tenant_of(edge, told.tenant_id)).granted_abilities)
+
+
+async def test_a_refresh_that_grants_other_abilities_is_a_change_of_the_tenant(
+    served: VaultGround, edge: Stubs, ingest: Stubs
+) -> None:
+    account = await new_account(served, "googlews")
+    told, _ = await walked(served, edge, "googlews", account, abilities=["mail.read", "mail.send"])
+
+    async def changes() -> list[list[str]]:
+        rows = await served.fetch("SELECT tenant FROM vault.tenant_changes ORDER BY position")
+        return [list(tenant_pb2.Tenant.FromString(row["tenant"]).granted_abilities) for row in rows]
+
+    async def refresh() -> None:
+        await served.expire(told.tenant_id)
+        await issue(ingest, told.tenant_id)
+
+    await refresh()
+    unchanged = await changes()
+    # As a token that was stored before its account granted the scopes of sending: the next one has them.
+    await served.fetch("UPDATE vault.tenant_tokens SET scopes = array_remove(scopes, $1)", COMPOSE)
+    await refresh()
+
+    assert [["mail.read", "mail.send"]] == unchanged
+    assert unchanged * 2 == await changes()
 
 
 async def test_a_user_who_unticks_everything_is_not_connected(served: VaultGround, edge: Stubs) -> None:

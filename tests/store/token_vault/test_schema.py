@@ -83,7 +83,8 @@ async def test_rows_of_an_older_release_read_mail_and_no_more_and_admins_keep_al
 
 
 _NARROW_KEYS = """
-INSERT INTO vault.api_keys (api_key_id, display_name, prefix, digest, role, tenant_ids, created_at, created_by, abilities)
+INSERT INTO vault.api_keys
+  (api_key_id, display_name, prefix, digest, role, tenant_ids, created_at, created_by, abilities)
 SELECT gen_random_uuid(), role || ' ' || abilities, role || abilities, 'x', role, '{}', now(), 'test', abilities::text[]
 FROM unnest('{reader,admin}'::text[]) role, unnest('{"{mail.read}","{mail.send}","{*}"}'::text[]) abilities
 """
