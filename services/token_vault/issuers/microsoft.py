@@ -161,7 +161,8 @@ class MicrosoftIssuer:
 
     def _asked_scopes(self, more: Iterable[str]) -> list[str]:
         # msal adds the reserved ones by itself, and refuses them as an argument.
-        asked = {plain_scope(PROVIDER, scope): scope for scope in (*self._settings.scopes, *more)}
+        # The settings come last, so that their spelling wins: in a national cloud a scope may name another resource.
+        asked = {plain_scope(PROVIDER, scope): scope for scope in (*more, *self._settings.scopes)}
         return [scope for scope in asked.values() if scope not in _RESERVED]
 
     async def _with_app(self, use: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import google.auth.exceptions
 import pytest
 
 from services.meshkit.errors import MeshError
+from services.meshkit.secret import Secret
 from services.token_vault.accounts import result_pages
 from services.token_vault.accounts.redirect_errors import refusal
 from services.token_vault.errors import FlowFailed
@@ -111,6 +112,15 @@ def test_what_a_browser_brings_back(error: str, description: str, reason: str | 
     meant = refusal("ms365", error, description, "")
 
     assert reason == (meant.reason if meant else None)
+
+
+def test_the_settings_spelling_of_a_scope_wins_over_that_of_an_ability() -> None:
+    mail = "https://microsoftgraph.chinacloudapi.cn/Mail.Read"
+    secret, scopes = Secret("secret"), ("openid", "User.Read", mail)
+    issuer = microsoft.MicrosoftIssuer.__new__(microsoft.MicrosoftIssuer)
+    issuer._settings = microsoft.MicrosoftSettings("https://login.test/o", "", "client", secret, scopes, "")
+
+    assert {"User.Read", mail, "Mail.Send"} == set(issuer._asked_scopes(["Mail.Read", "Mail.Send"]))
 
 
 def test_scopes_are_the_same_however_a_provider_spells_them() -> None:
