@@ -73,6 +73,8 @@ def address_of(field: str, text: str) -> str:
         raise FieldInvalid.of(field, "has a domain that is no domain name") from exc
     made = f"{local}@{ascii_domain}"
     is_address = _LOCAL.fullmatch(local) and len(local) <= 64 and _DOMAIN.fullmatch(ascii_domain)  # noqa: PLR2004 - RFC 5321, section 4.5.3.1.1
+    if "=?" in local:  # it begins an encoded word (RFC 2047), which programs decode
+        raise FieldInvalid.of(field, 'must not contain "=?"')
     if not is_address or len(made) > _ADDRESS_CHARACTERS or len(ascii_domain) > 253:  # noqa: PLR2004 - RFC 1035
         raise FieldInvalid.of(field, "must be local@domain, with an ASCII local part")
     return made

@@ -6,15 +6,13 @@ added; their headers tell which of them is the send's.
 
 import base64
 from collections.abc import Sequence
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from typing import Any
 from urllib.parse import quote
 
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
+from services.processor.outbox.mime import mime_of
 from services.processor.outbox.rows import MailCopy, SendRow
 from services.providers.marks import GMAIL_SEND
 from services.providers.names import GOOGLEWS
@@ -143,35 +141,20 @@ class GmailOutbox:
             if exc.remedy is not Remedy.MISSING:
                 raise
             return None
-        headers = _headers(found)
-        if headers.get(GMAIL_SEND.lower()) != send_id:
+        if _headers(found, GMAIL_SEND) != [send_id]:  # a second mark is not ours
             return None
         is_draft = _DRAFT in (found.get("labelIds") or ())
-        return MailCopy(message_id, is_draft, headers.get("message-id", ""), str(found.get("threadId") or ""))
+        stamped = next(iter(_headers(found, "Message-ID")), "")
+        return MailCopy(message_id, is_draft, stamped, str(found.get("threadId") or ""))
 
 
-def mime_of(row: SendRow) -> bytes:
-    """Return the mail of a send as MIME, without From, Date and Message-ID, which Gmail writes."""
-    mail, made = row.content.mail, EmailMessage(policy=SMTP)
-    made[GMAIL_SEND] = row.send_id
-    made["Subject"] = mail.subject
-    for name, people in (("To", mail.to), ("Cc", mail.cc), ("Bcc", mail.bcc)):
-        if people:
-            made[name] = tuple(Address(display_name=one.name, addr_spec=one.address) for one in people)
-    if mail.text or not mail.html:
-        made.set_content(mail.text)
-    if mail.html and mail.text:
-        made.add_alternative(mail.html, subtype="html")
-    elif mail.html:
-        made.set_content(mail.html, subtype="html")
-    return made.as_bytes()
-
-
-def _headers(message: JSON) -> dict[str, str]:
+def _headers(message: JSON, name: str) -> list[str]:
+    """Return the values of a header, in order."""
     payload = message.get("payload")
     fields = payload.get("headers") if isinstance(payload, dict) else None
     found = [field for field in fields or () if isinstance(field, dict)]
-    return {str(field.get("name")).lower(): str(field.get("value"))[:998].replace("\0", "").strip() for field in found}
+    values = [field.get("value") for field in found if str(field.get("name")).lower() == name.lower()]
+    return [str(value)[:998].replace("\0", "").strip() for value in values]
 
 
 def _entries(holder: JSON, name: str) -> list[JSON]:

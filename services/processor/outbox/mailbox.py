@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.outbox.rows import MailCopy, SendRow
 from services.providers.failures import Meaning
 
@@ -16,6 +16,17 @@ _BEFORE_PROCESSING = frozenset({401, 429})
 _FORBIDDEN = 403
 _CLIENT_ERRORS = (400, 500)
 _REFUSALS = frozenset({Meaning.FORBIDDEN, Meaning.FINAL, Meaning.MAILBOX_UNAVAILABLE})
+
+
+class MailNotMadeError(SourceError):
+    """The mail cannot be written as the provider takes it; the provider was not asked.
+
+    Args:
+        detail: A sentence for people, without content.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Rule(Remedy.PERMANENT, "SEND_REFUSED"), detail, meaning=Meaning.FINAL)
 
 
 class SendingMailbox(Protocol):
@@ -70,6 +81,8 @@ def is_unprocessed(error: SourceError) -> bool:
 
 
 def is_refused(error: SourceError) -> bool:
-    """Return whether the provider refused a request for good, which only its 4xx answers can say."""
+    """Return whether a request was refused for good: by the provider, which only its 4xx answers say, or before it."""
+    if isinstance(error, MailNotMadeError):
+        return True
     is_clear = _CLIENT_ERRORS[0] <= error.status < _CLIENT_ERRORS[1] and error.code != "answer_too_large"
     return is_clear and error.meaning in _REFUSALS

@@ -52,6 +52,7 @@ def test_an_address_is_stored_with_its_domain_in_ascii(given: str, stored: str) 
             "x" * 65 + "@example.com",
             "ada@" + "x" * 64 + ".com",
         ),
+        *("=?utf-8?q?ada?=@example.com", "=?@example.com"),
         *("ada@[127.0.0.1]", "ada@exa\u202emple.com", "ada@" + "a." * 150 + "com", "ada@xn--.com\u00ad"),
     ],
 )

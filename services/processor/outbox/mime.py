@@ -1,0 +1,103 @@
+"""The mail of a send as MIME, for Gmail.
+
+The header lines are made here: Python's `EmailMessage` decodes the encoded words (RFC 2047) in the values that it is
+given, so that a caller's text could become line breaks and other header lines.
+"""
+
+from email import message_from_bytes
+from email.errors import HeaderParseError
+from email.header import Header, decode_header, make_header
+from email.message import EmailMessage, Message
+from email.policy import SMTP
+from email.utils import getaddresses, quote
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.processor.outbox.mailbox import MailNotMadeError
+from services.processor.outbox.rows import SendRow
+from services.providers.marks import GMAIL_SEND
+
+_LINE = 76
+_PLAIN_CHARACTERS = 60
+_BODY_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
+
+
+def mime_of(row: SendRow) -> bytes:
+    """Return the mail of a send as MIME, without From, Date and Message-ID, which Gmail writes.
+
+    Raises:
+        MailNotMadeError: The bytes would be read as another mail than the one that was asked for.
+    """
+    mail = row.content.mail
+    lines = [f"{GMAIL_SEND}: {row.send_id}", f"Subject: {_unstructured(mail.subject)}"]
+    lines += [f"{name}: {_people(people)}" for name, people in _fields(mail).items()]
+    made = "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + _body(mail)
+    _check(made, row)
+    return made
+
+
+def _fields(mail: pb2.NewMail) -> dict[str, list[pb2.Recipient]]:
+    fields = {"To": list(mail.to), "Cc": list(mail.cc), "Bcc": list(mail.bcc)}
+    return {name: people for name, people in fields.items() if people}
+
+
+def _unstructured(text: str) -> str:
+    is_plain = text.isascii() and "=?" not in text and text == text.strip() and len(text) <= _PLAIN_CHARACTERS
+    return text if is_plain else _encoded(text, "Subject")
+
+
+def _people(people: list[pb2.Recipient]) -> str:
+    return ",\r\n ".join(f"{_phrase(one.name)}<{one.address}>" for one in people)
+
+
+def _phrase(name: str) -> str:
+    if not name:
+        return ""
+    # Programs decode encoded words in quoted strings too, although RFC 2047 (section 5) forbids them there.
+    is_plain = name.isascii() and "=?" not in name and name == name.strip()
+    return f'"{quote(name)}" ' if is_plain else f"{_encoded(name, 'Bcc')} "
+
+
+def _encoded(text: str, header: str) -> str:
+    return Header(text, "utf-8", maxlinelen=_LINE, header_name=header).encode(linesep="\r\n")
+
+
+def _body(mail: pb2.NewMail) -> bytes:
+    """Return the headers of the content, an empty line, and the content."""
+    made = EmailMessage(policy=SMTP)
+    if mail.text or not mail.html:
+        made.set_content(mail.text)
+    if mail.html and mail.text:
+        made.add_alternative(mail.html, subtype="html")
+    elif mail.html:
+        made.set_content(mail.html, subtype="html")
+    return made.as_bytes()
+
+
+def _check(made: bytes, row: SendRow) -> None:
+    """Read the bytes as a recipient's program does: they must be the mail that was asked for, and nothing else."""
+    read, mail = message_from_bytes(made), row.content.mail
+    fields = _fields(mail)
+    names = [name.lower() for name in read.keys()]  # noqa: SIM118 - a message yields no names by iteration alone
+    own = [name for name in names if name not in _BODY_HEADERS]
+    try:
+        is_as_asked = (
+            own == [GMAIL_SEND.lower(), "subject", *map(str.lower, fields)]
+            and len(names) == len(set(names))
+            and str(read[GMAIL_SEND]) == row.send_id
+            and _text(str(read["Subject"])) == mail.subject
+            and all(
+                _read_people(read, name) == [(x.name, x.address) for x in people] for name, people in fields.items()
+            )
+        )
+    except (HeaderParseError, UnicodeError, LookupError, ValueError) as exc:
+        raise MailNotMadeError("the mail cannot be written as MIME") from exc
+    if not is_as_asked:
+        raise MailNotMadeError("the mail cannot be written as MIME without becoming another mail")
+
+
+def _read_people(read: Message, name: str) -> list[tuple[str, str]]:
+    return [(_text(phrase), address) for phrase, address in getaddresses([str(read[name])])]
+
+
+def _text(value: str) -> str:
+    return str(make_header(decode_header(value)))

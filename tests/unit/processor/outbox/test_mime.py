@@ -1,0 +1,103 @@
+"""The mail of a send is written for Gmail and Graph as the caller gave it, whatever its texts contain."""
+
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import SMTP
+from typing import Any
+
+import pytest
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit.ids import new_id
+from services.processor.outbox.content import checked
+from services.processor.outbox.graph import draft_of
+from services.processor.outbox.mailbox import MailNotMadeError, is_refused
+from services.processor.outbox.mime import mime_of
+from services.processor.outbox.rows import SendRow, State
+
+INJECTED = "=?utf-8?q?Hi=0d=0aBcc:_evil=40x.example=0d=0aX-Mailmesh-Send-Id:_OTHER=0d=0a=0d=0aother_body?="
+TEXTS = [
+    INJECTED,
+    "=?utf-8?b?SGkNCkJjYzogZXZpbEB4LmV4YW1wbGU=?=",
+    f"Grüße {INJECTED}",
+    "=?utf-8?q?a?= =?utf-8?q?b?=",
+    "=?",
+    "",
+    " spaces around  and   within ",
+    "Offer 17",
+    'Müller, "Ada" <eve@x.example>',
+    'Miller, "Ada" <eve@x.example>; \\ (a comment)',
+    "Grüße 日本語 🎉 " * 12,
+    "x" * 190,
+    "word " * 38 + "end",
+]
+
+
+def row_of(**mail: Any) -> SendRow:
+    """Return a send whose content was checked."""
+    fields: dict[str, Any] = {"to": [pb2.Recipient(address="ada@example.com")], "text": "Hello", **mail}
+    content = checked(pb2.SendRequest(idempotency_key="one", tenant_id="t", mail=pb2.NewMail(**fields)))
+    now = datetime.now(UTC)
+    return SendRow(
+        send_id=new_id(), tenant_id=new_id(), idempotency_key="one", digest=b"", provider="googlews", content=content,
+        state=State.QUEUED, reason="", detail="", correlation_id=new_id(), created_at=now, send_at=None, due_at=now,
+        deadline_at=now, finished_at=None, attempts=0, prepared_at=now, draft_id="", history_anchor="",
+        submitted_at=None, submissions=0, accepted_at=None, message_id="", internet_message_id="",
+        provider_thread_id="", resolutions=0, is_resolved=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_subject_at_gmail_is_the_callers_text_and_nothing_else(text: str) -> None:
+    row = row_of(subject=text)
+    made = mime_of(row)
+    read = message_from_bytes(made, policy=SMTP)
+
+    assert _names(made) == ["x-mailmesh-send-id", "subject", "to", *_CONTENT]
+    assert (row.send_id, text) == (read["X-Mailmesh-Send-Id"], str(read["Subject"]))
+    assert "Hello" == read.get_content().strip()
+    assert max(map(len, made.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("field", ["to", "cc", "bcc"])
+def test_a_name_at_gmail_is_the_callers_text_and_adds_no_recipient(field: str, text: str) -> None:
+    row = row_of(**{"to": [], field: [pb2.Recipient(address="ada@example.com", name=text)] * 2})
+    made = mime_of(row)
+    read = message_from_bytes(made, policy=SMTP)
+
+    assert _names(made) == ["x-mailmesh-send-id", "subject", field, *_CONTENT]
+    assert ["ada@example.com"] * 2 == [address.addr_spec for address in read[field].addresses]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_reach_graph_as_they_are(text: str) -> None:
+    row = row_of(subject=text, cc=[pb2.Recipient(address="bob@example.com", name=text)])
+    draft = draft_of(row)
+
+    assert text == draft["subject"]
+    assert [text] == [one["emailAddress"].get("name", "") for one in draft["ccRecipients"]]
+
+
+def test_a_mail_of_many_recipients_has_each_of_them() -> None:
+    people = [pb2.Recipient(address=f"p{number}@example.com", name="Grüße" * 20) for number in range(500)]
+    read = message_from_bytes(mime_of(row_of(to=people)), policy=SMTP)
+
+    assert [one.address for one in people] == [address.addr_spec for address in read["To"].addresses]
+
+
+@pytest.mark.parametrize("broken", ["ada@example.com>,\r\n <eve@x.example", "ada@example.com>\r\nX-Other: <a"])
+def test_bytes_that_would_be_another_mail_are_refused(broken: str) -> None:
+    row = row_of()
+    row.content.mail.to[0].address = broken
+    with pytest.raises(MailNotMadeError) as refused:
+        mime_of(row)
+
+    assert is_refused(refused.value)
+
+
+_CONTENT = ["content-type", "content-transfer-encoding", "mime-version"]
+
+
+def _names(made: bytes) -> list[str]:
+    return [name.lower() for name in message_from_bytes(made).keys()]  # noqa: SIM118
