@@ -18,7 +18,7 @@ from services.processor.mail.context import MailboxContext
 from services.processor.mail.gmail_listing import next_page
 from services.processor.mail.gmail_resync import TimeReconciliation, keep, look, reported, stretches
 from services.processor.mail.origin import Origin
-from services.processor.mail.sources.gmail import GmailMailbox
+from services.processor.mail.sources.gmail import UNREAD_VERSION, GmailMailbox
 from services.processor.mail.state import CREATED, LISTED, UPDATED, MessageState, State
 from services.processor.mail.store import messages
 from services.processor.stream.publish import EventDraft, publish
@@ -92,9 +92,7 @@ async def _compare_page(
     doubtful = [message_id for message_id in ids if _is_doubtful(known.get(message_id), state)]
     checked = doubtful[: max(0, context.settings.gmail_compare_messages - state.checked)]
     versions = await gmail.versions(checked)
-    changed = [
-        message_id for message_id in checked if _is_changed(versions.get(message_id), known.get(message_id), state)
-    ]
+    changed = [one for one in checked if _is_changed(one, versions.get(one), known.get(one), state)]
     for stretch in stretches(changed, context.settings.commit_messages):
         await look(context, gmail, {one: _kinds(one, known, state) for one in stretch}, known, origin)
     return replace(
@@ -113,20 +111,28 @@ def _is_doubtful(known: MessageState | None, state: TimeReconciliation) -> bool:
     return state.round == 1 and known.state is not State.DELETED and not is_recent
 
 
-def _is_changed(version: int | None, known: MessageState | None, state: TimeReconciliation) -> bool:
-    """Return whether a listed message changed. A known one that Gmail does not find is fetched with all care."""
+def _is_changed(message_id: str, version: int | None, known: MessageState | None, state: TimeReconciliation) -> bool:
+    """Return whether a listed message changed; a known one whose version cannot be read is fetched with all care.
+
+    An unknown one whose version cannot be read is skipped, for it may be unchanged mail from before coverage. The
+    second comparison checks it once more.
+    """
     if version is None:
         return known is not None
+    if version == UNREAD_VERSION and known is None:
+        return _is_new(message_id, state)
     before = int(known.version) if known is not None and known.version.isdecimal() else state.lost
     return version > before
 
 
 def _kinds(message_id: str, known: Mapping[str, MessageState], state: TimeReconciliation) -> set[str]:
     """Tell mail that came under an old date from an old mail that changed: Gmail's ids grow with the arrival."""
-    if message_id in known or not state.first_id:
-        return {UPDATED}
+    return {CREATED if message_id not in known and _is_new(message_id, state) else UPDATED}
+
+
+def _is_new(message_id: str, state: TimeReconciliation) -> bool:
     first = state.first_id
-    return {CREATED if (len(message_id), message_id) > (len(first), first) else UPDATED}
+    return bool(first) and (len(message_id), message_id) > (len(first), first)
 
 
 async def _look_for_gone(

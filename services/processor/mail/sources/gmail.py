@@ -22,6 +22,8 @@ from services.providers.names import GOOGLEWS
 
 GET_UNITS, HISTORY_UNITS, LIST_UNITS, PROFILE_UNITS = 20, 2, 5, 1
 _TYPES = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
+UNREAD_VERSION = sys.maxsize
+"""Stands for the history id of a message whose own one could not be read: it may have changed."""
 _PATIENCE_SECONDS = 2.0
 _SPARE_SHARE = 0.75
 _BODIES = 8  # of one mail, withheld by Gmail
@@ -152,8 +154,8 @@ class GmailMailbox:
         """Read the history ids of the last changes of messages, without their content.
 
         Returns:
-            The ids by message, without messages that are gone. A message that fails by itself has the largest id, so
-            that it counts as changed and is fetched with all care.
+            The ids by message, without messages that are gone. A message that fails by itself has
+            `UNREAD_VERSION`.
 
         Raises:
             SourceError: A failure of the whole mailbox.
@@ -165,7 +167,7 @@ class GmailMailbox:
                 raw = await self._call("version", f"/messages/{message_id}", GET_UNITS, {"format": "minimal"})
             except SourceError as exc:
                 if isinstance(await self.scope.finding_of(message_id, exc), Failed):
-                    found[message_id] = sys.maxsize
+                    found[message_id] = UNREAD_VERSION
                 return
             found[message_id] = int(raw.get("historyId") or 0)
 

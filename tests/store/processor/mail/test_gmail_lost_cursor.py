@@ -76,6 +76,25 @@ async def test_a_message_that_fails_while_it_is_checked_is_fetched_later(ground:
         await _until_told(ground, tenant, {*((CREATED, one) for one in ids.values()), (UPDATED, ids["changes"])})
 
 
+async def test_old_mail_that_fails_while_it_is_checked_makes_no_event(ground: Ground) -> None:
+    """It came before coverage and has not changed."""
+    tenant, ids = await _with_known_mail(ground)
+    await ground.control.expire_history(tenant.address)
+    await ground.control.add_fault(
+        "status", endpoint="gmail.messages.get", account=tenant.address, query="format=minimal", status=500, count=6
+    )
+    async with running(ground.worker_settings()):
+        await ground.push_present(tenant)
+
+        async def is_lost() -> bool:
+            return ["COMPARISON_COMPLETE"] == await _losses(ground)
+
+        await ground.until(is_lost, 60, "the first comparison is done")
+        await _until_compared(ground)
+
+    assert {(CREATED, one) for one in ids.values()} == await _told(ground, tenant)
+
+
 @pytest.mark.parametrize("listed", ["recent", "all"])
 async def test_a_page_token_that_gmail_refuses_begins_its_list_again(ground: Ground, listed: str) -> None:
     tenant, ids = await _with_known_mail(ground, old=120)
