@@ -97,8 +97,9 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         health = Health()
         health.watch(Dependency("postgres", partial(db.ping, pool)))
         show = _Shown(transactions, inbox.worker_id, clock.now(), dispatcher)
+        lookups = PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep)
         loops = [
-            PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep).run(),
+            lookups.run(),
             PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
             PeriodicLoop(
                 "schedule",
@@ -111,7 +112,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
             health.run(),
         ]
         if settings.redis_url is not None:
-            woken = partial(_woken, dispatcher)
+            woken = partial(_woken, dispatcher, lookups)
             loops.append(queue.work(settings.redis_url, QUEUE, woken, at_once=100, job_seconds=10))
         try:
             async with _dispatching(dispatcher), background(*loops):
@@ -126,10 +127,10 @@ def worker_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
 
 
-async def _woken(dispatcher: Dispatcher, key: str) -> None:
+async def _woken(dispatcher: Dispatcher, lookups: PeriodicLoop, key: str) -> None:
     """Claim what is due in the inbox, or in Processor's own queue when the key says that a send is due there."""
     if key.startswith(WAKE_PREFIX):
-        await dispatcher.sweep()
+        lookups.nudge()
     else:
         await dispatcher.wake(key)
 
