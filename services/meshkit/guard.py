@@ -91,6 +91,7 @@ class Guard:
             result = await work()
         except Exception as exc:  # noqa: BLE001 - `_note` logs and counts each of them
             self._note(exc)
+            heed_cancellation()  # before the pause: the failure of a clean-up may have taken the cancellation's place
             return None
         self.failures = 0
         LOOP_RUNS.labels(self._name, "ok").inc()
