@@ -18,7 +18,8 @@ from stack.programs.tether import machine_environment
 from stack.unix_http import UnixConnection
 
 UNREACHABLE = (OSError, http.client.HTTPException)
-START_SECONDS = 10.0
+# The supervisor imports its programs' libraries first: long on a busy machine without compiled modules.
+START_SECONDS = 60.0
 CALL_SECONDS = 30.0
 
 
