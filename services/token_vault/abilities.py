@@ -44,6 +44,11 @@ def abilities_before(tenant: TenantRow | None) -> tuple[str, ...]:
     return () if tenant is None or tenant.status == DISCONNECTED else tuple(tenant.requested_abilities)
 
 
+def granted_before(tenant: TenantRow | None) -> tuple[str, ...]:
+    """Return the abilities that a tenant has granted. A disconnected one starts like a new account."""
+    return () if tenant is None or tenant.status == DISCONNECTED else tenant.granted_abilities
+
+
 def require_granted(tenant: TenantRow, ability: str) -> None:
     """Check that a tenant has granted an ability.
 

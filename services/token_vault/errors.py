@@ -17,7 +17,7 @@ MeshError
 │   ├── KeyRetiring, PublicUrlUnset, InstallationMisconfigured, LastAdminKey
 │   └── FlowFailed                ends an authorization; the result page has a text for each
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
-│       └── RefreshTokenMissing, IdentityUnproven, AccountMismatch
+│       └── RefreshTokenMissing, IdentityUnproven, AccountMismatch, AbilitiesWouldBeLost
 ├── Unauthenticated
 │   └── KeyRevoked                KEY_REVOKED
 ├── PermissionDenied
@@ -211,6 +211,12 @@ class AccountMismatch(FlowFailed):
     """The reconnect used another account than the tenant's."""
 
     reason = "ACCOUNT_MISMATCH"
+
+
+class AbilitiesWouldBeLost(FlowFailed):
+    """The account is a tenant already, and the new grant lacks abilities that the tenant has: connect it by its id."""
+
+    reason = "ABILITIES_WOULD_BE_LOST"
 
 
 class KeyRevoked(Unauthenticated):

@@ -7,8 +7,15 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
 from services.meshkit.text import plain_name
-from services.token_vault.abilities import abilities_to_request
-from services.token_vault.errors import AccountMismatch, RefreshTokenMissing, SealBroken, TenantDisconnected
+from services.providers.abilities import granted_abilities
+from services.token_vault.abilities import abilities_to_request, granted_before
+from services.token_vault.errors import (
+    AbilitiesWouldBeLost,
+    AccountMismatch,
+    RefreshTokenMissing,
+    SealBroken,
+    TenantDisconnected,
+)
 from services.token_vault.issuers.issuer import Account, Grant
 from services.token_vault.keys.sealing import DataKey, new_data_key, unwrap
 from services.token_vault.store import audit, authorization_flows, data_keys, encryption_keys, tokens
@@ -55,12 +62,14 @@ class Admission:
         Raises:
             AccountMismatch: The flow is a reconnect of a tenant with another account.
             TenantDisconnected: The tenant is being disconnected.
+            AbilitiesWouldBeLost: The grant lacks abilities that the tenant has and the flow did not ask for.
             asyncpg.UniqueViolationError: Another flow has just created the tenant; calling again updates it.
         """
         now = self.clock.now()
         async with db.transaction(self.pool) as connection:
             found = await find_account(connection, flow.provider, grant.identity.external_account)
             _require_same_account(flow, found)
+            _require_nothing_lost(flow, grant, found)
             tenant_id = found.tenant_id if found else new_id()
             if found is None:
                 await insert_tenant(connection, _columns(flow, grant, account, now) | {"tenant_id": tenant_id})
@@ -100,6 +109,25 @@ def _require_same_account(flow: FlowRow, found: TenantRow | None) -> None:
         raise AccountMismatch(subject=flow.tenant_id, metadata={"tenant_id": flow.tenant_id})
     if found is not None and found.status == DISCONNECTING:
         raise TenantDisconnected(subject=found.tenant_id, metadata={"tenant_id": found.tenant_id})
+
+
+def _require_nothing_lost(flow: FlowRow, grant: Grant, found: TenantRow | None) -> None:
+    """Refuse a grant that would replace a wider one of the same account.
+
+    A flow that does not name its tenant cannot ask for the tenant's abilities: the account is known only afterwards.
+    The grant of a person who declined what the flow asked for is accepted: the result names what is missing.
+    """
+    others = set(granted_before(found)) - set(flow.abilities)
+    lost = others.difference(granted_abilities(flow.provider, sorted(others), grant.tokens.scopes))
+    if found is None or not lost:
+        return
+    named = "".join(f" --ability {ability}" for ability in flow.abilities)
+    command = f"mailmesh connect {flow.provider} --tenant {found.tenant_id}{named}"
+    raise AbilitiesWouldBeLost(
+        f"The account is a tenant already, and the new grant lacks {', '.join(sorted(lost))}. Connect it by: {command}",
+        subject=found.tenant_id,
+        metadata={"provider": flow.provider, "command": command},
+    )
 
 
 def _columns(flow: FlowRow, grant: Grant, account: Account, now: datetime) -> dict[str, object]:

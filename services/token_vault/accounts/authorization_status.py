@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.token_vault.errors import AuthorizationNotFound, FlowStateInvalid
+from services.token_vault.errors import AbilitiesWouldBeLost, AuthorizationNotFound, FlowStateInvalid, ScopeNotGranted
 from services.token_vault.store import authorization_flows
 from services.token_vault.store.authorization_flows import FlowRow
 from services.token_vault.store.tenants import Scope
@@ -17,6 +17,9 @@ FAILED = "failed"
 
 # Longer than the edge waits for the exchange of a code, so an exchange that takes longer has ended.
 _EXCHANGE_LIFE = timedelta(minutes=1)
+
+_NAMED = {ScopeNotGranted.reason: "scopes", AbilitiesWouldBeLost.reason: "command"}
+"""The name in the metadata of what a flow keeps about a failure; "detail" for the others."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def status_of(flow: FlowRow, now: datetime) -> AuthorizationStatus:
 
 
 def _failed(flow: FlowRow, reason: str, detail: str) -> AuthorizationStatus:
-    named = "scopes" if reason == "SCOPE_NOT_GRANTED" else "detail"
+    named = _NAMED.get(reason, "detail")
     facts = {"provider": flow.provider, "tenant_id": flow.tenant_id or "", named: detail}
     metadata = {key: value for key, value in facts.items() if value}
     return AuthorizationStatus(flow.flow_id, FAILED, flow.expires_at, reason=reason, metadata=metadata)

@@ -25,7 +25,7 @@ from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.providers.abilities import granted_abilities, lacking_scopes_of_all, least_scopes
-from services.token_vault.abilities import abilities_before, abilities_to_request, checked_abilities
+from services.token_vault.abilities import abilities_to_request, checked_abilities, granted_before
 from services.token_vault.accounts.admit import Admission, Admitted
 from services.token_vault.accounts.flow_secrets import (
     cookie_name,
@@ -95,7 +95,7 @@ class Connector:
             ProviderUnknown: The installation has no settings for the provider.
             TenantNotFound, TenantDisconnected: The tenant of a reconnect does not exist, or is being disconnected.
             ScopeTooWide: A key that is limited to tenants cannot connect a new one, and no key can request an ability
-                that neither it nor the tenant has.
+                that neither it has nor the tenant has granted.
             PublicUrlUnset: A browser could not return.
         """
         if not self._public_url:
@@ -104,8 +104,7 @@ class Connector:
         tenant = await self._checked_tenant(caller, wanted)
         provider = tenant.provider if tenant else wanted.provider
         self._issuer(provider)
-        abilities = abilities_to_request(named, tenant)
-        _require_within(caller, abilities, tenant)
+        abilities = _askable(caller, named, tenant)
         ticket, now, flow_id = secrets.token_urlsafe(_SECRET_BYTES), self._clock.now(), new_id()
         flow = FlowRow(
             flow_id=flow_id,
@@ -320,10 +319,19 @@ class Connector:
         return provider if provider in self._issuers else "unknown"
 
 
-def _require_within(caller: Caller, abilities: tuple[str, ...], tenant: TenantRow | None) -> None:
-    """Refuse abilities that neither the key nor the tenant has: a key hands out no more than its own rights."""
-    if not all(caller.has_ability(one) for one in set(abilities) - set(abilities_before(tenant))):
+def _askable(caller: Caller, named: tuple[str, ...], tenant: TenantRow | None) -> tuple[str, ...]:
+    """Return the abilities to ask for: a key hands out no more than its own rights and the abilities already granted.
+
+    An ability that the account declined before is left out unless the key has it.
+
+    Raises:
+        ScopeTooWide: The key may not ask for a named ability, or for any.
+    """
+    wanted, granted = abilities_to_request(named, tenant), granted_before(tenant)
+    askable = tuple(one for one in wanted if one in granted or caller.has_ability(one))
+    if not askable or not set(named) <= set(askable):
         raise ScopeTooWide(metadata={"field": "abilities"})
+    return askable
 
 
 def _require_enough(issuer: Issuer, flow: FlowRow, grant: Grant) -> None:
@@ -337,4 +345,5 @@ def _require_enough(issuer: Issuer, flow: FlowRow, grant: Grant) -> None:
 
 
 def _detail(error: MeshError) -> str:
-    return (error.metadata.get("scopes") or error.metadata.get("detail") or "")[:300]
+    found = (error.metadata.get(name) for name in ("scopes", "command", "detail"))
+    return next(filter(None, found), "")[:300]

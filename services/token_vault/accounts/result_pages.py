@@ -84,6 +84,11 @@ _FAILURES = {
         "The link was for reconnecting one account, and you signed in with a different one. Nothing has changed. Ask"
         " for a new link and choose the account that was connected before.",
     ),
+    "ABILITIES_WOULD_BE_LOST": Page(
+        "This account is connected already",
+        "It has granted more than this link asked for, and the new grant would have lost that. Nothing has changed. Ask"
+        " for a new link for this account: it asks for everything together.",
+    ),
     "MAILBOX_UNAVAILABLE": Page(
         "The provider reaches no mailbox of this account",
         "No account was connected. Ask your administrator for a licence with a mailbox, then ask for a new link.",

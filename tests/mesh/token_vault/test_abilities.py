@@ -167,6 +167,51 @@ async def test_a_refresh_that_grants_other_abilities_is_a_change_of_the_tenant(
     assert unchanged * 2 == await changes()
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_flow_that_names_no_tenant_takes_no_ability_from_a_connected_account(
+    served: VaultGround, edge: Stubs, ingest: Stubs, provider: str
+) -> None:
+    account = await new_account(served, provider)
+    first, _ = await walked(served, edge, provider, account, abilities=["mail.read", "mail.send"])
+    plain, _ = await walked(served, edge, provider, account)
+    after_plain = await tenant_of(edge, first.tenant_id)
+    await served.expire(first.tenant_id)
+    lent = await issue(ingest, first.tenant_id, ability="mail.send")
+    calendar, _ = await walked(served, edge, provider, account, abilities=["calendar.read"])
+    named, _ = await walked(served, edge, "", account, tenant_id=first.tenant_id, abilities=["calendar.read"])
+
+    # Google's new grant has the scopes of the earlier ones; Microsoft's has those that were asked for.
+    command = f"mailmesh connect {provider} --tenant {first.tenant_id} --ability "
+    refused_twice = [("ABILITIES_WOULD_BE_LOST", f"{command}{one}") for one in ("mail.read", "calendar.read")]
+    told = [(one.reason, one.metadata["command"]) for one in (plain, calendar) if one.reason]
+    assert told == (refused_twice if provider == "ms365" else [])
+    assert ["mail.read", "mail.send"] == list(after_plain.granted_abilities)
+    assert lent.access_token
+    assert (pb.AUTHORIZATION_STATE_CONNECTED, []) == (named.state, list(named.missing_abilities))
+    everything = ["calendar.read", "mail.read", "mail.send"]
+    assert everything == list((await tenant_of(edge, first.tenant_id)).granted_abilities)
+
+
+async def test_a_key_asks_again_for_no_declined_ability_that_it_lacks(served: VaultGround, edge: Stubs) -> None:
+    account, wanted = await new_account(served, "googlews"), ["mail.read", "mail.send"]
+    told, _ = await walked(served, edge, "googlews", account, untick=[COMPOSE], abilities=wanted)
+
+    async def asked(**fields: Any) -> list[str]:
+        request = pb.StartAuthorizationRequest(tenant_id=told.tenant_id, **fields)
+        started = await edge.tenants.StartAuthorization(
+            request, metadata=(*ADMIN, ("x-mailmesh-abilities", "mail.read"))
+        )
+        query = "SELECT abilities FROM vault.authorization_flows WHERE flow_id = $1"
+        return list((await served.fetch(query, started.flow_id))[0]["abilities"])
+
+    with pytest.raises(MeshError) as error:
+        await asked(abilities=["mail.send"])
+
+    assert ("SCOPE_TOO_WIDE", "abilities") == (error.value.reason, error.value.metadata["field"])
+    assert ["mail.read"] == await asked()
+    assert wanted == list((await tenant_of(edge, told.tenant_id)).requested_abilities)
+
+
 async def test_a_user_who_unticks_everything_is_not_connected(served: VaultGround, edge: Stubs) -> None:
     account = await new_account(served, "googlews")
     untick = [COMPOSE, READONLY]

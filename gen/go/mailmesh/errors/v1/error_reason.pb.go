@@ -375,6 +375,12 @@ const (
 	// Do: Start again and choose the tenant's own account.
 	// Sample: {"reason": "ACCOUNT_MISMATCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_ACCOUNT_MISMATCH ErrorReason = 105
+	// ABILITIES_WOULD_BE_LOST has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The account is a tenant already, and the new grant lacks abilities that the tenant has and the attempt did not ask for. The tenant keeps its grant.
+	// Do: Run `command`, or start again with the tenant's id: the account is then asked for all of its abilities.
+	// Sample: {"reason": "ABILITIES_WOULD_BE_LOST", "domain": "mailmesh", "metadata": {"provider": "ms365", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.read"}}
+	ErrorReason_ERROR_REASON_ABILITIES_WOULD_BE_LOST ErrorReason = 106
 	// MESSAGE_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The mail no longer exists at the provider, or never appeared there. Recorded in `NotEnriched` and dead letters.
@@ -516,6 +522,7 @@ var (
 		103: "ERROR_REASON_REFRESH_TOKEN_MISSING",
 		104: "ERROR_REASON_IDENTITY_UNPROVEN",
 		105: "ERROR_REASON_ACCOUNT_MISMATCH",
+		106: "ERROR_REASON_ABILITIES_WOULD_BE_LOST",
 		120: "ERROR_REASON_MESSAGE_NOT_FOUND",
 		121: "ERROR_REASON_MESSAGE_FORBIDDEN",
 		122: "ERROR_REASON_MESSAGE_UNREADABLE",
@@ -589,6 +596,7 @@ var (
 		"ERROR_REASON_REFRESH_TOKEN_MISSING":        103,
 		"ERROR_REASON_IDENTITY_UNPROVEN":            104,
 		"ERROR_REASON_ACCOUNT_MISMATCH":             105,
+		"ERROR_REASON_ABILITIES_WOULD_BE_LOST":      106,
 		"ERROR_REASON_MESSAGE_NOT_FOUND":            120,
 		"ERROR_REASON_MESSAGE_FORBIDDEN":            121,
 		"ERROR_REASON_MESSAGE_UNREADABLE":           122,
@@ -636,7 +644,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe5\x13\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8f\x14\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -696,7 +704,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_ADMIN_CONSENT_NEEDED\x10f\x12&\n" +
 	"\"ERROR_REASON_REFRESH_TOKEN_MISSING\x10g\x12\"\n" +
 	"\x1eERROR_REASON_IDENTITY_UNPROVEN\x10h\x12!\n" +
-	"\x1dERROR_REASON_ACCOUNT_MISMATCH\x10i\x12\"\n" +
+	"\x1dERROR_REASON_ACCOUNT_MISMATCH\x10i\x12(\n" +
+	"$ERROR_REASON_ABILITIES_WOULD_BE_LOST\x10j\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_NOT_FOUND\x10x\x12\"\n" +
 	"\x1eERROR_REASON_MESSAGE_FORBIDDEN\x10y\x12#\n" +
 	"\x1fERROR_REASON_MESSAGE_UNREADABLE\x10z\x12$\n" +

@@ -290,8 +290,9 @@ type GetAuthorizationResponse struct {
 	// reason is the cause of a failure, as an `ErrorReason` without prefix, the same as on the page that the browser showed:
 	// CONSENT_DENIED, FLOW_STATE_INVALID, ACCOUNT_MISMATCH, ... Empty in the other states.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and
-	// `detail` if there is one; it is "expired" for an attempt that was not finished in time. Empty in the other states.
+	// metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `command` for ABILITIES_WOULD_BE_LOST,
+	// `tenant_id` for a reconnect, and `detail` if there is one; it is "expired" for an attempt that was not finished in time.
+	// Empty in the other states.
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// expires_at is the time when a pending attempt fails: the expiry of the address, or, once it was opened, of the visit to the
 	// provider.

@@ -428,6 +428,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Start again and choose the tenant's own account.
     Sample: {"reason": "ACCOUNT_MISMATCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_ABILITIES_WOULD_BE_LOST: _ErrorReason.ValueType  # 106
+    """ABILITIES_WOULD_BE_LOST has the gRPC code FAILED_PRECONDITION.
+
+    When: The account is a tenant already, and the new grant lacks abilities that the tenant has and the attempt did not ask for. The tenant keeps its grant.
+    Do: Run `command`, or start again with the tenant's id: the account is then asked for all of its abilities.
+    Sample: {"reason": "ABILITIES_WOULD_BE_LOST", "domain": "mailmesh", "metadata": {"provider": "ms365", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.read"}}
+    """
     ERROR_REASON_MESSAGE_NOT_FOUND: _ErrorReason.ValueType  # 120
     """MESSAGE_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -926,6 +933,13 @@ ERROR_REASON_ACCOUNT_MISMATCH: ErrorReason.ValueType  # 105
 When: The reconnect was finished with another account than the tenant's.
 Do: Start again and choose the tenant's own account.
 Sample: {"reason": "ACCOUNT_MISMATCH", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_ABILITIES_WOULD_BE_LOST: ErrorReason.ValueType  # 106
+"""ABILITIES_WOULD_BE_LOST has the gRPC code FAILED_PRECONDITION.
+
+When: The account is a tenant already, and the new grant lacks abilities that the tenant has and the attempt did not ask for. The tenant keeps its grant.
+Do: Run `command`, or start again with the tenant's id: the account is then asked for all of its abilities.
+Sample: {"reason": "ABILITIES_WOULD_BE_LOST", "domain": "mailmesh", "metadata": {"provider": "ms365", "command": "mailmesh connect ms365 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --ability mail.read"}}
 """
 ERROR_REASON_MESSAGE_NOT_FOUND: ErrorReason.ValueType  # 120
 """MESSAGE_NOT_FOUND has the gRPC code NOT_FOUND.

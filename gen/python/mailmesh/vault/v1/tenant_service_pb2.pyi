@@ -195,8 +195,9 @@ class GetAuthorizationResponse(_message.Message):
     """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and
-        `detail` if there is one; it is "expired" for an attempt that was not finished in time. Empty in the other states.
+        """metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `command` for ABILITIES_WOULD_BE_LOST,
+        `tenant_id` for a reconnect, and `detail` if there is one; it is "expired" for an attempt that was not finished in time.
+        Empty in the other states.
         """
 
     @_builtins.property

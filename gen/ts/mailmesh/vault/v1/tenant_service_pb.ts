@@ -164,8 +164,9 @@ export type GetAuthorizationResponse = Message<"mailmesh.vault.v1.GetAuthorizati
   reason: string;
 
   /**
-   * metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `tenant_id` for a reconnect, and
-   * `detail` if there is one; it is "expired" for an attempt that was not finished in time. Empty in the other states.
+   * metadata belongs to the reason: `provider` always, `scopes` for SCOPE_NOT_GRANTED, `command` for ABILITIES_WOULD_BE_LOST,
+   * `tenant_id` for a reconnect, and `detail` if there is one; it is "expired" for an attempt that was not finished in time.
+   * Empty in the other states.
    *
    * @generated from field: map<string, string> metadata = 5;
    */
