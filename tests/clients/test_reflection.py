@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.reflection_pb2 import ExtensionRequest, ServerReflectionRequest, ServerReflectionResponse
 
 from mailmesh.access.v1 import access_pb2
-from services.meshkit.reflection import HEALTH, SERVICES, own_files, symbols
+from services.meshkit.reflection import HEALTH, MAX_QUESTIONS, SERVICES, own_files, symbols
 from services.token_vault.api_access.edge_contract import edge_files
 from tests.clients.served import ADMIN_KEY, ServedEdge
 from tests.programs.toolchains import require
@@ -91,7 +91,9 @@ def read(answer: ServerReflectionResponse) -> object:
 
 async def ask_names(channel: grpc.aio.Channel, service: str, kind: str, names: list[str]) -> dict[str, object]:
     questions = [ServerReflectionRequest(**{kind: name}) for name in names]
-    return dict(zip(names, await ask(channel, service, questions), strict=True))
+    parts = [questions[begin : begin + MAX_QUESTIONS] for begin in range(0, len(questions), MAX_QUESTIONS)]
+    answers = [answer for part in parts for answer in await ask(channel, service, part)]
+    return dict(zip(names, answers, strict=True))
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -14,6 +14,7 @@ from mailmesh.processor.v1.processor_service_pb2 import GetPipelineStatusRequest
 from mailmesh.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
 from mailmesh.vault.v1.tenant_service_pb2 import ListTenantsRequest
 from mailmesh.vault.v1.tenant_service_pb2_grpc import TenantServiceStub
+from stack.cli.connection import CHANNEL_OPTIONS, with_key
 from stack.cli.exits import code_of
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
 from tests.programs.descriptors import without_descriptors
@@ -92,12 +93,17 @@ def test_processes_without_free_descriptors_heal_when_some_are_free(mesh: Mesh, 
 
 
 def _tells_the_truth(mesh: Mesh) -> bool:
-    """Whether a call that needs the database is refused as one to be repeated, or waits for the edge in vain."""
-    try:
-        status = ProcessorServiceStub(mesh.channel).GetPipelineStatus(GetPipelineStatusRequest(), timeout=10)
-    except grpc.RpcError as fault:
-        return code_of(fault) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    return bool(status.unavailable)
+    """Whether a call that needs the database is refused as one to be repeated, or waits for the edge in vain.
+
+    It is made on a connection of its own: an edge that can open none still answers on those that it has.
+    """
+    with grpc.insecure_channel(mesh.ready.grpc, (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))) as channel:
+        try:
+            stub = ProcessorServiceStub(with_key(channel, mesh.key))
+            status = stub.GetPipelineStatus(GetPipelineStatusRequest(), timeout=10)
+        except grpc.RpcError as fault:
+            return code_of(fault) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        return bool(status.unavailable)
 
 
 def _is_whole(mesh: Mesh) -> bool:
