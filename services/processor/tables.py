@@ -129,6 +129,7 @@ sends = Table(
     required("digest", LargeBinary()),
     required("provider", Text()),
     required("content", LargeBinary()),
+    required("body", LargeBinary()),
     required("state", SmallInteger()),
     required("reason", Text()),
     required("detail", Text()),

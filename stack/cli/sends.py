@@ -68,9 +68,11 @@ def send(
     mail = messages.NewMail(subject=subject, text=body, html=_read(html_file))
     for field, addresses in ((mail.to, to), (mail.cc, cc), (mail.bcc, bcc)):
         field.extend(messages.Recipient(address=address) for address in addresses or ())
-    request = messages.SendRequest(
-        idempotency_key=key or str(uuid.uuid4()), tenant_id=tenant, mail=mail, send_at=parse_time(at)
-    )
+    if not key:
+        key = str(uuid.uuid4())
+        # Before the call: repeating a call that failed after the commit takes this key.
+        typer.echo(f"idempotency key: {key}", err=True)
+    request = messages.SendRequest(idempotency_key=key, tenant_id=tenant, mail=mail, send_at=parse_time(at))
     with channel(context) as opened:
         stub = services.SendServiceStub(opened)
         accepted = stub.Send(request)

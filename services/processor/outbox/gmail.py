@@ -5,22 +5,26 @@ added; their headers tell which of them is the send's.
 """
 
 import base64
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
+from services.processor.outbox.mailbox import HistoryLostError
 from services.processor.outbox.mime import mime_of
-from services.processor.outbox.rows import MailCopy, SendRow
+from services.processor.outbox.rows import Found, MailCopy, SendRow, State
 from services.providers.marks import GMAIL_SEND
 from services.providers.names import GOOGLEWS
 
 _DELETED = 204
 _PAGES_MAX = 20
 _PAGE = 500
-_CANDIDATES_MAX = 200
+_HISTORY_PAGE = 100
+_LOOK_SECONDS = 20.0
 _DRAFT, _SENT = "DRAFT", "SENT"
 
 
@@ -30,25 +34,32 @@ class GmailOutbox:
     Args:
         access: The mailbox's access to Gmail.
         base_url: The base URL of Gmail's API, with its version.
+        look_seconds: The time after which a look-up stops at the end of a page of the history.
     """
 
-    def __init__(self, access: MailboxAccess, base_url: str) -> None:
+    def __init__(self, access: MailboxAccess, base_url: str, look_seconds: float = _LOOK_SECONDS) -> None:
         self._access = access
         self._base = f"{base_url}/users/me"
+        self._look_seconds = look_seconds
 
     async def anchor(self) -> str:
         """See `SendingMailbox.anchor`: the mailbox's present history id."""
         return _required(await self._access.call("send_profile", f"{self._base}/profile"), "historyId")
 
-    async def find(self, row: SendRow) -> Sequence[MailCopy]:
+    async def find(self, row: SendRow) -> Found:
         """See `SendingMailbox.find`. A draft's copy has the draft's id, which is not the id of its message."""
+        named = await self._copy(row.message_id, row.send_id) if row.message_id else None
+        if named is not None and not named.is_draft:
+            return Found([named], row.history_anchor)
         sent = await self._added(row, _SENT)
-        if sent:
+        if sent.copies or not sent.is_complete:
             return sent
-        if row.draft_id:
-            return [MailCopy(row.draft_id, is_draft=True)] if await self._has_draft(row.draft_id) else []
-        messages = {copy.message_id for copy in await self._added(row, _DRAFT)}
-        return await self._drafts_of(messages) if messages else []
+        if row.draft_id and await self._has_draft(row.draft_id):
+            return replace(sent, copies=[MailCopy(row.draft_id, is_draft=True)])
+        if row.draft_id and row.state is State.SENDING:
+            return sent  # no other draft is ever submitted
+        messages = {copy.message_id for copy in (await self._added(row, _DRAFT)).copies}
+        return replace(sent, copies=await self._drafts_of(messages) if messages else [])
 
     async def draft(self, row: SendRow) -> str:
         """See `SendingMailbox.draft`."""
@@ -58,18 +69,12 @@ class GmailOutbox:
         )
         return _required(made, "id")
 
-    async def submit(self, row: SendRow) -> MailCopy | None:
-        """See `SendingMailbox.submit`. The answer names the sent mail; Gmail stamps its Message-ID."""
+    async def submit(self, row: SendRow) -> str:
+        """See `SendingMailbox.submit`. The answer names the sent mail, without the Message-ID that Gmail stamps."""
         sent = await self._access.call(
             "send", f"{self._base}/drafts/send", method="POST", body={"id": row.draft_id}, success=200
         )
-        message_id = sent.get("id")
-        if not isinstance(message_id, str) or not message_id:
-            return None
-        try:
-            return await self._copy(message_id, row.send_id)
-        except SourceError:  # it is sent; the ids are looked up like those of any accepted mail
-            return None
+        return _text(sent.get("id"))
 
     async def discard(self, message_id: str) -> None:
         """See `SendingMailbox.discard`."""
@@ -106,30 +111,47 @@ class GmailOutbox:
             params["pageToken"] = str(page["nextPageToken"])
         raise classify(GOOGLEWS, 0, ["too_many_drafts"])
 
-    async def _added(self, row: SendRow, label: str) -> list[MailCopy]:
-        """Return the send's messages among those that got a label since the anchor.
+    async def _added(self, row: SendRow, label: str) -> Found:
+        """Look for the send's messages among those that got a label since the anchor, for a bounded time.
 
-        Whether a sent draft becomes another message or gets another label is not documented, so both are read.
+        Whether a sent draft becomes another message or gets another label is not documented, so both are read. The
+        anchor follows the records that were read, in their order, and never the answer's own history id: a history
+        that lags answers a newer id without the record that led to it.
         """
-        ids: dict[str, None] = {}
+        found, until = Found([], row.history_anchor), time.monotonic() + self._look_seconds
         params: dict[str, Any] = {
             "startHistoryId": row.history_anchor, "historyTypes": ["messageAdded", "labelAdded"], "labelId": label,
-            "maxResults": str(_PAGE),
+            "maxResults": str(_HISTORY_PAGE),
         }  # fmt: skip
-        for _ in range(_PAGES_MAX):
-            page = await self._access.call("send_history", f"{self._base}/history", params=params)
-            for record in _entries(page, "history"):
-                for added in (*_entries(record, "messagesAdded"), *_entries(record, "labelsAdded")):
-                    ids[str(added.get("message", {}).get("id"))] = None
+        while True:
+            page = await self._history(params)
+            records = _entries(page, "history")
+            copies = [copy for copy in await self._copies(records, row.send_id) if copy.is_draft == (label == _DRAFT)]
+            found = replace(found, copies=[*found.copies, *copies])
+            if found.copies and label == _SENT:
+                return found
+            if records:
+                found = replace(found, anchor=_required(records[-1], "id"))
             if not page.get("nextPageToken"):
-                break
+                return found
+            if time.monotonic() > until:  # after a page, so that each look-up makes progress
+                return replace(found, is_complete=False)
             params["pageToken"] = str(page["nextPageToken"])
-        else:
-            raise classify(GOOGLEWS, 0, ["history_too_long"])
-        if len(ids) > _CANDIDATES_MAX:
-            raise classify(GOOGLEWS, 0, ["too_many_candidates"])
-        copies = [await self._copy(message_id, row.send_id) for message_id in ids]
-        return [copy for copy in copies if copy is not None and copy.is_draft == (label == _DRAFT)]
+
+    async def _history(self, params: dict[str, Any]) -> JSON:
+        try:
+            return await self._access.call("send_history", f"{self._base}/history", params=params)
+        except SourceError as exc:
+            if exc.remedy in (Remedy.MISSING, Remedy.CURSOR_LOST):
+                raise HistoryLostError(exc) from exc
+            raise
+
+    async def _copies(self, records: Sequence[JSON], send_id: str) -> list[MailCopy]:
+        """Return those messages of records that are the send's."""
+        listed = (_entries(record, name) for record in records for name in ("messagesAdded", "labelsAdded"))
+        ids = dict.fromkeys(str(added.get("message", {}).get("id")) for entries in listed for added in entries)
+        copies = [await self._copy(message_id, send_id) for message_id in ids]
+        return [copy for copy in copies if copy is not None]
 
     async def _copy(self, message_id: str, send_id: str) -> MailCopy | None:
         """Return a message if it has the send's header; None when it has not, or is gone."""
@@ -154,7 +176,7 @@ def _headers(message: JSON, name: str) -> list[str]:
     fields = payload.get("headers") if isinstance(payload, dict) else None
     found = [field for field in fields or () if isinstance(field, dict)]
     values = [field.get("value") for field in found if str(field.get("name")).lower() == name.lower()]
-    return [str(value)[:998].replace("\0", "").strip() for value in values]
+    return [_text(str(value)).strip() for value in values]
 
 
 def _entries(holder: JSON, name: str) -> list[JSON]:
@@ -169,3 +191,7 @@ def _required(answer: JSON, name: str) -> str:
     if not isinstance(value, str | int) or not value:
         raise classify(GOOGLEWS, 0, [f"answer_without_{name.lower()}"])
     return str(value)
+
+
+def _text(value: Any) -> str:
+    return value[:998].replace("\0", "") if isinstance(value, str) else ""

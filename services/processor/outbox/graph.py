@@ -3,7 +3,7 @@
 The way by a draft gives ids before the mail is submitted, and a second submission of a draft that is gone is refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
-from services.processor.outbox.rows import MailCopy, SendRow
+from services.processor.outbox.rows import Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
 
@@ -37,15 +37,15 @@ class GraphOutbox:
         """See `SendingMailbox.anchor`: the mark is found without."""
         return ""
 
-    async def find(self, row: SendRow) -> Sequence[MailCopy]:
+    async def find(self, row: SendRow) -> Found:
         """See `SendingMailbox.find`: by the draft's id, which may or may not lead to the sent copy, and by the mark."""
         by_id = await self._by_id(row.draft_id) if row.draft_id else None
         if by_id is not None and not by_id.is_draft:
-            return [by_id]
+            return Found([by_id])
         marked = await self._marked(row.send_id)
         if by_id is not None and by_id.message_id not in {copy.message_id for copy in marked}:
-            return [*marked, by_id]
-        return marked
+            return Found([*marked, by_id])
+        return Found(marked)
 
     async def draft(self, row: SendRow) -> str:
         """See `SendingMailbox.draft`."""
@@ -62,11 +62,11 @@ class GraphOutbox:
             raise classify(MS365, 0, ["draft_without_id"])
         return draft_id
 
-    async def submit(self, row: SendRow) -> MailCopy | None:
+    async def submit(self, row: SendRow) -> str:
         """See `SendingMailbox.submit`. Only 202 is a success, with or without `Retry-After`."""
         url = f"{self._base}/me/messages/{quote(row.draft_id, safe='')}/send"
         await self._access.call("send", url, method="POST", headers=_IMMUTABLE, success=_ACCEPTED)
-        return None
+        return ""
 
     async def discard(self, message_id: str) -> None:
         """See `SendingMailbox.discard`."""

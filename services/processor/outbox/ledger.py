@@ -7,7 +7,7 @@ from typing import Any
 from services.meshkit.clock import Clock
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
-from services.processor.outbox.outcome import finish
+from services.processor.outbox.outcome import end, finish
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
 from services.processor.outbox.store import sends
 
@@ -53,18 +53,26 @@ class Ledger:
         }
         return await self._change(row, values)
 
-    async def accepted(self, row: SendRow) -> SendRow:
-        """Commit that the provider accepted the mail: it is never submitted again."""
-        return await self._change(row, {"accepted_at": self._clock.now()})
+    async def accepted(self, row: SendRow, message_id: str) -> SendRow:
+        """Commit that the provider accepted the mail: it is never submitted again. Its id may be empty."""
+        return await self._change(row, {"accepted_at": self._clock.now(), "message_id": message_id})
+
+    async def reached(self, row: SendRow, anchor: str) -> SendRow:
+        """Commit the place in the history up to which a look-up found no sent copy."""
+        return row if anchor == row.history_anchor else await self._change(row, {"history_anchor": anchor})
 
     async def unprocessed(self, row: SendRow, until: datetime, reason: str, detail: str) -> None:
         """Commit that the submission surely had no effect: the send is queued as before."""
         values = {"state": State.QUEUED, "submitted_at": None, "submissions": 0}
         await self._change(row, {**values, "due_at": until, "reason": reason, "detail": detail})
 
-    async def wait(self, row: SendRow, until: datetime, reason: str = "", detail: str = "", *, failed: int = 0) -> None:
-        """Commit when the send is acted on next."""
+    async def wait(
+        self, row: SendRow, until: datetime, reason: str = "", detail: str = "", *, failed: int = 0, anchor: str = ""
+    ) -> None:
+        """Commit when the send is acted on next, and the place in the history that a look-up has reached."""
         values: dict[str, Any] = {"due_at": until, "attempts": row.attempts + failed}
+        if anchor:
+            values["history_anchor"] = anchor
         if reason:
             values |= {"reason": reason, "detail": detail}
         await self._change(row, values)
@@ -78,17 +86,22 @@ class Ledger:
         async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
             await sends.hold_back(connection, self._tenant_id, until)
 
-    async def put_off(self, row: SendRow, until: datetime) -> None:
-        """Commit when the send is acted on next, whatever its state is now."""
+    async def put_off(self, row: SendRow, until: datetime, attempts: int) -> None:
+        """Commit when the send is acted on next, whatever its state is now; after so many attempts it ends."""
+        ended = None
         async with self._transactions.fenced(self._tenant_id, self._fence) as connection:
-            await sends.put_off(connection, row.send_id, until)
+            current = await sends.put_off(connection, row.send_id, until)
+            if current is not None and current.attempts >= attempts:
+                ended = await end(connection, current, self._clock.now(), "UNEXPECTED")
+        if ended is not None:
+            SENDS.labels(row.provider, ended.state.name.lower()).inc()
 
     async def sent(self, row: SendRow, copy: MailCopy | None) -> None:
         """Commit that the mail was sent, with the ids that the provider stamped."""
         await self._finish(row, State.SENT, copy=copy)
 
     async def failed(self, row: SendRow, reason: str, detail: str) -> None:
-        """Commit that the mail was surely not sent and is not tried any more."""
+        """Commit that the mail was not sent and is not tried any more; see `finish` for one sent again."""
         await self._finish(row, State.FAILED, reason=reason, detail=detail)
 
     async def uncertain(self, row: SendRow, detail: str) -> None:
@@ -116,4 +129,4 @@ class Ledger:
             finished = await finish(connection, row, state, self._clock.now(), **outcome)
         if finished is None:
             raise SendChangedError
-        SENDS.labels(row.provider, state.name.lower()).inc()
+        SENDS.labels(row.provider, finished.state.name.lower()).inc()

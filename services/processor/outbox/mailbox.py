@@ -1,10 +1,9 @@
 """The operations of a mailbox that a send needs, at either provider."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
-from services.processor.outbox.rows import MailCopy, SendRow
+from services.processor.outbox.rows import Found, SendRow
 from services.providers.failures import Meaning
 
 _NOT_CONNECTED = frozenset({
@@ -29,6 +28,19 @@ class MailNotMadeError(SourceError):
         super().__init__(Rule(Remedy.PERMANENT, "SEND_REFUSED"), detail, meaning=Meaning.FINAL)
 
 
+class HistoryLostError(SourceError):
+    """The provider has dropped the part of the mailbox's history that would show the mail.
+
+    Args:
+        error: The provider's refusal.
+    """
+
+    def __init__(self, error: SourceError) -> None:
+        detail = f"the mailbox's history does not reach back to the mail any more: {error.detail}"
+        rule = Rule(Remedy.LATER, "PROVIDER_UNAVAILABLE")
+        super().__init__(rule, detail, None, error.code, Meaning.PASSING, error.status)
+
+
 class SendingMailbox(Protocol):
     """One mailbox that sends."""
 
@@ -39,10 +51,11 @@ class SendingMailbox(Protocol):
             SourceError: Any failure, classified by the table of failures.
         """
 
-    async def find(self, row: SendRow) -> Sequence[MailCopy]:
-        """Return the messages of a send in all folders, drafts included.
+    async def find(self, row: SendRow) -> Found:
+        """Look the messages of a send up in all folders, drafts included.
 
         Raises:
+            HistoryLostError: The mailbox does not show any more what was submitted.
             SourceError: A query failed, which proves nothing about the mail.
         """
 
@@ -53,8 +66,8 @@ class SendingMailbox(Protocol):
             SourceError: Any failure; the draft may exist.
         """
 
-    async def submit(self, row: SendRow) -> MailCopy | None:
-        """Submit the mail; return its copy if the answer names it.
+    async def submit(self, row: SendRow) -> str:
+        """Submit the mail; return the id of the sent mail if the answer names it, else nothing.
 
         Raises:
             SourceError: Any failure; see `is_unprocessed` and `is_refused`.

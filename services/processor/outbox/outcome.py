@@ -5,12 +5,13 @@ from typing import Any
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
-from services.processor.outbox.rows import MailCopy, SendRow, State, without_body
+from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
 from services.processor.outbox.store import sends
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
 _EVENTS = {State.SENT: "send.sent", State.FAILED: "send.failed", State.UNCERTAIN: "send.uncertain"}
+_IN_DOUBT = "SEND_OUTCOME_UNKNOWN"
 _DETAIL_CHARACTERS = 500
 
 
@@ -31,7 +32,8 @@ async def finish(
         connection: A connection in a transaction of the caller's.
         row: The send as the caller has read it.
         state: SENT, FAILED, UNCERTAIN or CANCELLED; a cancelled send makes no event. A mail that is not sent stays due
-            once more where a draft of it may exist: a worker deletes it.
+            once more where a draft of it may exist: a worker deletes it. A mail that a person had sent again is never
+            told as not sent: its first submission is in doubt, so it becomes UNCERTAIN, with the reason in `detail`.
         at: The present time.
         reason: The reason from the error catalogue.
         detail: A sentence for people.
@@ -41,6 +43,9 @@ async def finish(
     Returns:
         The send, or None when another process has changed its state meanwhile: then nothing is published.
     """
+    if row.resolutions and state in (State.FAILED, State.CANCELLED):
+        detail = f"not sent again, and the first submission is in doubt: {reason} {detail}".rstrip()
+        state, reason = State.UNCERTAIN, _IN_DOUBT
     values: dict[str, Any] = {
         "state": state,
         "reason": reason,
@@ -58,11 +63,34 @@ async def finish(
             "provider_thread_id": copy.thread_id,
         }
     if state is not State.UNCERTAIN:  # a person may still have it sent
-        values["content"] = without_body(row.content)
+        values["body"] = b""
     finished = await sends.change(connection, row.send_id, [row.state], values)
     if finished is not None and state in _EVENTS:
         await publish(connection, [await _event(connection, finished)])
     return finished
+
+
+async def end(connection: db.Connection, row: SendRow, at: datetime, why: str) -> SendRow | None:
+    """End a send that is not acted on any more, as the last step before the caller's commit; see `finish`.
+
+    Args:
+        connection: A connection in a transaction of the caller's.
+        row: The send as it is stored. One that has its outcome already keeps it, and its drafts.
+        at: The present time.
+        why: The last failure.
+
+    Returns:
+        The send, or None when it had its outcome, or another process has changed its state meanwhile.
+    """
+    if row.state in UNSUBMITTED:
+        return await finish(connection, row, State.FAILED, at, reason="SEND_EXPIRED", detail=why)
+    if row.state is not State.SENDING:
+        await sends.change(connection, row.send_id, [row.state], {"due_at": None})
+        return None
+    if row.accepted_at is not None:
+        return await finish(connection, row, State.SENT, at)
+    detail = f"submitted, and could not be looked up: {why}"
+    return await finish(connection, row, State.UNCERTAIN, at, reason=_IN_DOUBT, detail=detail)
 
 
 async def _event(connection: db.Connection, row: SendRow) -> EventDraft:

@@ -85,23 +85,23 @@ class Sends:
 
     async def page(
         self, scope: list[str] | None, states: "list[pb2.SendState.ValueType]", before: str | None, limit: int
-    ) -> list[SendRow]:
-        """Read a page of sends, newest first."""
+    ) -> tuple[list[SendRow], bool]:
+        """Read a page of sends without their bodies, newest first, and whether more follow."""
         async with db.connection(self._pool) as connection:
             return await sends.page(connection, scope, states, before, limit)
 
     async def cancel(self, send_id: str, scope: list[str] | None) -> SendRow:
-        """Cancel a send of which nothing was submitted. Safe to call again.
+        """Cancel a send of which nothing was ever submitted. Safe to call again.
 
         Raises:
             SendNotFound: There is no such send in scope.
-            SendNotCancellable: It is being submitted, or has its outcome.
+            SendNotCancellable: It was submitted, or has its outcome.
         """
         async with db.transaction(self._pool) as connection:
             row = _found(send_id, await sends.by_id(connection, send_id, scope, lock=True))
             if row.state is State.CANCELLED:
                 return row
-            if row.state not in UNSUBMITTED:
+            if row.state not in UNSUBMITTED or row.resolutions:
                 raise SendNotCancellable(subject=send_id, metadata={"send_id": send_id})
             return _locked(await finish(connection, row, State.CANCELLED, self._clock.now()))
 
@@ -125,7 +125,7 @@ class Sends:
         return again
 
     async def _again(self, connection: db.Connection, row: SendRow) -> SendRow:
-        """Queue an uncertain send: its mark is looked up before another draft is made."""
+        """Queue an uncertain send: its draft and its mark are looked up before another draft is made."""
         now = self._clock.now()
         values = {
             "state": State.QUEUED,
@@ -135,7 +135,6 @@ class Sends:
             "deadline_at": now + timedelta(seconds=self._settings.send_deadline_seconds),
             "finished_at": None,
             "attempts": 0,
-            "draft_id": "",
             "submitted_at": None,
             "submissions": 0,
             "resolutions": row.resolutions + 1,
@@ -160,7 +159,7 @@ class Sends:
             "idempotency_key": content.idempotency_key,
             "digest": digest,
             "provider": provider,
-            "content": content.SerializeToString(),
+            "content": content,
             "state": State.QUEUED if send_at is None else State.SCHEDULED,
             "correlation_id": correlation_id(),
             "send_at": send_at,

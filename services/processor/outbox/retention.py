@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.processor.outbox.outcome import finish
-from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
+from services.processor.outbox.outcome import end
 from services.processor.outbox.store import sends
 
 READABLE = timedelta(days=30)
@@ -42,16 +41,5 @@ class SendRetention:
         async with db.transaction(self._pool) as connection:
             rows = await sends.lock_overdue(connection, self._grace, 1)
             for row in rows:
-                await self._end(connection, row)
+                await end(connection, row, self._clock.now(), row.reason or "no worker could act on it")
             return bool(rows)
-
-    async def _end(self, connection: db.Connection, row: SendRow) -> None:
-        now = self._clock.now()
-        if row.state in UNSUBMITTED:
-            detail = row.reason or "the tenant is disconnected"
-            await finish(connection, row, State.FAILED, now, reason="SEND_EXPIRED", detail=detail)
-        elif row.accepted_at is not None:
-            await finish(connection, row, State.SENT, now)
-        else:
-            detail = f"submitted, and could not be looked up: {row.reason}"
-            await finish(connection, row, State.UNCERTAIN, now, reason="SEND_OUTCOME_UNKNOWN", detail=detail)

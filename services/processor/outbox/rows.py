@@ -1,5 +1,6 @@
 """A send as it is stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -20,7 +21,8 @@ class State(IntEnum):
 
 
 UNSUBMITTED = (State.QUEUED, State.SCHEDULED)
-"""The states in which nothing was submitted: such a send can be cancelled."""
+"""The states in which nothing was submitted since a caller or a person asked for the mail. Without resolutions, nothing
+was submitted at all, and such a send can be cancelled."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class SendRow:
         idempotency_key: The caller's key, unique for the tenant.
         digest: The digest of the request, to recognise the same key with other content.
         provider: "ms365" or "googlews".
-        content: The request. After the outcome it has no body any more.
+        content: The request. After the outcome, and in lists, it has no body.
         state: The state.
         reason: The reason of the last failure, from the error catalogue; empty without one.
         detail: A sentence for people about it.
@@ -46,7 +48,8 @@ class SendRow:
         attempts: The failed attempts.
         prepared_at: When a worker first intended to make a draft; since then one may exist at the provider.
         draft_id: The provider's id of the draft that is or was submitted; empty before it is known.
-        history_anchor: The Gmail history id from before the submission; empty at Microsoft.
+        history_anchor: The Gmail history id from before the submission, or the last one up to which no sent mail was
+            found; empty at Microsoft.
         submitted_at: When it was last submitted, or None.
         submissions: How often it was submitted without a sure refusal.
         accepted_at: When the provider accepted it, or None.
@@ -103,10 +106,26 @@ class MailCopy:
     thread_id: str = ""
 
 
-def without_body(content: pb2.SendRequest) -> pb2.SendRequest:
-    """Return a request without its body: after the outcome only its head is kept."""
-    head = pb2.SendRequest()
+@dataclass(frozen=True)
+class Found:
+    """The result of looking a send up.
+
+    Args:
+        copies: The messages that carry the send's mark, drafts included.
+        anchor: The place in the history up to which no sent copy is; empty at Microsoft.
+        is_complete: Whether the look-up reached the present. If it did not, the next one goes on from the anchor.
+    """
+
+    copies: Sequence[MailCopy]
+    anchor: str = ""
+    is_complete: bool = True
+
+
+def head_and_body(content: pb2.SendRequest) -> tuple[bytes, bytes]:
+    """Return a request in two parts: all but the body, and the body. One after the other they are the request."""
+    head, body = pb2.SendRequest(), pb2.SendRequest()
     head.CopyFrom(content)
     head.mail.ClearField("text")
     head.mail.ClearField("html")
-    return head
+    body.mail.text, body.mail.html = content.mail.text, content.mail.html
+    return head.SerializeToString(), body.SerializeToString()

@@ -16,8 +16,8 @@ from services.meshkit.clock import Clock
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.outbox.ledger import Ledger
-from services.processor.outbox.mailbox import SendingMailbox, is_refused, is_unprocessed
-from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
+from services.processor.outbox.mailbox import HistoryLostError, SendingMailbox, is_refused, is_unprocessed
+from services.processor.outbox.rows import UNSUBMITTED, Found, MailCopy, SendRow, State
 from services.processor.settings import ProcessorSettings
 from services.providers.failures import Meaning
 
@@ -27,6 +27,7 @@ _FIRST_LOOK = timedelta(seconds=0.5)
 _LONGEST_LOOK = timedelta(seconds=30)
 _CLEARING = timedelta(hours=1)
 _THROTTLED_WAIT = timedelta(seconds=5)
+_LOST_ATTEMPTS = 2
 
 
 class Submission:
@@ -61,48 +62,68 @@ class Submission:
             await self._clear(row)
 
     async def _begin(self, row: SendRow) -> None:
+        if self._clock.now() >= row.deadline_at:
+            await self._ledger.failed(row, "SEND_EXPIRED", f"{row.reason}: {row.detail}".strip(": "))
+            return
         until = await self._ledger.pause(self._settings.sends_per_minute)
         if until is not None:
             await self._ledger.hold_back(until)
             return
+        is_new = row.prepared_at is None
         try:
-            ready = await self._prepared(row)
+            if is_new:
+                row = await self._ledger.intend(row, await self._mailbox.anchor())
+            ready = await (self._drafted(row) if is_new else self._prepared(row))
         except SourceError as exc:
             await self._put_off(row, exc)
             return
         if ready is not None:
             await self._submit(ready)
 
+    async def _drafted(self, row: SendRow) -> SendRow:
+        return await self._ledger.drafted(row, await self._mailbox.draft(row))
+
     async def _prepared(self, row: SendRow) -> SendRow | None:
-        """Return the send with its draft; None when a copy shows that it was sent already."""
-        if row.draft_id:
+        """Return the send with its draft; None when it was sent already, or cannot be looked up now."""
+        if row.draft_id and not row.resolutions:
             return row
-        if row.prepared_at is None:
-            intended = await self._ledger.intend(row, await self._mailbox.anchor())
-            return await self._ledger.drafted(intended, await self._mailbox.draft(intended))
-        copies = await self._mailbox.find(row)
-        if sent := _sent(copies):
-            await self._ledger.sent(row, sent)
-            await self._tidy(copies, sent.message_id)
+        found = await self._looked_up(row)
+        if found is None:
             return None
-        drafts = [copy for copy in copies if copy.is_draft]
-        draft_id = drafts[0].message_id if drafts else await self._mailbox.draft(row)
-        ready = await self._ledger.drafted(row, draft_id)
-        await self._tidy(drafts, draft_id)
+        if sent := _sent(found.copies):
+            await self._ledger.sent(row, sent)
+            await self._tidy(found.copies, sent.message_id)
+            return None
+        if row.resolutions:
+            row = await self._ledger.reached(row, found.anchor)
+        drafts = [copy for copy in found.copies if copy.is_draft]
+        ready = await (self._ledger.drafted(row, drafts[0].message_id) if drafts else self._drafted(row))
+        await self._tidy(drafts, ready.draft_id)
         return ready
+
+    async def _looked_up(self, row: SendRow) -> Found | None:
+        """Look up a send that is to be submitted. A refused look-up refuses no mail: it is repeated like any other."""
+        try:
+            found = await self._mailbox.find(row)
+        except SourceError as exc:
+            if _is_lost(row, exc):
+                await self._ledger.failed(row, "SEND_EXPIRED", exc.detail)
+            else:
+                await self._retry(row, exc)
+            return None
+        if found.is_complete or _sent(found.copies):
+            return found
+        await self._ledger.wait(row, self._clock.now(), anchor=found.anchor)
+        return None
 
     async def _submit(self, row: SendRow) -> None:
         sending = await self._ledger.submitting(row)
         try:
-            copy = await self._mailbox.submit(sending)
+            message_id = await self._mailbox.submit(sending)
         except SourceError as exc:
             await self._not_accepted(sending, exc)
             return
-        accepted = await self._ledger.accepted(sending)
-        if copy is not None:
-            await self._ledger.sent(accepted, copy)
-            return
-        await self._confirm(accepted)
+        await self._confirm(await self._ledger.accepted(sending, message_id))
 
     async def _not_accepted(self, row: SendRow, error: SourceError) -> None:
         # After an earlier submission without an answer, the refusal of this one says nothing about that one.
@@ -120,20 +141,23 @@ class Submission:
     async def _confirm(self, row: SendRow) -> None:
         """Look the mail up in the sender's mailbox, and decide."""
         try:
-            copies = await self._mailbox.find(row)
+            found = await self._mailbox.find(row)
         except SourceError as exc:
             await self._not_found_out(row, exc)
             return
-        if sent := _sent(copies):
+        if sent := _sent(found.copies):
             await self._ledger.sent(row, sent)
-            await self._tidy(copies, sent.message_id)
+            await self._tidy(found.copies, sent.message_id)
         elif row.accepted_at is not None:
             await self._await_copy(row)
+        elif not found.is_complete:
+            await self._ledger.wait(row, self._clock.now(), anchor=found.anchor)
         elif self._is_settling(row):
             await self._ledger.wait(row, self._look_at(row))
-        elif any(copy.message_id == row.draft_id for copy in copies) and self._may_submit(row):
+        elif any(copy.message_id == row.draft_id for copy in found.copies) and self._may_submit(row):
             await self._submit(row)
         else:
+            row = await self._ledger.reached(row, found.anchor)
             await self._ledger.uncertain(row, f"submitted, and no sent copy was found; {row.detail}".rstrip("; "))
 
     async def _await_copy(self, row: SendRow) -> None:
@@ -145,10 +169,13 @@ class Submission:
             await self._ledger.wait(row, self._look_at(row))
 
     async def _not_found_out(self, row: SendRow, error: SourceError) -> None:
-        """A failed query never means "not sent": repeat it until the deadline, then a person decides."""
+        """A failed query never means "not sent": repeat it until the deadline, then a person decides.
+
+        A history that is lost does not come back, so a person decides then as well.
+        """
         if row.accepted_at is not None:
             await self._await_copy(row)
-        elif self._clock.now() >= row.deadline_at and not self._is_settling(row):
+        elif (self._clock.now() >= row.deadline_at or _is_lost(row, error)) and not self._is_settling(row):
             await self._ledger.uncertain(row, f"submitted, and could not be looked up: {error.detail}")
         else:
             await self._ledger.wait(row, max(self._look_at(row), self._retry_at(row, error)), failed=1)
@@ -157,7 +184,12 @@ class Submission:
         """The preparation failed, which sends nothing: retry it, or end the send."""
         if is_refused(error):
             await self._ledger.failed(row, "SEND_REFUSED", error.detail)
-        elif self._clock.now() >= row.deadline_at or row.attempts >= self._settings.send_attempts:
+        else:
+            await self._retry(row, error)
+
+    async def _retry(self, row: SendRow, error: SourceError) -> None:
+        """Retry what precedes the submission, until the deadline or the number of attempts ends the send."""
+        if self._clock.now() >= row.deadline_at or row.attempts >= self._settings.send_attempts:
             await self._ledger.failed(row, "SEND_EXPIRED", f"{error.reason}: {error.detail}")
         else:
             # Throttling and a token that is not lent end by themselves or by a person: the deadline alone bounds them.
@@ -174,7 +206,7 @@ class Submission:
         """Delete the drafts of a send that was cancelled or has failed."""
         assert row.finished_at is not None  # noqa: S101 - it has its outcome
         try:
-            await self._tidy(await self._mailbox.find(row), "")
+            await self._tidy((await self._mailbox.find(row)).copies, "")
         except SourceError as exc:
             if self._clock.now() - row.finished_at < _CLEARING:
                 await self._ledger.wait(row, self._retry_at(row, exc), failed=1)
@@ -214,6 +246,11 @@ class Submission:
         base = _THROTTLED_WAIT if error.meaning is Meaning.THROTTLED else None
         grown = policy.after(row.attempts, base)
         return grown if error.retry_after is None else policy.now + error.retry_after
+
+
+def _is_lost(row: SendRow, error: SourceError) -> bool:
+    """Return whether a look-up is impossible for good: Gmail's 404 is believed when it repeats."""
+    return isinstance(error, HistoryLostError) and row.attempts >= _LOST_ATTEMPTS
 
 
 def _sent(copies: Sequence[MailCopy]) -> MailCopy | None:

@@ -107,7 +107,7 @@ class Outbox:
             UNEXPECTED.labels("send").inc()
             logger.exception("send not processed", send_id=row.send_id)
             # A send on which our own code fails must not stop its mailbox.
-            await ledger.put_off(row, self._clock.now() + _UNEXPECTED_WAIT)
+            await ledger.put_off(row, self._clock.now() + _UNEXPECTED_WAIT, self._settings.send_attempts)
 
     def _mailbox(self, held: HeldMailbox, provider: str) -> SendingMailbox:
         access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, provider, 1, MAIL_SEND)

@@ -55,10 +55,10 @@ class SendServicer(Base):
             raise FieldInvalid.of("states", "must be states of sends")
         size, position = page_size(request.page_size), self._page_tokens.read(request)
         before = None if position is None else str(position[0])
-        rows = await self._sends.page(_scope(request.tenant_id), list(request.states), before, size + 1)
-        last: Position | None = [rows[size - 1].send_id] if len(rows) > size else None
+        rows, has_more = await self._sends.page(_scope(request.tenant_id), list(request.states), before, size)
+        last: Position | None = [rows[-1].send_id] if has_more else None
         return pb2.ListSendsResponse(
-            sends=map(message_of, rows[:size]), next_page_token=self._page_tokens.write(request, last)
+            sends=map(message_of, rows), next_page_token=self._page_tokens.write(request, last)
         )
 
     @override

@@ -20,6 +20,7 @@ _UP = (
         digest bytea NOT NULL,
         provider text NOT NULL,
         content bytea NOT NULL,
+        body bytea NOT NULL,
         state smallint NOT NULL,
         reason text NOT NULL DEFAULT '',
         detail text NOT NULL DEFAULT '',
@@ -47,7 +48,9 @@ _UP = (
     "ALTER TABLE processor.tenants ADD COLUMN granted_abilities text[] NOT NULL DEFAULT '{}'",
     "CREATE UNIQUE INDEX sends_by_key ON processor.sends (tenant_id, idempotency_key)",
     "CREATE INDEX sends_by_tenant ON processor.sends (tenant_id, send_id)",
+    "CREATE INDEX sends_by_state ON processor.sends (state, send_id)",
     "CREATE INDEX sends_by_due ON processor.sends (due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX sends_by_tenant_due ON processor.sends (tenant_id, due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX sends_by_submission ON processor.sends (tenant_id, submitted_at) WHERE submitted_at IS NOT NULL",
     "CREATE INDEX sends_by_end ON processor.sends (finished_at) WHERE finished_at IS NOT NULL",
 )

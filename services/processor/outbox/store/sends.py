@@ -9,14 +9,18 @@ import asyncpg
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
-from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
+from services.processor.outbox.rows import UNSUBMITTED, SendRow, State, head_and_body
 
 _NAMES = tuple(field.name for field in fields(SendRow))
-_COLUMNS = ", ".join(_NAMES)
+_HEAD_COLUMNS = ", ".join(_NAMES)
+_COLUMNS = ", ".join("content || body AS content" if name == "content" else name for name in _NAMES)
+_CHANGEABLE = {*_NAMES, "body"} - {"content"}
+PAGE_BYTES = 2 * 1024 * 1024
+"""The size at which a page of sends ends, in bytes of their content; a page has one send at least."""
 _INSERT = f"""
     INSERT INTO processor.sends (send_id, tenant_id, idempotency_key, digest, provider, content, state, correlation_id,
-        send_at, due_at, deadline_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        send_at, due_at, deadline_at, body)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
@@ -42,15 +46,26 @@ _OVERDUE = f"""
 """  # noqa: S608 - constants
 _DELETE_OLD = """
     DELETE FROM processor.sends WHERE send_id IN (
-        SELECT send_id FROM processor.sends WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
+        SELECT send_id FROM processor.sends WHERE finished_at < $1 AND state <> $3 ORDER BY finished_at LIMIT $2
     )
 """
+# The sizes are read from the rows' heads without the values; the bytes before a send end the page.
+_PAGE = f"""
+    SELECT {_HEAD_COLUMNS}, found FROM (
+        SELECT *, count(*) OVER () AS found,
+            sum(octet_length(content)) OVER (ORDER BY send_id DESC) - octet_length(content) AS before
+        FROM (SELECT {_HEAD_COLUMNS} FROM processor.sends WHERE {{}} ORDER BY send_id DESC LIMIT $1) AS newest
+    ) AS sized WHERE before < $2 ORDER BY send_id DESC LIMIT $1 - 1
+"""  # noqa: S608 - constants
 
 
 async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow | None:
     """Insert a send. Return None when the tenant has one with this key."""
     names = ("send_id", "tenant_id", "idempotency_key", "digest", "provider", "content", "state", "correlation_id")
-    found = await connection.fetchrow(_INSERT, *(row[name] for name in (*names, "send_at", "due_at", "deadline_at")))
+    head, body = head_and_body(row["content"])
+    stored = {**row, "content": head}
+    values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at")]
+    found = await connection.fetchrow(_INSERT, *values, body)
     return None if found is None else _row(found)
 
 
@@ -78,19 +93,32 @@ async def by_id(
 
 
 async def page(
-    connection: db.Connection, scope: list[str] | None, states: Sequence[int], before: str | None, limit: int
-) -> list[SendRow]:
-    """Read a page of sends, newest first; `before` is the id after which it begins."""
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM processor.sends"  # noqa: S608
-        " WHERE ($1::uuid[] IS NULL OR tenant_id = ANY($1)) AND ($2::smallint[] IS NULL OR state = ANY($2))"
-        " AND ($3::uuid IS NULL OR send_id < $3) ORDER BY send_id DESC LIMIT $4",
-        scope,
-        list(states) or None,
-        before,
-        limit,
-    )
-    return [_row(row) for row in rows]
+    connection: db.Connection,
+    scope: list[str] | None,
+    states: Sequence[int],
+    before: str | None,
+    limit: int,
+    page_bytes: int = PAGE_BYTES,
+) -> tuple[list[SendRow], bool]:
+    """Read a page of sends without their bodies, newest first.
+
+    Args:
+        connection: A connection.
+        scope: The tenants; None means all.
+        states: The states; none means all.
+        before: The id after which the page begins.
+        limit: The largest number of sends.
+        page_bytes: The size at which the page ends.
+
+    Returns:
+        The sends, and whether more follow.
+    """
+    asked = {"tenant_id = ANY({}::uuid[])": scope, "state = ANY({}::smallint[])": list(states) or None}
+    given = {**asked, "send_id < {}::uuid": before}
+    conditions = {text: value for text, value in given.items() if value is not None}
+    where = " AND ".join(text.format(f"${place}") for place, text in enumerate(conditions, start=3))
+    rows = await connection.fetch(_PAGE.format(where or "true"), limit + 1, page_bytes, *conditions.values())
+    return [_row(row) for row in rows], bool(rows) and rows[0]["found"] > len(rows)
 
 
 async def count_waiting(connection: db.Connection, tenant_id: str) -> int:
@@ -107,7 +135,7 @@ async def change(
 ) -> SendRow | None:
     """Change a send that is in one of the expected states; return None when it is in another."""
     names = list(values)
-    unknown = set(names) - set(_NAMES)
+    unknown = set(names) - _CHANGEABLE
     if unknown:
         msg = f"no columns of a send: {sorted(unknown)}"
         raise ValueError(msg)
@@ -117,7 +145,7 @@ async def change(
         f" RETURNING {_COLUMNS}",
         send_id,
         [int(state) for state in expected],
-        *(_stored(values[name]) for name in names),
+        *values.values(),
     )
     return None if found is None else _row(found)
 
@@ -139,9 +167,10 @@ async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
 
 
 async def postpone(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:
-    """Postpone all due sends of one tenant, and note why."""
+    """Postpone all due sends of one tenant; note why on those that have no outcome yet."""
     await connection.execute(
-        "UPDATE processor.sends SET due_at = $2, reason = $3, detail = $4 WHERE tenant_id = $1 AND due_at < $2",
+        "UPDATE processor.sends SET due_at = $2, reason = CASE WHEN finished_at IS NULL THEN $3 ELSE reason END,"
+        " detail = CASE WHEN finished_at IS NULL THEN $4 ELSE detail END WHERE tenant_id = $1 AND due_at < $2",
         tenant_id,
         until,
         reason,
@@ -159,14 +188,17 @@ async def hold_back(connection: db.Connection, tenant_id: str, until: datetime) 
     )
 
 
-async def put_off(connection: db.Connection, send_id: str, until: datetime) -> None:
-    """Postpone an unfinished send after an unhandled failure."""
-    await connection.execute(
-        "UPDATE processor.sends SET due_at = $2, attempts = attempts + 1, reason = 'UNEXPECTED'"
-        " WHERE send_id = $1 AND due_at IS NOT NULL",
+async def put_off(connection: db.Connection, send_id: str, until: datetime) -> SendRow | None:
+    """Postpone a due send after an unhandled failure, and note it on one that has no outcome yet; return the send."""
+    found = await connection.fetchrow(
+        "UPDATE processor.sends SET due_at = $2, attempts = attempts + 1,"  # noqa: S608
+        " reason = CASE WHEN finished_at IS NULL THEN 'UNEXPECTED' ELSE reason END,"
+        " detail = CASE WHEN finished_at IS NULL THEN '' ELSE detail END"
+        f" WHERE send_id = $1 AND due_at IS NOT NULL RETURNING {_COLUMNS}",
         send_id,
         until,
     )
+    return None if found is None else _row(found)
 
 
 async def submitted_since(connection: db.Connection, tenant_id: str, since: datetime) -> tuple[int, datetime | None]:
@@ -184,8 +216,8 @@ async def lock_overdue(connection: db.Connection, grace: timedelta, limit: int) 
 
 
 async def delete_finished(connection: db.Connection, before: datetime, limit: int) -> int:
-    """Delete sends that had their outcome before a time; return their number."""
-    return db.affected(await connection.execute(_DELETE_OLD, before, limit))
+    """Delete sends that had their outcome before a time; return their number. An uncertain one waits for a person."""
+    return db.affected(await connection.execute(_DELETE_OLD, before, limit, int(State.UNCERTAIN)))
 
 
 async def own_messages(connection: db.Connection, tenant_id: str, marks: Mapping[str, str]) -> dict[str, str]:
@@ -212,12 +244,8 @@ async def own_messages(connection: db.Connection, tenant_id: str, marks: Mapping
     return {row["message_id"]: str(row["send_id"]) for row in rows}
 
 
-def _stored(value: Any) -> Any:
-    return value.SerializeToString() if isinstance(value, pb2.SendRequest) else value
-
-
 def _row(found: asyncpg.Record) -> SendRow:
-    values = dict(found)
+    values = {name: found[name] for name in _NAMES}
     values |= {
         "send_id": str(values["send_id"]),
         "tenant_id": str(values["tenant_id"]),

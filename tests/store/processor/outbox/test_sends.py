@@ -16,8 +16,10 @@ from services.processor.errors import (
     SendQueueFull,
     TenantNotFound,
 )
+from services.processor.outbox.outcome import end
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
+from services.processor.outbox.store import sends
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 from tests.store.processor.outbox.sending import HASTE, Outgoing
@@ -104,14 +106,14 @@ async def test_a_draft_of_ours_makes_no_event_even_where_drafts_do(ground: Groun
 
 async def test_the_same_key_is_one_send_and_other_content_is_refused(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
-    sends = outgoing.sends()
-    first, was_known = await sends.accept(outgoing.request())
-    again, is_known = await sends.accept(outgoing.request())
+    callers = outgoing.sends()
+    first, was_known = await callers.accept(outgoing.request())
+    again, is_known = await callers.accept(outgoing.request())
     with pytest.raises(IdempotencyKeyReused):
-        await sends.accept(outgoing.request(text="Forty euros."))
+        await callers.accept(outgoing.request(text="Forty euros."))
     async with running(ground.worker_settings(**HASTE)):
         await outgoing.ended(first.send_id)
-    after, _ = await sends.accept(outgoing.request())
+    after, _ = await callers.accept(outgoing.request())
 
     assert (first.send_id, False, True) == (again.send_id, was_known, is_known)
     assert (first.send_id, State.SENT, 1) == (after.send_id, after.state, len(await outgoing.received()))
@@ -193,10 +195,10 @@ async def test_an_account_sends_no_more_mails_in_a_minute_than_its_pace(ground: 
 
 async def test_a_tenant_has_a_bounded_number_of_unfinished_sends(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
-    sends = outgoing.sends(sends_waiting=1)
-    await sends.accept(outgoing.request())
+    callers = outgoing.sends(sends_waiting=1)
+    await callers.accept(outgoing.request())
     with pytest.raises(SendQueueFull):
-        await sends.accept(outgoing.request("two"))
+        await callers.accept(outgoing.request("two"))
 
 
 async def test_a_send_of_another_tenant_does_not_exist(ground: Ground) -> None:
@@ -273,9 +275,97 @@ async def test_sends_are_listed_newest_first_in_pages(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     rows = [await outgoing.accept(f"key-{number}") for number in range(3)]
     scope = [outgoing.tenant.tenant_id]
-    first = await outgoing.sends().page(scope, [], None, 2)
-    then = await outgoing.sends().page(scope, [], first[-1].send_id, 2)
-    none = await outgoing.sends().page(scope, [pb2.SEND_STATE_SENT], None, 2)
+    first, has_more = await outgoing.sends().page(scope, [], None, 2)
+    then, has_rest = await outgoing.sends().page(scope, [], first[-1].send_id, 2)
+    none, _ = await outgoing.sends().page(scope, [pb2.SEND_STATE_SENT], None, 2)
 
     assert [row.send_id for row in reversed(rows)] == [row.send_id for row in [*first, *then]]
+    assert (True, False) == (has_more, has_rest)
+    assert {("Offer", "")} == {(row.content.mail.subject, row.content.mail.text) for row in [*first, *then]}
     assert [] == none
+
+
+async def test_a_page_of_sends_is_bounded_by_its_bytes(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    rows = [await outgoing.accept(f"key-{number}") for number in range(3)]
+    async with ground.processor.acquire() as connection:
+        found, has_more = await sends.page(connection, [outgoing.tenant.tenant_id], [], None, 10, page_bytes=1)
+
+    assert ([rows[2].send_id], True) == ([row.send_id for row in found], has_more)
+
+
+async def test_an_unsubmitted_send_past_its_deadline_is_not_submitted(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    await _change(ground, row.send_id, "deadline_at = now()")
+    async with running(ground.worker_settings(**HASTE)):
+        ended = await outgoing.ended(row.send_id)
+
+    assert (State.FAILED, "SEND_EXPIRED", []) == (ended.state, ended.reason, await outgoing.received())
+
+
+@pytest.mark.parametrize("ending", ["deadline", "refused draft", "retention", "refused look-up"])
+async def test_a_mail_sent_again_is_never_told_as_not_sent(ground: Ground, ending: str) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    await _change(ground, row.send_id, "state = 6, due_at = NULL, finished_at = now(), prepared_at = now()")
+    again = await outgoing.sends().resolve(row.send_id, pb2.SEND_RESOLUTION_SEND_AGAIN, None)
+    with pytest.raises(SendNotCancellable):
+        await outgoing.sends().cancel(row.send_id, None)
+    endpoint = "graph.messages.list" if ending == "refused look-up" else "graph.messages.create"
+    if ending.startswith("refused"):
+        await ground.control.add_fault("status", endpoint=endpoint, status=403, account=outgoing.tenant.address)
+    elif ending == "deadline":
+        await _change(ground, row.send_id, "deadline_at = now()")
+    if ending == "retention":
+        await SendRetention(ground.processor, ManualClock(datetime.now(UTC)), timedelta(days=-2)).round()
+    else:
+        async with running(ground.worker_settings(**HASTE, send_attempts=2)):
+            await outgoing.ended(row.send_id)
+    ended = await outgoing.read(row.send_id)
+
+    assert (State.QUEUED, State.UNCERTAIN, "SEND_OUTCOME_UNKNOWN") == (again.state, ended.state, ended.reason)
+    assert ("SEND_REFUSED" if ending == "refused draft" else "SEND_EXPIRED") in ended.detail
+    assert ["send.uncertain"] == [event.event_type for event in await outgoing.events()]
+
+
+async def test_an_uncertain_send_is_not_deleted(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    await _change(ground, row.send_id, "state = 6, due_at = NULL, finished_at = now() - interval '60 days'")
+    await SendRetention(ground.processor, ManualClock(datetime.now(UTC))).round()
+
+    assert State.UNCERTAIN is (await outgoing.read(row.send_id)).state
+
+
+@pytest.mark.parametrize(("state", "ends_as"), [(State.QUEUED, State.FAILED), (State.SENDING, State.UNCERTAIN)])
+async def test_a_send_on_which_our_code_fails_ends_after_its_attempts(
+    ground: Ground, state: State, ends_as: State
+) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    await _change(ground, row.send_id, f"state = {int(state)}, attempts = 3, submitted_at = NULL")
+    async with ground.processor.acquire() as connection, connection.transaction():
+        counted = await sends.put_off(connection, row.send_id, datetime.now(UTC))
+        assert counted is not None
+        await end(connection, counted, datetime.now(UTC), "UNEXPECTED")
+    ended = await outgoing.read(row.send_id)
+
+    assert (4, ends_as) == (counted.attempts, ended.state)
+
+
+async def test_a_wait_keeps_the_reason_of_a_send_that_has_its_outcome(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.accept()
+    await _change(ground, row.send_id, "state = 5, finished_at = now(), reason = 'SEND_REFUSED', detail = 'why'")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    async with ground.processor.acquire() as connection:
+        await sends.postpone(connection, outgoing.tenant.tenant_id, until, "OTHER", "other")
+        await sends.put_off(connection, row.send_id, until)
+    kept = await outgoing.read(row.send_id)
+
+    assert ("SEND_REFUSED", "why", until) == (kept.reason, kept.detail, kept.due_at)
+
+
+async def _change(ground: Ground, send_id: str, assigned: str) -> None:
+    await ground.processor.execute(f"UPDATE processor.sends SET {assigned} WHERE send_id = $1", send_id)  # noqa: S608
