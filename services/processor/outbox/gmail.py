@@ -34,7 +34,7 @@ class GmailOutbox:
     Args:
         access: The mailbox's access to Gmail.
         base_url: The base URL of Gmail's API, with its version.
-        look_seconds: The time after which a look-up stops at the end of a page of the history.
+        look_seconds: The time after which a search stops at the end of a page of the history.
     """
 
     def __init__(self, access: MailboxAccess, base_url: str, look_seconds: float = _LOOK_SECONDS) -> None:

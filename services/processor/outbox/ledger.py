@@ -58,7 +58,7 @@ class Ledger:
         return await self._change(row, {"accepted_at": self._clock.now(), "message_id": message_id})
 
     async def reached(self, row: SendRow, anchor: str) -> SendRow:
-        """Commit the place in the history up to which a look-up found no sent copy."""
+        """Commit the place in the history up to which a search found no sent copy."""
         return row if anchor == row.history_anchor else await self._change(row, {"history_anchor": anchor})
 
     async def unprocessed(self, row: SendRow, until: datetime, reason: str, detail: str) -> None:
@@ -69,7 +69,7 @@ class Ledger:
     async def wait(
         self, row: SendRow, until: datetime, reason: str = "", detail: str = "", *, failed: int = 0, anchor: str = ""
     ) -> None:
-        """Commit when the send is acted on next, and the place in the history that a look-up has reached."""
+        """Commit when the send is acted on next, and the place in the history that a search has reached."""
         values: dict[str, Any] = {"due_at": until, "attempts": row.attempts + failed}
         if anchor:
             values["history_anchor"] = anchor

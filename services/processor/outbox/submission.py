@@ -249,7 +249,7 @@ class Submission:
 
 
 def _is_lost(row: SendRow, error: SourceError) -> bool:
-    """Return whether a look-up is impossible for good: Gmail's 404 is believed when it repeats."""
+    """Return whether a search is impossible for good: Gmail's 404 is believed when it repeats."""
     return isinstance(error, HistoryLostError) and row.attempts >= _LOST_ATTEMPTS
 
 

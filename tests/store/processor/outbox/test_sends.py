@@ -6,6 +6,7 @@ import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit import db
 from services.meshkit.clock import ManualClock
 from services.processor.errors import (
     AbilityNotGranted,
@@ -288,7 +289,7 @@ async def test_sends_are_listed_newest_first_in_pages(ground: Ground) -> None:
 async def test_a_page_of_sends_is_bounded_by_its_bytes(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     rows = [await outgoing.accept(f"key-{number}") for number in range(3)]
-    async with ground.processor.acquire() as connection:
+    async with db.connection(ground.processor) as connection:
         found, has_more = await sends.page(connection, [outgoing.tenant.tenant_id], [], None, 10, page_bytes=1)
 
     assert ([rows[2].send_id], True) == ([row.send_id for row in found], has_more)
@@ -345,7 +346,7 @@ async def test_a_send_on_which_our_code_fails_ends_after_its_attempts(
     outgoing = await Outgoing.of(ground)
     row = await outgoing.accept()
     await _change(ground, row.send_id, f"state = {int(state)}, attempts = 3, submitted_at = NULL")
-    async with ground.processor.acquire() as connection, connection.transaction():
+    async with db.transaction(ground.processor) as connection:
         counted = await sends.put_off(connection, row.send_id, datetime.now(UTC))
         assert counted is not None
         await end(connection, counted, datetime.now(UTC), "UNEXPECTED")
@@ -359,7 +360,7 @@ async def test_a_wait_keeps_the_reason_of_a_send_that_has_its_outcome(ground: Gr
     row = await outgoing.accept()
     await _change(ground, row.send_id, "state = 5, finished_at = now(), reason = 'SEND_REFUSED', detail = 'why'")
     until = datetime.now(UTC) + timedelta(hours=1)
-    async with ground.processor.acquire() as connection:
+    async with db.connection(ground.processor) as connection:
         await sends.postpone(connection, outgoing.tenant.tenant_id, until, "OTHER", "other")
         await sends.put_off(connection, row.send_id, until)
     kept = await outgoing.read(row.send_id)

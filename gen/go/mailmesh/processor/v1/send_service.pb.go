@@ -107,6 +107,7 @@ const (
 	// SEND_RESOLUTION_SENT means that the mail was sent.
 	SendResolution_SEND_RESOLUTION_SENT SendResolution = 1
 	// SEND_RESOLUTION_SEND_AGAIN means that the mail was not sent. A worker looks it up once more, and sends it if it is not found.
+	// If it cannot be sent, it becomes uncertain again: it never ends as failed.
 	SendResolution_SEND_RESOLUTION_SEND_AGAIN SendResolution = 2
 )
 

@@ -43,7 +43,8 @@ type SendServiceClient interface {
 	GetSend(ctx context.Context, in *GetSendRequest, opts ...grpc.CallOption) (*GetSendResponse, error)
 	// ListSends lists sends, newest first.
 	ListSends(ctx context.Context, in *ListSendsRequest, opts ...grpc.CallOption) (*ListSendsResponse, error)
-	// CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+	// CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+	// its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
 	CancelSend(ctx context.Context, in *CancelSendRequest, opts ...grpc.CallOption) (*CancelSendResponse, error)
 	// ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
 	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
@@ -125,7 +126,8 @@ type SendServiceServer interface {
 	GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error)
 	// ListSends lists sends, newest first.
 	ListSends(context.Context, *ListSendsRequest) (*ListSendsResponse, error)
-	// CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+	// CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+	// its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
 	CancelSend(context.Context, *CancelSendRequest) (*CancelSendResponse, error)
 	// ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
 	// SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.

@@ -79,7 +79,9 @@ class _SendResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SendRe
     SEND_RESOLUTION_SENT: _SendResolution.ValueType  # 1
     """SEND_RESOLUTION_SENT means that the mail was sent."""
     SEND_RESOLUTION_SEND_AGAIN: _SendResolution.ValueType  # 2
-    """SEND_RESOLUTION_SEND_AGAIN means that the mail was not sent. A worker looks it up once more, and sends it if it is not found."""
+    """SEND_RESOLUTION_SEND_AGAIN means that the mail was not sent. A worker looks it up once more, and sends it if it is not found.
+    If it cannot be sent, it becomes uncertain again: it never ends as failed.
+    """
 
 class SendResolution(_SendResolution, metaclass=_SendResolutionEnumTypeWrapper):
     """SendResolution is a person's decision about an uncertain send."""
@@ -89,7 +91,9 @@ SEND_RESOLUTION_UNSPECIFIED: SendResolution.ValueType  # 0
 SEND_RESOLUTION_SENT: SendResolution.ValueType  # 1
 """SEND_RESOLUTION_SENT means that the mail was sent."""
 SEND_RESOLUTION_SEND_AGAIN: SendResolution.ValueType  # 2
-"""SEND_RESOLUTION_SEND_AGAIN means that the mail was not sent. A worker looks it up once more, and sends it if it is not found."""
+"""SEND_RESOLUTION_SEND_AGAIN means that the mail was not sent. A worker looks it up once more, and sends it if it is not found.
+If it cannot be sent, it becomes uncertain again: it never ends as failed.
+"""
 Global___SendResolution: _TypeAlias = SendResolution  # noqa: Y015
 
 @_typing.final

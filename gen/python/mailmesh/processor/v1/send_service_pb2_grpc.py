@@ -95,7 +95,8 @@ class SendServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelSend(self, request, context):
-        """CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+        """CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+        its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,9 @@ class SendServiceStub:
     ListSends: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ListSendsRequest, _send_service_pb2.ListSendsResponse]
     """ListSends lists sends, newest first."""
     CancelSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.CancelSendRequest, _send_service_pb2.CancelSendResponse]
-    """CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE."""
+    """CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+    its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+    """
     ResolveSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ResolveSendRequest, _send_service_pb2.ResolveSendResponse]
     """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
     SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
@@ -72,7 +74,9 @@ class SendServiceAsyncStub(SendServiceStub):
     ListSends: _aio.UnaryUnaryMultiCallable[_send_service_pb2.ListSendsRequest, _send_service_pb2.ListSendsResponse]  # type: ignore[assignment]
     """ListSends lists sends, newest first."""
     CancelSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.CancelSendRequest, _send_service_pb2.CancelSendResponse]  # type: ignore[assignment]
-    """CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE."""
+    """CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+    its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+    """
     ResolveSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.ResolveSendRequest, _send_service_pb2.ResolveSendResponse]  # type: ignore[assignment]
     """ResolveSend decides about an uncertain send: a person has inspected the mailbox or asked the recipient. Reasons:
     SEND_NOT_FOUND, SEND_NOT_UNCERTAIN.
@@ -118,7 +122,9 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _send_service_pb2.CancelSendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_send_service_pb2.CancelSendResponse, _abc.Awaitable[_send_service_pb2.CancelSendResponse]]:
-        """CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE."""
+        """CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+        its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+        """
 
     @_abc_1.abstractmethod
     def ResolveSend(

@@ -624,6 +624,7 @@ export enum SendResolution {
 
   /**
    * SEND_RESOLUTION_SEND_AGAIN means that the mail was not sent. A worker looks it up once more, and sends it if it is not found.
+   * If it cannot be sent, it becomes uncertain again: it never ends as failed.
    *
    * @generated from enum value: SEND_RESOLUTION_SEND_AGAIN = 2;
    */
@@ -678,7 +679,8 @@ export const SendService: GenService<{
     output: typeof ListSendsResponseSchema;
   },
   /**
-   * CancelSend cancels a send that is queued or scheduled. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
+   * CancelSend cancels a send that is queued or scheduled. A send that `ResolveSend` queued again cannot be cancelled, because
+   * its first submission is in doubt. Safe to repeat. Reasons: SEND_NOT_FOUND, SEND_NOT_CANCELLABLE.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.CancelSend
    */
