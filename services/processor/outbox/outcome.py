@@ -33,7 +33,7 @@ async def finish(
         row: The send as the caller has read it.
         state: SENT, FAILED, UNCERTAIN or CANCELLED; a cancelled send makes no event. A mail that is not sent stays due
             once more where a draft of it may exist: a worker deletes it. A mail that a person had sent again is never
-            reported as not sent: its first submission is in doubt, so it becomes UNCERTAIN, with the reason in `detail`.
+            reported as not sent: its first submission is in doubt, so it becomes UNCERTAIN, and `detail` has why.
         at: The present time.
         reason: The reason from the error catalogue.
         detail: A sentence for people.
