@@ -20,6 +20,7 @@ from services.meshkit import db
 from services.meshkit.channel import mesh_channel
 from services.meshkit.db import DatabaseLimits, open_pool
 from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.processor.errors import KeyRevoked, TenantNotFound
@@ -155,7 +156,11 @@ async def _running(
         mesh_channel(f"127.0.0.1:{inbox_server.port}", "ingest", own) as inbox_channel,
     ):
         server = MeshServer("processor", settings.listen, own, ServerLimits(grace_seconds=10.0))
-        async with serving(server, settings, pool, inbox_channel, vault_channel), AsyncExitStack() as running:
+        async with (
+            WakeQueue.open(None, "processor") as wakes,
+            serving(server, settings, pool, inbox_channel, vault_channel, wakes),
+            AsyncExitStack() as running,
+        ):
             await running.enter_async_context(server.running())
             async with edge_channel(server.port, tls("envoy")) as channel:
                 yield Processor(server, channel, pool, vault, inbox, running.aclose)
