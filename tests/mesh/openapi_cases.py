@@ -4,12 +4,15 @@ import uuid
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 JSON = Any
 Schemas = dict[str, JSON]
 # A value that each pattern takes, because a pattern does not show one.
 MATCHING = {r"^[a-z0-9_.]{0,100}$": "token.issue", r"^(displayName|\*)?$": "displayName"}
+# Times in requests lie ahead, and not by more than a month.
+_TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 # No header may be longer than this together with the others, so longer filters go into a body.
 MAX_QUERY_CHARACTERS = 4000
 
@@ -110,7 +113,7 @@ def sample(schema: JSON, schemas: Schemas) -> JSON:
             return schema.get("minimum", 1)
         case "boolean":
             return True
-    formats = {"uuid": str(uuid.UUID(int=7)), "date-time": "2100-01-01T00:00:00Z"}
+    formats = {"uuid": str(uuid.UUID(int=7)), "date-time": _TOMORROW}
     known = MATCHING.get(schema.get("pattern", "")) or formats.get(schema.get("format", ""))
     return known or schema.get("enum", ["x"])[-1]
 

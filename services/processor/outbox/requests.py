@@ -48,8 +48,12 @@ class Sends:
         self._settings = settings
         self._clock = clock
 
-    async def accept(self, request: pb2.SendRequest) -> tuple[SendRow, bool]:
+    async def accept(self, request: pb2.SendRequest, *, is_in_scope: bool = True) -> tuple[SendRow, bool]:
         """Commit a send. Safe to call again: the same key with the same content is the same send.
+
+        Args:
+            request: The request, with a well-formed tenant id.
+            is_in_scope: Whether the caller may see the tenant. The content is checked first, for all callers alike.
 
         Returns:
             The send, and whether an earlier call had committed it.
@@ -59,11 +63,13 @@ class Sends:
             TenantNotFound: There is no such tenant.
             IdempotencyKeyReused: The key has another content.
             AbilityNotGranted: The tenant has not granted sending.
-        SendQueueFull: The tenant has too many unfinished sends.
+            SendQueueFull: The tenant has too many unfinished sends.
         """
         content, digest = checked(request), digest_of(request)
         now = self._clock.now()
         send_at = _send_at(content, now)
+        if not is_in_scope:
+            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
         async with db.transaction(self._pool) as connection:
             known = await sends.by_key(connection, request.tenant_id, request.idempotency_key)
             made = known or await self._insert(connection, content, digest, now, send_at)

@@ -12,7 +12,6 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
-from services.processor.errors import TenantNotFound
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow
 from services.processor.stream.filter import scope_of
@@ -37,9 +36,7 @@ class SendServicer(Base):
     async def Send(self, request: pb2.SendRequest, context: "Context") -> pb2.SendResponse:
         """Commit a send."""
         request.tenant_id = check_id("tenant_id", request.tenant_id)
-        if not current_caller().may_see(request.tenant_id):
-            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
-        row, was_known = await self._sends.accept(request)
+        row, was_known = await self._sends.accept(request, is_in_scope=current_caller().may_see(request.tenant_id))
         return pb2.SendResponse(send=message_of(row), was_known=was_known)
 
     @override
