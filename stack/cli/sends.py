@@ -24,6 +24,7 @@ from stack.cli.output import (
     print_json,
     print_record,
     print_table,
+    show_aside,
     when,
     word,
 )
@@ -71,7 +72,7 @@ def send(
     if not key:
         key = str(uuid.uuid4())
         # Before the call: repeating a call that failed after the commit takes this key.
-        typer.echo(f"idempotency key: {key}", err=True)
+        show_aside(f"idempotency key: {key}")
     request = messages.SendRequest(idempotency_key=key, tenant_id=tenant, mail=mail, send_at=parse_time(at))
     with channel(context) as opened:
         stub = services.SendServiceStub(opened)

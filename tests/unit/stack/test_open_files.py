@@ -1,10 +1,8 @@
 """The bound on open files at the start of `mailmesh up`: processes of their own, whose bound really is lower."""
 
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from stack.open_files import NEEDED, WANTED
@@ -13,11 +11,14 @@ SHOW = "from stack.open_files import raise_open_files; raise_open_files(); impor
 SHOW += " print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
 
 
+# The shell sets the bound: code of Python between fork and exec is unsafe in a process with gRPC's threads.
+BOUND = 'ulimit -S -n "$1" && ulimit -H -n "$2" && shift 2 && exec "$@"'
+
+
 def run(arguments: Sequence[str], soft: int, hard: int) -> "subprocess.CompletedProcess[str]":
     """Runs Python under a bound on open files."""
-    bound = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-    command = (sys.executable, *arguments)
-    return subprocess.run(command, preexec_fn=bound, capture_output=True, text=True, timeout=60, check=False)
+    command = ("bash", "-c", BOUND, "bash", str(soft), str(hard), sys.executable, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_too_low_a_bound_is_refused_with_the_way_out(tmp_path: Path) -> None:
