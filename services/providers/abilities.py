@@ -81,6 +81,13 @@ def plain_scope(provider: str, scope: str) -> str:
     return scope.rpartition("/")[2].lower() if provider == MS365 else scope
 
 
+def connect_command(provider: str, tenant_id: str, abilities: Iterable[str] = ()) -> str:
+    """Return the command by which a person connects the account of a tenant again, and asks for abilities."""
+    return " ".join(
+        ["mailmesh connect", provider, "--tenant", tenant_id, *(f"--ability {ability}" for ability in abilities)]
+    )
+
+
 def least_scopes(provider: str, abilities: Iterable[str]) -> tuple[str, ...]:
     """Return the scopes that a provider wants for abilities, each once, sorted."""
     return tuple(sorted({scope for ability in abilities for scope in _LEAST.get(provider, {}).get(ability, ())}))

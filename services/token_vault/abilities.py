@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from services.providers.abilities import ABILITIES, MAIL_READ
+from services.providers.abilities import ABILITIES, MAIL_READ, connect_command
 from services.token_vault.errors import AbilityNotGranted, AbilityUnknown
 from services.token_vault.store.tenants import DISCONNECTED, TenantRow
 
@@ -57,7 +57,7 @@ def require_granted(tenant: TenantRow, ability: str) -> None:
     """
     if ability in tenant.granted_abilities:
         return
-    command = f"mailmesh connect {tenant.provider} --tenant {tenant.tenant_id} --ability {ability}"
+    command = connect_command(tenant.provider, tenant.tenant_id, (ability,))
     raise AbilityNotGranted(
         f"The tenant has not granted {ability}. Connect its account again with this ability: {command}, or"
         " TenantService.StartAuthorization with this tenant and ability.",

@@ -14,7 +14,7 @@ SUBJECT_CHARACTERS = 900
 BODY_BYTES = 512 * 1024
 _NAME_CHARACTERS = 200
 _ADDRESS_CHARACTERS = 320
-_KEY = re.compile(r"[!-~]{1,200}")
+_KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
 # The characters of a dot-atom (RFC 5322, section 3.2.3): quoted local parts are refused, since providers disagree.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _DOMAIN = re.compile(

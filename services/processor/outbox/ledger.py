@@ -7,7 +7,7 @@ from typing import Any
 from services.meshkit.clock import Clock
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
-from services.processor.outbox.outcome import end, finish
+from services.processor.outbox.outcome import IN_DOUBT, end, finish
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
 from services.processor.outbox.store import sends
 
@@ -106,7 +106,7 @@ class Ledger:
 
     async def uncertain(self, row: SendRow, detail: str) -> None:
         """Commit that the provider cannot tell: a person decides."""
-        await self._finish(row, State.UNCERTAIN, reason="SEND_OUTCOME_UNKNOWN", detail=detail)
+        await self._finish(row, State.UNCERTAIN, reason=IN_DOUBT, detail=detail)
 
     async def pause(self, per_minute: int) -> datetime | None:
         """Return when the account may send its next mail; None when it may now."""

@@ -11,7 +11,7 @@ from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
 _EVENTS = {State.SENT: "send.sent", State.FAILED: "send.failed", State.UNCERTAIN: "send.uncertain"}
-_IN_DOUBT = "SEND_OUTCOME_UNKNOWN"
+IN_DOUBT = "SEND_OUTCOME_UNKNOWN"
 _DETAIL_CHARACTERS = 500
 
 
@@ -45,7 +45,7 @@ async def finish(
     """
     if row.resolutions and state in (State.FAILED, State.CANCELLED):
         detail = f"not sent again, and the first submission is in doubt: {reason} {detail}".rstrip()
-        state, reason = State.UNCERTAIN, _IN_DOUBT
+        state, reason = State.UNCERTAIN, IN_DOUBT
     values: dict[str, Any] = {
         "state": state,
         "reason": reason,
@@ -90,7 +90,7 @@ async def end(connection: db.Connection, row: SendRow, at: datetime, why: str) -
     if row.accepted_at is not None:
         return await finish(connection, row, State.SENT, at)
     detail = f"submitted, and could not be looked up: {why}"
-    return await finish(connection, row, State.UNCERTAIN, at, reason=_IN_DOUBT, detail=detail)
+    return await finish(connection, row, State.UNCERTAIN, at, reason=IN_DOUBT, detail=detail)
 
 
 async def _event(connection: db.Connection, row: SendRow) -> EventDraft:

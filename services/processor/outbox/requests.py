@@ -25,7 +25,7 @@ from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
 from services.processor.outbox.store import sends
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
-from services.providers.abilities import MAIL_SEND
+from services.providers.abilities import MAIL_SEND, connect_command
 
 WAKE_PREFIX = "send:"
 """The beginning of the keys by which workers are woken for Processor's own queue."""
@@ -195,7 +195,7 @@ async def _sender(connection: db.Connection, tenant_id: str) -> str:
         raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
     provider, abilities = found
     if MAIL_SEND not in abilities:
-        command = f"mailmesh connect {provider} --tenant {tenant_id} --ability {MAIL_SEND}"
+        command = connect_command(provider, tenant_id, (MAIL_SEND,))
         metadata = {"ability": MAIL_SEND, "tenant_id": tenant_id, "command": command}
         message = f"The tenant has not granted {MAIL_SEND}. Connect its account again with this ability: {command}"
         raise AbilityNotGranted(message, subject=tenant_id, metadata=metadata)

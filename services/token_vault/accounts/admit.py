@@ -7,7 +7,7 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.ids import new_id
 from services.meshkit.text import plain_name
-from services.providers.abilities import granted_abilities
+from services.providers.abilities import connect_command, granted_abilities
 from services.token_vault.abilities import abilities_to_request, granted_before
 from services.token_vault.errors import (
     AbilitiesWouldBeLost,
@@ -121,8 +121,7 @@ def _require_nothing_lost(flow: FlowRow, grant: Grant, found: TenantRow | None) 
     lost = others.difference(granted_abilities(flow.provider, sorted(others), grant.tokens.scopes))
     if found is None or not lost:
         return
-    named = "".join(f" --ability {ability}" for ability in flow.abilities)
-    command = f"mailmesh connect {flow.provider} --tenant {found.tenant_id}{named}"
+    command = connect_command(flow.provider, found.tenant_id, flow.abilities)
     raise AbilitiesWouldBeLost(
         f"The account is a tenant already, and the new grant lacks {', '.join(sorted(lost))}. Connect it by: {command}",
         subject=found.tenant_id,
