@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import grpc
 import httpx
 import pytest
@@ -27,7 +26,7 @@ from stack.programs.roles import create_database, roles_for, with_database
 from tests.mesh.accounts import PROVIDERS, connect, new_address, subscribe, told_when_all_are
 from tests.programs.mesh import Mesh, eventually, running_mesh
 from tests.programs.postgres import PostgresProgram, start_postgres
-from tests.programs.standby import Address, Standby
+from tests.programs.standby import Address, Standby, order
 
 pytestmark = pytest.mark.timeout(400)
 DATABASE = "mesh"
@@ -92,11 +91,11 @@ def accounts(mesh: Mesh) -> Accounts:
 @contextmanager
 def altered(server: PostgresProgram, start: tuple[str, ...], end: tuple[str, ...]) -> Iterator[None]:
     url = url_of(server.server)
-    order(url, *start, END_ALL)
+    run_blocking(order(url, *start, END_ALL))
     try:
         yield
     finally:
-        order(url, *end)
+        run_blocking(order(url, *end))
 
 
 @contextmanager
@@ -150,7 +149,9 @@ def test_a_failover_to_a_standby_loses_nothing(
     standby = Standby(primary.server, short_folder / "p2")
     try:
         # A commit that is acknowledged is on both.
-        order(url_of(primary.server), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+        run_blocking(
+            order(url_of(primary.server), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+        )
         accounts.send(mesh)
         primary.running.kill()
         address.lead_to(standby.server)
@@ -202,18 +203,3 @@ def reason_of(fault: Any) -> str:
 
 def url_of(server: PostgresServer) -> str:
     return with_database(server.url(), DATABASE)
-
-
-def order(url: str, *statements: str) -> None:
-    """Executes statements as the operator, who can also write on a server that is read-only."""
-    run_blocking(_order(url, statements))
-
-
-async def _order(url: str, statements: tuple[str, ...]) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("SET default_transaction_read_only = off")
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()

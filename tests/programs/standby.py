@@ -45,7 +45,7 @@ class Standby:
 
     def promote(self) -> None:
         """Make it the primary, and wait until it is."""
-        run_blocking(_execute(self.server.url(), "SELECT pg_promote()"))
+        run_blocking(order(self.server.url(), "SELECT pg_promote()"))
 
 
 class Address:
@@ -83,9 +83,12 @@ def _back_up(primary: PostgresServer, data: Path, program: Program) -> None:
     assert done.returncode == 0, f"no backup in {data}: {done.stderr}"
 
 
-async def _execute(url: str, statement: str) -> None:
+async def order(url: str, *statements: str) -> None:
+    """Executes statements as the operator, who can also write on a server that is read-only."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(statement)
+        await connection.execute("SET default_transaction_read_only = off")
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()

@@ -16,7 +16,7 @@ from services.meshkit.db import DatabaseLimits, Pool, open_pool
 from services.meshkit.errors import StoreUnavailable
 from services.meshkit.secret import Secret
 from tests.programs.postgres import PostgresProgram, start_postgres
-from tests.programs.standby import Address, Standby
+from tests.programs.standby import Address, Standby, order
 
 pytestmark = pytest.mark.timeout(120)
 CONNECTIONS = 3
@@ -57,17 +57,6 @@ async def fill(pool: Pool) -> list[int]:
 async def write(pool: Pool, name: str = "a") -> None:
     async with db.transaction(pool, 10) as connection:
         await connection.execute("INSERT INTO things (name) VALUES ($1)", name)
-
-
-async def order(url: str, *statements: str) -> None:
-    """Execute statements as the operator, who can also write on a server that is read-only."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("SET default_transaction_read_only = off")
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def aside(work: Callable[[], object]) -> None:

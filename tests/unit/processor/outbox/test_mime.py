@@ -1,6 +1,5 @@
 """The mail of a send is written for Gmail and Graph as the caller gave it, whatever its texts contain."""
 
-from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import SMTP
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import pytest
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
-from services.meshkit.ids import new_id
 from services.processor.outbox.content import checked
 from services.processor.outbox.graph import draft_of
 from services.processor.outbox.mailbox import MailNotMadeError, is_refused
 from services.processor.outbox.mime import mime_of
-from services.processor.outbox.rows import SendRow, State
+from services.processor.outbox.rows import SendRow
+from tests.factories.sends import send_row
 
 INJECTED = "=?utf-8?q?Hi=0d=0aBcc:_evil=40x.example=0d=0aX-Mailmesh-Send-Id:_OTHER=0d=0a=0d=0aother_body?="
 TEXTS = [
@@ -37,14 +36,7 @@ def row_of(**mail: Any) -> SendRow:
     """Return a send whose content was checked."""
     fields: dict[str, Any] = {"to": [pb2.Recipient(address="ada@example.com")], "text": "Hello", **mail}
     content = checked(pb2.SendRequest(idempotency_key="one", tenant_id="t", mail=pb2.NewMail(**fields)))
-    now = datetime.now(UTC)
-    return SendRow(
-        send_id=new_id(), tenant_id=new_id(), idempotency_key="one", digest=b"", provider="googlews", content=content,
-        state=State.QUEUED, reason="", detail="", correlation_id=new_id(), created_at=now, send_at=None, due_at=now,
-        deadline_at=now, finished_at=None, attempts=0, prepared_at=now, draft_id="", history_anchor="",
-        submitted_at=None, submissions=0, accepted_at=None, message_id="", internet_message_id="",
-        provider_thread_id="", resolutions=0, is_resolved=False,
-    )  # fmt: skip
+    return send_row("googlews", content)
 
 
 @pytest.mark.parametrize("text", TEXTS)

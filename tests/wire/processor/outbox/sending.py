@@ -1,16 +1,23 @@
 """Accounts that send at the simulated providers, for tests of the outbox's requests."""
 
 import time
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.token_cache import LentToken
 from services.processor.outbox.mailbox import SendingMailbox
-from services.processor.outbox.rows import SendRow, State
+from services.processor.outbox.rows import SendRow
 from simulator.control_client import SimulatorControl
+from tests.factories.sends import send_row
+from tests.programs.simulator import RunningSimulator
+
+DOMAINS = {"googlews": "fabrikam.test", "ms365": "contoso.test"}
 
 
 class OneToken:
@@ -39,15 +46,28 @@ class Outgoing:
         """Return a new send to the recipient."""
         fields = {"subject": "Offer", "text": "Thirty euros.", **mail}
         content = pb2.SendRequest(mail=pb2.NewMail(to=[pb2.Recipient(address=self.recipient)], **fields))  # type: ignore[arg-type]
-        now = datetime.now(UTC)
-        return SendRow(
-            send_id=new_id(), tenant_id=new_id(), idempotency_key="one", digest=b"", provider="ms365", content=content,
-            state=State.QUEUED, reason="", detail="", correlation_id=new_id(), created_at=now, send_at=None, due_at=now,
-            deadline_at=now, finished_at=None, attempts=0, prepared_at=now, draft_id="", history_anchor="",
-            submitted_at=None, submissions=0, accepted_at=None, message_id="", internet_message_id="",
-            provider_thread_id="", resolutions=0, is_resolved=False,
-        )  # fmt: skip
+        return send_row("ms365", content)
 
     async def received(self) -> list[str]:
         """Return the subjects in the recipient's mailbox."""
         return [mail["subject"] for mail in (await self.control.truth(self.recipient))["messages"]]
+
+
+@asynccontextmanager
+async def sending(
+    simulator: RunningSimulator, provider: str, scopes: str, mailbox: Callable[[MailboxAccess], SendingMailbox]
+) -> AsyncIterator[Outgoing]:
+    """Opens a new account that sends at a provider, and one that receives."""
+    async with (
+        simulator.control() as control,
+        ProviderHttp.open(
+            authority=simulator.ca_file, connections=4, timeout_seconds=5.0, max_bytes=1024 * 1024
+        ) as http,
+    ):
+        sender, recipient = f"s-{new_id()[-12:]}@{DOMAINS[provider]}", f"r-{new_id()[-12:]}@{DOMAINS['ms365']}"
+        await control.create_account(provider, sender)
+        await control.create_account("ms365", recipient)
+        token = (await control.issue_tokens(sender, scopes=scopes))["access_token"]
+        access = MailboxAccess(http, OneToken(token), "tenant", provider, 1, "mail.send")  # type: ignore[arg-type]
+        yield Outgoing(control, mailbox(access), sender, recipient)
+        await control.reset()

@@ -6,34 +6,21 @@ from dataclasses import replace
 import pytest
 
 from services.meshkit.ids import new_id
-from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError
-from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.mailbox import HistoryLostError, is_refused, is_unprocessed
 from services.processor.outbox.rows import SendRow
 from tests.programs.simulator import RunningSimulator
-from tests.wire.processor.outbox.sending import OneToken, Outgoing
+from tests.wire.processor.outbox.sending import Outgoing, sending
 
 SCOPES = "openid email https://www.googleapis.com/auth/gmail.compose https://www.googleapis.com/auth/gmail.readonly"
 
 
 @pytest.fixture
 async def outgoing(simulator: RunningSimulator) -> AsyncIterator[Outgoing]:
-    async with (
-        simulator.control() as control,
-        ProviderHttp.open(
-            authority=simulator.ca_file, connections=4, timeout_seconds=5.0, max_bytes=1024 * 1024
-        ) as http,
-    ):
-        sender, recipient = f"s-{new_id()[-12:]}@fabrikam.test", f"r-{new_id()[-12:]}@contoso.test"
-        await control.create_account("googlews", sender)
-        await control.create_account("ms365", recipient)
-        token = (await control.issue_tokens(sender, scopes=SCOPES))["access_token"]
-        access = MailboxAccess(http, OneToken(token), "tenant", "googlews", 1, "mail.send")  # type: ignore[arg-type]
-        mailbox = GmailOutbox(access, simulator.settings["MAILMESH_GOOGLEWS_GMAIL_URL"])
-        yield Outgoing(control, mailbox, sender, recipient)
-        await control.reset()
+    base = simulator.settings["MAILMESH_GOOGLEWS_GMAIL_URL"]
+    async with sending(simulator, "googlews", SCOPES, lambda access: GmailOutbox(access, base)) as opened:
+        yield opened
 
 
 async def anchored(outgoing: Outgoing) -> SendRow:

@@ -13,27 +13,16 @@ from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.outbox.graph import GraphOutbox
 from services.processor.outbox.mailbox import is_refused, is_unprocessed
 from tests.programs.simulator import RunningSimulator
-from tests.wire.processor.outbox.sending import OneToken, Outgoing
+from tests.wire.processor.outbox.sending import OneToken, Outgoing, sending
 
 SCOPES = "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send"
 
 
 @pytest.fixture
 async def outgoing(simulator: RunningSimulator) -> AsyncIterator[Outgoing]:
-    async with (
-        simulator.control() as control,
-        ProviderHttp.open(
-            authority=simulator.ca_file, connections=4, timeout_seconds=5.0, max_bytes=1024 * 1024
-        ) as http,
-    ):
-        sender, recipient = f"s-{new_id()[-12:]}@contoso.test", f"r-{new_id()[-12:]}@contoso.test"
-        await control.create_account("ms365", sender)
-        await control.create_account("ms365", recipient)
-        token = (await control.issue_tokens(sender, scopes=SCOPES))["access_token"]
-        access = MailboxAccess(http, OneToken(token), "tenant", "ms365", 1, "mail.send")  # type: ignore[arg-type]
-        mailbox = GraphOutbox(access, simulator.settings["MAILMESH_MS365_GRAPH_URL"])
-        yield Outgoing(control, mailbox, sender, recipient)
-        await control.reset()
+    base = simulator.settings["MAILMESH_MS365_GRAPH_URL"]
+    async with sending(simulator, "ms365", SCOPES, lambda access: GraphOutbox(access, base)) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("ids", ["kept", "changed"])
