@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -42,7 +43,10 @@ def connect() -> tuple[grpc.aio.Channel, list[tuple[str, str]]]:
 
 def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
     """Returns why a call failed; `reason` is one of the catalogue, or empty when the failure is not mailmesh's own."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # has the fields that it reads
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # has the fields that it reads
+    except (ValueError, DecodeError):  # a proxy on the way wrote a code or a message of its own
+        status = None
     info = error_details_pb2.ErrorInfo()
     for detail in status.details if status else []:
         if detail.Unpack(info):

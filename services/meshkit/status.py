@@ -1,14 +1,13 @@
 """The one translator between `MeshError` and its wire form: `google.rpc.Status` in the trailers of a call."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import cast
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from services.meshkit.errors import (
     DOMAIN,
@@ -28,6 +27,7 @@ _OURS_TO_ANSWER_FOR = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "INTERN
 """Codes that, coming from a service that we called, say that we are at fault and not who called us."""
 
 
+_DETAILS_KEY = "grpc-status-details-bin"
 _TEXT_CHARACTERS = 500
 _VIOLATIONS_CHARACTERS = 3000
 
@@ -69,12 +69,38 @@ def from_rpc_error(error: grpc.RpcError, peer: str = "") -> MeshError:
         service sent. A service that could not be reached is `ServiceUnavailable`, an expired deadline
         `DeadlineTooShort`, any other code without `ErrorInfo` an `Internal` without a reason.
     """
-    # The errors of aio have every part of a call that is read here.
-    status = rpc_status.from_call(cast("grpc.Call", error))
+    status = status_of(error)
     details = {} if status is None else _unpacked(status)
     if status is None or "ErrorInfo" not in details:
         return _silent(error.code(), error.details() or "", peer)
     return _spoken(status, details)
+
+
+def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
+    """Return the status that came with a failed call, None without a usable one. It raises nothing.
+
+    The call's own code decides. A proxy on the way may answer with a code of its own and leave the details of another
+    answer in place, or damage them: details of another code are left out. `rpc_status.from_call` raises then.
+    """
+    call = cast("grpc.Call", error)  # the errors of aio have every part of a call that is read here
+    for name, value in call.trailing_metadata() or ():
+        if name == _DETAILS_KEY and (status := _parsed(value)) is not None:
+            return status if status.code == call.code().value[0] else None
+    return None
+
+
+def _parsed(value: str | bytes) -> status_pb2.Status | None:
+    try:
+        return status_pb2.Status.FromString(value if isinstance(value, bytes) else value.encode())
+    except DecodeError:
+        return None
+
+
+def info_of(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
+    """Return the reason and metadata that came with a failed call; empty without usable ones. It raises nothing."""
+    status = status_of(error)
+    info = _unpacked(status).get("ErrorInfo") if status is not None else None
+    return info if isinstance(info, error_details_pb2.ErrorInfo) else error_details_pb2.ErrorInfo()
 
 
 @contextmanager
@@ -155,8 +181,9 @@ def _unpacked(status: status_pb2.Status) -> dict[str, Message]:
         name = packed.TypeName().rpartition(".")[2]
         if name in _DETAIL_TYPES:
             detail = _DETAIL_TYPES[name]()
-            packed.Unpack(detail)
-            found[name] = detail
+            with suppress(DecodeError):  # a detail that is damaged says nothing; its neighbours do
+                packed.Unpack(detail)
+                found[name] = detail
     return found
 
 

@@ -8,9 +8,8 @@ from enum import IntEnum
 from typing import Any, NoReturn
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
+from services.meshkit.status import info_of
 from stack.errors import StackError, describe
 from stack.terminal import line, paragraph, plain_console
 
@@ -107,13 +106,7 @@ def explain(fault: grpc.RpcError) -> str:
 
 def reason_of(fault: grpc.RpcError) -> str:
     """Returns the `ErrorReason` that came with a failed call, without prefix; empty without one."""
-    call: Any = fault
-    status = rpc_status.from_call(call)
-    for detail in status.details if status is not None else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return info.reason
-    return ""
+    return info_of(fault).reason
 
 
 def code_of(fault: grpc.RpcError) -> grpc.StatusCode:

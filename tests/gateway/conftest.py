@@ -28,8 +28,11 @@ from mailmesh.vault.v1 import (
     tenant_service_pb2,
     tenant_service_pb2_grpc,
 )
+from services.meshkit.errors import ApiKeyInvalid, MeshError
 from services.meshkit.header_bounds import METADATA_OPTIONS
 from services.meshkit.settings import load
+from services.token_vault.api_access.authorize import Allowed
+from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from stack.certificates import Identity, MeshCertificates
 from stack.ports import free_ports
 from stack.programs.envoy import EnvoyServer
@@ -44,6 +47,7 @@ class Seen:
     """The requests that reached the services: RPC, request, metadata."""
 
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
+    denial: MeshError | None = None
     held: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -138,9 +142,14 @@ class Authority(external_auth_pb2_grpc.AuthorizationServicer):
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
 
+    async def authorize(self, method: str, _authorization: str) -> Allowed:
+        raise self.seen.denial or ApiKeyInvalid
+
     async def Check(self, request, context):
         http = request.attributes.request.http
         self.seen.record("Check", http.path, context)
+        if self.seen.denial is not None:
+            return await ExtAuthzServicer(self).Check(request, context)
         key = http.headers.get("authorization", "").removeprefix("Bearer ")
         if key not in (ADMIN_KEY, READER_KEY):
             return _denied(401, code_pb2.UNAUTHENTICATED, "API_KEY_INVALID")

@@ -15,7 +15,9 @@ from grpc_status import rpc_status
 
 from gateway.contract import descriptor_path, edge_services
 from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
+from services.meshkit import errors
 from services.meshkit.header_bounds import EDGE_HEADERS, EDGE_KIB
+from services.meshkit.status import to_status
 from stack.certificates import MeshCertificates
 from tests.gateway.conftest import ADMIN_KEY, Edge, StartEdge, error_of
 from tools.generate.protos import ROOT
@@ -172,6 +174,33 @@ async def test_refusals_of_the_edge_over_grpc_have_a_reason(start_edge: StartEdg
     assert (grpc.StatusCode.UNIMPLEMENTED, "ROUTE_NOT_FOUND") == unknown[:2]
     assert (200, "8") == (web.status_code, web.headers["grpc-status"])
     assert "grpc-status-details-bin" in web.headers
+
+
+@pytest.mark.parametrize(
+    "denial",
+    [
+        errors.ApiKeyInvalid(),
+        errors.RoleTooLow(),
+        errors.NotFound("Not there: 100 %, “quoted”."),
+        errors.Overloaded(),
+        errors.StoreUnavailable(),
+        errors.DeadlineTooShort(),
+        errors.RoleTooLow("long " * 400),
+    ],
+    ids=lambda denial: f"{type(denial).__name__}-{len(denial.message)}",
+)
+async def test_a_refusal_of_token_vault_is_the_same_in_code_message_and_details(
+    edge: Edge, denial: errors.MeshError
+) -> None:
+    edge.seen.denial = denial
+    request = tenant_service_pb2.ListTenantsRequest()
+    async with grpc.aio.insecure_channel(edge.address) as channel:
+        call = tenant_service_pb2_grpc.TenantServiceStub(channel).ListTenants(request, timeout=30)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+
+    # `from_call` raises if the three differ.
+    assert to_status(denial) == rpc_status.from_call(caught.value)
 
 
 async def test_reflection_and_health_take_nothing_from_the_pages_of_people(start_edge: StartEdge) -> None:

@@ -6,6 +6,7 @@ gRPC.
 
 import base64
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from envoy.config.core.v3 import base_pb2
@@ -31,6 +32,8 @@ _HTTP_STATUS = {
     "RESOURCE_EXHAUSTED": 429,
 }
 _UNAVAILABLE = 503
+# Printable ASCII without `%`, which a gRPC message has as it is (gRPC over HTTP/2, Percent-Encoded).
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
@@ -69,17 +72,27 @@ def _allowed(allowed: Allowed) -> pb.CheckResponse:
 def _denied(error: MeshError, *, is_rest: bool) -> pb.CheckResponse:
     status = to_status(error)
     http_status = _HTTP_STATUS.get(error.code, _UNAVAILABLE)
-    response = pb.CheckResponse(status=status_pb2.Status(code=status.code, message=error.message))
+    response = pb.CheckResponse(status=status_pb2.Status(code=status.code, message=status.message))
     denied = response.denied_response
     denied.status.code = http_status_pb2.StatusCode.ValueType(http_status)
     if is_rest:
         denied.headers.append(_header("content-type", "application/json"))
         denied.body = json_format.MessageToJson(status, indent=None)
     else:
-        packed = base64.b64encode(status.SerializeToString()).rstrip(b"=").decode()
-        denied.headers.append(_header("grpc-status-details-bin", packed))
-        denied.body = error.message
+        for name, value in _trailers(status).items():
+            denied.headers.append(_header(name, value))
     return response
+
+
+def _trailers(status: status_pb2.Status) -> dict[str, str]:
+    """The code, the message and the details of a refusal over gRPC, which agree.
+
+    Without the first two, Envoy derives a code from the HTTP status, and its own texts for 503 replace the message:
+    many clients of gRPC then refuse the details.
+    """
+    packed = base64.b64encode(status.SerializeToString()).rstrip(b"=").decode()
+    message = quote(status.message, safe=_PLAIN)
+    return {"grpc-status": str(status.code), "grpc-message": message, "grpc-status-details-bin": packed}
 
 
 def _header(name: str, value: str) -> base_pb2.HeaderValueOption:

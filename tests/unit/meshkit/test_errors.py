@@ -9,7 +9,7 @@ from grpc.aio import AioRpcError, Metadata
 from grpc_status import rpc_status
 
 from services.meshkit import errors
-from services.meshkit.status import from_rpc_error, is_ours, remote_errors, to_status, unexpected
+from services.meshkit.status import from_rpc_error, info_of, is_ours, remote_errors, to_status, unexpected
 
 
 class ThingNotFound(errors.NotFound):
@@ -156,6 +156,26 @@ def test_the_drawn_tree_shows_every_class():
         for cls in subclasses(errors.MeshError)
         if cls.__module__ == errors.__name__ and cls.__name__ not in shown
     ]
+
+
+NO_STORE = to_status(errors.StoreUnavailable()).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "reason"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, NO_STORE, "STORE_UNAVAILABLE"),
+        (grpc.StatusCode.UNKNOWN, NO_STORE, ""),
+        (grpc.StatusCode.UNAVAILABLE, NO_STORE[:-1], ""),
+        (grpc.StatusCode.UNAVAILABLE, NO_STORE.replace(b"STORE_UNAVAILABLE", b"\xff" * 17), ""),
+    ],
+    ids=["another message", "another code", "cut", "no text"],
+)
+def test_details_that_a_proxy_left_or_damaged_cause_no_accident(code, details, reason):
+    fault = AioRpcError(code, Metadata(), Metadata(("grpc-status-details-bin", details)), "A text of the proxy.")
+
+    assert (reason, code) == (info_of(fault).reason, fault.code())
+    assert reason == from_rpc_error(fault).reason or not reason
 
 
 def test_a_tampered_detail_is_no_reason():
