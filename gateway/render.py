@@ -83,6 +83,17 @@ class _Headers:
 
 
 @dataclass(frozen=True)
+class RateBucket:
+    """A bucket that an address has at the edge, for all routes of one kind."""
+
+    name: str
+    stat_prefix: str
+    status: int
+    per_second: int
+    burst: int
+
+
+@dataclass(frozen=True)
 class Address:
     """A host and a port."""
 
@@ -168,9 +179,21 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
         otlp=_otlp(settings),
         allowed_origins=[{"exact": origin} for origin in settings.allowed_origins],
         limits=settings,
+        buckets=_buckets(settings),
         local_replies=LOCAL_REPLIES,
         push_refused=PUSH_REFUSED,
     )
+
+
+def _buckets(settings: EdgeSettings) -> list[RateBucket]:
+    public = ("public", 429, settings.public_per_second, settings.public_burst)
+    return [
+        RateBucket("webhooks", "webhooks", 503, settings.webhooks_per_second, settings.webhooks_burst),
+        RateBucket("api", "api", 429, settings.api_per_second, settings.api_burst),
+        RateBucket("oauth", "oauth", 429, settings.oauth_per_second, settings.oauth_burst),
+        RateBucket("reflection", *public),
+        RateBucket("health", *public),
+    ]
 
 
 def _edge_service(service: ContractService) -> EdgeService:

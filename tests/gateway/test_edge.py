@@ -11,6 +11,7 @@ from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 from tests.gateway.conftest import ADMIN_KEY, READER_KEY, Edge, StartEdge, error_of
 
 KEY = {"authorization": f"Bearer {ADMIN_KEY}"}
+KEYED_SERVICES = [service.name for service in services(descriptor_path()) if service.door == access_pb2.DOOR_KEY]
 MESH_METHODS = [
     f"/{service.name}/{method}"
     for service in services(descriptor_path())
@@ -209,6 +210,27 @@ async def test_webhooks_over_the_rate_get_503_and_the_api_429(start_edge: StartE
     assert (14, "SERVICE_UNAVAILABLE") == error_of(refused)
     assert "1s" == refused.json()["details"][1]["retryDelay"]
     assert (8, "RATE_LIMITED") == error_of(next(answer for answer in calls if answer.status_code == 429))
+
+
+async def test_an_address_has_one_bucket_for_all_routes_of_the_api(start_edge: StartEdge) -> None:
+    edge = await start_edge(api_per_second=1, api_burst=15)
+    paths = ["/v1/tenants", "/auth/tenants", "/api/ms365/subscriptions", "/api/googlews/gmail/watch", "/v1/none"] * 3
+    frame, web = b"\x00\x00\x00\x00\x00", KEY | {"content-type": "application/grpc-web+proto"}
+
+    rest = [await edge.client.get(path, headers=KEY) for path in paths]
+    rpcs = [await edge.client.post(f"/{service}/Any", headers=web, content=frame) for service in KEYED_SERVICES]
+    odd = [await edge.client.post(f"/{service}/Any", headers=KEY, content=b"{}") for service in KEYED_SERVICES]
+    webhook = await edge.client.post("/api/ms365/webhook", content=b"{}")
+
+    taken = [answer for answer in (*rest, *rpcs, *odd) if not is_limited(answer)]
+    # A second or two may pass, in which the bucket gets a token each.
+    assert 15 <= len(taken) <= 25 < len(rest) + len(rpcs) + len(odd)
+    assert 202 == webhook.status_code
+
+
+def is_limited(answer: httpx.Response) -> bool:
+    """Whether the rate refused a request, by REST or by gRPC-Web."""
+    return answer.status_code == 429 or answer.headers.get("grpc-status") == "8"
 
 
 @pytest.mark.parametrize("path", ["/api/ms365/subscriptions", "/api/googlews/gmail/watch"])

@@ -266,17 +266,15 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
+def request_headers(path: str, **more: str) -> bytes:
+    """Pack the headers of a GET, each time the same."""
+    fields = {":method": "GET", ":scheme": "http", ":authority": "edge", ":path": path, "authorization": "Bearer x"}
+    return hpack.Encoder().encode([*fields.items(), *((name.replace("_", "-"), more[name]) for name in more)])
+
+
 async def flood_with_resets(edge: Edge, path: str) -> None:
     """Send requests over one connection and reset each at once, until all are sent or the edge closes."""
-    request = hpack.Encoder().encode(
-        [
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":authority", "edge"),
-            (":path", path),
-            ("authorization", "Bearer x"),
-        ]
-    )
+    request = request_headers(path)
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     with contextlib.suppress(ConnectionError):
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
@@ -303,3 +301,22 @@ async def test_a_flood_of_requests_that_are_reset_is_cut_off_early(edge: Edge, p
     assert [200] * 20 == [answer.status_code for answer in answers]
     assert figure("http.edge.downstream_rq_total") - begun < 4 * 2000
     assert figure("server.memory_allocated") - allocated < 100_000_000
+
+
+async def test_a_proxys_connection_outlasts_one_client_that_resets_all_its_requests(start_edge: StartEdge) -> None:
+    edge = await start_edge(trusted_proxies=1)
+    hostile = request_headers("/v1/tenants", x_forwarded_for="203.0.113.7")
+    other = request_headers("/api/ms365/webhook?validationToken=neighbour", x_forwarded_for="192.0.2.1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+    for stream in range(1, 1001, 2):
+        writer.write(frame(HEADERS, 5, stream, hostile) + frame(RESET, 0, stream, b"\0\0\0\x08"))
+    writer.write(frame(HEADERS, 5, 1001, other))
+    await writer.drain()
+    seen = b""
+    async with asyncio.timeout(CUT_SECONDS):
+        while b"neighbour" not in seen:
+            more = await reader.read(65_536)
+            assert more, "the edge closed the connection of all clients"
+            seen += more
+    writer.close()
