@@ -1,11 +1,12 @@
 """The HTTP server of a process's metrics: few connections, none of them for long.
 
-A connection that sends nothing, and any past the bound, is closed, so that strangers at this port take no file
-descriptors from the process's work. While no descriptor is free, the server pauses instead of asking for one in a
-busy loop. On a loopback address it answers requests for the names of loopback alone, so that no page in a browser on
-this machine reads the metrics under a name of its own.
+A connection whose request has not arrived in time, and any past the bound, is closed, so that strangers at this port
+take no file descriptors from the process's work. While no descriptor is free, the server pauses instead of asking for
+one in a busy loop. On a loopback address it answers requests for the names of loopback alone, so that no page in a
+browser on this machine reads the metrics under a name of its own.
 """
 
+import io
 import ipaddress
 import socket
 import sys
@@ -21,7 +22,8 @@ from prometheus_client import make_wsgi_app
 from typing_extensions import override
 
 _CONNECTIONS = 16
-_SILENCE_SECONDS = 10.0
+_HEAD_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 0.5
 
 
@@ -79,8 +81,33 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
             super().handle_error(request, client_address)
 
 
+class _Head(socket.SocketIO):
+    """Reads of a connection that all end at one time, so that a byte now and then gains no more of it."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        super().__init__(connection, "rb")
+        self._connection = connection
+        self._end = time.monotonic() + seconds
+
+    @override
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        try:
+            return super().readinto(buffer)
+        finally:
+            self._connection.settimeout(_ANSWER_SECONDS)
+
+
 class _QuietHandler(WSGIRequestHandler):
-    timeout = _SILENCE_SECONDS
+    head_seconds = _HEAD_SECONDS
+
+    @override
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BufferedReader(_Head(self.connection, self.head_seconds))
 
     @override
     def log_message(self, format: str, *args: Any) -> None:

@@ -4,7 +4,9 @@ import http.client
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import psutil
@@ -41,7 +43,7 @@ def test_metrics_are_read_over_http():
 
 
 def test_silent_connections_keep_no_metrics_from_being_read(monkeypatch):
-    monkeypatch.setattr(metrics_server._QuietHandler, "timeout", 0.2)
+    monkeypatch.setattr(metrics_server._QuietHandler, "head_seconds", 0.2)
     with ExitStack() as strangers, serve_metrics("127.0.0.1:0") as port:
         silent = [strangers.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
         for stranger in silent:
@@ -50,6 +52,29 @@ def test_silent_connections_keep_no_metrics_from_being_read(monkeypatch):
                 assert b"" == stranger.recv(1)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             assert 200 == answer.status
+
+
+def test_connections_that_drip_their_request_keep_no_metrics_from_being_read(monkeypatch):
+    monkeypatch.setattr(metrics_server._QuietHandler, "head_seconds", 1.0)
+    cut: list[bool] = []
+
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+            for _ in range(600):  # a minute, in which no pause reaches the deadline
+                connection.sendall(b"x: y\r\n")
+                time.sleep(0.1)
+            return
+        cut.append(True)
+
+    with serve_metrics("127.0.0.1:0") as port, ExitStack() as opened, ThreadPoolExecutor(16) as threads:
+        connections = [opened.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(16)]
+        for connection in connections:
+            threads.submit(drip, connection)
+        threads.shutdown(wait=True)
+        status, _ = asked(port, f"127.0.0.1:{port}")
+
+    assert (16, 200) == (len(cut), status)
 
 
 def test_metrics_are_read_again_when_descriptors_free_up():
