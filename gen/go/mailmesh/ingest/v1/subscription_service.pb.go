@@ -1161,14 +1161,14 @@ const file_mailmesh_ingest_v1_subscription_service_proto_rawDesc = "" +
 	"\fDeliveryMode\x12\x1d\n" +
 	"\x19DELIVERY_MODE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DELIVERY_MODE_PUSH\x10\x01\x12\x16\n" +
-	"\x12DELIVERY_MODE_POLL\x10\x022\xd3\b\n" +
+	"\x12DELIVERY_MODE_POLL\x10\x022\xe0\b\n" +
 	"\x13SubscriptionService\x12\xe1\x01\n" +
 	"\x12CreateSubscription\x12-.mailmesh.ingest.v1.CreateSubscriptionRequest\x1a..mailmesh.ingest.v1.CreateSubscriptionResponse\"l\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02U:\x01*Z\x1d:\x01*\"\x18/api/ms365/subscriptionsZ\x1e:\x01*\"\x19/api/googlews/gmail/watch\"\x11/v1/subscriptions\x12\xc0\x01\n" +
 	"\x18BatchCreateSubscriptions\x123.mailmesh.ingest.v1.BatchCreateSubscriptionsRequest\x1a4.mailmesh.ingest.v1.BatchCreateSubscriptionsResponse\"9\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/subscriptions:batchCreate\x12\x8f\x01\n" +
 	"\x11ListSubscriptions\x12,.mailmesh.ingest.v1.ListSubscriptionsRequest\x1a-.mailmesh.ingest.v1.ListSubscriptionsResponse\"\x1d\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/subscriptions\x12\x9b\x01\n" +
 	"\x0fGetSubscription\x12*.mailmesh.ingest.v1.GetSubscriptionRequest\x1a+.mailmesh.ingest.v1.GetSubscriptionResponse\"/\x90\xce\x18\x01\x82\xd3\xe4\x93\x02%\x12#/v1/subscriptions/{subscription_id}\x12\xb7\x01\n" +
-	"\x11RenewSubscription\x12,.mailmesh.ingest.v1.RenewSubscriptionRequest\x1a-.mailmesh.ingest.v1.RenewSubscriptionResponse\"E\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02.:\x01*\")/v1/subscriptions/{subscription_id}:renew\x12\xa4\x01\n" +
-	"\x12DeleteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"/\x90\xce\x18\x02\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02B\x1f\n" +
+	"\x11RenewSubscription\x12,.mailmesh.ingest.v1.RenewSubscriptionRequest\x1a-.mailmesh.ingest.v1.RenewSubscriptionResponse\"E\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02.:\x01*\")/v1/subscriptions/{subscription_id}:renew\x12\xb1\x01\n" +
+	"\x12DeleteSubscription\x12-.mailmesh.ingest.v1.DeleteSubscriptionRequest\x1a..mailmesh.ingest.v1.DeleteSubscriptionResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%*#/v1/subscriptions/{subscription_id}\x1a\x04\x88\xce\x18\x02B\x1f\n" +
 	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 
 var (
