@@ -74,7 +74,7 @@ class EdgeSettings(EnvironmentSettings):
         description="Where Google's public keys are.",
         pattern="^https://",
     )
-    push_keys_seconds: int = Field(300, ge=1, description="How long Google's public keys are kept, seconds.")
+    push_keys_seconds: int = Field(300, ge=1, le=86_400, description="How long Google's public keys are kept, seconds.")
     provider_ca: Path | None = env(
         "MAILMESH_PROVIDER_CA", None, description="The certificate authority of the address of Google's keys, PEM."
     )
@@ -84,34 +84,55 @@ class EdgeSettings(EnvironmentSettings):
     otlp_endpoint: str = env("MAILMESH_OTLP_ENDPOINT", "", description="Where traces are sent: http://host:4317.")
     trace_percent: float = Field(100.0, ge=0, le=100, description="How many of a hundred requests are traced.")
 
-    webhook_body_bytes: int = Field(4 * 1024 * 1024, ge=4096, description="The largest body of a webhook, bytes.")
-    api_body_bytes: int = Field(1024 * 1024, ge=4096, description="The largest body of an API request, bytes.")
-    webhooks_per_second: int = Field(
-        2000, ge=1, description="Webhooks taken from one source address in a second; twenty times as many from all."
+    webhook_body_bytes: int = Field(
+        4 * 1024 * 1024, ge=4096, le=64 * 1024 * 1024, description="The largest body of a webhook, bytes."
     )
-    webhooks_burst: int = Field(10000, ge=1, description="Webhooks taken at once from one source address.")
-    api_per_second: int = Field(200, ge=1, description="API requests of one source address in a second.")
-    api_burst: int = Field(1000, ge=1, description="API requests of one source address at once.")
-    oauth_per_second: int = Field(20, ge=1, description="OAuth requests of one source address in a second.")
-    oauth_burst: int = Field(100, ge=1, description="OAuth requests of one source address at once.")
+    api_body_bytes: int = Field(
+        1024 * 1024, ge=4096, le=64 * 1024 * 1024, description="The largest body of an API request, bytes."
+    )
+    webhooks_per_second: int = Field(
+        2000,
+        ge=1,
+        le=1_000_000,
+        description="Webhooks taken from one source address in a second; twenty times as many from all.",
+    )
+    webhooks_burst: int = Field(
+        10000, ge=1, le=10_000_000, description="Webhooks taken at once from one source address."
+    )
+    api_per_second: int = Field(200, ge=1, le=1_000_000, description="API requests of one source address in a second.")
+    api_burst: int = Field(1000, ge=1, le=10_000_000, description="API requests of one source address at once.")
+    oauth_per_second: int = Field(
+        20, ge=1, le=1_000_000, description="OAuth requests of one source address in a second."
+    )
+    oauth_burst: int = Field(100, ge=1, le=10_000_000, description="OAuth requests of one source address at once.")
     public_per_second: int = Field(
-        20, ge=1, description="Requests of one source address for reflection, and for health, in a second."
+        20,
+        ge=1,
+        le=1_000_000,
+        description="Requests of one source address for reflection, and for health, in a second.",
     )
     public_burst: int = Field(
-        100, ge=1, description="Requests of one source address for reflection, and for health, at once."
+        100, ge=1, le=10_000_000, description="Requests of one source address for reflection, and for health, at once."
     )
-    headers_seconds: int = Field(10, ge=1, description="How long a request's headers may take to arrive, seconds.")
-    request_seconds: int = Field(30, ge=1, description="How long a whole request may take to arrive, seconds.")
+    headers_seconds: int = Field(
+        10, ge=1, le=3600, description="How long a request's headers may take to arrive, seconds."
+    )
+    request_seconds: int = Field(30, ge=1, le=3600, description="How long a whole request may take to arrive, seconds.")
     concurrent_requests: int = Field(
-        1024, ge=1, description="Requests under way to one service; beyond it, 503 at once."
+        1024, ge=1, le=1_000_000, description="Requests under way to one service; beyond it, 503 at once."
     )
     concurrent_streams: int = Field(
-        2048, ge=1, description="Streams of events under way, beside other requests; beyond it, 503 at once."
+        2048,
+        ge=1,
+        le=1_000_000,
+        description="Streams of events under way, beside other requests; beyond it, 503 at once.",
     )
     public_requests: int = Field(
-        256, ge=1, description="Requests for reflection and health under way; beyond it, 503 at once."
+        256, ge=1, le=1_000_000, description="Requests for reflection and health under way; beyond it, 503 at once."
     )
-    connections: int = Field(10000, ge=1, description="Connections from outside; further ones are not accepted.")
+    connections: int = Field(
+        10000, ge=1, le=10_000_000, description="Connections from outside; further ones are not accepted."
+    )
 
     @field_validator("admin_listen")
     @classmethod

@@ -27,9 +27,14 @@ class IngestSettings(MeshSettings):
         description="The most notifications that wait for a commit; beyond it, 503 at once.",
     )
     group_notifications: int = Field(1_000, ge=1, le=10_000, description="The most notifications in one commit.")
-    concurrent_rpcs: int = Field(2_000, ge=10, description="The most RPCs at the same time, webhooks included.")
+    concurrent_rpcs: int = Field(
+        2_000, ge=10, le=1_000_000, description="The most RPCs at the same time, webhooks included."
+    )
     match_cache_entries: int = Field(
-        50_000, ge=1, description="The most cached subscriptions, and the most cached addresses, for matching."
+        50_000,
+        ge=1,
+        le=10_000_000,
+        description="The most cached subscriptions, and the most cached addresses, for matching.",
     )
     match_cache_seconds: float = Field(
         15.0, ge=0, le=300, description="How long a cached subscription is trusted without reading it again."
@@ -41,16 +46,23 @@ class IngestSettings(MeshSettings):
     inbox_retention_days: int = Field(
         30,
         ge=1,
+        le=3650,
         description="How long processed items and retried dead letters are kept. Pending items always stay.",
     )
     key_retention_days: int = Field(
         32,
         ge=31,
+        le=3650,
         description="How long repeats of a notification are recognized; longer than any redelivery.",
     )
-    upkeep_seconds: float = Field(60.0, gt=0, description="The interval between rounds of partitions and retention.")
+    upkeep_seconds: float = Field(
+        60.0, gt=0, le=86_400, description="The interval between rounds of partitions and retention."
+    )
     refusals_to_reconcile: int = Field(
-        50, ge=1, description="Notifications refused with 503 within a minute that make all mailboxes reconcile."
+        50,
+        ge=1,
+        le=1_000_000_000,
+        description="Notifications refused with 503 within a minute that make all mailboxes reconcile.",
     )
     edge_admin_urls: CommaSeparated = Field(
         (),
@@ -58,7 +70,7 @@ class IngestSettings(MeshSettings):
         " Empty: only Ingest's refusals count.",
     )
     reconcile_spread_seconds: int = Field(
-        900, ge=0, description="The time over which the reconciliations of many mailboxes are spread."
+        900, ge=0, le=86_400, description="The time over which the reconciliations of many mailboxes are spread."
     )
     graph_url: str = env(
         "MAILMESH_MS365_GRAPH_URL",
@@ -81,10 +93,12 @@ class IngestSettings(MeshSettings):
     silence_minutes: int = Field(
         240,
         ge=1,
+        le=525_600,
         description="How long a subscription may be silent before its mailbox is reconciled.",
     )
     subscription_seconds: float = Field(
         1.0,
         gt=0,
+        le=3600,
         description="Interval of polls for due subscriptions and lifecycle notifications; five times longer if idle.",
     )

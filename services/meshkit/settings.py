@@ -202,12 +202,21 @@ def _fault(settings_class: type[EnvironmentSettings], error: ErrorDetails) -> st
     return f"{named[field]} cannot be used: {error['msg']}. {meaning}".rstrip()
 
 
+def bounds(field: FieldInfo) -> dict[str, float]:
+    """The bounds of a field by the names of pydantic's constraints: `ge`, `gt`, `le`, `lt`."""
+    found = ((name, getattr(part, name, None)) for part in field.metadata for name in ("ge", "gt", "le", "lt"))
+    return {name: value for name, value in found if value is not None}
+
+
 def _type(field: FieldInfo) -> str:
-    """The type in a word or two; that a field may be left out shows in its default."""
+    """The type in a word or two, with its bounds; that a field may be left out shows in its default."""
     choices = [choice for choice in get_args(field.annotation) or (field.annotation,) if choice is not type(None)]
     if get_origin(field.annotation) is tuple:
         return "list"
-    return " or ".join(str(getattr(choice, "__name__", choice)) for choice in choices)
+    name = " or ".join(str(getattr(choice, "__name__", choice)) for choice in choices)
+    limits = bounds(field)
+    words = {"ge": "{:.15g}", "gt": "above {:.15g}", "le": "to {:.15g}", "lt": "below {:.15g}"}
+    return ", ".join((name, " ".join(words[bound].format(limits[bound]) for bound in limits))) if limits else name
 
 
 def _default(field: FieldInfo) -> str:

@@ -50,6 +50,7 @@ class ProcessorSettings(MeshSettings):
     announce_after_seconds: int = Field(
         900,
         ge=1,
+        le=2_592_000,
         description=(
             "Age at which an event is published without its message after any number of attempts, "
             "for example while a mailbox is throttled."
@@ -69,7 +70,10 @@ class ProcessorSettings(MeshSettings):
         description=("Time until a missing message counts as deleted, and in which a new one may still appear."),
     )
     give_up_seconds: int = Field(
-        86400, ge=60, description="Time for which content is still fetched after an event was published without it."
+        86400,
+        ge=60,
+        le=2_592_000,
+        description="Time for which content is still fetched after an event was published without it.",
     )
 
     provider_timeout_seconds: float = Field(
@@ -79,13 +83,17 @@ class ProcessorSettings(MeshSettings):
         64, ge=1, le=1000, description="Largest number of connections to providers of one process."
     )
     provider_answer_bytes: int = Field(
-        96 * 1024 * 1024, ge=1024 * 1024, description="Largest answer of a provider that is read."
+        96 * 1024 * 1024,
+        ge=1024,
+        le=1024 * 1024 * 1024 * 1024,
+        description="Largest answer of a provider that is read.",
     )
     token_seconds: float = Field(300.0, gt=0, le=300, description="Time for which a lent token is kept in memory.")
     gmail_requests_at_once: int = Field(8, ge=1, le=50, description="Concurrent requests for one Gmail mailbox.")
     gmail_units_per_minute: int = Field(
         6000,
         ge=60,
+        le=1_000_000,
         description=("Quota units of one Gmail mailbox per minute: 6000, or 15000 for projects from before May 2026."),
     )
 
@@ -123,12 +131,15 @@ class ProcessorSettings(MeshSettings):
         description="Time for which a reconciliation runs before new mail of the same mailbox takes its turn.",
     )
     overlap_seconds: int = Field(
-        600, ge=0, description="Time before the last event at which a reconciliation by time begins."
+        600, ge=0, le=86_400, description="Time before the last event at which a reconciliation by time begins."
     )
-    poll_seconds: int = Field(60, ge=1, description="Interval between reconciliations of a mailbox without pushes.")
+    poll_seconds: int = Field(
+        60, ge=1, le=86_400, description="Interval between reconciliations of a mailbox without pushes."
+    )
     reconcile_active_seconds: int = Field(
         300,
         ge=1,
+        le=604_800,
         description=(
             "Interval between reconciliations of a mailbox with pushes that is in use: the time within which mail "
             "without a notification is found there."
@@ -137,11 +148,13 @@ class ProcessorSettings(MeshSettings):
     reconcile_idle_seconds: int = Field(
         1800,
         ge=1,
+        le=604_800,
         description="Longest interval between reconciliations of a mailbox with pushes that had no event for hours.",
     )
     reconcile_seconds: int = Field(
         6 * 3600,
         ge=60,
+        le=2_592_000,
         description=(
             "Interval between reconciliations of every folder where a Microsoft subscription covers all mail; the ones "
             "between read only what was changed. An upper bound of the two intervals above."
@@ -168,6 +181,7 @@ class ProcessorSettings(MeshSettings):
     send_deadline_seconds: int = Field(
         86400,
         ge=60,
+        le=2_592_000,
         description="Time from when a mail may be sent until its send fails or, once submitted, becomes uncertain.",
     )
     send_settle_seconds: float = Field(

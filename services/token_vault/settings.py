@@ -131,24 +131,25 @@ class VaultSettings(KeySettings, MeshSettings):
     )
     flow_seconds: int = Field(600, ge=30, le=600, description="Lifetime of a ticket, and then of a state.")
     refresh_ahead_seconds: int = Field(
-        900, ge=60, description="How long before its end a token is refreshed in the background."
+        900, ge=60, le=86_400, description="How long before its end a token is refreshed in the background."
     )
     refresh_concurrency: int = Field(8, ge=1, le=256, description="Concurrent background refreshes in this process.")
     refresh_interval_seconds: float = Field(
-        5.0, gt=0, description="Interval at which a process checks for due refreshes."
+        5.0, gt=0, le=3600, description="Interval at which a process checks for due refreshes."
     )
     disconnect_wait_seconds: int = Field(
-        120, ge=0, description="How long a disconnect waits until the subscriptions are deleted."
+        120, ge=0, le=86_400, description="How long a disconnect waits until the subscriptions are deleted."
     )
     revoke_wait_seconds: int = Field(
         3600,
         ge=0,
+        le=2_592_000,
         description="How long a disconnect tries to revoke the grant before it destroys the credentials anyway.",
     )
     audit_retention_days: int = Field(
-        90, ge=90, description="Retention of the audit log, which is deleted by whole months."
+        90, ge=90, le=3650, description="Retention of the audit log, which is deleted by whole months."
     )
-    change_retention_days: int = Field(90, ge=7, description="Retention of the log of tenants' changes.")
+    change_retention_days: int = Field(90, ge=7, le=3650, description="Retention of the log of tenants' changes.")
     api_key_cache_seconds: float = Field(
         3.0, ge=0, le=10, description="How long the answer about an API key may be reused."
     )

@@ -1,11 +1,14 @@
 """Settings come from the environment, and all their faults are reported at once."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from gateway.settings import EdgeSettings
+from services.ingest.settings import IngestSettings
 from services.meshkit.secret import Secret
 from services.meshkit.settings import (
     CommaSeparated,
@@ -13,13 +16,22 @@ from services.meshkit.settings import (
     MeshSettings,
     SettingsError,
     StoreSettings,
+    bounds,
     env,
     load,
     reference,
     variables,
 )
+from services.processor.settings import ProcessorSettings
+from services.token_vault.settings import VaultSettings
 
 CANARY = "canary-7f3a"
+NUMERIC = [
+    (settings, name)
+    for settings in (EdgeSettings, IngestSettings, ProcessorSettings, VaultSettings)
+    for name, field in settings.model_fields.items()
+    if {int, float} & set(get_args(field.annotation) or (field.annotation,))
+]
 
 
 class AcmeSettings(EnvironmentSettings):
@@ -111,7 +123,7 @@ def test_a_dotenv_file_is_not_read(environment, tmp_path: Path):
 def test_the_reference_names_every_variable_with_its_default():
     table = reference(EchoSettings)
 
-    assert "| `MAILMESH_ECHO_TIMES` | int | `3` | How often. |" in table
+    assert "| `MAILMESH_ECHO_TIMES` | int, 1 to 9 | `3` | How often. |" in table
     assert "| `MAILMESH_ACME_CLIENT_SECRET` | Secret | required | Acme's secret. |" in table
     assert "| `MAILMESH_ACME_SCOPES` | list | `read,write` | The scopes to ask for. |" in table
     assert "| `MAILMESH_ECHO_PIN` | Secret |  | For the door. |" in table
@@ -128,3 +140,25 @@ def test_an_address_without_a_port_is_refused(listen, environment):
 
     with pytest.raises(SettingsError, match="MAILMESH_LISTEN cannot be used"):
         load(MeshSettings, tls_cert="a", tls_key="b", tls_ca="c")
+
+
+@pytest.mark.parametrize(("settings", "name"), NUMERIC, ids=lambda part: getattr(part, "__name__", part))
+def test_every_number_has_bounds_and_its_refusal_names_the_variable(monkeypatch, settings, name):
+    field = settings.model_fields[name]
+    limits, variable = bounds(field), variables(settings)[name]
+    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+    assert low is not None, "it has no lower bound"
+    assert high is not None, "it has no upper bound"
+
+    def faults(value: object) -> list[str]:
+        monkeypatch.setenv(variable, str(value))
+        try:
+            load(settings)
+        except SettingsError as error:
+            return [fault for fault in error.faults if fault.startswith(f"{variable} cannot be used: ")]
+        return []
+
+    for bad in (low - 1, high + 1, "nan", "inf", "-inf", "1e999", "many", "1;2"):
+        assert len(faults(bad)) == 1, bad
+    for good in (high, field.default, *([low] if "ge" in limits else [])):
+        assert faults(good) == [], good
