@@ -93,7 +93,7 @@ class ProcessorSettings(MeshSettings):
     gmail_units_per_minute: int = Field(
         6000,
         ge=60,
-        le=1_000_000,
+        le=100_000_000,
         description=("Quota units of one Gmail mailbox per minute: 6000, or 15000 for projects from before May 2026."),
     )
 

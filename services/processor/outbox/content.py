@@ -7,6 +7,7 @@ import idna
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.text import check_name
 
 KEY_CHARACTERS = 200
 RECIPIENTS_MAX = 500
@@ -20,8 +21,6 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^
 _DOMAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
-# Line breaks end a header line; NUL, other controls and marks of direction deceive people and programs.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def checked(request: pb2.SendRequest) -> pb2.SendRequest:
@@ -47,17 +46,14 @@ def _check_head(mail: pb2.NewMail) -> None:
         raise FieldInvalid.of("mail.to", f"with cc and bcc, must have 1 to {RECIPIENTS_MAX} recipients")
     for name in ("to", "cc", "bcc"):
         _check_recipients(f"mail.{name}", getattr(mail, name))
-    if len(mail.subject) > SUBJECT_CHARACTERS or _UNSAFE.search(mail.subject):
-        raise FieldInvalid.of("mail.subject", f"must be one line of at most {SUBJECT_CHARACTERS} characters")
+    check_name("mail.subject", mail.subject, SUBJECT_CHARACTERS)
 
 
 def _check_recipients(field: str, recipients: Iterable[pb2.Recipient]) -> None:
     for place, recipient in enumerate(recipients):
         recipient.address = address_of(f"{field}[{place}].address", recipient.address)
-        if len(recipient.name) > _NAME_CHARACTERS or _UNSAFE.search(recipient.name):
-            raise FieldInvalid.of(
-                f"{field}[{place}].name", f"must be one line of at most {_NAME_CHARACTERS} characters"
-            )
+        # A line break would end the header line; the other characters that act deceive people and programs.
+        check_name(f"{field}[{place}].name", recipient.name, _NAME_CHARACTERS)
 
 
 def address_of(field: str, text: str) -> str:

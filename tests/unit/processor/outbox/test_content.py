@@ -98,3 +98,21 @@ def test_the_digest_depends_on_the_content_and_not_on_the_key() -> None:
     assert digest_of(request("one")) == digest_of(request("two"))
     assert digest_of(request()) != digest_of(request(text="Goodbye"))
     assert digest_of(request()) != digest_of(request(subject="Hello"))
+
+
+OTHERS = (0x61C, 0x180E, 0x200B, 0x200E, 0x2028, 0x202E, 0x2060, 0x2066, 0xFEFF, 0xFFF9, 0xE0041)
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), *OTHERS], ids=hex)
+def test_a_character_that_acts_is_refused_in_a_subject_and_a_name(code: int) -> None:
+    text = f"a{chr(code)}b"
+    recipient = pb2.Recipient(address="ada@example.com", name=text)
+    for mail in ({"subject": text}, {"to": [recipient]}, {"bcc": [recipient]}):
+        with pytest.raises(FieldInvalid, match="no control, direction or invisible"):
+            checked(request(**mail))
+
+
+def test_joiners_of_scripts_and_emoji_are_taken() -> None:
+    text = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f467"
+
+    assert text == checked(request(subject=text)).mail.subject
