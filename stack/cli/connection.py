@@ -1,6 +1,7 @@
 """Connects the command line to the mesh: through the edge, with an API key, by the generated client."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from stack.data_directory import DEFAULT_FOLDER, DataDirectory
 from stack.ready import Ready
 
 CALL_SECONDS = 30.0
+_KEY = re.compile("[!-~]{1,1000}")
 # Making a subscription calls the provider; making many makes many calls.
 LONG_CALL_SECONDS = 300.0
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [
@@ -69,7 +71,7 @@ class Target:
         if self.key_file is not None:
             return _read_key(self.key_file)
         if given := os.environ.get("MAILMESH_API_KEY", "").strip():
-            return given
+            return _checked(given, "MAILMESH_API_KEY")
         if self.server:
             raise CommandError("an API key is needed: --key-file FILE or MAILMESH_API_KEY", Exit.DENIED)
         return _read_key(self.ready().admin_key_file)
@@ -111,9 +113,17 @@ def _open(wanted: Target) -> grpc.Channel:
 
 def _read_key(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="latin-1").strip()
     except OSError as fault:
         raise CommandError(f"the API key cannot be read from {path}: {fault.strerror}", Exit.DENIED) from fault
+    return _checked(text, str(path))
+
+
+def _checked(key: str, place: str) -> str:
+    """Returns a key that a header can hold. No part of one that is none is shown."""
+    if not _KEY.fullmatch(key):
+        raise CommandError(f"{place} holds no API key: it is one word of printable ASCII characters", Exit.DENIED)
+    return key
 
 
 @dataclass(frozen=True)

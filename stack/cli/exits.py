@@ -1,5 +1,7 @@
 """Exit codes for scripts, and the one place where failures become exit codes."""
 
+import contextlib
+import io
 import os
 import signal
 import sys
@@ -77,6 +79,8 @@ def fail(message: str, code: Exit, *, has_lines: bool = False) -> NoReturn:
 def run(application: Callable[..., object]) -> None:
     """Runs the command line and turns failures into one clear line and an exit code."""
     signal.signal(signal.SIGINT, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        _show_every_character(stream)
     try:
         application()
     except InterruptedByPerson:
@@ -90,11 +94,22 @@ def run(application: Callable[..., object]) -> None:
     except StackError as fault:
         # The end of a program's log may belong to it.
         fail(str(fault), Exit.FAILED, has_lines=True)
+    except UnicodeEncodeError:
+        # Arguments that are no UTF-8 reach Python as lone surrogates, which no message of the contract takes.
+        fail("an argument is not UTF-8", Exit.USAGE)
     except OSError as fault:
         # A file that an option names, or one of the data directory: the system says what is wrong with it.
         fail(describe(fault), Exit.FAILED)
     except grpc.RpcError as fault:
         fail(explain(fault), _BY_CODE.get(code_of(fault), Exit.FAILED))
+
+
+def _show_every_character(stream: object) -> None:
+    """Makes an output that has no form for a character show its code, instead of ending the command."""
+    # A stream whose file was replaced by a pipe after it was opened cannot be changed, and keeps its own way.
+    with contextlib.suppress(OSError):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def explain(fault: grpc.RpcError) -> str:

@@ -1,11 +1,14 @@
-"""Makes the commands' help readable: what Typer would show literally, and what it would show of its own types."""
+"""Makes the commands' help and refusals readable: what Typer would show literally, and what acts on a terminal."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import typer
 from rich.markup import escape
+
+from stack.terminal import visible
 
 # Typer has its own copy of click, whose classes it does not export.
 Command = Any
@@ -13,11 +16,12 @@ Command = Any
 
 def command_line(app: typer.Typer) -> Command:
     """Returns an application's root command, every help text of it prepared for showing."""
-    root = typer.main.get_command(app)
+    root: Command = typer.main.get_command(app)
     for _, command in walk(root):
         command.help = _help(command.help or "")
         for parameter in _parameters(command):
             _prepare(parameter)
+    root.make_context, root.invoke = _refusing_visibly(root.make_context), _refusing_visibly(root.invoke)
     return root
 
 
@@ -26,6 +30,22 @@ def walk(command: Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
     yield path, command
     for name, child in getattr(command, "commands", {}).items():
         yield from walk(child, (*path, name))
+
+
+def _refusing_visibly(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes refusals of wrong usage show the arguments that they repeat, which may come from a stranger's text."""
+
+    @wraps(step)
+    def visibly(*arguments: Any, **options: Any) -> Any:
+        try:
+            return step(*arguments, **options)
+        except Exception as fault:
+            # The classes of such refusals are not exported; they have their text in this attribute.
+            if hasattr(fault, "format_message") and hasattr(fault, "message"):
+                fault.message = visible(fault.message)
+            raise
+
+    return visibly
 
 
 def _parameters(command: Command) -> list[Any]:

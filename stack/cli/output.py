@@ -58,13 +58,19 @@ def print_json(value: Message | Sequence[Message] | dict[str, Any] | list[Any]) 
         value = as_dict(value)
     elif not isinstance(value, dict):
         value = [as_dict(item) if isinstance(item, Message) else item for item in value]
-    sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+    sys.stdout.write(_document(value, indent=2) + "\n")
 
 
 def print_json_line(message: Message) -> None:
     """Prints a message as one line of JSON, at once."""
-    sys.stdout.write(visible_json(json.dumps(as_dict(message), ensure_ascii=False)) + "\n")
+    sys.stdout.write(_document(as_dict(message)) + "\n")
     sys.stdout.flush()
+
+
+def _document(value: Any, indent: int | None = None) -> str:
+    """Returns a value as JSON, in ASCII where the output has no form for other characters."""
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return visible_json(json.dumps(value, indent=indent, ensure_ascii=not is_unicode))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:

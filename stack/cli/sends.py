@@ -65,7 +65,7 @@ def send(
     """
     if at is not None and at[:-1].isdecimal():
         raise typer.BadParameter("--at takes a time as RFC 3339 has it: a span would lie in the past")
-    body = sys.stdin.read() if text == "-" else text
+    body = _standard_input() if text == "-" else text
     mail = messages.NewMail(subject=subject, text=body, html=_read(html_file))
     for field, addresses in ((mail.to, to), (mail.cc, cc), (mail.bcc, bcc)):
         field.extend(messages.Recipient(address=address) for address in addresses or ())
@@ -207,6 +207,13 @@ def _read(file: Path | None) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise typer.BadParameter(f"{file} cannot be read as UTF-8: {exc}") from exc
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as exc:
+        raise typer.BadParameter(f"standard input is not UTF-8: {exc}") from exc
 
 
 def _state(found: messages.Send) -> str:

@@ -13,18 +13,18 @@ from google.protobuf.message import Message
 
 from mailmesh.access.v1 import access_pb2
 from mailmesh.ingest.v1 import dead_letter_service_pb2, subscription_service_pb2
-from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2
+from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2, send_service_pb2
 from mailmesh.vault.v1 import api_key_service_pb2, audit_service_pb2, tenant_service_pb2
 
 CONTRACT = (
     *(tenant_service_pb2, api_key_service_pb2, audit_service_pb2, subscription_service_pb2, dead_letter_service_pb2),
-    *(event_service_pb2, processor_service_pb2),
+    *(event_service_pb2, processor_service_pb2, send_service_pb2),
 )
 # A title, the clipboard, a cleared screen, a bell; the same by C1; an override and an isolate of direction; a carriage
 # return and line breaks that would forge lines; markup and an emoji's name; a hidden tag.
 HOSTILE = (
     "\x1b]0;title\x07\x1b]52;c;Y2xpcA==\x07\x1b[2J\x9b2J\x9d0;t\x9c\u202egpj.exe\u2066\rforged\nforged\u2028forged"
-    "[red]:bomb:\x7f\U000e0041"
+    "[red]:bomb:\x7f\U000e0041\u4f60\U0001f600"
 )
 PAGING = ("next_page_token", "next_cursor")
 DEPTH = 4

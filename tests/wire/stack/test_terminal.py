@@ -1,7 +1,10 @@
 """No text from outside acts on the terminal, whichever command shows it."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +12,8 @@ import pytest
 
 from stack.cli import output
 from stack.cli.app import app
-from stack.cli.exits import run
-from stack.cli.help import command_line
+from stack.cli.exits import Exit, run
+from stack.cli.help import command_line, walk
 from stack.terminal import visible, visible_json
 from tests.wire.stack.hostile import HOSTILE, hostile_mesh
 
@@ -43,7 +46,18 @@ COMMANDS = (
     ("status",),
     ("replay", "--since", "1h"),
     ("reconcile", ID),
+    ("send", "--tenant", ID, "--to", "ada@example.com", "--text", "x"),
+    ("sends", "list"),
+    ("sends", "get", ID),
+    ("sends", "cancel", ID),
+    ("sends", "resolve", ID, "sent"),
 )
+# These run programs on this machine and show no answer of a mesh, and two commands have a second name.
+WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate")}
+OTHER_NAMES = {("tenants", "show"), ("subscriptions", "show"), ("events", "show")}
+LEAVES = {path: command for path, command in walk(ROOT) if not getattr(command, "commands", None)}
+# Of the command line itself: the operating system hands in bytes that are no UTF-8 as lone surrogates.
+ARGUMENTS = {"acting": HOSTILE, "no UTF-8": "bad\udcff\ud800", "long": "x" * 100_000}
 # Everything that acts, but for the line breaks that end our own lines and the tab between the cells of a line.
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0041]")
 # The sequences of rich: colours, cursor movement within the table that it redraws, the cursor's visibility.
@@ -62,6 +76,47 @@ def invoke(address: str, command: tuple[str, ...], tmp_path: Path) -> None:
     arguments = ["--server", address, "--key-file", str(key), *command]
     with pytest.raises(SystemExit):
         run(lambda: ROOT.main(arguments, prog_name="mailmesh"))
+
+
+def path_of(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that name the command of a command line."""
+    return next(command[:length] for length in (1, 2) if command[:length] in LEAVES)
+
+
+def with_each_argument(command: tuple[str, ...], value: str) -> Iterator[tuple[str, ...]]:
+    """Gives the command line with each of its arguments and options in turn replaced by a value."""
+    path = path_of(command)
+    for place in range(len(path), len(command)):
+        yield (*command[:place], value, *command[place + 1 :])
+    for parameter in LEAVES[path].params:
+        if parameter.param_type_name == "option" and not parameter.is_flag:
+            yield (*command, parameter.opts[0], value)
+    yield (*command, f"--{value}")
+
+
+def test_every_command_is_tried() -> None:
+    assert {path_of(command) for command in COMMANDS} == set(LEAVES) - WITHOUT_MESH - OTHER_NAMES
+
+
+@pytest.mark.parametrize("value", ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_argument_acts_or_is_an_accident(
+    mesh: str,
+    command: tuple[str, ...],
+    value: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # an option may name a file to write
+    for arguments in with_each_argument(command, value):
+        # A refusal is as good as an answer; any other exception than the exit would fail the test.
+        invoke(mesh, arguments, tmp_path)
+        shown = "".join(capsys.readouterr())
+
+        assert ACTING.findall(shown) == [], arguments
+        assert [line for line in shown.splitlines() if line.startswith("forged")] == [], arguments
+        shown.encode()
 
 
 def texts_of(value: object) -> Iterator[str]:
@@ -141,3 +196,40 @@ def test_json_keeps_its_value() -> None:
     document = json.dumps({HOSTILE: [HOSTILE]}, ensure_ascii=False, indent=2)
 
     assert json.loads(visible_json(document)) == json.loads(document)
+
+
+@pytest.mark.parametrize(
+    "key", [b"mm_\xff", b"mm_a\nb", b"mm_\0", "mm_\u00fc".encode(), b"mm_\x1b[2J", b"", b"x" * 1_000_000]
+)
+def test_a_damaged_key_file_is_refused_in_one_line(
+    mesh: str, key: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(key)
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: ROOT.main(["--server", mesh, "--key-file", str(path), "tenants", "list"], prog_name="mailmesh"))
+    captured = capsys.readouterr()
+
+    assert ended.value.code == Exit.DENIED
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert "mm_" not in captured.err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("command", [("sends", "get", ID), ("tenants", "list")], ids=" ".join)
+def test_a_terminal_without_a_form_for_a_character_gets_its_code(
+    mesh: str, command: tuple[str, ...], encoding: str, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("mm_key")
+    # A new interpreter, whose encoding the environment sets; a fork has that of the tests.
+    program = (sys.executable, "-X", "utf8=0", "-m", "stack", "--server", mesh, "--key-file", str(key), *command)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    shown, document = (
+        subprocess.run([*program, *option], capture_output=True, timeout=50, check=False, env=environment)
+        for option in ((), ("--json",))
+    )
+
+    assert (0, 0) == (shown.returncode, document.returncode), (shown.stderr, document.stderr)
+    assert shown.stdout.decode(encoding)
+    assert HOSTILE in set(texts_of(json.loads(document.stdout.decode(encoding))))
