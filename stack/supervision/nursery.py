@@ -18,6 +18,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from stack.programs import tether
@@ -42,6 +43,8 @@ LIBRARIES = (
 # The command of a Python program behind the tether: `-I -S tether.py`.
 TETHERED = (sys.executable, "-I", "-S", str(TETHER))
 PR_SET_NAME = 15
+_IMPORTED: dict[str, tuple[int, int]] = {}
+"""Time and size of the file of each module that forks share, as they were when it was imported."""
 # Elsewhere the system's own libraries may not survive a fork without exec.
 CAN_FORK = sys.platform.startswith("linux")
 EXIT_FAILED = 1
@@ -57,12 +60,29 @@ def warm() -> None:
         return
     for name in LIBRARIES:
         importlib.import_module(name)
+    files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    _IMPORTED.update((file, _mark(file)) for file in files if file)
     gc.collect()
     gc.freeze()
 
 
+def _mark(file: str) -> tuple[int, int]:
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def _is_current() -> bool:
+    """Whether the files of all shared modules are those that were imported: a fork reads the others from disk."""
+    return all(_mark(file) == mark for file, mark in _IMPORTED.items())
+
+
 def forkable(arguments: Sequence[str]) -> Namespace | None:
     """Return the options of the tether if the command starts a module of ours in Python, and None for other programs.
+
+    After an update on disk it is None too: a fork would run the modules of two releases together.
 
     Args:
         arguments: Program and arguments, as `Program.tethered_command` makes them.
@@ -71,7 +91,7 @@ def forkable(arguments: Sequence[str]) -> Namespace | None:
         return None
     options = tether.parse(list(arguments[len(TETHERED) :]))
     is_module = options.program[:2] == [sys.executable, "-m"]
-    return options if is_module and options.user is None else None
+    return options if is_module and options.user is None and _is_current() else None
 
 
 def become(name: str, options: Namespace) -> NoReturn:

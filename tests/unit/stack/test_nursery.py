@@ -1,0 +1,43 @@
+"""A program that starts after an update on disk does not run the modules of two releases."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.supervision import nursery
+
+SOURCE = """
+import pathlib, sys
+from stack.supervision import nursery
+sys.path.insert(0, {folder!r})
+nursery.LIBRARIES = ("shared",)
+nursery.warm()
+command = [*nursery.TETHERED, "--", sys.executable, "-m", "services.ingest"]
+print(nursery.forkable(command) is not None)
+{change}
+print(nursery.forkable(command) is not None)
+"""
+CHANGES = {
+    "nothing": ("", "True"),
+    "another file": ("pathlib.Path({folder!r}, 'other.py').write_text('')", "True"),
+    "new text": ("pathlib.Path({folder!r}, 'shared.py').write_text('release = 22')", "False"),
+    "gone": ("pathlib.Path({folder!r}, 'shared.py').unlink()", "False"),
+}
+
+
+@pytest.mark.skipif(not nursery.CAN_FORK, reason="programs fork on Linux only")
+@pytest.mark.parametrize(("change", "is_forked"), CHANGES.values(), ids=CHANGES)
+def test_a_program_is_forked_while_the_shared_modules_are_those_on_disk(
+    tmp_path: Path, change: str, is_forked: str
+) -> None:
+    (tmp_path / "shared.py").write_text("release = 1")
+    source = SOURCE.format(folder=str(tmp_path), change=change.format(folder=str(tmp_path)))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        (sys.executable, "-c", source), capture_output=True, text=True, timeout=60, check=True, env=environment
+    )
+
+    assert ["True", is_forked] == done.stdout.split()
