@@ -24,10 +24,11 @@ def new_address(mesh: Mesh, provider: str) -> str:
     return address
 
 
-def connect(mesh: Mesh, provider: str, address: str) -> str:
-    """Connects an account through the provider's consent page and returns the tenant's id."""
+def connect(mesh: Mesh, provider: str, address: str, *abilities: str) -> str:
+    """Connects an account through the provider's consent page and returns the tenant's id; no abilities: the usual."""
     stub = tenant_services.TenantServiceStub(mesh.channel)
-    started = stub.StartAuthorization(tenants.StartAuthorizationRequest(provider=provider, login_hint=address))
+    request = tenants.StartAuthorizationRequest(provider=provider, login_hint=address, abilities=abilities)
+    started = stub.StartAuthorization(request)
     page = mesh.consent(started.authorization_url, address)
     found = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants
     assert len(found) == 1, f"{address} was not connected: {page}"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import httpx
@@ -18,13 +19,17 @@ from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
 from mailmesh.processor.v1 import processor_service_pb2_grpc as pipeline_services
+from mailmesh.processor.v1 import send_service_pb2 as sends
+from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
 from mailmesh.vault.v1 import audit_service_pb2 as audit
 from mailmesh.vault.v1 import audit_service_pb2_grpc as audit_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from services.providers.abilities import MAIL_READ, MAIL_SEND
 from stack.cli.connection import with_key
+from tests.contract.reading import methods
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 from tests.security.doors import rest
@@ -48,6 +53,8 @@ class Side:
         key: An admin's key that is limited to it.
         key_id: The id of that key.
         flow: The id of an attempt to reconnect its account.
+        send: The id of its send, which waits for its time.
+        send_key: The idempotency key of that send.
         channel: The edge, with that key.
     """
 
@@ -59,12 +66,24 @@ class Side:
     key: str
     key_id: str
     flow: str
+    send: str
+    send_key: str
     channel: grpc.Channel
 
     @property
     def marks(self) -> tuple[str, ...]:
         """Return the values that no other tenant may learn."""
-        return (self.tenant, self.subscription, self.event, self.message, self.address, self.key_id, self.flow)
+        return (
+            self.tenant,
+            self.subscription,
+            self.event,
+            self.message,
+            self.address,
+            self.key_id,
+            self.flow,
+            self.send,
+            self.send_key,
+        )
 
     def seen_in(self, answer: object) -> list[str]:
         """Return the tenant's values that an answer contains."""
@@ -80,7 +99,7 @@ def sides(mesh: Mesh) -> Iterator[tuple[Side, Side]]:
 
 def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
     address = new_address(mesh, provider)
-    tenant = connect(mesh, provider, address)
+    tenant = connect(mesh, provider, address, MAIL_READ, MAIL_SEND)
     made = subscribe(mesh, tenant)
     mail = mesh.simulator.deliver(address, subject="Confidential", text="Nobody else's")
     event = eventually(lambda: created_events(mesh, tenant))[0]
@@ -88,6 +107,8 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
     key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
     again = tenants.StartAuthorizationRequest(tenant_id=tenant)
     started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
+    send_key = f"of-{tenant}"
+    send = send_services.SendServiceStub(mesh.channel).Send(to_send(tenant, send_key)).send
     return Side(
         tenant,
         made.subscription_id,
@@ -97,8 +118,18 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
         key.secret,
         key.api_key.api_key_id,
         started.flow_id,
+        send.send_id,
+        send_key,
         with_key(channel, key.secret),
     )
+
+
+def to_send(tenant: str, key: str) -> sends.SendRequest:
+    """Return a request for a mail that waits a week, so that nothing but the request is tested."""
+    mail = sends.NewMail(to=[sends.Recipient(address="ada@example.com")], subject="Secret plan", text="Soon")
+    request = sends.SendRequest(idempotency_key=key, tenant_id=tenant, mail=mail)
+    request.send_at.FromDatetime(datetime.now(UTC) + timedelta(days=7))
+    return request
 
 
 def lists(mine: Side, asked: str) -> dict[str, object]:
@@ -124,6 +155,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         "keys": lambda: key_services.ApiKeyServiceStub(mine.channel).ListApiKeys(
             keys.ListApiKeysRequest(page_size=1000, include_revoked=True), timeout=CALL_SECONDS
         ),
+        "sends": lambda: send_services.SendServiceStub(mine.channel).ListSends(
+            sends.ListSendsRequest(page_size=1000, **one), timeout=CALL_SECONDS
+        ),
         "pipeline": lambda: pipeline_services.ProcessorServiceStub(mine.channel).GetPipelineStatus(
             pipeline.GetPipelineStatusRequest(max_tenants=1000), timeout=CALL_SECONDS
         ),
@@ -145,6 +179,7 @@ def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
 
     assert mine.event in str(found["events"])
     assert mine.subscription in str(found["subscriptions"])
+    assert mine.send in str(found["sends"])
     assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
     assert mine.tenant in str(found["audit"])
     assert {mine.tenant} == {lag.tenant_id for lag in found["pipeline"].tenants}
@@ -187,7 +222,53 @@ def single(other: Side) -> dict[str, Message]:
         ),
         "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
+        "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
+        "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
+        "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
+        "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(
+            send_id=other.send, resolution=sends.SEND_RESOLUTION_SEND_AGAIN
+        ),
     }
+
+
+# These take a tenant as a filter of a list, or several ids: `lists` and the tests of batches try them.
+WITH_FILTERS = {
+    "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
+    "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
+    "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
+}  # fmt: skip
+
+
+def test_every_rpc_that_takes_an_id_is_tried_with_anothers(sides: tuple[Side, Side]) -> None:
+    taking = {
+        f"{method.containing_service.full_name.removeprefix('mailmesh.')}/{method.name}"
+        for method in methods(access_pb2.DOOR_KEY)
+        if any(field.name.endswith(("_id", "_ids")) for field in method.input_type.fields)
+    }
+
+    assert taking - WITH_FILTERS == set(single(sides[1]))
+
+
+def test_the_same_idempotency_key_is_another_send_for_each_tenant(sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    stub = send_services.SendServiceStub(mine.channel)
+    first = stub.Send(to_send(mine.tenant, other.send_key), timeout=CALL_SECONDS)
+    stub.CancelSend(sends.CancelSendRequest(send_id=first.send.send_id), timeout=CALL_SECONDS)
+
+    assert not first.was_known
+    assert first.send.tenant_id == mine.tenant
+    assert {other.send_key} == set(other.seen_in(first))
+
+
+def test_a_page_token_of_anothers_sends_leads_to_mine_alone(mesh: Mesh, sides: tuple[Side, Side]) -> None:
+    mine, other = sides
+    everyone = send_services.SendServiceStub(mesh.channel).ListSends(sends.ListSendsRequest(page_size=1))
+    request = sends.ListSendsRequest(page_size=1, page_token=everyone.next_page_token)
+    answer = send_services.SendServiceStub(mine.channel).ListSends(request, timeout=CALL_SECONDS)
+
+    assert everyone.next_page_token
+    assert {mine.tenant} >= {send.tenant_id for send in answer.sends}
+    assert [] == other.seen_in(answer)
 
 
 def test_an_id_of_another_tenant_does_not_exist(sides: tuple[Side, Side]) -> None:
@@ -275,6 +356,7 @@ def test_no_stream_carries_anything_of_another_tenant(mesh: Mesh, sides: tuple[S
     "/v1/events?cursor=earliest&pageSize=1000", "/v1/tenants?pageSize=1000", "/auth/tenants",
     "/v1/subscriptions?pageSize=1000", "/v1/dead-letters",
     "/v1/audit?pageSize=1000", "/v1/api-keys", "/v1/pipeline?maxTenants=1000",
+    "/v1/sends?pageSize=1000",
 ])  # fmt: skip
 def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side, Side], path: str) -> None:
     mine, other = sides
@@ -292,7 +374,7 @@ def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side
     ("POST", "/v1/tenants/{tenant}:reconcile"), ("GET", "/v1/events/{event}"),
     ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
     ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
-    ("GET", "/v1/authorizations/{flow}"),
+    ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/sends/{send}"), ("POST", "/v1/sends/{send}:cancel"),
 ])  # fmt: skip
 def test_no_route_touches_anything_of_another_tenant(
     mesh: Mesh, sides: tuple[Side, Side], verb: str, path: str

@@ -64,8 +64,8 @@ class SubscriptionServicer(SubscriptionServiceServicer):
     ) -> pb.ListSubscriptionsResponse:
         if request.tenant_id:
             check_id("tenant_id", request.tenant_id)
-        unknown = [state for state in request.states if state not in pb.SubscriptionState.values()]
-        if unknown:
+        states = sorted(set(request.states))
+        if not set(states) <= set(pb.SubscriptionState.values()):
             raise FieldInvalid.of("states", "must be states of subscriptions")
         size = page_size(request.page_size)
         async with db.connection(self._pool) as connection:
@@ -73,7 +73,7 @@ class SubscriptionServicer(SubscriptionServiceServicer):
                 connection,
                 current_caller().tenants,
                 tenant_id=request.tenant_id,
-                states=list(request.states),
+                states=states,
                 after=_after(self._page_tokens.read(request)),
                 limit=size + 1,
             )

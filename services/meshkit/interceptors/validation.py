@@ -3,7 +3,8 @@
 `google.api.field_behavior = REQUIRED` is read from the descriptors, in nested messages too. A field without presence
 counts as missing when it is empty or zero; numbers and booleans without presence cannot be missing. A `Timestamp` can
 hold what no calendar has, and a string the character U+0000, which no column of PostgreSQL takes; both are refused
-here, so that no code behind has to expect them.
+here, so that no code behind has to expect them. The lists of a request have a bound together: a million values fit into
+the bytes of a request, and a handler that visits each would keep the process from everything else.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from services.meshkit.text import is_storable
 _REQUIRED = field_behavior_pb2.FieldBehavior.REQUIRED
 _TELLS_WHEN_EMPTY = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_ENUM})
 _MAX_VIOLATIONS = 50
+MAX_VALUES = 10_000
+"""The most values in all lists of a request together; ten times the longest list that the contract speaks of."""
 _TIME = Timestamp.DESCRIPTOR.full_name
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 _MAX_NANOS = 999_999_999
@@ -30,10 +33,36 @@ def check(request: Message) -> None:
     """Refuse a request, naming every faulty field at once.
 
     Raises:
-        FieldInvalid: A field is missing, is no time, or is no text.
+        FieldInvalid: A field is missing, is no time, is no text, or has too many values.
     """
+    _count(request, "", 0)
     if violations := dict(islice(faults(request), _MAX_VIOLATIONS)):
         raise FieldInvalid(violations=violations)
+
+
+def _count(message: Message, prefix: str, counted: int) -> int:
+    """Return the number of values in the lists of a message and of those within, added to a number."""
+    for field, value in message.ListFields():
+        path = f"{prefix}{field.name}"
+        if field.is_repeated:
+            counted += len(value)
+            if counted > MAX_VALUES:
+                raise FieldInvalid.of(path, f"the lists of a request have at most {MAX_VALUES} values together")
+        if field.message_type is not None and _holds_lists(field.message_type):
+            for label, child in _children(message, field):
+                counted = _count(child, f"{path}{label}.", counted)
+    return counted
+
+
+@lru_cache(maxsize=1024)
+def _holds_lists(descriptor: Descriptor, seen: frozenset[str] = frozenset()) -> bool:
+    if descriptor.full_name in seen:
+        return False
+    below = seen | {descriptor.full_name}
+    return any(
+        field.is_repeated or (field.message_type is not None and _holds_lists(field.message_type, below))
+        for field in descriptor.fields
+    )
 
 
 def faults(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -48,11 +48,12 @@ class SendServicer(Base):
     @override
     async def ListSends(self, request: pb2.ListSendsRequest, context: "Context") -> pb2.ListSendsResponse:
         """Return a page of sends."""
-        if any(state not in pb2.SendState.values() for state in request.states):
+        states = sorted(set(request.states))
+        if not set(states) <= set(pb2.SendState.values()):
             raise FieldInvalid.of("states", "must be states of sends")
         size, position = page_size(request.page_size), self._page_tokens.read(request)
         before = None if position is None else str(position[0])
-        rows, has_more = await self._sends.page(_scope(request.tenant_id), list(request.states), before, size)
+        rows, has_more = await self._sends.page(_scope(request.tenant_id), states, before, size)
         last: Position | None = [rows[-1].send_id] if has_more else None
         return pb2.ListSendsResponse(
             sends=map(message_of, rows), next_page_token=self._page_tokens.write(request, last)
