@@ -10,6 +10,7 @@ from services.processor.mail.message.styles import still
 
 _MAX_ATTRIBUTES = 32
 _ATTRIBUTE = re.compile(r"[\s/]*+([^\s=>/][^\s=>/]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?")
+_PLAIN_ATTRIBUTE = re.compile(r"\s([a-zA-Z][a-zA-Z0-9-]*+)=\"([^\"]*+)\"")
 _TAG_END = re.compile(r"[^>]*+>")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,10}+;?|#[xX][0-9a-fA-F]{1,8}+;?|([A-Za-z][A-Za-z0-9]{1,40}+)(;?)(=?))")
@@ -43,6 +44,14 @@ def read_attributes(source: str, position: int) -> tuple[dict[str, str], int]:
     return made, tag_end(source, position)
 
 
+def read_plain_attributes(tag: str) -> dict[str, str]:
+    """Reads the attributes of a tag whose values all stand in double quotes, as most programs write them."""
+    made: dict[str, str] = {}
+    for name, value in _PLAIN_ATTRIBUTE.findall(tag)[:_MAX_ATTRIBUTES]:
+        made.setdefault(name.lower(), _REFERENCE.sub(_character, value) if "&" in value else value)
+    return made
+
+
 @lru_cache(maxsize=1024)
 def is_name(name: str) -> bool:
     """Tell whether HTML knows such names of elements and attributes: a letter, then letters, digits and hyphens."""
@@ -68,7 +77,7 @@ def write_attributes(attributes: dict[str, str], base: str) -> str:
         return ""
     made = []
     for key, given in attributes.items():
-        value = _bounded(key, given, base) if base or key in _BOUNDED else given
+        value = _bounded(key, given, base) if key in _BOUNDED else given
         if value is not None:
             made.append(f' {key}="{value.translate(_ESCAPES) if _ESCAPED(value) else value}"')
     return "".join(made)

@@ -86,13 +86,24 @@ class Cuts:
 def bound(message: message_pb2.MailMessage, cuts: Cuts) -> None:
     """Cuts the parts of a mail, but for its body, to their bounds, in place."""
     for name in ("subject", "preview"):
-        setattr(message, name, cuts.text(getattr(message, name), SHORT_BYTES, "are_headers_cut"))
-    _keep(message.headers, cuts.some(list(message.headers), HEADERS_BYTES, "are_headers_cut"))
-    # The last references are the nearest ones.
-    _keep(message.references, cuts.some(list(message.references)[::-1], _REFERENCES_BYTES, "are_headers_cut")[::-1])
-    _keep(message.attachments, cuts.some(list(message.attachments), ATTACHMENTS_BYTES, "are_attachments_cut"))
-    for values in (message.categories, message.label_ids):
-        _keep(values, cuts.some(list(values), SHORT_BYTES, "are_headers_cut"))
+        if (kept := cuts.text(getattr(message, name), SHORT_BYTES, "are_headers_cut")) != getattr(message, name):
+            setattr(message, name, kept)
+    # An entry takes two bytes beside its content, and is counted with four: the count is at most twice the size.
+    most = 2 * (message.ByteSize() - message.body.ByteSize())
+    if most > HEADERS_BYTES:
+        _keep(message.headers, cuts.some(list(message.headers), HEADERS_BYTES, "are_headers_cut"))
+    if most > _REFERENCES_BYTES:  # the last ones are the nearest
+        _keep(message.references, cuts.some(list(message.references)[::-1], _REFERENCES_BYTES, "are_headers_cut")[::-1])
+    if most > ATTACHMENTS_BYTES:
+        _keep(message.attachments, cuts.some(list(message.attachments), ATTACHMENTS_BYTES, "are_attachments_cut"))
+    if most > SHORT_BYTES:
+        for values in (message.categories, message.label_ids):
+            _keep(values, cuts.some(list(values), SHORT_BYTES, "are_headers_cut"))
+    if most > RECIPIENTS_BYTES:
+        _bound_recipients(message, cuts)
+
+
+def _bound_recipients(message: message_pb2.MailMessage, cuts: Cuts) -> None:
     left = RECIPIENTS_BYTES
     for recipients in (message.reply_to, message.to, message.cc, message.bcc):
         _keep(recipients, kept := cuts.some(list(recipients), left, "are_recipients_cut"))

@@ -8,12 +8,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 _MAX_INT64 = 2**63 - 1
 _DECIMAL_DIGITS = 19
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMESTAMPS = range(-62_135_596_800, 253_402_300_800)
+"""The seconds of the years 1 to 9999, which a Timestamp holds."""
 
 
 def text(owner: Any, key: str) -> str:
     """The member as a clean string; empty when it is something else."""
     value = owner.get(key) if isinstance(owner, dict) else None
-    return clean(value) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() and "\0" not in value else clean(value)
 
 
 def members(owner: Any, key: str) -> Mapping[str, Any]:
@@ -67,12 +72,9 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
     """The moment as a message; None when there is none, or when it lies outside of what a Timestamp holds."""
     if moment is None:
         return None
-    made = Timestamp()
-    try:
-        made.FromDatetime(moment.astimezone(UTC))
-    except (ValueError, OverflowError):
-        return None
-    return made
+    passed = moment - _EPOCH
+    seconds = passed.days * 86400 + passed.seconds
+    return Timestamp(seconds=seconds, nanos=passed.microseconds * 1000) if seconds in _TIMESTAMPS else None
 
 
 def iso_time(value: str) -> datetime | None:

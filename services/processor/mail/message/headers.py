@@ -35,16 +35,18 @@ class Headers:
 
     def __init__(self, fields: Sequence[Any], max_fields: int = MAX_FIELDS) -> None:
         self.is_cut = len(fields) > max_fields
-        self.fields = tuple(
-            (name, unfold(text(field, "value"))) for field in fields[:max_fields] if (name := text(field, "name"))
-        )
+        self.fields: list[tuple[str, str]] = []
         self._by_name: dict[str, list[str]] = {}
-        for name, value in self.fields:
-            self._by_name.setdefault(name.lower(), []).append(value)
+        for field in fields[:max_fields]:
+            if name := text(field, "name"):
+                value = unfold(text(field, "value"))
+                self.fields.append((name, value))
+                self._by_name.setdefault(name.lower(), []).append(value)
 
     def first(self, name: str) -> str:
         """The value of the first field of a name, in any case; empty without one."""
-        return self._by_name.get(name.lower(), [""])[0].strip()
+        found = self._by_name.get(name.lower())
+        return found[0].strip() if found else ""
 
     def all(self, name: str) -> list[str]:
         """The values of all fields of a name, in order."""

@@ -92,6 +92,8 @@ def make_safe(source: str, max_tags: int = MAX_TAGS) -> Safe:
     """Does what `sanitize` does, and tells what it hid."""
     nested = outline(source[:MAX_SOURCE_CHARACTERS].removeprefix("\ufeff"), max_tags)
     made = str(_first_cleaner.clean(nested.html)).strip()
+    if made == nested.html:
+        return Safe(made, nested.has_hidden_text, nested.is_cut, nested.tags)
     for _ in range(_MAX_ROUNDS):
         # The tree that a parser repairs may be read as another one once it is written (mutation): so it is read again.
         before, made = made, _cleaned(made)

@@ -16,6 +16,7 @@ from services.processor.mail.message.attributes import (
     is_name,
     page_attributes,
     read_attributes,
+    read_plain_attributes,
     tag_end,
     write_attributes,
 )
@@ -109,16 +110,61 @@ _INLINE = _FORMATTING | frozenset(
     ]
 )
 # What an opening tag closes, when it is the innermost element but for formatting.
-_CLOSES = {
-    "li": frozenset(("li",)), "dt": frozenset(("dt", "dd")), "dd": frozenset(("dt", "dd")), "td": _CELLS, "th": _CELLS,
-    "tr": _ROWS, "tbody": _SECTIONS, "thead": _SECTIONS, "tfoot": _SECTIONS,
+_PARAGRAPH = (frozenset(("p",)),)
+_CLOSES: dict[str, tuple[frozenset[str], ...]] = {
+    **dict.fromkeys(_INLINE | _VOID, ()),
+    **dict.fromkeys(("dt", "dd"), (*_PARAGRAPH, frozenset(("dt", "dd")))),
+    **dict.fromkeys(("tbody", "thead", "tfoot"), (*_PARAGRAPH, _SECTIONS)),
+    "li": (*_PARAGRAPH, frozenset(("li",))), "td": (*_PARAGRAPH, _CELLS), "th": (*_PARAGRAPH, _CELLS),
+    "tr": (*_PARAGRAPH, _ROWS),
 }  # fmt: skip
-_PARAGRAPH = frozenset(("p",))
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,60})")
+# Text, and behind it a tag as most mails write it.
+_NEXT = re.compile(
+    r"""([^<]*+)(<(/?)([a-zA-Z][a-zA-Z0-9-]{0,60}+)(?:\s++[a-zA-Z][a-zA-Z0-9-]*+="[^"]*+")*+\s*+/?+>)?+"""
+)
 _CONTENT_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _DROPPED_WITH_CONTENT}
 _PAGES = frozenset(("body", "html"))
 _CUT_OFF = re.compile(r"<[^<>]*+\Z|&[#\w]{0,32}+\Z")
+
+
+_PAGE = View()
+
+
+class Tag:
+    """An opening tag. Mails repeat theirs, so that what follows from the tag alone is found once.
+
+    Args:
+        name: In lower case.
+        attributes: Decoded, the first of each name; they are not changed.
+    """
+
+    __slots__ = ("_base", "_outer", "_view", "_written", "attributes", "name")
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "dialog" and "open" not in attributes:  # HTML 4.11.4: it is not shown
+            attributes = {**attributes, "hidden": ""}
+        self.name, self.attributes = name, attributes
+        self._outer: View | None = None
+        self._view = _PAGE
+        self._base = self._written = ""
+
+    def view_within(self, outer: View, sheet: Sheet) -> View:
+        """Returns the view inside the element; the sheet must be the same for all calls."""
+        if not self.attributes and not sheet.names(self.name):
+            return outer
+        if self._outer is not outer:
+            self._outer, self._view = outer, outer.within(self.name, self.attributes, sheet)
+        return self._view
+
+    def written(self, attributes: dict[str, str], base: str) -> str:
+        """Returns attributes as they are written: those of the tag, or others that took their place."""
+        if attributes is not self.attributes:
+            return write_attributes(attributes, base)
+        if attributes and not (self._written and self._base == base):
+            self._base, self._written = base, write_attributes(attributes, base)
+        return self._written
 
 
 class _Outline:
@@ -129,45 +175,48 @@ class _Outline:
         self.has_hidden_text = False
         self.base = ""
         self.sheet = Sheet()
+        self.tags: dict[str, Tag] = {}
         self._open: list[str] = []
         self._written: list[str] = []
         self._tables = 0
-        self._views: list[View] = [View()]
+        self._views: list[View] = [_PAGE]
+        self._judged, self._is_shown = _PAGE, True
         self._formatting = 0
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
+    def start(self, tag: Tag) -> None:
         """Opens an element, unless too much is open."""
-        if name not in _INLINE and name not in _VOID:
-            self._close_implied(_PARAGRAPH)
-        if name in _CLOSES:
-            self._close_implied(_CLOSES[name])
+        name, attributes = tag.name, tag.attributes
+        for names in _CLOSES.get(name, _PARAGRAPH):
+            self._close_implied(names)
         if name == "base" and not self.base:
             self.base = base_address(attributes.get("href", ""))
-        if name == "dialog" and "open" not in attributes:  # HTML 4.11.4: it is not shown
-            attributes = {**attributes, "hidden": ""}
-        outer = view = self._views[-1]
-        if attributes or self.sheet.names(name):
-            view = outer.within(name, attributes, self.sheet)
-            if view.is_ground_lost:
-                attributes = view.readable(name, attributes, outer)
+            self.tags.clear()
+        outer = self._views[-1]
+        view = tag.view_within(outer, self.sheet)
+        if view.is_ground_lost:
+            attributes = view.readable(name, attributes, outer)
         if name in _VOID:
             if not view.is_gone:
-                self.pieces.append(f"<{name}{write_attributes(attributes, self.base)}>")
+                self.pieces.append(f"<{name}{tag.written(attributes, self.base)}>")
         elif len(self._open) < MAX_DEPTH and not (name in _FORMATTING and self._formatting >= _MAX_OPEN_FORMATTING):
-            self._push(name, attributes, view)
+            self._push(tag, attributes, view)
 
     def end(self, name: str) -> None:
         """Closes an element with all that is open in it; a tag that nothing was opened for is left out."""
         for place in range(len(self._open) - 1, -1, -1):
-            if self._open[place] == name:
+            opened = self._open[place]
+            if opened == name:
                 return self._close_down_to(place)
-            if self._open[place] in _TABLE and name not in _TABLE:
+            if opened in _TABLE and name not in _TABLE:
                 return None
         return None
 
     def text(self, source: str) -> None:
         """Takes text between tags: references stay as they are, and nothing in it opens a tag."""
-        if self._views[-1].shows_text:
+        view = self._views[-1]
+        if view is not self._judged:
+            self._judged, self._is_shown = view, view.shows_text
+        if self._is_shown:
             self.pieces.append(source.replace(">", "&gt;") if ">" in source else source)
         elif not self.has_hidden_text:
             self.has_hidden_text = has_words(source)
@@ -177,8 +226,8 @@ class _Outline:
         self._close_down_to(0)
         return "".join(self.pieces)
 
-    def _push(self, name: str, attributes: dict[str, str], view: View) -> None:
-        written = name
+    def _push(self, tag: Tag, attributes: dict[str, str], view: View) -> None:
+        name = written = tag.name
         if name in _PAGES:  # a fragment has no page: its looks go to a block of their own
             attributes = page_attributes(attributes)
             written = "div" if attributes else ""
@@ -190,13 +239,14 @@ class _Outline:
         self._formatting += name in _FORMATTING
         self._tables += name == "table"
         if self._written[-1]:
-            self.pieces.append(f"<{written}{write_attributes(attributes, self.base)}>")
+            self.pieces.append(f"<{written}{tag.written(attributes, self.base)}>")
 
     def _close_implied(self, names: frozenset[str]) -> None:
         for place in range(len(self._open) - 1, -1, -1):
-            if self._open[place] in names:
+            opened = self._open[place]
+            if opened in names:
                 return self._close_down_to(place)
-            if self._open[place] not in _INLINE:
+            if opened not in _INLINE:
                 return None
         return None
 
@@ -237,39 +287,47 @@ def outline(source: str, max_tags: int = MAX_TAGS) -> Outlined:
     made, position, length, tags = _Outline(), 0, len(source), 0
     while position < length and tags < max_tags:
         tags += 1
-        tag_start = source.find("<", position)
-        if tag_start < 0:
-            made.text(source[position:])
-            position = length
-            break
-        if tag_start > position:
-            made.text(source[position:tag_start])
-        position = _markup(source, tag_start, made)
+        text, whole_tag, closing, name = _NEXT.match(source, position).groups()  # type: ignore[union-attr] # it fits
+        if text:
+            made.text(text)
+            position += len(text)
+        if whole_tag is None or (name := name.lower()) in _DROPPED_WITH_CONTENT:
+            position = _markup(source, position, made)
+            continue
+        position += len(whole_tag)
+        if closing:
+            made.end(name)
+        else:
+            made.start(made.tags.get(whole_tag) or _new_tag(whole_tag, name, made))
     whole = made.finish()
     kept = whole if len(whole) <= MAX_MADE_CHARACTERS else _CUT_OFF.sub("", whole[:MAX_MADE_CHARACTERS])
     return Outlined(kept, made.has_hidden_text, position < length or kept is not whole, tags)
 
 
+def _new_tag(source: str, name: str, made: _Outline) -> Tag:
+    tag = made.tags[source] = Tag(name, read_plain_attributes(source))
+    return tag
+
+
 def _markup(source: str, start: int, made: _Outline) -> int:
-    """Reads what begins with "<"; returns the place behind it."""
+    """Reads what begins with "<", of any form; returns the place behind it."""
     tag = _TAG.match(source, start)
     if tag is None:
-        return _no_tag(source, start, made)
+        return _no_tag(source, start, made) if start < len(source) else start
     name = tag[2].lower()
     if name in _DROPPED_WITH_CONTENT and not tag[1]:
         found = _CONTENT_END[name].search(source, tag.end())
         if name == "style":
             made.sheet.add(source[tag_end(source, tag.end()) : found.start() if found else len(source)])
+            made.tags.clear()
         return tag_end(source, found.end()) if found else len(source)
-    attributes, end = (
-        read_attributes(source, tag.end()) if not source.startswith(">", tag.end()) else ({}, tag.end() + 1)
-    )
+    attributes, end = read_attributes(source, tag.end())
     if not is_name(name):
         return end
     if tag[1]:
         made.end(name)
     else:
-        made.start(name, attributes)
+        made.start(Tag(name, attributes))
     return end
 
 

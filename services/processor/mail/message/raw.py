@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from google.protobuf.struct_pb2 import NullValue, Struct, Value
 
-from services.processor.mail.message.fields import clean, exceeds
+from services.processor.mail.message.fields import clean
 
 # Parsers of protobuf stop at a depth of 100 messages unless told otherwise. An object costs three of them, a list two,
 # and the answer around `raw` takes the rest.
@@ -108,8 +108,6 @@ def _whole(given: Mapping[Any, Any], max_bytes: int) -> Struct | None:
 
     What is known of the object as a whole need not be asked of each of its members: the time is a quarter.
     """
-    if exceeds(given, _SMALL_BYTES):  # writing a long object as JSON would hold the interpreter's lock
-        return None
     try:
         shown = orjson.dumps(given)
     except TypeError:  # half surrogates, huge numbers, depth without end
@@ -130,7 +128,10 @@ class _NotInOrderError(Exception):
 
 def _fill(fields: MutableMapping[str, Value], given: Mapping[Any, Any], depth: int) -> None:
     for name, value in given.items():
-        _set(fields[name], value, depth)
+        if type(value) is str:
+            fields[name].string_value = value
+        else:
+            _set(fields[name], value, depth)
 
 
 def _set(made: Value, value: Any, depth: int) -> None:
