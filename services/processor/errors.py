@@ -66,6 +66,19 @@ class AbilityNotGranted(FailedPrecondition):
     reason = "ABILITY_NOT_GRANTED"
 
 
+class ModificationNotFound(NotFound):
+    """There is no such modification."""
+
+    reason = "MODIFICATION_NOT_FOUND"
+    resource_type = "modification"
+
+
+class ModificationQueueFull(ResourceExhausted):
+    """The tenant has too many unfinished modifications. Wait until some are finished."""
+
+    reason = "MODIFICATION_QUEUE_FULL"
+
+
 class SendNotFound(NotFound):
     """There is no such send."""
 
@@ -74,7 +87,7 @@ class SendNotFound(NotFound):
 
 
 class IdempotencyKeyReused(InvalidArgument):
-    """The tenant has a send with this key and other content."""
+    """The tenant has used this key for other content."""
 
     reason = "IDEMPOTENCY_KEY_REUSED"
 

@@ -33,4 +33,7 @@ HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker ho
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the lease was lost.")
 RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])
 SENDS = Counter("mailmesh_processor_sends_total", "Sends that workers ended, by outcome.", ["provider", "outcome"])
+MODIFIED = Counter(
+    "mailmesh_processor_modified_messages_total", "Mails of modifications, by outcome.", ["provider", "outcome"]
+)
 TOKENS = Counter("mailmesh_processor_tokens_total", "Tokens by origin.", ["source"])

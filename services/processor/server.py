@@ -8,8 +8,9 @@ from functools import partial
 import grpc
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
-from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2, send_service_pb2
+from mailmesh.processor.v1 import event_service_pb2, message_service_pb2, processor_service_pb2, send_service_pb2
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
 from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub, TokenVaultServiceStub
@@ -25,11 +26,14 @@ from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.meshkit.shares import Shares
+from services.processor.messages.requests import Modifications
+from services.processor.messages.retention import ModificationRetention
 from services.processor.migrate import SCHEMA
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
+from services.processor.servicers.messages import MessageServicer
 from services.processor.servicers.processor import ProcessorServicer
 from services.processor.servicers.sends import SendServicer
 from services.processor.settings import ProcessorSettings
@@ -127,10 +131,17 @@ async def serving(
         SendServicer(Sends(pool, wakes, settings, clock)),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
+    server.add(
+        add_MessageServiceServicer_to_server,
+        MessageServicer(Modifications(pool, wakes, settings, clock)),
+        message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
+    )
     await retention.prepare()
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
-    async with background(head.run(), tail.run(), loop.run(), sends.run(), _wake_at_the_end(server.stopping, tail)):
+    modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
+    loops = (loop.run(), sends.run(), modifications.run())
+    async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         yield
 
 

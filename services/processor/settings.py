@@ -203,6 +203,13 @@ class ProcessorSettings(MeshSettings):
         3, ge=1, le=100, description="Largest number of times that one draft is submitted before its send is uncertain."
     )
 
+    modifications_waiting: int = Field(
+        1000, ge=1, le=100_000, description="Largest number of unfinished modifications of a tenant."
+    )
+    modification_deadline_seconds: int = Field(
+        86400, ge=60, description="Time within which a modification is tried; its remaining mails are expired then."
+    )
+
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
     streams: int = Field(
         1000, ge=1, le=10_000, description="Largest number of concurrent event streams of one process."

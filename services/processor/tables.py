@@ -6,6 +6,8 @@ mailboxes             one row for each tenant: fence, cursors, last reconciliati
 folder_cursors        the progress of each Graph folder's reconciliation
 messages              the state of each message, so that no change is published twice
 lookups               Processor's own queue: messages to look up again
+modifications         changes of mails that callers asked for, and the outcome of each mail
+own_changes           the changes of modifications whose events are expected
 sends                 mail that callers asked for, its progress and its outcome
 workers, duties       live workers, and duties that one process has at a time
 stream                the one row with the head, the epoch, and the oldest position that is kept
@@ -118,6 +120,40 @@ lookups = Table(
     required("reason", Text()),
     required("due_at", TIME),
     required("created_at", TIME),
+)
+
+modifications = Table(
+    "modifications",
+    metadata,
+    required("modification_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("idempotency_key", Text()),
+    required("digest", LargeBinary()),
+    required("provider", Text()),
+    required("content", LargeBinary()),
+    required("state", SmallInteger()),
+    required("outcomes", LargeBinary()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("correlation_id", Text()),
+    required("created_at", TIME),
+    Column("due_at", TIME),
+    required("deadline_at", TIME),
+    Column("finished_at", TIME),
+    required("attempts", Integer()),
+)
+
+own_changes = Table(
+    "own_changes",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("message_id", Text(), primary_key=True),
+    required("modification_id", ID, primary_key=True),
+    required("version", Text()),
+    required("fields", ARRAY(Text())),
+    required("labels_added", ARRAY(Text())),
+    required("labels_removed", ARRAY(Text())),
+    required("expires_at", TIME),
 )
 
 sends = Table(

@@ -34,6 +34,9 @@ from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.worker import MailboxWorker
+from services.processor.messages.requests import WAKE_PREFIX as MODIFICATION_PREFIX
+from services.processor.messages.store import own_changes
+from services.processor.messages.work import Modifying
 from services.processor.migrate import SCHEMA
 from services.processor.outbox.requests import WAKE_PREFIX
 from services.processor.outbox.store import sends
@@ -89,8 +92,10 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
-        mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages)
-        work_of_wings = BothWings(Outbox(http, tokens, transactions, settings, clock), mail_sync)
+        mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise)
+        modifying = Modifying(http, tokens, transactions, settings, clock, mail_sync.take_quota)
+        outbox = Outbox(http, tokens, transactions, settings, clock)
+        work_of_wings = BothWings(outbox, BothWings(modifying, mail_sync))
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
         dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
@@ -128,8 +133,8 @@ def worker_id() -> str:
 
 
 async def _woken(dispatcher: Dispatcher, lookups: PeriodicLoop, key: str) -> None:
-    """Claim what is due in the inbox, or in Processor's own queue when the key says that a send is due there."""
-    if key.startswith(WAKE_PREFIX):
+    """Claim what is due in the inbox, or in Processor's own queue when the key says that work is due there."""
+    if key.startswith((WAKE_PREFIX, MODIFICATION_PREFIX)):
         lookups.nudge()
     else:
         await dispatcher.wake(key)

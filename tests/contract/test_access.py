@@ -57,13 +57,14 @@ def test_behind_the_mesh_door_an_rpc_names_its_callers_and_has_no_route(method: 
 
 
 def test_rpcs_that_only_read_are_open_to_readers() -> None:
-    """The exceptions need admin (keys and the audit log) or operator (attempts to connect, sends)."""
+    """The exceptions need admin (keys and the audit log) or operator (attempts to connect, sends, modifications)."""
     reading = [method for method in methods(access_pb2.DOOR_KEY) if method.name.startswith(("Get", "List", "Tail"))]
     roles = {method.name: method.GetOptions().Extensions[access_pb2.minimum_role] for method in reading}
     for_others = {name: role for name, role in roles.items() if role != access_pb2.ROLE_READER}
 
     assert for_others == {
         "GetAuthorization": access_pb2.ROLE_OPERATOR,
+        "GetModification": access_pb2.ROLE_OPERATOR,
         "GetSend": access_pb2.ROLE_OPERATOR,
         "ListSends": access_pb2.ROLE_OPERATOR,
         "ListApiKeys": access_pb2.ROLE_ADMIN,

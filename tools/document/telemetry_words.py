@@ -60,6 +60,7 @@ LABELS = {
         " `refused` (the listing of changes)"
     ),
     "mailmesh_processor_sends_total.outcome": "`sent`, `failed` or `uncertain`",
+    "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
         "`queued` (acceptance to first claim, of each notification), `claim`, `open`, `token`, `known`, `history`,"
@@ -138,6 +139,7 @@ FIELDS = {
     "subscription_id": "the subscription",
     "subscriptions": "number of due subscriptions",
     "target": "the requested revision",
+    "modification_id": "the modification",
     "send_id": "the send",
     "tenant_id": "the tenant",
     "why": "the class of the exception that ended its ping",

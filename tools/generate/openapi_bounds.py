@@ -15,9 +15,21 @@ JSON = dict[str, Any]
 _PAGE_SIZE = {"minimum": 0}
 _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
+_CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
+_LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
 _ID_FIELDS = frozenset(
-    {"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id", "send_id"}
+    {
+        "tenant_id",
+        "event_id",
+        "flow_id",
+        "api_key_id",
+        "subscription_id",
+        "request_id",
+        "replay_id",
+        "send_id",
+        "modification_id",
+    }
 )
 # The page answers text that is no id as it answers an unknown id.
 _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"})
@@ -49,6 +61,13 @@ BOUNDS: dict[str, JSON] = {
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
     "NewMail.subject": {"maxLength": 900},
+    "ModifyMessagesRequest.idempotency_key": _NAME,
+    "ModifyMessagesRequest.message_ids": {"minItems": 1, "maxItems": 1000, "items": {"minLength": 1, "maxLength": 500}},
+    "MessageChange.add_categories": _CATEGORIES,
+    "MessageChange.remove_categories": _CATEGORIES,
+    "MessageChange.add_label_ids": _LABELS,
+    "MessageChange.remove_label_ids": _LABELS,
+    "MessageChange.folder_id": {"minLength": 1, "maxLength": 300},
     "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,

@@ -21,11 +21,14 @@ from services.processor.mail.sources.findings import Finding
 from services.processor.mail.state import COMMAND, ReportedChange
 from services.processor.mail.store import lookups, messages
 from services.processor.mailbox.retry_policy import RetryPolicy
+from services.processor.mailbox.seen_change import OwnChanges, SeenChange
 from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.metrics import EVENTS, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.publish import EventDraft, PublishedEvent, publish
+
+_UPDATED = "mail.updated"
 
 OwnMessages: TypeAlias = Callable[[db.Connection, str, Mapping[str, str]], Awaitable[Mapping[str, str]]]
 """Tells which marked messages of a tenant are the mail of its own sends: marks by message id in, ids of sends out."""
@@ -47,13 +50,20 @@ class MailCommitter:
         settings: Bounds and waits.
         clock: The time.
         own_messages: Recognises the mail of the tenant's own sends.
+        own_changes: Recognises the changes that the tenant's own modifications made.
     """
 
     def __init__(
-        self, transactions: Transactions, settings: ProcessorSettings, clock: Clock, own_messages: OwnMessages
+        self,
+        transactions: Transactions,
+        settings: ProcessorSettings,
+        clock: Clock,
+        own_messages: OwnMessages,
+        own_changes: OwnChanges,
     ) -> None:
         self._transactions = transactions
         self._own_messages = own_messages
+        self._own_changes = own_changes
         self._settings = settings
         self._clock = clock
 
@@ -135,8 +145,9 @@ class MailCommitter:
         }
         conversations = await threads.Threads.of(connection, tenant_id, mails)
         own = await self._own(connection, tenant_id, drafted)
+        modified = await self._modified(connection, tenant_id, drafted)
         drafts = [
-            EventDraft(_event(conversations, tenant, reported, event_to_publish, own.get(reported.message_id, "")))
+            EventDraft(_event(conversations, tenant, reported, event_to_publish, own, modified))
             for reported, event_to_publish in drafted
         ]
         await conversations.write(connection, tenant_id)
@@ -154,6 +165,23 @@ class MailCommitter:
             if event_to_publish.mapped is not None and event_to_publish.mapped.send_mark
         }
         return await self._own_messages(connection, tenant_id, marks) if marks else {}
+
+    async def _modified(
+        self, connection: db.Connection, tenant_id: str, drafted: Sequence[tuple[ReportedChange, PendingEvent]]
+    ) -> Mapping[str, str]:
+        """Return the ids of modifications by the ids of the messages that they alone changed."""
+        seen = [
+            SeenChange(
+                reported.message_id,
+                event_to_publish.version,
+                frozenset(change.fields) | ({"folder_id"} if change.previous_folder_id else set()),
+                frozenset(change.label_ids_added),
+                frozenset(change.label_ids_removed),
+            )
+            for reported, event_to_publish in drafted
+            if event_to_publish.event_type == _UPDATED and (change := event_to_publish.change) is not None
+        ]
+        return await self._own_changes(connection, tenant_id, seen) if seen else {}
 
     async def _note_open(
         self,
@@ -185,24 +213,28 @@ def _event(
     tenant: tenant_pb2.Tenant,
     reported: ReportedChange,
     event_to_publish: PendingEvent,
-    send_id: str,
+    sends: Mapping[str, str],
+    modifications: Mapping[str, str],
 ) -> event_pb2.NormalizedMailEvent:
-    # Only the appearance of the mail is ours: later changes are those of a person or a program.
-    is_own = bool(send_id) and event_to_publish.event_type == "mail.created"
+    kind = event_to_publish.event_type
+    # Of a send only the appearance of its mail is ours: later changes are those of others, or of a modification.
+    send_id = sends.get(reported.message_id, "") if kind == "mail.created" else ""
+    modification_id = modifications.get(reported.message_id, "") if kind == _UPDATED else ""
     event = event_pb2.NormalizedMailEvent(
         provider=tenant.provider,
         tenant_id=tenant.tenant_id,
         external_tenant_id=tenant.external_tenant_id,
         user_id=tenant.user_id,
-        event_type=event_to_publish.event_type,
+        event_type=kind,
         message_id=reported.message_id,
         correlation_id=reported.correlation_id,
         generation=event_to_publish.generation,
         version=event_to_publish.version,
         enriched_event_id=event_to_publish.enriched_event_id,
         subscription_ids=reported.subscription_ids,
-        source=COMMAND if is_own else reported.source,  # type: ignore[arg-type]
-        send_id=send_id if is_own else "",
+        source=COMMAND if send_id or modification_id else reported.source,  # type: ignore[arg-type]
+        send_id=send_id,
+        modification_id=modification_id,
         change=event_to_publish.change,
         not_enriched=event_to_publish.not_enriched,
     )

@@ -24,6 +24,7 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, narrowed
 from services.processor.mailbox.inbox_client import ReturnedItem
 from services.processor.mailbox.provider_http import ProviderHttp
+from services.processor.mailbox.seen_change import OwnChanges
 from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
@@ -46,6 +47,7 @@ class MailSync:
         settings: Addresses, bounds and waits.
         clock: The time.
         own_messages: Recognises the mail of the tenant's own sends.
+        own_changes: Recognises the changes that modifications made.
     """
 
     def __init__(
@@ -56,13 +58,14 @@ class MailSync:
         settings: ProcessorSettings,
         clock: Clock,
         own_messages: OwnMessages,
+        own_changes: OwnChanges,
     ) -> None:
         self._http = http
         self._tokens = tokens
         self._transactions = transactions
         self._settings = settings
         self._clock = clock
-        self._committer = MailCommitter(transactions, settings, clock, own_messages)
+        self._committer = MailCommitter(transactions, settings, clock, own_messages, own_changes)
         self._failure_handler = FailureHandler(tokens, settings, clock)
         self._quotas: dict[str, Quota] = {}
         self._throttled: dict[str, set[str]] = {}
@@ -203,6 +206,10 @@ class MailSync:
 
         await context.note(note)
         await context.lease.acknowledge([item.item_id])
+
+    def take_quota(self, tenant_id: str, units: int) -> float:
+        """Take units of a mailbox's quota at Google, and return the seconds to wait; see `Quota.wait_for`."""
+        return self._quota(tenant_id).wait_for(units)
 
     def _throttled_in(self, tenant_id: str) -> set[str]:
         if tenant_id not in self._throttled and len(self._throttled) >= _MAX_QUOTAS:

@@ -81,6 +81,7 @@ class ProviderHttp:
         headers: Mapping[str, str] | None = None,
         body: JSON | None = None,
         success: int | None = None,
+        is_empty: bool = False,
     ) -> JSON:
         """Make one request.
 
@@ -94,9 +95,10 @@ class ProviderHttp:
             headers: Headers beside Authorization and Accept.
             body: The JSON body.
             success: The only status that is a success, whatever its body; None accepts each 2xx with a JSON object.
+            is_empty: Whether each 2xx is a success, with or without a JSON object.
 
         Returns:
-            The JSON object of the answer; empty where `success` is named and the answer has none.
+            The JSON object of the answer; empty where `success` is named, or `is_empty`, and the answer has none.
 
         Raises:
             SourceError: Any other answer, classified.
@@ -116,7 +118,7 @@ class ProviderHttp:
         if success is not None and status != success:
             raise classify(provider, 0, [f"answered_{status}"])
         if (shown := parse(raw)) is None:
-            if success is not None:
+            if success is not None or is_empty:
                 return {}
             raise classify(provider, 0, ["answer_is_no_json"])
         return shown

@@ -411,6 +411,24 @@ const (
 	// Do: Retry the dead letter after an upgrade.
 	// Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
 	ErrorReason_ERROR_REASON_ITEM_POISONED ErrorReason = 124
+	// MODIFICATION_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The modification does not exist, is past its 30 days, or is outside the key's scope.
+	// Do: Check the id and the key.
+	// Sample: {"reason": "MODIFICATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"modification_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+	ErrorReason_ERROR_REASON_MODIFICATION_NOT_FOUND ErrorReason = 160
+	// MODIFICATION_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The tenant has as many unfinished modifications as `MAILMESH_PROCESSOR_MODIFICATIONS_WAITING` permits.
+	// Do: Wait until modifications are finished, and repeat the call.
+	// Sample: {"reason": "MODIFICATION_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_MODIFICATION_QUEUE_FULL ErrorReason = 161
+	// MODIFICATION_REFUSED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The provider refused the change of some mails for good. `detail` has its word. Recorded in modifications.
+	// Do: Correct the folder, the label or the account's rights, and modify these mails with another key.
+	// Sample: {"reason": "MODIFICATION_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 403 ErrorAccessDenied"}}
+	ErrorReason_ERROR_REASON_MODIFICATION_REFUSED ErrorReason = 162
 	// SEND_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The send does not exist, is past its 30 days, or is outside the key's scope.
@@ -419,8 +437,8 @@ const (
 	ErrorReason_ERROR_REASON_SEND_NOT_FOUND ErrorReason = 130
 	// IDEMPOTENCY_KEY_REUSED has the gRPC code INVALID_ARGUMENT.
 	//
-	// When: The tenant has a send with the same `idempotency_key` and other content.
-	// Do: Use a new key for another mail; repeat a call with its content unchanged.
+	// When: The tenant has a send, or a modification, with the same `idempotency_key` and other content.
+	// Do: Use a new key for another request; repeat a call with its content unchanged.
 	// Sample: {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "mailmesh", "metadata": {"idempotency_key": "order-17"}}
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED ErrorReason = 131
 	// SEND_NOT_CANCELLABLE has the gRPC code FAILED_PRECONDITION.
@@ -528,6 +546,9 @@ var (
 		122: "ERROR_REASON_MESSAGE_UNREADABLE",
 		123: "ERROR_REASON_MAILBOX_UNAVAILABLE",
 		124: "ERROR_REASON_ITEM_POISONED",
+		160: "ERROR_REASON_MODIFICATION_NOT_FOUND",
+		161: "ERROR_REASON_MODIFICATION_QUEUE_FULL",
+		162: "ERROR_REASON_MODIFICATION_REFUSED",
 		130: "ERROR_REASON_SEND_NOT_FOUND",
 		131: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
 		132: "ERROR_REASON_SEND_NOT_CANCELLABLE",
@@ -602,6 +623,9 @@ var (
 		"ERROR_REASON_MESSAGE_UNREADABLE":           122,
 		"ERROR_REASON_MAILBOX_UNAVAILABLE":          123,
 		"ERROR_REASON_ITEM_POISONED":                124,
+		"ERROR_REASON_MODIFICATION_NOT_FOUND":       160,
+		"ERROR_REASON_MODIFICATION_QUEUE_FULL":      161,
+		"ERROR_REASON_MODIFICATION_REFUSED":         162,
 		"ERROR_REASON_SEND_NOT_FOUND":               130,
 		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":       131,
 		"ERROR_REASON_SEND_NOT_CANCELLABLE":         132,
@@ -644,7 +668,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8f\x14\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8c\x15\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -710,7 +734,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_MESSAGE_FORBIDDEN\x10y\x12#\n" +
 	"\x1fERROR_REASON_MESSAGE_UNREADABLE\x10z\x12$\n" +
 	" ERROR_REASON_MAILBOX_UNAVAILABLE\x10{\x12\x1e\n" +
-	"\x1aERROR_REASON_ITEM_POISONED\x10|\x12 \n" +
+	"\x1aERROR_REASON_ITEM_POISONED\x10|\x12(\n" +
+	"#ERROR_REASON_MODIFICATION_NOT_FOUND\x10\xa0\x01\x12)\n" +
+	"$ERROR_REASON_MODIFICATION_QUEUE_FULL\x10\xa1\x01\x12&\n" +
+	"!ERROR_REASON_MODIFICATION_REFUSED\x10\xa2\x01\x12 \n" +
 	"\x1bERROR_REASON_SEND_NOT_FOUND\x10\x82\x01\x12(\n" +
 	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\x83\x01\x12&\n" +
 	"!ERROR_REASON_SEND_NOT_CANCELLABLE\x10\x84\x01\x12$\n" +

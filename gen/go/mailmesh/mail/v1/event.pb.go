@@ -146,9 +146,11 @@ type NormalizedMailEvent struct {
 	// source is the way in which mailmesh learned of the change.
 	Source EventSource `protobuf:"varint,24,opt,name=source,proto3,enum=mailmesh.mail.v1.EventSource" json:"source,omitempty"`
 	// send_id is mailmesh's UUID of the send whose mail this is. Only when `source` is EVENT_SOURCE_COMMAND.
-	SendId        string `protobuf:"bytes,25,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SendId string `protobuf:"bytes,25,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	// modification_id is mailmesh's UUID of the modification that made this change. Only when `source` is EVENT_SOURCE_COMMAND.
+	ModificationId string `protobuf:"bytes,26,opt,name=modification_id,json=modificationId,proto3" json:"modification_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NormalizedMailEvent) Reset() {
@@ -352,6 +354,13 @@ func (x *NormalizedMailEvent) GetSource() EventSource {
 func (x *NormalizedMailEvent) GetSendId() string {
 	if x != nil {
 		return x.SendId
+	}
+	return ""
+}
+
+func (x *NormalizedMailEvent) GetModificationId() string {
+	if x != nil {
+		return x.ModificationId
 	}
 	return ""
 }
@@ -607,7 +616,7 @@ var File_mailmesh_mail_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xf0\a\n" +
+	"\x1cmailmesh/mail/v1/event.proto\x12\x10mailmesh.mail.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emailmesh/mail/v1/message.proto\"\x99\b\n" +
 	"\x13NormalizedMailEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -642,7 +651,8 @@ const file_mailmesh_mail_v1_event_proto_rawDesc = "" +
 	"truncation\x12)\n" +
 	"\x10subscription_ids\x18\x17 \x03(\tR\x0fsubscriptionIds\x125\n" +
 	"\x06source\x18\x18 \x01(\x0e2\x1d.mailmesh.mail.v1.EventSourceR\x06source\x12\x17\n" +
-	"\asend_id\x18\x19 \x01(\tR\x06sendId\"t\n" +
+	"\asend_id\x18\x19 \x01(\tR\x06sendId\x12'\n" +
+	"\x0fmodification_id\x18\x1a \x01(\tR\x0emodificationId\"t\n" +
 	"\vNotEnriched\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1a\n" +

@@ -470,6 +470,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Retry the dead letter after an upgrade.
     Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
     """
+    ERROR_REASON_MODIFICATION_NOT_FOUND: _ErrorReason.ValueType  # 160
+    """MODIFICATION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The modification does not exist, is past its 30 days, or is outside the key's scope.
+    Do: Check the id and the key.
+    Sample: {"reason": "MODIFICATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"modification_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+    """
+    ERROR_REASON_MODIFICATION_QUEUE_FULL: _ErrorReason.ValueType  # 161
+    """MODIFICATION_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The tenant has as many unfinished modifications as `MAILMESH_PROCESSOR_MODIFICATIONS_WAITING` permits.
+    Do: Wait until modifications are finished, and repeat the call.
+    Sample: {"reason": "MODIFICATION_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_MODIFICATION_REFUSED: _ErrorReason.ValueType  # 162
+    """MODIFICATION_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+    When: The provider refused the change of some mails for good. `detail` has its word. Recorded in modifications.
+    Do: Correct the folder, the label or the account's rights, and modify these mails with another key.
+    Sample: {"reason": "MODIFICATION_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 403 ErrorAccessDenied"}}
+    """
     ERROR_REASON_SEND_NOT_FOUND: _ErrorReason.ValueType  # 130
     """SEND_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -480,8 +501,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 131
     """IDEMPOTENCY_KEY_REUSED has the gRPC code INVALID_ARGUMENT.
 
-    When: The tenant has a send with the same `idempotency_key` and other content.
-    Do: Use a new key for another mail; repeat a call with its content unchanged.
+    When: The tenant has a send, or a modification, with the same `idempotency_key` and other content.
+    Do: Use a new key for another request; repeat a call with its content unchanged.
     Sample: {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "mailmesh", "metadata": {"idempotency_key": "order-17"}}
     """
     ERROR_REASON_SEND_NOT_CANCELLABLE: _ErrorReason.ValueType  # 132
@@ -976,6 +997,27 @@ When: Every attempt to process the item ended its worker. Recorded in dead lette
 Do: Retry the dead letter after an upgrade.
 Sample: {"reason": "ITEM_POISONED", "domain": "mailmesh", "metadata": {"attempts": "5"}}
 """
+ERROR_REASON_MODIFICATION_NOT_FOUND: ErrorReason.ValueType  # 160
+"""MODIFICATION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The modification does not exist, is past its 30 days, or is outside the key's scope.
+Do: Check the id and the key.
+Sample: {"reason": "MODIFICATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"modification_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+"""
+ERROR_REASON_MODIFICATION_QUEUE_FULL: ErrorReason.ValueType  # 161
+"""MODIFICATION_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The tenant has as many unfinished modifications as `MAILMESH_PROCESSOR_MODIFICATIONS_WAITING` permits.
+Do: Wait until modifications are finished, and repeat the call.
+Sample: {"reason": "MODIFICATION_QUEUE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_MODIFICATION_REFUSED: ErrorReason.ValueType  # 162
+"""MODIFICATION_REFUSED has the gRPC code FAILED_PRECONDITION.
+
+When: The provider refused the change of some mails for good. `detail` has its word. Recorded in modifications.
+Do: Correct the folder, the label or the account's rights, and modify these mails with another key.
+Sample: {"reason": "MODIFICATION_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 403 ErrorAccessDenied"}}
+"""
 ERROR_REASON_SEND_NOT_FOUND: ErrorReason.ValueType  # 130
 """SEND_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -986,8 +1028,8 @@ Sample: {"reason": "SEND_NOT_FOUND", "domain": "mailmesh", "metadata": {"send_id
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 131
 """IDEMPOTENCY_KEY_REUSED has the gRPC code INVALID_ARGUMENT.
 
-When: The tenant has a send with the same `idempotency_key` and other content.
-Do: Use a new key for another mail; repeat a call with its content unchanged.
+When: The tenant has a send, or a modification, with the same `idempotency_key` and other content.
+Do: Use a new key for another request; repeat a call with its content unchanged.
 Sample: {"reason": "IDEMPOTENCY_KEY_REUSED", "domain": "mailmesh", "metadata": {"idempotency_key": "order-17"}}
 """
 ERROR_REASON_SEND_NOT_CANCELLABLE: ErrorReason.ValueType  # 132

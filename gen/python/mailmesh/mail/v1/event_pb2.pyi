@@ -83,6 +83,7 @@ class NormalizedMailEvent(_message.Message):
     SUBSCRIPTION_IDS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SEND_ID_FIELD_NUMBER: _builtins.int
+    MODIFICATION_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event. One change at the provider has one event id, however often it is delivered. Empty
     only inside an `InboxItem`, before the event exists.
@@ -133,6 +134,8 @@ class NormalizedMailEvent(_message.Message):
     """source is the way in which mailmesh learned of the change."""
     send_id: _builtins.str
     """send_id is mailmesh's UUID of the send whose mail this is. Only when `source` is EVENT_SOURCE_COMMAND."""
+    modification_id: _builtins.str
+    """modification_id is mailmesh's UUID of the modification that made this change. Only when `source` is EVENT_SOURCE_COMMAND."""
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
         """received_at is the time when mailmesh received the notification, or found the change by reconciliation. The mail's own
@@ -195,10 +198,11 @@ class NormalizedMailEvent(_message.Message):
         subscription_ids: _abc.Iterable[_builtins.str] | None = ...,
         source: Global___EventSource.ValueType = ...,
         send_id: _builtins.str = ...,
+        modification_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "message", b"message", "not_enriched", b"not_enriched", "raw", b"raw", "received_at", b"received_at", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "correlation_id", b"correlation_id", "enriched_event_id", b"enriched_event_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "generation", b"generation", "is_enriched", b"is_enriched", "is_replay", b"is_replay", "message", b"message", "message_id", b"message_id", "not_enriched", b"not_enriched", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "raw", b"raw", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "source", b"source", "subscription_ids", b"subscription_ids", "tenant_id", b"tenant_id", "truncation", b"truncation", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "correlation_id", b"correlation_id", "enriched_event_id", b"enriched_event_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "generation", b"generation", "is_enriched", b"is_enriched", "is_replay", b"is_replay", "message", b"message", "message_id", b"message_id", "modification_id", b"modification_id", "not_enriched", b"not_enriched", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "raw", b"raw", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "source", b"source", "subscription_ids", b"subscription_ids", "tenant_id", b"tenant_id", "truncation", b"truncation", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,38 @@
+"""End the modifications that no worker could end, and delete what is old."""
+
+from datetime import timedelta
+
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.processor.messages.ledger import expire
+from services.processor.messages.store import modifications, own_changes
+
+READABLE = timedelta(days=30)
+"""The time for which a modification, and with it its idempotency key, is kept after its end."""
+_GRACE = timedelta(minutes=10)
+"""The time after the deadline in which a worker may end it, with better knowledge."""
+_BATCH = 500
+
+
+class ModificationRetention:
+    """Runs rounds of ending and deleting; for a periodic loop of the server process.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        clock: The time.
+    """
+
+    def __init__(self, pool: db.Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def round(self) -> int:
+        """Run one round; return the number of rows ended or deleted. Safe to call again and concurrently."""
+        now = self._clock.now()
+        async with db.transaction(self._pool) as connection:
+            overdue = await modifications.lock_overdue(connection, now - _GRACE, _BATCH)
+            for row in overdue:
+                await expire(connection, row, now, "SERVICE_UNAVAILABLE")
+        async with db.connection(self._pool) as connection:
+            deleted = await modifications.delete_finished(connection, now - READABLE, _BATCH)
+            return len(overdue) + deleted + await own_changes.delete_expired(connection, _BATCH)

@@ -1,0 +1,1 @@
+"""The statements over modifications and over our own changes."""

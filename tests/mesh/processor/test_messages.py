@@ -1,0 +1,127 @@
+"""Acting on mail on the running mesh: by REST and by the command line, at both providers."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
+from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.vault.v1 import tenant_service_pb2 as tenants
+from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from tests.mesh.accounts import PROVIDERS, all_events, connect, created_events, new_address
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(400)
+COMMAND = mail_pb2.EVENT_SOURCE_COMMAND
+
+
+def marker(mesh: Mesh, provider: str) -> tuple[str, str]:
+    """Connects an account whose mail may be marked, watches all of it, and returns its address and its tenant."""
+    address = new_address(mesh, provider)
+    stub = tenant_services.TenantServiceStub(mesh.channel)
+    request = tenants.StartAuthorizationRequest(
+        provider=provider, login_hint=address, abilities=["mail.read", "mail.mark"]
+    )
+    mesh.consent(stub.StartAuthorization(request).authorization_url, address)
+    tenant = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants[0].tenant_id
+    watch = subscriptions.CreateSubscriptionRequest(tenant_id=tenant, all_mail=provider == "ms365")
+    subscription_services.SubscriptionServiceStub(mesh.channel).CreateSubscription(watch)
+    return address, tenant
+
+
+def announced(mesh: Mesh, address: str, tenant: str, count: int) -> list[str]:
+    """Delivers mails, waits until they are announced, and returns their ids in order."""
+    for number in range(count):
+        mesh.simulator.deliver(address, subject=f"Mail {number}")
+    eventually(lambda: len(created_events(mesh, tenant)) >= count)
+    return [event.mail.message_id for event in created_events(mesh, tenant)]
+
+
+def updates(mesh: Mesh, tenant: str) -> list[mail_pb2.NormalizedMailEvent]:
+    """Reads a tenant's events of changed mails, in order."""
+    return [event.mail for event in all_events(mesh, tenant) if event.mail.event_type == "mail.updated"]
+
+
+def truth(mesh: Mesh, address: str) -> list[dict[str, Any]]:
+    """Reads the mails of a simulated mailbox."""
+    found: list[dict[str, Any]] = mesh.simulator.truth(address)["messages"]
+    return found
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_mails_are_modified_once_and_their_events_name_the_modification(mesh: Mesh, provider: str) -> None:
+    address, tenant = marker(mesh, provider)
+    ids = announced(mesh, address, tenant, 3)
+    body: dict[str, Any] = {
+        "idempotencyKey": "ticket-17",
+        "tenantId": tenant,
+        "messageIds": ids[:2],
+        "change": {"isRead": True},
+    }
+    headers = {"authorization": f"Bearer {mesh.key}"}
+    with httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=60, trust_env=False) as client:
+        accepted = [client.post("/v1/messages:modify", json=body).json() for _ in range(2)]
+        modification_id = accepted[0]["modification"]["modificationId"]
+        finished = eventually(lambda: _finished(client, modification_id))
+        other = client.post("/v1/messages:modify", json={**body, "messageIds": ids}).json()
+    eventually(lambda: len(updates(mesh, tenant)) >= 2)
+    assert mesh.simulator.wait_until_idle(60)
+
+    assert [False, True] == [answer["wasKnown"] for answer in accepted]
+    assert [(one, "MESSAGE_OUTCOME_DONE") for one in ids[:2]] == [
+        (one["messageId"], one["outcome"]) for one in finished["messages"]
+    ]
+    assert "IDEMPOTENCY_KEY_REUSED" == other["details"][0]["reason"]
+    assert sorted((one, COMMAND, modification_id, True) for one in ids[:2]) == sorted(
+        (mail.message_id, mail.source, mail.modification_id, mail.message.is_read) for mail in updates(mesh, tenant)
+    )
+
+
+def test_a_change_by_others_is_not_named_as_ours(mesh: Mesh) -> None:
+    address, tenant = marker(mesh, "ms365")
+    (one,) = announced(mesh, address, tenant, 1)
+    mesh.run("messages", "mark", one, "--tenant", tenant, "--add-category", "Done")
+    eventually(lambda: len(updates(mesh, tenant)) >= 1)
+    mesh.simulator.call("PATCH", f"accounts/{address}/messages/{one}", isRead=True)
+    eventually(lambda: len(updates(mesh, tenant)) >= 2)
+
+    ours, others = updates(mesh, tenant)
+    assert (COMMAND, ["categories"]) == (ours.source, list(ours.change.fields))
+    assert (mail_pb2.EVENT_SOURCE_NOTIFICATION, "", ["is_read"]) == (
+        others.source, others.modification_id, list(others.change.fields)
+    )  # fmt: skip
+
+
+def test_the_command_line_marks_files_and_moves(mesh: Mesh) -> None:
+    address, tenant = marker(mesh, "ms365")
+    first, second = announced(mesh, address, tenant, 2)
+    words = ("messages", "mark", first, second, "no-such-mail", "--tenant", tenant, "--json")
+    done = mesh.run(*words, "--read", "--flag", "--add-category", "Done", "--to", "archive", "--key", "k1")
+    shown = mesh.run("messages", "modification", json.loads(done.stdout)["modificationId"])
+    removed = json.loads(mesh.run(*words[:3], *words[5:], "--remove-category", "DONE", "--unflag").stdout)
+
+    assert ["MESSAGE_OUTCOME_DONE", "MESSAGE_OUTCOME_DONE", "MESSAGE_OUTCOME_NOT_FOUND"] == [
+        one["outcome"] for one in json.loads(done.stdout)["messages"]
+    ]
+    assert "1 of 3 mails were not modified" in done.stderr
+    assert "not_found" in shown.stdout
+    assert "MODIFICATION_STATE_FINISHED" == removed["state"]
+    assert [(True, [], False), (True, ["Done"], True)] == sorted(
+        (mail["isRead"], mail["categories"], mail["isFlagged"]) for mail in truth(mesh, address)
+    )
+
+
+def test_an_account_without_the_ability_is_refused_with_the_command(mesh: Mesh) -> None:
+    tenant = connect(mesh, "ms365", new_address(mesh, "ms365"))
+    done = mesh.run("messages", "mark", "one", "--tenant", tenant, "--read")
+
+    assert done.returncode != 0
+    assert "ABILITY_NOT_GRANTED" in done.stderr
+
+
+def _finished(client: httpx.Client, modification_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/v1/modifications/{modification_id}").json()["modification"]
+    return found if found["state"] == "MODIFICATION_STATE_FINISHED" else {}
