@@ -207,7 +207,10 @@ class ProcessorSettings(MeshSettings):
         1000, ge=1, le=100_000, description="Largest number of unfinished modifications of a tenant."
     )
     modification_deadline_seconds: int = Field(
-        86400, ge=60, description="Time within which a modification is tried; its remaining mails are expired then."
+        86400,
+        ge=60,
+        le=2_592_000,
+        description="Time within which a modification is tried; its remaining mails are expired then.",
     )
 
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
