@@ -20,12 +20,12 @@ from tests.programs.mesh import Mesh, eventually
 pytestmark = pytest.mark.timeout(400)
 
 
-def sender(mesh: Mesh) -> tuple[str, str]:
+def sender(mesh: Mesh, provider: str = "ms365") -> tuple[str, str]:
     """Connects an account that may send, and returns its address and its tenant."""
-    address = new_address(mesh, "ms365")
+    address = new_address(mesh, provider)
     stub = tenant_services.TenantServiceStub(mesh.channel)
     request = tenants.StartAuthorizationRequest(
-        provider="ms365", login_hint=address, abilities=["mail.read", "mail.send"]
+        provider=provider, login_hint=address, abilities=["mail.read", "mail.send"]
     )
     mesh.consent(stub.StartAuthorization(request).authorization_url, address)
     found = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants
@@ -46,8 +46,9 @@ def received(mesh: Mesh, address: str, subject: str) -> int:
     return [mail["subject"] for mail in truth["messages"]].count(subject)
 
 
-def test_a_send_over_rest_is_one_mail_its_event_and_one_created_event(mesh: Mesh) -> None:
-    _, tenant = sender(mesh)
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_a_send_over_rest_is_one_mail_its_event_and_one_created_event(mesh: Mesh, provider: str) -> None:
+    _, tenant = sender(mesh, provider)
     recipient = new_address(mesh, "ms365")
     stub = subscription_services.SubscriptionServiceStub(mesh.channel)
     stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant, all_mail=True))
@@ -108,12 +109,15 @@ def test_the_command_line_sends_lists_and_cancels(mesh: Mesh) -> None:
     assert 1 == received(mesh, recipient, "By hand")
 
 
-def test_a_worker_that_is_killed_while_it_sends_sends_no_second_mail(mesh: Mesh) -> None:
-    address, tenant = sender(mesh)
+@pytest.mark.parametrize(
+    ("provider", "endpoint"), [("ms365", "graph.messages.send"), ("googlews", "gmail.drafts.send")]
+)
+def test_a_worker_that_is_killed_while_it_sends_sends_no_second_mail(
+    mesh: Mesh, provider: str, endpoint: str
+) -> None:
+    address, tenant = sender(mesh, provider)
     recipient = new_address(mesh, "ms365")
-    mesh.simulator.fault(
-        kind="hang", endpoint="graph.messages.send", account=address, phase="after", seconds=5, count=1
-    )
+    mesh.simulator.fault(kind="hang", endpoint=endpoint, account=address, phase="after", seconds=5, count=1)
     words = ("send", "--tenant", tenant, "--to", recipient, "--subject", "Killed", "--text", "Hello", "--json")
     send_id = json.loads(mesh.run(*words).stdout)["sendId"]
     eventually(lambda: received(mesh, recipient, "Killed"))
