@@ -67,6 +67,7 @@ mailboxes = Table(
     required("throttles", Integer()),
     Column("resync_due_at", TIME),
     required("listing_refusals", Integer()),
+    Column("sends_held_until", TIME),
 )
 
 folder_cursors = Table(
@@ -130,6 +131,8 @@ sends = Table(
     required("provider", Text()),
     required("content", LargeBinary()),
     required("body", LargeBinary()),
+    required("addressed", LargeBinary()),
+    required("is_plain", Boolean()),
     required("state", SmallInteger()),
     required("reason", Text()),
     required("detail", Text()),

@@ -1,6 +1,7 @@
 """Accounts for tests of the whole mesh: each test has its own, so that one running mesh serves them all."""
 
 import itertools
+from collections.abc import Sequence
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
@@ -24,10 +25,11 @@ def new_address(mesh: Mesh, provider: str) -> str:
     return address
 
 
-def connect(mesh: Mesh, provider: str, address: str) -> str:
+def connect(mesh: Mesh, provider: str, address: str, abilities: Sequence[str] = ()) -> str:
     """Connects an account through the provider's consent page and returns the tenant's id."""
     stub = tenant_services.TenantServiceStub(mesh.channel)
-    started = stub.StartAuthorization(tenants.StartAuthorizationRequest(provider=provider, login_hint=address))
+    request = tenants.StartAuthorizationRequest(provider=provider, login_hint=address, abilities=abilities)
+    started = stub.StartAuthorization(request)
     page = mesh.consent(started.authorization_url, address)
     found = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants
     assert len(found) == 1, f"{address} was not connected: {page}"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import httpx
@@ -18,6 +19,8 @@ from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
 from mailmesh.processor.v1 import processor_service_pb2_grpc as pipeline_services
+from mailmesh.processor.v1 import send_service_pb2 as sends
+from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
 from mailmesh.vault.v1 import audit_service_pb2 as audit
@@ -32,6 +35,7 @@ from tests.security.doors import rest
 pytestmark = pytest.mark.timeout(300)
 CALL_SECONDS = 60.0
 STREAM_SECONDS = 2.5
+ABILITIES = ("mail.read", "mail.send")
 HEARTBEATS = 120
 
 
@@ -48,6 +52,7 @@ class Side:
         key: An admin's key that is limited to it.
         key_id: The id of that key.
         flow: The id of an attempt to reconnect its account.
+        send: The id of its send, which waits for a later time.
         channel: The edge, with that key.
     """
 
@@ -59,12 +64,22 @@ class Side:
     key: str
     key_id: str
     flow: str
+    send: str
     channel: grpc.Channel
 
     @property
     def marks(self) -> tuple[str, ...]:
         """Return the values that no other tenant may learn."""
-        return (self.tenant, self.subscription, self.event, self.message, self.address, self.key_id, self.flow)
+        return (
+            self.tenant,
+            self.subscription,
+            self.event,
+            self.message,
+            self.address,
+            self.key_id,
+            self.flow,
+            self.send,
+        )
 
     def seen_in(self, answer: object) -> list[str]:
         """Return the tenant's values that an answer contains."""
@@ -80,11 +95,13 @@ def sides(mesh: Mesh) -> Iterator[tuple[Side, Side]]:
 
 def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
     address = new_address(mesh, provider)
-    tenant = connect(mesh, provider, address)
+    tenant = connect(mesh, provider, address, ABILITIES)
     made = subscribe(mesh, tenant)
     mail = mesh.simulator.deliver(address, subject="Confidential", text="Nobody else's")
     event = eventually(lambda: created_events(mesh, tenant))[0]
-    request = keys.CreateApiKeyRequest(display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant])
+    request = keys.CreateApiKeyRequest(
+        display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant], abilities=ABILITIES
+    )
     key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
     again = tenants.StartAuthorizationRequest(tenant_id=tenant)
     started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
@@ -97,8 +114,17 @@ def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
         key.secret,
         key.api_key.api_key_id,
         started.flow_id,
+        scheduled(mesh, tenant),
         with_key(channel, key.secret),
     )
+
+
+def scheduled(mesh: Mesh, tenant: str) -> str:
+    """Commit a send for tomorrow and return its id."""
+    request = sends.SendRequest(idempotency_key="confidential", tenant_id=tenant)
+    request.mail.CopyFrom(sends.NewMail(to=[sends.Recipient(address="ada@example.test")], text="Nobody else's"))
+    request.send_at.FromDatetime(datetime.now(UTC) + timedelta(days=1))
+    return send_services.SendServiceStub(mesh.channel).Send(request).send.send_id
 
 
 def lists(mine: Side, asked: str) -> dict[str, object]:
@@ -124,6 +150,9 @@ def lists(mine: Side, asked: str) -> dict[str, object]:
         "keys": lambda: key_services.ApiKeyServiceStub(mine.channel).ListApiKeys(
             keys.ListApiKeysRequest(page_size=1000, include_revoked=True), timeout=CALL_SECONDS
         ),
+        "sends": lambda: send_services.SendServiceStub(mine.channel).ListSends(
+            sends.ListSendsRequest(page_size=1000, **one), timeout=CALL_SECONDS
+        ),
         "pipeline": lambda: pipeline_services.ProcessorServiceStub(mine.channel).GetPipelineStatus(
             pipeline.GetPipelineStatusRequest(max_tenants=1000), timeout=CALL_SECONDS
         ),
@@ -146,6 +175,7 @@ def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
     assert mine.event in str(found["events"])
     assert mine.subscription in str(found["subscriptions"])
     assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
+    assert [mine.send] == [one.send_id for one in found["sends"].sends]
     assert mine.tenant in str(found["audit"])
     assert {mine.tenant} == {lag.tenant_id for lag in found["pipeline"].tenants}
 
@@ -186,6 +216,16 @@ def single(other: Side) -> dict[str, Message]:
             subscription_id=other.subscription
         ),
         "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
+        "processor.v1.SendService/Send": sends.SendRequest(
+            idempotency_key="one",
+            tenant_id=other.tenant,
+            mail=sends.NewMail(to=[sends.Recipient(address="ada@example.test")], text="Hello"),
+        ),
+        "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
+        "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
+        "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(
+            send_id=other.send, resolution=sends.SEND_RESOLUTION_SENT
+        ),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
     }
 
@@ -274,7 +314,7 @@ def test_no_stream_carries_anything_of_another_tenant(mesh: Mesh, sides: tuple[S
 @pytest.mark.parametrize("path", [
     "/v1/events?cursor=earliest&pageSize=1000", "/v1/tenants?pageSize=1000", "/auth/tenants",
     "/v1/subscriptions?pageSize=1000", "/v1/dead-letters",
-    "/v1/audit?pageSize=1000", "/v1/api-keys", "/v1/pipeline?maxTenants=1000",
+    "/v1/audit?pageSize=1000", "/v1/api-keys", "/v1/sends?pageSize=1000", "/v1/pipeline?maxTenants=1000",
 ])  # fmt: skip
 def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side, Side], path: str) -> None:
     mine, other = sides
@@ -292,7 +332,7 @@ def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side
     ("POST", "/v1/tenants/{tenant}:reconcile"), ("GET", "/v1/events/{event}"),
     ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
     ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
-    ("GET", "/v1/authorizations/{flow}"),
+    ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/sends/{send}"), ("POST", "/v1/sends/{send}:cancel"),
 ])  # fmt: skip
 def test_no_route_touches_anything_of_another_tenant(
     mesh: Mesh, sides: tuple[Side, Side], verb: str, path: str

@@ -49,6 +49,8 @@ BOUNDS: dict[str, JSON] = {
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
     "NewMail.subject": {"maxLength": 900},
+    "Reply.message_id": {"minLength": 1, "maxLength": 500},
+    "Forward.message_id": {"minLength": 1, "maxLength": 500},
     "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,

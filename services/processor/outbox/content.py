@@ -7,13 +7,16 @@ import idna
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.processor.outbox.rows import written_of
 
 KEY_CHARACTERS = 200
 RECIPIENTS_MAX = 500
 SUBJECT_CHARACTERS = 900
 BODY_BYTES = 512 * 1024
-_NAME_CHARACTERS = 200
+MESSAGE_ID_CHARACTERS = 500
+NAME_CHARACTERS = 200
 _ADDRESS_CHARACTERS = 320
+_MESSAGE_ID = re.compile(rf"[!-~]{{1,{MESSAGE_ID_CHARACTERS}}}")
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
 # The characters of a dot-atom (RFC 5322, section 3.2.3): quoted local parts are refused, since providers disagree.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -21,7 +24,7 @@ _DOMAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
 # Line breaks end a header line; NUL, other controls and marks of direction deceive people and programs.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def checked(request: pb2.SendRequest) -> pb2.SendRequest:
@@ -36,28 +39,42 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         raise FieldInvalid.of("mail", "is required")
     made = pb2.SendRequest()
     made.CopyFrom(request)
-    _check_head(made.mail)
-    _check_body(made.mail)
+    kind, written = str(made.WhichOneof("kind")), written_of(made)
+    if isinstance(written, pb2.NewMail):
+        _check_subject(written)
+    else:
+        _check_original(kind, written.message_id)
+    if not isinstance(written, pb2.Reply):
+        _check_people(kind, written)
+    _check_body(kind, written, at_least=0 if isinstance(written, pb2.Forward) else 1)
     return made
 
 
-def _check_head(mail: pb2.NewMail) -> None:
+def _check_original(kind: str, message_id: str) -> None:
+    if not _MESSAGE_ID.fullmatch(message_id):
+        raise FieldInvalid.of(
+            f"{kind}.message_id", f"must have 1 to {MESSAGE_ID_CHARACTERS} printable ASCII characters"
+        )
+
+
+def _check_people(kind: str, mail: pb2.NewMail | pb2.Forward) -> None:
     count = len(mail.to) + len(mail.cc) + len(mail.bcc)
     if not 0 < count <= RECIPIENTS_MAX:
-        raise FieldInvalid.of("mail.to", f"with cc and bcc, must have 1 to {RECIPIENTS_MAX} recipients")
+        raise FieldInvalid.of(f"{kind}.to", f"with cc and bcc, must have 1 to {RECIPIENTS_MAX} recipients")
     for name in ("to", "cc", "bcc"):
-        _check_recipients(f"mail.{name}", getattr(mail, name))
-    if len(mail.subject) > SUBJECT_CHARACTERS or _UNSAFE.search(mail.subject):
+        _check_recipients(f"{kind}.{name}", getattr(mail, name))
+
+
+def _check_subject(mail: pb2.NewMail) -> None:
+    if len(mail.subject) > SUBJECT_CHARACTERS or UNSAFE.search(mail.subject):
         raise FieldInvalid.of("mail.subject", f"must be one line of at most {SUBJECT_CHARACTERS} characters")
 
 
 def _check_recipients(field: str, recipients: Iterable[pb2.Recipient]) -> None:
     for place, recipient in enumerate(recipients):
         recipient.address = address_of(f"{field}[{place}].address", recipient.address)
-        if len(recipient.name) > _NAME_CHARACTERS or _UNSAFE.search(recipient.name):
-            raise FieldInvalid.of(
-                f"{field}[{place}].name", f"must be one line of at most {_NAME_CHARACTERS} characters"
-            )
+        if len(recipient.name) > NAME_CHARACTERS or UNSAFE.search(recipient.name):
+            raise FieldInvalid.of(f"{field}[{place}].name", f"must be one line of at most {NAME_CHARACTERS} characters")
 
 
 def address_of(field: str, text: str) -> str:
@@ -80,10 +97,10 @@ def address_of(field: str, text: str) -> str:
     return made
 
 
-def _check_body(mail: pb2.NewMail) -> None:
+def _check_body(kind: str, mail: pb2.NewMail | pb2.Reply | pb2.Forward, at_least: int) -> None:
     size = len(mail.text.encode()) + len(mail.html.encode())
-    if not 0 < size <= BODY_BYTES:
-        raise FieldInvalid.of("mail.text", f"with html, must have 1 to {BODY_BYTES} bytes")
+    if not at_least <= size <= BODY_BYTES:
+        raise FieldInvalid.of(f"{kind}.text", f"with html, must have {at_least} to {BODY_BYTES} bytes")
     for name in ("text", "html"):
         if "\0" in getattr(mail, name):
-            raise FieldInvalid.of(f"mail.{name}", "must not contain NUL")
+            raise FieldInvalid.of(f"{kind}.{name}", "must not contain NUL")
