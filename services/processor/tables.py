@@ -69,6 +69,7 @@ mailboxes = Table(
     required("throttles", Integer()),
     Column("resync_due_at", TIME),
     required("listing_refusals", Integer()),
+    Column("sends_held_until", TIME),
 )
 
 folder_cursors = Table(
@@ -166,6 +167,8 @@ sends = Table(
     required("provider", Text()),
     required("content", LargeBinary()),
     required("body", LargeBinary()),
+    required("addressed", LargeBinary()),
+    required("is_plain", Boolean()),
     required("state", SmallInteger()),
     required("reason", Text()),
     required("detail", Text()),

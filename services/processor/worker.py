@@ -24,6 +24,7 @@ from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
 from services.processor.mail.sources.findings import LONG_MAILS
+from services.processor.mail.sources.reading import read_mail
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
 from services.processor.mailbox.inbox_client import InboxClient
@@ -94,7 +95,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         transactions = Transactions(pool)
         mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise)
         modifying = Modifying(http, tokens, transactions, settings, clock, mail_sync.take_quota)
-        outbox = Outbox(http, tokens, transactions, settings, clock)
+        outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, mail_sync.take_units)
         work_of_wings = BothWings(outbox, BothWings(modifying, mail_sync))
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
         dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)

@@ -227,7 +227,9 @@ class People:
             "userPrincipalName": account.principal,
             "id": account.id,
         }
-        names = known_selection(call.first("$select"), frozenset(whole), "a user")
+        selected: JSON = {"proxyAddresses": [f"SMTP:{account.address}", f"smtp:{account.principal}"]}
+        names = known_selection(call.first("$select"), frozenset(whole) | frozenset(selected), "a user")
+        whole |= {name: value for name, value in selected.items() if name in names}
         shown = {key: value for key, value in whole.items() if not names or key in names}
         return Reply(200, {"@odata.context": f"{self._world.microsoft_url}{BASE}/$metadata#users/$entity", **shown})
 

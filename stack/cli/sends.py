@@ -3,8 +3,9 @@
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -30,10 +31,14 @@ from stack.cli.output import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="List, cancel and resolve sends.")
+Written: TypeAlias = messages.NewMail | messages.Reply | messages.Forward
 STATE, RESOLUTION = "SEND_STATE_", "SEND_RESOLUTION_"
 WAIT_STEP_SECONDS = 0.5
 UNFINISHED = (messages.SEND_STATE_QUEUED, messages.SEND_STATE_SENDING)
 SendArgument = Annotated[str, typer.Argument(metavar="SEND", help="Id of the send; `sends list` shows it.")]
+OriginalOption = Annotated[
+    str, typer.Option(metavar="MESSAGE", help="Answer this mail, to its author; `events list` shows its message id.")
+]
 RecipientOption = Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="Recipient; repeatable.")]
 
 
@@ -46,7 +51,13 @@ def send(
     bcc: RecipientOption = None,
     subject: Annotated[str, typer.Option(help="Subject of the mail.")] = "",
     text: Annotated[str, typer.Option(help="Body as plain text; - reads standard input.")] = "",
+    reply: OriginalOption = "",
+    reply_all: Annotated[
+        str, typer.Option(metavar="MESSAGE", help="Answer this mail, to its author and its other recipients.")
+    ] = "",
+    forward: Annotated[str, typer.Option(metavar="MESSAGE", help="Forward this mail with its attachments.")] = "",
     html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,
+    draft: Annotated[bool, typer.Option("--draft", help="Keep the mail as a draft; do not send it.")] = False,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="Send at this time, RFC 3339. [default: now]")] = None,
     key: Annotated[
         str,
@@ -55,25 +66,27 @@ def send(
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the outcome.")] = 0.0,
     json: JsonOption = False,
 ) -> None:
-    """Send a mail from a connected account.
+    """Send a mail from a connected account, answer one, or forward one.
 
     The mesh commits the send and returns; a worker sends it. With --wait the command waits for the outcome.
 
     Examples:
       mailmesh send --tenant 019a9f0e-7c1e-7000-8000-000000000002 --to ada@example.com --subject Offer --text "30 euros"
       mailmesh send --tenant 019a9f0e-7c1e-7000-8000-000000000002 --to ada@example.com --text - --key order-17 --wait 60
+      mailmesh send --tenant 019a9f0e-7c1e-7000-8000-000000000002 --reply AAMkAGI1AAA= --text Gladly. --draft
     """
     if at is not None and at[:-1].isdecimal():
         raise typer.BadParameter("--at takes a time as RFC 3339 has it: a span would lie in the past")
-    body = _standard_input() if text == "-" else text
-    mail = messages.NewMail(subject=subject, text=body, html=_read(html_file))
-    for field, addresses in ((mail.to, to), (mail.cc, cc), (mail.bcc, bcc)):
-        field.extend(messages.Recipient(address=address) for address in addresses or ())
+    originals = {"reply": reply, "reply_all": reply_all, "forward": forward}
+    request = messages.SendRequest(tenant_id=tenant, send_at=parse_time(at), is_draft_only=draft)
+    written = _written(request, {name: original for name, original in originals.items() if original}, subject)
+    written.text, written.html = _standard_input() if text == "-" else text, _read(html_file)
+    _address(written, {"to": to or (), "cc": cc or (), "bcc": bcc or ()})
     if not key:
         key = str(uuid.uuid4())
         # Before the call: repeating a call that failed after the commit takes this key.
         show_aside(f"idempotency key: {key}")
-    request = messages.SendRequest(idempotency_key=key, tenant_id=tenant, mail=mail, send_at=parse_time(at))
+    request.idempotency_key = key
     with channel(context) as opened:
         stub = services.SendServiceStub(opened)
         accepted = stub.Send(request)
@@ -170,6 +183,31 @@ def resolve(
     _print(found, json=json)
 
 
+def _written(request: messages.SendRequest, originals: dict[str, str], subject: str) -> Written:
+    """Return the part of a request that has the texts, of the kind that the options choose."""
+    if len(originals) > 1 or (originals and subject):
+        raise typer.BadParameter("choose one of --reply, --reply-all, --forward and --subject")
+    if not originals:
+        request.mail.subject = subject
+        return request.mail
+    ((kind, original),) = originals.items()
+    if kind == "forward":
+        request.forward.message_id = original
+        return request.forward
+    request.reply.message_id, request.reply.to_all = original, kind == "reply_all"
+    return request.reply
+
+
+def _address(written: Written, people: dict[str, Sequence[str]]) -> None:
+    """Add the recipients; those of an answer come from the mail that is answered."""
+    if isinstance(written, messages.Reply):
+        if any(people.values()):
+            raise typer.BadParameter("the recipients of an answer come from the mail that is answered")
+        return
+    for name, addresses in people.items():
+        getattr(written, name).extend(messages.Recipient(address=address) for address in addresses)
+
+
 def _outcome(stub: services.SendServiceStub, found: messages.Send, seconds: float) -> messages.Send:
     """Wait for the outcome, at most so long; return the send as it is then."""
     deadline = time.monotonic() + seconds
@@ -195,6 +233,7 @@ def _print(found: messages.Send, *, json: bool) -> None:
         ("created", when(found.created_at)),
         ("send at", when(found.send_at)),
         ("finished", when(found.finished_at)),
+        ("draft", found.draft_id if found.state == messages.SEND_STATE_DRAFTED else ""),
         ("message id", found.internet_message_id),
     ]
     print_record([(name, value) for name, value in record if value])

@@ -12,6 +12,7 @@ def send_row(provider: str, content: pb2.SendRequest) -> SendRow:
     now = datetime.now(UTC)
     return SendRow(
         send_id=new_id(), tenant_id=new_id(), idempotency_key="one", digest=b"", provider=provider, content=content,
+        addressed=pb2.NewMail(),
         state=State.QUEUED, reason="", detail="", correlation_id=new_id(), created_at=now, send_at=None, due_at=now,
         deadline_at=now, finished_at=None, attempts=0, prepared_at=now, draft_id="", history_anchor="",
         submitted_at=None, submissions=0, accepted_at=None, message_id="", internet_message_id="",

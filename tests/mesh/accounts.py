@@ -1,6 +1,7 @@
 """Accounts for tests of the whole mesh: each test has its own, so that one running mesh serves them all."""
 
 import itertools
+from collections.abc import Sequence
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
@@ -24,8 +25,8 @@ def new_address(mesh: Mesh, provider: str) -> str:
     return address
 
 
-def connect(mesh: Mesh, provider: str, address: str, *abilities: str) -> str:
-    """Connects an account through the provider's consent page and returns the tenant's id; no abilities: the usual."""
+def connect(mesh: Mesh, provider: str, address: str, abilities: Sequence[str] = ()) -> str:
+    """Connects an account through the provider's consent page and returns the tenant's id."""
     stub = tenant_services.TenantServiceStub(mesh.channel)
     request = tenants.StartAuthorizationRequest(provider=provider, login_hint=address, abilities=abilities)
     started = stub.StartAuthorization(request)

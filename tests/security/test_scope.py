@@ -27,7 +27,6 @@ from mailmesh.vault.v1 import audit_service_pb2 as audit
 from mailmesh.vault.v1 import audit_service_pb2_grpc as audit_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
-from services.providers.abilities import MAIL_READ, MAIL_SEND
 from stack.cli.connection import with_key
 from tests.contract.reading import methods
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
@@ -37,6 +36,7 @@ from tests.security.doors import rest
 pytestmark = pytest.mark.timeout(300)
 CALL_SECONDS = 60.0
 STREAM_SECONDS = 2.5
+ABILITIES = ("mail.read", "mail.send")
 HEARTBEATS = 120
 
 
@@ -99,11 +99,13 @@ def sides(mesh: Mesh) -> Iterator[tuple[Side, Side]]:
 
 def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
     address = new_address(mesh, provider)
-    tenant = connect(mesh, provider, address, MAIL_READ, MAIL_SEND)
+    tenant = connect(mesh, provider, address, ABILITIES)
     made = subscribe(mesh, tenant)
     mail = mesh.simulator.deliver(address, subject="Confidential", text="Nobody else's")
     event = eventually(lambda: created_events(mesh, tenant))[0]
-    request = keys.CreateApiKeyRequest(display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant])
+    request = keys.CreateApiKeyRequest(
+        display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant], abilities=ABILITIES
+    )
     key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
     again = tenants.StartAuthorizationRequest(tenant_id=tenant)
     started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
@@ -179,8 +181,8 @@ def test_lists_contain_only_my_resources(sides: tuple[Side, Side]) -> None:
 
     assert mine.event in str(found["events"])
     assert mine.subscription in str(found["subscriptions"])
-    assert mine.send in str(found["sends"])
     assert [mine.tenant] == [tenant.tenant_id for tenant in found["tenants"].tenants]
+    assert [mine.send] == [one.send_id for one in found["sends"].sends]
     assert mine.tenant in str(found["audit"])
     assert {mine.tenant} == {lag.tenant_id for lag in found["pipeline"].tenants}
 

@@ -59,7 +59,7 @@ LABELS = {
         "`done`, `paused`; at Microsoft also `incomplete` (a folder was given up), `changes`,"
         " `refused` (the listing of changes)"
     ),
-    "mailmesh_processor_sends_total.outcome": "`sent`, `failed` or `uncertain`",
+    "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (

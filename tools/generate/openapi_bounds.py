@@ -68,6 +68,8 @@ BOUNDS: dict[str, JSON] = {
     "MessageChange.add_label_ids": _LABELS,
     "MessageChange.remove_label_ids": _LABELS,
     "MessageChange.folder_id": {"minLength": 1, "maxLength": 300},
+    "Reply.message_id": {"minLength": 1, "maxLength": 500},
+    "Forward.message_id": {"minLength": 1, "maxLength": 500},
     "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,

@@ -216,6 +216,10 @@ class MailSync:
             self._throttled.pop(next(iter(self._throttled)))
         return self._throttled.setdefault(tenant_id, set())
 
+    async def take_units(self, tenant_id: str, units: int) -> None:
+        """Take quota units of a Gmail mailbox for another wing; see `Quota.take`."""
+        await self._quota(tenant_id).take(units)
+
     def _quota(self, tenant_id: str) -> Quota:
         if tenant_id not in self._quotas and len(self._quotas) >= _MAX_QUOTAS:
             self._quotas.pop(next(iter(self._quotas)))

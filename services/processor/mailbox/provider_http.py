@@ -80,6 +80,7 @@ class ProviderHttp:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         body: JSON | None = None,
+        content: bytes | None = None,
         success: int | None = None,
         is_empty: bool = False,
     ) -> JSON:
@@ -88,12 +89,13 @@ class ProviderHttp:
         Args:
             provider: "ms365" or "googlews".
             operation: The operation's name for metrics, without ids.
-            method: GET, POST or DELETE.
+            method: GET, POST, PATCH or DELETE.
             url: The complete URL. It is sent unchanged: a provider's link must not be re-encoded.
             token: The mailbox's access token.
             params: The query of a URL that has none; a list repeats the name for each of its values.
             headers: Headers beside Authorization and Accept.
             body: The JSON body.
+            content: A body of another type, which `headers` names.
             success: The only status that is a success, whatever its body; None accepts each 2xx with a JSON object.
             is_empty: Whether each 2xx is a success, with or without a JSON object.
 
@@ -107,8 +109,8 @@ class ProviderHttp:
         if not _WHOLE_URL.fullmatch(asked):
             raise classify(provider, 0, ["url_is_no_url"])
         sent = {"authorization": f"Bearer {token.reveal()}", **(headers or {})}
-        data = None if body is None else orjson.dumps(body)
-        if data is not None:
+        data = content if body is None else orjson.dumps(body)
+        if body is not None:
             sent["content-type"] = "application/json"
         with PROVIDER_SECONDS.labels(provider, operation).time():
             status, answered, raw = await self._exchange(provider, operation, method, asked, sent, data)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.text import check_name
 from services.providers.names import GOOGLEWS
 
 KEY_CHARACTERS = 200
@@ -17,8 +18,6 @@ _LABEL_CHARACTERS = 200
 _FOLDER_CHARACTERS = 300
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
 _ID = re.compile(r"[!-~]+")
-# Controls, line ends and marks of direction deceive people and programs.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NEVER_APPLIED = frozenset({"SENT", "DRAFT"})
 """The labels that Gmail alone applies (developers.google.com/gmail/api/guides/labels)."""
 _OF_MICROSOFT = ("add_categories", "remove_categories")
@@ -119,6 +118,4 @@ def _check_categories(field: str, names: Sequence[str]) -> None:
     if len(names) > CATEGORIES_MAX:
         raise FieldInvalid.of(field, f"must have at most {CATEGORIES_MAX} categories")
     for place, name in enumerate(names):
-        if not 0 < len(name) <= _CATEGORY_CHARACTERS or not name.strip() or _UNSAFE.search(name):
-            message = f"must be one line of 1 to {_CATEGORY_CHARACTERS} characters"
-            raise FieldInvalid.of(f"{field}[{place}]", message)
+        check_name(f"{field}[{place}]", name.strip(), _CATEGORY_CHARACTERS, least=1)

@@ -8,13 +8,16 @@ import idna
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.text import check_name
+from services.processor.outbox.rows import written_of
 
 KEY_CHARACTERS = 200
 RECIPIENTS_MAX = 500
 SUBJECT_CHARACTERS = 900
 BODY_BYTES = 512 * 1024
-_NAME_CHARACTERS = 200
+MESSAGE_ID_CHARACTERS = 500
+NAME_CHARACTERS = 200
 _ADDRESS_CHARACTERS = 320
+_MESSAGE_ID = re.compile(rf"[!-~]{{1,{MESSAGE_ID_CHARACTERS}}}")
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
 # The characters of a dot-atom (RFC 5322, section 3.2.3): quoted local parts are refused, since providers disagree.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -35,17 +38,33 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         raise FieldInvalid.of("mail", "is required")
     made = pb2.SendRequest()
     made.CopyFrom(request)
-    _check_head(made.mail)
-    _check_body(made.mail)
+    kind, written = str(made.WhichOneof("kind")), written_of(made)
+    if isinstance(written, pb2.NewMail):
+        _check_subject(written)
+    else:
+        _check_original(kind, written.message_id)
+    if not isinstance(written, pb2.Reply):
+        _check_people(kind, written)
+    _check_body(kind, written, at_least=0 if isinstance(written, pb2.Forward) else 1)
     return made
 
 
-def _check_head(mail: pb2.NewMail) -> None:
+def _check_original(kind: str, message_id: str) -> None:
+    if not _MESSAGE_ID.fullmatch(message_id):
+        raise FieldInvalid.of(
+            f"{kind}.message_id", f"must have 1 to {MESSAGE_ID_CHARACTERS} printable ASCII characters"
+        )
+
+
+def _check_people(kind: str, mail: pb2.NewMail | pb2.Forward) -> None:
     count = len(mail.to) + len(mail.cc) + len(mail.bcc)
     if not 0 < count <= RECIPIENTS_MAX:
-        raise FieldInvalid.of("mail.to", f"with cc and bcc, must have 1 to {RECIPIENTS_MAX} recipients")
+        raise FieldInvalid.of(f"{kind}.to", f"with cc and bcc, must have 1 to {RECIPIENTS_MAX} recipients")
     for name in ("to", "cc", "bcc"):
-        _check_recipients(f"mail.{name}", getattr(mail, name))
+        _check_recipients(f"{kind}.{name}", getattr(mail, name))
+
+
+def _check_subject(mail: pb2.NewMail) -> None:
     check_name("mail.subject", mail.subject, SUBJECT_CHARACTERS)
 
 
@@ -53,7 +72,7 @@ def _check_recipients(field: str, recipients: Iterable[pb2.Recipient]) -> None:
     for place, recipient in enumerate(recipients):
         recipient.address = address_of(f"{field}[{place}].address", recipient.address)
         # A line break would end the header line; the other characters that act deceive people and programs.
-        check_name(f"{field}[{place}].name", recipient.name, _NAME_CHARACTERS)
+        check_name(f"{field}[{place}].name", recipient.name, NAME_CHARACTERS)
 
 
 def address_of(field: str, text: str) -> str:
@@ -76,10 +95,10 @@ def address_of(field: str, text: str) -> str:
     return made
 
 
-def _check_body(mail: pb2.NewMail) -> None:
+def _check_body(kind: str, mail: pb2.NewMail | pb2.Reply | pb2.Forward, at_least: int) -> None:
     size = len(mail.text.encode()) + len(mail.html.encode())
-    if not 0 < size <= BODY_BYTES:
-        raise FieldInvalid.of("mail.text", f"with html, must have 1 to {BODY_BYTES} bytes")
+    if not at_least <= size <= BODY_BYTES:
+        raise FieldInvalid.of(f"{kind}.text", f"with html, must have {at_least} to {BODY_BYTES} bytes")
     for name in ("text", "html"):
         if "\0" in getattr(mail, name):
-            raise FieldInvalid.of(f"mail.{name}", "must not contain NUL")
+            raise FieldInvalid.of(f"{kind}.{name}", "must not contain NUL")

@@ -5,16 +5,21 @@ added; their headers tell which of them is the send's.
 """
 
 import base64
+import json
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
-from services.processor.outbox.mailbox import HistoryLostError
+from services.processor.outbox.answers import ReadMail
+from services.processor.outbox.gmail_answers import GmailAnswers
+from services.processor.outbox.mailbox import HistoryLostError, MailNotMadeError
 from services.processor.outbox.mime import mime_of
 from services.processor.outbox.rows import Found, MailCopy, SendRow, State
 from services.providers.marks import GMAIL_SEND
@@ -25,6 +30,10 @@ _PAGES_MAX = 20
 _PAGE = 500
 _HISTORY_PAGE = 100
 _LOOK_SECONDS = 20.0
+_UPLOAD_BYTES = 3_500_000
+"""A larger mail is uploaded as bytes: Gmail refuses larger requests of JSON."""
+_MAIL_BYTES = 36_700_160
+"""The largest mail, by Gmail's discovery document."""
 _DRAFT, _SENT = "DRAFT", "SENT"
 
 
@@ -34,12 +43,17 @@ class GmailOutbox:
     Args:
         access: The mailbox's access to Gmail.
         base_url: The base URL of Gmail's API, with its version.
+        read: Reads Gmail's object as a mail.
         look_seconds: The time after which a search stops at the end of a page of the history.
     """
 
-    def __init__(self, access: MailboxAccess, base_url: str, look_seconds: float = _LOOK_SECONDS) -> None:
+    def __init__(
+        self, access: MailboxAccess, base_url: str, read: ReadMail, look_seconds: float = _LOOK_SECONDS
+    ) -> None:
         self._access = access
         self._base = f"{base_url}/users/me"
+        self._upload = f"{base_url.replace('/gmail/', '/upload/gmail/', 1)}/users/me"
+        self._answers = GmailAnswers(access, self._base, read)
         self._look_seconds = look_seconds
 
     async def anchor(self) -> str:
@@ -63,18 +77,43 @@ class GmailOutbox:
 
     async def draft(self, row: SendRow) -> str:
         """See `SendingMailbox.draft`."""
-        raw = base64.urlsafe_b64encode(mime_of(row)).decode()
-        made = await self._access.call(
-            "send_draft", f"{self._base}/drafts", method="POST", body={"message": {"raw": raw}}
-        )
+        raw, thread_id = await self._answers.write(row) if row.original_id else (mime_of(row, row.mail), "")
+        if len(raw) > _UPLOAD_BYTES:
+            return await self._uploaded(raw, thread_id)
+        message = {"raw": base64.urlsafe_b64encode(raw).decode(), **({"threadId": thread_id} if thread_id else {})}
+        made = await self._access.call("send_draft", f"{self._base}/drafts", method="POST", body={"message": message})
         return _required(made, "id")
+
+    async def _uploaded(self, raw: bytes, thread_id: str) -> str:
+        """Make a draft of a large mail; of the ways of uploading, only this one takes a thread's id."""
+        if len(raw) > _MAIL_BYTES:
+            raise MailNotMadeError(f"the mail is larger than the {_MAIL_BYTES} bytes that Gmail takes")
+        boundary = f"mailmesh-{secrets.token_hex(16)}"
+        head = json.dumps({"message": {"threadId": thread_id} if thread_id else {}})
+        content = b"".join(
+            [
+                f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{head}\r\n".encode(),
+                f"--{boundary}\r\nContent-Type: message/rfc822\r\n\r\n".encode(),
+                raw,
+                f"\r\n--{boundary}--\r\n".encode(),
+            ]
+        )
+        made = await self._access.call(
+            "send_draft", f"{self._upload}/drafts", method="POST", params={"uploadType": "multipart"},
+            headers={"content-type": f"multipart/related; boundary={boundary}"}, content=content,
+        )  # fmt: skip
+        return _required(made, "id")
+
+    async def address(self, row: SendRow) -> pb2.NewMail:
+        """See `SendingMailbox.address`."""
+        return await self._answers.address(row)
 
     async def submit(self, row: SendRow) -> str:
         """See `SendingMailbox.submit`. The answer names the sent mail, without the Message-ID that Gmail stamps."""
         sent = await self._access.call(
             "send", f"{self._base}/drafts/send", method="POST", body={"id": row.draft_id}, success=200
         )
-        return _text(sent.get("id"))
+        return _required(sent, "id")  # an answer without it is a doubt: the mail is looked up
 
     async def discard(self, message_id: str) -> None:
         """See `SendingMailbox.discard`."""

@@ -3,7 +3,6 @@
 The way by a draft gives ids before the mail is submitted, and a second submission of a draft that is gone is refused.
 """
 
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -11,11 +10,13 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
+from services.processor.outbox.answers import ReadMail
+from services.processor.outbox.graph_answers import GraphAnswers
+from services.processor.outbox.graph_fields import IMMUTABLE, list_of, people, required_id
 from services.processor.outbox.rows import Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
 
-_IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
 _FIELDS = "id,isDraft,internetMessageId,conversationId"
 _COPIES_MAX = 20
 _ACCEPTED, _CREATED, _DELETED = 202, 201, 204
@@ -27,11 +28,13 @@ class GraphOutbox:
     Args:
         access: The mailbox's access to Graph.
         base_url: The base URL of Graph, with its version.
+        read: Reads Graph's object as a mail.
     """
 
-    def __init__(self, access: MailboxAccess, base_url: str) -> None:
+    def __init__(self, access: MailboxAccess, base_url: str, read: ReadMail) -> None:
         self._access = access
         self._base = base_url
+        self._answers = GraphAnswers(access, base_url, read)
 
     async def anchor(self) -> str:
         """See `SendingMailbox.anchor`: the mark is found without."""
@@ -44,35 +47,40 @@ class GraphOutbox:
             return Found([by_id])
         marked = await self._marked(row.send_id)
         if by_id is not None and by_id.message_id not in {copy.message_id for copy in marked}:
-            return Found([*marked, by_id])
+            marked = [*marked, by_id]
+        if row.original_id and not row.draft_id:
+            marked = [*marked, *await self._answers.spares(row)]
         return Found(marked)
+
+    async def address(self, row: SendRow) -> pb2.NewMail:
+        """See `SendingMailbox.address`."""
+        return await self._answers.address(row)
 
     async def draft(self, row: SendRow) -> str:
         """See `SendingMailbox.draft`."""
+        if row.original_id:
+            return await self._answers.draft(row)
         made = await self._access.call(
             "send_draft",
             f"{self._base}/me/messages",
             method="POST",
-            headers=_IMMUTABLE,
+            headers=IMMUTABLE,
             body=draft_of(row),
             success=_CREATED,
         )
-        draft_id = made.get("id")
-        if not isinstance(draft_id, str) or not draft_id:
-            raise classify(MS365, 0, ["draft_without_id"])
-        return draft_id
+        return required_id(made)
 
     async def submit(self, row: SendRow) -> str:
         """See `SendingMailbox.submit`. Only 202 is a success, with or without `Retry-After`."""
         url = f"{self._base}/me/messages/{quote(row.draft_id, safe='')}/send"
-        await self._access.call("send", url, method="POST", headers=_IMMUTABLE, success=_ACCEPTED)
+        await self._access.call("send", url, method="POST", headers=IMMUTABLE, success=_ACCEPTED)
         return ""
 
     async def discard(self, message_id: str) -> None:
         """See `SendingMailbox.discard`."""
         url = f"{self._base}/me/messages/{quote(message_id, safe='')}/permanentDelete"
         try:
-            await self._access.call("send_discard", url, method="POST", headers=_IMMUTABLE, success=_DELETED)
+            await self._access.call("send_discard", url, method="POST", headers=IMMUTABLE, success=_DELETED)
         except SourceError as exc:
             if exc.remedy is not Remedy.MISSING:
                 raise
@@ -80,7 +88,7 @@ class GraphOutbox:
     async def _by_id(self, message_id: str) -> MailCopy | None:
         url = f"{self._base}/me/messages/{quote(message_id, safe='')}"
         try:
-            found = await self._access.call("send_copy", url, headers=_IMMUTABLE, params={"$select": _FIELDS})
+            found = await self._access.call("send_copy", url, headers=IMMUTABLE, params={"$select": _FIELDS})
         except SourceError as exc:
             if exc.remedy is not Remedy.MISSING:
                 raise
@@ -94,34 +102,25 @@ class GraphOutbox:
             "$select": _FIELDS,
             "$top": str(_COPIES_MAX),
         }
-        answer = await self._access.call("send_find", f"{self._base}/me/messages", headers=_IMMUTABLE, params=params)
-        entries = answer.get("value")
-        if not isinstance(entries, list):
-            raise classify(MS365, 0, ["list_without_value"])
-        return [copy for entry in entries if isinstance(entry, dict) and (copy := _copy(entry)) is not None]
+        answer = await self._access.call("send_find", f"{self._base}/me/messages", headers=IMMUTABLE, params=params)
+        return [_copy(entry) for entry in list_of(answer)]
 
 
 def draft_of(row: SendRow) -> JSON:
     """Return the draft of a send as Graph takes it."""
-    mail = row.content.mail
+    mail = row.mail
     body = {"contentType": "html", "content": mail.html} if mail.html else {"contentType": "text", "content": mail.text}
     return {
         "subject": mail.subject,
         "body": body,
-        "toRecipients": _people(mail.to),
-        "ccRecipients": _people(mail.cc),
-        "bccRecipients": _people(mail.bcc),
+        "toRecipients": people(mail.to),
+        "ccRecipients": people(mail.cc),
+        "bccRecipients": people(mail.bcc),
         "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}],
     }
 
 
-def _people(recipients: Iterable[pb2.Recipient]) -> list[JSON]:
-    return [
-        {"emailAddress": {"address": one.address, **({"name": one.name} if one.name else {})}} for one in recipients
-    ]
-
-
-def _copy(entry: JSON) -> MailCopy | None:
+def _copy(entry: JSON) -> MailCopy:
     message_id, is_draft = entry.get("id"), entry.get("isDraft")
     if not isinstance(message_id, str) or not isinstance(is_draft, bool):
         raise classify(MS365, 0, ["copy_without_state"])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
@@ -32,9 +33,10 @@ class Ledger:
         self._fence = fence
         self._clock = clock
 
-    async def intend(self, row: SendRow, anchor: str) -> SendRow:
-        """Commit that a draft may exist from now on, and the place from which the provider shows what was submitted."""
-        return await self._change(row, {"prepared_at": self._clock.now(), "history_anchor": anchor})
+    async def intend(self, row: SendRow, anchor: str, addressed: pb2.NewMail) -> SendRow:
+        """Commit that a draft may exist from now on, its recipients, and the place from which the provider shows it."""
+        values = {"prepared_at": self._clock.now(), "history_anchor": anchor}
+        return await self._change(row, {**values, "addressed": addressed.SerializeToString()})
 
     async def drafted(self, row: SendRow, draft_id: str) -> SendRow:
         """Commit the id of the draft: the only one that is ever submitted."""
@@ -99,6 +101,10 @@ class Ledger:
     async def sent(self, row: SendRow, copy: MailCopy | None) -> None:
         """Commit that the mail was sent, with the ids that the provider stamped."""
         await self._finish(row, State.SENT, copy=copy)
+
+    async def kept(self, row: SendRow) -> None:
+        """Commit that the draft was asked for and is there."""
+        await self._finish(row, State.DRAFTED)
 
     async def failed(self, row: SendRow, reason: str, detail: str) -> None:
         """Commit that the mail was not sent and is not tried any more; see `finish` for one sent again."""

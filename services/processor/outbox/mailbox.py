@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.outbox.rows import Found, SendRow
 from services.providers.failures import Meaning
@@ -57,6 +58,14 @@ class SendingMailbox(Protocol):
         Raises:
             HistoryLostError: The mailbox does not show any more what was submitted.
             SourceError: A query failed, which proves nothing about the mail.
+        """
+
+    async def address(self, row: SendRow) -> pb2.NewMail:
+        """Read the original of an answer or a forward, and derive the recipients and the subject from it.
+
+        Raises:
+            MailNotMadeError: The original is gone, is a draft, or names no address that could be answered.
+            SourceError: Any other failure, classified by the table of failures.
         """
 
     async def draft(self, row: SendRow) -> str:

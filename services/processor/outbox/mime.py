@@ -4,34 +4,68 @@ The header lines are made here: Python's `EmailMessage` decodes the encoded word
 given, so that a caller's text could become line breaks and other header lines.
 """
 
-from email import message_from_bytes
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser
 from email.policy import SMTP
 from email.utils import getaddresses, quote
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.meshkit.text import plain_name
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.rows import SendRow
 from services.providers.marks import GMAIL_SEND
 
 _LINE = 76
 _PLAIN_CHARACTERS = 60
+_FOLD = "\r\n "
+_FILE_NAME_CHARACTERS = 200
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _BODY_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
 
 
-def mime_of(row: SendRow) -> bytes:
+@dataclass(frozen=True)
+class File:
+    """An attachment.
+
+    Args:
+        name: Its file name, which may be empty.
+        content_type: Its media type.
+        content: Its bytes.
+        content_id: The id by which the HTML shows it, without angle brackets; empty when it is not shown.
+    """
+
+    name: str
+    content_type: str
+    content: bytes
+    content_id: str = ""
+
+
+def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), files: Sequence[File] = ()) -> bytes:
     """Return the mail of a send as MIME, without From, Date and Message-ID, which Gmail writes.
+
+    Args:
+        row: The send.
+        mail: The mail as it is sent, with its quote.
+        references: The message ids that an answer refers to, in angle brackets; the answered mail's last.
+        files: The attachments.
 
     Raises:
         MailNotMadeError: The bytes would be read as another mail than the one that was asked for.
     """
-    mail = row.content.mail
     lines = [f"{GMAIL_SEND}: {row.send_id}", f"Subject: {_unstructured(mail.subject)}"]
+    if references:
+        # Python's own writer makes encoded words of ids of 78 characters and more, which thread no mail. A line may be
+        # folded between ids, and not within one.
+        lines += [f"In-Reply-To: {references[-1]}", f"References: {_FOLD.join(references)}"]
     lines += [f"{name}: {_people(people)}" for name, people in _fields(mail).items()]
-    made = "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + _body(mail)
-    _check(made, row)
+    made = "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + _body(mail, files)
+    _check(made, row, mail, references)
     return made
 
 
@@ -61,7 +95,7 @@ def _encoded(text: str, header: str) -> str:
     return Header(text, "utf-8", maxlinelen=_LINE, header_name=header).encode(linesep="\r\n")
 
 
-def _body(mail: pb2.NewMail) -> bytes:
+def _body(mail: pb2.NewMail, files: Sequence[File]) -> bytes:
     """Return the headers of the content, an empty line, and the content."""
     made = EmailMessage(policy=SMTP)
     if mail.text or not mail.html:
@@ -70,21 +104,35 @@ def _body(mail: pb2.NewMail) -> bytes:
         made.add_alternative(mail.html, subtype="html")
     elif mail.html:
         made.set_content(mail.html, subtype="html")
+    for file in files:
+        _attach(made, file)
     return made.as_bytes()
 
 
-def _check(made: bytes, row: SendRow) -> None:
+def _attach(made: EmailMessage, file: File) -> None:
+    maintype, _, subtype = file.content_type.partition("/")
+    if not _TYPE.fullmatch(file.content_type) or maintype in {"multipart", "message"}:
+        maintype, subtype = "application", "octet-stream"
+    content_id = f"<{file.content_id}>" if _CONTENT_ID.fullmatch(file.content_id) else None
+    name = plain_name(file.name, _FILE_NAME_CHARACTERS) or "attachment"
+    disposition = "inline" if content_id else "attachment"
+    made.add_attachment(file.content, maintype, subtype, filename=name, cid=content_id, disposition=disposition)
+
+
+def _check(made: bytes, row: SendRow, mail: pb2.NewMail, references: Sequence[str]) -> None:
     """Read the bytes as a recipient's program does: they must be the mail that was asked for, and nothing else."""
-    read, mail = message_from_bytes(made), row.content.mail
+    read = BytesHeaderParser().parsebytes(made)
+    threading = {"In-Reply-To": list(references[-1:]), "References": list(references)} if references else {}
     fields = _fields(mail)
     names = [name.lower() for name in read.keys()]  # noqa: SIM118 - a message yields no names by iteration alone
     own = [name for name in names if name not in _BODY_HEADERS]
     try:
         is_as_asked = (
-            own == [GMAIL_SEND.lower(), "subject", *map(str.lower, fields)]
+            own == [GMAIL_SEND.lower(), "subject", *map(str.lower, (*threading, *fields))]
             and len(names) == len(set(names))
             and str(read[GMAIL_SEND]) == row.send_id
             and _text(str(read["Subject"])) == mail.subject
+            and all(str(read[name]).split() == ids for name, ids in threading.items())
             and all(
                 _read_people(read, name) == [(x.name, x.address) for x in people] for name, people in fields.items()
             )

@@ -10,7 +10,10 @@ from services.processor.outbox.store import sends
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
-_EVENTS = {State.SENT: "send.sent", State.FAILED: "send.failed", State.UNCERTAIN: "send.uncertain"}
+_EVENTS = {
+    State.SENT: "send.sent", State.DRAFTED: "send.drafted", State.FAILED: "send.failed",
+    State.UNCERTAIN: "send.uncertain",
+}  # fmt: skip
 IN_DOUBT = "SEND_OUTCOME_UNKNOWN"
 _DETAIL_CHARACTERS = 500
 
@@ -31,9 +34,10 @@ async def finish(
     Args:
         connection: A connection in a transaction of the caller's.
         row: The send as the caller has read it.
-        state: SENT, FAILED, UNCERTAIN or CANCELLED; a cancelled send makes no event. A mail that is not sent stays due
-            once more where a draft of it may exist: a worker deletes it. A mail that a person had sent again is never
-            reported as not sent: its first submission is in doubt, so it becomes UNCERTAIN, and `detail` has why.
+        state: SENT, DRAFTED, FAILED, UNCERTAIN or CANCELLED; a cancelled send makes no event. A mail that is not sent
+            stays due once more where a draft of it may exist: a worker deletes it. A mail that a person had sent again
+            is never reported as not sent: its first submission is in doubt, so it becomes UNCERTAIN, and `detail` has
+            why.
         at: The present time.
         reason: The reason from the error catalogue.
         detail: A sentence for people.
@@ -109,6 +113,7 @@ async def _event(connection: db.Connection, row: SendRow) -> EventDraft:
         message_id=row.message_id,
         internet_message_id=row.internet_message_id,
         provider_thread_id=row.provider_thread_id,
+        draft_id=row.draft_id if row.state is State.DRAFTED else "",
     )
     assert row.finished_at is not None  # noqa: S101 - it has its outcome
     event.received_at.FromDatetime(row.finished_at)

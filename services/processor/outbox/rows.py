@@ -18,6 +18,7 @@ class State(IntEnum):
     FAILED = pb2.SEND_STATE_FAILED
     UNCERTAIN = pb2.SEND_STATE_UNCERTAIN
     CANCELLED = pb2.SEND_STATE_CANCELLED
+    DRAFTED = pb2.SEND_STATE_DRAFTED
 
 
 UNSUBMITTED = (State.QUEUED, State.SCHEDULED)
@@ -36,6 +37,8 @@ class SendRow:
         digest: The digest of the request, to recognise the same key with other content.
         provider: "ms365" or "googlews".
         content: The request. After the outcome, and in lists, it has no body.
+        addressed: The recipients and the subject of an answer or a forward, derived from the original; empty before a
+            worker has read the original, and for a new mail.
         state: The state.
         reason: The reason of the last failure, from the error catalogue; empty without one.
         detail: A sentence for people about it.
@@ -66,6 +69,7 @@ class SendRow:
     digest: bytes
     provider: str
     content: pb2.SendRequest
+    addressed: pb2.NewMail
     state: State
     reason: str
     detail: str
@@ -88,6 +92,23 @@ class SendRow:
     resolutions: int
     is_resolved: bool
 
+    @property
+    def original_id(self) -> str:
+        """The provider's id of the mail that is answered or forwarded; empty for a new mail."""
+        return self.content.reply.message_id or self.content.forward.message_id
+
+    @property
+    def mail(self) -> pb2.NewMail:
+        """The mail that is written: the caller's texts, to the recipients and under the subject as far as known."""
+        written = written_of(self.content)
+        if isinstance(written, pb2.NewMail):
+            return written
+        made = pb2.NewMail(text=written.text, html=written.html)
+        made.MergeFrom(self.addressed)
+        if isinstance(written, pb2.Forward) and not self.addressed.subject:
+            made.MergeFrom(pb2.NewMail(to=written.to, cc=written.cc, bcc=written.bcc))
+        return made
+
 
 @dataclass(frozen=True)
 class MailCopy:
@@ -98,12 +119,14 @@ class MailCopy:
         is_draft: Whether it is a draft: not sent, or accepted and still waiting for transport.
         internet_message_id: Its Message-ID.
         thread_id: The provider's id of its conversation.
+        is_spare: Whether it is a draft that was never completed: it is deleted, and never submitted.
     """
 
     message_id: str
     is_draft: bool
     internet_message_id: str = ""
     thread_id: str = ""
+    is_spare: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,11 +144,19 @@ class Found:
     is_complete: bool = True
 
 
+def written_of(content: pb2.SendRequest, kind: str | None = None) -> pb2.NewMail | pb2.Reply | pb2.Forward:
+    """Return the part of a request that has the texts, by default of its own kind; changes go to the request."""
+    found: pb2.NewMail | pb2.Reply | pb2.Forward = getattr(content, kind or content.WhichOneof("kind") or "mail")
+    return found
+
+
 def head_and_body(content: pb2.SendRequest) -> tuple[bytes, bytes]:
     """Return a request in two parts: all but the body, and the body. One after the other they are the request."""
     head, body = pb2.SendRequest(), pb2.SendRequest()
     head.CopyFrom(content)
-    head.mail.ClearField("text")
-    head.mail.ClearField("html")
-    body.mail.text, body.mail.html = content.mail.text, content.mail.html
+    written = written_of(head)
+    texts = written_of(body, content.WhichOneof("kind"))
+    texts.text, texts.html = written.text, written.html
+    written.ClearField("text")
+    written.ClearField("html")
     return head.SerializeToString(), body.SerializeToString()

@@ -2,6 +2,8 @@
 
 intent -> draft with the mark -> its id -> SENDING -> submission -> accepted -> the sent copy's ids
 
+A send that is a draft only ends with its id.
+
 After a doubt (no answer, 5xx, an unexpected success, a crash) the mailbox is looked up before anything else, and a
 query that fails proves nothing. A mail is submitted again only where the first submission surely had no effect, or
 where its own draft is still there after minutes.
@@ -45,6 +47,7 @@ class Submission:
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
+        self._held_until: datetime | None = None
 
     async def advance(self, row: SendRow) -> None:
         """Take a send as far as it goes now. Safe to call again after a crash at any point.
@@ -65,20 +68,29 @@ class Submission:
         if self._clock.now() >= row.deadline_at:
             await self._ledger.failed(row, "SEND_EXPIRED", f"{row.reason}: {row.detail}".strip(": "))
             return
-        until = await self._ledger.pause(self._settings.sends_per_minute)
-        if until is not None:
-            await self._ledger.hold_back(until)
+        if not row.content.is_draft_only and not await self._has_turn():
             return
         is_new = row.prepared_at is None
         try:
             if is_new:
-                row = await self._ledger.intend(row, await self._mailbox.anchor())
+                addressed = await self._mailbox.address(row) if row.original_id else row.addressed
+                row = await self._ledger.intend(row, await self._mailbox.anchor(), addressed)
             ready = await (self._drafted(row) if is_new else self._prepared(row))
         except SourceError as exc:
             await self._put_off(row, exc)
             return
-        if ready is not None:
+        if ready is not None and ready.content.is_draft_only:
+            await self._ledger.kept(ready)
+        elif ready is not None:
             await self._submit(ready)
+
+    async def _has_turn(self) -> bool:
+        """Tell whether the account may submit a mail now; if not, hold all of its sends back once."""
+        if self._held_until is None or self._held_until <= self._clock.now():
+            self._held_until = await self._ledger.pause(self._settings.sends_per_minute)
+            if self._held_until is not None:
+                await self._ledger.hold_back(self._held_until)
+        return self._held_until is None
 
     async def _drafted(self, row: SendRow) -> SendRow:
         return await self._ledger.drafted(row, await self._mailbox.draft(row))
@@ -96,9 +108,9 @@ class Submission:
             return None
         if row.resolutions:
             row = await self._ledger.reached(row, found.anchor)
-        drafts = [copy for copy in found.copies if copy.is_draft]
+        drafts = [copy for copy in found.copies if copy.is_draft and not copy.is_spare]
         ready = await (self._ledger.drafted(row, drafts[0].message_id) if drafts else self._drafted(row))
-        await self._tidy(drafts, ready.draft_id)
+        await self._tidy(found.copies, ready.draft_id)
         return ready
 
     async def _looked_up(self, row: SendRow) -> Found | None:

@@ -11,13 +11,14 @@ from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlated
 from services.meshkit.errors import MeshError
 from services.meshkit.metrics import UNEXPECTED
-from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.store.mailboxes import FencedError
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.work import HeldMailbox
+from services.processor.outbox.access import SendingAccess, TakeUnits
+from services.processor.outbox.answers import ReadMail
 from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.graph import GraphOutbox
 from services.processor.outbox.ledger import Ledger, SendChangedError
@@ -26,7 +27,6 @@ from services.processor.outbox.rows import SendRow
 from services.processor.outbox.store import sends
 from services.processor.outbox.submission import Submission
 from services.processor.settings import ProcessorSettings
-from services.providers.abilities import MAIL_SEND
 from services.providers.names import GOOGLEWS
 
 logger = structlog.get_logger(__name__)
@@ -46,6 +46,8 @@ class Outbox:
         transactions: The process's transactions.
         settings: Addresses, bounds and waits.
         clock: The time.
+        read: Reads a provider's object as a mail.
+        take_units: Takes quota units of a Gmail mailbox.
     """
 
     def __init__(
@@ -55,12 +57,16 @@ class Outbox:
         transactions: Transactions,
         settings: ProcessorSettings,
         clock: Clock,
+        read: ReadMail,
+        take_units: TakeUnits,
     ) -> None:
         self._http = http
         self._tokens = tokens
         self._transactions = transactions
         self._settings = settings
         self._clock = clock
+        self._read = read
+        self._take_units = take_units
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
         """See `MailboxWork.due_tenants`."""
@@ -110,7 +116,7 @@ class Outbox:
             await ledger.put_off(row, self._clock.now() + _UNEXPECTED_WAIT, self._settings.send_attempts)
 
     def _mailbox(self, held: HeldMailbox, provider: str) -> SendingMailbox:
-        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, provider, 1, MAIL_SEND)
+        access = SendingAccess(self._http, self._tokens, held.lease.tenant_id, provider, self._take_units)
         if provider == GOOGLEWS:
-            return GmailOutbox(access, self._settings.google_gmail_url)
-        return GraphOutbox(access, self._settings.ms365_graph_url)
+            return GmailOutbox(access, self._settings.google_gmail_url, self._read)
+        return GraphOutbox(access, self._settings.ms365_graph_url, self._read)

@@ -15,6 +15,7 @@ from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow
 from services.processor.stream.filter import scope_of
+from services.providers.abilities import MAIL_READ
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -36,6 +37,8 @@ class SendServicer(Base):
     async def Send(self, request: pb2.SendRequest, context: "Context") -> pb2.SendResponse:
         """Commit a send."""
         request.tenant_id = check_id("tenant_id", request.tenant_id)
+        if request.HasField("forward"):  # it shows mail of the account to whom the caller chooses
+            current_caller().require_ability(MAIL_READ)
         row, was_known = await self._sends.accept(request, is_in_scope=current_caller().may_see(request.tenant_id))
         return pb2.SendResponse(send=message_of(row), was_known=was_known)
 
@@ -77,7 +80,7 @@ class SendServicer(Base):
 
 def message_of(row: SendRow) -> pb2.Send:
     """Return a send in the form of the contract."""
-    mail = row.content.mail
+    mail = row.mail
     message = pb2.Send(
         send_id=row.send_id,
         tenant_id=row.tenant_id,
@@ -95,6 +98,9 @@ def message_of(row: SendRow) -> pb2.Send:
         internet_message_id=row.internet_message_id,
         provider_thread_id=row.provider_thread_id,
         is_resolved=row.is_resolved,
+        is_draft_only=row.content.is_draft_only,
+        draft_id=row.draft_id,
+        answered_message_id=row.original_id,
     )
     for name in _TIMES:
         moment: datetime | None = getattr(row, name)

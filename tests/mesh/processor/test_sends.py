@@ -12,24 +12,16 @@ from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_ser
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
-from mailmesh.vault.v1 import tenant_service_pb2 as tenants
-from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from tests.mesh.accounts import connect, created_events, new_address
 from tests.programs.mesh import Mesh, eventually
 
 pytestmark = pytest.mark.timeout(400)
 
 
-def sender(mesh: Mesh) -> tuple[str, str]:
+def sender(mesh: Mesh, provider: str = "ms365") -> tuple[str, str]:
     """Connects an account that may send, and returns its address and its tenant."""
-    address = new_address(mesh, "ms365")
-    stub = tenant_services.TenantServiceStub(mesh.channel)
-    request = tenants.StartAuthorizationRequest(
-        provider="ms365", login_hint=address, abilities=["mail.read", "mail.send"]
-    )
-    mesh.consent(stub.StartAuthorization(request).authorization_url, address)
-    found = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants
-    return address, found[0].tenant_id
+    address = new_address(mesh, provider)
+    return address, connect(mesh, provider, address, ["mail.read", "mail.send"])
 
 
 def send_events(mesh: Mesh, tenant: str) -> list[tuple[str, str]]:
@@ -46,8 +38,9 @@ def received(mesh: Mesh, address: str, subject: str) -> int:
     return [mail["subject"] for mail in truth["messages"]].count(subject)
 
 
-def test_a_send_over_rest_is_one_mail_its_event_and_one_created_event(mesh: Mesh) -> None:
-    _, tenant = sender(mesh)
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_a_send_over_rest_is_one_mail_its_event_and_one_created_event(mesh: Mesh, provider: str) -> None:
+    _, tenant = sender(mesh, provider)
     recipient = new_address(mesh, "ms365")
     stub = subscription_services.SubscriptionServiceStub(mesh.channel)
     stub.CreateSubscription(subscriptions.CreateSubscriptionRequest(tenant_id=tenant, all_mail=True))
@@ -108,12 +101,34 @@ def test_the_command_line_sends_lists_and_cancels(mesh: Mesh) -> None:
     assert 1 == received(mesh, recipient, "By hand")
 
 
-def test_a_worker_that_is_killed_while_it_sends_sends_no_second_mail(mesh: Mesh) -> None:
-    address, tenant = sender(mesh)
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_the_command_line_answers_forwards_and_keeps_drafts(mesh: Mesh, provider: str) -> None:
+    address, tenant = sender(mesh, provider)
+    author, other = new_address(mesh, "ms365"), new_address(mesh, "ms365")
+    fields = {"from": author, "to": [address, other], "subject": "Question", "text": "How much?"}
+    original = mesh.simulator.call("POST", f"accounts/{address}/messages", **fields)["id"]
+    words = ("send", "--tenant", tenant, "--text", "Thirty euros.", "--json")
+    answered = json.loads(mesh.run(*words, "--reply-all", original, "--wait", "60").stdout)
+    forwarded = json.loads(mesh.run(*words, "--forward", original, "--to", other, "--wait", "60").stdout)
+    drafted = json.loads(mesh.run(*words, "--reply", original, "--draft", "--wait", "60").stdout)
+    refused = mesh.run(*words, "--reply", original, "--to", other)
+
+    assert [author, other] == [one["address"] for one in answered["to"]]
+    assert (1, 1) == tuple(received(mesh, one, answered["subject"]) for one in (author, other))
+    assert 1 == received(mesh, other, forwarded["subject"])
+    assert ("SEND_STATE_DRAFTED", original) == (drafted["state"], drafted["answeredMessageId"])
+    assert (2, True) == (refused.returncode, "recipients" in refused.stderr)
+    types = [kind for kind, _ in send_events(mesh, tenant)]
+    assert ["send.sent", "send.sent", "send.drafted"] == types
+
+
+@pytest.mark.parametrize(
+    ("provider", "endpoint"), [("ms365", "graph.messages.send"), ("googlews", "gmail.drafts.send")]
+)
+def test_a_worker_that_is_killed_while_it_sends_sends_no_second_mail(mesh: Mesh, provider: str, endpoint: str) -> None:
+    address, tenant = sender(mesh, provider)
     recipient = new_address(mesh, "ms365")
-    mesh.simulator.fault(
-        kind="hang", endpoint="graph.messages.send", account=address, phase="after", seconds=5, count=1
-    )
+    mesh.simulator.fault(kind="hang", endpoint=endpoint, account=address, phase="after", seconds=5, count=1)
     words = ("send", "--tenant", tenant, "--to", recipient, "--subject", "Killed", "--text", "Hello", "--json")
     send_id = json.loads(mesh.run(*words).stdout)["sendId"]
     eventually(lambda: received(mesh, recipient, "Killed"))

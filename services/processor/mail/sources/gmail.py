@@ -57,7 +57,11 @@ class Quota:
         self._at = time.monotonic()
 
     def wait_for(self, units: int) -> float:
-        """Take units and return the seconds to wait first; take nothing when the wait is longer than two seconds."""
+        """Take units and return the seconds to wait first; take nothing when the wait is longer than two seconds.
+
+        A request that costs more than a minute's quota takes all of it: it would never be made otherwise.
+        """
+        units = min(units, int(self._most))
         now = time.monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
         self._at = now
@@ -65,6 +69,19 @@ class Quota:
         if seconds <= _PATIENCE_SECONDS:
             self._left -= units
         return seconds
+
+    async def take(self, units: int) -> None:
+        """Take units, after a short wait if need be.
+
+        Raises:
+            SourceError: With `THROTTLED` when the wait would be longer than two seconds.
+        """
+        seconds = self.wait_for(units)
+        if seconds > _PATIENCE_SECONDS:
+            rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
+            raise SourceError(rule, "the mailbox's own quota is used up", timedelta(seconds=seconds))
+        if seconds:
+            await asyncio.sleep(seconds)
 
     def seconds_until(self, share: float) -> float:
         """Return the seconds until this share of a minute's quota is left, when nothing else uses it."""
@@ -200,10 +217,5 @@ class GmailMailbox:
                 await self.scope.check(exc)
 
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
-        seconds = self._quota.wait_for(units)
-        if seconds > _PATIENCE_SECONDS:
-            rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")
-            raise SourceError(rule, "the mailbox's own quota is used up", timedelta(seconds=seconds))
-        if seconds:
-            await asyncio.sleep(seconds)
+        await self._quota.take(units)
         return await self.access.call(operation, f"{self._base}{path}", params=params)

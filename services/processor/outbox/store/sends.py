@@ -15,12 +15,13 @@ _NAMES = tuple(field.name for field in fields(SendRow))
 _HEAD_COLUMNS = ", ".join(_NAMES)
 _COLUMNS = ", ".join("content || body AS content" if name == "content" else name for name in _NAMES)
 _CHANGEABLE = {*_NAMES, "body"} - {"content"}
+_UNSUBMITTED = [int(state) for state in UNSUBMITTED]
 PAGE_BYTES = 2 * 1024 * 1024
 """The size at which a page of sends ends, in bytes of their content; a page has one send at least."""
 _INSERT = f"""
     INSERT INTO processor.sends (send_id, tenant_id, idempotency_key, digest, provider, content, state, correlation_id,
-        send_at, due_at, deadline_at, body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        send_at, due_at, deadline_at, body, is_plain)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
@@ -30,6 +31,7 @@ _DUE_TENANTS = """
     LEFT JOIN processor.tenants t USING (tenant_id)
     WHERE s.due_at <= now() AND coalesce(m.throttled_until, '-infinity') <= now()
         AND coalesce(t.status, 'active') IN ('active', 'token_expired')
+        AND (s.state <> ALL($2::smallint[]) OR coalesce(m.sends_held_until, '-infinity') <= now())
     GROUP BY s.tenant_id ORDER BY min(s.due_at) LIMIT $1
 """
 _PACE = """
@@ -53,7 +55,8 @@ _DELETE_OLD = """
 _PAGE = f"""
     SELECT {_HEAD_COLUMNS}, found FROM (
         SELECT *, count(*) OVER () AS found,
-            sum(octet_length(content)) OVER (ORDER BY send_id DESC) - octet_length(content) AS before
+            sum(octet_length(content) + octet_length(addressed)) OVER (ORDER BY send_id DESC)
+                - octet_length(content) - octet_length(addressed) AS before
         FROM (SELECT {_HEAD_COLUMNS} FROM processor.sends WHERE {{}} ORDER BY send_id DESC LIMIT $1) AS newest
     ) AS sized WHERE before < $2 ORDER BY send_id DESC LIMIT $1 - 1
 """  # noqa: S608 - constants
@@ -62,10 +65,12 @@ _PAGE = f"""
 async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow | None:
     """Insert a send. Return None when the tenant has one with this key."""
     names = ("send_id", "tenant_id", "idempotency_key", "digest", "provider", "content", "state", "correlation_id")
-    head, body = head_and_body(row["content"])
+    content: pb2.SendRequest = row["content"]
+    head, body = head_and_body(content)
+    is_plain = content.HasField("mail") and not content.is_draft_only
     stored = {**row, "content": head}
     values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at")]
-    found = await connection.fetchrow(_INSERT, *values, body)
+    found = await connection.fetchrow(_INSERT, *values, body, is_plain)
     return None if found is None else _row(found)
 
 
@@ -154,16 +159,19 @@ async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[Sen
     """Read the due sends of one tenant, longest due first."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM processor.sends"  # noqa: S608
-        " WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at, send_id LIMIT $2",
+        " WHERE tenant_id = $1 AND due_at <= now() AND (state <> ALL($3::smallint[]) OR NOT EXISTS ("
+        "SELECT FROM processor.mailboxes WHERE tenant_id = $1 AND sends_held_until > now()))"
+        " ORDER BY due_at, send_id LIMIT $2",
         tenant_id,
         limit,
+        _UNSUBMITTED,
     )
     return [_row(row) for row in rows]
 
 
 async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
     """Read the active, unthrottled tenants with due sends, longest due first."""
-    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit)]
+    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit, _UNSUBMITTED)]
 
 
 async def postpone(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:
@@ -179,12 +187,11 @@ async def postpone(connection: db.Connection, tenant_id: str, until: datetime, r
 
 
 async def hold_back(connection: db.Connection, tenant_id: str, until: datetime) -> None:
-    """Postpone the unsubmitted sends of one tenant that are due before a time."""
+    """Keep the unsubmitted sends of one tenant until a time. One row changes, however many sends wait."""
     await connection.execute(
-        "UPDATE processor.sends SET due_at = $2 WHERE tenant_id = $1 AND due_at < $2 AND state = ANY($3::smallint[])",
+        "UPDATE processor.mailboxes SET sends_held_until = greatest(sends_held_until, $2) WHERE tenant_id = $1",
         tenant_id,
         until,
-        [int(state) for state in UNSUBMITTED],
     )
 
 
@@ -210,8 +217,7 @@ async def submitted_since(connection: db.Connection, tenant_id: str, since: date
 
 async def lock_overdue(connection: db.Connection, grace: timedelta, limit: int) -> list[SendRow]:
     """Lock sends that are past their deadline by a grace, and unsubmitted ones of disconnected tenants."""
-    unsubmitted = [int(state) for state in UNSUBMITTED]
-    rows = await connection.fetch(_OVERDUE, grace, unsubmitted, limit, [*unsubmitted, int(State.SENDING)])
+    rows = await connection.fetch(_OVERDUE, grace, _UNSUBMITTED, limit, [*_UNSUBMITTED, int(State.SENDING)])
     return [_row(row) for row in rows]
 
 
@@ -250,6 +256,7 @@ def _row(found: asyncpg.Record) -> SendRow:
         "send_id": str(values["send_id"]),
         "tenant_id": str(values["tenant_id"]),
         "content": pb2.SendRequest.FromString(values["content"]),
+        "addressed": pb2.NewMail.FromString(values["addressed"]),
         "state": State(values["state"]),
     }
     return SendRow(**values)

@@ -65,6 +65,17 @@ class Outgoing:
         row, _ = await self.sends().accept(self.request(key, **mail))
         return row
 
+    async def answer(self, key: str = "one", *, is_draft_only: bool = False, **mail: Any) -> SendRow:
+        """Commit an answer to a mail that the recipient has written."""
+        fields = {"from": self.recipient, "to": [self.tenant.address], "subject": "Offer", "text": "How much?", **mail}
+        original = await self.ground.control.deliver(self.tenant.address, **fields)
+        reply = pb2.Reply(message_id=original["id"], text="Thirty euros.")
+        request = pb2.SendRequest(
+            idempotency_key=key, tenant_id=self.tenant.tenant_id, reply=reply, is_draft_only=is_draft_only
+        )
+        row, _ = await self.sends().accept(request)
+        return row
+
     async def read(self, send_id: str) -> SendRow:
         """Read a send."""
         return await self.sends().get(send_id, None)

@@ -97,6 +97,118 @@ async def test_a_send_is_one_mail_wherever_its_worker_dies(
     await _is_one_mail(outgoing, sent.send_id)
 
 
+ANSWER = "graph.messages.create_reply"
+CONTENT = "graph.messages.update"
+ANSWER_STEPS: dict[str, tuple[str, str]] = {
+    "before Exchange prepares it": (ANSWER, "before"),
+    "after Exchange has prepared it": (ANSWER, "after"),
+    "after its content and its mark": (CONTENT, "after"),
+    "after the submission": (SEND, "after"),
+}
+
+
+@pytest.mark.parametrize("step", ANSWER_STEPS)
+async def test_an_answer_is_one_mail_and_no_draft_wherever_its_worker_dies(
+    ground: Ground, tmp_path: Path, step: str
+) -> None:
+    outgoing = await Outgoing.of(ground)
+    endpoint, phase = ANSWER_STEPS[step]
+    await ground.control.add_fault("hang", endpoint=endpoint, account=outgoing.tenant.address, phase=phase, seconds=90)
+    row = await outgoing.answer()
+    with worker_process(ground, tmp_path, **HASTE) as worker:
+        await ground.until(lambda: _has_struck(ground), PATIENCE)
+        worker.kill()
+        await asyncio.to_thread(worker.wait, 30)
+    await ground.control.clear_faults()
+    await end_holds(ground)
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(row.send_id)
+
+    await _is_one_answer(outgoing, row.send_id)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("close", {"endpoint": ANSWER, "phase": "after", **ONCE}),
+        ("status", {"endpoint": ANSWER, "status": 500, "phase": "after", **ONCE}),
+        ("close", {"endpoint": CONTENT, "phase": "after", **ONCE}),
+        ("status", {"endpoint": CONTENT, "status": 412, **ONCE}),
+        ("close", {"endpoint": SEND, "phase": "after", **ONCE}),
+    ],
+)
+async def test_a_fault_makes_no_second_answer(ground: Ground, fault: tuple[str, dict[str, Any]]) -> None:
+    outgoing = await Outgoing.of(ground)
+    await ground.control.set(graph_sent_ids="changed")
+    await ground.control.add_fault(fault[0], account=outgoing.tenant.address, **fault[1])
+    row = await outgoing.answer()
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(row.send_id)
+
+    await _is_one_answer(outgoing, row.send_id)
+
+
+async def _is_one_answer(outgoing: Outgoing, send_id: str) -> None:
+    row = await outgoing.read(send_id)
+    assert State.SENT is row.state, row
+    assert ["RE: Offer"] == [mail["subject"] for mail in await outgoing.received()]
+    assert [] == await outgoing.own(drafts=True)
+    assert ["send.sent"] == [event.event_type for event in await outgoing.events()]
+
+
+GOOGLE_SEND, GOOGLE_CREATE = "gmail.drafts.send", "gmail.drafts.create"
+GOOGLE_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "accepted, and answered 500": ("status", {"endpoint": GOOGLE_SEND, "status": 500, "phase": "after", **ONCE}),
+    "accepted, and answered 503 with a time": (
+        "status",
+        {"endpoint": GOOGLE_SEND, "status": 503, "retry_after": 1, "phase": "after", **ONCE},
+    ),
+    "answered 200, and not taken": ("status", {"endpoint": GOOGLE_SEND, "status": 200, **ONCE}),
+    "not accepted, and answered 504": ("status", {"endpoint": GOOGLE_SEND, "status": 504, **ONCE}),
+    "throttled": ("status", {"endpoint": GOOGLE_SEND, "status": 429, "retry_after": 1, **ONCE}),
+    "a token refused": ("status", {"endpoint": GOOGLE_SEND, "status": 401, **ONCE}),
+    "a draft made, and answered 500": (
+        "status",
+        {"endpoint": GOOGLE_CREATE, "status": 500, "phase": "after", **ONCE},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "ids"),
+    [*((fault, "changed") for fault in GOOGLE_FAULTS), ("accepted, and answered 500", "kept")],
+)
+async def test_a_fault_of_gmail_makes_no_second_mail(ground: Ground, fault: str, ids: str) -> None:
+    outgoing = await Outgoing.of(ground, "googlews", labels=())
+    kind, facts = GOOGLE_FAULTS[fault]
+    await ground.control.set(gmail_sent_draft_ids=ids)
+    await ground.control.add_fault(kind, account=outgoing.tenant.address, **facts)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+
+    await _is_one_mail(outgoing, sent.send_id)
+
+
+async def test_a_history_that_gmail_has_dropped_leaves_a_submitted_mail_uncertain(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground, "googlews", labels=())
+    account = outgoing.tenant.address
+    await ground.control.add_fault("status", endpoint=GOOGLE_SEND, status=504, phase="after", count=1)
+    await ground.control.add_fault("status", endpoint="gmail.history.list", status=503, account=account)
+    row = await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE)):
+        await ground.until(lambda: _is_submitted(outgoing, row.send_id))
+        await ground.control.expire_history(account)
+        await ground.control.clear_faults()
+        uncertain = await outgoing.ended(row.send_id)
+
+    assert (State.UNCERTAIN, "SEND_OUTCOME_UNKNOWN") == (uncertain.state, uncertain.reason)
+    assert "history does not reach back" in uncertain.detail
+    assert (1, ["send.uncertain"]) == (
+        len(await outgoing.received()), [event.event_type for event in await outgoing.events()]
+    )  # fmt: skip
+
+
 async def test_a_query_that_fails_is_not_a_mail_that_was_not_sent(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     await ground.control.add_fault("status", endpoint=SEND, status=504, phase="after", count=1)

@@ -6,6 +6,7 @@ import pytest
 
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.meshkit import db
 from services.meshkit.clock import ManualClock
 from services.processor.errors import (
@@ -21,6 +22,7 @@ from services.processor.outbox.outcome import end
 from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.rows import State
 from services.processor.outbox.store import sends
+from services.processor.servicers.sends import message_of
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 from tests.store.processor.outbox.sending import HASTE, Outgoing
@@ -184,14 +186,45 @@ async def test_an_account_sends_no_more_mails_in_a_minute_than_its_pace(ground: 
             await outgoing.ended(row.send_id)
 
         async def is_held_back() -> bool:
-            last = await outgoing.read(rows[3].send_id)
-            return last.due_at is not None and last.due_at > datetime.now(UTC) + timedelta(seconds=30)
+            held = await ground.processor.fetchval(
+                "SELECT sends_held_until FROM processor.mailboxes WHERE tenant_id = $1", outgoing.tenant.tenant_id
+            )
+            return held is not None and held > datetime.now(UTC) + timedelta(seconds=30)
 
         await ground.until(is_held_back)
 
+    waiting = [await outgoing.read(row.send_id) for row in rows[2:]]
+    assert [row.due_at for row in rows[2:]] == [row.due_at for row in waiting]  # no waiting send is written
     states = [(await outgoing.read(row.send_id)).state for row in rows]
     assert [State.SENT, State.SENT, State.QUEUED, State.QUEUED] == states
     assert 2 == len(await outgoing.received())
+
+
+async def test_sends_share_the_quota_of_their_gmail_mailbox(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground, "googlews", labels=())
+    rows = [await outgoing.accept(f"key-{number}") for number in range(2)]
+    async with running(ground.worker_settings(**HASTE, gmail_units_per_minute=200)):
+        await outgoing.ended(rows[0].send_id)
+
+        async def waits() -> bool:
+            return (await outgoing.read(rows[1].send_id)).reason == "PROVIDER_THROTTLED"
+
+        await ground.until(waits)
+
+    waiting = await outgoing.read(rows[1].send_id)
+    assert (State.QUEUED, "the mailbox's own quota is used up") == (waiting.state, waiting.detail)
+
+
+async def test_a_second_refused_token_is_reported(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    await ground.control.add_fault("status", endpoint="graph.messages.create", status=401)
+    await outgoing.accept()
+    async with running(ground.worker_settings(**HASTE)):
+        await ground.until(lambda: _is_reported(ground), what="the fault is reported")
+
+
+async def _is_reported(ground: Ground) -> bool:
+    return vault_pb2.TENANT_FAULT_TOKEN_REJECTED in [request.fault for request in ground.vault.faults]
 
 
 async def test_a_tenant_has_a_bounded_number_of_unfinished_sends(ground: Ground) -> None:
@@ -254,6 +287,46 @@ async def test_a_google_account_sends_one_mail_that_its_event_names(ground: Grou
 async def _google_drafts(outgoing: Outgoing) -> list[str]:
     messages = (await outgoing.ground.control.truth(outgoing.tenant.address))["messages"]
     return [mail["id"] for mail in messages if mail["isDraft"]]
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_an_answer_is_one_mail_whose_recipients_come_from_its_original(ground: Ground, provider: str) -> None:
+    outgoing = await Outgoing.of(ground, provider)
+    row = await outgoing.answer()
+    before = message_of(row)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+    shown = message_of(sent)
+
+    assert (State.SENT, [], [outgoing.recipient]) == (sent.state, list(before.to), [one.address for one in shown.to])
+    assert ["re: offer"] == [mail["subject"].lower() for mail in await outgoing.received()]
+    assert "" == sent.content.reply.text
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
+async def test_a_draft_is_kept_and_not_sent(ground: Ground, provider: str) -> None:
+    outgoing = await Outgoing.of(ground, provider)
+    row = await outgoing.answer(is_draft_only=True)
+    async with running(ground.worker_settings(**HASTE)):
+        kept = await outgoing.ended(row.send_id, State.DRAFTED)
+    (draft,) = await outgoing.own(drafts=True)
+    (event,) = await outgoing.events()
+
+    assert ([], "re: offer") == (await outgoing.received(), draft["subject"].lower())
+    assert ("send.drafted", kept.draft_id, None) == (event.event_type, event.draft_id, kept.due_at)
+    with pytest.raises(SendNotCancellable):
+        await outgoing.sends().cancel(row.send_id, None)
+
+
+async def test_an_answer_to_a_mail_that_is_gone_fails_by_name(ground: Ground) -> None:
+    outgoing = await Outgoing.of(ground)
+    row = await outgoing.answer()
+    await ground.control.delete(outgoing.tenant.address, row.content.reply.message_id)
+    async with running(ground.worker_settings(**HASTE)):
+        failed = await outgoing.ended(row.send_id)
+
+    assert (State.FAILED, "SEND_REFUSED") == (failed.state, failed.reason)
+    assert "not in the mailbox" in failed.detail
 
 
 async def test_a_send_past_its_deadline_ends_and_an_old_one_is_deleted(ground: Ground) -> None:

@@ -42,7 +42,7 @@ def row_of(**mail: Any) -> SendRow:
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_subject_at_gmail_is_the_callers_text_and_nothing_else(text: str) -> None:
     row = row_of(subject=text)
-    made = mime_of(row)
+    made = mime_of(row, row.mail)
     read = message_from_bytes(made, policy=SMTP)
 
     assert _names(made) == ["x-mailmesh-send-id", "subject", "to", *_CONTENT]
@@ -55,7 +55,7 @@ def test_a_subject_at_gmail_is_the_callers_text_and_nothing_else(text: str) -> N
 @pytest.mark.parametrize("field", ["to", "cc", "bcc"])
 def test_a_name_at_gmail_is_the_callers_text_and_adds_no_recipient(field: str, text: str) -> None:
     row = row_of(**{"to": [], field: [pb2.Recipient(address="ada@example.com", name=text)] * 2})
-    made = mime_of(row)
+    made = mime_of(row, row.mail)
     read = message_from_bytes(made, policy=SMTP)
 
     assert _names(made) == ["x-mailmesh-send-id", "subject", field, *_CONTENT]
@@ -73,7 +73,7 @@ def test_texts_reach_graph_as_they_are(text: str) -> None:
 
 def test_a_mail_of_many_recipients_has_each_of_them() -> None:
     people = [pb2.Recipient(address=f"p{number}@example.com", name="Grüße" * 20) for number in range(500)]
-    read = message_from_bytes(mime_of(row_of(to=people)), policy=SMTP)
+    read = message_from_bytes(mime_of(row := row_of(to=people), row.mail), policy=SMTP)
 
     assert [one.address for one in people] == [address.addr_spec for address in read["To"].addresses]
 
@@ -83,7 +83,7 @@ def test_bytes_that_would_be_another_mail_are_refused(broken: str) -> None:
     row = row_of()
     row.content.mail.to[0].address = broken
     with pytest.raises(MailNotMadeError) as refused:
-        mime_of(row)
+        mime_of(row, row.mail)
 
     assert is_refused(refused.value)
 

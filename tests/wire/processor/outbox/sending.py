@@ -1,8 +1,11 @@
 """Accounts that send at the simulated providers, for tests of the outbox's requests."""
 
+import base64
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from urllib.parse import quote
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from mailmesh.vault.v1 import tenant_pb2
@@ -47,6 +50,30 @@ class Outgoing:
         fields = {"subject": "Offer", "text": "Thirty euros.", **mail}
         content = pb2.SendRequest(mail=pb2.NewMail(to=[pb2.Recipient(address=self.recipient)], **fields))  # type: ignore[arg-type]
         return send_row("ms365", content)
+
+    async def answer(self, original: str, **reply: object) -> SendRow:
+        """Return a send that answers a mail of the account, as it is when its original was read."""
+        return await self.prepared(pb2.SendRequest(reply=pb2.Reply(message_id=original, text="Gladly.", **reply)))  # type: ignore[arg-type]
+
+    async def forward(self, original: str, **fields: object) -> SendRow:
+        """Return a send that forwards a mail of the account to the recipient, as it is when its original was read."""
+        forward = pb2.Forward(message_id=original, to=[pb2.Recipient(address=self.recipient)], **fields)  # type: ignore[arg-type]
+        return await self.prepared(pb2.SendRequest(forward=forward))
+
+    async def prepared(self, content: pb2.SendRequest) -> SendRow:
+        """Return a send whose anchor and recipients are committed."""
+        row = replace(send_row("", content), history_anchor=await self.mailbox.anchor())
+        return replace(row, addressed=await self.mailbox.address(row))
+
+    async def arrived(self) -> bytes:
+        """Return the one mail in the recipient's mailbox."""
+        (mail,) = (await self.control.truth(self.recipient))["messages"]
+        return await self.eml(self.recipient, mail["id"])
+
+    async def eml(self, address: str, message_id: str) -> bytes:
+        """Return the bytes of a mail."""
+        path = f"/accounts/{quote(address, safe='')}/messages/{quote(message_id, safe='')}/eml"
+        return base64.b64decode((await self.control.request("GET", path))["emlBase64"])
 
     async def received(self) -> list[str]:
         """Return the subjects in the recipient's mailbox."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.meshkit.ids import new_id
+from services.processor.mail.sources.reading import read_mail
 from services.processor.mailbox.failures import SourceError
 from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.mailbox import HistoryLostError, is_refused, is_unprocessed
@@ -19,7 +20,7 @@ SCOPES = "openid email https://www.googleapis.com/auth/gmail.compose https://www
 @pytest.fixture
 async def outgoing(simulator: RunningSimulator) -> AsyncIterator[Outgoing]:
     base = simulator.settings["MAILMESH_GOOGLEWS_GMAIL_URL"]
-    async with sending(simulator, "googlews", SCOPES, lambda access: GmailOutbox(access, base)) as opened:
+    async with sending(simulator, "googlews", SCOPES, lambda access: GmailOutbox(access, base, read_mail)) as opened:
         yield opened
 
 

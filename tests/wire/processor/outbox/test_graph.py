@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.meshkit.ids import new_id
+from services.processor.mail.sources.reading import read_mail
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.provider_http import ProviderHttp
@@ -21,7 +22,7 @@ SCOPES = "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send
 @pytest.fixture
 async def outgoing(simulator: RunningSimulator) -> AsyncIterator[Outgoing]:
     base = simulator.settings["MAILMESH_MS365_GRAPH_URL"]
-    async with sending(simulator, "ms365", SCOPES, lambda access: GraphOutbox(access, base)) as opened:
+    async with sending(simulator, "ms365", SCOPES, lambda access: GraphOutbox(access, base, read_mail)) as opened:
         yield opened
 
 
@@ -117,7 +118,7 @@ async def test_202_with_a_time_to_wait_is_done(outgoing: Outgoing) -> None:
 async def test_a_connection_that_is_refused_was_not_processed() -> None:
     async with ProviderHttp.open(authority=None, connections=1, timeout_seconds=2.0, max_bytes=1024) as http:
         access = MailboxAccess(http, OneToken("t"), "tenant", "ms365", 1, "mail.send")  # type: ignore[arg-type]
-        mailbox = GraphOutbox(access, "https://127.0.0.1:1/v1.0")
+        mailbox = GraphOutbox(access, "https://127.0.0.1:1/v1.0", read_mail)
         outgoing = Outgoing(None, mailbox, "", "a@b.test")  # type: ignore[arg-type]
         with pytest.raises(SourceError) as failed:
             await mailbox.submit(replace(outgoing.row(), draft_id="draft"))

@@ -374,8 +374,9 @@ type SendEvent struct {
 	ExternalTenantId string `protobuf:"bytes,4,opt,name=external_tenant_id,json=externalTenantId,proto3" json:"external_tenant_id,omitempty"`
 	// user_id is the provider's id of the user.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.failed" (it was surely
-	// not sent) or "send.uncertain" (a person has to decide by `ResolveSend`). Later versions add types.
+	// event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.drafted" (a draft was
+	// asked for, and it lies in the account), "send.failed" (the mail was surely not sent) or "send.uncertain" (a person has to
+	// decide by `ResolveSend`). Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time of the outcome.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
@@ -403,8 +404,10 @@ type SendEvent struct {
 	InternetMessageId string `protobuf:"bytes,18,opt,name=internet_message_id,json=internetMessageId,proto3" json:"internet_message_id,omitempty"`
 	// provider_thread_id is the provider's id of the conversation. Empty when it is not known.
 	ProviderThreadId string `protobuf:"bytes,19,opt,name=provider_thread_id,json=providerThreadId,proto3" json:"provider_thread_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// draft_id is the provider's id of the draft, in "send.drafted" only.
+	DraftId       string `protobuf:"bytes,20,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendEvent) Reset() {
@@ -570,6 +573,13 @@ func (x *SendEvent) GetProviderThreadId() string {
 	return ""
 }
 
+func (x *SendEvent) GetDraftId() string {
+	if x != nil {
+		return x.DraftId
+	}
+	return ""
+}
+
 var File_mailmesh_processor_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
@@ -598,7 +608,7 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\bposition\x18\v \x01(\tR\bposition\x12\x1b\n" +
 	"\tis_replay\x18\f \x01(\bR\bisReplay\x12\x1b\n" +
 	"\treplay_id\x18\r \x01(\tR\breplayId\x12*\n" +
-	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\"\x9a\x05\n" +
+	"\x11original_event_id\x18\x0e \x01(\tR\x0foriginalEventId\"\xb5\x05\n" +
 	"\tSendEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -622,7 +632,8 @@ const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x11 \x01(\tR\tmessageId\x12.\n" +
 	"\x13internet_message_id\x18\x12 \x01(\tR\x11internetMessageId\x12,\n" +
-	"\x12provider_thread_id\x18\x13 \x01(\tR\x10providerThreadId*g\n" +
+	"\x12provider_thread_id\x18\x13 \x01(\tR\x10providerThreadId\x12\x19\n" +
+	"\bdraft_id\x18\x14 \x01(\tR\adraftId*g\n" +
 	"\tEventView\x12\x1a\n" +
 	"\x16EVENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_VIEW_BASIC\x10\x01\x12\x13\n" +

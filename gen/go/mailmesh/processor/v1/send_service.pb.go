@@ -45,6 +45,8 @@ const (
 	SendState_SEND_STATE_UNCERTAIN SendState = 6
 	// SEND_STATE_CANCELLED means that `CancelSend` came first. Final.
 	SendState_SEND_STATE_CANCELLED SendState = 7
+	// SEND_STATE_DRAFTED means that the mail of a send with `is_draft_only` lies in Drafts of the account. Final.
+	SendState_SEND_STATE_DRAFTED SendState = 8
 )
 
 // Enum value maps for SendState.
@@ -58,6 +60,7 @@ var (
 		5: "SEND_STATE_FAILED",
 		6: "SEND_STATE_UNCERTAIN",
 		7: "SEND_STATE_CANCELLED",
+		8: "SEND_STATE_DRAFTED",
 	}
 	SendState_value = map[string]int32{
 		"SEND_STATE_UNSPECIFIED": 0,
@@ -68,6 +71,7 @@ var (
 		"SEND_STATE_FAILED":      5,
 		"SEND_STATE_UNCERTAIN":   6,
 		"SEND_STATE_CANCELLED":   7,
+		"SEND_STATE_DRAFTED":     8,
 	}
 )
 
@@ -299,6 +303,172 @@ func (x *NewMail) GetHtml() string {
 	return ""
 }
 
+// Reply is an answer to a mail of the account. Its recipients, its subject and its thread come from the mail that is answered: it
+// goes to the addresses in Reply-To, else to From; with `to_all` also to those in To and Cc. The account's own addresses get none,
+// unless the mail that is answered is the account's own: its recipients get the answer. The answered mail is quoted.
+type Reply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// message_id is the provider's id of the mail that is answered, as `message_id` of its event, 1 to 500 characters.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// to_all is true if all recipients of the mail that is answered get the answer.
+	ToAll bool `protobuf:"varint,2,opt,name=to_all,json=toAll,proto3" json:"to_all,omitempty"`
+	// text is the answer as plain text. An answer has `text`, `html` or both, together at most 512 KiB.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// html is the answer as HTML.
+	Html          string `protobuf:"bytes,4,opt,name=html,proto3" json:"html,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reply) Reset() {
+	*x = Reply{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reply) ProtoMessage() {}
+
+func (x *Reply) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reply.ProtoReflect.Descriptor instead.
+func (*Reply) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Reply) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *Reply) GetToAll() bool {
+	if x != nil {
+		return x.ToAll
+	}
+	return false
+}
+
+func (x *Reply) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Reply) GetHtml() string {
+	if x != nil {
+		return x.Html
+	}
+	return ""
+}
+
+// Forward is a mail of the account, with its attachments, to other recipients.
+type Forward struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// message_id is the provider's id of the mail that is forwarded, as `message_id` of its event, 1 to 500 characters.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// to, with `cc` and `bcc`, has 1 to 500 recipients.
+	To []*Recipient `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
+	// cc are recipients whom all recipients see.
+	Cc []*Recipient `protobuf:"bytes,3,rep,name=cc,proto3" json:"cc,omitempty"`
+	// bcc are recipients whom no other recipient sees.
+	Bcc []*Recipient `protobuf:"bytes,4,rep,name=bcc,proto3" json:"bcc,omitempty"`
+	// text is a comment above the forwarded mail, as plain text; with `html` at most 512 KiB. A forward may have none.
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// html is the comment as HTML.
+	Html          string `protobuf:"bytes,6,opt,name=html,proto3" json:"html,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forward) Reset() {
+	*x = Forward{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forward) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forward) ProtoMessage() {}
+
+func (x *Forward) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forward.ProtoReflect.Descriptor instead.
+func (*Forward) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Forward) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *Forward) GetTo() []*Recipient {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Forward) GetCc() []*Recipient {
+	if x != nil {
+		return x.Cc
+	}
+	return nil
+}
+
+func (x *Forward) GetBcc() []*Recipient {
+	if x != nil {
+		return x.Bcc
+	}
+	return nil
+}
+
+func (x *Forward) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Forward) GetHtml() string {
+	if x != nil {
+		return x.Html
+	}
+	return ""
+}
+
 // Send is one mail to be sent, and its outcome.
 type Send struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -316,7 +486,7 @@ type Send struct {
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// detail is a sentence that a person can act on. Empty without a reason.
 	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
-	// to are the recipients in To.
+	// to are the recipients in To. Those of an answer are known when a worker has read the mail that is answered.
 	To []*Recipient `protobuf:"bytes,8,rep,name=to,proto3" json:"to,omitempty"`
 	// cc are the recipients in Cc.
 	Cc []*Recipient `protobuf:"bytes,9,rep,name=cc,proto3" json:"cc,omitempty"`
@@ -339,14 +509,20 @@ type Send struct {
 	// provider_thread_id is the provider's id of the conversation. Empty before it is known.
 	ProviderThreadId string `protobuf:"bytes,18,opt,name=provider_thread_id,json=providerThreadId,proto3" json:"provider_thread_id,omitempty"`
 	// is_resolved is true if a person decided the outcome by `ResolveSend`.
-	IsResolved    bool `protobuf:"varint,19,opt,name=is_resolved,json=isResolved,proto3" json:"is_resolved,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	IsResolved bool `protobuf:"varint,19,opt,name=is_resolved,json=isResolved,proto3" json:"is_resolved,omitempty"`
+	// is_draft_only is true if the mail is kept as a draft and not sent.
+	IsDraftOnly bool `protobuf:"varint,20,opt,name=is_draft_only,json=isDraftOnly,proto3" json:"is_draft_only,omitempty"`
+	// draft_id is the provider's id of the draft. Empty before it is made.
+	DraftId string `protobuf:"bytes,21,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
+	// answered_message_id is the provider's id of the mail that is answered or forwarded. Empty for a new mail.
+	AnsweredMessageId string `protobuf:"bytes,22,opt,name=answered_message_id,json=answeredMessageId,proto3" json:"answered_message_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -358,7 +534,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -371,7 +547,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Send) GetSendId() string {
@@ -507,6 +683,27 @@ func (x *Send) GetIsResolved() bool {
 	return false
 }
 
+func (x *Send) GetIsDraftOnly() bool {
+	if x != nil {
+		return x.IsDraftOnly
+	}
+	return false
+}
+
+func (x *Send) GetDraftId() string {
+	if x != nil {
+		return x.DraftId
+	}
+	return ""
+}
+
+func (x *Send) GetAnsweredMessageId() string {
+	if x != nil {
+		return x.AnsweredMessageId
+	}
+	return ""
+}
+
 // SendRequest specifies a send.
 type SendRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -519,16 +716,20 @@ type SendRequest struct {
 	// Types that are valid to be assigned to Kind:
 	//
 	//	*SendRequest_Mail
+	//	*SendRequest_Reply
+	//	*SendRequest_Forward
 	Kind isSendRequest_Kind `protobuf_oneof:"kind"`
 	// send_at is the time before which the mail is not sent, at most 30 days ahead. Absent or past means at once.
-	SendAt        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_at,json=sendAt,proto3" json:"send_at,omitempty"`
+	SendAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_at,json=sendAt,proto3" json:"send_at,omitempty"`
+	// is_draft_only keeps the mail as a draft in the account, for a person to finish and to send. With `send_at`, from then on.
+	IsDraftOnly   bool `protobuf:"varint,7,opt,name=is_draft_only,json=isDraftOnly,proto3" json:"is_draft_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +741,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +754,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SendRequest) GetIdempotencyKey() string {
@@ -586,11 +787,36 @@ func (x *SendRequest) GetMail() *NewMail {
 	return nil
 }
 
+func (x *SendRequest) GetReply() *Reply {
+	if x != nil {
+		if x, ok := x.Kind.(*SendRequest_Reply); ok {
+			return x.Reply
+		}
+	}
+	return nil
+}
+
+func (x *SendRequest) GetForward() *Forward {
+	if x != nil {
+		if x, ok := x.Kind.(*SendRequest_Forward); ok {
+			return x.Forward
+		}
+	}
+	return nil
+}
+
 func (x *SendRequest) GetSendAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.SendAt
 	}
 	return nil
+}
+
+func (x *SendRequest) GetIsDraftOnly() bool {
+	if x != nil {
+		return x.IsDraftOnly
+	}
+	return false
 }
 
 type isSendRequest_Kind interface {
@@ -602,7 +828,21 @@ type SendRequest_Mail struct {
 	Mail *NewMail `protobuf:"bytes,3,opt,name=mail,proto3,oneof"`
 }
 
+type SendRequest_Reply struct {
+	// reply is an answer to a mail of the account.
+	Reply *Reply `protobuf:"bytes,5,opt,name=reply,proto3,oneof"`
+}
+
+type SendRequest_Forward struct {
+	// forward is a mail of the account, to other recipients.
+	Forward *Forward `protobuf:"bytes,6,opt,name=forward,proto3,oneof"`
+}
+
 func (*SendRequest_Mail) isSendRequest_Kind() {}
+
+func (*SendRequest_Reply) isSendRequest_Kind() {}
+
+func (*SendRequest_Forward) isSendRequest_Kind() {}
 
 // SendResponse contains the send.
 type SendResponse struct {
@@ -617,7 +857,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +869,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +882,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SendResponse) GetSend() *Send {
@@ -670,7 +910,7 @@ type GetSendRequest struct {
 
 func (x *GetSendRequest) Reset() {
 	*x = GetSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +922,7 @@ func (x *GetSendRequest) String() string {
 func (*GetSendRequest) ProtoMessage() {}
 
 func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +935,7 @@ func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendRequest.ProtoReflect.Descriptor instead.
 func (*GetSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetSendRequest) GetSendId() string {
@@ -716,7 +956,7 @@ type GetSendResponse struct {
 
 func (x *GetSendResponse) Reset() {
 	*x = GetSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +968,7 @@ func (x *GetSendResponse) String() string {
 func (*GetSendResponse) ProtoMessage() {}
 
 func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +981,7 @@ func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendResponse.ProtoReflect.Descriptor instead.
 func (*GetSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetSendResponse) GetSend() *Send {
@@ -770,7 +1010,7 @@ type ListSendsRequest struct {
 
 func (x *ListSendsRequest) Reset() {
 	*x = ListSendsRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +1022,7 @@ func (x *ListSendsRequest) String() string {
 func (*ListSendsRequest) ProtoMessage() {}
 
 func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +1035,7 @@ func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsRequest.ProtoReflect.Descriptor instead.
 func (*ListSendsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListSendsRequest) GetPageSize() int32 {
@@ -839,7 +1079,7 @@ type ListSendsResponse struct {
 
 func (x *ListSendsResponse) Reset() {
 	*x = ListSendsResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1091,7 @@ func (x *ListSendsResponse) String() string {
 func (*ListSendsResponse) ProtoMessage() {}
 
 func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1104,7 @@ func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsResponse.ProtoReflect.Descriptor instead.
 func (*ListSendsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSendsResponse) GetSends() []*Send {
@@ -892,7 +1132,7 @@ type CancelSendRequest struct {
 
 func (x *CancelSendRequest) Reset() {
 	*x = CancelSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1144,7 @@ func (x *CancelSendRequest) String() string {
 func (*CancelSendRequest) ProtoMessage() {}
 
 func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1157,7 @@ func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendRequest.ProtoReflect.Descriptor instead.
 func (*CancelSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelSendRequest) GetSendId() string {
@@ -938,7 +1178,7 @@ type CancelSendResponse struct {
 
 func (x *CancelSendResponse) Reset() {
 	*x = CancelSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1190,7 @@ func (x *CancelSendResponse) String() string {
 func (*CancelSendResponse) ProtoMessage() {}
 
 func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1203,7 @@ func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendResponse.ProtoReflect.Descriptor instead.
 func (*CancelSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CancelSendResponse) GetSend() *Send {
@@ -986,7 +1226,7 @@ type ResolveSendRequest struct {
 
 func (x *ResolveSendRequest) Reset() {
 	*x = ResolveSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1238,7 @@ func (x *ResolveSendRequest) String() string {
 func (*ResolveSendRequest) ProtoMessage() {}
 
 func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1251,7 @@ func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendRequest.ProtoReflect.Descriptor instead.
 func (*ResolveSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ResolveSendRequest) GetSendId() string {
@@ -1039,7 +1279,7 @@ type ResolveSendResponse struct {
 
 func (x *ResolveSendResponse) Reset() {
 	*x = ResolveSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1291,7 @@ func (x *ResolveSendResponse) String() string {
 func (*ResolveSendResponse) ProtoMessage() {}
 
 func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1304,7 @@ func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendResponse.ProtoReflect.Descriptor instead.
 func (*ResolveSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResolveSendResponse) GetSend() *Send {
@@ -1088,7 +1328,21 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x03bcc\x18\x03 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x03bcc\x12\x1e\n" +
 	"\asubject\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\asubject\x12\x18\n" +
 	"\x04text\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
-	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\x82\x06\n" +
+	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"}\n" +
+	"\x05Reply\x12#\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12\x1b\n" +
+	"\x06to_all\x18\x02 \x01(\bB\x04\xe2A\x01\x01R\x05toAll\x12\x18\n" +
+	"\x04text\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
+	"\x04html\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\x8c\x02\n" +
+	"\aForward\x12#\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x126\n" +
+	"\x02to\x18\x02 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02to\x126\n" +
+	"\x02cc\x18\x03 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02cc\x128\n" +
+	"\x03bcc\x18\x04 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x03bcc\x12\x18\n" +
+	"\x04text\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
+	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\xf1\x06\n" +
 	"\x04Send\x12\x17\n" +
 	"\asend_id\x18\x01 \x01(\tR\x06sendId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x1a\n" +
@@ -1113,12 +1367,18 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x13internet_message_id\x18\x11 \x01(\tR\x11internetMessageId\x12,\n" +
 	"\x12provider_thread_id\x18\x12 \x01(\tR\x10providerThreadId\x12\x1f\n" +
 	"\vis_resolved\x18\x13 \x01(\bR\n" +
-	"isResolved\"\xde\x01\n" +
+	"isResolved\x12\"\n" +
+	"\ris_draft_only\x18\x14 \x01(\bR\visDraftOnly\x12\x19\n" +
+	"\bdraft_id\x18\x15 \x01(\tR\adraftId\x12.\n" +
+	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\x86\x03\n" +
 	"\vSendRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12:\n" +
-	"\x04mail\x18\x03 \x01(\v2\x1e.mailmesh.processor.v1.NewMailB\x04\xe2A\x01\x01H\x00R\x04mail\x129\n" +
-	"\asend_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\x06sendAtB\x06\n" +
+	"\x04mail\x18\x03 \x01(\v2\x1e.mailmesh.processor.v1.NewMailB\x04\xe2A\x01\x01H\x00R\x04mail\x12:\n" +
+	"\x05reply\x18\x05 \x01(\v2\x1c.mailmesh.processor.v1.ReplyB\x04\xe2A\x01\x01H\x00R\x05reply\x12@\n" +
+	"\aforward\x18\x06 \x01(\v2\x1e.mailmesh.processor.v1.ForwardB\x04\xe2A\x01\x01H\x00R\aforward\x129\n" +
+	"\asend_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\x06sendAt\x12(\n" +
+	"\ris_draft_only\x18\a \x01(\bB\x04\xe2A\x01\x01R\visDraftOnlyB\x06\n" +
 	"\x04kind\"\\\n" +
 	"\fSendResponse\x12/\n" +
 	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send\x12\x1b\n" +
@@ -1146,7 +1406,7 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"resolution\x18\x02 \x01(\x0e2%.mailmesh.processor.v1.SendResolutionB\x04\xe2A\x01\x02R\n" +
 	"resolution\"F\n" +
 	"\x13ResolveSendResponse\x12/\n" +
-	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send*\xd0\x01\n" +
+	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send*\xe8\x01\n" +
 	"\tSendState\x12\x1a\n" +
 	"\x16SEND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11SEND_STATE_QUEUED\x10\x01\x12\x18\n" +
@@ -1155,7 +1415,8 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x0fSEND_STATE_SENT\x10\x04\x12\x15\n" +
 	"\x11SEND_STATE_FAILED\x10\x05\x12\x18\n" +
 	"\x14SEND_STATE_UNCERTAIN\x10\x06\x12\x18\n" +
-	"\x14SEND_STATE_CANCELLED\x10\a*k\n" +
+	"\x14SEND_STATE_CANCELLED\x10\a\x12\x16\n" +
+	"\x12SEND_STATE_DRAFTED\x10\b*k\n" +
 	"\x0eSendResolution\x12\x1f\n" +
 	"\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n" +
@@ -1182,60 +1443,67 @@ func file_mailmesh_processor_v1_send_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_send_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(SendState)(0),                // 0: mailmesh.processor.v1.SendState
 	(SendResolution)(0),           // 1: mailmesh.processor.v1.SendResolution
 	(*Recipient)(nil),             // 2: mailmesh.processor.v1.Recipient
 	(*NewMail)(nil),               // 3: mailmesh.processor.v1.NewMail
-	(*Send)(nil),                  // 4: mailmesh.processor.v1.Send
-	(*SendRequest)(nil),           // 5: mailmesh.processor.v1.SendRequest
-	(*SendResponse)(nil),          // 6: mailmesh.processor.v1.SendResponse
-	(*GetSendRequest)(nil),        // 7: mailmesh.processor.v1.GetSendRequest
-	(*GetSendResponse)(nil),       // 8: mailmesh.processor.v1.GetSendResponse
-	(*ListSendsRequest)(nil),      // 9: mailmesh.processor.v1.ListSendsRequest
-	(*ListSendsResponse)(nil),     // 10: mailmesh.processor.v1.ListSendsResponse
-	(*CancelSendRequest)(nil),     // 11: mailmesh.processor.v1.CancelSendRequest
-	(*CancelSendResponse)(nil),    // 12: mailmesh.processor.v1.CancelSendResponse
-	(*ResolveSendRequest)(nil),    // 13: mailmesh.processor.v1.ResolveSendRequest
-	(*ResolveSendResponse)(nil),   // 14: mailmesh.processor.v1.ResolveSendResponse
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Reply)(nil),                 // 4: mailmesh.processor.v1.Reply
+	(*Forward)(nil),               // 5: mailmesh.processor.v1.Forward
+	(*Send)(nil),                  // 6: mailmesh.processor.v1.Send
+	(*SendRequest)(nil),           // 7: mailmesh.processor.v1.SendRequest
+	(*SendResponse)(nil),          // 8: mailmesh.processor.v1.SendResponse
+	(*GetSendRequest)(nil),        // 9: mailmesh.processor.v1.GetSendRequest
+	(*GetSendResponse)(nil),       // 10: mailmesh.processor.v1.GetSendResponse
+	(*ListSendsRequest)(nil),      // 11: mailmesh.processor.v1.ListSendsRequest
+	(*ListSendsResponse)(nil),     // 12: mailmesh.processor.v1.ListSendsResponse
+	(*CancelSendRequest)(nil),     // 13: mailmesh.processor.v1.CancelSendRequest
+	(*CancelSendResponse)(nil),    // 14: mailmesh.processor.v1.CancelSendResponse
+	(*ResolveSendRequest)(nil),    // 15: mailmesh.processor.v1.ResolveSendRequest
+	(*ResolveSendResponse)(nil),   // 16: mailmesh.processor.v1.ResolveSendResponse
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	2,  // 0: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 1: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 2: mailmesh.processor.v1.NewMail.bcc:type_name -> mailmesh.processor.v1.Recipient
-	0,  // 3: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
-	2,  // 4: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 5: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 6: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
-	15, // 7: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
-	15, // 8: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
-	15, // 9: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
-	3,  // 10: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
-	15, // 11: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
-	4,  // 12: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
-	4,  // 13: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	0,  // 14: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
-	4,  // 15: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
-	4,  // 16: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	1,  // 17: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
-	4,  // 18: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	5,  // 19: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	7,  // 20: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	9,  // 21: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	11, // 22: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	13, // 23: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	6,  // 24: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	8,  // 25: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	10, // 26: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	12, // 27: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	14, // 28: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	24, // [24:29] is the sub-list for method output_type
-	19, // [19:24] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	2,  // 3: mailmesh.processor.v1.Forward.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 4: mailmesh.processor.v1.Forward.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 5: mailmesh.processor.v1.Forward.bcc:type_name -> mailmesh.processor.v1.Recipient
+	0,  // 6: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
+	2,  // 7: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 8: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 9: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
+	17, // 10: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
+	17, // 11: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
+	17, // 12: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
+	3,  // 13: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
+	4,  // 14: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
+	5,  // 15: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
+	17, // 16: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
+	6,  // 17: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
+	6,  // 18: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	0,  // 19: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
+	6,  // 20: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
+	6,  // 21: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	1,  // 22: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
+	6,  // 23: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	7,  // 24: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	9,  // 25: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	11, // 26: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	13, // 27: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	15, // 28: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	8,  // 29: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	10, // 30: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	12, // 31: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	14, // 32: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	16, // 33: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	29, // [29:34] is the sub-list for method output_type
+	24, // [24:29] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }
@@ -1243,8 +1511,10 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 	if File_mailmesh_processor_v1_send_service_proto != nil {
 		return
 	}
-	file_mailmesh_processor_v1_send_service_proto_msgTypes[3].OneofWrappers = []any{
+	file_mailmesh_processor_v1_send_service_proto_msgTypes[5].OneofWrappers = []any{
 		(*SendRequest_Mail)(nil),
+		(*SendRequest_Reply)(nil),
+		(*SendRequest_Forward)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1252,7 +1522,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_send_service_proto_rawDesc), len(file_mailmesh_processor_v1_send_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,10 +34,11 @@ const (
 // where the provider cannot tell whether a mail was sent, the send is uncertain and a person decides. Every RPC sees only
 // tenants in the API key's scope.
 type SendServiceClient interface {
-	// Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
-	// "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-	// returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
-	// ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+	// Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
+	// it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+	// Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
+	// shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
 	Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(ctx context.Context, in *GetSendRequest, opts ...grpc.CallOption) (*GetSendResponse, error)
@@ -117,10 +118,11 @@ func (c *sendServiceClient) ResolveSend(ctx context.Context, in *ResolveSendRequ
 // where the provider cannot tell whether a mail was sent, the send is uncertain and a person decides. Every RPC sees only
 // tenants in the API key's scope.
 type SendServiceServer interface {
-	// Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
-	// "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-	// returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
-	// ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+	// Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
+	// it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+	// Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
+	// shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
 	Send(context.Context, *SendRequest) (*SendResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error)

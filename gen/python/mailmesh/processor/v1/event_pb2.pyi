@@ -196,6 +196,7 @@ class SendEvent(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     INTERNET_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_THREAD_ID_FIELD_NUMBER: _builtins.int
+    DRAFT_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event."""
     provider: _builtins.str
@@ -207,8 +208,9 @@ class SendEvent(_message.Message):
     user_id: _builtins.str
     """user_id is the provider's id of the user."""
     event_type: _builtins.str
-    """event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.failed" (it was surely
-    not sent) or "send.uncertain" (a person has to decide by `ResolveSend`). Later versions add types.
+    """event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.drafted" (a draft was
+    asked for, and it lies in the account), "send.failed" (the mail was surely not sent) or "send.uncertain" (a person has to
+    decide by `ResolveSend`). Later versions add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the call of `Send`."""
@@ -234,6 +236,8 @@ class SendEvent(_message.Message):
     """internet_message_id is the Message-ID that the provider stamped. Empty when it is not known."""
     provider_thread_id: _builtins.str
     """provider_thread_id is the provider's id of the conversation. Empty when it is not known."""
+    draft_id: _builtins.str
+    """draft_id is the provider's id of the draft, in "send.drafted" only."""
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
         """received_at is the time of the outcome."""
@@ -260,10 +264,11 @@ class SendEvent(_message.Message):
         message_id: _builtins.str = ...,
         internet_message_id: _builtins.str = ...,
         provider_thread_id: _builtins.str = ...,
+        draft_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "detail", b"detail", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_replay", b"is_replay", "message_id", b"message_id", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "detail", b"detail", "draft_id", b"draft_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_replay", b"is_replay", "message_id", b"message_id", "original_event_id", b"original_event_id", "position", b"position", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

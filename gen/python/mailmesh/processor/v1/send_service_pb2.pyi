@@ -44,6 +44,8 @@ class _SendStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SendState.V
     """
     SEND_STATE_CANCELLED: _SendState.ValueType  # 7
     """SEND_STATE_CANCELLED means that `CancelSend` came first. Final."""
+    SEND_STATE_DRAFTED: _SendState.ValueType  # 8
+    """SEND_STATE_DRAFTED means that the mail of a send with `is_draft_only` lies in Drafts of the account. Final."""
 
 class SendState(_SendState, metaclass=_SendStateEnumTypeWrapper):
     """SendState is the state of a send."""
@@ -66,6 +68,8 @@ SEND_STATE_UNCERTAIN: SendState.ValueType  # 6
 """
 SEND_STATE_CANCELLED: SendState.ValueType  # 7
 """SEND_STATE_CANCELLED means that `CancelSend` came first. Final."""
+SEND_STATE_DRAFTED: SendState.ValueType  # 8
+"""SEND_STATE_DRAFTED means that the mail of a send with `is_draft_only` lies in Drafts of the account. Final."""
 Global___SendState: _TypeAlias = SendState  # noqa: Y015
 
 class _SendResolution:
@@ -173,6 +177,91 @@ class NewMail(_message.Message):
 Global___NewMail: _TypeAlias = NewMail  # noqa: Y015
 
 @_typing.final
+class Reply(_message.Message):
+    """Reply is an answer to a mail of the account. Its recipients, its subject and its thread come from the mail that is answered: it
+    goes to the addresses in Reply-To, else to From; with `to_all` also to those in To and Cc. The account's own addresses get none,
+    unless the mail that is answered is the account's own: its recipients get the answer. The answered mail is quoted.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    TO_ALL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail that is answered, as `message_id` of its event, 1 to 500 characters."""
+    to_all: _builtins.bool
+    """to_all is true if all recipients of the mail that is answered get the answer."""
+    text: _builtins.str
+    """text is the answer as plain text. An answer has `text`, `html` or both, together at most 512 KiB."""
+    html: _builtins.str
+    """html is the answer as HTML."""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        to_all: _builtins.bool = ...,
+        text: _builtins.str = ...,
+        html: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["html", b"html", "message_id", b"message_id", "text", b"text", "to_all", b"to_all"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class Forward(_message.Message):
+    """Forward is a mail of the account, with its attachments, to other recipients."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    CC_FIELD_NUMBER: _builtins.int
+    BCC_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail that is forwarded, as `message_id` of its event, 1 to 500 characters."""
+    text: _builtins.str
+    """text is a comment above the forwarded mail, as plain text; with `html` at most 512 KiB. A forward may have none."""
+    html: _builtins.str
+    """html is the comment as HTML."""
+    @_builtins.property
+    def to(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recipient]:
+        """to, with `cc` and `bcc`, has 1 to 500 recipients."""
+
+    @_builtins.property
+    def cc(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recipient]:
+        """cc are recipients whom all recipients see."""
+
+    @_builtins.property
+    def bcc(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recipient]:
+        """bcc are recipients whom no other recipient sees."""
+
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        to: _abc.Iterable[Global___Recipient] | None = ...,
+        cc: _abc.Iterable[Global___Recipient] | None = ...,
+        bcc: _abc.Iterable[Global___Recipient] | None = ...,
+        text: _builtins.str = ...,
+        html: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bcc", b"bcc", "cc", b"cc", "html", b"html", "message_id", b"message_id", "text", b"text", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forward: _TypeAlias = Forward  # noqa: Y015
+
+@_typing.final
 class Send(_message.Message):
     """Send is one mail to be sent, and its outcome."""
 
@@ -197,6 +286,9 @@ class Send(_message.Message):
     INTERNET_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_THREAD_ID_FIELD_NUMBER: _builtins.int
     IS_RESOLVED_FIELD_NUMBER: _builtins.int
+    IS_DRAFT_ONLY_FIELD_NUMBER: _builtins.int
+    DRAFT_ID_FIELD_NUMBER: _builtins.int
+    ANSWERED_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     send_id: _builtins.str
     """send_id is mailmesh's UUID of the send."""
     tenant_id: _builtins.str
@@ -223,9 +315,15 @@ class Send(_message.Message):
     """provider_thread_id is the provider's id of the conversation. Empty before it is known."""
     is_resolved: _builtins.bool
     """is_resolved is true if a person decided the outcome by `ResolveSend`."""
+    is_draft_only: _builtins.bool
+    """is_draft_only is true if the mail is kept as a draft and not sent."""
+    draft_id: _builtins.str
+    """draft_id is the provider's id of the draft. Empty before it is made."""
+    answered_message_id: _builtins.str
+    """answered_message_id is the provider's id of the mail that is answered or forwarded. Empty for a new mail."""
     @_builtins.property
     def to(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recipient]:
-        """to are the recipients in To."""
+        """to are the recipients in To. Those of an answer are known when a worker has read the mail that is answered."""
 
     @_builtins.property
     def cc(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recipient]:
@@ -269,10 +367,13 @@ class Send(_message.Message):
         internet_message_id: _builtins.str = ...,
         provider_thread_id: _builtins.str = ...,
         is_resolved: _builtins.bool = ...,
+        is_draft_only: _builtins.bool = ...,
+        draft_id: _builtins.str = ...,
+        answered_message_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "send_at", b"send_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "bcc", b"bcc", "cc", b"cc", "created_at", b"created_at", "detail", b"detail", "finished_at", b"finished_at", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_resolved", b"is_resolved", "message_id", b"message_id", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "send_at", b"send_at", "send_id", b"send_id", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_message_id", b"answered_message_id", "attempts", b"attempts", "bcc", b"bcc", "cc", b"cc", "created_at", b"created_at", "detail", b"detail", "draft_id", b"draft_id", "finished_at", b"finished_at", "idempotency_key", b"idempotency_key", "internet_message_id", b"internet_message_id", "is_draft_only", b"is_draft_only", "is_resolved", b"is_resolved", "message_id", b"message_id", "provider", b"provider", "provider_thread_id", b"provider_thread_id", "reason", b"reason", "send_at", b"send_at", "send_id", b"send_id", "state", b"state", "subject", b"subject", "tenant_id", b"tenant_id", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -287,14 +388,27 @@ class SendRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
     MAIL_FIELD_NUMBER: _builtins.int
+    REPLY_FIELD_NUMBER: _builtins.int
+    FORWARD_FIELD_NUMBER: _builtins.int
     SEND_AT_FIELD_NUMBER: _builtins.int
+    IS_DRAFT_ONLY_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key is the caller's name of this mail, unique for the tenant, 1 to 200 printable ASCII characters."""
     tenant_id: _builtins.str
     """tenant_id is the UUID of the tenant whose account sends."""
+    is_draft_only: _builtins.bool
+    """is_draft_only keeps the mail as a draft in the account, for a person to finish and to send. With `send_at`, from then on."""
     @_builtins.property
     def mail(self) -> Global___NewMail:
         """mail is a mail that answers no other."""
+
+    @_builtins.property
+    def reply(self) -> Global___Reply:
+        """reply is an answer to a mail of the account."""
+
+    @_builtins.property
+    def forward(self) -> Global___Forward:
+        """forward is a mail of the account, to other recipients."""
 
     @_builtins.property
     def send_at(self) -> _timestamp_pb2.Timestamp:
@@ -306,13 +420,16 @@ class SendRequest(_message.Message):
         idempotency_key: _builtins.str = ...,
         tenant_id: _builtins.str = ...,
         mail: Global___NewMail | None = ...,
+        reply: Global___Reply | None = ...,
+        forward: Global___Forward | None = ...,
         send_at: _timestamp_pb2.Timestamp | None = ...,
+        is_draft_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "send_at", b"send_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "kind", b"kind", "mail", b"mail", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "reply", "forward"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

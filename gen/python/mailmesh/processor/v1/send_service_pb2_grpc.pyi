@@ -37,10 +37,11 @@ class SendServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SendServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.SendRequest, _send_service_pb2.SendResponse]
-    """Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
-    "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-    returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
-    ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+    """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
+    it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+    Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
+    shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
+    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
     """
     GetSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.GetSendRequest, _send_service_pb2.GetSendResponse]
     """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND."""
@@ -64,10 +65,11 @@ class SendServiceAsyncStub(SendServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_send_service_pb2.SendRequest, _send_service_pb2.SendResponse]  # type: ignore[assignment]
-    """Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
-    "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-    returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
-    ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+    """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
+    it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+    Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
+    shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
+    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
     """
     GetSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.GetSendRequest, _send_service_pb2.GetSendResponse]  # type: ignore[assignment]
     """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND."""
@@ -94,10 +96,11 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _send_service_pb2.SendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_send_service_pb2.SendResponse, _abc.Awaitable[_send_service_pb2.SendResponse]]:
-        """Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
-        "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-        returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
-        ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+        """Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
+        it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+        Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
+        shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
+        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
         """
 
     @_abc_1.abstractmethod

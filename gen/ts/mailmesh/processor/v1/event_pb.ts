@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event.proto.
  */
 export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLAAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SABCBgoEa2luZCLPAgoLVGVuYW50RXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhUKDXN0YXR1c19yZWFzb24YCSABKAkSFQoNc3RhdHVzX2RldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJIrYDCglTZW5kRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEg4KBnJlYXNvbhgJIAEoCRIOCgZkZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRIPCgdzZW5kX2lkGA8gASgJEhcKD2lkZW1wb3RlbmN5X2tleRgQIAEoCRISCgptZXNzYWdlX2lkGBEgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYEiABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBMgASgJKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
+  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLAAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SABCBgoEa2luZCLPAgoLVGVuYW50RXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhUKDXN0YXR1c19yZWFzb24YCSABKAkSFQoNc3RhdHVzX2RldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJIsgDCglTZW5kRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEg4KBnJlYXNvbhgJIAEoCRIOCgZkZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRIPCgdzZW5kX2lkGA8gASgJEhcKD2lkZW1wb3RlbmN5X2tleRgQIAEoCRISCgptZXNzYWdlX2lkGBEgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYEiABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBMgASgJEhAKCGRyYWZ0X2lkGBQgASgJKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
 
 /**
  * Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
@@ -227,8 +227,9 @@ export type SendEvent = Message<"mailmesh.processor.v1.SendEvent"> & {
   userId: string;
 
   /**
-   * event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.failed" (it was surely
-   * not sent) or "send.uncertain" (a person has to decide by `ResolveSend`). Later versions add types.
+   * event_type is "send.sent" (the provider accepted the mail, or a person said that it was sent), "send.drafted" (a draft was
+   * asked for, and it lies in the account), "send.failed" (the mail was surely not sent) or "send.uncertain" (a person has to
+   * decide by `ResolveSend`). Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -324,6 +325,13 @@ export type SendEvent = Message<"mailmesh.processor.v1.SendEvent"> & {
    * @generated from field: string provider_thread_id = 19;
    */
   providerThreadId: string;
+
+  /**
+   * draft_id is the provider's id of the draft, in "send.drafted" only.
+   *
+   * @generated from field: string draft_id = 20;
+   */
+  draftId: string;
 };
 
 /**

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/send_service.proto.
  */
 export const file_mailmesh_processor_v1_send_service: GenFile = /*@__PURE__*/
-  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASLlAQoHTmV3TWFpbBIyCgJ0bxgBIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMgoCY2MYAiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjMKA2JjYxgDIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESFQoHc3ViamVjdBgEIAEoCUIE4kEBARISCgR0ZXh0GAUgASgJQgTiQQEBEhIKBGh0bWwYBiABKAlCBOJBAQEixAQKBFNlbmQSDwoHc2VuZF9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEi8KBXN0YXRlGAUgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZRIOCgZyZWFzb24YBiABKAkSDgoGZGV0YWlsGAcgASgJEiwKAnRvGAggAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIsCgJjYxgJIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSLQoDYmNjGAogAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIPCgdzdWJqZWN0GAsgASgJEi4KCmNyZWF0ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbmRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgPIAEoBRISCgptZXNzYWdlX2lkGBAgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYESABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBIgASgJEhMKC2lzX3Jlc29sdmVkGBMgASgIIrYBCgtTZW5kUmVxdWVzdBIdCg9pZGVtcG90ZW5jeV9rZXkYASABKAlCBOJBAQISFwoJdGVuYW50X2lkGAIgASgJQgTiQQECEjQKBG1haWwYAyABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTmV3TWFpbEIE4kEBAUgAEjEKB3NlbmRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBQgYKBGtpbmQiTAoMU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIRCgl3YXNfa25vd24YAiABKAgiJwoOR2V0U2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI8Cg9HZXRTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kIpYBChBMaXN0U2VuZHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhcKCXRlbmFudF9pZBgDIAEoCUIE4kEBARI2CgZzdGF0ZXMYBCADKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlQgTiQQEBIlgKEUxpc3RTZW5kc1Jlc3BvbnNlEioKBXNlbmRzGAEgAygLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKEUNhbmNlbFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPwoSQ2FuY2VsU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCJsChJSZXNvbHZlU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAhI/CgpyZXNvbHV0aW9uGAIgASgOMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNvbHV0aW9uQgTiQQECIkAKE1Jlc29sdmVTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kKtABCglTZW5kU3RhdGUSGgoWU0VORF9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVNFTkRfU1RBVEVfUVVFVUVEEAESGAoUU0VORF9TVEFURV9TQ0hFRFVMRUQQAhIWChJTRU5EX1NUQVRFX1NFTkRJTkcQAxITCg9TRU5EX1NUQVRFX1NFTlQQBBIVChFTRU5EX1NUQVRFX0ZBSUxFRBAFEhgKFFNFTkRfU1RBVEVfVU5DRVJUQUlOEAYSGAoUU0VORF9TVEFURV9DQU5DRUxMRUQQByprCg5TZW5kUmVzb2x1dGlvbhIfChtTRU5EX1JFU09MVVRJT05fVU5TUEVDSUZJRUQQABIYChRTRU5EX1JFU09MVVRJT05fU0VOVBABEh4KGlNFTkRfUkVTT0xVVElPTl9TRU5EX0FHQUlOEAIy1QUKC1NlbmRTZXJ2aWNlEnYKBFNlbmQSIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcXVlc3QaIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc3BvbnNlIiWQzhgCos4YCW1haWwuc2VuZILT5JMCDiIJL3YxL3NlbmRzOgEqEoYBCgdHZXRTZW5kEiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXF1ZXN0GiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXNwb25zZSIskM4YAqLOGAltYWlsLnNlbmSC0+STAhUSEy92MS9zZW5kcy97c2VuZF9pZH0SggEKCUxpc3RTZW5kcxInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXF1ZXN0GigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1Jlc3BvbnNlIiKQzhgCos4YCW1haWwuc2VuZILT5JMCCxIJL3YxL3NlbmRzEpkBCgpDYW5jZWxTZW5kEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXNwb25zZSI2kM4YAqLOGAltYWlsLnNlbmSC0+STAh8iGi92MS9zZW5kcy97c2VuZF9pZH06Y2FuY2VsOgEqEp0BCgtSZXNvbHZlU2VuZBIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnNlbmSC0+STAiAiGy92MS9zZW5kcy97c2VuZF9pZH06cmVzb2x2ZToBKhoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASLlAQoHTmV3TWFpbBIyCgJ0bxgBIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMgoCY2MYAiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjMKA2JjYxgDIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESFQoHc3ViamVjdBgEIAEoCUIE4kEBARISCgR0ZXh0GAUgASgJQgTiQQEBEhIKBGh0bWwYBiABKAlCBOJBAQEiXwoFUmVwbHkSGAoKbWVzc2FnZV9pZBgBIAEoCUIE4kEBAhIUCgZ0b19hbGwYAiABKAhCBOJBAQESEgoEdGV4dBgDIAEoCUIE4kEBARISCgRodG1sGAQgASgJQgTiQQEBIugBCgdGb3J3YXJkEhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISMgoCdG8YAiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAMgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYBCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhIKBHRleHQYBSABKAlCBOJBAQESEgoEaHRtbBgGIAEoCUIE4kEBASKKBQoEU2VuZBIPCgdzZW5kX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLwoFc3RhdGUYBSABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSLAoCdG8YCCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50EiwKAmNjGAkgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBItCgNiY2MYCiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50Eg8KB3N1YmplY3QYCyABKAkSLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VuZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGA8gASgFEhIKCm1lc3NhZ2VfaWQYECABKAkSGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgRIAEoCRIaChJwcm92aWRlcl90aHJlYWRfaWQYEiABKAkSEwoLaXNfcmVzb2x2ZWQYEyABKAgSFQoNaXNfZHJhZnRfb25seRgUIAEoCBIQCghkcmFmdF9pZBgVIAEoCRIbChNhbnN3ZXJlZF9tZXNzYWdlX2lkGBYgASgJIsECCgtTZW5kUmVxdWVzdBIdCg9pZGVtcG90ZW5jeV9rZXkYASABKAlCBOJBAQISFwoJdGVuYW50X2lkGAIgASgJQgTiQQECEjQKBG1haWwYAyABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTmV3TWFpbEIE4kEBAUgAEjMKBXJlcGx5GAUgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlcGx5QgTiQQEBSAASNwoHZm9yd2FyZBgGIAEoCzIeLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Gb3J3YXJkQgTiQQEBSAASMQoHc2VuZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESGwoNaXNfZHJhZnRfb25seRgHIAEoCEIE4kEBAUIGCgRraW5kIkwKDFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSEQoJd2FzX2tub3duGAIgASgIIicKDkdldFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPAoPR2V0U2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCKWAQoQTGlzdFNlbmRzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIXCgl0ZW5hbnRfaWQYAyABKAlCBOJBAQESNgoGc3RhdGVzGAQgAygOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZUIE4kEBASJYChFMaXN0U2VuZHNSZXNwb25zZRIqCgVzZW5kcxgBIAMoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqChFDYW5jZWxTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECIj8KEkNhbmNlbFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQibAoSUmVzb2x2ZVNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQISPwoKcmVzb2x1dGlvbhgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kUmVzb2x1dGlvbkIE4kEBAiJAChNSZXNvbHZlU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCroAQoJU2VuZFN0YXRlEhoKFlNFTkRfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFTRU5EX1NUQVRFX1FVRVVFRBABEhgKFFNFTkRfU1RBVEVfU0NIRURVTEVEEAISFgoSU0VORF9TVEFURV9TRU5ESU5HEAMSEwoPU0VORF9TVEFURV9TRU5UEAQSFQoRU0VORF9TVEFURV9GQUlMRUQQBRIYChRTRU5EX1NUQVRFX1VOQ0VSVEFJThAGEhgKFFNFTkRfU1RBVEVfQ0FOQ0VMTEVEEAcSFgoSU0VORF9TVEFURV9EUkFGVEVEEAgqawoOU2VuZFJlc29sdXRpb24SHwobU0VORF9SRVNPTFVUSU9OX1VOU1BFQ0lGSUVEEAASGAoUU0VORF9SRVNPTFVUSU9OX1NFTlQQARIeChpTRU5EX1JFU09MVVRJT05fU0VORF9BR0FJThACMtUFCgtTZW5kU2VydmljZRJ2CgRTZW5kEiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXF1ZXN0GiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNwb25zZSIlkM4YAqLOGAltYWlsLnNlbmSC0+STAg4iCS92MS9zZW5kczoBKhKGAQoHR2V0U2VuZBIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVxdWVzdBomLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVzcG9uc2UiLJDOGAKizhgJbWFpbC5zZW5kgtPkkwIVEhMvdjEvc2VuZHMve3NlbmRfaWR9EoIBCglMaXN0U2VuZHMSJy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdFNlbmRzUmVxdWVzdBooLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXNwb25zZSIikM4YAqLOGAltYWlsLnNlbmSC0+STAgsSCS92MS9zZW5kcxKZAQoKQ2FuY2VsU2VuZBIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYW5jZWxTZW5kUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYW5jZWxTZW5kUmVzcG9uc2UiNpDOGAKizhgJbWFpbC5zZW5kgtPkkwIfIhovdjEvc2VuZHMve3NlbmRfaWR9OmNhbmNlbDoBKhKdAQoLUmVzb2x2ZVNlbmQSKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXF1ZXN0GioubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlc29sdmVTZW5kUmVzcG9uc2UiN5DOGAKizhgJbWFpbC5zZW5kgtPkkwIgIhsvdjEvc2VuZHMve3NlbmRfaWR9OnJlc29sdmU6ASoaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * Recipient is one address of a mail.
@@ -103,6 +103,106 @@ export const NewMailSchema: GenMessage<NewMail> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_send_service, 1);
 
 /**
+ * Reply is an answer to a mail of the account. Its recipients, its subject and its thread come from the mail that is answered: it
+ * goes to the addresses in Reply-To, else to From; with `to_all` also to those in To and Cc. The account's own addresses get none,
+ * unless the mail that is answered is the account's own: its recipients get the answer. The answered mail is quoted.
+ *
+ * @generated from message mailmesh.processor.v1.Reply
+ */
+export type Reply = Message<"mailmesh.processor.v1.Reply"> & {
+  /**
+   * message_id is the provider's id of the mail that is answered, as `message_id` of its event, 1 to 500 characters.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * to_all is true if all recipients of the mail that is answered get the answer.
+   *
+   * @generated from field: bool to_all = 2;
+   */
+  toAll: boolean;
+
+  /**
+   * text is the answer as plain text. An answer has `text`, `html` or both, together at most 512 KiB.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+
+  /**
+   * html is the answer as HTML.
+   *
+   * @generated from field: string html = 4;
+   */
+  html: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.Reply.
+ * Use `create(ReplySchema)` to create a new message.
+ */
+export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+
+/**
+ * Forward is a mail of the account, with its attachments, to other recipients.
+ *
+ * @generated from message mailmesh.processor.v1.Forward
+ */
+export type Forward = Message<"mailmesh.processor.v1.Forward"> & {
+  /**
+   * message_id is the provider's id of the mail that is forwarded, as `message_id` of its event, 1 to 500 characters.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * to, with `cc` and `bcc`, has 1 to 500 recipients.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.Recipient to = 2;
+   */
+  to: Recipient[];
+
+  /**
+   * cc are recipients whom all recipients see.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.Recipient cc = 3;
+   */
+  cc: Recipient[];
+
+  /**
+   * bcc are recipients whom no other recipient sees.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.Recipient bcc = 4;
+   */
+  bcc: Recipient[];
+
+  /**
+   * text is a comment above the forwarded mail, as plain text; with `html` at most 512 KiB. A forward may have none.
+   *
+   * @generated from field: string text = 5;
+   */
+  text: string;
+
+  /**
+   * html is the comment as HTML.
+   *
+   * @generated from field: string html = 6;
+   */
+  html: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.Forward.
+ * Use `create(ForwardSchema)` to create a new message.
+ */
+export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 3);
+
+/**
  * Send is one mail to be sent, and its outcome.
  *
  * @generated from message mailmesh.processor.v1.Send
@@ -158,7 +258,7 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
   detail: string;
 
   /**
-   * to are the recipients in To.
+   * to are the recipients in To. Those of an answer are known when a worker has read the mail that is answered.
    *
    * @generated from field: repeated mailmesh.processor.v1.Recipient to = 8;
    */
@@ -240,6 +340,27 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
    * @generated from field: bool is_resolved = 19;
    */
   isResolved: boolean;
+
+  /**
+   * is_draft_only is true if the mail is kept as a draft and not sent.
+   *
+   * @generated from field: bool is_draft_only = 20;
+   */
+  isDraftOnly: boolean;
+
+  /**
+   * draft_id is the provider's id of the draft. Empty before it is made.
+   *
+   * @generated from field: string draft_id = 21;
+   */
+  draftId: string;
+
+  /**
+   * answered_message_id is the provider's id of the mail that is answered or forwarded. Empty for a new mail.
+   *
+   * @generated from field: string answered_message_id = 22;
+   */
+  answeredMessageId: string;
 };
 
 /**
@@ -247,7 +368,7 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
  * Use `create(SendSchema)` to create a new message.
  */
 export const SendSchema: GenMessage<Send> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+  messageDesc(file_mailmesh_processor_v1_send_service, 4);
 
 /**
  * SendRequest specifies a send.
@@ -282,6 +403,22 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
      */
     value: NewMail;
     case: "mail";
+  } | {
+    /**
+     * reply is an answer to a mail of the account.
+     *
+     * @generated from field: mailmesh.processor.v1.Reply reply = 5;
+     */
+    value: Reply;
+    case: "reply";
+  } | {
+    /**
+     * forward is a mail of the account, to other recipients.
+     *
+     * @generated from field: mailmesh.processor.v1.Forward forward = 6;
+     */
+    value: Forward;
+    case: "forward";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -290,6 +427,13 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
    * @generated from field: google.protobuf.Timestamp send_at = 4;
    */
   sendAt?: Timestamp | undefined;
+
+  /**
+   * is_draft_only keeps the mail as a draft in the account, for a person to finish and to send. With `send_at`, from then on.
+   *
+   * @generated from field: bool is_draft_only = 7;
+   */
+  isDraftOnly: boolean;
 };
 
 /**
@@ -297,7 +441,7 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 3);
+  messageDesc(file_mailmesh_processor_v1_send_service, 5);
 
 /**
  * SendResponse contains the send.
@@ -325,7 +469,7 @@ export type SendResponse = Message<"mailmesh.processor.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 4);
+  messageDesc(file_mailmesh_processor_v1_send_service, 6);
 
 /**
  * GetSendRequest identifies a send.
@@ -346,7 +490,7 @@ export type GetSendRequest = Message<"mailmesh.processor.v1.GetSendRequest"> & {
  * Use `create(GetSendRequestSchema)` to create a new message.
  */
 export const GetSendRequestSchema: GenMessage<GetSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 5);
+  messageDesc(file_mailmesh_processor_v1_send_service, 7);
 
 /**
  * GetSendResponse contains the send.
@@ -367,7 +511,7 @@ export type GetSendResponse = Message<"mailmesh.processor.v1.GetSendResponse"> &
  * Use `create(GetSendResponseSchema)` to create a new message.
  */
 export const GetSendResponseSchema: GenMessage<GetSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 6);
+  messageDesc(file_mailmesh_processor_v1_send_service, 8);
 
 /**
  * ListSendsRequest requests a page of sends.
@@ -411,7 +555,7 @@ export type ListSendsRequest = Message<"mailmesh.processor.v1.ListSendsRequest">
  * Use `create(ListSendsRequestSchema)` to create a new message.
  */
 export const ListSendsRequestSchema: GenMessage<ListSendsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 7);
+  messageDesc(file_mailmesh_processor_v1_send_service, 9);
 
 /**
  * ListSendsResponse is a page of sends.
@@ -439,7 +583,7 @@ export type ListSendsResponse = Message<"mailmesh.processor.v1.ListSendsResponse
  * Use `create(ListSendsResponseSchema)` to create a new message.
  */
 export const ListSendsResponseSchema: GenMessage<ListSendsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 8);
+  messageDesc(file_mailmesh_processor_v1_send_service, 10);
 
 /**
  * CancelSendRequest identifies a send.
@@ -460,7 +604,7 @@ export type CancelSendRequest = Message<"mailmesh.processor.v1.CancelSendRequest
  * Use `create(CancelSendRequestSchema)` to create a new message.
  */
 export const CancelSendRequestSchema: GenMessage<CancelSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 9);
+  messageDesc(file_mailmesh_processor_v1_send_service, 11);
 
 /**
  * CancelSendResponse contains the send.
@@ -481,7 +625,7 @@ export type CancelSendResponse = Message<"mailmesh.processor.v1.CancelSendRespon
  * Use `create(CancelSendResponseSchema)` to create a new message.
  */
 export const CancelSendResponseSchema: GenMessage<CancelSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 10);
+  messageDesc(file_mailmesh_processor_v1_send_service, 12);
 
 /**
  * ResolveSendRequest decides about an uncertain send.
@@ -509,7 +653,7 @@ export type ResolveSendRequest = Message<"mailmesh.processor.v1.ResolveSendReque
  * Use `create(ResolveSendRequestSchema)` to create a new message.
  */
 export const ResolveSendRequestSchema: GenMessage<ResolveSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 11);
+  messageDesc(file_mailmesh_processor_v1_send_service, 13);
 
 /**
  * ResolveSendResponse contains the send.
@@ -530,7 +674,7 @@ export type ResolveSendResponse = Message<"mailmesh.processor.v1.ResolveSendResp
  * Use `create(ResolveSendResponseSchema)` to create a new message.
  */
 export const ResolveSendResponseSchema: GenMessage<ResolveSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 12);
+  messageDesc(file_mailmesh_processor_v1_send_service, 14);
 
 /**
  * SendState is the state of a send.
@@ -594,6 +738,13 @@ export enum SendState {
    * @generated from enum value: SEND_STATE_CANCELLED = 7;
    */
   CANCELLED = 7,
+
+  /**
+   * SEND_STATE_DRAFTED means that the mail of a send with `is_draft_only` lies in Drafts of the account. Final.
+   *
+   * @generated from enum value: SEND_STATE_DRAFTED = 8;
+   */
+  DRAFTED = 8,
 }
 
 /**
@@ -646,10 +797,11 @@ export const SendResolutionSchema: GenEnum<SendResolution> = /*@__PURE__*/
  */
 export const SendService: GenService<{
   /**
-   * Send commits a send and returns before the mail is sent. A worker sends it; `GetSend` and the events "send.sent",
-   * "send.failed" and "send.uncertain" report the outcome. Safe to repeat: the same `idempotency_key` with the same content
-   * returns the same send for 30 days after its end. Reasons: TENANT_NOT_FOUND,
-   * ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+   * Send commits a send and returns before the mail is sent: a new mail, an answer or a forward. A worker sends it, or only keeps
+   * it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
+   * Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
+   * shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
+   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.Send
    */

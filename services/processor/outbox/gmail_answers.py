@@ -1,0 +1,115 @@
+"""Answers and forwards at Gmail: the whole mail is written here, threading headers and quote included."""
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+from urllib.parse import quote
+
+from mailmesh.mail.v1 import message_pb2
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import Remedy, SourceError, classify
+from services.processor.mailbox.provider_http import JSON
+from services.processor.outbox.answers import GONE, ReadMail, addressed, references
+from services.processor.outbox.mailbox import MailNotMadeError
+from services.processor.outbox.mime import File, mime_of
+from services.processor.outbox.quoting import with_html_quote, with_text_quote
+from services.processor.outbox.rows import SendRow
+from services.providers.names import GOOGLEWS
+
+_MARKS = ("Re:", "Fwd:")
+_FILES_MAX = 100
+_FILES_BYTES = 25 * 1024 * 1024
+
+
+class GmailAnswers:
+    """Writes the answers and forwards of one Google mailbox.
+
+    Args:
+        access: The mailbox's access to Gmail.
+        base: The URL of the user.
+        read: Reads Gmail's object as a mail.
+    """
+
+    def __init__(self, access: MailboxAccess, base: str, read: ReadMail) -> None:
+        self._access = access
+        self._base = base
+        self._read = read
+
+    async def address(self, row: SendRow) -> pb2.NewMail:
+        """See `SendingMailbox.address`."""
+        original, _ = await self._original(row.original_id)
+        return addressed(row.content, original, await self._own(), _MARKS)
+
+    async def write(self, row: SendRow) -> tuple[bytes, str]:
+        """Return the mail as MIME and the id of the thread that it joins: a forward joins none.
+
+        Raises:
+            MailNotMadeError: The original is gone, or too large to be forwarded.
+            SourceError: Any other failure, classified by the table of failures.
+        """
+        original, raw = await self._original(row.original_id)
+        is_forward = row.content.HasField("forward")
+        mail = pb2.NewMail()
+        mail.CopyFrom(row.mail)
+        text = with_text_quote(mail, original, is_forward=is_forward)
+        mail.html = with_html_quote(mail, original, is_forward=is_forward)
+        mail.text = text
+        files = await self._files(row.original_id, original) if is_forward else []
+        ids = [] if is_forward else references(original)
+        made = await asyncio.to_thread(mime_of, row, mail, ids, files)
+        return made, "" if is_forward else str(raw.get("threadId") or "")
+
+    async def _original(self, message_id: str) -> tuple[message_pb2.MailMessage, JSON]:
+        raw = await self._get(f"{self._base}/messages/{quote(message_id, safe='')}", format="full")
+        return await self._read(GOOGLEWS, raw), raw
+
+    async def _own(self) -> list[str]:
+        """Return the account's addresses: those that it may send from are its own."""
+        profile = await self._access.call("send_profile", f"{self._base}/profile")
+        aliases = await self._access.call("send_identities", f"{self._base}/settings/sendAs")
+        listed = [one for one in aliases.get("sendAs") or () if isinstance(one, dict)]
+        return [str(profile.get("emailAddress") or ""), *(str(one.get("sendAsEmail") or "") for one in listed)]
+
+    async def _files(self, message_id: str, original: message_pb2.MailMessage) -> list[File]:
+        """Return the original's attachments; the whole original as one where Gmail does not give each of them."""
+        known = list(original.attachments)
+        if sum(one.size_bytes for one in known) > _FILES_BYTES or len(known) > _FILES_MAX:
+            raise MailNotMadeError("the mail that is forwarded has too many or too large attachments")
+        if any(one.kind != message_pb2.ATTACHMENT_KIND_FILE or not one.attachment_id for one in known):
+            return [File("forwarded.eml", "message/rfc822", await self._whole(message_id))]
+        return [
+            File(one.name, one.content_type, await self._content(message_id, one.attachment_id), one.content_id)
+            for one in known
+        ]
+
+    async def _content(self, message_id: str, attachment_id: str) -> bytes:
+        url = f"{self._base}/messages/{quote(message_id, safe='')}/attachments/{quote(attachment_id, safe='')}"
+        return _bytes((await self._get(url)).get("data"))
+
+    async def _whole(self, message_id: str) -> bytes:
+        raw = await self._get(f"{self._base}/messages/{quote(message_id, safe='')}", format="raw")
+        return _bytes(raw.get("raw"))
+
+    async def _get(self, url: str, **params: str) -> JSON:
+        try:
+            return await self._access.call("send_original", url, params=params)
+        except SourceError as exc:
+            if exc.remedy is not Remedy.MISSING:
+                raise
+            raise MailNotMadeError(GONE) from exc
+
+
+def _bytes(data: Any) -> bytes:
+    """Decode Gmail's base64url, which comes with and without padding."""
+    try:
+        found = base64.b64decode(f"{data}{'=' * (-len(data) % 4)}".translate(_URL), validate=True)
+    except (TypeError, binascii.Error, ValueError) as exc:
+        raise classify(GOOGLEWS, 0, ["content_is_no_base64"]) from exc
+    if len(found) > _FILES_BYTES:
+        raise MailNotMadeError("the mail that is forwarded has too large attachments")
+    return found
+
+
+_URL = str.maketrans("-_", "+/")

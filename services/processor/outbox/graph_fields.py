@@ -1,0 +1,41 @@
+"""Graph's fields of mail: how the outbox writes and reads them."""
+
+from collections.abc import Iterable
+
+from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.processor.mailbox.failures import classify
+from services.processor.mailbox.provider_http import JSON
+from services.providers.names import MS365
+
+IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
+
+
+def people(recipients: Iterable[pb2.Recipient]) -> list[JSON]:
+    """Return recipients as Graph takes them."""
+    return [
+        {"emailAddress": {"address": one.address, **({"name": one.name} if one.name else {})}} for one in recipients
+    ]
+
+
+def list_of(answer: JSON) -> list[JSON]:
+    """Return the entries of a list.
+
+    Raises:
+        SourceError: The answer has no list.
+    """
+    entries = answer.get("value")
+    if not isinstance(entries, list):
+        raise classify(MS365, 0, ["list_without_value"])
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def required_id(message: JSON) -> str:
+    """Return the id of a message.
+
+    Raises:
+        SourceError: It has none.
+    """
+    found = message.get("id")
+    if not isinstance(found, str) or not found:
+        raise classify(MS365, 0, ["draft_without_id"])
+    return found

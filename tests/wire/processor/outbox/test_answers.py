@@ -1,0 +1,170 @@
+"""Answers and forwards at both simulated providers: recipients, thread, quote and files come from the original."""
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from email.utils import getaddresses
+
+import pytest
+
+from services.processor.mail.sources.reading import read_mail
+from services.processor.mailbox.failures import SourceError
+from services.processor.outbox.gmail import GmailOutbox
+from services.processor.outbox.graph import GraphOutbox
+from services.processor.outbox.mailbox import MailNotMadeError
+from services.processor.outbox.rows import SendRow
+from tests.programs.go_mail import read_by_go
+from tests.programs.simulator import RunningSimulator
+from tests.wire.processor.outbox.sending import Outgoing, sending
+
+SCOPES = {
+    "ms365": "openid profile email offline_access User.Read Mail.ReadWrite Mail.Send",
+    "googlews": "openid email https://www.googleapis.com/auth/gmail.compose "
+    "https://www.googleapis.com/auth/gmail.readonly",
+}
+PROVIDERS = list(SCOPES)
+LONG_ID = f"<{'AM0PR01MB' * 9}@eurprd01.prod.exchangelabs.example>"
+ROOT_ID = f"<{'root' * 22}@mail.example>"
+
+
+@pytest.fixture(params=PROVIDERS)
+async def outgoing(simulator: RunningSimulator, request: pytest.FixtureRequest) -> AsyncIterator[Outgoing]:
+    provider, settings = str(request.param), simulator.settings
+
+    def mailbox(access):  # type: ignore[no-untyped-def]
+        if provider == "ms365":
+            return GraphOutbox(access, settings["MAILMESH_MS365_GRAPH_URL"], read_mail)
+        return GmailOutbox(access, settings["MAILMESH_GOOGLEWS_GMAIL_URL"], read_mail)
+
+    async with sending(simulator, provider, SCOPES[provider], mailbox) as opened:
+        yield opened
+
+
+async def deliver(outgoing: Outgoing, **mail: object) -> str:
+    """Deliver a mail that the recipient has written, and return its id."""
+    fields = {
+        "from": f"Ada <{outgoing.recipient}>",
+        "to": [outgoing.sender, "Bob <bob@outside.test>"],
+        "cc": [f"Me <{outgoing.sender.upper()}>", "Eve <eve@outside.test>"],
+        "subject": "Offer",
+        "messageId": LONG_ID,
+        "references": f"{ROOT_ID} {LONG_ID[:-2]}2>",
+        "text": "How much?\nAnswer to mallory@outside.test please.",
+        **mail,
+    }
+    return str((await outgoing.control.deliver(outgoing.sender, **fields))["id"])
+
+
+async def sent(outgoing: Outgoing, row: SendRow) -> EmailMessage:
+    """Make the draft, submit it, and return the mail that arrived."""
+    row = replace(row, draft_id=await outgoing.mailbox.draft(row))
+    await outgoing.mailbox.submit(row)
+    found = message_from_bytes(await outgoing.arrived(), policy=default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+def people(mail: EmailMessage, *names: str) -> set[str]:
+    return {address for _, address in getaddresses([str(mail[name]) for name in names if mail[name]])}
+
+
+async def test_an_answer_goes_to_its_author_alone_in_the_thread(outgoing: Outgoing) -> None:
+    row = await outgoing.answer(await deliver(outgoing))
+    mail = await sent(outgoing, row)
+    (found,) = (await outgoing.mailbox.find(row)).copies
+
+    assert {outgoing.recipient} == people(mail, "To", "Cc")
+    assert "re: offer" == str(mail["Subject"]).lower()
+    assert LONG_ID == str(mail["In-Reply-To"]).strip()
+    body = mail.get_body(("html",))
+    assert body is not None
+    text = body.get_content()
+    assert text.index("Gladly.") < text.index("How much?")
+    assert not found.is_draft
+
+
+async def test_an_answer_to_all_reaches_all_but_the_accounts_own_addresses(outgoing: Outgoing) -> None:
+    row = await outgoing.answer(await deliver(outgoing, replyTo=[f"Desk <{outgoing.recipient}>"]), to_all=True)
+    mail = await sent(outgoing, row)
+
+    assert [outgoing.recipient, "bob@outside.test"] == [one.address for one in row.addressed.to]
+    assert ["eve@outside.test"] == [one.address for one in row.addressed.cc]
+    assert {outgoing.recipient, "bob@outside.test"} == people(mail, "To")
+    assert {"eve@outside.test"} == people(mail, "Cc")
+
+
+async def test_another_language_reads_the_long_ids_of_the_thread(outgoing: Outgoing) -> None:
+    await sent(outgoing, await outgoing.answer(await deliver(outgoing)))
+    raw = await outgoing.arrived()
+    read = read_by_go(raw)
+
+    assert ([LONG_ID], [ROOT_ID, f"{LONG_ID[:-2]}2>", LONG_ID]) == (
+        read["In-Reply-To"], read["References"][0].split()
+    )  # fmt: skip
+    assert LONG_ID.encode() in raw
+
+
+async def test_an_answer_joins_the_thread_of_its_original_at_its_account(outgoing: Outgoing) -> None:
+    original = await deliver(outgoing)
+    row = await outgoing.answer(original)
+    await sent(outgoing, row)
+    (found,) = (await outgoing.mailbox.find(row)).copies
+    threads = {mail["id"]: mail["threadId"] for mail in (await outgoing.control.truth(outgoing.sender))["messages"]}
+
+    assert 1 == len(set(threads.values())), threads
+    assert found.thread_id in threads.values()
+
+
+async def test_the_accounts_own_mail_is_followed_up_at_its_recipients(outgoing: Outgoing) -> None:
+    original = await deliver(outgoing, **{"from": outgoing.sender, "to": [outgoing.recipient], "cc": []})
+    row = await outgoing.answer(original)
+
+    assert [outgoing.recipient] == [one.address for one in row.addressed.to]
+
+
+async def test_a_reply_address_of_the_accounts_own_gives_way_to_the_author(outgoing: Outgoing) -> None:
+    row = await outgoing.answer(await deliver(outgoing, replyTo=[outgoing.sender]))
+
+    assert [outgoing.recipient] == [one.address for one in row.addressed.to]
+
+
+async def test_an_original_that_cannot_be_answered_is_named(outgoing: Outgoing) -> None:
+    gone = await deliver(outgoing)
+    await outgoing.control.delete(outgoing.sender, gone)
+    for original in (gone, await deliver(outgoing, **{"from": "nobody"})):
+        with pytest.raises(MailNotMadeError):
+            await outgoing.answer(original)
+
+
+async def test_a_draft_of_an_answer_whose_answer_is_lost_is_found_and_is_one(outgoing: Outgoing) -> None:
+    row = await outgoing.answer(await deliver(outgoing))
+    for endpoint in ("graph.messages.create_reply", "gmail.drafts.create"):
+        await outgoing.control.add_fault("close", endpoint=endpoint, phase="after", count=1)
+    with pytest.raises(SourceError):
+        await outgoing.mailbox.draft(row)
+    (lost,) = (await outgoing.mailbox.find(row)).copies
+    again = await outgoing.mailbox.draft(row) if lost.is_spare else lost.message_id
+    copies = (await outgoing.mailbox.find(row)).copies
+
+    assert lost.is_draft
+    assert [again] == [copy.message_id for copy in copies if not copy.is_spare]
+
+
+async def test_a_forward_has_the_text_and_the_files_of_its_original(outgoing: Outgoing) -> None:
+    files = [
+        {"name": "offer.pdf", "contentType": "application/pdf", "base64": base64.b64encode(b"%PDF 1" * 999).decode()},
+        {"name": "Grüße.txt", "contentType": "text/plain", "base64": base64.b64encode(b"hello").decode()},
+    ]
+    row = await outgoing.forward(await deliver(outgoing, attachments=files), text="For you.")
+    mail = await sent(outgoing, row)
+    names = {part.get_filename(): part.get_payload(decode=True) for part in mail.iter_attachments()}
+    body = mail.get_body(("html",))
+
+    assert {"offer.pdf": b"%PDF 1" * 999, "Grüße.txt": b"hello"} == names
+    assert {outgoing.recipient} == people(mail, "To", "Cc")
+    assert body is not None
+    assert "For you." in body.get_content()
+    assert "How much?" in body.get_content()
