@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import psutil
 from arq.connections import RedisSettings, create_pool
+from orjson import dumps, loads
 
 from bench import measure, plain_worker
 from bench.measure import Figure, Options
 from bench.worker_machine import WorkerMachine, worker_machine
-from services.meshkit.queue import dumps, loads
 
 MESSAGES, TENANTS = 10_000, 50
 QUICK_MESSAGES, QUICK_TENANTS = 60, 3

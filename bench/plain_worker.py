@@ -12,8 +12,8 @@ import asyncpg
 import httpx
 from arq.connections import RedisSettings
 from arq.worker import Worker, func
+from orjson import dumps, loads
 
-from services.meshkit.queue import dumps, loads
 from services.processor.mail.sources.graph import QUERY
 from services.processor.mail.sources.graph_mapping import map_message
 

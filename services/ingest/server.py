@@ -69,6 +69,8 @@ WEBHOOKS = frozenset(
     f"/{ingest_service_pb2.DESCRIPTOR.services_by_name['IngestService'].full_name}/{method.name}"
     for method in ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"].methods
 )
+# The calls of each event; metrics count them, and their failures are logged.
+_PER_EVENT = frozenset(f"/mailmesh.ingest.v1.InboxService/{method}" for method in ("ClaimItems", "AckItems"))
 RETRY_SAFE = (
     "/mailmesh.vault.v1.TokenVaultService/ListTenantChanges",
     "/mailmesh.vault.v1.TokenVaultService/ReportTenantFault",
@@ -135,7 +137,7 @@ async def serving(settings: IngestSettings, clock: Clock | None = None) -> Async
     """
     async with open_ingest(settings, clock or SystemClock()) as ingest:
         limits = ServerLimits(concurrent_rpcs=settings.concurrent_rpcs)
-        server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), limits, quiet=WEBHOOKS)
+        server = MeshServer(NAME, settings.listen, TlsFiles.of(settings), limits, quiet=WEBHOOKS | _PER_EVENT)
         server.depends_on(Dependency("postgres", partial(db.ping, ingest.pool)))
         server.depends_on(Dependency("redis", ingest.wakes.ping, is_vital=False))
         _add_servicers(server, settings, ingest)

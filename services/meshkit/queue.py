@@ -1,24 +1,19 @@
-"""The seam to arq: wake-ups by Redis, without loss of work when Redis is gone.
+"""Wake-ups by Redis, without loss of work when Redis is gone.
 
 A wake-up says "check this key". It may be lost, late or doubled: the woken worker reads PostgreSQL, and would have
-found the work by itself a moment later. Jobs are JSON, results are not kept, ids never repeat (arq drops a job silently
-while one of the same id runs).
+found the work by itself a moment later. Wake-ups are the elements of a list. A worker waits in Redis for the next
+one, so that nothing polls; each wake-up reaches one worker.
 """
 
 import asyncio
 import errno
-import itertools
 import json
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import structlog
-from arq.connections import ArqRedis
-from arq.typing import WorkerCoroutine
-from arq.worker import Worker, func
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from services.meshkit import correlation, tracing
@@ -29,48 +24,34 @@ from services.meshkit.secret import Secret
 
 logger = structlog.get_logger(__name__)
 
-WAKE = "wake"
-_POLL_SECONDS = 0.02
+_WAIT_SECONDS = 2  # less than the time for an answer, which would end the connection
+_CANCEL_SECONDS = 0.02
 _SEND_SECONDS = 0.5
 _PAUSE_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
-_EXPIRES_SECONDS = 600
 _MAX_PENDING = 10_000
 
 Wake = Callable[[str], Awaitable[None]]
-"""The job of a woken worker: it gets the key, reads the truth, returns. Safe to call again."""
-
-
-def dumps(job: dict[str, Any]) -> bytes:
-    """Write a job as JSON; an exception among it becomes the name of its type."""
-    return json.dumps(job, default=lambda foreign: type(foreign).__name__, separators=(",", ":")).encode()
-
-
-def loads(raw: bytes) -> dict[str, Any]:
-    """Read a job."""
-    job: dict[str, Any] = json.loads(raw)
-    return job
+"""The work of a woken worker: it gets the key, reads the truth, returns. Safe to call again."""
 
 
 class WakeQueue:
     """Sends wake-ups in the background. Never blocks and never fails the caller.
 
     Keys that wait to be sent count once. While Redis is away at most 10,000 wait; further keys are dropped and
-    counted, and so are keys that could not be sent.
+    counted, and so are keys that could not be sent. In Redis the newest 10,000 wait for a worker.
 
     Args:
-        redis: A client for the queue; `WakeQueue.open` makes it.
+        redis: A client; `WakeQueue.open` makes it.
         queue: The queue's name.
     """
 
-    def __init__(self, redis: ArqRedis, queue: str) -> None:
+    def __init__(self, redis: Redis, queue: str) -> None:
         self._redis = redis
         self._queue = queue
-        self._pending: dict[str, tuple[float, str, str]] = {}
+        self._pending: dict[str, tuple[str, str]] = {}
         self._something = asyncio.Event()
-        self._prefix = secrets.token_hex(4)
-        self._counter = itertools.count()
 
     @classmethod
     @asynccontextmanager
@@ -81,7 +62,7 @@ class WakeQueue:
             url: `redis://...`, or None for a queue that drops everything.
             queue: Its name, the same for sender and worker.
         """
-        redis = redis_client(url or Secret("redis://127.0.0.1:0"), queue)
+        redis = redis_client(url or Secret("redis://127.0.0.1:0"))
         wake_queue = cls(redis, queue)
         sender = asyncio.create_task(wake_queue.run() if url else wake_queue.discard(), name=f"{queue} wake-ups")
         try:
@@ -92,17 +73,16 @@ class WakeQueue:
                 await sender
             await redis.aclose(close_connection_pool=True)
 
-    def wake(self, key: str, after_seconds: float = 0.0) -> None:
+    def wake(self, key: str) -> None:
         """Ask for a worker that checks a key. Safe to call again.
 
         Args:
             key: An id. It is all that Redis learns.
-            after_seconds: The earliest time of the wake-up.
         """
         if len(self._pending) >= _MAX_PENDING and key not in self._pending:
             WAKE_UPS.labels(self._queue, "dropped").inc()
             return
-        self._pending[key] = (after_seconds, correlation.correlation_id(), tracing.traceparent())
+        self._pending[key] = (correlation.correlation_id(), tracing.traceparent())
         self._something.set()
 
     async def ping(self) -> None:
@@ -136,14 +116,13 @@ class WakeQueue:
             self._something.clear()
             self._pending.clear()
 
-    async def _send(self, key: str, after_seconds: float, correlation_id: str, parent: str) -> bool:
-        job_id = f"{WAKE}:{key}:{self._prefix}-{next(self._counter)}"
+    async def _send(self, key: str, correlation_id: str, parent: str) -> bool:
+        wake_up = json.dumps([key, correlation_id, parent], separators=(",", ":"))
         try:
             async with asyncio.timeout(_SEND_SECONDS):
-                await self._redis.enqueue_job(
-                    WAKE, key, correlation_id, parent, _job_id=job_id, _queue_name=self._queue,
-                    _defer_by=after_seconds, _expires=_EXPIRES_SECONDS + after_seconds,
-                )  # fmt: skip
+                waiting: int = await _answer(self._redis.rpush(list_name(self._queue), wake_up))
+                if waiting > _MAX_PENDING:  # no worker takes any; the sweep finds the work of the dropped ones
+                    await _answer(self._redis.ltrim(list_name(self._queue), -_MAX_PENDING, -1))
         except (RedisError, OSError) as exc:  # a TimeoutError is an OSError
             WAKE_UPS.labels(self._queue, "failed").inc()
             logger.warning("wake-up not sent", queue=self._queue, error=type(exc).__name__)
@@ -153,94 +132,122 @@ class WakeQueue:
 
 
 async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_seconds: float = 300.0) -> None:
-    """Run an arq worker until it is cancelled; it starts again whenever Redis comes back.
+    """Take wake-ups until cancelled; go on whenever Redis comes back.
 
     Args:
         url: `redis://...`.
         queue: The queue's name.
         wake: The work on a key. Its exceptions are logged and counted; the wake-up is over in any case.
-        at_once: Jobs at the same time.
-        job_seconds: The time limit of one job.
+        at_once: Wake-ups that are processed at the same time.
+        job_seconds: The time limit of one.
     """
     guard = Guard(f"{queue} worker", _PAUSE_SECONDS / 2, longest_seconds=_PAUSE_SECONDS)
-    await guard.until_cancelled(lambda: _work_once(_worker(url, queue, wake, at_once, job_seconds), queue))
+    await guard.until_cancelled(lambda: _work_once(url, queue, _Woken(queue, wake, at_once, job_seconds)))
 
 
-async def _work_once(worker: Worker, queue: str) -> None:
-    """Run a worker until Redis is lost."""
-    running = asyncio.create_task(worker.async_run())
+async def _work_once(url: Secret, queue: str, woken: "_Woken") -> None:
+    """Take wake-ups until Redis is lost."""
+    redis = redis_client(url)
+    taking = asyncio.create_task(_take(redis, queue, woken), name=f"{queue} wake-ups taken")
     try:
-        await asyncio.shield(running)
+        await asyncio.shield(taking)
     except Exception as exc:
         WORKER_RESTARTS.labels(queue).inc()
         if isinstance(exc, RedisError):
             raise ConnectionError(errno.ENOTCONN, f"Redis is lost: {type(exc).__name__}") from exc
         raise
     finally:
-        worker.allow_pick_jobs = False
-        await _end(running)
-        await _close(worker)
+        await _end(taking)
+        await woken.end()
+        await redis.aclose(close_connection_pool=True)
 
 
-def redis_client(url: Secret, queue: str) -> ArqRedis:
+def list_name(queue: str) -> str:
+    """Return the name of a queue's list in Redis."""
+    return f"mailmesh:wake-ups:{queue}"
+
+
+def redis_client(url: Secret) -> Redis:
     """Make a bounded client that connects when it is used."""
     pool = BlockingConnectionPool.from_url(
         url.reveal(), max_connections=4, timeout=_SEND_SECONDS,
         socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_SEND_SECONDS,
     )  # fmt: skip
-    return ArqRedis(pool, job_serializer=dumps, job_deserializer=loads, default_queue_name=queue)
+    return Redis(connection_pool=pool)
 
 
-def _worker(url: Secret, queue: str, wake: Wake, at_once: int, job_seconds: float) -> Worker:
-    async def woken(_context: dict[str, Any], key: str, correlation_id: str, parent: str) -> None:
+def _answer(asked: Any) -> Awaitable[Any]:
+    """Return a command of the asynchronous client as what it is: its types also allow for the other client."""
+    return cast("Awaitable[Any]", asked)
+
+
+async def _take(redis: Redis, queue: str, woken: "_Woken") -> None:
+    while True:
+        await woken.room()
+        taken = await _answer(redis.blpop([list_name(queue)], timeout=_WAIT_SECONDS))
+        heed_cancellation()  # the client may have lost it, see `_end`
+        if taken is not None:
+            woken.start(taken[1])
+
+
+class _Woken:
+    """The wake-ups that are being processed."""
+
+    def __init__(self, queue: str, wake: Wake, at_once: int, job_seconds: float) -> None:
+        self._queue = queue
+        self._wake = wake
+        self._at_once = at_once
+        self._job_seconds = job_seconds
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def room(self) -> None:
+        """Wait until another wake-up may start."""
+        if len(self._running) >= self._at_once:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+
+    def start(self, wake_up: bytes) -> None:
+        """Process a wake-up in a task of its own. One that is not ours is counted and dropped."""
+        try:
+            key, correlation_id, parent = map(str, json.loads(wake_up))
+        except (ValueError, TypeError):
+            WAKE_UPS.labels(self._queue, "work_failed").inc()
+            logger.warning("wake-up not readable", queue=self._queue)
+            return
+        task = asyncio.create_task(self._one(key, correlation_id, parent), name=f"{self._queue} woken")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def end(self) -> None:
+        """Give the running ones some time and cancel the rest."""
+        running = [*self._running]
+        if running:
+            _, late = await asyncio.wait(running, timeout=_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _one(self, key: str, correlation_id: str, parent: str) -> None:
         with correlation.correlated(correlation_id), tracing.span("wake", parent=parent):
-            await _run(wake, key, queue)
-
-    return Worker(
-        [func(cast("WorkerCoroutine", woken), name=WAKE, max_tries=1)],
-        redis_pool=redis_client(url, queue),
-        queue_name=queue,
-        poll_delay=_POLL_SECONDS,
-        keep_result=0,
-        max_jobs=at_once,
-        job_timeout=job_seconds,
-        handle_signals=False,
-        log_results=False,
-        job_serializer=dumps,
-        job_deserializer=loads,
-    )
+            try:
+                async with asyncio.timeout(self._job_seconds):
+                    await self._wake(key)
+            except (MeshError, OSError) as exc:
+                WAKE_UPS.labels(self._queue, "work_failed").inc()
+                reason = getattr(exc, "reason", "") or type(exc).__name__
+                logger.warning("woken work failed", queue=self._queue, error=reason)
+            except Exception:
+                UNEXPECTED.labels(self._queue).inc()
+                logger.exception("woken work failed", queue=self._queue)
+            else:
+                WAKE_UPS.labels(self._queue, "worked").inc()
 
 
-async def _run(wake: Wake, key: str, queue: str) -> None:
-    try:
-        await wake(key)
-    except (MeshError, OSError) as exc:
-        WAKE_UPS.labels(queue, "work_failed").inc()
-        logger.warning("woken work failed", queue=queue, error=getattr(exc, "reason", "") or type(exc).__name__)
-    except Exception:
-        UNEXPECTED.labels(queue).inc()
-        logger.exception("woken work failed", queue=queue)
-    else:
-        WAKE_UPS.labels(queue, "worked").inc()
-
-
-async def _end(running: "asyncio.Task[None]") -> None:
-    """Cancels a task until it has ended.
+async def _end(taking: "asyncio.Task[None]") -> None:
+    """Cancel a task until it has ended.
 
     Once is not enough: the Redis client writes under `asyncio.wait_for`, and on Python 3.11 that loses a cancellation
-    which comes in the moment when the write is done. arq's loop would then go on for ever.
+    which comes in the moment when the write is done. The task would then go on for ever.
     """
-    while not running.done():
-        running.cancel()
-        await asyncio.wait([running], timeout=_POLL_SECONDS)
-
-
-async def _close(worker: Worker) -> None:
-    """Give the running jobs some time and cancel the rest. arq's own `close` cancels at once."""
-    running = [*worker.tasks.values()]
-    if running:
-        _, late = await asyncio.wait(running, timeout=_GRACE_SECONDS)
-        for task in [*late, *worker.job_tasks.values()]:
-            task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    await worker.pool.aclose(close_connection_pool=True)
+    while not taking.done():
+        taking.cancel()
+        await asyncio.wait([taking], timeout=_CANCEL_SECONDS)

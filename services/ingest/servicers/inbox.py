@@ -77,8 +77,7 @@ class InboxServicer(InboxServiceServicer):
         tenant_id = check_id("tenant_id", request.tenant_id)
         item_ids = _ids("item_ids", request.item_ids)
         is_due = await leases.ack(self._pool, tenant_id, request.fence, item_ids, is_kept=request.keep_lease)
-        self._wake_if(tenant_id, is_due=is_due)
-        return pb2.AckItemsResponse()
+        return pb2.AckItemsResponse(is_due=is_due)
 
     @override
     async def ReleaseItems(self, request: pb2.ReleaseItemsRequest, context: Context) -> pb2.ReleaseItemsResponse:

@@ -4,16 +4,16 @@ A claim writes nothing to the items themselves. The mailbox's row stores which i
 is written when it ends: by its settlement, or by the next claim, which finds the lease expired.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
 
 import asyncpg
+import orjson
 
 from mailmesh.ingest.v1.inbox_item_pb2 import Watch
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
-from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode, SubscriptionState
+from mailmesh.ingest.v1.subscription_service_pb2 import DeliveryMode
 from services.ingest.metrics import CLAIMED
 from services.ingest.store import mailboxes
 from services.ingest.store.dead_letter_writer import Burial, bury
@@ -23,47 +23,11 @@ from services.meshkit import db
 
 ALONE_AFTER_EXPIRIES: Final = 2
 
-_LOCK_DUE = """
-SELECT tenant_id::text, fence, out_item_ids::text[] AS out_item_ids, leased_at, holder, is_waiting, now() AS now
-FROM ingest.mailboxes
-WHERE next_due_at <= now() AND NOT is_waiting AND (lease_until IS NULL OR lease_until <= now())
-ORDER BY next_due_at
-LIMIT $1
-FOR NO KEY UPDATE SKIP LOCKED
-"""
-_LOCK_ONE = """
-SELECT tenant_id::text, fence, out_item_ids::text[] AS out_item_ids, leased_at, holder, is_waiting, now() AS now
-FROM ingest.mailboxes
-WHERE tenant_id = $1 AND NOT is_waiting AND (lease_until IS NULL OR lease_until <= now())
-    AND ($2 OR next_due_at <= now())
-FOR NO KEY UPDATE SKIP LOCKED
-"""
-_COLUMNS = "tenant_id, item_id, kind, received_at, content, correlation_id, traceparent, attempts, expiries"
-_OLDEST = f"""
-SELECT item.*, tenant.provider, tenant.external_tenant_id, tenant.user_id
-FROM unnest($1::uuid[]) AS turn (tenant_id)
-JOIN ingest.tenants AS tenant USING (tenant_id)
-CROSS JOIN LATERAL (
-    SELECT {_COLUMNS} FROM (
-        (SELECT {_COLUMNS} FROM ingest.items
-            WHERE tenant_id = turn.tenant_id AND due_at IS NULL ORDER BY item_id LIMIT $2)
-        UNION ALL
-        (SELECT {_COLUMNS} FROM ingest.items
-            WHERE tenant_id = turn.tenant_id AND due_at <= now() ORDER BY due_at LIMIT $2)
-    ) AS due
-    ORDER BY item_id LIMIT $2
-) AS item
-ORDER BY item.tenant_id, item.item_id
-"""  # noqa: S608 - constants of this module
-_WATCHES = """
-SELECT tenant_id::text, subscription_id::text, folder_id, label_ids, change_types, covered_from, delivery_mode
-FROM ingest.subscriptions WHERE tenant_id = ANY($1::uuid[]) AND state <> ALL($2::smallint[])
-ORDER BY created_at, subscription_id
-"""
-_ENDED_STATES = (SubscriptionState.SUBSCRIPTION_STATE_DELETING, SubscriptionState.SUBSCRIPTION_STATE_DELETED)
+_CLAIM = "SELECT * FROM ingest.claim_mailboxes($1, $2, $3, $4, $5, $6, $7)"
 _DEAD = """
 SELECT item_id::text FROM ingest.items WHERE tenant_id = $1 AND item_id = ANY($2::uuid[]) AND expiries >= $3
 """
+_ARRAYS = ("item_ids", "kinds", "received", "contents", "correlations", "parents", "attempted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +62,38 @@ async def claim(pool: db.Pool, wanted: ClaimRequest, lease_deaths: int) -> list[
     Raises:
         StoreUnavailable: PostgreSQL is away or too slow; leases that were given nevertheless expire by themselves.
     """
-    async with db.transaction(pool) as connection:
-        locked, now = await _lock_due(connection, wanted)
-        if not locked:
-            return []
-        for mailbox in locked.values():
-            if mailbox.out_item_ids:
-                await _count_expiry(connection, mailbox, lease_deaths)
-        return await _give_out(connection, wanted, locked, now)
+    async with db.connection(pool) as connection:
+        rows = await _claimed(connection, wanted, wanted.tenant_id or None)
+    share = replace(wanted, max_items=max(1, wanted.max_items // max(1, len(rows))))
+    for tenant_id in [str(row["mailbox_id"]) for row in rows if row["is_expired"]]:
+        async with db.transaction(pool) as connection:
+            await _end_expired(connection, tenant_id, lease_deaths)
+            rows += await _claimed(connection, share, tenant_id)
+    leases = [_lease(row) for row in rows if not row["is_expired"]]
+    CLAIMED.inc(sum(len(lease.items) for lease in leases))
+    return leases
+
+
+async def _claimed(connection: db.Connection, wanted: ClaimRequest, tenant_id: str | None) -> list[asyncpg.Record]:
+    rows: list[asyncpg.Record] = await connection.fetch(
+        _CLAIM,
+        wanted.worker_id,
+        min(wanted.max_tenants, wanted.max_items),
+        wanted.max_items,
+        timedelta(seconds=wanted.lease_seconds),
+        tenant_id,
+        wanted.includes_idle,
+        ALONE_AFTER_EXPIRIES,
+    )
+    return rows
+
+
+async def _end_expired(connection: db.Connection, tenant_id: str, lease_deaths: int) -> None:
+    """End an expired lease over items: its attempts count, and its mailbox is due."""
+    mailbox = await mailboxes.lock_expired(connection, tenant_id)
+    if mailbox is not None:
+        await _count_expiry(connection, mailbox, lease_deaths)
+        await mailboxes.end_for_now(connection, tenant_id)
 
 
 async def _count_expiry(connection: db.Connection, mailbox: LockedMailbox, lease_deaths: int) -> None:
@@ -118,81 +106,36 @@ async def _count_expiry(connection: db.Connection, mailbox: LockedMailbox, lease
         await bury(connection, mailbox.tenant_id, burials, attempt=None)
 
 
-async def _lock_due(
-    connection: db.Connection, wanted: ClaimRequest
-) -> tuple[dict[str, LockedMailbox], datetime | None]:
-    if wanted.tenant_id:
-        rows = await connection.fetch(_LOCK_ONE, wanted.tenant_id, wanted.includes_idle)
-    else:
-        rows = await connection.fetch(_LOCK_DUE, min(wanted.max_tenants, wanted.max_items))
-    locked = {
-        row["tenant_id"]: LockedMailbox(
-            row["tenant_id"],
-            row["fence"],
-            frozenset(row["out_item_ids"]),
-            row["leased_at"],
-            row["holder"],
-            row["is_waiting"],
-        )
-        for row in rows
-    }
-    return locked, rows[0]["now"] if rows else None
-
-
-async def _give_out(
-    connection: db.Connection, wanted: ClaimRequest, locked: Mapping[str, LockedMailbox], now: datetime | None
-) -> list[TenantLease]:
-    assert now is not None  # noqa: S101 - there are locked mailboxes
-    share = max(1, wanted.max_items // len(locked))
-    due = await _due_items(connection, list(locked), share + 1)
-    until = now + timedelta(seconds=wanted.lease_seconds)
-    leases = []
-    for tenant_id, mailbox in locked.items():
-        rows = due.get(tenant_id, [])
-        if not rows and not wanted.includes_idle:
-            await mailboxes.end_unless_written(connection, mailbox)
-            continue
-        given = _together(rows[:share])
-        await mailboxes.lease(connection, tenant_id, wanted.worker_id, until, [str(row["item_id"]) for row in given])
-        leases.append(_lease(mailbox, given, until, has_more=len(given) < len(rows)))
-    await _add_watches(connection, leases)
-    CLAIMED.inc(sum(len(lease.items) for lease in leases))
-    return leases
-
-
-async def _due_items(
-    connection: db.Connection, tenant_ids: Sequence[str], limit: int
-) -> dict[str, list[asyncpg.Record]]:
-    found: dict[str, list[asyncpg.Record]] = {}
-    for row in await connection.fetch(_OLDEST, tenant_ids, limit):
-        found.setdefault(str(row["tenant_id"]), []).append(row)
-    return found
-
-
-def _together(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
-    """Return the rows that may share a lease. An item whose lease expired twice goes alone, to be identified."""
-    for index, row in enumerate(rows):
-        if row["expiries"] >= ALONE_AFTER_EXPIRIES:
-            return rows[: max(index, 1)]
-    return rows
-
-
-def _lease(mailbox: LockedMailbox, rows: Sequence[asyncpg.Record], until: datetime, *, has_more: bool) -> TenantLease:
-    lease = TenantLease(tenant_id=mailbox.tenant_id, fence=mailbox.fence + 1, has_more=has_more)
-    lease.lease_expires_at.FromDatetime(until)
-    lease.items.extend(item_of(row, row["attempts"] + 1) for row in rows)
+def _lease(row: asyncpg.Record) -> TenantLease:
+    lease = TenantLease(tenant_id=str(row["mailbox_id"]), fence=row["next_fence"], has_more=row["has_more"])
+    lease.lease_expires_at.FromDatetime(row["until"])
+    for item_id, kind, received_at, content, correlation, parent, attempts in zip(
+        *(row[name] or () for name in _ARRAYS), strict=True
+    ):
+        item = {
+            "tenant_id": row["mailbox_id"],
+            "item_id": item_id,
+            "kind": kind,
+            "received_at": received_at,
+            "content": content,
+            "correlation_id": correlation,
+            "traceparent": parent,
+            "provider": row["provider_name"],
+            "external_tenant_id": row["directory_id"],
+            "user_id": row["user_name"],
+        }
+        lease.items.append(item_of(item, attempts))
+    lease.watches.extend(map(_watch, orjson.loads(row["watches"])))
     return lease
 
 
-async def _add_watches(connection: db.Connection, leases: Sequence[TenantLease]) -> None:
-    by_tenant = {lease.tenant_id: lease for lease in leases}
-    for row in await connection.fetch(_WATCHES, list(by_tenant), _ENDED_STATES):
-        watch = Watch(
-            subscription_id=row["subscription_id"],
-            folder_id=row["folder_id"],
-            label_ids=row["label_ids"],
-            change_types=row["change_types"],
-            is_polled=row["delivery_mode"] == DeliveryMode.DELIVERY_MODE_POLL,
-        )
-        watch.covered_from.FromDatetime(row["covered_from"])
-        by_tenant[row["tenant_id"]].watches.append(watch)
+def _watch(row: dict[str, Any]) -> Watch:
+    watch = Watch(
+        subscription_id=row["subscription_id"],
+        folder_id=row["folder_id"],
+        label_ids=row["label_ids"],
+        change_types=row["change_types"],
+        is_polled=row["delivery_mode"] == DeliveryMode.DELIVERY_MODE_POLL,
+    )
+    watch.covered_from.FromMicroseconds(row["covered_from"])
+    return watch

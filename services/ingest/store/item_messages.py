@@ -1,7 +1,8 @@
 """Turns rows of items into the contract's messages."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
@@ -11,8 +12,10 @@ from mailmesh.ingest.v1.inbox_item_pb2 import InboxItem, MailboxChanged, Mailbox
 from services.ingest.store.items import Kind
 from services.ingest.store.mail_content import event_of
 
+Row: TypeAlias = asyncpg.Record | Mapping[str, Any]
 
-def item_of(row: asyncpg.Record, attempts: int) -> InboxItem:
+
+def item_of(row: Row, attempts: int) -> InboxItem:
     """Return the contract's message of an item.
 
     Args:
@@ -37,7 +40,7 @@ def attempts_of(history: str) -> list[Attempt]:
     return [_attempt(entry) for entry in orjson.loads(history)]
 
 
-def _set_content(item: InboxItem, row: asyncpg.Record) -> None:
+def _set_content(item: InboxItem, row: Row) -> None:
     match row["kind"]:
         case Kind.MAIL:
             item.mail.CopyFrom(event_of(row["content"]))

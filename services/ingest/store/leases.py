@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.ingest.errors import MailboxHeld, TenantNotFound
 from services.ingest.metrics import SETTLED
 from services.ingest.store import dead_letter_writer, mailboxes
 from services.ingest.store.attempt_history import appended
@@ -11,17 +12,7 @@ from services.ingest.store.dead_letter_writer import Burial, LastAttempt
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
 
-_ACK = """
-WITH done AS (
-    DELETE FROM ingest.items WHERE tenant_id = $1 AND item_id = ANY($2::uuid[]) RETURNING *
-), kept AS (
-    INSERT INTO ingest.worked_items
-        (tenant_id, item_id, kind, received_at, worked_at, outcome, attempts, content, correlation_id)
-    SELECT tenant_id, item_id, kind, received_at, now(), 'done', attempts + 1, content, correlation_id FROM done
-)
-SELECT count(*) AS items, max(received_at) FILTER (WHERE kind = 10) AS compared_at FROM done
-"""
-_CLOSE_GAP = "UPDATE ingest.mailboxes SET gap_since = NULL WHERE tenant_id = $1 AND gap_since <= $2"
+_ACK = "SELECT * FROM ingest.ack_items($1, $2, $3, $4)"
 _RELEASE = f"""
 UPDATE ingest.items AS item SET attempts = attempts + CASE WHEN back.is_forgiven THEN 0 ELSE 1 END,
     due_at = CASE WHEN back.not_before > now() THEN back.not_before END,
@@ -89,19 +80,16 @@ async def ack(pool: db.Pool, tenant_id: str, fence: int, item_ids: Collection[st
         MailboxHeld: The fence is stale.
         StoreUnavailable: PostgreSQL is away or too slow.
     """
-    async with db.transaction(pool) as connection:
-        mailbox = await mailboxes.lock_leased(connection, tenant_id, fence)
-        done = mailbox.out_item_ids.intersection(item_ids)
-        if done:
-            await _ack(connection, tenant_id, done)
-        if mailbox.leased_at is None:
-            return False
-        rest = mailbox.out_item_ids - done
-        if not is_kept:
-            return await mailboxes.end(connection, mailbox, rest)
-        if done:
-            await mailboxes.keep(connection, tenant_id, rest)
-        return False
+    async with db.connection(pool) as connection:
+        row = await connection.fetchrow(_ACK, tenant_id, fence, list(item_ids), is_kept)
+    if row is None:
+        raise TenantNotFound.of(tenant_id)
+    if row["held_fence"] != fence:
+        raise MailboxHeld.of(tenant_id, fence, row["held_fence"])
+    SETTLED.labels("done").inc(row["done"])
+    if not is_kept and row["unsettled"]:
+        return await _end_unsettled(pool, tenant_id, fence)
+    return bool(row["is_due"])
 
 
 async def release(pool: db.Pool, tenant_id: str, fence: int, items: Sequence[ItemRelease]) -> bool:
@@ -152,12 +140,11 @@ async def bury(pool: db.Pool, tenant_id: str, fence: int, burials: Sequence[Buri
         return [ids[burial.item_id] for burial in burials], is_due
 
 
-async def _ack(connection: db.Connection, tenant_id: str, item_ids: Collection[str]) -> None:
-    row = await connection.fetchrow(_ACK, tenant_id, list(item_ids))
-    assert row is not None  # noqa: S101 - an aggregate returns one row
-    SETTLED.labels("done").inc(row["items"])
-    if row["compared_at"] is not None:
-        await connection.execute(_CLOSE_GAP, tenant_id, row["compared_at"])
+async def _end_unsettled(pool: db.Pool, tenant_id: str, fence: int) -> bool:
+    """End a lease that still has items: their attempts count."""
+    async with db.transaction(pool) as connection:
+        mailbox = await mailboxes.lock_leased(connection, tenant_id, fence)
+        return await mailboxes.end(connection, mailbox, mailbox.out_item_ids)
 
 
 async def _release(connection: db.Connection, mailbox: mailboxes.LockedMailbox, items: Sequence[ItemRelease]) -> None:

@@ -6,9 +6,11 @@ Every change of a lease happens under the row's lock:
     FOR UPDATE          taken before a mailbox is declared empty: waits for running writers, then checks again
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import asyncpg
 
 from services.ingest.errors import MailboxHeld, TenantNotFound
 from services.ingest.store.attempt_history import LEASE_EXPIRED, appended
@@ -19,25 +21,17 @@ SELECT fence, out_item_ids::text[] AS out_item_ids, leased_at, lease_until, hold
 FROM ingest.mailboxes WHERE tenant_id = $1 FOR NO KEY UPDATE
 """
 _INSERT = "INSERT INTO ingest.mailboxes (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING"
-_IS_READY = "EXISTS (SELECT FROM ingest.items WHERE tenant_id = $1 AND due_at IS NULL)"
-_ENDED = "lease_until = NULL, holder = '', leased_at = NULL, out_item_ids = '{}'"
-_END_FOR_NOW = f"UPDATE ingest.mailboxes SET {_ENDED}, next_due_at = now() WHERE tenant_id = $1"  # noqa: S608
-_END_WITH_MORE = f"{_END_FOR_NOW} AND {_IS_READY} RETURNING 1"
-_LOCK_TO_EMPTY = "SELECT 1 FROM ingest.mailboxes WHERE tenant_id = $1 FOR UPDATE"
-_LOCK_TO_EMPTY_IF_FREE = f"{_LOCK_TO_EMPTY} SKIP LOCKED"
-_END = f"""
-UPDATE ingest.mailboxes SET {_ENDED}, next_due_at = CASE WHEN {_IS_READY} THEN now() ELSE (
-    SELECT min(due_at) FROM ingest.items WHERE tenant_id = $1 AND due_at IS NOT NULL
-) END
-WHERE tenant_id = $1
-RETURNING next_due_at IS NOT NULL AND next_due_at <= now()
-"""  # noqa: S608 - constants of this module
-_KEEP = "UPDATE ingest.mailboxes SET out_item_ids = $2::uuid[] WHERE tenant_id = $1"
-_LEASE = """
-UPDATE ingest.mailboxes SET fence = fence + 1, holder = $2, leased_at = now(), lease_until = $3, next_due_at = $3,
-    out_item_ids = $4::uuid[]
+_END_FOR_NOW = """
+UPDATE ingest.mailboxes SET lease_until = NULL, holder = '', leased_at = NULL, out_item_ids = '{}', next_due_at = now()
 WHERE tenant_id = $1
 """
+_LOCK_EXPIRED = """
+SELECT fence, out_item_ids::text[] AS out_item_ids, leased_at, holder, is_waiting FROM ingest.mailboxes
+WHERE tenant_id = $1 AND out_item_ids <> '{}' AND (lease_until IS NULL OR lease_until <= now())
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+_END = "SELECT ingest.end_lease($1)"
+_KEEP = "UPDATE ingest.mailboxes SET out_item_ids = $2::uuid[] WHERE tenant_id = $1"
 _EXTEND = """
 UPDATE ingest.mailboxes SET lease_until = now() + $2, next_due_at = now() + $2 WHERE tenant_id = $1
 RETURNING lease_until
@@ -86,9 +80,13 @@ async def lock(connection: db.Connection, tenant_id: str) -> LockedMailbox:
     row = await connection.fetchrow(_LOCK, tenant_id)
     if row is None:
         raise TenantNotFound.of(tenant_id)
-    return LockedMailbox(
-        tenant_id, row["fence"], frozenset(row["out_item_ids"]), row["leased_at"], row["holder"], row["is_waiting"]
-    )
+    return _locked(tenant_id, row)
+
+
+async def lock_expired(connection: db.Connection, tenant_id: str) -> LockedMailbox | None:
+    """Lock a mailbox whose lease expired over items; None when another claim has taken it."""
+    row = await connection.fetchrow(_LOCK_EXPIRED, tenant_id)
+    return None if row is None else _locked(tenant_id, row)
 
 
 async def lock_leased(connection: db.Connection, tenant_id: str, fence: int) -> LockedMailbox:
@@ -102,13 +100,6 @@ async def lock_leased(connection: db.Connection, tenant_id: str, fence: int) -> 
     if mailbox.fence != fence:
         raise MailboxHeld.of(tenant_id, fence, mailbox.fence)
     return mailbox
-
-
-async def lease(
-    connection: db.Connection, tenant_id: str, worker_id: str, until: datetime, item_ids: Sequence[str]
-) -> None:
-    """Lease a locked mailbox to a worker under the next fence."""
-    await connection.execute(_LEASE, tenant_id, worker_id, until, item_ids)
 
 
 async def extend(connection: db.Connection, mailbox: LockedMailbox, seconds: float) -> datetime:
@@ -141,21 +132,12 @@ async def end(connection: db.Connection, mailbox: LockedMailbox, returned: Colle
     """
     if returned and mailbox.leased_at is not None:
         await count_attempts(connection, mailbox, returned, is_expired=False)
-    if await connection.fetchval(_END_WITH_MORE, mailbox.tenant_id):
-        return True
-    await connection.execute(_LOCK_TO_EMPTY, mailbox.tenant_id)
     return bool(await connection.fetchval(_END, mailbox.tenant_id))
 
 
-async def end_unless_written(connection: db.Connection, mailbox: LockedMailbox) -> None:
-    """End the remaining lease of a locked mailbox that has nothing due, without waiting for the writer.
-
-    While the writer adds to the mailbox, the mailbox stays due and is checked again.
-    """
-    if await connection.fetchval(_LOCK_TO_EMPTY_IF_FREE, mailbox.tenant_id):
-        await connection.execute(_END, mailbox.tenant_id)
-    else:
-        await connection.execute(_END_FOR_NOW, mailbox.tenant_id)
+async def end_for_now(connection: db.Connection, tenant_id: str) -> None:
+    """End the lease of a locked mailbox that is due in any case."""
+    await connection.execute(_END_FOR_NOW, tenant_id)
 
 
 async def count_attempts(
@@ -165,4 +147,10 @@ async def count_attempts(
     reason = LEASE_EXPIRED if is_expired else NOT_SETTLED
     await connection.execute(
         _COUNT_ATTEMPT, mailbox.tenant_id, list(item_ids), int(is_expired), mailbox.leased_at, mailbox.holder, reason
+    )
+
+
+def _locked(tenant_id: str, row: asyncpg.Record) -> LockedMailbox:
+    return LockedMailbox(
+        tenant_id, row["fence"], frozenset(row["out_item_ids"]), row["leased_at"], row["holder"], row["is_waiting"]
     )

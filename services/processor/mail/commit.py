@@ -19,7 +19,7 @@ from services.processor.mail.decision import Decision, PendingEvent
 from services.processor.mail.message.bounds import fit
 from services.processor.mail.sources.findings import Finding
 from services.processor.mail.state import COMMAND, ReportedChange
-from services.processor.mail.store import lookups, messages
+from services.processor.mail.store import facts, lookups, messages
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.seen_change import OwnChanges, SeenChange
 from services.processor.mailbox.store import mailboxes
@@ -93,38 +93,44 @@ class MailCommitter:
         """
         with STEP_SECONDS.labels("store").time():
             async with self._transactions.fenced(tenant.tenant_id, fence) as connection:
-                decisions = await self._decided(connection, tenant.tenant_id, observations, coverage)
+                ids = [observation.reported.message_id for observation in observations]
+                known = await facts.read(connection, tenant.tenant_id, ids)
+                decisions = await self._decided(connection, tenant.tenant_id, observations, coverage, known)
                 if also is not None:
                     await also(connection)
-                published = await self._written(connection, tenant, decisions)
+                published = await self._written(connection, tenant, decisions, known)
         self._count(tenant.provider, decisions)
         return published
 
     async def _decided(
-        self, connection: db.Connection, tenant_id: str, observations: Sequence[Observation], coverage: Coverage
+        self,
+        connection: db.Connection,
+        tenant_id: str,
+        observations: Sequence[Observation],
+        coverage: Coverage,
+        known: facts.MessageFacts,
     ) -> list[tuple[ReportedChange, Decision]]:
-        if not observations:
-            return []
-        ids = [observation.reported.message_id for observation in observations]
-        known = await messages.load(connection, tenant_id, ids)
-        waiting = await lookups.load(connection, tenant_id, ids)
         retry_policy = RetryPolicy.from_settings(self._settings, self._clock.now())
         decided = []
         for observation in observations:
             message_id = observation.reported.message_id
-            reported = observation.reported.merged(waiting.get(message_id))
-            decision = decide(reported, observation.finding, known.get(message_id), coverage, retry_policy)
+            reported = observation.reported.merged(known.lookups.get(message_id))
+            decision = decide(reported, observation.finding, known.states.get(message_id), coverage, retry_policy)
             decided.append((reported, decision))
         done = [
             reported.message_id
             for reported, decision in decided
-            if decision.again_at is None and reported.message_id in waiting
+            if decision.again_at is None and reported.message_id in known.lookups
         ]
         await lookups.remove(connection, tenant_id, done)
         return decided
 
     async def _written(
-        self, connection: db.Connection, tenant: tenant_pb2.Tenant, decided: Sequence[tuple[ReportedChange, Decision]]
+        self,
+        connection: db.Connection,
+        tenant: tenant_pb2.Tenant,
+        decided: Sequence[tuple[ReportedChange, Decision]],
+        known: facts.MessageFacts,
     ) -> int:
         tenant_id = tenant.tenant_id
         await messages.save(connection, tenant_id, [decision.known for _, decision in decided if decision.known])
@@ -143,7 +149,7 @@ class MailCommitter:
             for reported, event_to_publish in drafted
             if event_to_publish.mapped is not None
         }
-        conversations = await threads.Threads.of(connection, tenant_id, mails)
+        conversations = await threads.Threads.of(connection, tenant_id, mails, known.threads)
         own = await self._own(connection, tenant_id, drafted)
         modified = await self._modified(connection, tenant_id, drafted)
         drafts = [

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
+import asyncpg
+
 from mailmesh.mail.v1 import message_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
@@ -69,15 +71,21 @@ class Threads:
         self._memberships: list[Membership] = []
 
     @classmethod
-    async def of(cls, connection: db.Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]) -> Self:
+    async def of(
+        cls,
+        connection: db.Connection,
+        tenant_id: str,
+        mails: Mapping[str, message_pb2.MailMessage],
+        assigned: Mapping[str, asyncpg.Record],
+    ) -> Self:
         """Read the facts about some mails.
 
         Args:
             connection: A connection in a transaction that has locked the tenant's mailbox.
             tenant_id: The tenant's UUID.
             mails: The mails by the provider's id. `thread.provider_thread_id` is the provider's conversation.
+            assigned: By message, the thread of each message that has one already.
         """
-        rows = await store.assigned(connection, tenant_id, list(mails)) if mails else {}
         given = {
             message_id: message_pb2.Thread(
                 thread_id=str(row["thread_id"]),
@@ -85,7 +93,8 @@ class Threads:
                 reason=row["reason"],
                 reason_message_id=row["reason_message_id"],
             )
-            for message_id, row in rows.items()
+            for message_id, row in assigned.items()
+            if message_id in mails
         }
         links = {message_id: _Links(mail) for message_id, mail in mails.items() if message_id not in given}
         if not links:

@@ -18,7 +18,8 @@ logger = structlog.get_logger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 5.0
 
-Process = Callable[[inbox_pb2.TenantLease], Awaitable[None]]
+Process = Callable[[inbox_pb2.TenantLease], Awaitable[bool]]
+"""Processes a lease, and returns whether the mailbox is due again at once."""
 DueTenants = Callable[[int], Awaitable[Sequence[str]]]
 """Returns the ids of tenants with work due in Processor's own queue, at most as many as asked for."""
 
@@ -41,7 +42,8 @@ class Dispatcher:
         self._process = process
         self._settings = settings
         self._woken = asyncio.Event()
-        self._running: dict[asyncio.Task[None], str] = {}
+        self._running: dict[asyncio.Task[bool], str] = {}
+        self._was_full = False
         self._is_closing = False
 
     @property
@@ -99,10 +101,13 @@ class Dispatcher:
 
     async def _take_all(self) -> None:
         """Claim until nothing is due or no room is left."""
+        self._was_full = False
         while self._free:
-            leases = await self._inbox.claim(self._settings.claim_items, min(self._free, 50))
-            if not self._start(leases):
+            wanted = min(self._free, self._settings.claim_items, 50)
+            # A claim that does not fill its bound has found everything that is due.
+            if self._start(await self._inbox.claim(self._settings.claim_items, wanted)) < wanted:
                 return
+        self._was_full = True
 
     def _start(self, leases: Sequence[inbox_pb2.TenantLease]) -> int:
         for lease in leases:
@@ -111,15 +116,17 @@ class Dispatcher:
             task.add_done_callback(self._ended)
         return len(leases)
 
-    async def _one(self, claimed: inbox_pb2.TenantLease) -> None:
-        await self._process(claimed)
+    async def _one(self, claimed: inbox_pb2.TenantLease) -> bool:
+        return await self._process(claimed)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Claim again: there is room, and new items of this mailbox could not be claimed while it was held."""
+    def _ended(self, task: "asyncio.Task[bool]") -> None:
+        """Claim again when this mailbox is due again, or when an earlier claim had found no room for others."""
         self._running.pop(task, None)
-        self._woken.set()
-        if not task.cancelled() and (failure := task.exception()) is not None:
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
             logger.error("mailbox task failed", exc_info=failure)
+        if self._was_full or failure is not None or (not task.cancelled() and task.result()):
+            self._woken.set()
 
     async def _close(self) -> None:
         if self._running:

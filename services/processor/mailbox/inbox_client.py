@@ -98,12 +98,17 @@ class InboxClient:
         request = inbox_pb2.ExtendLeaseRequest(tenant_id=tenant_id, fence=fence, lease=self._lease)
         await self._stub.ExtendLease(request, timeout=_CALL_SECONDS)
 
-    async def ack(self, tenant_id: str, fence: int, item_ids: Iterable[str], *, keep: bool) -> None:
-        """Acknowledge items. Without `keep` the lease ends. Safe to call again."""
+    async def ack(self, tenant_id: str, fence: int, item_ids: Iterable[str], *, keep: bool) -> bool:
+        """Acknowledge items. Without `keep` the lease ends. Safe to call again.
+
+        Returns:
+            Whether the lease has ended and the mailbox is due again at once.
+        """
         request = inbox_pb2.AckItemsRequest(tenant_id=tenant_id, fence=fence, item_ids=item_ids, keep_lease=keep)
         with STEP_SECONDS.labels("settle").time():
-            await self._stub.AckItems(request, timeout=_CALL_SECONDS)
+            answer = await self._stub.AckItems(request, timeout=_CALL_SECONDS)
         ITEMS.labels("done").inc(len(request.item_ids))
+        return answer.is_due
 
     async def release(self, tenant_id: str, fence: int, items: Iterable[ReturnedItem]) -> None:
         """Release items. Safe to call again."""

@@ -36,6 +36,8 @@ class Lease:
         self.items: dict[str, item_pb2.InboxItem] = {item.item_id: item for item in claimed.items}
         self.has_more = claimed.has_more
         self.is_over = False
+        self.is_due_again = False
+        """Whether the mailbox had, or may have, further items that were due when the lease ended."""
         self._inbox = inbox
         self._last: list[str] = []
 
@@ -59,6 +61,7 @@ class Lease:
         if items:
             with _losing():
                 await self._inbox.release(self.tenant_id, self.fence, items)
+            self.is_due_again = True
             self._forget(item.item_id for item in items)
 
     async def release_all(self, until: datetime | None, reason: str) -> None:
@@ -70,14 +73,16 @@ class Lease:
         if items:
             with _losing():
                 await self._inbox.bury(self.tenant_id, self.fence, items)
+            self.is_due_again = True
             self._forget(item.item_id for item in items)
 
     async def end(self) -> None:
         """Acknowledge the last items and end the lease. Safe to call again."""
         if self.is_over:
             return
+        was_due, self.is_due_again = self.is_due_again, True  # until the answer tells, which may be lost
         with _losing():
-            await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False)
+            self.is_due_again = await self._inbox.ack(self.tenant_id, self.fence, self._last, keep=False) or was_due
         self._forget(self._last)
         self.is_over = True
 

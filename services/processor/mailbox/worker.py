@@ -61,8 +61,12 @@ class MailboxWorker(Generic[Due]):
         self._settings = settings
         self._clock = clock
 
-    async def process(self, claimed: inbox_pb2.TenantLease) -> None:
-        """Process the items of a lease, and release the items that could not be done. Raises only cancellation."""
+    async def process(self, claimed: inbox_pb2.TenantLease) -> bool:
+        """Process the items of a lease, and release the items that could not be done. Raises only cancellation.
+
+        Returns:
+            Whether the mailbox is due again at once.
+        """
         lease = Lease(self._inbox, claimed)
         first = next(iter(claimed.items), None)
         parent = first.traceparent if first else ""
@@ -84,6 +88,7 @@ class MailboxWorker(Generic[Due]):
                 UNEXPECTED.labels("mailbox").inc()
                 logger.exception("mailbox not processed", tenant_id=lease.tenant_id, error_id=error_id)
                 await self._fail_all(lease, error_id)
+        return lease.is_due_again
 
     async def _held(self, lease: Lease) -> None:
         with STEP_SECONDS.labels("open").time():

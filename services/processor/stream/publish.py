@@ -1,7 +1,7 @@
 """Publish events: assign their ids and positions, as the last step before the caller's commit."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.serialization import KIND_MAIL, KIND_SEND, KIND_TENANT, Content, split
-from services.processor.stream.store.event_log import EventRow, KeyRow, append, claim_keys
+from services.processor.stream.store.event_log import EventRow, KeyRow, append, holders
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
@@ -123,12 +123,11 @@ async def publish(connection: db.Connection, drafts: Sequence[EventDraft]) -> li
     candidates: dict[bytes, _Candidate] = {}
     for key, draft in zip(keys, drafts, strict=True):
         candidates.setdefault(key, _Candidate(draft, UUID(new_id())))
-    holders = await claim_keys(connection, [candidate.key_row(key) for key, candidate in candidates.items()])
-    new = {key: candidate for key, candidate in candidates.items() if holders[key] == candidate.event_id}
-    positions = await _append(connection, new)
-    return [
-        PublishedEvent(str(holders[key]), position := positions.pop(key, ""), is_new=bool(position)) for key in keys
-    ]
+    positions = await _append(connection, candidates)
+    taken = [candidate.key_row(key) for key, candidate in candidates.items() if key not in positions]
+    earlier = await holders(connection, taken) if taken else {}
+    found = {key: candidates[key].event_id for key in positions} | earlier
+    return [PublishedEvent(str(found[key]), position := positions.pop(key, ""), is_new=bool(position)) for key in keys]
 
 
 @dataclass(frozen=True)
@@ -142,14 +141,17 @@ class _Candidate:
         return KeyRow(self.draft.tenant_id, key, self.event_id, self.draft.is_key_permanent)
 
 
-async def _append(connection: db.Connection, new: dict[bytes, _Candidate]) -> dict[bytes, str]:
-    """Append the new events; return the position after each, by key."""
-    if not new:
+async def _append(connection: db.Connection, candidates: Mapping[bytes, _Candidate]) -> dict[bytes, str]:
+    """Append the events whose keys are free; return the position after each, by key."""
+    if not candidates:
         return {}
     # Encode before the stream's row is locked: encoding takes most of the time.
-    rows = [candidate.draft.row(candidate.event_id) for candidate in new.values()]
-    appended = await append(connection, rows)
+    rows = [candidate.draft.row(candidate.event_id) for candidate in candidates.values()]
+    appended = await append(connection, rows, [candidate.key_row(key) for key, candidate in candidates.items()])
+    if appended is None:
+        return {}
+    keys = {candidate.event_id: key for key, candidate in candidates.items()}
     return {
-        key: Cursor(appended.epoch, appended.base + place, tag_of(row.event_id)).write()
-        for place, (key, row) in enumerate(zip(new, rows, strict=True), start=1)
+        keys[event_id]: Cursor(appended.epoch, appended.base + place, tag_of(event_id)).write()
+        for place, event_id in enumerate((UUID(str(one)) for one in appended.event_ids), start=1)
     }

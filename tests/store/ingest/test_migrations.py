@@ -23,7 +23,7 @@ async def test_every_statement_fits_the_migrated_schema(ingest_database: TestDat
     assert {} == refused
     assert {
         "services.ingest.store.items._ACCEPT_ITEMS",
-        "services.ingest.store.claims._OLDEST",
+        "services.ingest.store.claims._CLAIM",
         "services.ingest.store.subscription_leases._ACTIVE",
     } <= set(statements)
 

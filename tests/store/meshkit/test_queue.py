@@ -1,6 +1,7 @@
 """Wake-ups through a real Redis: lost, late and doubled at worst, never in the way."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -10,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 from services.meshkit import correlation
 from services.meshkit.errors import Conflict
 from services.meshkit.metrics import UNEXPECTED, WAKE_UPS, WORKER_RESTARTS
-from services.meshkit.queue import WakeQueue, loads, redis_client, work
+from services.meshkit.queue import WakeQueue, list_name, redis_client, work
 from services.meshkit.secret import Secret
 from tests.programs.redis import RedisProgram
 
@@ -123,34 +124,51 @@ async def test_a_key_that_waits_to_be_sent_counts_once(redis_url, woken):
     assert ["a", "b"] == sorted(woken.keys)
 
 
-async def test_a_wake_up_may_wait(redis_url, woken):
-    async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
-        queue.wake("late", after_seconds=3)
-        queue.wake("soon")
-        await woken.count(2)
-
-    assert ["soon", "late"] == woken.keys
-
-
 async def test_redis_holds_ids_as_json_and_nothing_when_the_work_is_done(redis_url, woken):
     client = redis.asyncio.Redis.from_url(redis_url)
     async with WakeQueue.open(Secret(redis_url), "test") as queue:
         queue.wake("a")
-        await eventually(lambda: not queue._pending)
         await queue.ping()
         async with asyncio.timeout(30):
-            while not (jobs := await client.keys("arq:job:*")):
+            while not (waiting := await client.lrange(list_name("test"), 0, -1)):
                 await asyncio.sleep(0.01)
-        job = loads(await client.get(jobs[0]))
         async with worker(redis_url, woken.wake):
             await woken.count(1)
             async with asyncio.timeout(30):
-                while [name for name in await client.keys("*") if b"health-check" not in name]:
+                while await client.keys("*"):
                     await asyncio.sleep(0.01)
     await client.aclose()
 
-    assert ["a", "", ""] == list(job["a"])
-    assert "wake" == job["f"]
+    assert [["a", "", ""]] == [json.loads(wake_up) for wake_up in waiting]
+
+
+async def test_without_a_worker_the_newest_wake_ups_stay(redis_url, monkeypatch):
+    monkeypatch.setattr("services.meshkit.queue._MAX_PENDING", 3)
+    client = redis.asyncio.Redis.from_url(redis_url)
+    async with WakeQueue.open(Secret(redis_url), "test") as queue:
+        for number in range(5):
+            queue.wake(str(number))
+            await eventually(lambda: not queue._pending)
+        async with asyncio.timeout(30):
+            while (last := [json.loads(one)[0] for one in await client.lrange(list_name("test"), 0, -1)])[-1:] != ["4"]:
+                await asyncio.sleep(0.01)
+    await client.aclose()
+
+    assert ["2", "3", "4"] == last
+
+
+async def test_each_wake_up_reaches_one_of_two_workers(redis_url, woken):
+    keys = [str(number) for number in range(50)]
+    async with (
+        WakeQueue.open(Secret(redis_url), "test") as queue,
+        worker(redis_url, woken.wake),
+        worker(redis_url, woken.wake),
+    ):
+        for key in keys:
+            queue.wake(key)
+        await woken.count(50)
+
+    assert keys == sorted(woken.keys, key=int)
 
 
 async def test_failed_work_is_counted_and_the_worker_goes_on(redis_url, woken):
@@ -241,10 +259,10 @@ async def test_work_that_does_not_end_is_cancelled(redis_url, woken, monkeypatch
     assert ["a"] == cancelled
 
 
-async def test_a_job_that_is_not_ours_does_not_stop_the_worker(redis_url, woken):
+async def test_a_wake_up_that_is_not_ours_does_not_stop_the_worker(redis_url, woken):
     client = redis.asyncio.Redis.from_url(redis_url)
-    await client.set("arq:job:bad", b"\x80\x04not json")
-    await client.zadd("test", {"bad": 1})
+    for foreign in (b"\x80\x04not json", b"7", b'["a"]'):
+        await client.rpush(list_name("test"), foreign)
     async with WakeQueue.open(Secret(redis_url), "test") as queue, worker(redis_url, woken.wake):
         await wake_until_woken(queue, woken, "good")
     await client.aclose()
@@ -266,7 +284,7 @@ async def test_a_worker_ends_although_the_redis_client_loses_its_cancellation(re
 
 
 async def test_a_sender_ends_although_the_redis_client_loses_its_cancellation(redis_url, monkeypatch):
-    queue = WakeQueue(redis_client(Secret(redis_url), "test"), "test")
+    queue = WakeQueue(redis_client(Secret(redis_url)), "test")
     task = asyncio.create_task(queue.run())
     is_cancelled = cancel_at_the_next_write(monkeypatch, task)
     queue.wake("a")

@@ -201,9 +201,8 @@ async def test_two_processes_take_the_same_notifications_at_once_and_keep_each_o
 
 
 async def woken(redis: Redis) -> list[str]:
-    """The tenants that workers are woken for, as arq's queue has it."""
-    jobs = await redis.zrange(QUEUE, 0, -1)
-    return sorted(job.decode().split(":")[1] for job in jobs)
+    """The tenants that workers are woken for, as the queue has it."""
+    return sorted(json.loads(wake_up)[0] for wake_up in await redis.lrange(queue.list_name(QUEUE), 0, -1))
 
 
 async def until_woken(redis: Redis, tenants: list[str]) -> None:
@@ -230,9 +229,6 @@ async def test_a_worker_is_woken_once_for_a_mailbox_that_has_become_due(
         await push_graph(clients, graph_body(graph_item(one), graph_item(other)))
 
         await until_woken(redis, [one.tenant_id, other.tenant_id])
-        jobs = await redis.zrange(QUEUE, 0, -1)
-        payload = json.loads(await redis.get(b"arq:job:" + jobs[0]))
-        assert payload["a"][0] in (one.tenant_id, other.tenant_id)
 
 
 @pytest.mark.timeout(300)

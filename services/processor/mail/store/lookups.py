@@ -34,7 +34,7 @@ async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[
         tenant_id,
         list(message_ids),
     )
-    return {row["message_id"]: _reported(row) for row in rows}
+    return {row["message_id"]: change_of(row) for row in rows}
 
 
 async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[ReportedChange]:
@@ -44,7 +44,7 @@ async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[Rep
         tenant_id,
         limit,
     )
-    return [_reported(row) for row in rows]
+    return [change_of(row) for row in rows]
 
 
 async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
@@ -96,7 +96,8 @@ async def remove(connection: db.Connection, tenant_id: str, message_ids: Sequenc
         )
 
 
-def _reported(row: asyncpg.Record) -> ReportedChange:
+def change_of(row: asyncpg.Record) -> ReportedChange:
+    """Return the reported change in a row of the table."""
     return ReportedChange(
         row["message_id"],
         frozenset(row["kinds"]),

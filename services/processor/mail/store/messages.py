@@ -50,7 +50,7 @@ async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[
         tenant_id,
         list(message_ids),
     )
-    return {row["message_id"]: _known(row) for row in rows}
+    return {row["message_id"]: state_of(row) for row in rows}
 
 
 async def save(connection: db.Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
@@ -151,7 +151,8 @@ async def first_since(connection: db.Connection, tenant_id: str, since: datetime
     return str(found or "")
 
 
-def _known(row: asyncpg.Record) -> MessageState:
+def state_of(row: asyncpg.Record) -> MessageState:
+    """Return the state in a row of the table."""
     return MessageState(
         row["message_id"],
         row["generation"],

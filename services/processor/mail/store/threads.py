@@ -1,33 +1,31 @@
 """The statements over threads: their messages, the message ids that they know, and their participants."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
-
-import asyncpg
 
 from services.meshkit import db
 
 _MAX_THREADS = 50
 """The largest number of threads read for one message id; threads that contain its message come first."""
 
-_ASSIGNED = """
-    SELECT message_id, thread_id, provider_thread_id, reason, reason_message_id FROM processor.thread_messages
-    WHERE tenant_id = $1 AND message_id = ANY ($2::text[])
-"""
 _RELATED = """
-    SELECT provider_thread_id, NULL::bytea AS digest, thread_id, false AS is_own FROM processor.thread_conversations
-    WHERE tenant_id = $1 AND provider_thread_id = ANY ($2::text[])
+    WITH related AS MATERIALIZED (
+        SELECT provider_thread_id, NULL::bytea AS digest, thread_id, false AS is_own
+        FROM processor.thread_conversations WHERE tenant_id = $1 AND provider_thread_id = ANY ($2::text[])
+        UNION ALL
+        SELECT '', asked.digest, i.thread_id, i.is_own FROM unnest($3::bytea[]) AS asked (digest) CROSS JOIN LATERAL (
+            SELECT thread_id, is_own FROM processor.thread_ids
+            WHERE tenant_id = $1 AND digest = asked.digest
+            ORDER BY is_own DESC, thread_id LIMIT $4
+        ) AS i
+    )
+    SELECT provider_thread_id, digest, thread_id, is_own, NULL::text AS address, NULL::boolean AS has_written
+    FROM related
     UNION ALL
-    SELECT '', asked.digest, i.thread_id, i.is_own FROM unnest($3::bytea[]) AS asked (digest) CROSS JOIN LATERAL (
-        SELECT thread_id, is_own FROM processor.thread_ids
-        WHERE tenant_id = $1 AND digest = asked.digest
-        ORDER BY is_own DESC, thread_id LIMIT $4
-    ) AS i
-"""
-_TOOK_PART = """
-    SELECT thread_id, address, has_written FROM processor.thread_participants
-    WHERE tenant_id = $1 AND thread_id = ANY ($2::uuid[]) AND address = ANY ($3::text[])
+    SELECT '', NULL, thread_id, NULL, address, has_written FROM processor.thread_participants
+    WHERE tenant_id = $1 AND thread_id IN (SELECT thread_id FROM related WHERE digest IS NOT NULL)
+        AND address = ANY ($5::text[])
 """
 _JOIN = """
     WITH assigned AS (
@@ -87,14 +85,6 @@ class ThreadFacts:
     people: dict[UUID, dict[str, bool]] = field(default_factory=dict)
 
 
-async def assigned(
-    connection: db.Connection, tenant_id: str, message_ids: Sequence[str]
-) -> Mapping[str, asyncpg.Record]:
-    """Read the threads of messages, by message, without those that have none yet."""
-    rows = await connection.fetch(_ASSIGNED, tenant_id, message_ids)
-    return {row["message_id"]: row for row in rows}
-
-
 async def facts(
     connection: db.Connection,
     tenant_id: str,
@@ -103,16 +93,17 @@ async def facts(
     addresses: Collection[str],
 ) -> ThreadFacts:
     """Read the facts about some conversations and message ids, and the addresses that took part in those threads."""
-    rows = await connection.fetch(_RELATED, tenant_id, list(conversations), list(digests), _MAX_THREADS)
+    rows = await connection.fetch(
+        _RELATED, tenant_id, list(conversations), list(digests), _MAX_THREADS, list(addresses)
+    )
     found = ThreadFacts()
     for row in rows:
-        if row["digest"] is None:
+        if row["address"] is not None:
+            found.people.setdefault(row["thread_id"], {})[row["address"]] = row["has_written"]
+        elif row["digest"] is None:
             found.conversations[row["provider_thread_id"]] = row["thread_id"]
         else:
             found.ids.setdefault(row["digest"], {})[row["thread_id"]] = row["is_own"]
-    if threads := {thread_id for known in found.ids.values() for thread_id in known}:
-        for row in await connection.fetch(_TOOK_PART, tenant_id, list(threads), list(addresses)):
-            found.people.setdefault(row["thread_id"], {})[row["address"]] = row["has_written"]
     return found
 
 

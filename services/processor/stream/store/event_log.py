@@ -14,37 +14,44 @@ CHANNEL = "mailmesh_processor_events"
 # A client that freezes between here and its commit blocks all publishers, so PostgreSQL ends its transaction.
 _HOLD = "5s"
 
-_CLAIM = """
-    INSERT INTO processor.event_keys (tenant_id, digest, event_id, is_permanent)
-    SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::boolean[])
-    ON CONFLICT (tenant_id, digest) DO NOTHING
-    RETURNING event_id
-"""
 _TAKEN = """
     SELECT k.digest, k.event_id FROM processor.event_keys k
     JOIN unnest($1::uuid[], $2::bytea[]) AS asked (tenant_id, digest) USING (tenant_id, digest)
 """
-# The row's lock is held until the commit. The next publisher sees the head that this commit leaves, so
-# positions follow the order of commits, and a rollback leaves no trace.
+# The keys come first: a statement that waits for another one's keys has not locked the stream yet. The stream's row is
+# then locked until the commit. The next publisher sees the head that this commit leaves, so positions follow the order
+# of commits, and a rollback leaves no trace.
 _APPEND = f"""
-    WITH head AS (
-        UPDATE processor.stream SET
-            head = greatest(head, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) + cardinality($1::uuid[]),
-            head_event_id = ($1::uuid[])[cardinality($1::uuid[])]
-        WHERE id = 1
-        RETURNING head AS last, head - cardinality($1::uuid[]) AS base, epoch
-    ), appended AS (
-        INSERT INTO processor.events (position, event_id, tenant_id, provider, event_type, kind, received_at,
-            replay_id, original_event_id, basic_size, body_size, raw_size, basic, body, raw)
-        SELECT head.base + e.place, e.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
-            e.replay_id, e.original_event_id, length(e.basic), e.body_size, e.raw_size, e.basic, e.body, e.raw
-        FROM head, unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[],
+    WITH claimed AS (
+        INSERT INTO processor.event_keys (tenant_id, digest, event_id, is_permanent)
+        SELECT * FROM unnest($14::uuid[], $15::bytea[], $16::uuid[], $17::boolean[])
+        ON CONFLICT (tenant_id, digest) DO NOTHING
+        RETURNING event_id
+    ), fresh AS MATERIALIZED (
+        SELECT e.*, row_number() OVER (ORDER BY place) AS number
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[],
             $7::uuid[], $8::uuid[], $9::integer[], $10::integer[], $11::bytea[], $12::bytea[], $13::bytea[])
             WITH ORDINALITY AS e (event_id, tenant_id, provider, event_type, kind, received_at,
                 replay_id, original_event_id, body_size, raw_size, basic, body, raw, place)
+        WHERE event_id IN (SELECT event_id FROM claimed)
+    ), counted AS MATERIALIZED (
+        SELECT count(*)::integer AS events, array_agg(event_id ORDER BY number) AS ids FROM fresh
+    ), head AS (
+        UPDATE processor.stream SET
+            head = greatest(head, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+                + (SELECT events FROM counted),
+            head_event_id = (SELECT ids[events] FROM counted)
+        WHERE id = 1 AND (SELECT events FROM counted) > 0
+        RETURNING head AS last, head - (SELECT events FROM counted) AS base, epoch
+    ), appended AS (
+        INSERT INTO processor.events (position, event_id, tenant_id, provider, event_type, kind, received_at,
+            replay_id, original_event_id, basic_size, body_size, raw_size, basic, body, raw)
+        SELECT head.base + e.number, e.event_id, e.tenant_id, e.provider, e.event_type, e.kind, e.received_at,
+            e.replay_id, e.original_event_id, length(e.basic), e.body_size, e.raw_size, e.basic, e.body, e.raw
+        FROM head, fresh AS e
     )
-    SELECT base, epoch, set_config('idle_in_transaction_session_timeout', '{_HOLD}', true),
-        pg_notify('{CHANNEL}', last::text)
+    SELECT base, epoch, (SELECT ids FROM counted) AS ids,
+        set_config('idle_in_transaction_session_timeout', '{_HOLD}', true), pg_notify('{CHANNEL}', last::text)
     FROM head
 """  # noqa: S608 - constants
 
@@ -83,32 +90,34 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class Appended:
-    """The place of appended events: the first one is at `base + 1`."""
+    """The place of appended events: the first one is at `base + 1`.
+
+    Args:
+        base: The position before the first one.
+        epoch: The epoch of the store.
+        event_ids: The appended events, in order.
+    """
 
     base: int
     epoch: bytes
+    event_ids: Sequence[UUID]
 
 
-async def claim_keys(connection: db.Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:
-    """Claim keys. Wait for another transaction that has just claimed one of them.
+async def append(connection: db.Connection, rows: Sequence[EventRow], keys: Sequence[KeyRow]) -> Appended | None:
+    """Append the events whose keys are free, in their order.
+
+    The caller commits right after; until then no other transaction appends.
+
+    Args:
+        connection: A connection in a transaction of isolation READ COMMITTED.
+        rows: The events.
+        keys: Their keys. The call waits for another transaction that has just claimed one of them.
 
     Returns:
-        By digest, the event that holds the key now: the given one, or an earlier one.
+        The appended events; None when every key was in use.
     """
     # One order everywhere keeps two transactions from waiting for each other.
     ordered = sorted(keys, key=lambda key: (key.tenant_id, key.digest))
-    tenants, digests = [key.tenant_id for key in ordered], [key.digest for key in ordered]
-    taken = await connection.fetch(
-        _CLAIM, tenants, digests, [key.event_id for key in ordered], [key.is_permanent for key in ordered]
-    )
-    if len(taken) == len(ordered):  # no key was in use, as in nearly all cases
-        return {key.digest: key.event_id for key in ordered}
-    rows = await connection.fetch(_TAKEN, tenants, digests)
-    return {row["digest"]: UUID(str(row["event_id"])) for row in rows}
-
-
-async def append(connection: db.Connection, rows: Sequence[EventRow]) -> Appended:
-    """Append events in their order. The caller commits right after; until then no other transaction appends."""
     row = await connection.fetchrow(
         _APPEND,
         [row.event_id for row in rows],
@@ -124,9 +133,18 @@ async def append(connection: db.Connection, rows: Sequence[EventRow]) -> Appende
         [row.payload.basic for row in rows],
         [row.payload.body for row in rows],
         [row.payload.raw for row in rows],
+        [key.tenant_id for key in ordered],
+        [key.digest for key in ordered],
+        [key.event_id for key in ordered],
+        [key.is_permanent for key in ordered],
     )
-    assert row is not None  # noqa: S101 - the migration has made the stream's row
-    return Appended(row["base"], row["epoch"])
+    return None if row is None else Appended(row["base"], row["epoch"], row["ids"])
+
+
+async def holders(connection: db.Connection, keys: Sequence[KeyRow]) -> dict[bytes, UUID]:
+    """Read the events that hold keys now, by digest."""
+    rows = await connection.fetch(_TAKEN, [key.tenant_id for key in keys], [key.digest for key in keys])
+    return {row["digest"]: UUID(str(row["event_id"])) for row in rows}
 
 
 async def set_epoch(connection: db.Connection, epoch: bytes) -> None:

@@ -1,7 +1,7 @@
 """Threads on a real PostgreSQL: by headers and conversation, never by subject, never for outsiders."""
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
@@ -15,11 +15,19 @@ from mailmesh.mail.v1.message_pb2 import (
     THREAD_REASON_STARTED,
 )
 from services.meshkit import db
+from services.processor.mail.store import facts
 from services.processor.mail.threads import Threads
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT
 
 ANNA, BEN, EVE = "anna@a.example", "ben@b.example", "eve@evil.example"
 Arrive = Callable[..., Coroutine[Any, Any, message_pb2.Thread]]
+
+
+async def threads_of(
+    connection: db.Connection, tenant_id: str, mails: Mapping[str, message_pb2.MailMessage]
+) -> Threads:
+    known = await facts.read(connection, tenant_id, list(mails))
+    return await Threads.of(connection, tenant_id, mails, known.threads)
 
 
 @pytest.fixture
@@ -43,7 +51,7 @@ def arrive(pool: db.Pool) -> Arrive:
         mail.to.add(address=to)
         mail.thread.provider_thread_id = conversation or f"c-{message_id}"
         async with db.connection(pool) as connection, connection.transaction():
-            threads = await Threads.of(connection, tenant_id, {message_id: mail})
+            threads = await threads_of(connection, tenant_id, {message_id: mail})
             found = threads.assign(message_id)
             await threads.write(connection, tenant_id)
             return found
@@ -158,7 +166,7 @@ async def test_a_mail_that_answers_itself_begins_a_thread(arrive: Arrive) -> Non
 
 async def test_a_mail_without_sender_and_id_begins_a_thread(pool: db.Pool) -> None:
     async with db.connection(pool) as connection, connection.transaction():
-        thread = (await Threads.of(connection, TENANT, {"m1": message_pb2.MailMessage()})).assign("m1")
+        thread = (await threads_of(connection, TENANT, {"m1": message_pb2.MailMessage()})).assign("m1")
 
     assert THREAD_REASON_STARTED == thread.reason
 
@@ -182,15 +190,15 @@ def some_mails(chance: random.Random) -> dict[str, message_pb2.MailMessage]:
 async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: db.Pool, seed: int) -> None:
     mails = some_mails(random.Random(seed))
     async with db.connection(pool) as connection, connection.transaction():
-        together = await Threads.of(connection, TENANT, mails)
+        together = await threads_of(connection, TENANT, mails)
         found = {message_id: together.assign(message_id) for message_id in mails}
         await together.write(connection, TENANT)
         single = {}
         for message_id, mail in mails.items():
-            threads = await Threads.of(connection, OTHER_TENANT, {message_id: mail})
+            threads = await threads_of(connection, OTHER_TENANT, {message_id: mail})
             single[message_id] = threads.assign(message_id)
             await threads.write(connection, OTHER_TENANT)
-        again = await Threads.of(connection, TENANT, mails)
+        again = await threads_of(connection, TENANT, mails)
 
         assert found == {message_id: again.assign(message_id) for message_id in mails}
     assert shape(single) == shape(found)

@@ -438,9 +438,11 @@ func (x *AckItemsRequest) GetKeepLease() bool {
 	return false
 }
 
-// AckItemsResponse is empty.
+// AckItemsResponse tells whether the mailbox has further work.
 type AckItemsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// is_due tells that the lease has ended and the mailbox has an item that is due at once. The worker claims again.
+	IsDue         bool `protobuf:"varint,1,opt,name=is_due,json=isDue,proto3" json:"is_due,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -473,6 +475,13 @@ func (x *AckItemsResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use AckItemsResponse.ProtoReflect.Descriptor instead.
 func (*AckItemsResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_ingest_v1_inbox_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AckItemsResponse) GetIsDue() bool {
+	if x != nil {
+		return x.IsDue
+	}
+	return false
 }
 
 // ReleaseItemsRequest identifies items to return to the inbox.
@@ -1157,8 +1166,9 @@ const file_mailmesh_ingest_v1_inbox_service_proto_rawDesc = "" +
 	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x12\x1f\n" +
 	"\bitem_ids\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\aitemIds\x12#\n" +
 	"\n" +
-	"keep_lease\x18\x04 \x01(\bB\x04\xe2A\x01\x01R\tkeepLease\"\x12\n" +
-	"\x10AckItemsResponse\"\x92\x01\n" +
+	"keep_lease\x18\x04 \x01(\bB\x04\xe2A\x01\x01R\tkeepLease\")\n" +
+	"\x10AckItemsResponse\x12\x15\n" +
+	"\x06is_due\x18\x01 \x01(\bR\x05isDue\"\x92\x01\n" +
 	"\x13ReleaseItemsRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12\x1a\n" +
 	"\x05fence\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\x05fence\x12<\n" +

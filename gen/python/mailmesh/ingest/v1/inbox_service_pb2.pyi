@@ -234,16 +234,21 @@ Global___AckItemsRequest: _TypeAlias = AckItemsRequest  # noqa: Y015
 
 @_typing.final
 class AckItemsResponse(_message.Message):
-    """AckItemsResponse is empty."""
+    """AckItemsResponse tells whether the mailbox has further work."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    IS_DUE_FIELD_NUMBER: _builtins.int
+    is_due: _builtins.bool
+    """is_due tells that the lease has ended and the mailbox has an item that is due at once. The worker claims again."""
     def __init__(
         self,
+        *,
+        is_due: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_due", b"is_due"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
