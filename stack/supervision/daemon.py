@@ -115,7 +115,7 @@ class ForkingOptions(options.ServerOptions):  # type: ignore[misc] # supervisor 
     @override
     def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
         program = nursery.forkable(argv)
-        if program is not None:
+        if program is not None and nursery.is_current():
             nursery.become(env["SUPERVISOR_PROCESS_NAME"], program)
         super().execve(filename, argv, env)
 

@@ -74,15 +74,16 @@ def _mark(file: str) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _is_current() -> bool:
-    """Whether the files of all shared modules are those that were imported: a fork reads the others from disk."""
+def is_current() -> bool:
+    """Return whether the files of all shared modules are those that were imported.
+
+    A fork reads the other modules from disk. After an update there it would run the modules of two releases together.
+    """
     return all(_mark(file) == mark for file, mark in _IMPORTED.items())
 
 
 def forkable(arguments: Sequence[str]) -> Namespace | None:
     """Return the options of the tether if the command starts a module of ours in Python, and None for other programs.
-
-    After an update on disk it is None too: a fork would run the modules of two releases together.
 
     Args:
         arguments: Program and arguments, as `Program.tethered_command` makes them.
@@ -91,7 +92,7 @@ def forkable(arguments: Sequence[str]) -> Namespace | None:
         return None
     options = tether.parse(list(arguments[len(TETHERED) :]))
     is_module = options.program[:2] == [sys.executable, "-m"]
-    return options if is_module and options.user is None and _is_current() else None
+    return options if is_module and options.user is None else None
 
 
 def become(name: str, options: Namespace) -> NoReturn:

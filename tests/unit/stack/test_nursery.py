@@ -15,10 +15,9 @@ from stack.supervision import nursery
 sys.path.insert(0, {folder!r})
 nursery.LIBRARIES = ("shared",)
 nursery.warm()
-command = [*nursery.TETHERED, "--", sys.executable, "-m", "services.ingest"]
-print(nursery.forkable(command) is not None)
+print(nursery.is_current())
 {change}
-print(nursery.forkable(command) is not None)
+print(nursery.is_current())
 """
 CHANGES = {
     "nothing": ("", "True"),
