@@ -48,6 +48,8 @@ BOUNDS: dict[str, JSON] = {
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
+    "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
+    "MailHeader.value": {"minLength": 1, "maxLength": 500},
     "NewMail.subject": {"maxLength": 900},
     "Reply.message_id": {"minLength": 1, "maxLength": 500},
     "Forward.message_id": {"minLength": 1, "maxLength": 500},
