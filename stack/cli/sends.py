@@ -57,6 +57,9 @@ def send(
     ] = "",
     forward: Annotated[str, typer.Option(metavar="MESSAGE", help="Forward this mail with its attachments.")] = "",
     html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Header field of your own, X-...; repeatable.")
+    ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Keep the mail as a draft; do not send it.")] = False,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="Send at this time, RFC 3339. [default: now]")] = None,
     key: Annotated[
@@ -82,6 +85,9 @@ def send(
     written = _written(request, {name: original for name, original in originals.items() if original}, subject)
     written.text, written.html = _standard_input() if text == "-" else text, _read(html_file)
     _address(written, {"to": to or (), "cc": cc or (), "bcc": bcc or ()})
+    for field in header or ():
+        name, _, value = field.partition("=")
+        request.headers.add(name=name.strip(), value=value.strip())
     if not key:
         key = str(uuid.uuid4())
         # Before the call: repeating a call that failed after the commit takes this key.

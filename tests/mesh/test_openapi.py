@@ -67,6 +67,13 @@ def caller(mesh: Mesh) -> Iterator[Caller]:
         yield Caller(client, mesh.key, tenants)
 
 
+KINDS_OF_MAIL: dict[str, JSON] = {
+    "mail": {"to": [{"address": "ada@example.com"}], "text": "Hello"},
+    "reply": {"messageId": "one", "text": "Hello"},
+    "forward": {"messageId": "one", "to": [{"address": "ada@example.com"}]},
+}
+
+
 def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Request:
     """Returns the least request of an operation, on a tenant whose provider has what the place names."""
     request = base(operation, SCHEMAS)
@@ -77,7 +84,8 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
     if operation["operationId"] == "DeadLetterService_RetryDeadLetters" and "deadLetterIds" not in place:
         request.body = {"filter": {}}
     if operation["operationId"] == "SendService_Send":
-        request.body["mail"] = {"to": [{"address": "ada@example.com"}], "text": "Hello"}
+        kind = next((name for name in ("reply", "forward") if name in place), "mail")
+        request.body[kind] = KINDS_OF_MAIL[kind]
     if operation["operationId"] == "MessageService_ModifyMessages":
         request.body["change"] = {"isRead": True}
     if operation["operationId"] == "ProcessorService_ReplayEvents":

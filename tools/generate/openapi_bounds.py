@@ -60,6 +60,8 @@ BOUNDS: dict[str, JSON] = {
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
+    "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
+    "MailHeader.value": {"minLength": 1, "maxLength": 500},
     "NewMail.subject": {"maxLength": 900},
     "ModifyMessagesRequest.idempotency_key": _NAME,
     "ModifyMessagesRequest.message_ids": {"minItems": 1, "maxItems": 1000, "items": {"minLength": 1, "maxLength": 500}},

@@ -14,6 +14,7 @@ from services.meshkit.text import plain_name
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.content import NAME_CHARACTERS, RECIPIENTS_MAX, SUBJECT_CHARACTERS, address_of
 from services.processor.outbox.mailbox import MailNotMadeError
+from services.providers.names import MS365
 
 ReadMail = Callable[[str, JSON], Awaitable[message_pb2.MailMessage]]
 """Reads a provider's object as a mail: the provider's name and the object."""
@@ -23,6 +24,13 @@ DRAFT = "the mail that is answered or forwarded is a draft"
 _ID = re.compile(r"<[!-;=?-~]{1,990}>")
 _REFERENCES_MAX = 50
 _REFERENCES_CHARACTERS = 8000
+
+
+async def text_of(read: ReadMail, html: str) -> str:
+    """Return the text of HTML as a reader of the mail sees it; empty when it has none."""
+    if not html:
+        return ""
+    return (await read(MS365, {"id": "own", "body": {"contentType": "html", "content": html}})).body.text
 
 
 def addressed(

@@ -1,7 +1,7 @@
 """Check the content of a send before it is stored: every value comes from outside."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import idna
 
@@ -12,11 +12,15 @@ from services.processor.outbox.rows import written_of
 
 KEY_CHARACTERS = 200
 RECIPIENTS_MAX = 500
+HEADERS_MAX = 4
+"""Graph takes five, of which one is the mark of an answer."""
 SUBJECT_CHARACTERS = 900
 BODY_BYTES = 512 * 1024
 MESSAGE_ID_CHARACTERS = 500
 NAME_CHARACTERS = 200
 _ADDRESS_CHARACTERS = 320
+_HEADER_NAME = re.compile(r"[Xx]-[A-Za-z0-9-]{1,58}")
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,498}[!-~])?")
 _MESSAGE_ID = re.compile(rf"[!-~]{{1,{MESSAGE_ID_CHARACTERS}}}")
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
 # The characters of a dot-atom (RFC 5322, section 3.2.3): quoted local parts are refused, since providers disagree.
@@ -38,6 +42,7 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         raise FieldInvalid.of("mail", "is required")
     made = pb2.SendRequest()
     made.CopyFrom(request)
+    _check_headers(made.headers)
     kind, written = str(made.WhichOneof("kind")), written_of(made)
     if isinstance(written, pb2.NewMail):
         _check_subject(written)
@@ -47,6 +52,17 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         _check_people(kind, written)
     _check_body(kind, written, at_least=0 if isinstance(written, pb2.Forward) else 1)
     return made
+
+
+def _check_headers(headers: Sequence[pb2.MailHeader]) -> None:
+    names = [header.name.lower() for header in headers]
+    if len(names) > HEADERS_MAX or len(names) != len(set(names)):
+        raise FieldInvalid.of("headers", f"must have at most {HEADERS_MAX} fields, each with a name of its own")
+    for place, header in enumerate(headers):
+        if not _HEADER_NAME.fullmatch(header.name) or header.name.lower().startswith("x-mailmesh-"):
+            raise FieldInvalid.of(f"headers[{place}].name", 'must begin with "X-" and not with "X-Mailmesh-"')
+        if not _HEADER_VALUE.fullmatch(header.value) or "=?" in header.value:
+            raise FieldInvalid.of(f"headers[{place}].value", "must have 1 to 500 printable ASCII characters")
 
 
 def _check_original(kind: str, message_id: str) -> None:

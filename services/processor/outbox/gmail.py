@@ -17,7 +17,7 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
-from services.processor.outbox.answers import ReadMail
+from services.processor.outbox.answers import ReadMail, text_of
 from services.processor.outbox.gmail_answers import GmailAnswers
 from services.processor.outbox.mailbox import HistoryLostError, MailNotMadeError
 from services.processor.outbox.mime import mime_of
@@ -54,6 +54,7 @@ class GmailOutbox:
         self._base = f"{base_url}/users/me"
         self._upload = f"{base_url.replace('/gmail/', '/upload/gmail/', 1)}/users/me"
         self._answers = GmailAnswers(access, self._base, read)
+        self._read = read
         self._look_seconds = look_seconds
 
     async def anchor(self) -> str:
@@ -77,12 +78,19 @@ class GmailOutbox:
 
     async def draft(self, row: SendRow) -> str:
         """See `SendingMailbox.draft`."""
-        raw, thread_id = await self._answers.write(row) if row.original_id else (mime_of(row, row.mail), "")
+        raw, thread_id = await self._answers.write(row) if row.original_id else (await self._new(row), "")
         if len(raw) > _UPLOAD_BYTES:
             return await self._uploaded(raw, thread_id)
         message = {"raw": base64.urlsafe_b64encode(raw).decode(), **({"threadId": thread_id} if thread_id else {})}
         made = await self._access.call("send_draft", f"{self._base}/drafts", method="POST", body={"message": message})
         return _required(made, "id")
+
+    async def _new(self, row: SendRow) -> bytes:
+        """Return a new mail as MIME, with a text made from its HTML where it has none."""
+        mail = pb2.NewMail()
+        mail.CopyFrom(row.mail)
+        mail.text = mail.text or await text_of(self._read, mail.html)
+        return mime_of(row, mail)
 
     async def _uploaded(self, raw: bytes, thread_id: str) -> str:
         """Make a draft of a large mail; of the ways of uploading, only this one takes a thread's id."""

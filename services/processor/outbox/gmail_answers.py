@@ -11,7 +11,7 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
-from services.processor.outbox.answers import GONE, ReadMail, addressed, references
+from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.mime import File, mime_of
 from services.processor.outbox.quoting import with_html_quote, with_text_quote
@@ -53,9 +53,9 @@ class GmailAnswers:
         is_forward = row.content.HasField("forward")
         mail = pb2.NewMail()
         mail.CopyFrom(row.mail)
-        text = with_text_quote(mail, original, is_forward=is_forward)
-        mail.html = with_html_quote(mail, original, is_forward=is_forward)
-        mail.text = text
+        html = with_html_quote(mail, original, is_forward=is_forward)
+        mail.text = mail.text or await text_of(self._read, mail.html)
+        mail.text, mail.html = with_text_quote(mail, original, is_forward=is_forward), html
         files = await self._files(row.original_id, original) if is_forward else []
         ids = [] if is_forward else references(original)
         made = await asyncio.to_thread(mime_of, row, mail, ids, files)

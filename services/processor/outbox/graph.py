@@ -12,7 +12,7 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import ReadMail
 from services.processor.outbox.graph_answers import GraphAnswers
-from services.processor.outbox.graph_fields import IMMUTABLE, list_of, people, required_id
+from services.processor.outbox.graph_fields import IMMUTABLE, headers_of, list_of, people, required_id
 from services.processor.outbox.rows import Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
@@ -117,6 +117,7 @@ def draft_of(row: SendRow) -> JSON:
         "ccRecipients": people(mail.cc),
         "bccRecipients": people(mail.bcc),
         "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}],
+        **({"internetMessageHeaders": headers_of(row.content)} if row.content.headers else {}),
     }
 
 

@@ -14,7 +14,7 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed
-from services.processor.outbox.graph_fields import IMMUTABLE, list_of, people, required_id
+from services.processor.outbox.graph_fields import IMMUTABLE, headers_of, list_of, people, required_id
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.quoting import inserted, own_html
 from services.processor.outbox.rows import MailCopy, SendRow
@@ -51,10 +51,10 @@ class GraphAnswers:
         """See `SendingMailbox.draft`. The recipients are ours: what the provider has prepared is replaced."""
         reply, is_forward = row.content.reply, row.content.HasField("forward")
         action = "createForward" if is_forward else "createReplyAll" if reply.to_all else "createReply"
-        header = {"name": GMAIL_SEND, "value": row.send_id}
+        headers = [{"name": GMAIL_SEND, "value": row.send_id}, *headers_of(row.content)]
         made = await self._call(
             "send_draft", "POST", f"{self._message(row.original_id)}/{action}", _CREATED,
-            {"message": {"internetMessageHeaders": [header]}},
+            {"message": {"internetMessageHeaders": headers}},
         )  # fmt: skip
         draft_id = required_id(made)
         if is_forward:

@@ -17,6 +17,11 @@ def people(recipients: Iterable[pb2.Recipient]) -> list[JSON]:
     ]
 
 
+def headers_of(content: pb2.SendRequest) -> list[JSON]:
+    """Return the caller's header fields as Graph takes them; it refuses an empty list."""
+    return [{"name": header.name, "value": header.value} for header in content.headers]
+
+
 def list_of(answer: JSON) -> list[JSON]:
     """Return the entries of a list.
 

@@ -58,7 +58,8 @@ def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), fil
     Raises:
         MailNotMadeError: The bytes would be read as another mail than the one that was asked for.
     """
-    lines = [f"{GMAIL_SEND}: {row.send_id}", f"Subject: {_unstructured(mail.subject)}"]
+    lines = [f"{GMAIL_SEND}: {row.send_id}", *(f"{one.name}: {one.value}" for one in row.content.headers)]
+    lines += [f"Subject: {_unstructured(mail.subject)}"]
     if references:
         # Python's own writer makes encoded words of ids of 78 characters and more, which thread no mail. A line may be
         # folded between ids, and not within one.
@@ -128,10 +129,17 @@ def _check(made: bytes, row: SendRow, mail: pb2.NewMail, references: Sequence[st
     own = [name for name in names if name not in _BODY_HEADERS]
     try:
         is_as_asked = (
-            own == [GMAIL_SEND.lower(), "subject", *map(str.lower, (*threading, *fields))]
+            own
+            == [
+                GMAIL_SEND.lower(),
+                *(one.name.lower() for one in row.content.headers),
+                "subject",
+                *map(str.lower, (*threading, *fields)),
+            ]
             and len(names) == len(set(names))
             and str(read[GMAIL_SEND]) == row.send_id
             and _text(str(read["Subject"])) == mail.subject
+            and all(str(read[one.name]) == one.value for one in row.content.headers)
             and all(str(read[name]).split() == ids for name, ids in threading.items())
             and all(
                 _read_people(read, name) == [(x.name, x.address) for x in people] for name, people in fields.items()

@@ -89,6 +89,31 @@ def test_a_key_is_short_printable_ascii(key: str) -> None:
         checked(request(key))
 
 
+def with_headers(headers: list[pb2.MailHeader]) -> pb2.SendRequest:
+    """Return a request with header fields of the caller's own."""
+    made = request()
+    made.headers.extend(headers)
+    return made
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("Reply-To", "eve@x.example"), ("X-Mailmesh-Send-Id", "1"), ("X-", "1"), ("X-A:", "1"), ("X-A\r\nBcc", "1"),
+    ("X-A", ""), ("X-A", "1\r\nBcc: eve@x.example"), ("X-A", "=?utf-8?q?a?="), ("X-A", "é"), ("X-A", " 1"),
+    ("X-A", "1" * 501),
+])  # fmt: skip
+def test_a_header_that_is_not_the_callers_own_is_refused(name: str, value: str) -> None:
+    with pytest.raises(FieldInvalid):
+        checked(with_headers([pb2.MailHeader(name=name, value=value)]))
+
+
+def test_headers_are_few_and_each_has_a_name_of_its_own() -> None:
+    few = [pb2.MailHeader(name=f"X-{place}", value="1") for place in range(5)]
+    checked(with_headers(few[:4]))
+    for wrong in (few, [few[0], pb2.MailHeader(name="x-0", value="2")]):
+        with pytest.raises(FieldInvalid):
+            checked(with_headers(wrong))
+
+
 def test_a_request_without_a_mail_is_refused() -> None:
     with pytest.raises(FieldInvalid):
         checked(pb2.SendRequest(idempotency_key="one", tenant_id="t"))

@@ -12,6 +12,7 @@ import pytest
 
 from services.processor.mail.sources.reading import read_mail
 from services.processor.mailbox.failures import SourceError
+from services.processor.outbox.content import checked
 from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.graph import GraphOutbox
 from services.processor.outbox.mailbox import MailNotMadeError
@@ -151,6 +152,36 @@ async def test_a_draft_of_an_answer_whose_answer_is_lost_is_found_and_is_one(out
 
     assert lost.is_draft
     assert [again] == [copy.message_id for copy in copies if not copy.is_spare]
+
+
+async def test_headers_of_the_callers_own_reach_the_recipient(outgoing: Outgoing) -> None:
+    row = await outgoing.answer(await deliver(outgoing))
+    row.content.headers.add(name="X-Order", value="17, urgent")
+    mail = await sent(outgoing, row)
+
+    assert "17, urgent" == mail["X-Order"]
+
+
+async def test_a_new_mail_has_its_headers_and_an_address_in_another_script(outgoing: Outgoing) -> None:
+    address = f"ada-{outgoing.recipient[2:14]}@xn--bcher-kva.test"
+    await outgoing.control.create_account("ms365", address)
+    given = outgoing.row(text="", html="<p>Thirty <b>euros</b>.</p>")
+    given.content.idempotency_key, given.content.tenant_id = "one", "t"
+    given.content.mail.to[0].address = address.replace("xn--bcher-kva", "Bücher")
+    given.content.headers.add(name="X-Order", value="17")
+    row = replace(given, content=checked(given.content), history_anchor=await outgoing.mailbox.anchor())
+    row = replace(row, draft_id=await outgoing.mailbox.draft(row))
+    await outgoing.mailbox.submit(row)
+    (found,) = (await outgoing.control.truth(address))["messages"]
+    mail = message_from_bytes(await outgoing.eml(address, found["id"]), policy=default)
+
+    assert ("17", address) == (mail["X-Order"], str(mail["To"]).strip("<>"))
+    assert isinstance(mail, EmailMessage)
+    if not outgoing.sender.endswith("contoso.test"):  # Exchange makes the text itself
+        text = mail.get_body(("plain",))
+        assert text is not None
+        assert "Thirty euros." == text.get_content().strip()
+        assert "multipart/alternative" == mail.get_content_type()
 
 
 async def test_a_forward_has_the_text_and_the_files_of_its_original(outgoing: Outgoing) -> None:

@@ -211,6 +211,62 @@ func (x *Recipient) GetName() string {
 	return ""
 }
 
+// MailHeader is a header field of the caller's own. Recipients see it.
+type MailHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name begins with "X-" and not with "X-Mailmesh-", and has at most 60 ASCII letters, digits and hyphens. No two fields of a mail
+	// have the same name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// value has 1 to 500 printable ASCII characters, without spaces at its ends and without "=?".
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailHeader) Reset() {
+	*x = MailHeader{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailHeader) ProtoMessage() {}
+
+func (x *MailHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailHeader.ProtoReflect.Descriptor instead.
+func (*MailHeader) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MailHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MailHeader) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // NewMail is a mail that answers no other.
 type NewMail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -223,7 +279,7 @@ type NewMail struct {
 	// subject is one line of at most 900 characters.
 	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
 	// text is the body as plain text. A mail has `text`, `html` or both, together at most 512 KiB. For Microsoft, `html` is sent
-	// where both are given, and Exchange makes the text from it.
+	// where both are given, and Exchange makes the text from it. For Google, the text is made from `html` where none is given.
 	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	// html is the body as HTML.
 	Html          string `protobuf:"bytes,6,opt,name=html,proto3" json:"html,omitempty"`
@@ -233,7 +289,7 @@ type NewMail struct {
 
 func (x *NewMail) Reset() {
 	*x = NewMail{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[1]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +301,7 @@ func (x *NewMail) String() string {
 func (*NewMail) ProtoMessage() {}
 
 func (x *NewMail) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[1]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +314,7 @@ func (x *NewMail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewMail.ProtoReflect.Descriptor instead.
 func (*NewMail) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *NewMail) GetTo() []*Recipient {
@@ -322,7 +378,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +390,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +403,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Reply) GetMessageId() string {
@@ -399,7 +455,7 @@ type Forward struct {
 
 func (x *Forward) Reset() {
 	*x = Forward{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +467,7 @@ func (x *Forward) String() string {
 func (*Forward) ProtoMessage() {}
 
 func (x *Forward) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +480,7 @@ func (x *Forward) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forward.ProtoReflect.Descriptor instead.
 func (*Forward) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Forward) GetMessageId() string {
@@ -522,7 +578,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +590,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +603,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Send) GetSendId() string {
@@ -722,14 +778,16 @@ type SendRequest struct {
 	// send_at is the time before which the mail is not sent, at most 30 days ahead. Absent or past means at once.
 	SendAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_at,json=sendAt,proto3" json:"send_at,omitempty"`
 	// is_draft_only keeps the mail as a draft in the account, for a person to finish and to send. With `send_at`, from then on.
-	IsDraftOnly   bool `protobuf:"varint,7,opt,name=is_draft_only,json=isDraftOnly,proto3" json:"is_draft_only,omitempty"`
+	IsDraftOnly bool `protobuf:"varint,7,opt,name=is_draft_only,json=isDraftOnly,proto3" json:"is_draft_only,omitempty"`
+	// headers are header fields of the caller's own, at most 4.
+	Headers       []*MailHeader `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +799,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +812,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SendRequest) GetIdempotencyKey() string {
@@ -819,6 +877,13 @@ func (x *SendRequest) GetIsDraftOnly() bool {
 	return false
 }
 
+func (x *SendRequest) GetHeaders() []*MailHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
 type isSendRequest_Kind interface {
 	isSendRequest_Kind()
 }
@@ -857,7 +922,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +934,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +947,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SendResponse) GetSend() *Send {
@@ -910,7 +975,7 @@ type GetSendRequest struct {
 
 func (x *GetSendRequest) Reset() {
 	*x = GetSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +987,7 @@ func (x *GetSendRequest) String() string {
 func (*GetSendRequest) ProtoMessage() {}
 
 func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1000,7 @@ func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendRequest.ProtoReflect.Descriptor instead.
 func (*GetSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetSendRequest) GetSendId() string {
@@ -956,7 +1021,7 @@ type GetSendResponse struct {
 
 func (x *GetSendResponse) Reset() {
 	*x = GetSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1033,7 @@ func (x *GetSendResponse) String() string {
 func (*GetSendResponse) ProtoMessage() {}
 
 func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1046,7 @@ func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendResponse.ProtoReflect.Descriptor instead.
 func (*GetSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetSendResponse) GetSend() *Send {
@@ -1010,7 +1075,7 @@ type ListSendsRequest struct {
 
 func (x *ListSendsRequest) Reset() {
 	*x = ListSendsRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1087,7 @@ func (x *ListSendsRequest) String() string {
 func (*ListSendsRequest) ProtoMessage() {}
 
 func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1100,7 @@ func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsRequest.ProtoReflect.Descriptor instead.
 func (*ListSendsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSendsRequest) GetPageSize() int32 {
@@ -1079,7 +1144,7 @@ type ListSendsResponse struct {
 
 func (x *ListSendsResponse) Reset() {
 	*x = ListSendsResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1156,7 @@ func (x *ListSendsResponse) String() string {
 func (*ListSendsResponse) ProtoMessage() {}
 
 func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1169,7 @@ func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsResponse.ProtoReflect.Descriptor instead.
 func (*ListSendsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListSendsResponse) GetSends() []*Send {
@@ -1132,7 +1197,7 @@ type CancelSendRequest struct {
 
 func (x *CancelSendRequest) Reset() {
 	*x = CancelSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1209,7 @@ func (x *CancelSendRequest) String() string {
 func (*CancelSendRequest) ProtoMessage() {}
 
 func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1222,7 @@ func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendRequest.ProtoReflect.Descriptor instead.
 func (*CancelSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CancelSendRequest) GetSendId() string {
@@ -1178,7 +1243,7 @@ type CancelSendResponse struct {
 
 func (x *CancelSendResponse) Reset() {
 	*x = CancelSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1255,7 @@ func (x *CancelSendResponse) String() string {
 func (*CancelSendResponse) ProtoMessage() {}
 
 func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1268,7 @@ func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendResponse.ProtoReflect.Descriptor instead.
 func (*CancelSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelSendResponse) GetSend() *Send {
@@ -1226,7 +1291,7 @@ type ResolveSendRequest struct {
 
 func (x *ResolveSendRequest) Reset() {
 	*x = ResolveSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1303,7 @@ func (x *ResolveSendRequest) String() string {
 func (*ResolveSendRequest) ProtoMessage() {}
 
 func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1316,7 @@ func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendRequest.ProtoReflect.Descriptor instead.
 func (*ResolveSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResolveSendRequest) GetSendId() string {
@@ -1279,7 +1344,7 @@ type ResolveSendResponse struct {
 
 func (x *ResolveSendResponse) Reset() {
 	*x = ResolveSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1356,7 @@ func (x *ResolveSendResponse) String() string {
 func (*ResolveSendResponse) ProtoMessage() {}
 
 func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1369,7 @@ func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendResponse.ProtoReflect.Descriptor instead.
 func (*ResolveSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResolveSendResponse) GetSend() *Send {
@@ -1321,7 +1386,11 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"(mailmesh/processor/v1/send_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"E\n" +
 	"\tRecipient\x12\x1e\n" +
 	"\aaddress\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aaddress\x12\x18\n" +
-	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04name\"\x87\x02\n" +
+	"\x04name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04name\"B\n" +
+	"\n" +
+	"MailHeader\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x1a\n" +
+	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"\x87\x02\n" +
 	"\aNewMail\x126\n" +
 	"\x02to\x18\x01 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02to\x126\n" +
 	"\x02cc\x18\x02 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02cc\x128\n" +
@@ -1370,7 +1439,7 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"isResolved\x12\"\n" +
 	"\ris_draft_only\x18\x14 \x01(\bR\visDraftOnly\x12\x19\n" +
 	"\bdraft_id\x18\x15 \x01(\tR\adraftId\x12.\n" +
-	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\x86\x03\n" +
+	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\xc9\x03\n" +
 	"\vSendRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12:\n" +
@@ -1378,7 +1447,8 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x05reply\x18\x05 \x01(\v2\x1c.mailmesh.processor.v1.ReplyB\x04\xe2A\x01\x01H\x00R\x05reply\x12@\n" +
 	"\aforward\x18\x06 \x01(\v2\x1e.mailmesh.processor.v1.ForwardB\x04\xe2A\x01\x01H\x00R\aforward\x129\n" +
 	"\asend_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\x06sendAt\x12(\n" +
-	"\ris_draft_only\x18\a \x01(\bB\x04\xe2A\x01\x01R\visDraftOnlyB\x06\n" +
+	"\ris_draft_only\x18\a \x01(\bB\x04\xe2A\x01\x01R\visDraftOnly\x12A\n" +
+	"\aheaders\x18\b \x03(\v2!.mailmesh.processor.v1.MailHeaderB\x04\xe2A\x01\x01R\aheadersB\x06\n" +
 	"\x04kind\"\\\n" +
 	"\fSendResponse\x12/\n" +
 	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send\x12\x1b\n" +
@@ -1443,26 +1513,27 @@ func file_mailmesh_processor_v1_send_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_send_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(SendState)(0),                // 0: mailmesh.processor.v1.SendState
 	(SendResolution)(0),           // 1: mailmesh.processor.v1.SendResolution
 	(*Recipient)(nil),             // 2: mailmesh.processor.v1.Recipient
-	(*NewMail)(nil),               // 3: mailmesh.processor.v1.NewMail
-	(*Reply)(nil),                 // 4: mailmesh.processor.v1.Reply
-	(*Forward)(nil),               // 5: mailmesh.processor.v1.Forward
-	(*Send)(nil),                  // 6: mailmesh.processor.v1.Send
-	(*SendRequest)(nil),           // 7: mailmesh.processor.v1.SendRequest
-	(*SendResponse)(nil),          // 8: mailmesh.processor.v1.SendResponse
-	(*GetSendRequest)(nil),        // 9: mailmesh.processor.v1.GetSendRequest
-	(*GetSendResponse)(nil),       // 10: mailmesh.processor.v1.GetSendResponse
-	(*ListSendsRequest)(nil),      // 11: mailmesh.processor.v1.ListSendsRequest
-	(*ListSendsResponse)(nil),     // 12: mailmesh.processor.v1.ListSendsResponse
-	(*CancelSendRequest)(nil),     // 13: mailmesh.processor.v1.CancelSendRequest
-	(*CancelSendResponse)(nil),    // 14: mailmesh.processor.v1.CancelSendResponse
-	(*ResolveSendRequest)(nil),    // 15: mailmesh.processor.v1.ResolveSendRequest
-	(*ResolveSendResponse)(nil),   // 16: mailmesh.processor.v1.ResolveSendResponse
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*MailHeader)(nil),            // 3: mailmesh.processor.v1.MailHeader
+	(*NewMail)(nil),               // 4: mailmesh.processor.v1.NewMail
+	(*Reply)(nil),                 // 5: mailmesh.processor.v1.Reply
+	(*Forward)(nil),               // 6: mailmesh.processor.v1.Forward
+	(*Send)(nil),                  // 7: mailmesh.processor.v1.Send
+	(*SendRequest)(nil),           // 8: mailmesh.processor.v1.SendRequest
+	(*SendResponse)(nil),          // 9: mailmesh.processor.v1.SendResponse
+	(*GetSendRequest)(nil),        // 10: mailmesh.processor.v1.GetSendRequest
+	(*GetSendResponse)(nil),       // 11: mailmesh.processor.v1.GetSendResponse
+	(*ListSendsRequest)(nil),      // 12: mailmesh.processor.v1.ListSendsRequest
+	(*ListSendsResponse)(nil),     // 13: mailmesh.processor.v1.ListSendsResponse
+	(*CancelSendRequest)(nil),     // 14: mailmesh.processor.v1.CancelSendRequest
+	(*CancelSendResponse)(nil),    // 15: mailmesh.processor.v1.CancelSendResponse
+	(*ResolveSendRequest)(nil),    // 16: mailmesh.processor.v1.ResolveSendRequest
+	(*ResolveSendResponse)(nil),   // 17: mailmesh.processor.v1.ResolveSendResponse
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	2,  // 0: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
@@ -1475,35 +1546,36 @@ var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	2,  // 7: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 8: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 9: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
-	17, // 10: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
-	17, // 11: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
-	17, // 12: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
-	3,  // 13: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
-	4,  // 14: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
-	5,  // 15: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
-	17, // 16: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
-	6,  // 17: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
-	6,  // 18: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	0,  // 19: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
-	6,  // 20: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
-	6,  // 21: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	1,  // 22: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
-	6,  // 23: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	7,  // 24: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	9,  // 25: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	11, // 26: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	13, // 27: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	15, // 28: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	8,  // 29: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	10, // 30: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	12, // 31: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	14, // 32: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	16, // 33: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	29, // [29:34] is the sub-list for method output_type
-	24, // [24:29] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 10: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
+	18, // 11: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
+	18, // 12: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
+	4,  // 13: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
+	5,  // 14: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
+	6,  // 15: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
+	18, // 16: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
+	3,  // 17: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
+	7,  // 18: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
+	7,  // 19: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	0,  // 20: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
+	7,  // 21: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
+	7,  // 22: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	1,  // 23: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
+	7,  // 24: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	8,  // 25: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	10, // 26: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	12, // 27: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	14, // 28: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	16, // 29: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	9,  // 30: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	11, // 31: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	13, // 32: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	15, // 33: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	17, // 34: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	30, // [30:35] is the sub-list for method output_type
+	25, // [25:30] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }
@@ -1511,7 +1583,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 	if File_mailmesh_processor_v1_send_service_proto != nil {
 		return
 	}
-	file_mailmesh_processor_v1_send_service_proto_msgTypes[5].OneofWrappers = []any{
+	file_mailmesh_processor_v1_send_service_proto_msgTypes[6].OneofWrappers = []any{
 		(*SendRequest_Mail)(nil),
 		(*SendRequest_Reply)(nil),
 		(*SendRequest_Forward)(nil),
@@ -1522,7 +1594,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_send_service_proto_rawDesc), len(file_mailmesh_processor_v1_send_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

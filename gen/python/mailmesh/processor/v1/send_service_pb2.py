@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mailmesh/processor/v1/send_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"6\n\tRecipient\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xe5\x01\n\x07NewMail\x12\x32\n\x02to\x18\x01 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x32\n\x02\x63\x63\x18\x02 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x33\n\x03\x62\x63\x63\x18\x03 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x15\n\x07subject\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04html\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x05Reply\x12\x18\n\nmessage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06to_all\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04html\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xe8\x01\n\x07\x46orward\x12\x18\n\nmessage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x32\n\x02to\x18\x02 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x32\n\x02\x63\x63\x18\x03 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x33\n\x03\x62\x63\x63\x18\x04 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04html\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"\x8a\x05\n\x04Send\x12\x0f\n\x07send_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .mailmesh.processor.v1.SendState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12,\n\x02to\x18\x08 \x03(\x0b\x32 .mailmesh.processor.v1.Recipient\x12,\n\x02\x63\x63\x18\t \x03(\x0b\x32 .mailmesh.processor.v1.Recipient\x12-\n\x03\x62\x63\x63\x18\n \x03(\x0b\x32 .mailmesh.processor.v1.Recipient\x12\x0f\n\x07subject\x18\x0b \x01(\t\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07send_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x0f \x01(\x05\x12\x12\n\nmessage_id\x18\x10 \x01(\t\x12\x1b\n\x13internet_message_id\x18\x11 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x12 \x01(\t\x12\x13\n\x0bis_resolved\x18\x13 \x01(\x08\x12\x15\n\ris_draft_only\x18\x14 \x01(\x08\x12\x10\n\x08\x64raft_id\x18\x15 \x01(\t\x12\x1b\n\x13\x61nswered_message_id\x18\x16 \x01(\t\"\xc1\x02\n\x0bSendRequest\x12\x1d\n\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x04mail\x18\x03 \x01(\x0b\x32\x1e.mailmesh.processor.v1.NewMailB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\x05reply\x18\x05 \x01(\x0b\x32\x1c.mailmesh.processor.v1.ReplyB\x04\xe2\x41\x01\x01H\x00\x12\x37\n\x07\x66orward\x18\x06 \x01(\x0b\x32\x1e.mailmesh.processor.v1.ForwardB\x04\xe2\x41\x01\x01H\x00\x12\x31\n\x07send_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\ris_draft_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x42\x06\n\x04kind\"L\n\x0cSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send\x12\x11\n\twas_known\x18\x02 \x01(\x08\"\'\n\x0eGetSendRequest\x12\x15\n\x07send_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x0fGetSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send\"\x96\x01\n\x10ListSendsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x36\n\x06states\x18\x04 \x03(\x0e\x32 .mailmesh.processor.v1.SendStateB\x04\xe2\x41\x01\x01\"X\n\x11ListSendsResponse\x12*\n\x05sends\x18\x01 \x03(\x0b\x32\x1b.mailmesh.processor.v1.Send\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x11\x43\x61ncelSendRequest\x12\x15\n\x07send_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"?\n\x12\x43\x61ncelSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send\"l\n\x12ResolveSendRequest\x12\x15\n\x07send_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\nresolution\x18\x02 \x01(\x0e\x32%.mailmesh.processor.v1.SendResolutionB\x04\xe2\x41\x01\x02\"@\n\x13ResolveSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send*\xe8\x01\n\tSendState\x12\x1a\n\x16SEND_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11SEND_STATE_QUEUED\x10\x01\x12\x18\n\x14SEND_STATE_SCHEDULED\x10\x02\x12\x16\n\x12SEND_STATE_SENDING\x10\x03\x12\x13\n\x0fSEND_STATE_SENT\x10\x04\x12\x15\n\x11SEND_STATE_FAILED\x10\x05\x12\x18\n\x14SEND_STATE_UNCERTAIN\x10\x06\x12\x18\n\x14SEND_STATE_CANCELLED\x10\x07\x12\x16\n\x12SEND_STATE_DRAFTED\x10\x08*k\n\x0eSendResolution\x12\x1f\n\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x02\x32\xd5\x05\n\x0bSendService\x12v\n\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e\"\t/v1/sends:\x01*\x12\x86\x01\n\x07GetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\",\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n\tListSends\x12\'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\"\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/sends\x12\x99\x01\n\nCancelSend\x12(.mailmesh.processor.v1.CancelSendRequest\x1a).mailmesh.processor.v1.CancelSendResponse\"6\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/sends/{send_id}:cancel:\x01*\x12\x9d\x01\n\x0bResolveSend\x12).mailmesh.processor.v1.ResolveSendRequest\x1a*.mailmesh.processor.v1.ResolveSendResponse\"7\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02 \"\x1b/v1/sends/{send_id}:resolve:\x01*\x1a\x04\x88\xce\x18\x02\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mailmesh/processor/v1/send_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"6\n\tRecipient\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"5\n\nMailHeader\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05value\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xe5\x01\n\x07NewMail\x12\x32\n\x02to\x18\x01 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x32\n\x02\x63\x63\x18\x02 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x33\n\x03\x62\x63\x63\x18\x03 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x15\n\x07subject\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04html\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x05Reply\x12\x18\n\nmessage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06to_all\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04html\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xe8\x01\n\x07\x46orward\x12\x18\n\nmessage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x32\n\x02to\x18\x02 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x32\n\x02\x63\x63\x18\x03 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x33\n\x03\x62\x63\x63\x18\x04 \x03(\x0b\x32 .mailmesh.processor.v1.RecipientB\x04\xe2\x41\x01\x01\x12\x12\n\x04text\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04html\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"\x8a\x05\n\x04Send\x12\x0f\n\x07send_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .mailmesh.processor.v1.SendState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12,\n\x02to\x18\x08 \x03(\x0b\x32 .mailmesh.processor.v1.Recipient\x12,\n\x02\x63\x63\x18\t \x03(\x0b\x32 .mailmesh.processor.v1.Recipient\x12-\n\x03\x62\x63\x63\x18\n \x03(\x0b\x32 .mailmesh.processor.v1.Recipient\x12\x0f\n\x07subject\x18\x0b \x01(\t\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07send_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x0f \x01(\x05\x12\x12\n\nmessage_id\x18\x10 \x01(\t\x12\x1b\n\x13internet_message_id\x18\x11 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x12 \x01(\t\x12\x13\n\x0bis_resolved\x18\x13 \x01(\x08\x12\x15\n\ris_draft_only\x18\x14 \x01(\x08\x12\x10\n\x08\x64raft_id\x18\x15 \x01(\t\x12\x1b\n\x13\x61nswered_message_id\x18\x16 \x01(\t\"\xfb\x02\n\x0bSendRequest\x12\x1d\n\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x04mail\x18\x03 \x01(\x0b\x32\x1e.mailmesh.processor.v1.NewMailB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\x05reply\x18\x05 \x01(\x0b\x32\x1c.mailmesh.processor.v1.ReplyB\x04\xe2\x41\x01\x01H\x00\x12\x37\n\x07\x66orward\x18\x06 \x01(\x0b\x32\x1e.mailmesh.processor.v1.ForwardB\x04\xe2\x41\x01\x01H\x00\x12\x31\n\x07send_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\ris_draft_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x38\n\x07headers\x18\x08 \x03(\x0b\x32!.mailmesh.processor.v1.MailHeaderB\x04\xe2\x41\x01\x01\x42\x06\n\x04kind\"L\n\x0cSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send\x12\x11\n\twas_known\x18\x02 \x01(\x08\"\'\n\x0eGetSendRequest\x12\x15\n\x07send_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x0fGetSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send\"\x96\x01\n\x10ListSendsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x36\n\x06states\x18\x04 \x03(\x0e\x32 .mailmesh.processor.v1.SendStateB\x04\xe2\x41\x01\x01\"X\n\x11ListSendsResponse\x12*\n\x05sends\x18\x01 \x03(\x0b\x32\x1b.mailmesh.processor.v1.Send\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x11\x43\x61ncelSendRequest\x12\x15\n\x07send_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"?\n\x12\x43\x61ncelSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send\"l\n\x12ResolveSendRequest\x12\x15\n\x07send_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\nresolution\x18\x02 \x01(\x0e\x32%.mailmesh.processor.v1.SendResolutionB\x04\xe2\x41\x01\x02\"@\n\x13ResolveSendResponse\x12)\n\x04send\x18\x01 \x01(\x0b\x32\x1b.mailmesh.processor.v1.Send*\xe8\x01\n\tSendState\x12\x1a\n\x16SEND_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11SEND_STATE_QUEUED\x10\x01\x12\x18\n\x14SEND_STATE_SCHEDULED\x10\x02\x12\x16\n\x12SEND_STATE_SENDING\x10\x03\x12\x13\n\x0fSEND_STATE_SENT\x10\x04\x12\x15\n\x11SEND_STATE_FAILED\x10\x05\x12\x18\n\x14SEND_STATE_UNCERTAIN\x10\x06\x12\x18\n\x14SEND_STATE_CANCELLED\x10\x07\x12\x16\n\x12SEND_STATE_DRAFTED\x10\x08*k\n\x0eSendResolution\x12\x1f\n\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x02\x32\xd5\x05\n\x0bSendService\x12v\n\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e\"\t/v1/sends:\x01*\x12\x86\x01\n\x07GetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\",\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n\tListSends\x12\'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\"\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/sends\x12\x99\x01\n\nCancelSend\x12(.mailmesh.processor.v1.CancelSendRequest\x1a).mailmesh.processor.v1.CancelSendResponse\"6\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/sends/{send_id}:cancel:\x01*\x12\x9d\x01\n\x0bResolveSend\x12).mailmesh.processor.v1.ResolveSendRequest\x1a*.mailmesh.processor.v1.ResolveSendResponse\"7\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02 \"\x1b/v1/sends/{send_id}:resolve:\x01*\x1a\x04\x88\xce\x18\x02\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENT'].fields_by_name['address']._serialized_options = b'\342A\001\002'
   _globals['_RECIPIENT'].fields_by_name['name']._loaded_options = None
   _globals['_RECIPIENT'].fields_by_name['name']._serialized_options = b'\342A\001\001'
+  _globals['_MAILHEADER'].fields_by_name['name']._loaded_options = None
+  _globals['_MAILHEADER'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_MAILHEADER'].fields_by_name['value']._loaded_options = None
+  _globals['_MAILHEADER'].fields_by_name['value']._serialized_options = b'\342A\001\002'
   _globals['_NEWMAIL'].fields_by_name['to']._loaded_options = None
   _globals['_NEWMAIL'].fields_by_name['to']._serialized_options = b'\342A\001\001'
   _globals['_NEWMAIL'].fields_by_name['cc']._loaded_options = None
@@ -86,6 +90,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDREQUEST'].fields_by_name['send_at']._serialized_options = b'\342A\001\001'
   _globals['_SENDREQUEST'].fields_by_name['is_draft_only']._loaded_options = None
   _globals['_SENDREQUEST'].fields_by_name['is_draft_only']._serialized_options = b'\342A\001\001'
+  _globals['_SENDREQUEST'].fields_by_name['headers']._loaded_options = None
+  _globals['_SENDREQUEST'].fields_by_name['headers']._serialized_options = b'\342A\001\001'
   _globals['_GETSENDREQUEST'].fields_by_name['send_id']._loaded_options = None
   _globals['_GETSENDREQUEST'].fields_by_name['send_id']._serialized_options = b'\342A\001\002'
   _globals['_LISTSENDSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -114,40 +120,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDSERVICE'].methods_by_name['CancelSend']._serialized_options = b'\220\316\030\002\242\316\030\tmail.send\202\323\344\223\002\037\"\032/v1/sends/{send_id}:cancel:\001*'
   _globals['_SENDSERVICE'].methods_by_name['ResolveSend']._loaded_options = None
   _globals['_SENDSERVICE'].methods_by_name['ResolveSend']._serialized_options = b'\220\316\030\002\242\316\030\tmail.send\202\323\344\223\002 \"\033/v1/sends/{send_id}:resolve:\001*'
-  _globals['_SENDSTATE']._serialized_start=2503
-  _globals['_SENDSTATE']._serialized_end=2735
-  _globals['_SENDRESOLUTION']._serialized_start=2737
-  _globals['_SENDRESOLUTION']._serialized_end=2844
+  _globals['_SENDSTATE']._serialized_start=2616
+  _globals['_SENDSTATE']._serialized_end=2848
+  _globals['_SENDRESOLUTION']._serialized_start=2850
+  _globals['_SENDRESOLUTION']._serialized_end=2957
   _globals['_RECIPIENT']._serialized_start=196
   _globals['_RECIPIENT']._serialized_end=250
-  _globals['_NEWMAIL']._serialized_start=253
-  _globals['_NEWMAIL']._serialized_end=482
-  _globals['_REPLY']._serialized_start=484
-  _globals['_REPLY']._serialized_end=579
-  _globals['_FORWARD']._serialized_start=582
-  _globals['_FORWARD']._serialized_end=814
-  _globals['_SEND']._serialized_start=817
-  _globals['_SEND']._serialized_end=1467
-  _globals['_SENDREQUEST']._serialized_start=1470
-  _globals['_SENDREQUEST']._serialized_end=1791
-  _globals['_SENDRESPONSE']._serialized_start=1793
-  _globals['_SENDRESPONSE']._serialized_end=1869
-  _globals['_GETSENDREQUEST']._serialized_start=1871
-  _globals['_GETSENDREQUEST']._serialized_end=1910
-  _globals['_GETSENDRESPONSE']._serialized_start=1912
-  _globals['_GETSENDRESPONSE']._serialized_end=1972
-  _globals['_LISTSENDSREQUEST']._serialized_start=1975
-  _globals['_LISTSENDSREQUEST']._serialized_end=2125
-  _globals['_LISTSENDSRESPONSE']._serialized_start=2127
-  _globals['_LISTSENDSRESPONSE']._serialized_end=2215
-  _globals['_CANCELSENDREQUEST']._serialized_start=2217
-  _globals['_CANCELSENDREQUEST']._serialized_end=2259
-  _globals['_CANCELSENDRESPONSE']._serialized_start=2261
-  _globals['_CANCELSENDRESPONSE']._serialized_end=2324
-  _globals['_RESOLVESENDREQUEST']._serialized_start=2326
-  _globals['_RESOLVESENDREQUEST']._serialized_end=2434
-  _globals['_RESOLVESENDRESPONSE']._serialized_start=2436
-  _globals['_RESOLVESENDRESPONSE']._serialized_end=2500
-  _globals['_SENDSERVICE']._serialized_start=2847
-  _globals['_SENDSERVICE']._serialized_end=3572
+  _globals['_MAILHEADER']._serialized_start=252
+  _globals['_MAILHEADER']._serialized_end=305
+  _globals['_NEWMAIL']._serialized_start=308
+  _globals['_NEWMAIL']._serialized_end=537
+  _globals['_REPLY']._serialized_start=539
+  _globals['_REPLY']._serialized_end=634
+  _globals['_FORWARD']._serialized_start=637
+  _globals['_FORWARD']._serialized_end=869
+  _globals['_SEND']._serialized_start=872
+  _globals['_SEND']._serialized_end=1522
+  _globals['_SENDREQUEST']._serialized_start=1525
+  _globals['_SENDREQUEST']._serialized_end=1904
+  _globals['_SENDRESPONSE']._serialized_start=1906
+  _globals['_SENDRESPONSE']._serialized_end=1982
+  _globals['_GETSENDREQUEST']._serialized_start=1984
+  _globals['_GETSENDREQUEST']._serialized_end=2023
+  _globals['_GETSENDRESPONSE']._serialized_start=2025
+  _globals['_GETSENDRESPONSE']._serialized_end=2085
+  _globals['_LISTSENDSREQUEST']._serialized_start=2088
+  _globals['_LISTSENDSREQUEST']._serialized_end=2238
+  _globals['_LISTSENDSRESPONSE']._serialized_start=2240
+  _globals['_LISTSENDSRESPONSE']._serialized_end=2328
+  _globals['_CANCELSENDREQUEST']._serialized_start=2330
+  _globals['_CANCELSENDREQUEST']._serialized_end=2372
+  _globals['_CANCELSENDRESPONSE']._serialized_start=2374
+  _globals['_CANCELSENDRESPONSE']._serialized_end=2437
+  _globals['_RESOLVESENDREQUEST']._serialized_start=2439
+  _globals['_RESOLVESENDREQUEST']._serialized_end=2547
+  _globals['_RESOLVESENDRESPONSE']._serialized_start=2549
+  _globals['_RESOLVESENDRESPONSE']._serialized_end=2613
+  _globals['_SENDSERVICE']._serialized_start=2960
+  _globals['_SENDSERVICE']._serialized_end=3685
 # @@protoc_insertion_point(module_scope)

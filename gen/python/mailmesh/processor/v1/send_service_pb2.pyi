@@ -127,6 +127,34 @@ class Recipient(_message.Message):
 Global___Recipient: _TypeAlias = Recipient  # noqa: Y015
 
 @_typing.final
+class MailHeader(_message.Message):
+    """MailHeader is a header field of the caller's own. Recipients see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name begins with "X-" and not with "X-Mailmesh-", and has at most 60 ASCII letters, digits and hyphens. No two fields of a mail
+    have the same name.
+    """
+    value: _builtins.str
+    """value has 1 to 500 printable ASCII characters, without spaces at its ends and without "=?"."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MailHeader: _TypeAlias = MailHeader  # noqa: Y015
+
+@_typing.final
 class NewMail(_message.Message):
     """NewMail is a mail that answers no other."""
 
@@ -142,7 +170,7 @@ class NewMail(_message.Message):
     """subject is one line of at most 900 characters."""
     text: _builtins.str
     """text is the body as plain text. A mail has `text`, `html` or both, together at most 512 KiB. For Microsoft, `html` is sent
-    where both are given, and Exchange makes the text from it.
+    where both are given, and Exchange makes the text from it. For Google, the text is made from `html` where none is given.
     """
     html: _builtins.str
     """html is the body as HTML."""
@@ -392,6 +420,7 @@ class SendRequest(_message.Message):
     FORWARD_FIELD_NUMBER: _builtins.int
     SEND_AT_FIELD_NUMBER: _builtins.int
     IS_DRAFT_ONLY_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key is the caller's name of this mail, unique for the tenant, 1 to 200 printable ASCII characters."""
     tenant_id: _builtins.str
@@ -414,6 +443,10 @@ class SendRequest(_message.Message):
     def send_at(self) -> _timestamp_pb2.Timestamp:
         """send_at is the time before which the mail is not sent, at most 30 days ahead. Absent or past means at once."""
 
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___MailHeader]:
+        """headers are header fields of the caller's own, at most 4."""
+
     def __init__(
         self,
         *,
@@ -424,10 +457,11 @@ class SendRequest(_message.Message):
         forward: Global___Forward | None = ...,
         send_at: _timestamp_pb2.Timestamp | None = ...,
         is_draft_only: _builtins.bool = ...,
+        headers: _abc.Iterable[Global___MailHeader] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "headers", b"headers", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "reply", "forward"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/send_service.proto.
  */
 export const file_mailmesh_processor_v1_send_service: GenFile = /*@__PURE__*/
-  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASLlAQoHTmV3TWFpbBIyCgJ0bxgBIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMgoCY2MYAiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjMKA2JjYxgDIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESFQoHc3ViamVjdBgEIAEoCUIE4kEBARISCgR0ZXh0GAUgASgJQgTiQQEBEhIKBGh0bWwYBiABKAlCBOJBAQEiXwoFUmVwbHkSGAoKbWVzc2FnZV9pZBgBIAEoCUIE4kEBAhIUCgZ0b19hbGwYAiABKAhCBOJBAQESEgoEdGV4dBgDIAEoCUIE4kEBARISCgRodG1sGAQgASgJQgTiQQEBIugBCgdGb3J3YXJkEhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISMgoCdG8YAiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAMgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYBCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhIKBHRleHQYBSABKAlCBOJBAQESEgoEaHRtbBgGIAEoCUIE4kEBASKKBQoEU2VuZBIPCgdzZW5kX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSLwoFc3RhdGUYBSABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSLAoCdG8YCCADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50EiwKAmNjGAkgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBItCgNiY2MYCiADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50Eg8KB3N1YmplY3QYCyABKAkSLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2VuZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGF0dGVtcHRzGA8gASgFEhIKCm1lc3NhZ2VfaWQYECABKAkSGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgRIAEoCRIaChJwcm92aWRlcl90aHJlYWRfaWQYEiABKAkSEwoLaXNfcmVzb2x2ZWQYEyABKAgSFQoNaXNfZHJhZnRfb25seRgUIAEoCBIQCghkcmFmdF9pZBgVIAEoCRIbChNhbnN3ZXJlZF9tZXNzYWdlX2lkGBYgASgJIsECCgtTZW5kUmVxdWVzdBIdCg9pZGVtcG90ZW5jeV9rZXkYASABKAlCBOJBAQISFwoJdGVuYW50X2lkGAIgASgJQgTiQQECEjQKBG1haWwYAyABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTmV3TWFpbEIE4kEBAUgAEjMKBXJlcGx5GAUgASgLMhwubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlcGx5QgTiQQEBSAASNwoHZm9yd2FyZBgGIAEoCzIeLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Gb3J3YXJkQgTiQQEBSAASMQoHc2VuZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQESGwoNaXNfZHJhZnRfb25seRgHIAEoCEIE4kEBAUIGCgRraW5kIkwKDFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSEQoJd2FzX2tub3duGAIgASgIIicKDkdldFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPAoPR2V0U2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCKWAQoQTGlzdFNlbmRzUmVxdWVzdBIXCglwYWdlX3NpemUYASABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgCIAEoCUIE4kEBARIXCgl0ZW5hbnRfaWQYAyABKAlCBOJBAQESNgoGc3RhdGVzGAQgAygOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZUIE4kEBASJYChFMaXN0U2VuZHNSZXNwb25zZRIqCgVzZW5kcxgBIAMoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqChFDYW5jZWxTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECIj8KEkNhbmNlbFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQibAoSUmVzb2x2ZVNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQISPwoKcmVzb2x1dGlvbhgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kUmVzb2x1dGlvbkIE4kEBAiJAChNSZXNvbHZlU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCroAQoJU2VuZFN0YXRlEhoKFlNFTkRfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFTRU5EX1NUQVRFX1FVRVVFRBABEhgKFFNFTkRfU1RBVEVfU0NIRURVTEVEEAISFgoSU0VORF9TVEFURV9TRU5ESU5HEAMSEwoPU0VORF9TVEFURV9TRU5UEAQSFQoRU0VORF9TVEFURV9GQUlMRUQQBRIYChRTRU5EX1NUQVRFX1VOQ0VSVEFJThAGEhgKFFNFTkRfU1RBVEVfQ0FOQ0VMTEVEEAcSFgoSU0VORF9TVEFURV9EUkFGVEVEEAgqawoOU2VuZFJlc29sdXRpb24SHwobU0VORF9SRVNPTFVUSU9OX1VOU1BFQ0lGSUVEEAASGAoUU0VORF9SRVNPTFVUSU9OX1NFTlQQARIeChpTRU5EX1JFU09MVVRJT05fU0VORF9BR0FJThACMtUFCgtTZW5kU2VydmljZRJ2CgRTZW5kEiIubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXF1ZXN0GiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNwb25zZSIlkM4YAqLOGAltYWlsLnNlbmSC0+STAg4iCS92MS9zZW5kczoBKhKGAQoHR2V0U2VuZBIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVxdWVzdBomLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRTZW5kUmVzcG9uc2UiLJDOGAKizhgJbWFpbC5zZW5kgtPkkwIVEhMvdjEvc2VuZHMve3NlbmRfaWR9EoIBCglMaXN0U2VuZHMSJy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdFNlbmRzUmVxdWVzdBooLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXNwb25zZSIikM4YAqLOGAltYWlsLnNlbmSC0+STAgsSCS92MS9zZW5kcxKZAQoKQ2FuY2VsU2VuZBIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYW5jZWxTZW5kUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5DYW5jZWxTZW5kUmVzcG9uc2UiNpDOGAKizhgJbWFpbC5zZW5kgtPkkwIfIhovdjEvc2VuZHMve3NlbmRfaWR9OmNhbmNlbDoBKhKdAQoLUmVzb2x2ZVNlbmQSKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXF1ZXN0GioubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlc29sdmVTZW5kUmVzcG9uc2UiN5DOGAKizhgJbWFpbC5zZW5kgtPkkwIgIhsvdjEvc2VuZHMve3NlbmRfaWR9OnJlc29sdmU6ASoaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIi5QEKB05ld01haWwSMgoCdG8YASADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhUKB3N1YmplY3QYBCABKAlCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIl8KBVJlcGx5EhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISFAoGdG9fYWxsGAIgASgIQgTiQQEBEhIKBHRleHQYAyABKAlCBOJBAQESEgoEaHRtbBgEIAEoCUIE4kEBASLoAQoHRm9yd2FyZBIYCgptZXNzYWdlX2lkGAEgASgJQgTiQQECEjIKAnRvGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIyCgJjYxgDIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMwoDYmNjGAQgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARISCgR0ZXh0GAUgASgJQgTiQQEBEhIKBGh0bWwYBiABKAlCBOJBAQEiigUKBFNlbmQSDwoHc2VuZF9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEi8KBXN0YXRlGAUgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZRIOCgZyZWFzb24YBiABKAkSDgoGZGV0YWlsGAcgASgJEiwKAnRvGAggAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIsCgJjYxgJIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSLQoDYmNjGAogAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIPCgdzdWJqZWN0GAsgASgJEi4KCmNyZWF0ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbmRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgPIAEoBRISCgptZXNzYWdlX2lkGBAgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYESABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBIgASgJEhMKC2lzX3Jlc29sdmVkGBMgASgIEhUKDWlzX2RyYWZ0X29ubHkYFCABKAgSEAoIZHJhZnRfaWQYFSABKAkSGwoTYW5zd2VyZWRfbWVzc2FnZV9pZBgWIAEoCSL7AgoLU2VuZFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEhcKCXRlbmFudF9pZBgCIAEoCUIE4kEBAhI0CgRtYWlsGAMgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld01haWxCBOJBAQFIABIzCgVyZXBseRgFIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBseUIE4kEBAUgAEjcKB2ZvcndhcmQYBiABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9yd2FyZEIE4kEBAUgAEjEKB3NlbmRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhsKDWlzX2RyYWZ0X29ubHkYByABKAhCBOJBAQESOAoHaGVhZGVycxgIIAMoCzIhLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NYWlsSGVhZGVyQgTiQQEBQgYKBGtpbmQiTAoMU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIRCgl3YXNfa25vd24YAiABKAgiJwoOR2V0U2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI8Cg9HZXRTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kIpYBChBMaXN0U2VuZHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhcKCXRlbmFudF9pZBgDIAEoCUIE4kEBARI2CgZzdGF0ZXMYBCADKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlQgTiQQEBIlgKEUxpc3RTZW5kc1Jlc3BvbnNlEioKBXNlbmRzGAEgAygLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKEUNhbmNlbFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPwoSQ2FuY2VsU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCJsChJSZXNvbHZlU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAhI/CgpyZXNvbHV0aW9uGAIgASgOMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNvbHV0aW9uQgTiQQECIkAKE1Jlc29sdmVTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kKugBCglTZW5kU3RhdGUSGgoWU0VORF9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVNFTkRfU1RBVEVfUVVFVUVEEAESGAoUU0VORF9TVEFURV9TQ0hFRFVMRUQQAhIWChJTRU5EX1NUQVRFX1NFTkRJTkcQAxITCg9TRU5EX1NUQVRFX1NFTlQQBBIVChFTRU5EX1NUQVRFX0ZBSUxFRBAFEhgKFFNFTkRfU1RBVEVfVU5DRVJUQUlOEAYSGAoUU0VORF9TVEFURV9DQU5DRUxMRUQQBxIWChJTRU5EX1NUQVRFX0RSQUZURUQQCCprCg5TZW5kUmVzb2x1dGlvbhIfChtTRU5EX1JFU09MVVRJT05fVU5TUEVDSUZJRUQQABIYChRTRU5EX1JFU09MVVRJT05fU0VOVBABEh4KGlNFTkRfUkVTT0xVVElPTl9TRU5EX0FHQUlOEAIy1QUKC1NlbmRTZXJ2aWNlEnYKBFNlbmQSIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcXVlc3QaIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc3BvbnNlIiWQzhgCos4YCW1haWwuc2VuZILT5JMCDiIJL3YxL3NlbmRzOgEqEoYBCgdHZXRTZW5kEiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXF1ZXN0GiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXNwb25zZSIskM4YAqLOGAltYWlsLnNlbmSC0+STAhUSEy92MS9zZW5kcy97c2VuZF9pZH0SggEKCUxpc3RTZW5kcxInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXF1ZXN0GigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1Jlc3BvbnNlIiKQzhgCos4YCW1haWwuc2VuZILT5JMCCxIJL3YxL3NlbmRzEpkBCgpDYW5jZWxTZW5kEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXNwb25zZSI2kM4YAqLOGAltYWlsLnNlbmSC0+STAh8iGi92MS9zZW5kcy97c2VuZF9pZH06Y2FuY2VsOgEqEp0BCgtSZXNvbHZlU2VuZBIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnNlbmSC0+STAiAiGy92MS9zZW5kcy97c2VuZF9pZH06cmVzb2x2ZToBKhoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * Recipient is one address of a mail.
@@ -44,6 +44,35 @@ export type Recipient = Message<"mailmesh.processor.v1.Recipient"> & {
  */
 export const RecipientSchema: GenMessage<Recipient> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_send_service, 0);
+
+/**
+ * MailHeader is a header field of the caller's own. Recipients see it.
+ *
+ * @generated from message mailmesh.processor.v1.MailHeader
+ */
+export type MailHeader = Message<"mailmesh.processor.v1.MailHeader"> & {
+  /**
+   * name begins with "X-" and not with "X-Mailmesh-", and has at most 60 ASCII letters, digits and hyphens. No two fields of a mail
+   * have the same name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * value has 1 to 500 printable ASCII characters, without spaces at its ends and without "=?".
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.MailHeader.
+ * Use `create(MailHeaderSchema)` to create a new message.
+ */
+export const MailHeaderSchema: GenMessage<MailHeader> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 1);
 
 /**
  * NewMail is a mail that answers no other.
@@ -81,7 +110,7 @@ export type NewMail = Message<"mailmesh.processor.v1.NewMail"> & {
 
   /**
    * text is the body as plain text. A mail has `text`, `html` or both, together at most 512 KiB. For Microsoft, `html` is sent
-   * where both are given, and Exchange makes the text from it.
+   * where both are given, and Exchange makes the text from it. For Google, the text is made from `html` where none is given.
    *
    * @generated from field: string text = 5;
    */
@@ -100,7 +129,7 @@ export type NewMail = Message<"mailmesh.processor.v1.NewMail"> & {
  * Use `create(NewMailSchema)` to create a new message.
  */
 export const NewMailSchema: GenMessage<NewMail> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 1);
+  messageDesc(file_mailmesh_processor_v1_send_service, 2);
 
 /**
  * Reply is an answer to a mail of the account. Its recipients, its subject and its thread come from the mail that is answered: it
@@ -144,7 +173,7 @@ export type Reply = Message<"mailmesh.processor.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+  messageDesc(file_mailmesh_processor_v1_send_service, 3);
 
 /**
  * Forward is a mail of the account, with its attachments, to other recipients.
@@ -200,7 +229,7 @@ export type Forward = Message<"mailmesh.processor.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 3);
+  messageDesc(file_mailmesh_processor_v1_send_service, 4);
 
 /**
  * Send is one mail to be sent, and its outcome.
@@ -368,7 +397,7 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
  * Use `create(SendSchema)` to create a new message.
  */
 export const SendSchema: GenMessage<Send> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 4);
+  messageDesc(file_mailmesh_processor_v1_send_service, 5);
 
 /**
  * SendRequest specifies a send.
@@ -434,6 +463,13 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
    * @generated from field: bool is_draft_only = 7;
    */
   isDraftOnly: boolean;
+
+  /**
+   * headers are header fields of the caller's own, at most 4.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.MailHeader headers = 8;
+   */
+  headers: MailHeader[];
 };
 
 /**
@@ -441,7 +477,7 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 5);
+  messageDesc(file_mailmesh_processor_v1_send_service, 6);
 
 /**
  * SendResponse contains the send.
@@ -469,7 +505,7 @@ export type SendResponse = Message<"mailmesh.processor.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 6);
+  messageDesc(file_mailmesh_processor_v1_send_service, 7);
 
 /**
  * GetSendRequest identifies a send.
@@ -490,7 +526,7 @@ export type GetSendRequest = Message<"mailmesh.processor.v1.GetSendRequest"> & {
  * Use `create(GetSendRequestSchema)` to create a new message.
  */
 export const GetSendRequestSchema: GenMessage<GetSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 7);
+  messageDesc(file_mailmesh_processor_v1_send_service, 8);
 
 /**
  * GetSendResponse contains the send.
@@ -511,7 +547,7 @@ export type GetSendResponse = Message<"mailmesh.processor.v1.GetSendResponse"> &
  * Use `create(GetSendResponseSchema)` to create a new message.
  */
 export const GetSendResponseSchema: GenMessage<GetSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 8);
+  messageDesc(file_mailmesh_processor_v1_send_service, 9);
 
 /**
  * ListSendsRequest requests a page of sends.
@@ -555,7 +591,7 @@ export type ListSendsRequest = Message<"mailmesh.processor.v1.ListSendsRequest">
  * Use `create(ListSendsRequestSchema)` to create a new message.
  */
 export const ListSendsRequestSchema: GenMessage<ListSendsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 9);
+  messageDesc(file_mailmesh_processor_v1_send_service, 10);
 
 /**
  * ListSendsResponse is a page of sends.
@@ -583,7 +619,7 @@ export type ListSendsResponse = Message<"mailmesh.processor.v1.ListSendsResponse
  * Use `create(ListSendsResponseSchema)` to create a new message.
  */
 export const ListSendsResponseSchema: GenMessage<ListSendsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 10);
+  messageDesc(file_mailmesh_processor_v1_send_service, 11);
 
 /**
  * CancelSendRequest identifies a send.
@@ -604,7 +640,7 @@ export type CancelSendRequest = Message<"mailmesh.processor.v1.CancelSendRequest
  * Use `create(CancelSendRequestSchema)` to create a new message.
  */
 export const CancelSendRequestSchema: GenMessage<CancelSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 11);
+  messageDesc(file_mailmesh_processor_v1_send_service, 12);
 
 /**
  * CancelSendResponse contains the send.
@@ -625,7 +661,7 @@ export type CancelSendResponse = Message<"mailmesh.processor.v1.CancelSendRespon
  * Use `create(CancelSendResponseSchema)` to create a new message.
  */
 export const CancelSendResponseSchema: GenMessage<CancelSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 12);
+  messageDesc(file_mailmesh_processor_v1_send_service, 13);
 
 /**
  * ResolveSendRequest decides about an uncertain send.
@@ -653,7 +689,7 @@ export type ResolveSendRequest = Message<"mailmesh.processor.v1.ResolveSendReque
  * Use `create(ResolveSendRequestSchema)` to create a new message.
  */
 export const ResolveSendRequestSchema: GenMessage<ResolveSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 13);
+  messageDesc(file_mailmesh_processor_v1_send_service, 14);
 
 /**
  * ResolveSendResponse contains the send.
@@ -674,7 +710,7 @@ export type ResolveSendResponse = Message<"mailmesh.processor.v1.ResolveSendResp
  * Use `create(ResolveSendResponseSchema)` to create a new message.
  */
 export const ResolveSendResponseSchema: GenMessage<ResolveSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 14);
+  messageDesc(file_mailmesh_processor_v1_send_service, 15);
 
 /**
  * SendState is the state of a send.
