@@ -8,7 +8,8 @@ from functools import partial
 import grpc
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
-from mailmesh.processor.v1 import event_service_pb2, processor_service_pb2, send_service_pb2
+from mailmesh.processor.v1 import event_feed_service_pb2, event_service_pb2, processor_service_pb2, send_service_pb2
+from mailmesh.processor.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
 from mailmesh.processor.v1.send_service_pb2_grpc import add_SendServiceServicer_to_server
@@ -30,6 +31,7 @@ from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
+from services.processor.servicers.feed import EventFeedServicer
 from services.processor.servicers.processor import ProcessorServicer
 from services.processor.servicers.sends import SendServicer
 from services.processor.settings import ProcessorSettings
@@ -115,6 +117,11 @@ async def serving(
         add_EventServiceServicer_to_server,
         EventServicer(reader, following),
         event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    )
+    server.add(
+        add_EventFeedServiceServicer_to_server,
+        EventFeedServicer(reader, tail, server.stopping),
+        event_feed_service_pb2.DESCRIPTOR.services_by_name["EventFeedService"],
     )
     server.add(
         add_ProcessorServiceServicer_to_server,

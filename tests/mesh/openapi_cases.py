@@ -11,6 +11,12 @@ JSON = Any
 Schemas = dict[str, JSON]
 # A value that each pattern takes, because a pattern does not show one.
 MATCHING = {r"^[a-z0-9_.]{0,100}$": "token.issue", r"^(displayName|\*)?$": "displayName"}
+MATCHING |= {
+    r"^(\*|[a-zA-Z]+(,[a-zA-Z]+)*)?$": "displayName",
+    r"^https?://[!-~]{1,2040}$": "https://receiver.example.com/hooks",
+    r"^([1-9]|[12][0-9]|30)s$": "15s",
+    r"^(mail|send|tenant)\.[a-z_.*]{1,90}$": "mail.created",
+}
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 # No header may be longer than this together with the others, so longer filters go into a body.

@@ -317,6 +317,61 @@ func (x *EndpointFilter) GetEventTypes() []string {
 	return nil
 }
 
+// EndpointHeader is a header of the endpoint's own.
+type EndpointHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is the header's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// value is the header's value, visible ASCII characters.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointHeader) Reset() {
+	*x = EndpointHeader{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointHeader) ProtoMessage() {}
+
+func (x *EndpointHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointHeader.ProtoReflect.Descriptor instead.
+func (*EndpointHeader) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EndpointHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EndpointHeader) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Endpoint is an address to which events are delivered.
 type Endpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -362,7 +417,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +429,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[1]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +442,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Endpoint) GetEndpointId() string {
@@ -547,7 +602,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +614,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[2]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +627,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Attempt) GetAttemptId() string {
@@ -655,7 +710,7 @@ func (x *Attempt) GetNextAttemptAt() *timestamppb.Timestamp {
 // CreateEndpointRequest describes the endpoint to create.
 type CreateEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// url is the address: https, at most 2000 characters, without user, password and fragment. http is accepted only in networks
+	// url is the address: https, at most 2048 characters, without user, password and fragment. http is accepted only in networks
 	// that the operator allows.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// display_name is a name for people, at most 200 characters.
@@ -666,7 +721,7 @@ type CreateEndpointRequest struct {
 	View EndpointView `protobuf:"varint,4,opt,name=view,proto3,enum=mailmesh.delivery.v1.EndpointView" json:"view,omitempty"`
 	// headers are sent with each webhook, at most 20, together at most 8 KiB. They are stored encrypted and not shown again. Names of
 	// the connection and of the signature are refused.
-	Headers map[string]string `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Headers []*EndpointHeader `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty"`
 	// timeout is the longest time for an answer, 1 to 30 seconds. Absent means 15 seconds.
 	Timeout *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// concurrency is the largest number of requests at the same time, 1 to 50. 0 means 8.
@@ -681,7 +736,7 @@ type CreateEndpointRequest struct {
 
 func (x *CreateEndpointRequest) Reset() {
 	*x = CreateEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +748,7 @@ func (x *CreateEndpointRequest) String() string {
 func (*CreateEndpointRequest) ProtoMessage() {}
 
 func (x *CreateEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[3]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +761,7 @@ func (x *CreateEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEndpointRequest.ProtoReflect.Descriptor instead.
 func (*CreateEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateEndpointRequest) GetUrl() string {
@@ -737,7 +792,7 @@ func (x *CreateEndpointRequest) GetView() EndpointView {
 	return EndpointView_ENDPOINT_VIEW_UNSPECIFIED
 }
 
-func (x *CreateEndpointRequest) GetHeaders() map[string]string {
+func (x *CreateEndpointRequest) GetHeaders() []*EndpointHeader {
 	if x != nil {
 		return x.Headers
 	}
@@ -786,7 +841,7 @@ type CreateEndpointResponse struct {
 
 func (x *CreateEndpointResponse) Reset() {
 	*x = CreateEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +853,7 @@ func (x *CreateEndpointResponse) String() string {
 func (*CreateEndpointResponse) ProtoMessage() {}
 
 func (x *CreateEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +866,7 @@ func (x *CreateEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEndpointResponse.ProtoReflect.Descriptor instead.
 func (*CreateEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateEndpointResponse) GetEndpoint() *Endpoint {
@@ -845,7 +900,7 @@ type ListEndpointsRequest struct {
 
 func (x *ListEndpointsRequest) Reset() {
 	*x = ListEndpointsRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +912,7 @@ func (x *ListEndpointsRequest) String() string {
 func (*ListEndpointsRequest) ProtoMessage() {}
 
 func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[5]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +925,7 @@ func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListEndpointsRequest) GetPageSize() int32 {
@@ -907,7 +962,7 @@ type ListEndpointsResponse struct {
 
 func (x *ListEndpointsResponse) Reset() {
 	*x = ListEndpointsResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +974,7 @@ func (x *ListEndpointsResponse) String() string {
 func (*ListEndpointsResponse) ProtoMessage() {}
 
 func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[6]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +987,7 @@ func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListEndpointsResponse) GetEndpoints() []*Endpoint {
@@ -960,7 +1015,7 @@ type GetEndpointRequest struct {
 
 func (x *GetEndpointRequest) Reset() {
 	*x = GetEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1027,7 @@ func (x *GetEndpointRequest) String() string {
 func (*GetEndpointRequest) ProtoMessage() {}
 
 func (x *GetEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[7]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1040,7 @@ func (x *GetEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEndpointRequest.ProtoReflect.Descriptor instead.
 func (*GetEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetEndpointRequest) GetEndpointId() string {
@@ -1006,7 +1061,7 @@ type GetEndpointResponse struct {
 
 func (x *GetEndpointResponse) Reset() {
 	*x = GetEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1073,7 @@ func (x *GetEndpointResponse) String() string {
 func (*GetEndpointResponse) ProtoMessage() {}
 
 func (x *GetEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[8]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1086,7 @@ func (x *GetEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEndpointResponse.ProtoReflect.Descriptor instead.
 func (*GetEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetEndpointResponse) GetEndpoint() *Endpoint {
@@ -1055,13 +1110,13 @@ type UpdateEndpointRequest struct {
 	// view is the new content of webhooks.
 	View EndpointView `protobuf:"varint,5,opt,name=view,proto3,enum=mailmesh.delivery.v1.EndpointView" json:"view,omitempty"`
 	// headers are the new headers, all of them.
-	Headers map[string]string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Headers []*EndpointHeader `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty"`
 	// timeout is the new longest time for an answer.
 	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// concurrency is the new largest number of requests at the same time.
 	Concurrency int32 `protobuf:"varint,8,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
-	// update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency". A named
-	// field that is not set gets its default. Empty means every field that is set.
+	// update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency"; "*"
+	// names all. A named field that is not set gets its default. Empty means every field that is set.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,9,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1069,7 +1124,7 @@ type UpdateEndpointRequest struct {
 
 func (x *UpdateEndpointRequest) Reset() {
 	*x = UpdateEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1136,7 @@ func (x *UpdateEndpointRequest) String() string {
 func (*UpdateEndpointRequest) ProtoMessage() {}
 
 func (x *UpdateEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[9]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1149,7 @@ func (x *UpdateEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEndpointRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateEndpointRequest) GetEndpointId() string {
@@ -1132,7 +1187,7 @@ func (x *UpdateEndpointRequest) GetView() EndpointView {
 	return EndpointView_ENDPOINT_VIEW_UNSPECIFIED
 }
 
-func (x *UpdateEndpointRequest) GetHeaders() map[string]string {
+func (x *UpdateEndpointRequest) GetHeaders() []*EndpointHeader {
 	if x != nil {
 		return x.Headers
 	}
@@ -1171,7 +1226,7 @@ type UpdateEndpointResponse struct {
 
 func (x *UpdateEndpointResponse) Reset() {
 	*x = UpdateEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1238,7 @@ func (x *UpdateEndpointResponse) String() string {
 func (*UpdateEndpointResponse) ProtoMessage() {}
 
 func (x *UpdateEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[10]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1251,7 @@ func (x *UpdateEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEndpointResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateEndpointResponse) GetEndpoint() *Endpoint {
@@ -1217,7 +1272,7 @@ type PauseEndpointRequest struct {
 
 func (x *PauseEndpointRequest) Reset() {
 	*x = PauseEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1284,7 @@ func (x *PauseEndpointRequest) String() string {
 func (*PauseEndpointRequest) ProtoMessage() {}
 
 func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[11]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1297,7 @@ func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEndpointRequest.ProtoReflect.Descriptor instead.
 func (*PauseEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PauseEndpointRequest) GetEndpointId() string {
@@ -1263,7 +1318,7 @@ type PauseEndpointResponse struct {
 
 func (x *PauseEndpointResponse) Reset() {
 	*x = PauseEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1330,7 @@ func (x *PauseEndpointResponse) String() string {
 func (*PauseEndpointResponse) ProtoMessage() {}
 
 func (x *PauseEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[12]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1343,7 @@ func (x *PauseEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEndpointResponse.ProtoReflect.Descriptor instead.
 func (*PauseEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PauseEndpointResponse) GetEndpoint() *Endpoint {
@@ -1302,14 +1357,16 @@ func (x *PauseEndpointResponse) GetEndpoint() *Endpoint {
 type ResumeEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// endpoint_id is the endpoint's UUID.
-	EndpointId    string `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	EndpointId string `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// cursor is a new point from which events are read: a position, "earliest" or "latest". Empty keeps the endpoint's position.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResumeEndpointRequest) Reset() {
 	*x = ResumeEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1378,7 @@ func (x *ResumeEndpointRequest) String() string {
 func (*ResumeEndpointRequest) ProtoMessage() {}
 
 func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[13]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,12 +1391,19 @@ func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEndpointRequest.ProtoReflect.Descriptor instead.
 func (*ResumeEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResumeEndpointRequest) GetEndpointId() string {
 	if x != nil {
 		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *ResumeEndpointRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
 	}
 	return ""
 }
@@ -1355,7 +1419,7 @@ type ResumeEndpointResponse struct {
 
 func (x *ResumeEndpointResponse) Reset() {
 	*x = ResumeEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1431,7 @@ func (x *ResumeEndpointResponse) String() string {
 func (*ResumeEndpointResponse) ProtoMessage() {}
 
 func (x *ResumeEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[14]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1444,7 @@ func (x *ResumeEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEndpointResponse.ProtoReflect.Descriptor instead.
 func (*ResumeEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResumeEndpointResponse) GetEndpoint() *Endpoint {
@@ -1401,7 +1465,7 @@ type DeleteEndpointRequest struct {
 
 func (x *DeleteEndpointRequest) Reset() {
 	*x = DeleteEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1477,7 @@ func (x *DeleteEndpointRequest) String() string {
 func (*DeleteEndpointRequest) ProtoMessage() {}
 
 func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[15]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1490,7 @@ func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointRequest.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteEndpointRequest) GetEndpointId() string {
@@ -1445,7 +1509,7 @@ type DeleteEndpointResponse struct {
 
 func (x *DeleteEndpointResponse) Reset() {
 	*x = DeleteEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1521,7 @@ func (x *DeleteEndpointResponse) String() string {
 func (*DeleteEndpointResponse) ProtoMessage() {}
 
 func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[16]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1534,7 @@ func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointResponse.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{16}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{17}
 }
 
 // TestEndpointRequest identifies an endpoint.
@@ -1484,7 +1548,7 @@ type TestEndpointRequest struct {
 
 func (x *TestEndpointRequest) Reset() {
 	*x = TestEndpointRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1560,7 @@ func (x *TestEndpointRequest) String() string {
 func (*TestEndpointRequest) ProtoMessage() {}
 
 func (x *TestEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[17]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1573,7 @@ func (x *TestEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestEndpointRequest.ProtoReflect.Descriptor instead.
 func (*TestEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{17}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TestEndpointRequest) GetEndpointId() string {
@@ -1530,7 +1594,7 @@ type TestEndpointResponse struct {
 
 func (x *TestEndpointResponse) Reset() {
 	*x = TestEndpointResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1606,7 @@ func (x *TestEndpointResponse) String() string {
 func (*TestEndpointResponse) ProtoMessage() {}
 
 func (x *TestEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[18]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1619,7 @@ func (x *TestEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestEndpointResponse.ProtoReflect.Descriptor instead.
 func (*TestEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{18}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TestEndpointResponse) GetAttempt() *Attempt {
@@ -1584,7 +1648,7 @@ type ListAttemptsRequest struct {
 
 func (x *ListAttemptsRequest) Reset() {
 	*x = ListAttemptsRequest{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1660,7 @@ func (x *ListAttemptsRequest) String() string {
 func (*ListAttemptsRequest) ProtoMessage() {}
 
 func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[19]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1673,7 @@ func (x *ListAttemptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsRequest.ProtoReflect.Descriptor instead.
 func (*ListAttemptsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{19}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListAttemptsRequest) GetEndpointId() string {
@@ -1653,7 +1717,7 @@ type ListAttemptsResponse struct {
 
 func (x *ListAttemptsResponse) Reset() {
 	*x = ListAttemptsResponse{}
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1729,7 @@ func (x *ListAttemptsResponse) String() string {
 func (*ListAttemptsResponse) ProtoMessage() {}
 
 func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[20]
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1742,7 @@ func (x *ListAttemptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttemptsResponse.ProtoReflect.Descriptor instead.
 func (*ListAttemptsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{20}
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListAttemptsResponse) GetAttempts() []*Attempt {
@@ -1705,7 +1769,10 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"tenant_ids\x18\x01 \x03(\tB\x04\xe2A\x01\x01R\ttenantIds\x12\"\n" +
 	"\tproviders\x18\x02 \x03(\tB\x04\xe2A\x01\x01R\tproviders\x12%\n" +
 	"\vevent_types\x18\x03 \x03(\tB\x04\xe2A\x01\x01R\n" +
-	"eventTypes\"\x98\x06\n" +
+	"eventTypes\"F\n" +
+	"\x0eEndpointHeader\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x1a\n" +
+	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"\x98\x06\n" +
 	"\bEndpoint\x12\x1f\n" +
 	"\vendpoint_id\x18\x01 \x01(\tR\n" +
 	"endpointId\x12!\n" +
@@ -1744,20 +1811,17 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
 	"\x06answer\x18\n" +
 	" \x01(\tR\x06answer\x12B\n" +
-	"\x0fnext_attempt_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"\xbe\x04\n" +
+	"\x0fnext_attempt_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"\xee\x03\n" +
 	"\x15CreateEndpointRequest\x12\x16\n" +
 	"\x03url\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x03url\x12'\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12B\n" +
 	"\x06filter\x18\x03 \x01(\v2$.mailmesh.delivery.v1.EndpointFilterB\x04\xe2A\x01\x01R\x06filter\x12<\n" +
-	"\x04view\x18\x04 \x01(\x0e2\".mailmesh.delivery.v1.EndpointViewB\x04\xe2A\x01\x01R\x04view\x12X\n" +
-	"\aheaders\x18\x05 \x03(\v28.mailmesh.delivery.v1.CreateEndpointRequest.HeadersEntryB\x04\xe2A\x01\x01R\aheaders\x129\n" +
+	"\x04view\x18\x04 \x01(\x0e2\".mailmesh.delivery.v1.EndpointViewB\x04\xe2A\x01\x01R\x04view\x12D\n" +
+	"\aheaders\x18\x05 \x03(\v2$.mailmesh.delivery.v1.EndpointHeaderB\x04\xe2A\x01\x01R\aheaders\x129\n" +
 	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\atimeout\x12&\n" +
 	"\vconcurrency\x18\a \x01(\x05B\x04\xe2A\x01\x01R\vconcurrency\x12K\n" +
 	"\tsignature\x18\b \x01(\x0e2'.mailmesh.delivery.v1.EndpointSignatureB\x04\xe2A\x01\x01R\tsignature\x12\x1c\n" +
-	"\x06cursor\x18\t \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x1a:\n" +
-	"\fHeadersEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"u\n" +
+	"\x06cursor\x18\t \x01(\tB\x04\xe2A\x01\x01R\x06cursor\"u\n" +
 	"\x16CreateEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\x12\x1f\n" +
 	"\vsigning_key\x18\x02 \x01(\tR\n" +
@@ -1774,32 +1838,30 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\"Q\n" +
 	"\x13GetEndpointResponse\x12:\n" +
-	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\xbd\x04\n" +
+	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\xed\x03\n" +
 	"\x15UpdateEndpointRequest\x12%\n" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\x12\x16\n" +
 	"\x03url\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x03url\x12'\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\vdisplayName\x12B\n" +
 	"\x06filter\x18\x04 \x01(\v2$.mailmesh.delivery.v1.EndpointFilterB\x04\xe2A\x01\x01R\x06filter\x12<\n" +
-	"\x04view\x18\x05 \x01(\x0e2\".mailmesh.delivery.v1.EndpointViewB\x04\xe2A\x01\x01R\x04view\x12X\n" +
-	"\aheaders\x18\x06 \x03(\v28.mailmesh.delivery.v1.UpdateEndpointRequest.HeadersEntryB\x04\xe2A\x01\x01R\aheaders\x129\n" +
+	"\x04view\x18\x05 \x01(\x0e2\".mailmesh.delivery.v1.EndpointViewB\x04\xe2A\x01\x01R\x04view\x12D\n" +
+	"\aheaders\x18\x06 \x03(\v2$.mailmesh.delivery.v1.EndpointHeaderB\x04\xe2A\x01\x01R\aheaders\x129\n" +
 	"\atimeout\x18\a \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\atimeout\x12&\n" +
 	"\vconcurrency\x18\b \x01(\x05B\x04\xe2A\x01\x01R\vconcurrency\x12A\n" +
 	"\vupdate_mask\x18\t \x01(\v2\x1a.google.protobuf.FieldMaskB\x04\xe2A\x01\x01R\n" +
-	"updateMask\x1a:\n" +
-	"\fHeadersEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
+	"updateMask\"T\n" +
 	"\x16UpdateEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"=\n" +
 	"\x14PauseEndpointRequest\x12%\n" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
 	"endpointId\"S\n" +
 	"\x15PauseEndpointResponse\x12:\n" +
-	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\">\n" +
+	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\"\\\n" +
 	"\x15ResumeEndpointRequest\x12%\n" +
 	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
-	"endpointId\"T\n" +
+	"endpointId\x12\x1c\n" +
+	"\x06cursor\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\"T\n" +
 	"\x16ResumeEndpointResponse\x12:\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\">\n" +
 	"\x15DeleteEndpointRequest\x12%\n" +
@@ -1865,88 +1927,87 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_mailmesh_delivery_v1_endpoint_service_proto_goTypes = []any{
 	(EndpointState)(0),             // 0: mailmesh.delivery.v1.EndpointState
 	(EndpointView)(0),              // 1: mailmesh.delivery.v1.EndpointView
 	(EndpointSignature)(0),         // 2: mailmesh.delivery.v1.EndpointSignature
 	(AttemptOutcome)(0),            // 3: mailmesh.delivery.v1.AttemptOutcome
 	(*EndpointFilter)(nil),         // 4: mailmesh.delivery.v1.EndpointFilter
-	(*Endpoint)(nil),               // 5: mailmesh.delivery.v1.Endpoint
-	(*Attempt)(nil),                // 6: mailmesh.delivery.v1.Attempt
-	(*CreateEndpointRequest)(nil),  // 7: mailmesh.delivery.v1.CreateEndpointRequest
-	(*CreateEndpointResponse)(nil), // 8: mailmesh.delivery.v1.CreateEndpointResponse
-	(*ListEndpointsRequest)(nil),   // 9: mailmesh.delivery.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),  // 10: mailmesh.delivery.v1.ListEndpointsResponse
-	(*GetEndpointRequest)(nil),     // 11: mailmesh.delivery.v1.GetEndpointRequest
-	(*GetEndpointResponse)(nil),    // 12: mailmesh.delivery.v1.GetEndpointResponse
-	(*UpdateEndpointRequest)(nil),  // 13: mailmesh.delivery.v1.UpdateEndpointRequest
-	(*UpdateEndpointResponse)(nil), // 14: mailmesh.delivery.v1.UpdateEndpointResponse
-	(*PauseEndpointRequest)(nil),   // 15: mailmesh.delivery.v1.PauseEndpointRequest
-	(*PauseEndpointResponse)(nil),  // 16: mailmesh.delivery.v1.PauseEndpointResponse
-	(*ResumeEndpointRequest)(nil),  // 17: mailmesh.delivery.v1.ResumeEndpointRequest
-	(*ResumeEndpointResponse)(nil), // 18: mailmesh.delivery.v1.ResumeEndpointResponse
-	(*DeleteEndpointRequest)(nil),  // 19: mailmesh.delivery.v1.DeleteEndpointRequest
-	(*DeleteEndpointResponse)(nil), // 20: mailmesh.delivery.v1.DeleteEndpointResponse
-	(*TestEndpointRequest)(nil),    // 21: mailmesh.delivery.v1.TestEndpointRequest
-	(*TestEndpointResponse)(nil),   // 22: mailmesh.delivery.v1.TestEndpointResponse
-	(*ListAttemptsRequest)(nil),    // 23: mailmesh.delivery.v1.ListAttemptsRequest
-	(*ListAttemptsResponse)(nil),   // 24: mailmesh.delivery.v1.ListAttemptsResponse
-	nil,                            // 25: mailmesh.delivery.v1.CreateEndpointRequest.HeadersEntry
-	nil,                            // 26: mailmesh.delivery.v1.UpdateEndpointRequest.HeadersEntry
-	(*durationpb.Duration)(nil),    // 27: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),  // 29: google.protobuf.FieldMask
+	(*EndpointHeader)(nil),         // 5: mailmesh.delivery.v1.EndpointHeader
+	(*Endpoint)(nil),               // 6: mailmesh.delivery.v1.Endpoint
+	(*Attempt)(nil),                // 7: mailmesh.delivery.v1.Attempt
+	(*CreateEndpointRequest)(nil),  // 8: mailmesh.delivery.v1.CreateEndpointRequest
+	(*CreateEndpointResponse)(nil), // 9: mailmesh.delivery.v1.CreateEndpointResponse
+	(*ListEndpointsRequest)(nil),   // 10: mailmesh.delivery.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),  // 11: mailmesh.delivery.v1.ListEndpointsResponse
+	(*GetEndpointRequest)(nil),     // 12: mailmesh.delivery.v1.GetEndpointRequest
+	(*GetEndpointResponse)(nil),    // 13: mailmesh.delivery.v1.GetEndpointResponse
+	(*UpdateEndpointRequest)(nil),  // 14: mailmesh.delivery.v1.UpdateEndpointRequest
+	(*UpdateEndpointResponse)(nil), // 15: mailmesh.delivery.v1.UpdateEndpointResponse
+	(*PauseEndpointRequest)(nil),   // 16: mailmesh.delivery.v1.PauseEndpointRequest
+	(*PauseEndpointResponse)(nil),  // 17: mailmesh.delivery.v1.PauseEndpointResponse
+	(*ResumeEndpointRequest)(nil),  // 18: mailmesh.delivery.v1.ResumeEndpointRequest
+	(*ResumeEndpointResponse)(nil), // 19: mailmesh.delivery.v1.ResumeEndpointResponse
+	(*DeleteEndpointRequest)(nil),  // 20: mailmesh.delivery.v1.DeleteEndpointRequest
+	(*DeleteEndpointResponse)(nil), // 21: mailmesh.delivery.v1.DeleteEndpointResponse
+	(*TestEndpointRequest)(nil),    // 22: mailmesh.delivery.v1.TestEndpointRequest
+	(*TestEndpointResponse)(nil),   // 23: mailmesh.delivery.v1.TestEndpointResponse
+	(*ListAttemptsRequest)(nil),    // 24: mailmesh.delivery.v1.ListAttemptsRequest
+	(*ListAttemptsResponse)(nil),   // 25: mailmesh.delivery.v1.ListAttemptsResponse
+	(*durationpb.Duration)(nil),    // 26: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),  // 28: google.protobuf.FieldMask
 }
 var file_mailmesh_delivery_v1_endpoint_service_proto_depIdxs = []int32{
 	4,  // 0: mailmesh.delivery.v1.Endpoint.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 1: mailmesh.delivery.v1.Endpoint.view:type_name -> mailmesh.delivery.v1.EndpointView
-	27, // 2: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
+	26, // 2: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
 	2,  // 3: mailmesh.delivery.v1.Endpoint.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
 	0,  // 4: mailmesh.delivery.v1.Endpoint.state:type_name -> mailmesh.delivery.v1.EndpointState
-	28, // 5: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
-	28, // 6: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
-	28, // 7: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
-	28, // 8: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	27, // 9: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
+	27, // 5: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
+	27, // 6: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
+	27, // 7: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
+	27, // 8: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	26, // 9: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
 	3,  // 10: mailmesh.delivery.v1.Attempt.outcome:type_name -> mailmesh.delivery.v1.AttemptOutcome
-	28, // 11: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
+	27, // 11: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
 	4,  // 12: mailmesh.delivery.v1.CreateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 13: mailmesh.delivery.v1.CreateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
-	25, // 14: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.CreateEndpointRequest.HeadersEntry
-	27, // 15: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	5,  // 14: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
+	26, // 15: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
 	2,  // 16: mailmesh.delivery.v1.CreateEndpointRequest.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
-	5,  // 17: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	5,  // 18: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
-	5,  // 19: mailmesh.delivery.v1.GetEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 17: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 18: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 19: mailmesh.delivery.v1.GetEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
 	4,  // 20: mailmesh.delivery.v1.UpdateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 21: mailmesh.delivery.v1.UpdateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
-	26, // 22: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.UpdateEndpointRequest.HeadersEntry
-	27, // 23: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
-	29, // 24: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
-	5,  // 25: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	5,  // 26: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	5,  // 27: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
-	6,  // 28: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
-	6,  // 29: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
-	7,  // 30: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
-	9,  // 31: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
-	11, // 32: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
-	13, // 33: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
-	15, // 34: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
-	17, // 35: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
-	19, // 36: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
-	21, // 37: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
-	23, // 38: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
-	8,  // 39: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
-	10, // 40: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
-	12, // 41: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
-	14, // 42: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
-	16, // 43: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
-	18, // 44: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
-	20, // 45: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
-	22, // 46: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
-	24, // 47: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
+	5,  // 22: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
+	26, // 23: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	28, // 24: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 25: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 26: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	6,  // 27: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	7,  // 28: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
+	7,  // 29: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
+	8,  // 30: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
+	10, // 31: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
+	12, // 32: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
+	14, // 33: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
+	16, // 34: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
+	18, // 35: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
+	20, // 36: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
+	22, // 37: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
+	24, // 38: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
+	9,  // 39: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
+	11, // 40: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
+	13, // 41: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
+	15, // 42: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
+	17, // 43: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
+	19, // 44: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
+	21, // 45: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
+	23, // 46: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
+	25, // 47: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
 	39, // [39:48] is the sub-list for method output_type
 	30, // [30:39] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
@@ -1965,7 +2026,7 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc), len(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   23,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

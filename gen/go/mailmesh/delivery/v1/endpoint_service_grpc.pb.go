@@ -41,7 +41,8 @@ const (
 type EndpointServiceClient interface {
 	// CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
 	// endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-	// `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+	// `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+	// CURSOR_EPOCH_CHANGED.
 	CreateEndpoint(ctx context.Context, in *CreateEndpointRequest, opts ...grpc.CallOption) (*CreateEndpointResponse, error)
 	// ListEndpoints lists endpoints, newest first.
 	ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error)
@@ -53,7 +54,8 @@ type EndpointServiceClient interface {
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*PauseEndpointResponse, error)
 	// ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-	// due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+	// Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	ResumeEndpoint(ctx context.Context, in *ResumeEndpointRequest, opts ...grpc.CallOption) (*ResumeEndpointResponse, error)
 	// DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND.
 	DeleteEndpoint(ctx context.Context, in *DeleteEndpointRequest, opts ...grpc.CallOption) (*DeleteEndpointResponse, error)
@@ -173,7 +175,8 @@ func (c *endpointServiceClient) ListAttempts(ctx context.Context, in *ListAttemp
 type EndpointServiceServer interface {
 	// CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
 	// endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-	// `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+	// `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+	// CURSOR_EPOCH_CHANGED.
 	CreateEndpoint(context.Context, *CreateEndpointRequest) (*CreateEndpointResponse, error)
 	// ListEndpoints lists endpoints, newest first.
 	ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error)
@@ -185,7 +188,8 @@ type EndpointServiceServer interface {
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(context.Context, *PauseEndpointRequest) (*PauseEndpointResponse, error)
 	// ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-	// due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+	// Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	ResumeEndpoint(context.Context, *ResumeEndpointRequest) (*ResumeEndpointResponse, error)
 	// DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND.
 	DeleteEndpoint(context.Context, *DeleteEndpointRequest) (*DeleteEndpointResponse, error)

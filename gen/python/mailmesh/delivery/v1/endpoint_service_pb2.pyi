@@ -175,6 +175,32 @@ class EndpointFilter(_message.Message):
 Global___EndpointFilter: _TypeAlias = EndpointFilter  # noqa: Y015
 
 @_typing.final
+class EndpointHeader(_message.Message):
+    """EndpointHeader is a header of the endpoint's own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the header's name."""
+    value: _builtins.str
+    """value is the header's value, visible ASCII characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointHeader: _TypeAlias = EndpointHeader  # noqa: Y015
+
+@_typing.final
 class Endpoint(_message.Message):
     """Endpoint is an address to which events are delivered."""
 
@@ -350,26 +376,6 @@ class CreateEndpointRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class HeadersEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     URL_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
@@ -380,7 +386,7 @@ class CreateEndpointRequest(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """url is the address: https, at most 2000 characters, without user, password and fragment. http is accepted only in networks
+    """url is the address: https, at most 2048 characters, without user, password and fragment. http is accepted only in networks
     that the operator allows.
     """
     display_name: _builtins.str
@@ -398,7 +404,7 @@ class CreateEndpointRequest(_message.Message):
         """filter selects the events."""
 
     @_builtins.property
-    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointHeader]:
         """headers are sent with each webhook, at most 20, together at most 8 KiB. They are stored encrypted and not shown again. Names of
         the connection and of the signature are refused.
         """
@@ -414,7 +420,7 @@ class CreateEndpointRequest(_message.Message):
         display_name: _builtins.str = ...,
         filter: Global___EndpointFilter | None = ...,
         view: Global___EndpointView.ValueType = ...,
-        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        headers: _abc.Iterable[Global___EndpointHeader] | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         concurrency: _builtins.int = ...,
         signature: Global___EndpointSignature.ValueType = ...,
@@ -572,26 +578,6 @@ class UpdateEndpointRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class HeadersEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
@@ -616,7 +602,7 @@ class UpdateEndpointRequest(_message.Message):
         """filter is the new filter, as a whole."""
 
     @_builtins.property
-    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointHeader]:
         """headers are the new headers, all of them."""
 
     @_builtins.property
@@ -625,8 +611,8 @@ class UpdateEndpointRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency". A named
-        field that is not set gets its default. Empty means every field that is set.
+        """update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency"; "*"
+        names all. A named field that is not set gets its default. Empty means every field that is set.
         """
 
     def __init__(
@@ -637,7 +623,7 @@ class UpdateEndpointRequest(_message.Message):
         display_name: _builtins.str = ...,
         filter: Global___EndpointFilter | None = ...,
         view: Global___EndpointView.ValueType = ...,
-        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        headers: _abc.Iterable[Global___EndpointHeader] | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         concurrency: _builtins.int = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
@@ -727,16 +713,20 @@ class ResumeEndpointRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """endpoint_id is the endpoint's UUID."""
+    cursor: _builtins.str
+    """cursor is a new point from which events are read: a position, "earliest" or "latest". Empty keeps the endpoint's position."""
     def __init__(
         self,
         *,
         endpoint_id: _builtins.str = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint_id", b"endpoint_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "endpoint_id", b"endpoint_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

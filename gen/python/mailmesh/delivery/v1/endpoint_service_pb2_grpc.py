@@ -95,7 +95,8 @@ class EndpointServiceServicer:
     def CreateEndpoint(self, request, context):
         """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
         endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-        `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+        `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+        CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +133,8 @@ class EndpointServiceServicer:
 
     def ResumeEndpoint(self, request, context):
         """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-        due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+        due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+        Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,8 @@ class EndpointServiceStub:
     CreateEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.CreateEndpointRequest, _endpoint_service_pb2.CreateEndpointResponse]
     """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
     endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-    `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+    `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+    CURSOR_EPOCH_CHANGED.
     """
     ListEndpoints: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]
     """ListEndpoints lists endpoints, newest first."""
@@ -54,7 +55,8 @@ class EndpointServiceStub:
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
     ResumeEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ResumeEndpointRequest, _endpoint_service_pb2.ResumeEndpointResponse]
     """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-    due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+    due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+    Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     DeleteEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _endpoint_service_pb2.DeleteEndpointResponse]
     """DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND."""
@@ -77,7 +79,8 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     CreateEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.CreateEndpointRequest, _endpoint_service_pb2.CreateEndpointResponse]  # type: ignore[assignment]
     """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
     endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-    `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+    `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+    CURSOR_EPOCH_CHANGED.
     """
     ListEndpoints: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]  # type: ignore[assignment]
     """ListEndpoints lists endpoints, newest first."""
@@ -91,7 +94,8 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
     ResumeEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ResumeEndpointRequest, _endpoint_service_pb2.ResumeEndpointResponse]  # type: ignore[assignment]
     """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-    due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+    due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+    Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     DeleteEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _endpoint_service_pb2.DeleteEndpointResponse]  # type: ignore[assignment]
     """DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND."""
@@ -117,7 +121,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_endpoint_service_pb2.CreateEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.CreateEndpointResponse]]:
         """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
         endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-        `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+        `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+        CURSOR_EPOCH_CHANGED.
         """
 
     @_abc_1.abstractmethod
@@ -161,7 +166,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.ResumeEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.ResumeEndpointResponse]]:
         """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-        due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+        due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+        Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
 
     @_abc_1.abstractmethod

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/delivery/v1/endpoint_service.proto.
  */
 export const file_mailmesh_delivery_v1_endpoint_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9kZWxpdmVyeS92MS9lbmRwb2ludF9zZXJ2aWNlLnByb3RvEhRtYWlsbWVzaC5kZWxpdmVyeS52MSJeCg5FbmRwb2ludEZpbHRlchIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhcKCXByb3ZpZGVycxgCIAMoCUIE4kEBARIZCgtldmVudF90eXBlcxgDIAMoCUIE4kEBASLgBAoIRW5kcG9pbnQSEwoLZW5kcG9pbnRfaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEgsKA3VybBgDIAEoCRI0CgZmaWx0ZXIYBCABKAsyJC5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludEZpbHRlchIwCgR2aWV3GAUgASgOMiIubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRWaWV3EhQKDGhlYWRlcl9uYW1lcxgGIAMoCRIqCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2NvbmN1cnJlbmN5GAggASgFEjoKCXNpZ25hdHVyZRgJIAEoDjInLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U2lnbmF0dXJlEhIKCnB1YmxpY19rZXkYCiABKAkSMgoFc3RhdGUYCyABKA4yIy5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFN0YXRlEg4KBnJlYXNvbhgMIAEoCRIuCgpjcmVhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1mYWlsaW5nX3NpbmNlGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxzdWNjZWVkZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3dhaXRpbmcYECABKAMSEQoJZXhoYXVzdGVkGBEgASgDEhAKCHBvc2l0aW9uGBIgASgJIswCCgdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSEAoIZXZlbnRfaWQYAiABKAkSEgoKZXZlbnRfdHlwZRgDIAEoCRIOCgZudW1iZXIYBCABKAUSLgoKc3RhcnRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoHb3V0Y29tZRgHIAEoDjIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkF0dGVtcHRPdXRjb21lEg4KBnN0YXR1cxgIIAEoBRIOCgZyZWFzb24YCSABKAkSDgoGYW5zd2VyGAogASgJEjMKD25leHRfYXR0ZW1wdF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi4AMKFUNyZWF0ZUVuZHBvaW50UmVxdWVzdBIRCgN1cmwYASABKAlCBOJBAQISGgoMZGlzcGxheV9uYW1lGAIgASgJQgTiQQEBEjoKBmZpbHRlchgDIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyQgTiQQEBEjYKBHZpZXcYBCABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXdCBOJBAQESTwoHaGVhZGVycxgFIAMoCzI4Lm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVxdWVzdC5IZWFkZXJzRW50cnlCBOJBAQESMAoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBARIZCgtjb25jdXJyZW5jeRgHIAEoBUIE4kEBARJACglzaWduYXR1cmUYCCABKA4yJy5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFNpZ25hdHVyZUIE4kEBARIUCgZjdXJzb3IYCSABKAlCBOJBAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiXwoWQ3JlYXRlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50EhMKC3NpZ25pbmdfa2V5GAIgASgJIlwKFExpc3RFbmRwb2ludHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhEKA3VybBgDIAEoCUIE4kEBASJjChVMaXN0RW5kcG9pbnRzUmVzcG9uc2USMQoJZW5kcG9pbnRzGAEgAygLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIi8KEkdldEVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJHChNHZXRFbmRwb2ludFJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQi2gMKFVVwZGF0ZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIRCgN1cmwYAiABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAMgASgJQgTiQQEBEjoKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyQgTiQQEBEjYKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXdCBOJBAQESTwoHaGVhZGVycxgGIAMoCzI4Lm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlVwZGF0ZUVuZHBvaW50UmVxdWVzdC5IZWFkZXJzRW50cnlCBOJBAQESMAoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBARIZCgtjb25jdXJyZW5jeRgIIAEoBUIE4kEBARI1Cgt1cGRhdGVfbWFzaxgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBOJBAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSgoWVXBkYXRlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IjEKFFBhdXNlRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkkKFVBhdXNlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50IjIKFVJlc3VtZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJKChZSZXN1bWVFbmRwb2ludFJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQiMgoVRGVsZXRlRW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIhgKFkRlbGV0ZUVuZHBvaW50UmVzcG9uc2UiMAoTVGVzdEVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJGChRUZXN0RW5kcG9pbnRSZXNwb25zZRIuCgdhdHRlbXB0GAEgASgLMh0ubWFpbG1lc2guZGVsaXZlcnkudjEuQXR0ZW1wdCJ7ChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBEhYKCGV2ZW50X2lkGAQgASgJQgTiQQEBImAKFExpc3RBdHRlbXB0c1Jlc3BvbnNlEi8KCGF0dGVtcHRzGAEgAygLMh0ubWFpbG1lc2guZGVsaXZlcnkudjEuQXR0ZW1wdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqtwEKDUVuZHBvaW50U3RhdGUSHgoaRU5EUE9JTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVFTkRQT0lOVF9TVEFURV9BQ1RJVkUQARIaChZFTkRQT0lOVF9TVEFURV9GQUlMSU5HEAISGQoVRU5EUE9JTlRfU1RBVEVfUEFVU0VEEAMSGwoXRU5EUE9JTlRfU1RBVEVfRElTQUJMRUQQBBIXChNFTkRQT0lOVF9TVEFURV9HT05FEAUqXQoMRW5kcG9pbnRWaWV3Eh0KGUVORFBPSU5UX1ZJRVdfVU5TUEVDSUZJRUQQABIWChJFTkRQT0lOVF9WSUVXX1RISU4QARIWChJFTkRQT0lOVF9WSUVXX0ZVTEwQAipuChFFbmRwb2ludFNpZ25hdHVyZRIiCh5FTkRQT0lOVF9TSUdOQVRVUkVfVU5TUEVDSUZJRUQQABIZChVFTkRQT0lOVF9TSUdOQVRVUkVfVjEQARIaChZFTkRQT0lOVF9TSUdOQVRVUkVfVjFBEAIqbAoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX0RFTElWRVJFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAjLOCwoPRW5kcG9pbnRTZXJ2aWNlEpYBCg5DcmVhdGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkNyZWF0ZUVuZHBvaW50UmVzcG9uc2UiKZDOGAKizhgJbWFpbC5yZWFkgtPkkwISIg0vdjEvZW5kcG9pbnRzOgEqEpABCg1MaXN0RW5kcG9pbnRzEioubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEVuZHBvaW50c1JlcXVlc3QaKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0RW5kcG9pbnRzUmVzcG9uc2UiJpDOGAKizhgJbWFpbC5yZWFkgtPkkwIPEg0vdjEvZW5kcG9pbnRzEpgBCgtHZXRFbmRwb2ludBIoLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkdldEVuZHBvaW50UmVxdWVzdBopLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkdldEVuZHBvaW50UmVzcG9uc2UiNJDOGAKizhgJbWFpbC5yZWFkgtPkkwIdEhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0SpAEKDlVwZGF0ZUVuZHBvaW50EisubWFpbG1lc2guZGVsaXZlcnkudjEuVXBkYXRlRW5kcG9pbnRSZXF1ZXN0GiwubWFpbG1lc2guZGVsaXZlcnkudjEuVXBkYXRlRW5kcG9pbnRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnJlYWSC0+STAiAyGy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfToBKhKnAQoNUGF1c2VFbmRwb2ludBIqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlBhdXNlRW5kcG9pbnRSZXF1ZXN0GisubWFpbG1lc2guZGVsaXZlcnkudjEuUGF1c2VFbmRwb2ludFJlc3BvbnNlIj2QzhgCos4YCW1haWwucmVhZILT5JMCJiIhL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OnBhdXNlOgEqEqsBCg5SZXN1bWVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlc3VtZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlJlc3VtZUVuZHBvaW50UmVzcG9uc2UiPpDOGAKizhgJbWFpbC5yZWFkgtPkkwInIiIvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cmVzdW1lOgEqEqEBCg5EZWxldGVFbmRwb2ludBIrLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkRlbGV0ZUVuZHBvaW50UmVxdWVzdBosLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkRlbGV0ZUVuZHBvaW50UmVzcG9uc2UiNJDOGAKizhgJbWFpbC5yZWFkgtPkkwIdKhsvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0SowEKDFRlc3RFbmRwb2ludBIpLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlRlc3RFbmRwb2ludFJlcXVlc3QaKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5UZXN0RW5kcG9pbnRSZXNwb25zZSI8kM4YAqLOGAltYWlsLnJlYWSC0+STAiUiIC92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTp0ZXN0OgEqEqQBCgxMaXN0QXR0ZW1wdHMSKS5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GioubWFpbG1lc2guZGVsaXZlcnkudjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiPZDOGAKizhgJbWFpbC5yZWFkgtPkkwImEiQvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH0vYXR0ZW1wdHMaBIjOGAJCIQodaW50ZXJuYWwubWFpbG1lc2guZGVsaXZlcnkudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CittYWlsbWVzaC9kZWxpdmVyeS92MS9lbmRwb2ludF9zZXJ2aWNlLnByb3RvEhRtYWlsbWVzaC5kZWxpdmVyeS52MSJeCg5FbmRwb2ludEZpbHRlchIYCgp0ZW5hbnRfaWRzGAEgAygJQgTiQQEBEhcKCXByb3ZpZGVycxgCIAMoCUIE4kEBARIZCgtldmVudF90eXBlcxgDIAMoCUIE4kEBASI5Cg5FbmRwb2ludEhlYWRlchISCgRuYW1lGAEgASgJQgTiQQECEhMKBXZhbHVlGAIgASgJQgTiQQECIuAECghFbmRwb2ludBITCgtlbmRwb2ludF9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSCwoDdXJsGAMgASgJEjQKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyEjAKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXcSFAoMaGVhZGVyX25hbWVzGAYgAygJEioKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLY29uY3VycmVuY3kYCCABKAUSOgoJc2lnbmF0dXJlGAkgASgOMicubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRTaWduYXR1cmUSEgoKcHVibGljX2tleRgKIAEoCRIyCgVzdGF0ZRgLIAEoDjIjLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50U3RhdGUSDgoGcmVhc29uGAwgASgJEi4KCmNyZWF0ZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWZhaWxpbmdfc2luY2UYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHN1Y2NlZWRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgQIAEoAxIRCglleGhhdXN0ZWQYESABKAMSEAoIcG9zaXRpb24YEiABKAkizAIKB0F0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRISCgpldmVudF90eXBlGAMgASgJEg4KBm51bWJlchgEIAEoBRIuCgpzdGFydGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1CgdvdXRjb21lGAcgASgOMiQubWFpbG1lc2guZGVsaXZlcnkudjEuQXR0ZW1wdE91dGNvbWUSDgoGc3RhdHVzGAggASgFEg4KBnJlYXNvbhgJIAEoCRIOCgZhbnN3ZXIYCiABKAkSMwoPbmV4dF9hdHRlbXB0X2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKcAwoVQ3JlYXRlRW5kcG9pbnRSZXF1ZXN0EhEKA3VybBgBIAEoCUIE4kEBAhIaCgxkaXNwbGF5X25hbWUYAiABKAlCBOJBAQESOgoGZmlsdGVyGAMgASgLMiQubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRGaWx0ZXJCBOJBAQESNgoEdmlldxgEIAEoDjIiLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50Vmlld0IE4kEBARI7CgdoZWFkZXJzGAUgAygLMiQubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnRIZWFkZXJCBOJBAQESMAoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIE4kEBARIZCgtjb25jdXJyZW5jeRgHIAEoBUIE4kEBARJACglzaWduYXR1cmUYCCABKA4yJy5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFNpZ25hdHVyZUIE4kEBARIUCgZjdXJzb3IYCSABKAlCBOJBAQEiXwoWQ3JlYXRlRW5kcG9pbnRSZXNwb25zZRIwCghlbmRwb2ludBgBIAEoCzIeLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50EhMKC3NpZ25pbmdfa2V5GAIgASgJIlwKFExpc3RFbmRwb2ludHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhEKA3VybBgDIAEoCUIE4kEBASJjChVMaXN0RW5kcG9pbnRzUmVzcG9uc2USMQoJZW5kcG9pbnRzGAEgAygLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIi8KEkdldEVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJHChNHZXRFbmRwb2ludFJlc3BvbnNlEjAKCGVuZHBvaW50GAEgASgLMh4ubWFpbG1lc2guZGVsaXZlcnkudjEuRW5kcG9pbnQilgMKFVVwZGF0ZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAhIRCgN1cmwYAiABKAlCBOJBAQESGgoMZGlzcGxheV9uYW1lGAMgASgJQgTiQQEBEjoKBmZpbHRlchgEIAEoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50RmlsdGVyQgTiQQEBEjYKBHZpZXcYBSABKA4yIi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludFZpZXdCBOJBAQESOwoHaGVhZGVycxgGIAMoCzIkLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkVuZHBvaW50SGVhZGVyQgTiQQEBEjAKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBOJBAQESGQoLY29uY3VycmVuY3kYCCABKAVCBOJBAQESNQoLdXBkYXRlX21hc2sYCSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQgTiQQEBIkoKFlVwZGF0ZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIxChRQYXVzZUVuZHBvaW50UmVxdWVzdBIZCgtlbmRwb2ludF9pZBgBIAEoCUIE4kEBAiJJChVQYXVzZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCJIChVSZXN1bWVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFAoGY3Vyc29yGAIgASgJQgTiQQEBIkoKFlJlc3VtZUVuZHBvaW50UmVzcG9uc2USMAoIZW5kcG9pbnQYASABKAsyHi5tYWlsbWVzaC5kZWxpdmVyeS52MS5FbmRwb2ludCIyChVEZWxldGVFbmRwb2ludFJlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQIiGAoWRGVsZXRlRW5kcG9pbnRSZXNwb25zZSIwChNUZXN0RW5kcG9pbnRSZXF1ZXN0EhkKC2VuZHBvaW50X2lkGAEgASgJQgTiQQECIkYKFFRlc3RFbmRwb2ludFJlc3BvbnNlEi4KB2F0dGVtcHQYASABKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0InsKE0xpc3RBdHRlbXB0c1JlcXVlc3QSGQoLZW5kcG9pbnRfaWQYASABKAlCBOJBAQISFwoJcGFnZV9zaXplGAIgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAyABKAlCBOJBAQESFgoIZXZlbnRfaWQYBCABKAlCBOJBAQEiYAoUTGlzdEF0dGVtcHRzUmVzcG9uc2USLwoIYXR0ZW1wdHMYASADKAsyHS5tYWlsbWVzaC5kZWxpdmVyeS52MS5BdHRlbXB0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSq3AQoNRW5kcG9pbnRTdGF0ZRIeChpFTkRQT0lOVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFUVORFBPSU5UX1NUQVRFX0FDVElWRRABEhoKFkVORFBPSU5UX1NUQVRFX0ZBSUxJTkcQAhIZChVFTkRQT0lOVF9TVEFURV9QQVVTRUQQAxIbChdFTkRQT0lOVF9TVEFURV9ESVNBQkxFRBAEEhcKE0VORFBPSU5UX1NUQVRFX0dPTkUQBSpdCgxFbmRwb2ludFZpZXcSHQoZRU5EUE9JTlRfVklFV19VTlNQRUNJRklFRBAAEhYKEkVORFBPSU5UX1ZJRVdfVEhJThABEhYKEkVORFBPSU5UX1ZJRVdfRlVMTBACKm4KEUVuZHBvaW50U2lnbmF0dXJlEiIKHkVORFBPSU5UX1NJR05BVFVSRV9VTlNQRUNJRklFRBAAEhkKFUVORFBPSU5UX1NJR05BVFVSRV9WMRABEhoKFkVORFBPSU5UX1NJR05BVFVSRV9WMUEQAipsCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfREVMSVZFUkVEEAESGgoWQVRURU1QVF9PVVRDT01FX0ZBSUxFRBACMs4LCg9FbmRwb2ludFNlcnZpY2USlgEKDkNyZWF0ZUVuZHBvaW50EisubWFpbG1lc2guZGVsaXZlcnkudjEuQ3JlYXRlRW5kcG9pbnRSZXF1ZXN0GiwubWFpbG1lc2guZGVsaXZlcnkudjEuQ3JlYXRlRW5kcG9pbnRSZXNwb25zZSIpkM4YAqLOGAltYWlsLnJlYWSC0+STAhIiDS92MS9lbmRwb2ludHM6ASoSkAEKDUxpc3RFbmRwb2ludHMSKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0RW5kcG9pbnRzUmVxdWVzdBorLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkxpc3RFbmRwb2ludHNSZXNwb25zZSImkM4YAqLOGAltYWlsLnJlYWSC0+STAg8SDS92MS9lbmRwb2ludHMSmAEKC0dldEVuZHBvaW50EigubWFpbG1lc2guZGVsaXZlcnkudjEuR2V0RW5kcG9pbnRSZXF1ZXN0GikubWFpbG1lc2guZGVsaXZlcnkudjEuR2V0RW5kcG9pbnRSZXNwb25zZSI0kM4YAqLOGAltYWlsLnJlYWSC0+STAh0SGy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfRKkAQoOVXBkYXRlRW5kcG9pbnQSKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5VcGRhdGVFbmRwb2ludFJlcXVlc3QaLC5tYWlsbWVzaC5kZWxpdmVyeS52MS5VcGRhdGVFbmRwb2ludFJlc3BvbnNlIjeQzhgCos4YCW1haWwucmVhZILT5JMCIDIbL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OgEqEqcBCg1QYXVzZUVuZHBvaW50EioubWFpbG1lc2guZGVsaXZlcnkudjEuUGF1c2VFbmRwb2ludFJlcXVlc3QaKy5tYWlsbWVzaC5kZWxpdmVyeS52MS5QYXVzZUVuZHBvaW50UmVzcG9uc2UiPZDOGAKizhgJbWFpbC5yZWFkgtPkkwImIiEvdjEvZW5kcG9pbnRzL3tlbmRwb2ludF9pZH06cGF1c2U6ASoSqwEKDlJlc3VtZUVuZHBvaW50EisubWFpbG1lc2guZGVsaXZlcnkudjEuUmVzdW1lRW5kcG9pbnRSZXF1ZXN0GiwubWFpbG1lc2guZGVsaXZlcnkudjEuUmVzdW1lRW5kcG9pbnRSZXNwb25zZSI+kM4YAqLOGAltYWlsLnJlYWSC0+STAiciIi92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfTpyZXN1bWU6ASoSoQEKDkRlbGV0ZUVuZHBvaW50EisubWFpbG1lc2guZGVsaXZlcnkudjEuRGVsZXRlRW5kcG9pbnRSZXF1ZXN0GiwubWFpbG1lc2guZGVsaXZlcnkudjEuRGVsZXRlRW5kcG9pbnRSZXNwb25zZSI0kM4YAqLOGAltYWlsLnJlYWSC0+STAh0qGy92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfRKjAQoMVGVzdEVuZHBvaW50EikubWFpbG1lc2guZGVsaXZlcnkudjEuVGVzdEVuZHBvaW50UmVxdWVzdBoqLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLlRlc3RFbmRwb2ludFJlc3BvbnNlIjyQzhgCos4YCW1haWwucmVhZILT5JMCJSIgL3YxL2VuZHBvaW50cy97ZW5kcG9pbnRfaWR9OnRlc3Q6ASoSpAEKDExpc3RBdHRlbXB0cxIpLm1haWxtZXNoLmRlbGl2ZXJ5LnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QaKi5tYWlsbWVzaC5kZWxpdmVyeS52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSI9kM4YAqLOGAltYWlsLnJlYWSC0+STAiYSJC92MS9lbmRwb2ludHMve2VuZHBvaW50X2lkfS9hdHRlbXB0cxoEiM4YAkIhCh1pbnRlcm5hbC5tYWlsbWVzaC5kZWxpdmVyeS52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * EndpointFilter selects events.
@@ -53,6 +53,34 @@ export type EndpointFilter = Message<"mailmesh.delivery.v1.EndpointFilter"> & {
  */
 export const EndpointFilterSchema: GenMessage<EndpointFilter> = /*@__PURE__*/
   messageDesc(file_mailmesh_delivery_v1_endpoint_service, 0);
+
+/**
+ * EndpointHeader is a header of the endpoint's own.
+ *
+ * @generated from message mailmesh.delivery.v1.EndpointHeader
+ */
+export type EndpointHeader = Message<"mailmesh.delivery.v1.EndpointHeader"> & {
+  /**
+   * name is the header's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * value is the header's value, visible ASCII characters.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message mailmesh.delivery.v1.EndpointHeader.
+ * Use `create(EndpointHeaderSchema)` to create a new message.
+ */
+export const EndpointHeaderSchema: GenMessage<EndpointHeader> = /*@__PURE__*/
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 1);
 
 /**
  * Endpoint is an address to which events are delivered.
@@ -192,7 +220,7 @@ export type Endpoint = Message<"mailmesh.delivery.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 1);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 2);
 
 /**
  * Attempt is one attempt to deliver one event.
@@ -283,7 +311,7 @@ export type Attempt = Message<"mailmesh.delivery.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 2);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
 
 /**
  * CreateEndpointRequest describes the endpoint to create.
@@ -292,7 +320,7 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
  */
 export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpointRequest"> & {
   /**
-   * url is the address: https, at most 2000 characters, without user, password and fragment. http is accepted only in networks
+   * url is the address: https, at most 2048 characters, without user, password and fragment. http is accepted only in networks
    * that the operator allows.
    *
    * @generated from field: string url = 1;
@@ -324,9 +352,9 @@ export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpoint
    * headers are sent with each webhook, at most 20, together at most 8 KiB. They are stored encrypted and not shown again. Names of
    * the connection and of the signature are refused.
    *
-   * @generated from field: map<string, string> headers = 5;
+   * @generated from field: repeated mailmesh.delivery.v1.EndpointHeader headers = 5;
    */
-  headers: { [key: string]: string };
+  headers: EndpointHeader[];
 
   /**
    * timeout is the longest time for an answer, 1 to 30 seconds. Absent means 15 seconds.
@@ -362,7 +390,7 @@ export type CreateEndpointRequest = Message<"mailmesh.delivery.v1.CreateEndpoint
  * Use `create(CreateEndpointRequestSchema)` to create a new message.
  */
 export const CreateEndpointRequestSchema: GenMessage<CreateEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 3);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
 
 /**
  * CreateEndpointResponse contains the endpoint and its signing key.
@@ -391,7 +419,7 @@ export type CreateEndpointResponse = Message<"mailmesh.delivery.v1.CreateEndpoin
  * Use `create(CreateEndpointResponseSchema)` to create a new message.
  */
 export const CreateEndpointResponseSchema: GenMessage<CreateEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 4);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
 
 /**
  * ListEndpointsRequest requests a page of endpoints.
@@ -428,7 +456,7 @@ export type ListEndpointsRequest = Message<"mailmesh.delivery.v1.ListEndpointsRe
  * Use `create(ListEndpointsRequestSchema)` to create a new message.
  */
 export const ListEndpointsRequestSchema: GenMessage<ListEndpointsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 5);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 6);
 
 /**
  * ListEndpointsResponse is a page of endpoints.
@@ -456,7 +484,7 @@ export type ListEndpointsResponse = Message<"mailmesh.delivery.v1.ListEndpointsR
  * Use `create(ListEndpointsResponseSchema)` to create a new message.
  */
 export const ListEndpointsResponseSchema: GenMessage<ListEndpointsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 6);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 7);
 
 /**
  * GetEndpointRequest identifies an endpoint.
@@ -477,7 +505,7 @@ export type GetEndpointRequest = Message<"mailmesh.delivery.v1.GetEndpointReques
  * Use `create(GetEndpointRequestSchema)` to create a new message.
  */
 export const GetEndpointRequestSchema: GenMessage<GetEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 7);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 8);
 
 /**
  * GetEndpointResponse contains the endpoint.
@@ -498,7 +526,7 @@ export type GetEndpointResponse = Message<"mailmesh.delivery.v1.GetEndpointRespo
  * Use `create(GetEndpointResponseSchema)` to create a new message.
  */
 export const GetEndpointResponseSchema: GenMessage<GetEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 8);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 9);
 
 /**
  * UpdateEndpointRequest describes the changes of an endpoint.
@@ -544,9 +572,9 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
   /**
    * headers are the new headers, all of them.
    *
-   * @generated from field: map<string, string> headers = 6;
+   * @generated from field: repeated mailmesh.delivery.v1.EndpointHeader headers = 6;
    */
-  headers: { [key: string]: string };
+  headers: EndpointHeader[];
 
   /**
    * timeout is the new longest time for an answer.
@@ -563,8 +591,8 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
   concurrency: number;
 
   /**
-   * update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency". A named
-   * field that is not set gets its default. Empty means every field that is set.
+   * update_mask names the fields to change: "url", "display_name", "filter", "view", "headers", "timeout", "concurrency"; "*"
+   * names all. A named field that is not set gets its default. Empty means every field that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 9;
    */
@@ -576,7 +604,7 @@ export type UpdateEndpointRequest = Message<"mailmesh.delivery.v1.UpdateEndpoint
  * Use `create(UpdateEndpointRequestSchema)` to create a new message.
  */
 export const UpdateEndpointRequestSchema: GenMessage<UpdateEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 9);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 10);
 
 /**
  * UpdateEndpointResponse contains the endpoint.
@@ -597,7 +625,7 @@ export type UpdateEndpointResponse = Message<"mailmesh.delivery.v1.UpdateEndpoin
  * Use `create(UpdateEndpointResponseSchema)` to create a new message.
  */
 export const UpdateEndpointResponseSchema: GenMessage<UpdateEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 10);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 11);
 
 /**
  * PauseEndpointRequest identifies an endpoint.
@@ -618,7 +646,7 @@ export type PauseEndpointRequest = Message<"mailmesh.delivery.v1.PauseEndpointRe
  * Use `create(PauseEndpointRequestSchema)` to create a new message.
  */
 export const PauseEndpointRequestSchema: GenMessage<PauseEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 11);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 12);
 
 /**
  * PauseEndpointResponse contains the endpoint.
@@ -639,7 +667,7 @@ export type PauseEndpointResponse = Message<"mailmesh.delivery.v1.PauseEndpointR
  * Use `create(PauseEndpointResponseSchema)` to create a new message.
  */
 export const PauseEndpointResponseSchema: GenMessage<PauseEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 12);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 13);
 
 /**
  * ResumeEndpointRequest identifies an endpoint.
@@ -653,6 +681,13 @@ export type ResumeEndpointRequest = Message<"mailmesh.delivery.v1.ResumeEndpoint
    * @generated from field: string endpoint_id = 1;
    */
   endpointId: string;
+
+  /**
+   * cursor is a new point from which events are read: a position, "earliest" or "latest". Empty keeps the endpoint's position.
+   *
+   * @generated from field: string cursor = 2;
+   */
+  cursor: string;
 };
 
 /**
@@ -660,7 +695,7 @@ export type ResumeEndpointRequest = Message<"mailmesh.delivery.v1.ResumeEndpoint
  * Use `create(ResumeEndpointRequestSchema)` to create a new message.
  */
 export const ResumeEndpointRequestSchema: GenMessage<ResumeEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 13);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 14);
 
 /**
  * ResumeEndpointResponse contains the endpoint.
@@ -681,7 +716,7 @@ export type ResumeEndpointResponse = Message<"mailmesh.delivery.v1.ResumeEndpoin
  * Use `create(ResumeEndpointResponseSchema)` to create a new message.
  */
 export const ResumeEndpointResponseSchema: GenMessage<ResumeEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 14);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 15);
 
 /**
  * DeleteEndpointRequest identifies an endpoint.
@@ -702,7 +737,7 @@ export type DeleteEndpointRequest = Message<"mailmesh.delivery.v1.DeleteEndpoint
  * Use `create(DeleteEndpointRequestSchema)` to create a new message.
  */
 export const DeleteEndpointRequestSchema: GenMessage<DeleteEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 15);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 16);
 
 /**
  * DeleteEndpointResponse is empty.
@@ -717,7 +752,7 @@ export type DeleteEndpointResponse = Message<"mailmesh.delivery.v1.DeleteEndpoin
  * Use `create(DeleteEndpointResponseSchema)` to create a new message.
  */
 export const DeleteEndpointResponseSchema: GenMessage<DeleteEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 16);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 17);
 
 /**
  * TestEndpointRequest identifies an endpoint.
@@ -738,7 +773,7 @@ export type TestEndpointRequest = Message<"mailmesh.delivery.v1.TestEndpointRequ
  * Use `create(TestEndpointRequestSchema)` to create a new message.
  */
 export const TestEndpointRequestSchema: GenMessage<TestEndpointRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 17);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 18);
 
 /**
  * TestEndpointResponse contains the attempt.
@@ -759,7 +794,7 @@ export type TestEndpointResponse = Message<"mailmesh.delivery.v1.TestEndpointRes
  * Use `create(TestEndpointResponseSchema)` to create a new message.
  */
 export const TestEndpointResponseSchema: GenMessage<TestEndpointResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 18);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 19);
 
 /**
  * ListAttemptsRequest requests a page of attempts.
@@ -803,7 +838,7 @@ export type ListAttemptsRequest = Message<"mailmesh.delivery.v1.ListAttemptsRequ
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 19);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 20);
 
 /**
  * ListAttemptsResponse is a page of attempts.
@@ -831,7 +866,7 @@ export type ListAttemptsResponse = Message<"mailmesh.delivery.v1.ListAttemptsRes
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 20);
+  messageDesc(file_mailmesh_delivery_v1_endpoint_service, 21);
 
 /**
  * EndpointState is the state of an endpoint.
@@ -1003,7 +1038,8 @@ export const EndpointService: GenService<{
   /**
    * CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
    * endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-   * `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+   * `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
+   * CURSOR_EPOCH_CHANGED.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.CreateEndpoint
    */
@@ -1055,7 +1091,8 @@ export const EndpointService: GenService<{
   },
   /**
    * ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-   * due at once. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
+   * due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+   * Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.ResumeEndpoint
    */
