@@ -32,7 +32,7 @@ def seal(cipher: AESGCM, value: bytes, bound: bytes) -> bytes:
     Args:
         cipher: The key.
         value: The plain bytes.
-        bound: What the value belongs to, from `bound_to`.
+        bound: The owner of the value, from `bound_to`.
     """
     nonce = os.urandom(_NONCE_BYTES)
     return _VERSION + nonce + cipher.encrypt(nonce, value, bound)

@@ -1,4 +1,4 @@
-"""One attempt: the body is made, signed and sent, and the answer is judged."""
+"""One attempt: make the body, sign and send it, and judge the answer."""
 
 import time
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Tried:
     Args:
         delivery: The delivery that was attempted.
         row: The attempt as it is kept.
-        outcome: What it means for the endpoint.
+        outcome: Its meaning for the endpoint.
     """
 
     delivery: Delivery

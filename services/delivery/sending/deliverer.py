@@ -25,7 +25,7 @@ logger = structlog.get_logger(__name__)
 
 _PAGE = 100
 _READ_BELOW = 200
-"""Events are read while fewer deliveries than this are due: what an endpoint does not take stays in the stream."""
+"""Events are read while fewer deliveries than this are due: the rest stays in the stream."""
 _LOOK_SECONDS = 60.0
 """The interval at which the position moves past events that the filter excludes: retention must not reach it."""
 _BUSY_SECONDS = 0.05
@@ -35,7 +35,7 @@ _LOST = ("CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED", "CURSOR_INVALID")
 
 @dataclass(frozen=True)
 class Means:
-    """What all deliverers of a process share.
+    """The parts that all deliverers of a process share.
 
     Args:
         pool: Connections to PostgreSQL.
@@ -62,7 +62,7 @@ class Deliverer:
     Args:
         endpoint_id: The endpoint.
         lease_id: The lease.
-        means: What it works with.
+        means: The parts that it works with.
     """
 
     def __init__(self, endpoint_id: str, lease_id: str, means: Means) -> None:
@@ -77,7 +77,7 @@ class Deliverer:
         self._is_over = False
 
     def nudge(self, *, has_news: bool = False) -> None:
-        """Look again at once. Safe to call again.
+        """Check again at once. Safe to call again.
 
         Args:
             has_news: Whether there may be new events for the endpoint.
@@ -116,7 +116,7 @@ class Deliverer:
         await self._wait(min(seconds, max(self._next_look - time.monotonic(), 0.0)) if is_delivering else seconds)
 
     async def _settled(self) -> EndpointRow | None:
-        """Write what has ended, and return the endpoint; None when it is not ours any more."""
+        """Record the ended attempts, and return the endpoint; None when it is not ours any more."""
         failure: BaseException | None = None
         for task in [one for one in self._running if one.done()]:
             del self._running[task]
@@ -176,7 +176,7 @@ class Deliverer:
         self._nudged.set()
 
     async def _start(self, row: EndpointRow) -> float:
-        """Start what is due; return the seconds until the next look."""
+        """Start the due deliveries; return the seconds until the next check."""
         now = self._means.clock.now()
         if row.throttled_until is not None and row.throttled_until > now:
             return (row.throttled_until - now).total_seconds()

@@ -30,7 +30,7 @@ class Holder:
     """Holds as many endpoints as it may. Several processes share the endpoints; a killed one's leases end.
 
     Args:
-        means: What deliverers work with.
+        means: The parts that deliverers work with.
         most: The largest number of endpoints.
         lease: The duration of a lease.
     """
@@ -45,7 +45,7 @@ class Holder:
         self._is_stopping = False
 
     async def round(self) -> int:
-        """Extend leases, end what is lost, notice changes, claim what is free; return the number of claimed ones.
+        """Extend leases, end lost ones, notice changes, claim free ones; return the number of claimed ones.
 
         Raises:
             StoreUnavailable: PostgreSQL does not answer. Deliverers go on until their leases end.

@@ -1,4 +1,4 @@
-"""Write what attempts found: in one transaction, and only while the endpoint is still held."""
+"""Record attempts: in one transaction, and only while the endpoint is still held."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 async def record(
     pool: db.Pool, lease_id: str, endpoint_id: str, tried: Sequence[Tried], schedule: Schedule, now: datetime
 ) -> EndpointRow | None:
-    """Commit attempts, what becomes of their deliveries, and what becomes of the endpoint.
+    """Commit attempts, the fate of their deliveries, and the state of the endpoint.
 
     Args:
         pool: Connections to PostgreSQL.

@@ -1,4 +1,4 @@
-"""When the next attempt is due, and what becomes of an endpoint after an attempt."""
+"""The time of the next attempt, and the state of an endpoint after an attempt."""
 
 import random
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attempt found, as far as it concerns the endpoint.
+    """The result of an attempt, as far as it concerns the endpoint.
 
     Args:
         is_delivered: Whether the receiver accepted the webhook.
@@ -91,7 +91,7 @@ def after(row: EndpointRow, outcomes: list[Outcome], schedule: Schedule, now: da
 
     Args:
         row: The endpoint before.
-        outcomes: What the attempts found; not empty.
+        outcomes: The results of the attempts; not empty.
         schedule: The times.
         now: The present.
     """

@@ -17,7 +17,7 @@ _INSERT = """
     ORDER BY n.place
     ON CONFLICT (endpoint_id, event_id) DO NOTHING
 """
-# The first of each message, soonest due first. Those that are not due yet tell when to look again.
+# The first of each message, soonest due first. Those that are not due yet tell the time of the next check.
 _NEXT = """
     SELECT event_id, event_type, order_key, body, attempts,
         extract(epoch FROM due_at - now())::float8 AS wait_seconds

@@ -27,7 +27,7 @@ _RELEASE = """
 
 
 async def claim(connection: db.Connection, lease_id: str, duration: timedelta, limit: int) -> list[EndpointRow]:
-    """Lease endpoints that nobody holds, longest unheld first."""
+    """Lease endpoints that no process holds, longest unheld first."""
     return [row(found) for found in await connection.fetch(_CLAIM, lease_id, duration, delivering(), limit)]
 
 
