@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from mailmesh.processor.v1 import event_pb2
 from services.delivery import metrics
 from services.delivery.sending.bodies import matches
@@ -13,8 +15,11 @@ from services.delivery.sending.deliverer import Deliverer, Means
 from services.delivery.store import leases
 from services.delivery.store.rows import EndpointRow
 from services.meshkit import db
+from services.meshkit.errors import StoreUnavailable
 from services.meshkit.ids import new_id
 from services.meshkit.loops import cancel
+
+logger = structlog.get_logger(__name__)
 
 _CLAIMED_AT_ONCE = 100
 
@@ -80,8 +85,11 @@ class Holder:
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
         await cancel(tasks)
-        async with db.connection(self._means.pool) as connection:
-            await leases.release(connection, self._lease_id)
+        try:
+            async with db.connection(self._means.pool) as connection:
+                await leases.release(connection, self._lease_id)
+        except StoreUnavailable as exc:
+            logger.warning("leases stay until they end", reason=exc.reason)
 
     async def _drop_ended(self) -> None:
         ended = [endpoint_id for endpoint_id, one in self._held.items() if one.task.done()]
