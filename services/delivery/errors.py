@@ -10,6 +10,13 @@ class EndpointNotFound(NotFound):
     resource_type = "endpoint"
 
 
+class AttemptNotFound(NotFound):
+    """There is no such attempt."""
+
+    reason = "ATTEMPT_NOT_FOUND"
+    resource_type = "attempt"
+
+
 class EndpointLimitReached(ResourceExhausted):
     """The mesh has as many endpoints as its settings permit. Delete some that are not used."""
 

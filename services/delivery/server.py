@@ -83,7 +83,7 @@ async def serving(
     means = Means(pool, feed, attempts, schedule, clock, Slots(settings.requests), settings.waiting)
     holder = Holder(means, settings.endpoints_held, timedelta(seconds=settings.lease_seconds))
     holding = PeriodicLoop("endpoints", _HOLD_SECONDS, holder.round)
-    endpoints = Endpoints(pool, sealer, feed, settings.endpoints, holding.nudge)
+    endpoints = Endpoints(pool, sealer, feed, settings.endpoints, holding.nudge, clock)
     server.add(
         add_EndpointServiceServicer_to_server,
         EndpointServicer(endpoints, attempts, rules),

@@ -15,6 +15,7 @@ from stack.cli.output import (
     confirm,
     enum_value,
     pages,
+    parse_time,
     print_json,
     print_record,
     print_table,
@@ -188,6 +189,72 @@ def resume(
     _print(found, json=json)
 
 
+@app.command("rotate-key")
+def rotate_key(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    overlap: Annotated[
+        float, typer.Option(metavar="HOURS", min=0, max=168, help="Hours for which the previous key still signs.")
+    ] = 24.0,
+    json: JsonOption = False,
+) -> None:
+    """Make a new signing key and show it, once; the previous one signs beside it for a while.
+
+    Examples:
+      mailmesh endpoints rotate-key 019a9f0e-7c1e-7000-8000-00000000000b --overlap 48
+    """
+    request = messages.RotateEndpointKeyRequest(endpoint_id=endpoint_id)
+    request.overlap.FromSeconds(round(overlap * 3600))
+    with channel(context) as opened:
+        made = services.EndpointServiceStub(opened).RotateEndpointKey(request)
+    if json:
+        print_json(made)
+        return
+    print_record([("endpoint", made.endpoint.endpoint_id), ("signing key", made.signing_key)])
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    attempt_id: Annotated[str, typer.Argument(metavar="ATTEMPT", help="Id of an attempt; `attempts` shows it.")],
+) -> None:
+    """Deliver the event of an attempt now, once more if it was delivered.
+
+    Examples:
+      mailmesh endpoints retry 019a9f0e-7c1e-7000-8000-00000000000b 019a9f0e-7c1e-7000-8000-00000000000c
+    """
+    request = messages.RetryAttemptRequest(endpoint_id=endpoint_id, attempt_id=attempt_id)
+    with channel(context) as opened:
+        services.EndpointServiceStub(opened).RetryAttempt(request)
+
+
+@app.command()
+def recover(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only those exhausted since then.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Deliver exhausted events again, with a new schedule.
+
+    Examples:
+      mailmesh endpoints recover 019a9f0e-7c1e-7000-8000-00000000000b --dry-run
+    """
+    request = messages.RecoverEndpointRequest(
+        endpoint_id=endpoint_id, exhausted_from=parse_time(since), dry_run=dry_run
+    )
+    with channel(context) as opened:
+        found = services.EndpointServiceStub(opened).RecoverEndpoint(request)
+    if json:
+        print_json(found)
+        return
+    print_record([("deliveries", str(found.deliveries))])
+
+
 @app.command()
 def delete(context: typer.Context, endpoint_id: EndpointArgument, *, yes: YesOption = False) -> None:
     """Delete an endpoint with its key, its waiting deliveries and its attempts.
@@ -255,10 +322,10 @@ def list_attempts(
         print_json(found)
         return
     print_table(
-        ("EVENT", "TYPE", "NUMBER", "STARTED", "OUTCOME", "STATUS", "REASON", "NEXT"),
+        ("ATTEMPT", "EVENT", "TYPE", "NUMBER", "STARTED", "OUTCOME", "STATUS", "REASON", "NEXT"),
         [
             (
-                *(one.event_id, one.event_type, str(one.number), when(one.started_at), _outcome(one)),
+                *(one.attempt_id, one.event_id, one.event_type, str(one.number), when(one.started_at), _outcome(one)),
                 *(str(one.status or ""), one.reason, when(one.next_attempt_at)),
             )
             for one in found

@@ -84,7 +84,8 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
     reading = {
         *(f"delivery.v1.EndpointService.{verb}Endpoint" for verb in ("Create", "Get", "Update", "Delete", "Test")),
         *(f"delivery.v1.EndpointService.{name}" for name in ("PauseEndpoint", "ResumeEndpoint", "ListEndpoints")),
-        "delivery.v1.EndpointService.ListAttempts",
+        *(f"delivery.v1.EndpointService.{name}" for name in ("ListAttempts", "RetryAttempt", "RecoverEndpoint")),
+        "delivery.v1.EndpointService.RotateEndpointKey",
         "ingest.v1.SubscriptionService.BatchCreateSubscriptions",
         "ingest.v1.SubscriptionService.CreateSubscription",
         "ingest.v1.SubscriptionService.RenewSubscription",

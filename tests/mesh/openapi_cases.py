@@ -15,6 +15,7 @@ MATCHING |= {
     r"^(\*|[a-zA-Z]+(,[a-zA-Z]+)*)?$": "displayName",
     r"^https?://[!-~]{1,2040}$": "https://receiver.example.com/hooks",
     r"^([1-9]|[12][0-9]|30)s$": "15s",
+    r"^[1-9][0-9]{0,4}s$": "3600s",
     r"^(mail|send|tenant)\.[a-z_.*]{1,90}$": "mail.created",
 }
 # Times in requests lie ahead, and not by more than a month.

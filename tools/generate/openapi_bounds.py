@@ -20,7 +20,7 @@ _URL = {"pattern": r"^https?://[!-~]{1,2040}$"}
 _TIMEOUT = {"pattern": r"^([1-9]|[12][0-9]|30)s$"}
 _ID_FIELDS = frozenset(
     {"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id", "send_id"}
-    | {"endpoint_id"}
+    | {"endpoint_id", "attempt_id"}
 )
 # The page answers text that is no id as it answers an unknown id.
 _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"})
@@ -63,6 +63,7 @@ BOUNDS: dict[str, JSON] = {
     "UpdateEndpointRequest.update_mask": {"pattern": r"^(\*|[a-zA-Z]+(,[a-zA-Z]+)*)?$"},
     "UpdateEndpointRequest.display_name": {"maxLength": 200},
     "UpdateEndpointRequest.concurrency": {"minimum": 0, "maximum": 50},
+    "RotateEndpointKeyRequest.overlap": {"pattern": r"^[1-9][0-9]{0,4}s$"},
     "EndpointHeader.name": {"minLength": 1, "maxLength": 100},
     "EndpointHeader.value": {"minLength": 1},
     "EndpointFilter.tenant_ids": {"maxItems": 1000, "items": _ID},

@@ -23,6 +23,7 @@ MAX_VALUES = 100
 MAX_VALUE_CHARACTERS = 100
 MAX_HEADER_BYTES = 8 * 1024
 SHORTEST, LONGEST, USUAL = timedelta(seconds=1), timedelta(seconds=30), timedelta(seconds=15)
+LONGEST_OVERLAP, USUAL_OVERLAP = timedelta(days=7), timedelta(days=1)
 MAX_CONCURRENCY, USUAL_CONCURRENCY = 50, 8
 
 
@@ -100,6 +101,19 @@ def timeout_ms(value: Duration | None) -> int:
     if not _milliseconds(SHORTEST) <= milliseconds <= _milliseconds(LONGEST):
         raise FieldInvalid.of("timeout", "must be from 1 to 30 seconds")
     return milliseconds
+
+
+def overlap(value: Duration | None) -> timedelta:
+    """Check the time for which a previous key signs; None means the usual one.
+
+    Raises:
+        FieldInvalid: It is out of its range.
+    """
+    if value is None:
+        return USUAL_OVERLAP
+    if not 0 <= value.seconds + value.nanos / 1e9 <= LONGEST_OVERLAP.total_seconds():
+        raise FieldInvalid.of("overlap", "must be from 0 to 7 days")
+    return timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
 
 
 def concurrency(value: int) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ from services.meshkit.settings import SettingsError
 _VARIABLE = "MAILMESH_DELIVERY_KEYS"
 _DOMAIN = "mailmesh.delivery"
 _KEYS, _HEADERS = "signing-keys", "headers"
+
+
+@dataclass(frozen=True)
+class KeptKey:
+    """A signing key of an endpoint.
+
+    Args:
+        key: The key.
+        until: When it ends to sign, or None.
+    """
+
+    key: SigningKey
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -47,23 +61,31 @@ class Sealer:
     def __repr__(self) -> str:
         return f"Sealer(ids={tuple(self._ciphers)})"
 
-    def seal(self, endpoint_id: str, keys: list[SigningKey], headers: dict[str, Secret]) -> Sealed:
+    def seal(self, endpoint_id: str, keys: list[KeptKey], headers: dict[str, Secret]) -> Sealed:
         """Seal the signing keys and the headers of an endpoint."""
-        shown = [key.write().reveal() for key in keys]
+        shown = [[one.key.write().reveal(), one.until and one.until.isoformat()] for one in keys]
         return Sealed(
             self._seal(endpoint_id, _KEYS, shown),
             self._seal(endpoint_id, _HEADERS, {name: value.reveal() for name, value in headers.items()}),
             self._first,
         )
 
-    def signing_keys(self, row: EndpointRow) -> list[SigningKey]:
-        """Open the signing keys of an endpoint.
+    def signing_keys(self, row: EndpointRow, now: datetime) -> list[KeptKey]:
+        """Open the keys with which an endpoint signs, the newest first.
+
+        Args:
+            row: The endpoint.
+            now: The present; keys that have ended are left out.
 
         Raises:
             KeyUnavailable: The key that sealed them is not loaded.
             SealBroken: They were altered, or belong to another endpoint.
         """
-        return [read_signing_key(Secret(text)) for text in self._open(row, _KEYS, row.sealed_keys)]
+        kept = [
+            KeptKey(read_signing_key(Secret(text)), datetime.fromisoformat(until) if until else None)
+            for text, until in self._open(row, _KEYS, row.sealed_keys)
+        ]
+        return [one for one in kept if one.until is None or one.until > now]
 
     def headers(self, row: EndpointRow) -> dict[str, Secret]:
         """Open the headers of an endpoint.

@@ -90,7 +90,8 @@ class Attempts:
 
     async def _send(self, row: EndpointRow, delivery: Delivery, body: bytes) -> Tried:
         started_at, began = self._clock.now(), time.monotonic()
-        signed = sign(self._sealer.signing_keys(row), delivery.event_id, started_at, body)
+        keys = [one.key for one in self._sealer.signing_keys(row, started_at)]
+        signed = sign(keys, delivery.event_id, started_at, body)
         own, timeout_seconds = self._sealer.headers(row), row.timeout_ms / 1000
         status, reason, answer, asked = 0, "", b"", None
         try:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from mailmesh.processor.v1 import event_feed_service_pb2 as pb2
 from mailmesh.processor.v1 import event_pb2, event_service_pb2
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceAsyncStub
-from services.delivery.store.rows import EndpointRow
+from services.delivery.sending.bodies import delivery_of
+from services.delivery.store.rows import Delivery, EndpointRow
 
 FEED = "/mailmesh.processor.v1.EventFeedService"
 RETRY_SAFE = (f"{FEED}/ReadFeed", f"{FEED}/GetFeedEvent")
@@ -58,6 +59,14 @@ class Feed:
         chosen = event_service_pb2.EventFilter(event_types=[f"{kind}.*" for kind in kinds])
         request = pb2.ReadFeedRequest(cursor=cursor, page_size=count, filter=chosen, wait_seconds=wait_seconds)
         return await self._stub.ReadFeed(request, timeout=_CALL_SECONDS + wait_seconds)
+
+    async def delivery(self, event_id: str) -> Delivery:
+        """Return the delivery of an event that is still in the stream.
+
+        Raises:
+            MeshError: There is no such event any more, or Processor is away.
+        """
+        return delivery_of(await self.event(event_id))
 
     async def event(self, event_id: str) -> event_pb2.Event:
         """Return one event with all of its content.

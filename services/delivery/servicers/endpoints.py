@@ -96,6 +96,30 @@ class EndpointServicer(Base):
         return pb2.ResumeEndpointResponse(endpoint=await self._message(row))
 
     @override
+    async def RotateEndpointKey(
+        self, request: pb2.RotateEndpointKeyRequest, context: "Context"
+    ) -> pb2.RotateEndpointKeyResponse:
+        """Make a new signing key."""
+        overlap = checks.overlap(request.overlap if request.HasField("overlap") else None)
+        row, key = await self._endpoints.rotate_key(_id(request), _scope(), overlap)
+        return pb2.RotateEndpointKeyResponse(endpoint=await self._message(row), signing_key=key.reveal())
+
+    @override
+    async def RetryAttempt(self, request: pb2.RetryAttemptRequest, context: "Context") -> pb2.RetryAttemptResponse:
+        """Make the event of an attempt due now."""
+        await self._endpoints.retry(_id(request), _scope(), check_id("attempt_id", request.attempt_id))
+        return pb2.RetryAttemptResponse()
+
+    @override
+    async def RecoverEndpoint(
+        self, request: pb2.RecoverEndpointRequest, context: "Context"
+    ) -> pb2.RecoverEndpointResponse:
+        """Make exhausted deliveries due again, or count them."""
+        since = request.exhausted_from.ToDatetime(UTC) if request.HasField("exhausted_from") else None
+        count = await self._endpoints.recover(_id(request), _scope(), since, is_dry=request.dry_run)
+        return pb2.RecoverEndpointResponse(deliveries=count)
+
+    @override
     async def DeleteEndpoint(
         self, request: pb2.DeleteEndpointRequest, context: "Context"
     ) -> pb2.DeleteEndpointResponse:

@@ -55,6 +55,14 @@ async def page(
     ]
 
 
+async def event_of(connection: db.Connection, endpoint_id: str, attempt_id: str) -> str | None:
+    """Read the event of an attempt; None when the endpoint has no such attempt."""
+    found = await connection.fetchval(
+        "SELECT event_id FROM delivery.attempts WHERE endpoint_id = $1 AND attempt_id = $2", endpoint_id, attempt_id
+    )
+    return None if found is None else str(found)
+
+
 async def delete_old(connection: db.Connection, before: datetime, limit: int) -> int:
     """Delete attempts and exhausted deliveries from before a time; return their number."""
     gone = [await connection.execute(statement, before, limit) for statement in (_OLD, _OLD_EXHAUSTED)]

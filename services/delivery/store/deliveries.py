@@ -40,6 +40,13 @@ _LET_GO = """
     WHERE endpoint_id = $1 AND due_at > now() AND ($2::text[] IS NULL OR order_key = ANY($2))
 """
 
+_REVIVE = """
+    UPDATE delivery.deliveries
+    SET due_at = now(), exhausted_at = NULL, attempts = CASE WHEN due_at IS NULL THEN 0 ELSE attempts END
+    WHERE endpoint_id = $1 AND event_id = $2
+"""
+_EXHAUSTED = "endpoint_id = $1 AND exhausted_at IS NOT NULL AND ($2::timestamptz IS NULL OR exhausted_at >= $2)"
+
 
 async def insert(connection: db.Connection, endpoint_id: str, new: Sequence[Delivery]) -> None:
     """Add deliveries at the end of an endpoint's queue. One that is there already stays as it is."""
@@ -91,3 +98,21 @@ async def exhaust(connection: db.Connection, endpoint_id: str, failed: Delivery,
 async def let_go(connection: db.Connection, endpoint_id: str, order_keys: Sequence[str] | None = None) -> None:
     """Make the waiting deliveries of some messages due now; of all messages without a choice."""
     await connection.execute(_LET_GO, endpoint_id, order_keys)
+
+
+async def revive(connection: db.Connection, endpoint_id: str, event_id: str) -> bool:
+    """Make a delivery due now, with a new schedule if it was exhausted; return whether it is in the queue."""
+    return db.affected(await connection.execute(_REVIVE, endpoint_id, event_id)) > 0
+
+
+async def count_exhausted(connection: db.Connection, endpoint_id: str, since: datetime | None) -> int:
+    """Count the deliveries that were exhausted at a time or later; None means all."""
+    statement = f"SELECT count(*) FROM delivery.deliveries WHERE {_EXHAUSTED}"  # noqa: S608 - constants
+    return int(await connection.fetchval(statement, endpoint_id, since))
+
+
+async def recover(connection: db.Connection, endpoint_id: str, since: datetime | None) -> int:
+    """Make exhausted deliveries due now, with a new schedule; return their number."""
+    changed = "due_at = now(), exhausted_at = NULL, attempts = 0"
+    statement = f"UPDATE delivery.deliveries SET {changed} WHERE {_EXHAUSTED}"  # noqa: S608 - constants
+    return db.affected(await connection.execute(statement, endpoint_id, since))

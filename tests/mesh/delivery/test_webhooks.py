@@ -129,6 +129,11 @@ def test_the_command_line_pauses_tests_updates_and_deletes(mesh: Mesh) -> None:
             receiver.webhooks[0].headers["x-team"],
             receiver.webhooks[0].content["type"],
         )
+        rotated = json.loads(mesh.run("endpoints", "rotate-key", endpoint_id, "--json").stdout)["signingKey"]
+        assert mesh.run("endpoints", "test", endpoint_id).returncode == 0
+        assert rotated != key
+        assert all(verified(receiver.webhooks[1], one) for one in (key, rotated))
+        assert "0" in mesh.run("endpoints", "recover", endpoint_id, "--dry-run").stdout
         assert "paused" in mesh.run("endpoints", "pause", endpoint_id).stdout
         updated = json.loads(mesh.run("endpoints", "update", endpoint_id, "--name", "Desk", "--json").stdout)
         assert ("Desk", ["x-team"]) == (updated["displayName"], updated["headerNames"])

@@ -46,6 +46,9 @@ class Stream:
     async def position(self, cursor: str) -> str:
         return cursor
 
+    async def delivery(self, event_id: str) -> Delivery:
+        return Delivery(event_id, "mail.created", "a", b"{}")
+
 
 @pytest.fixture
 async def pool(delivery_database: TestDatabase) -> AsyncIterator[Pool]:
@@ -54,7 +57,7 @@ async def pool(delivery_database: TestDatabase) -> AsyncIterator[Pool]:
 
 
 def use_cases(pool: Pool, limit: int = 10) -> Endpoints:
-    return Endpoints(pool, Sealer({"one": os.urandom(32)}), Stream(), limit, lambda: None)
+    return Endpoints(pool, Sealer({"one": os.urandom(32)}), Stream(), limit, lambda: None, SystemClock())
 
 
 async def held(pool: Pool, lease_id: str, **values: object) -> EndpointRow:
@@ -195,6 +198,30 @@ async def test_a_deleted_endpoint_leaves_no_secret_and_in_the_end_no_row(pool: P
         pass
     for table in ("endpoints", "deliveries", "attempts"):
         assert 0 == await pool.fetchval(f"SELECT count(*) FROM delivery.{table}")  # noqa: S608 - our own tables
+
+
+async def test_exhausted_deliveries_are_counted_and_recovered_and_a_delivered_one_is_sent_again(pool: Pool) -> None:
+    lease, cases = new_id(), use_cases(pool)
+    row = await held(pool, lease)
+    one, other = delivery("a"), delivery("b")
+    await queued(pool, row, one, other)
+    ended = Delivery(one.event_id, one.event_type, "a", b"{}", attempts=2)
+    await recorded(pool, lease, row, tried(ended, 500), tried(other, 200))
+    assert [] == await ready(pool, row)
+
+    assert 0 == await cases.recover(row.endpoint_id, None, datetime.now(UTC) + DAY, is_dry=True)
+    assert (1, 1) == (
+        await cases.recover(row.endpoint_id, None, None, is_dry=True),
+        await cases.recover(row.endpoint_id, None, None, is_dry=False),
+    )
+    assert [one.event_id] == await ready(pool, row)
+    async with db.connection(pool) as connection:
+        [made] = await attempts.page(connection, row.endpoint_id, other.event_id, None, 10)
+    for _ in range(2):
+        await cases.retry(row.endpoint_id, None, made.attempt_id)
+    assert [one.event_id] == await ready(pool, row)
+    await recorded(pool, lease, row, tried(one, 200))
+    assert [other.event_id] == await ready(pool, row)
 
 
 async def test_attempts_are_kept_and_those_past_their_time_are_deleted(pool: Pool) -> None:

@@ -1759,6 +1759,318 @@ func (x *ListAttemptsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// RotateEndpointKeyRequest identifies an endpoint.
+type RotateEndpointKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// endpoint_id is the endpoint's UUID.
+	EndpointId string `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// overlap is the time for which the previous key still signs, 0 to 7 days. Absent means one day.
+	Overlap       *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateEndpointKeyRequest) Reset() {
+	*x = RotateEndpointKeyRequest{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateEndpointKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateEndpointKeyRequest) ProtoMessage() {}
+
+func (x *RotateEndpointKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateEndpointKeyRequest.ProtoReflect.Descriptor instead.
+func (*RotateEndpointKeyRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RotateEndpointKeyRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *RotateEndpointKeyRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+// RotateEndpointKeyResponse contains the endpoint and its new signing key.
+type RotateEndpointKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// endpoint is the endpoint.
+	Endpoint *Endpoint `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// signing_key verifies new signatures, as in `CreateEndpointResponse`.
+	SigningKey    string `protobuf:"bytes,2,opt,name=signing_key,json=signingKey,proto3" json:"signing_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateEndpointKeyResponse) Reset() {
+	*x = RotateEndpointKeyResponse{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateEndpointKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateEndpointKeyResponse) ProtoMessage() {}
+
+func (x *RotateEndpointKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateEndpointKeyResponse.ProtoReflect.Descriptor instead.
+func (*RotateEndpointKeyResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RotateEndpointKeyResponse) GetEndpoint() *Endpoint {
+	if x != nil {
+		return x.Endpoint
+	}
+	return nil
+}
+
+func (x *RotateEndpointKeyResponse) GetSigningKey() string {
+	if x != nil {
+		return x.SigningKey
+	}
+	return ""
+}
+
+// RetryAttemptRequest identifies an attempt.
+type RetryAttemptRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// endpoint_id is the endpoint's UUID.
+	EndpointId string `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// attempt_id is the attempt's UUID.
+	AttemptId     string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryAttemptRequest) Reset() {
+	*x = RetryAttemptRequest{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryAttemptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryAttemptRequest) ProtoMessage() {}
+
+func (x *RetryAttemptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryAttemptRequest.ProtoReflect.Descriptor instead.
+func (*RetryAttemptRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RetryAttemptRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *RetryAttemptRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+// RetryAttemptResponse is empty.
+type RetryAttemptResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryAttemptResponse) Reset() {
+	*x = RetryAttemptResponse{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryAttemptResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryAttemptResponse) ProtoMessage() {}
+
+func (x *RetryAttemptResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryAttemptResponse.ProtoReflect.Descriptor instead.
+func (*RetryAttemptResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{25}
+}
+
+// RecoverEndpointRequest selects exhausted deliveries.
+type RecoverEndpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// endpoint_id is the endpoint's UUID.
+	EndpointId string `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// exhausted_from selects deliveries that were exhausted at this time or later. Absent means all.
+	ExhaustedFrom *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=exhausted_from,json=exhaustedFrom,proto3" json:"exhausted_from,omitempty"`
+	// dry_run counts the deliveries and changes nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecoverEndpointRequest) Reset() {
+	*x = RecoverEndpointRequest{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverEndpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverEndpointRequest) ProtoMessage() {}
+
+func (x *RecoverEndpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverEndpointRequest.ProtoReflect.Descriptor instead.
+func (*RecoverEndpointRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RecoverEndpointRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *RecoverEndpointRequest) GetExhaustedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExhaustedFrom
+	}
+	return nil
+}
+
+func (x *RecoverEndpointRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// RecoverEndpointResponse contains the count.
+type RecoverEndpointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// deliveries is the number of selected deliveries.
+	Deliveries    int64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecoverEndpointResponse) Reset() {
+	*x = RecoverEndpointResponse{}
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverEndpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverEndpointResponse) ProtoMessage() {}
+
+func (x *RecoverEndpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverEndpointResponse.ProtoReflect.Descriptor instead.
+func (*RecoverEndpointResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RecoverEndpointResponse) GetDeliveries() int64 {
+	if x != nil {
+		return x.Deliveries
+	}
+	return 0
+}
+
 var File_mailmesh_delivery_v1_endpoint_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
@@ -1882,7 +2194,30 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\bevent_id\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\aeventId\"y\n" +
 	"\x14ListAttemptsResponse\x129\n" +
 	"\battempts\x18\x01 \x03(\v2\x1d.mailmesh.delivery.v1.AttemptR\battempts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xb7\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"|\n" +
+	"\x18RotateEndpointKeyRequest\x12%\n" +
+	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
+	"endpointId\x129\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x04\xe2A\x01\x01R\aoverlap\"x\n" +
+	"\x19RotateEndpointKeyResponse\x12:\n" +
+	"\bendpoint\x18\x01 \x01(\v2\x1e.mailmesh.delivery.v1.EndpointR\bendpoint\x12\x1f\n" +
+	"\vsigning_key\x18\x02 \x01(\tR\n" +
+	"signingKey\"a\n" +
+	"\x13RetryAttemptRequest\x12%\n" +
+	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
+	"endpointId\x12#\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\tattemptId\"\x16\n" +
+	"\x14RetryAttemptResponse\"\xa7\x01\n" +
+	"\x16RecoverEndpointRequest\x12%\n" +
+	"\vendpoint_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\n" +
+	"endpointId\x12G\n" +
+	"\x0eexhausted_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\rexhaustedFrom\x12\x1d\n" +
+	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\"9\n" +
+	"\x17RecoverEndpointResponse\x12\x1e\n" +
+	"\n" +
+	"deliveries\x18\x01 \x01(\x03R\n" +
+	"deliveries*\xb7\x01\n" +
 	"\rEndpointState\x12\x1e\n" +
 	"\x1aENDPOINT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ENDPOINT_STATE_ACTIVE\x10\x01\x12\x1a\n" +
@@ -1901,7 +2236,7 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x0eAttemptOutcome\x12\x1f\n" +
 	"\x1bATTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ATTEMPT_OUTCOME_DELIVERED\x10\x01\x12\x1a\n" +
-	"\x16ATTEMPT_OUTCOME_FAILED\x10\x022\xce\v\n" +
+	"\x16ATTEMPT_OUTCOME_FAILED\x10\x022\xf7\x0f\n" +
 	"\x0fEndpointService\x12\x96\x01\n" +
 	"\x0eCreateEndpoint\x12+.mailmesh.delivery.v1.CreateEndpointRequest\x1a,.mailmesh.delivery.v1.CreateEndpointResponse\")\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/endpoints\x12\x90\x01\n" +
 	"\rListEndpoints\x12*.mailmesh.delivery.v1.ListEndpointsRequest\x1a+.mailmesh.delivery.v1.ListEndpointsResponse\"&\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/endpoints\x12\x98\x01\n" +
@@ -1911,7 +2246,10 @@ const file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc = "" +
 	"\x0eResumeEndpoint\x12+.mailmesh.delivery.v1.ResumeEndpointRequest\x1a,.mailmesh.delivery.v1.ResumeEndpointResponse\">\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/endpoints/{endpoint_id}:resume\x12\xa1\x01\n" +
 	"\x0eDeleteEndpoint\x12+.mailmesh.delivery.v1.DeleteEndpointRequest\x1a,.mailmesh.delivery.v1.DeleteEndpointResponse\"4\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/endpoints/{endpoint_id}\x12\xa3\x01\n" +
 	"\fTestEndpoint\x12).mailmesh.delivery.v1.TestEndpointRequest\x1a*.mailmesh.delivery.v1.TestEndpointResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02%:\x01*\" /v1/endpoints/{endpoint_id}:test\x12\xa4\x01\n" +
-	"\fListAttempts\x12).mailmesh.delivery.v1.ListAttemptsRequest\x1a*.mailmesh.delivery.v1.ListAttemptsResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&\x12$/v1/endpoints/{endpoint_id}/attempts\x1a\x04\x88\xce\x18\x02B!\n" +
+	"\fListAttempts\x12).mailmesh.delivery.v1.ListAttemptsRequest\x1a*.mailmesh.delivery.v1.ListAttemptsResponse\"=\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02&\x12$/v1/endpoints/{endpoint_id}/attempts\x12\xb7\x01\n" +
+	"\x11RotateEndpointKey\x12..mailmesh.delivery.v1.RotateEndpointKeyRequest\x1a/.mailmesh.delivery.v1.RotateEndpointKeyResponse\"A\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/endpoints/{endpoint_id}:rotateKey\x12\xba\x01\n" +
+	"\fRetryAttempt\x12).mailmesh.delivery.v1.RetryAttemptRequest\x1a*.mailmesh.delivery.v1.RetryAttemptResponse\"S\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02<:\x01*\"7/v1/endpoints/{endpoint_id}/attempts/{attempt_id}:retry\x12\xaf\x01\n" +
+	"\x0fRecoverEndpoint\x12,.mailmesh.delivery.v1.RecoverEndpointRequest\x1a-.mailmesh.delivery.v1.RecoverEndpointResponse\"?\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/endpoints/{endpoint_id}:recover\x1a\x04\x88\xce\x18\x02B!\n" +
 	"\x1dinternal.mailmesh.delivery.v1P\x01b\x06proto3"
 
 var (
@@ -1927,55 +2265,61 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_delivery_v1_endpoint_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_mailmesh_delivery_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_mailmesh_delivery_v1_endpoint_service_proto_goTypes = []any{
-	(EndpointState)(0),             // 0: mailmesh.delivery.v1.EndpointState
-	(EndpointView)(0),              // 1: mailmesh.delivery.v1.EndpointView
-	(EndpointSignature)(0),         // 2: mailmesh.delivery.v1.EndpointSignature
-	(AttemptOutcome)(0),            // 3: mailmesh.delivery.v1.AttemptOutcome
-	(*EndpointFilter)(nil),         // 4: mailmesh.delivery.v1.EndpointFilter
-	(*EndpointHeader)(nil),         // 5: mailmesh.delivery.v1.EndpointHeader
-	(*Endpoint)(nil),               // 6: mailmesh.delivery.v1.Endpoint
-	(*Attempt)(nil),                // 7: mailmesh.delivery.v1.Attempt
-	(*CreateEndpointRequest)(nil),  // 8: mailmesh.delivery.v1.CreateEndpointRequest
-	(*CreateEndpointResponse)(nil), // 9: mailmesh.delivery.v1.CreateEndpointResponse
-	(*ListEndpointsRequest)(nil),   // 10: mailmesh.delivery.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),  // 11: mailmesh.delivery.v1.ListEndpointsResponse
-	(*GetEndpointRequest)(nil),     // 12: mailmesh.delivery.v1.GetEndpointRequest
-	(*GetEndpointResponse)(nil),    // 13: mailmesh.delivery.v1.GetEndpointResponse
-	(*UpdateEndpointRequest)(nil),  // 14: mailmesh.delivery.v1.UpdateEndpointRequest
-	(*UpdateEndpointResponse)(nil), // 15: mailmesh.delivery.v1.UpdateEndpointResponse
-	(*PauseEndpointRequest)(nil),   // 16: mailmesh.delivery.v1.PauseEndpointRequest
-	(*PauseEndpointResponse)(nil),  // 17: mailmesh.delivery.v1.PauseEndpointResponse
-	(*ResumeEndpointRequest)(nil),  // 18: mailmesh.delivery.v1.ResumeEndpointRequest
-	(*ResumeEndpointResponse)(nil), // 19: mailmesh.delivery.v1.ResumeEndpointResponse
-	(*DeleteEndpointRequest)(nil),  // 20: mailmesh.delivery.v1.DeleteEndpointRequest
-	(*DeleteEndpointResponse)(nil), // 21: mailmesh.delivery.v1.DeleteEndpointResponse
-	(*TestEndpointRequest)(nil),    // 22: mailmesh.delivery.v1.TestEndpointRequest
-	(*TestEndpointResponse)(nil),   // 23: mailmesh.delivery.v1.TestEndpointResponse
-	(*ListAttemptsRequest)(nil),    // 24: mailmesh.delivery.v1.ListAttemptsRequest
-	(*ListAttemptsResponse)(nil),   // 25: mailmesh.delivery.v1.ListAttemptsResponse
-	(*durationpb.Duration)(nil),    // 26: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),  // 28: google.protobuf.FieldMask
+	(EndpointState)(0),                // 0: mailmesh.delivery.v1.EndpointState
+	(EndpointView)(0),                 // 1: mailmesh.delivery.v1.EndpointView
+	(EndpointSignature)(0),            // 2: mailmesh.delivery.v1.EndpointSignature
+	(AttemptOutcome)(0),               // 3: mailmesh.delivery.v1.AttemptOutcome
+	(*EndpointFilter)(nil),            // 4: mailmesh.delivery.v1.EndpointFilter
+	(*EndpointHeader)(nil),            // 5: mailmesh.delivery.v1.EndpointHeader
+	(*Endpoint)(nil),                  // 6: mailmesh.delivery.v1.Endpoint
+	(*Attempt)(nil),                   // 7: mailmesh.delivery.v1.Attempt
+	(*CreateEndpointRequest)(nil),     // 8: mailmesh.delivery.v1.CreateEndpointRequest
+	(*CreateEndpointResponse)(nil),    // 9: mailmesh.delivery.v1.CreateEndpointResponse
+	(*ListEndpointsRequest)(nil),      // 10: mailmesh.delivery.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),     // 11: mailmesh.delivery.v1.ListEndpointsResponse
+	(*GetEndpointRequest)(nil),        // 12: mailmesh.delivery.v1.GetEndpointRequest
+	(*GetEndpointResponse)(nil),       // 13: mailmesh.delivery.v1.GetEndpointResponse
+	(*UpdateEndpointRequest)(nil),     // 14: mailmesh.delivery.v1.UpdateEndpointRequest
+	(*UpdateEndpointResponse)(nil),    // 15: mailmesh.delivery.v1.UpdateEndpointResponse
+	(*PauseEndpointRequest)(nil),      // 16: mailmesh.delivery.v1.PauseEndpointRequest
+	(*PauseEndpointResponse)(nil),     // 17: mailmesh.delivery.v1.PauseEndpointResponse
+	(*ResumeEndpointRequest)(nil),     // 18: mailmesh.delivery.v1.ResumeEndpointRequest
+	(*ResumeEndpointResponse)(nil),    // 19: mailmesh.delivery.v1.ResumeEndpointResponse
+	(*DeleteEndpointRequest)(nil),     // 20: mailmesh.delivery.v1.DeleteEndpointRequest
+	(*DeleteEndpointResponse)(nil),    // 21: mailmesh.delivery.v1.DeleteEndpointResponse
+	(*TestEndpointRequest)(nil),       // 22: mailmesh.delivery.v1.TestEndpointRequest
+	(*TestEndpointResponse)(nil),      // 23: mailmesh.delivery.v1.TestEndpointResponse
+	(*ListAttemptsRequest)(nil),       // 24: mailmesh.delivery.v1.ListAttemptsRequest
+	(*ListAttemptsResponse)(nil),      // 25: mailmesh.delivery.v1.ListAttemptsResponse
+	(*RotateEndpointKeyRequest)(nil),  // 26: mailmesh.delivery.v1.RotateEndpointKeyRequest
+	(*RotateEndpointKeyResponse)(nil), // 27: mailmesh.delivery.v1.RotateEndpointKeyResponse
+	(*RetryAttemptRequest)(nil),       // 28: mailmesh.delivery.v1.RetryAttemptRequest
+	(*RetryAttemptResponse)(nil),      // 29: mailmesh.delivery.v1.RetryAttemptResponse
+	(*RecoverEndpointRequest)(nil),    // 30: mailmesh.delivery.v1.RecoverEndpointRequest
+	(*RecoverEndpointResponse)(nil),   // 31: mailmesh.delivery.v1.RecoverEndpointResponse
+	(*durationpb.Duration)(nil),       // 32: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),     // 34: google.protobuf.FieldMask
 }
 var file_mailmesh_delivery_v1_endpoint_service_proto_depIdxs = []int32{
 	4,  // 0: mailmesh.delivery.v1.Endpoint.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 1: mailmesh.delivery.v1.Endpoint.view:type_name -> mailmesh.delivery.v1.EndpointView
-	26, // 2: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
+	32, // 2: mailmesh.delivery.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
 	2,  // 3: mailmesh.delivery.v1.Endpoint.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
 	0,  // 4: mailmesh.delivery.v1.Endpoint.state:type_name -> mailmesh.delivery.v1.EndpointState
-	27, // 5: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
-	27, // 6: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
-	27, // 7: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
-	27, // 8: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	26, // 9: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
+	33, // 5: mailmesh.delivery.v1.Endpoint.created_at:type_name -> google.protobuf.Timestamp
+	33, // 6: mailmesh.delivery.v1.Endpoint.failing_since:type_name -> google.protobuf.Timestamp
+	33, // 7: mailmesh.delivery.v1.Endpoint.succeeded_at:type_name -> google.protobuf.Timestamp
+	33, // 8: mailmesh.delivery.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	32, // 9: mailmesh.delivery.v1.Attempt.duration:type_name -> google.protobuf.Duration
 	3,  // 10: mailmesh.delivery.v1.Attempt.outcome:type_name -> mailmesh.delivery.v1.AttemptOutcome
-	27, // 11: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
+	33, // 11: mailmesh.delivery.v1.Attempt.next_attempt_at:type_name -> google.protobuf.Timestamp
 	4,  // 12: mailmesh.delivery.v1.CreateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 13: mailmesh.delivery.v1.CreateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
 	5,  // 14: mailmesh.delivery.v1.CreateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
-	26, // 15: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	32, // 15: mailmesh.delivery.v1.CreateEndpointRequest.timeout:type_name -> google.protobuf.Duration
 	2,  // 16: mailmesh.delivery.v1.CreateEndpointRequest.signature:type_name -> mailmesh.delivery.v1.EndpointSignature
 	6,  // 17: mailmesh.delivery.v1.CreateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
 	6,  // 18: mailmesh.delivery.v1.ListEndpointsResponse.endpoints:type_name -> mailmesh.delivery.v1.Endpoint
@@ -1983,36 +2327,45 @@ var file_mailmesh_delivery_v1_endpoint_service_proto_depIdxs = []int32{
 	4,  // 20: mailmesh.delivery.v1.UpdateEndpointRequest.filter:type_name -> mailmesh.delivery.v1.EndpointFilter
 	1,  // 21: mailmesh.delivery.v1.UpdateEndpointRequest.view:type_name -> mailmesh.delivery.v1.EndpointView
 	5,  // 22: mailmesh.delivery.v1.UpdateEndpointRequest.headers:type_name -> mailmesh.delivery.v1.EndpointHeader
-	26, // 23: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
-	28, // 24: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
+	32, // 23: mailmesh.delivery.v1.UpdateEndpointRequest.timeout:type_name -> google.protobuf.Duration
+	34, // 24: mailmesh.delivery.v1.UpdateEndpointRequest.update_mask:type_name -> google.protobuf.FieldMask
 	6,  // 25: mailmesh.delivery.v1.UpdateEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
 	6,  // 26: mailmesh.delivery.v1.PauseEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
 	6,  // 27: mailmesh.delivery.v1.ResumeEndpointResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
 	7,  // 28: mailmesh.delivery.v1.TestEndpointResponse.attempt:type_name -> mailmesh.delivery.v1.Attempt
 	7,  // 29: mailmesh.delivery.v1.ListAttemptsResponse.attempts:type_name -> mailmesh.delivery.v1.Attempt
-	8,  // 30: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
-	10, // 31: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
-	12, // 32: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
-	14, // 33: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
-	16, // 34: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
-	18, // 35: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
-	20, // 36: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
-	22, // 37: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
-	24, // 38: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
-	9,  // 39: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
-	11, // 40: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
-	13, // 41: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
-	15, // 42: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
-	17, // 43: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
-	19, // 44: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
-	21, // 45: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
-	23, // 46: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
-	25, // 47: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
-	39, // [39:48] is the sub-list for method output_type
-	30, // [30:39] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	32, // 30: mailmesh.delivery.v1.RotateEndpointKeyRequest.overlap:type_name -> google.protobuf.Duration
+	6,  // 31: mailmesh.delivery.v1.RotateEndpointKeyResponse.endpoint:type_name -> mailmesh.delivery.v1.Endpoint
+	33, // 32: mailmesh.delivery.v1.RecoverEndpointRequest.exhausted_from:type_name -> google.protobuf.Timestamp
+	8,  // 33: mailmesh.delivery.v1.EndpointService.CreateEndpoint:input_type -> mailmesh.delivery.v1.CreateEndpointRequest
+	10, // 34: mailmesh.delivery.v1.EndpointService.ListEndpoints:input_type -> mailmesh.delivery.v1.ListEndpointsRequest
+	12, // 35: mailmesh.delivery.v1.EndpointService.GetEndpoint:input_type -> mailmesh.delivery.v1.GetEndpointRequest
+	14, // 36: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:input_type -> mailmesh.delivery.v1.UpdateEndpointRequest
+	16, // 37: mailmesh.delivery.v1.EndpointService.PauseEndpoint:input_type -> mailmesh.delivery.v1.PauseEndpointRequest
+	18, // 38: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:input_type -> mailmesh.delivery.v1.ResumeEndpointRequest
+	20, // 39: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:input_type -> mailmesh.delivery.v1.DeleteEndpointRequest
+	22, // 40: mailmesh.delivery.v1.EndpointService.TestEndpoint:input_type -> mailmesh.delivery.v1.TestEndpointRequest
+	24, // 41: mailmesh.delivery.v1.EndpointService.ListAttempts:input_type -> mailmesh.delivery.v1.ListAttemptsRequest
+	26, // 42: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:input_type -> mailmesh.delivery.v1.RotateEndpointKeyRequest
+	28, // 43: mailmesh.delivery.v1.EndpointService.RetryAttempt:input_type -> mailmesh.delivery.v1.RetryAttemptRequest
+	30, // 44: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:input_type -> mailmesh.delivery.v1.RecoverEndpointRequest
+	9,  // 45: mailmesh.delivery.v1.EndpointService.CreateEndpoint:output_type -> mailmesh.delivery.v1.CreateEndpointResponse
+	11, // 46: mailmesh.delivery.v1.EndpointService.ListEndpoints:output_type -> mailmesh.delivery.v1.ListEndpointsResponse
+	13, // 47: mailmesh.delivery.v1.EndpointService.GetEndpoint:output_type -> mailmesh.delivery.v1.GetEndpointResponse
+	15, // 48: mailmesh.delivery.v1.EndpointService.UpdateEndpoint:output_type -> mailmesh.delivery.v1.UpdateEndpointResponse
+	17, // 49: mailmesh.delivery.v1.EndpointService.PauseEndpoint:output_type -> mailmesh.delivery.v1.PauseEndpointResponse
+	19, // 50: mailmesh.delivery.v1.EndpointService.ResumeEndpoint:output_type -> mailmesh.delivery.v1.ResumeEndpointResponse
+	21, // 51: mailmesh.delivery.v1.EndpointService.DeleteEndpoint:output_type -> mailmesh.delivery.v1.DeleteEndpointResponse
+	23, // 52: mailmesh.delivery.v1.EndpointService.TestEndpoint:output_type -> mailmesh.delivery.v1.TestEndpointResponse
+	25, // 53: mailmesh.delivery.v1.EndpointService.ListAttempts:output_type -> mailmesh.delivery.v1.ListAttemptsResponse
+	27, // 54: mailmesh.delivery.v1.EndpointService.RotateEndpointKey:output_type -> mailmesh.delivery.v1.RotateEndpointKeyResponse
+	29, // 55: mailmesh.delivery.v1.EndpointService.RetryAttempt:output_type -> mailmesh.delivery.v1.RetryAttemptResponse
+	31, // 56: mailmesh.delivery.v1.EndpointService.RecoverEndpoint:output_type -> mailmesh.delivery.v1.RecoverEndpointResponse
+	45, // [45:57] is the sub-list for method output_type
+	33, // [33:45] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_delivery_v1_endpoint_service_proto_init() }
@@ -2026,7 +2379,7 @@ func file_mailmesh_delivery_v1_endpoint_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc), len(file_mailmesh_delivery_v1_endpoint_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   22,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,15 +19,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EndpointService_CreateEndpoint_FullMethodName = "/mailmesh.delivery.v1.EndpointService/CreateEndpoint"
-	EndpointService_ListEndpoints_FullMethodName  = "/mailmesh.delivery.v1.EndpointService/ListEndpoints"
-	EndpointService_GetEndpoint_FullMethodName    = "/mailmesh.delivery.v1.EndpointService/GetEndpoint"
-	EndpointService_UpdateEndpoint_FullMethodName = "/mailmesh.delivery.v1.EndpointService/UpdateEndpoint"
-	EndpointService_PauseEndpoint_FullMethodName  = "/mailmesh.delivery.v1.EndpointService/PauseEndpoint"
-	EndpointService_ResumeEndpoint_FullMethodName = "/mailmesh.delivery.v1.EndpointService/ResumeEndpoint"
-	EndpointService_DeleteEndpoint_FullMethodName = "/mailmesh.delivery.v1.EndpointService/DeleteEndpoint"
-	EndpointService_TestEndpoint_FullMethodName   = "/mailmesh.delivery.v1.EndpointService/TestEndpoint"
-	EndpointService_ListAttempts_FullMethodName   = "/mailmesh.delivery.v1.EndpointService/ListAttempts"
+	EndpointService_CreateEndpoint_FullMethodName    = "/mailmesh.delivery.v1.EndpointService/CreateEndpoint"
+	EndpointService_ListEndpoints_FullMethodName     = "/mailmesh.delivery.v1.EndpointService/ListEndpoints"
+	EndpointService_GetEndpoint_FullMethodName       = "/mailmesh.delivery.v1.EndpointService/GetEndpoint"
+	EndpointService_UpdateEndpoint_FullMethodName    = "/mailmesh.delivery.v1.EndpointService/UpdateEndpoint"
+	EndpointService_PauseEndpoint_FullMethodName     = "/mailmesh.delivery.v1.EndpointService/PauseEndpoint"
+	EndpointService_ResumeEndpoint_FullMethodName    = "/mailmesh.delivery.v1.EndpointService/ResumeEndpoint"
+	EndpointService_DeleteEndpoint_FullMethodName    = "/mailmesh.delivery.v1.EndpointService/DeleteEndpoint"
+	EndpointService_TestEndpoint_FullMethodName      = "/mailmesh.delivery.v1.EndpointService/TestEndpoint"
+	EndpointService_ListAttempts_FullMethodName      = "/mailmesh.delivery.v1.EndpointService/ListAttempts"
+	EndpointService_RotateEndpointKey_FullMethodName = "/mailmesh.delivery.v1.EndpointService/RotateEndpointKey"
+	EndpointService_RetryAttempt_FullMethodName      = "/mailmesh.delivery.v1.EndpointService/RetryAttempt"
+	EndpointService_RecoverEndpoint_FullMethodName   = "/mailmesh.delivery.v1.EndpointService/RecoverEndpoint"
 )
 
 // EndpointServiceClient is the client API for EndpointService service.
@@ -64,6 +67,15 @@ type EndpointServiceClient interface {
 	TestEndpoint(ctx context.Context, in *TestEndpointRequest, opts ...grpc.CallOption) (*TestEndpointResponse, error)
 	// ListAttempts lists an endpoint's attempts of the last 30 days, newest first. Reasons: ENDPOINT_NOT_FOUND.
 	ListAttempts(ctx context.Context, in *ListAttemptsRequest, opts ...grpc.CallOption) (*ListAttemptsResponse, error)
+	// RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
+	// change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
+	RotateEndpointKey(ctx context.Context, in *RotateEndpointKeyRequest, opts ...grpc.CallOption) (*RotateEndpointKeyResponse, error)
+	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
+	// to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+	RetryAttempt(ctx context.Context, in *RetryAttemptRequest, opts ...grpc.CallOption) (*RetryAttemptResponse, error)
+	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
+	// deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+	RecoverEndpoint(ctx context.Context, in *RecoverEndpointRequest, opts ...grpc.CallOption) (*RecoverEndpointResponse, error)
 }
 
 type endpointServiceClient struct {
@@ -164,6 +176,36 @@ func (c *endpointServiceClient) ListAttempts(ctx context.Context, in *ListAttemp
 	return out, nil
 }
 
+func (c *endpointServiceClient) RotateEndpointKey(ctx context.Context, in *RotateEndpointKeyRequest, opts ...grpc.CallOption) (*RotateEndpointKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateEndpointKeyResponse)
+	err := c.cc.Invoke(ctx, EndpointService_RotateEndpointKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *endpointServiceClient) RetryAttempt(ctx context.Context, in *RetryAttemptRequest, opts ...grpc.CallOption) (*RetryAttemptResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryAttemptResponse)
+	err := c.cc.Invoke(ctx, EndpointService_RetryAttempt_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *endpointServiceClient) RecoverEndpoint(ctx context.Context, in *RecoverEndpointRequest, opts ...grpc.CallOption) (*RecoverEndpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecoverEndpointResponse)
+	err := c.cc.Invoke(ctx, EndpointService_RecoverEndpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EndpointServiceServer is the server API for EndpointService service.
 // All implementations must embed UnimplementedEndpointServiceServer
 // for forward compatibility.
@@ -198,6 +240,15 @@ type EndpointServiceServer interface {
 	TestEndpoint(context.Context, *TestEndpointRequest) (*TestEndpointResponse, error)
 	// ListAttempts lists an endpoint's attempts of the last 30 days, newest first. Reasons: ENDPOINT_NOT_FOUND.
 	ListAttempts(context.Context, *ListAttemptsRequest) (*ListAttemptsResponse, error)
+	// RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
+	// change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
+	RotateEndpointKey(context.Context, *RotateEndpointKeyRequest) (*RotateEndpointKeyResponse, error)
+	// RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
+	// to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+	RetryAttempt(context.Context, *RetryAttemptRequest) (*RetryAttemptResponse, error)
+	// RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
+	// deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+	RecoverEndpoint(context.Context, *RecoverEndpointRequest) (*RecoverEndpointResponse, error)
 	mustEmbedUnimplementedEndpointServiceServer()
 }
 
@@ -234,6 +285,15 @@ func (UnimplementedEndpointServiceServer) TestEndpoint(context.Context, *TestEnd
 }
 func (UnimplementedEndpointServiceServer) ListAttempts(context.Context, *ListAttemptsRequest) (*ListAttemptsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAttempts not implemented")
+}
+func (UnimplementedEndpointServiceServer) RotateEndpointKey(context.Context, *RotateEndpointKeyRequest) (*RotateEndpointKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateEndpointKey not implemented")
+}
+func (UnimplementedEndpointServiceServer) RetryAttempt(context.Context, *RetryAttemptRequest) (*RetryAttemptResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryAttempt not implemented")
+}
+func (UnimplementedEndpointServiceServer) RecoverEndpoint(context.Context, *RecoverEndpointRequest) (*RecoverEndpointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecoverEndpoint not implemented")
 }
 func (UnimplementedEndpointServiceServer) mustEmbedUnimplementedEndpointServiceServer() {}
 func (UnimplementedEndpointServiceServer) testEmbeddedByValue()                         {}
@@ -418,6 +478,60 @@ func _EndpointService_ListAttempts_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EndpointService_RotateEndpointKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateEndpointKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EndpointServiceServer).RotateEndpointKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EndpointService_RotateEndpointKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EndpointServiceServer).RotateEndpointKey(ctx, req.(*RotateEndpointKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EndpointService_RetryAttempt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryAttemptRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EndpointServiceServer).RetryAttempt(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EndpointService_RetryAttempt_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EndpointServiceServer).RetryAttempt(ctx, req.(*RetryAttemptRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EndpointService_RecoverEndpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecoverEndpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EndpointServiceServer).RecoverEndpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EndpointService_RecoverEndpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EndpointServiceServer).RecoverEndpoint(ctx, req.(*RecoverEndpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EndpointService_ServiceDesc is the grpc.ServiceDesc for EndpointService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -460,6 +574,18 @@ var EndpointService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListAttempts",
 			Handler:    _EndpointService_ListAttempts_Handler,
+		},
+		{
+			MethodName: "RotateEndpointKey",
+			Handler:    _EndpointService_RotateEndpointKey_Handler,
+		},
+		{
+			MethodName: "RetryAttempt",
+			Handler:    _EndpointService_RetryAttempt_Handler,
+		},
+		{
+			MethodName: "RecoverEndpoint",
+			Handler:    _EndpointService_RecoverEndpoint_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -906,3 +906,156 @@ class ListAttemptsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAttemptsResponse: _TypeAlias = ListAttemptsResponse  # noqa: Y015
+
+@_typing.final
+class RotateEndpointKeyRequest(_message.Message):
+    """RotateEndpointKeyRequest identifies an endpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    endpoint_id: _builtins.str
+    """endpoint_id is the endpoint's UUID."""
+    @_builtins.property
+    def overlap(self) -> _duration_pb2.Duration:
+        """overlap is the time for which the previous key still signs, 0 to 7 days. Absent means one day."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_id: _builtins.str = ...,
+        overlap: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint_id", b"endpoint_id", "overlap", b"overlap"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateEndpointKeyRequest: _TypeAlias = RotateEndpointKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateEndpointKeyResponse(_message.Message):
+    """RotateEndpointKeyResponse contains the endpoint and its new signing key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    SIGNING_KEY_FIELD_NUMBER: _builtins.int
+    signing_key: _builtins.str
+    """signing_key verifies new signatures, as in `CreateEndpointResponse`."""
+    @_builtins.property
+    def endpoint(self) -> Global___Endpoint:
+        """endpoint is the endpoint."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Global___Endpoint | None = ...,
+        signing_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "signing_key", b"signing_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateEndpointKeyResponse: _TypeAlias = RotateEndpointKeyResponse  # noqa: Y015
+
+@_typing.final
+class RetryAttemptRequest(_message.Message):
+    """RetryAttemptRequest identifies an attempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_ID_FIELD_NUMBER: _builtins.int
+    endpoint_id: _builtins.str
+    """endpoint_id is the endpoint's UUID."""
+    attempt_id: _builtins.str
+    """attempt_id is the attempt's UUID."""
+    def __init__(
+        self,
+        *,
+        endpoint_id: _builtins.str = ...,
+        attempt_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "endpoint_id", b"endpoint_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryAttemptRequest: _TypeAlias = RetryAttemptRequest  # noqa: Y015
+
+@_typing.final
+class RetryAttemptResponse(_message.Message):
+    """RetryAttemptResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryAttemptResponse: _TypeAlias = RetryAttemptResponse  # noqa: Y015
+
+@_typing.final
+class RecoverEndpointRequest(_message.Message):
+    """RecoverEndpointRequest selects exhausted deliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    EXHAUSTED_FROM_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    endpoint_id: _builtins.str
+    """endpoint_id is the endpoint's UUID."""
+    dry_run: _builtins.bool
+    """dry_run counts the deliveries and changes nothing."""
+    @_builtins.property
+    def exhausted_from(self) -> _timestamp_pb2.Timestamp:
+        """exhausted_from selects deliveries that were exhausted at this time or later. Absent means all."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_id: _builtins.str = ...,
+        exhausted_from: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exhausted_from", b"exhausted_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "endpoint_id", b"endpoint_id", "exhausted_from", b"exhausted_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoverEndpointRequest: _TypeAlias = RecoverEndpointRequest  # noqa: Y015
+
+@_typing.final
+class RecoverEndpointResponse(_message.Message):
+    """RecoverEndpointResponse contains the count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    deliveries: _builtins.int
+    """deliveries is the number of selected deliveries."""
+    def __init__(
+        self,
+        *,
+        deliveries: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoverEndpointResponse: _TypeAlias = RecoverEndpointResponse  # noqa: Y015

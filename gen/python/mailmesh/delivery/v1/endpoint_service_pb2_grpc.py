@@ -83,6 +83,21 @@ class EndpointServiceStub:
                 request_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.ListAttemptsRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.ListAttemptsResponse.FromString,
                 _registered_method=True)
+        self.RotateEndpointKey = channel.unary_unary(
+                '/mailmesh.delivery.v1.EndpointService/RotateEndpointKey',
+                request_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RotateEndpointKeyRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RotateEndpointKeyResponse.FromString,
+                _registered_method=True)
+        self.RetryAttempt = channel.unary_unary(
+                '/mailmesh.delivery.v1.EndpointService/RetryAttempt',
+                request_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RetryAttemptRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RetryAttemptResponse.FromString,
+                _registered_method=True)
+        self.RecoverEndpoint = channel.unary_unary(
+                '/mailmesh.delivery.v1.EndpointService/RecoverEndpoint',
+                request_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RecoverEndpointRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RecoverEndpointResponse.FromString,
+                _registered_method=True)
 
 
 class EndpointServiceServicer:
@@ -162,6 +177,30 @@ class EndpointServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateEndpointKey(self, request, context):
+        """RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
+        change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryAttempt(self, request, context):
+        """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
+        to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecoverEndpoint(self, request, context):
+        """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
+        deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EndpointServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -209,6 +248,21 @@ def add_EndpointServiceServicer_to_server(servicer, server):
                     servicer.ListAttempts,
                     request_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.ListAttemptsRequest.FromString,
                     response_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.ListAttemptsResponse.SerializeToString,
+            ),
+            'RotateEndpointKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateEndpointKey,
+                    request_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RotateEndpointKeyRequest.FromString,
+                    response_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RotateEndpointKeyResponse.SerializeToString,
+            ),
+            'RetryAttempt': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryAttempt,
+                    request_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RetryAttemptRequest.FromString,
+                    response_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RetryAttemptResponse.SerializeToString,
+            ),
+            'RecoverEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecoverEndpoint,
+                    request_deserializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RecoverEndpointRequest.FromString,
+                    response_serializer=mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RecoverEndpointResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -458,6 +512,87 @@ class EndpointService:
             '/mailmesh.delivery.v1.EndpointService/ListAttempts',
             mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.ListAttemptsRequest.SerializeToString,
             mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.ListAttemptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateEndpointKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.delivery.v1.EndpointService/RotateEndpointKey',
+            mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RotateEndpointKeyRequest.SerializeToString,
+            mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RotateEndpointKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryAttempt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.delivery.v1.EndpointService/RetryAttempt',
+            mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RetryAttemptRequest.SerializeToString,
+            mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RetryAttemptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecoverEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.delivery.v1.EndpointService/RecoverEndpoint',
+            mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RecoverEndpointRequest.SerializeToString,
+            mailmesh_dot_delivery_dot_v1_dot_endpoint__service__pb2.RecoverEndpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

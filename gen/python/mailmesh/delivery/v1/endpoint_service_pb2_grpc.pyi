@@ -66,6 +66,18 @@ class EndpointServiceStub:
     """
     ListAttempts: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListAttemptsRequest, _endpoint_service_pb2.ListAttemptsResponse]
     """ListAttempts lists an endpoint's attempts of the last 30 days, newest first. Reasons: ENDPOINT_NOT_FOUND."""
+    RotateEndpointKey: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RotateEndpointKeyRequest, _endpoint_service_pb2.RotateEndpointKeyResponse]
+    """RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
+    change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
+    """
+    RetryAttempt: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RetryAttemptRequest, _endpoint_service_pb2.RetryAttemptResponse]
+    """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
+    to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+    """
+    RecoverEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RecoverEndpointRequest, _endpoint_service_pb2.RecoverEndpointResponse]
+    """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
+    deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class EndpointServiceAsyncStub(EndpointServiceStub):
@@ -105,6 +117,18 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """
     ListAttempts: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListAttemptsRequest, _endpoint_service_pb2.ListAttemptsResponse]  # type: ignore[assignment]
     """ListAttempts lists an endpoint's attempts of the last 30 days, newest first. Reasons: ENDPOINT_NOT_FOUND."""
+    RotateEndpointKey: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RotateEndpointKeyRequest, _endpoint_service_pb2.RotateEndpointKeyResponse]  # type: ignore[assignment]
+    """RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
+    change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
+    """
+    RetryAttempt: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RetryAttemptRequest, _endpoint_service_pb2.RetryAttemptResponse]  # type: ignore[assignment]
+    """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
+    to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+    """
+    RecoverEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RecoverEndpointRequest, _endpoint_service_pb2.RecoverEndpointResponse]  # type: ignore[assignment]
+    """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
+    deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+    """
 
 class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     """EndpointService manages endpoints: addresses to which mailmesh delivers events as signed webhooks (Standard Webhooks). Each
@@ -195,5 +219,35 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.ListAttemptsResponse, _abc.Awaitable[_endpoint_service_pb2.ListAttemptsResponse]]:
         """ListAttempts lists an endpoint's attempts of the last 30 days, newest first. Reasons: ENDPOINT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def RotateEndpointKey(
+        self,
+        request: _endpoint_service_pb2.RotateEndpointKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_endpoint_service_pb2.RotateEndpointKeyResponse, _abc.Awaitable[_endpoint_service_pb2.RotateEndpointKeyResponse]]:
+        """RotateEndpointKey makes a new signing key and returns it. The previous one signs beside it for a while, so that receivers can
+        change without a gap; one before that signs no more. Not idempotent: each call makes a key. Reasons: ENDPOINT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryAttempt(
+        self,
+        request: _endpoint_service_pb2.RetryAttemptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_endpoint_service_pb2.RetryAttemptResponse, _abc.Awaitable[_endpoint_service_pb2.RetryAttemptResponse]]:
+        """RetryAttempt makes the event of an attempt due now: one that waits or is exhausted, or once more one that was delivered. Safe
+        to repeat. Reasons: ENDPOINT_NOT_FOUND, ATTEMPT_NOT_FOUND, EVENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RecoverEndpoint(
+        self,
+        request: _endpoint_service_pb2.RecoverEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_endpoint_service_pb2.RecoverEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.RecoverEndpointResponse]]:
+        """RecoverEndpoint makes exhausted deliveries due again, with a new schedule; `dry_run` only counts them. Safe to repeat. To
+        deliver everything again from a place in the stream, give `ResumeEndpoint` a cursor. Reasons: ENDPOINT_NOT_FOUND.
+        """
 
 def add_EndpointServiceServicer_to_server(servicer: EndpointServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -540,6 +540,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Delete endpoints that are not used, or raise MAILMESH_DELIVERY_ENDPOINTS.
     Sample: {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "1000"}}
     """
+    ERROR_REASON_ATTEMPT_NOT_FOUND: _ErrorReason.ValueType  # 172
+    """ATTEMPT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The attempt is not one of the endpoint's, or is past its 30 days.
+    Do: Check the id; `ListAttempts` shows the attempts that are kept.
+    Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1059,5 +1066,12 @@ ERROR_REASON_ENDPOINT_LIMIT_REACHED: ErrorReason.ValueType  # 171
 When: The mesh has as many endpoints as its settings permit.
 Do: Delete endpoints that are not used, or raise MAILMESH_DELIVERY_ENDPOINTS.
 Sample: {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "1000"}}
+"""
+ERROR_REASON_ATTEMPT_NOT_FOUND: ErrorReason.ValueType  # 172
+"""ATTEMPT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The attempt is not one of the endpoint's, or is past its 30 days.
+Do: Check the id; `ListAttempts` shows the attempts that are kept.
+Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
