@@ -1,4 +1,4 @@
-"""The vectors of examples/webhooks, computed from keys that anybody may know and without mailmesh's own signer.
+"""The vectors of examples/webhooks, computed from published keys and without mailmesh's own signer.
 
 `python -m tests.factories.webhook_vectors` writes the file again.
 """
@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,6 +25,11 @@ OLD_SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac
 NEW_SEED = bytes(range(32))
 # The order of the group (RFC 8032, section 5.1): a signature whose second half is not below it is another spelling.
 ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def moment() -> datetime:
+    """Return the time at which the vectors were signed."""
+    return datetime.fromtimestamp(SENT_AT, UTC)
 
 
 def encoded(raw: bytes) -> str:
@@ -57,7 +63,7 @@ def respelled(signature: str) -> str:
     return "v1a," + encoded(raw[:32] + second.to_bytes(32, "little"))
 
 
-def case(name: str, signature: str, keys: list[str], *, accepted: bool, **fields: Any) -> dict[str, Any]:
+def case(name: str, signature: str, keys: list[str], outcome: str = "signature_wrong", **fields: Any) -> dict[str, Any]:
     return {
         "name": name,
         "now": fields.get("now", SENT_AT),
@@ -66,67 +72,74 @@ def case(name: str, signature: str, keys: list[str], *, accepted: bool, **fields
         "webhookSignature": signature,
         "bodyBase64": encoded(fields.get("body", BODY)),
         "keys": keys,
-        "accepted": accepted,
+        "outcome": outcome,
     }
 
 
 def accepted() -> Iterator[dict[str, Any]]:
-    good = {"accepted": True}
-    yield case("v1", v1(), [NEW_WHSEC], **good)
-    yield case("v1a", v1a(), [NEW_WHPK], **good)
-    yield case("v1a with the key pair of RFC 8032", v1a(OLD_SEED), [OLD_WHPK], **good)
-    yield case("v1 and v1a, receiver has the shared key", f"{v1()} {v1a()}", [NEW_WHSEC], **good)
-    yield case("v1 and v1a, receiver has the public key", f"{v1()} {v1a()}", [NEW_WHPK], **good)
-    yield case("sender rotates v1, receiver has the old key", f"{v1()} {v1(OLD_SECRET)}", [OLD_WHSEC], **good)
-    yield case("sender rotates v1a, receiver has the old key", f"{v1a()} {v1a(OLD_SEED)}", [OLD_WHPK], **good)
-    yield case("receiver rotates and trusts both keys", v1a(OLD_SEED), [NEW_WHPK, OLD_WHPK], **good)
-    yield case("receiver trusts keys of both kinds", v1a(), [OLD_WHSEC, NEW_WHPK], **good)
-    yield case("unknown versions are skipped", f"v2,AAAA v9x {v1a()}", [NEW_WHPK], **good)
-    yield case("ill-formed entries are skipped", f"v1a v1a, v1a,!!!!  {v1a()} ", [NEW_WHPK], **good)
-    yield case("five minutes late", v1a(), [NEW_WHPK], now=SENT_AT + 300, **good)
-    yield case("five minutes early", v1a(), [NEW_WHPK], now=SENT_AT - 300, **good)
+    yield case("v1", v1(), [NEW_WHSEC], "accepted")
+    yield case("v1a", v1a(), [NEW_WHPK], "accepted")
+    yield case("v1a with the key pair of RFC 8032", v1a(OLD_SEED), [OLD_WHPK], "accepted")
+    yield case("v1 and v1a, receiver has the shared key", f"{v1()} {v1a()}", [NEW_WHSEC], "accepted")
+    yield case("v1 and v1a, receiver has the public key", f"{v1()} {v1a()}", [NEW_WHPK], "accepted")
+    yield case("sender rotates v1, receiver has the old key", f"{v1()} {v1(OLD_SECRET)}", [OLD_WHSEC], "accepted")
+    yield case("sender rotates v1a, receiver has the old key", f"{v1a()} {v1a(OLD_SEED)}", [OLD_WHPK], "accepted")
+    yield case("receiver rotates and trusts both keys", v1a(OLD_SEED), [NEW_WHPK, OLD_WHPK], "accepted")
+    yield case("receiver trusts keys of both kinds", v1a(), [OLD_WHSEC, NEW_WHPK], "accepted")
+    yield case("unknown versions are skipped", f"v2,AAAA v9x {v1a()}", [NEW_WHPK], "accepted")
+    yield case("ill-formed entries are skipped", f"v1a v1a, v1a,!!!!  {v1a()} ", [NEW_WHPK], "accepted")
+    yield case("five minutes late", v1a(), [NEW_WHPK], "accepted", now=SENT_AT + 300)
+    yield case("five minutes early", v1a(), [NEW_WHPK], "accepted", now=SENT_AT - 300)
     for name, body in (("empty", b""), ("binary", bytes(range(256))), ("with full stops", b"1.2.{}")):
-        yield case(f"v1, body is {name}", v1(body=body), [NEW_WHSEC], body=body, **good)
-        yield case(f"v1a, body is {name}", v1a(body=body), [NEW_WHPK], body=body, **good)
+        yield case(f"v1, body is {name}", v1(body=body), [NEW_WHSEC], "accepted", body=body)
+        yield case(f"v1a, body is {name}", v1a(body=body), [NEW_WHPK], "accepted", body=body)
 
 
 def refused() -> Iterator[dict[str, Any]]:
-    bad = {"accepted": False}
     for kind, signature, key in (("v1", v1(), NEW_WHSEC), ("v1a", v1a(), NEW_WHPK)):
-        yield case(f"{kind}, another body", signature, [key], body=BODY.strip(), **bad)
-        yield case(f"{kind}, another id", signature, [key], webhook_id="other", **bad)
-        yield case(f"{kind}, another time", signature, [key], timestamp=str(SENT_AT + 1), **bad)
-        yield case(f"{kind}, 301 seconds late", signature, [key], now=SENT_AT + 301, **bad)
-        yield case(f"{kind}, 301 seconds early", signature, [key], now=SENT_AT - 301, **bad)
-        yield case(f"{kind}, cut signature", signature[:-4], [key], **bad)
-        yield case(f"{kind}, empty signature", f"{kind},", [key], **bad)
-        yield case(f"{kind}, joined by commas", f"{signature},{signature}", [key], **bad)
-    yield case("v1, another key", v1(), [OLD_WHSEC], **bad)
-    yield case("v1a, another key", v1a(), [OLD_WHPK], **bad)
-    yield case("no key", f"{v1()} {v1a()}", [], **bad)
-    yield case("v1 named v1a", v1().replace("v1,", "v1a,"), [NEW_WHSEC, NEW_WHPK], **bad)
-    yield case("v1a named v1", v1a().replace("v1a,", "v1,"), [NEW_WHSEC, NEW_WHPK], **bad)
-    yield case("the public key used as a shared key", v1(public(NEW_SEED)), [NEW_WHPK], **bad)
-    yield case("v1a, second half not reduced", respelled(v1a()), [NEW_WHPK], **bad)
-    yield from missing_and_ill_formed(bad)
+        yield case(f"{kind}, another body", signature, [key], body=BODY.strip())
+        yield case(f"{kind}, another id", signature, [key], webhook_id="other")
+        yield case(f"{kind}, another time", signature, [key], timestamp=str(SENT_AT + 1))
+        yield case(f"{kind}, 301 seconds late", signature, [key], "too_old", now=SENT_AT + 301)
+        yield case(f"{kind}, 301 seconds early", signature, [key], "too_new", now=SENT_AT - 301)
+        yield case(f"{kind}, cut signature", signature[:-4], [key])
+        yield case(f"{kind}, empty signature", f"{kind},", [key])
+        yield case(f"{kind}, joined by commas", f"{signature},{signature}", [key])
+    yield case("v1, another key", v1(), [OLD_WHSEC])
+    yield case("v1a, another key", v1a(), [OLD_WHPK])
+    yield case("no key", f"{v1()} {v1a()}", [])
+    yield case("v1 named v1a", v1().replace("v1,", "v1a,"), [NEW_WHSEC, NEW_WHPK])
+    yield case("v1a named v1", v1a().replace("v1a,", "v1,"), [NEW_WHSEC, NEW_WHPK])
+    yield case("the public key used as a shared key", v1(public(NEW_SEED)), [NEW_WHPK])
+    yield case("v1a, second half not reduced", respelled(v1a()), [NEW_WHPK])
+    yield from missing_and_ill_formed()
 
 
-def missing_and_ill_formed(bad: dict[str, bool]) -> Iterator[dict[str, Any]]:
-    yield case("no signature header", "", [NEW_WHSEC], **bad)
-    yield case("no id", v1(webhook_id=""), [NEW_WHSEC], webhook_id="", **bad)
-    yield case("no timestamp", v1(timestamp=""), [NEW_WHSEC], timestamp="", **bad)
-    for text in (f"{SENT_AT}.0", f"+{SENT_AT}", f"0{SENT_AT}", f" {SENT_AT}", "1.7957808e9", "-1", "9" * 40):
-        yield case(f"timestamp {text!r}", v1(timestamp=text), [NEW_WHSEC], timestamp=text, **bad)
-    yield case("timestamp in other digits", v1(timestamp="١٧٩٥٧٨٠٨٠٠"), [NEW_WHSEC], timestamp="١٧٩٥٧٨٠٨٠٠", **bad)
+def missing_and_ill_formed() -> Iterator[dict[str, Any]]:
+    yield case("no signature header", "", [NEW_WHSEC], "header_missing")
+    yield case("no id", v1(webhook_id=""), [NEW_WHSEC], "header_missing", webhook_id="")
+    yield case("no timestamp", v1(timestamp=""), [NEW_WHSEC], "header_missing", timestamp="")
+    for text in (
+        f"{SENT_AT}.0",
+        f"+{SENT_AT}",
+        f"0{SENT_AT}",
+        f" {SENT_AT}",
+        "1.7957808e9",
+        "-1",
+        "9" * 40,
+        "١٧٩٥٧٨٠٨٠٠",
+    ):
+        yield case(f"timestamp {text!r}", v1(timestamp=text), [NEW_WHSEC], "header_invalid", timestamp=text)
+    yield case("too many signatures", f"{v1()} " + "v1,AAAA " * 512, [NEW_WHSEC], "header_invalid")
     # The signed bytes of the id "a", the time and the body "<time>.{}" read as the id "a.<time>" and the body "{}".
     shifted = v1(webhook_id="a", body=f"{SENT_AT}.{{}}".encode())
-    yield case("full stop in the id", shifted, [NEW_WHSEC], webhook_id=f"a.{SENT_AT}", body=b"{}", **bad)
+    yield case("full stop in the id", shifted, [NEW_WHSEC], "header_invalid", webhook_id=f"a.{SENT_AT}", body=b"{}")
 
 
 def text() -> str:
     """Return the content of the file."""
     document = {
-        "about": "Keys that anybody may know: for tests of verifiers only. An empty header stands for a missing one.",
+        "about": "The keys are public: for tests of verifiers only. An empty header stands for a missing one.",
         "toleranceSeconds": 300,
         "cases": [*accepted(), *refused()],
     }

@@ -70,6 +70,7 @@ def is_public(text: str) -> bool:
     return address is not None and _is_public_v6(address)
 
 
+@lru_cache(maxsize=4096)
 def read_address(text: str) -> IPv4Address | IPv6Address | None:
     """Read an address; None for a name, an address with a zone, and every other spelling."""
     try:

@@ -13,7 +13,7 @@ from yarl import URL
 
 from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.dialing import dial_socket, judging_request
-from services.delivery.egress.exchange import KEPT_BYTES, Answer, Exchange, note_reuse
+from services.delivery.egress.exchange import KEPT_BYTES, Answer, Exchange
 from services.delivery.egress.faults import EgressError, Fault, fault_of
 from services.delivery.egress.headers import headers_fault
 from services.delivery.egress.resolver import JudgingResolver, ThreadedLookup
@@ -55,8 +55,6 @@ class EgressClient:
             lookup: Resolves names; by default the system does. The pool closes it.
         """
         resolver = JudgingResolver(lookup or ThreadedLookup(), rules)
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(note_reuse)
         connector = aiohttp.TCPConnector(
             ssl=trust(authority),
             limit=0,
@@ -72,7 +70,6 @@ class EgressClient:
                 trust_env=False,
                 auto_decompress=False,
                 request_class=judging_request(rules),
-                trace_configs=[tracing],
                 max_line_size=_LINE_BYTES,
                 max_field_size=_LINE_BYTES,
                 max_headers=_ANSWER_HEADERS,

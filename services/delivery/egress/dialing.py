@@ -1,7 +1,9 @@
 """The guard of connections: judges the address of each dial, and the peer before each request."""
 
 import socket
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.connector import AddrInfoType
@@ -9,6 +11,12 @@ from typing_extensions import override
 
 from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.faults import DialRefused, EgressError, Fault
+
+CONNECTION_IS_REUSED: Final = ContextVar("CONNECTION_IS_REUSED", default=False)
+"""Whether the last request of this task went over a kept connection, which its receiver may have closed meanwhile.
+
+aiohttp's tracing tells this as well, at a fifth of the time of a whole request.
+"""
 
 
 def dial_socket(rules: EgressRules, target: AddrInfoType) -> socket.socket:
@@ -39,6 +47,7 @@ def judging_request(rules: EgressRules) -> type[aiohttp.ClientRequest]:
     Args:
         rules: The operator's rules.
     """
+    used: WeakSet[Any] = WeakSet()
 
     class JudgingRequest(aiohttp.ClientRequest):
         @override
@@ -46,6 +55,8 @@ def judging_request(rules: EgressRules) -> type[aiohttp.ClientRequest]:
             peer = conn.transport.get_extra_info("peername") if conn.transport else None
             if not peer or not rules.allows(peer[0], is_encrypted=self.is_ssl()):
                 raise EgressError(Fault.ADDRESS_REFUSED)
+            CONNECTION_IS_REUSED.set(conn.protocol in used)
+            used.add(conn.protocol)
             return await super().send(conn)
 
     return JudgingRequest

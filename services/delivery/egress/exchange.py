@@ -5,17 +5,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
 from yarl import URL
 
+from services.delivery.egress.dialing import CONNECTION_IS_REUSED
+
 KEPT_BYTES: Final = 1024
 """The part of an answer that is kept."""
 READ_BYTES: Final = 64 * 1024
 """The part of an answer that is read, so that its connection serves again; a longer answer ends its connection."""
-_CONNECT_SECONDS = 10.0
+# The deadline covers the whole of a request; aiohttp's own timeouts begin with each part again.
+_TIMEOUTS = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
 _MOST_RETRY_AFTER_CHARACTERS = 100
 
 
@@ -76,21 +78,17 @@ class Exchange:
             aiohttp.ClientError, OSError, ValueError: There is no answer.
             TimeoutError: There is no answer in time.
         """
-        connection = SimpleNamespace(is_reused=False)
+        CONNECTION_IS_REUSED.set(False)
         try:
-            return await self._once(connection)
+            return await self._once()
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not connection.is_reused:
+            if not CONNECTION_IS_REUSED.get():
                 raise
-        return await self._once(connection)
+        return await self._once()
 
-    async def _once(self, connection: SimpleNamespace) -> Answer:
-        # The deadline covers all of it; aiohttp's own timeouts begin with each part again.
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+    async def _once(self) -> Answer:
         async with asyncio.timeout_at(self._deadline):
-            answer = await self._session.post(
-                self._url, **self._options, allow_redirects=False, timeout=limits, trace_request_ctx=connection
-            )
+            answer = await self._session.post(self._url, **self._options, allow_redirects=False, timeout=_TIMEOUTS)
         async with answer:
             body, is_complete = await self._read(answer)
         return Answer(
@@ -118,8 +116,3 @@ class Exchange:
         if not is_whole:
             answer.close()
         return bytes(kept), is_whole and size == len(kept)
-
-
-async def note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: Any) -> None:
-    """Mark a request that uses a kept connection; a hook of aiohttp's tracing."""
-    context.trace_request_ctx.is_reused = True

@@ -1,6 +1,7 @@
 """The rules for the URL of an endpoint."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from yarl import URL
@@ -17,6 +18,7 @@ _NUMBER = re.compile(r"[0-9].*|0x[0-9a-f]*", re.ASCII)
 _MOST_HOST_CHARACTERS = 253
 
 
+@lru_cache(maxsize=4096)
 def url_fault(text: str, rules: EgressRules) -> str:
     """Return the rule that a URL breaks, as a sentence; empty when it breaks none.
 
