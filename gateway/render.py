@@ -32,12 +32,17 @@ from services.meshkit.identity.caller import SOURCE_HEADER
 
 JSON = dict[str, Any]
 TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
-CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor"}
+CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor", "delivery": "delivery"}
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
 # Graph gives up after 3 seconds; Ingest itself refuses a commit that takes more than 2.
 WEBHOOK_TIMEOUT_SECONDS = 3
 # A batch of a thousand subscriptions is a thousand calls to a provider.
-TIMEOUT_SECONDS = {"mailmesh.ingest.v1.SubscriptionService": 300, "mailmesh.processor.v1.ProcessorService": 120}
+# A test of an endpoint waits for the receiver, which may take 30 seconds.
+TIMEOUT_SECONDS = {
+    "mailmesh.ingest.v1.SubscriptionService": 300,
+    "mailmesh.processor.v1.ProcessorService": 120,
+    "mailmesh.delivery.v1.EndpointService": 60,
+}
 USUAL_TIMEOUT_SECONDS = 30
 # Every answer has them. Pages of an authorization bring a policy of their own, which allows their style.
 SECURITY_HEADERS = {
@@ -174,6 +179,7 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
             "token_vault": [_address(text) for text in settings.token_vault],
             "ingest": [_address(text) for text in settings.ingest],
             "processor": [_address(text) for text in settings.processor],
+            "delivery": [_address(text) for text in settings.delivery],
         },
         pushes=_pushes(settings),
         otlp=_otlp(settings),

@@ -57,6 +57,10 @@ class EdgeSettings(EnvironmentSettings):
         "MAILMESH_PROCESSOR_ADDRESS", ("127.0.0.1:7103",), description="Processor's mesh ports: host:port, ..."
     )
 
+    delivery: CommaSeparated = env(
+        "MAILMESH_DELIVERY_ADDRESS", ("127.0.0.1:7104",), description="Delivery's mesh ports: host:port, ..."
+    )
+
     public_url: str = env(
         "MAILMESH_PUBLIC_URL", "", description="The address under which the outside reaches the edge."
     )

@@ -86,6 +86,11 @@ class DataDirectory:
         return self.root / "vault.keys"
 
     @property
+    def delivery_keys(self) -> Path:
+        """Delivery's keys, which seal the signing keys of endpoints."""
+        return self.root / "delivery.keys"
+
+    @property
     def ports(self) -> Path:
         """The ports of the last run, so that addresses stay the same."""
         return self.root / "ports.json"

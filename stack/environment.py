@@ -12,6 +12,8 @@ PASSED_PREFIXES = ("MAILMESH_", "OTEL_")
 # TokenVault alone holds the keys that decrypt a credential, and the secrets that prove this installation to a provider.
 VAULT_PREFIX = "MAILMESH_VAULT_"
 VAULT_SUFFIX = "_CLIENT_SECRET"
+# Delivery alone holds the keys that decrypt an endpoint's signing key.
+DELIVERY_KEYS_PREFIX = "MAILMESH_DELIVERY_KEYS"
 # Defaults that fit one machine better than the services' own; the environment takes precedence.
 ONE_MACHINE = {
     # A worker that was killed is started again at once: its mailboxes need not wait a minute for its leases to end.
@@ -59,7 +61,10 @@ def _is_for(service: str, name: str) -> bool:
     is_vaults = name.startswith(VAULT_PREFIX) or (name.startswith("MAILMESH_") and name.endswith(VAULT_SUFFIX))
     # Each process has a database role of its own, and each caller of the command line a key.
     is_nobodys = name in ("MAILMESH_DATABASE_URL", "MAILMESH_API_KEY")
-    return name.startswith(PASSED_PREFIXES) and not is_nobodys and (service == "token_vault" or not is_vaults)
+    is_anothers = (is_vaults and service != "token_vault") or (
+        name.startswith(DELIVERY_KEYS_PREFIX) and service != "delivery"
+    )
+    return name.startswith(PASSED_PREFIXES) and not is_nobodys and not is_anothers
 
 
 def mesh_environment(
@@ -88,7 +93,9 @@ def mesh_environment(
         if len(ingest_names) > 1
         else ports.address(ingest_names[0]),
         "MAILMESH_PROCESSOR_ADDRESS": ports.address("processor"),
+        "MAILMESH_DELIVERY_ADDRESS": ports.address("delivery"),
         **({"MAILMESH_VAULT_KEYS_FILE": str(data.vault_keys)} if service == "token_vault" else {}),
+        **({"MAILMESH_DELIVERY_KEYS_FILE": str(data.delivery_keys)} if service == "delivery" else {}),
         **(
             {"MAILMESH_INGEST_EDGE_ADMIN_URLS": f"http://{ports.address(ENVOY_METRICS)}"} if service == "ingest" else {}
         ),

@@ -180,7 +180,8 @@ class Launcher:
     def _prepared(self) -> Iterator[Prepared]:
         self._data.prepare()
         self._data.certificates.ensure()
-        ensure_vault_keys(self._data.vault_keys, time.strftime("%Y-%m-%d"))
+        for path in (self._data.vault_keys, self._data.delivery_keys):
+            ensure_vault_keys(path, time.strftime("%Y-%m-%d"))
         ports = choose_ports(port_names(self._options), self._options.http_port, self._data.ports)
         self._make_cluster()
         sockets = socket_folder(self._data)

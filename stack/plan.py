@@ -62,7 +62,7 @@ def worker_names(options: UpOptions) -> list[str]:
 
 def port_names(options: UpOptions) -> list[str]:
     """Returns the listeners that need a port, without the edge."""
-    serving = ["token-vault", *ingest_names(options), "processor"]
+    serving = ["token-vault", *ingest_names(options), "processor", "delivery"]
     with_metrics = [*serving, *worker_names(options)]
     return [*serving, *(f"{name}-metrics" for name in with_metrics), "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
 
@@ -101,6 +101,7 @@ class Planner:
                     ("token_vault", "token-vault"),
                     ("ingest", "ingest"),
                     ("processor", "processor"),
+                    ("delivery", "delivery"),
                 )
             ),
             services=tuple(self._services()),
@@ -135,7 +136,7 @@ class Planner:
     def _services(self) -> Sequence[Program]:
         serving = [("token-vault", "token_vault", "token-vault")]
         serving += [(name, "ingest", "ingest") for name in ingest_names(self.options)]
-        serving += [("processor", "processor", "processor")]
+        serving += [("processor", "processor", "processor"), ("delivery", "delivery", "delivery")]
         operator = self.data.certificates.identity("operator")
         return [
             service_program(

@@ -1,4 +1,4 @@
-"""TokenVault's key-encryption keys: made on first start, kept in a file that only its owner may read."""
+"""The keys of TokenVault and of Delivery: made on first start, kept in files that only their owner may read."""
 
 import base64
 import os
@@ -10,7 +10,7 @@ VAULT_KEY_BYTES = 32
 
 
 def ensure_vault_keys(path: Path, key_id: str) -> None:
-    """Makes the file of TokenVault's key-encryption keys, unless it is there.
+    """Makes the file of a service's keys, unless it is there.
 
     Args:
         path: A file with one `id:base64` a line, mode 0600. Without it nothing that was sealed can be opened again.
@@ -23,5 +23,5 @@ def ensure_vault_keys(path: Path, key_id: str) -> None:
 
 
 def new_vault_key(key_id: str) -> str:
-    """Returns a new key-encryption key as TokenVault reads it."""
+    """Returns a new key as TokenVault and Delivery read it."""
     return f"{key_id}:{base64.urlsafe_b64encode(os.urandom(VAULT_KEY_BYTES)).decode()}"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -161,7 +161,7 @@ async def _together(workers: Iterable[Awaitable[None]]) -> None:
         await cancel(tasks)
 
 
-async def cancel(tasks: Iterable["asyncio.Future[None]"]) -> None:
+async def cancel(tasks: Iterable["asyncio.Future[Any]"]) -> None:
     """Cancel tasks and wait for their end, whatever it is. Safe to call again."""
     ending = list(tasks)
     for task in ending:

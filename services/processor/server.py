@@ -8,7 +8,14 @@ from functools import partial
 import grpc
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
-from mailmesh.processor.v1 import event_service_pb2, message_service_pb2, processor_service_pb2, send_service_pb2
+from mailmesh.processor.v1 import (
+    event_feed_service_pb2,
+    event_service_pb2,
+    message_service_pb2,
+    processor_service_pb2,
+    send_service_pb2,
+)
+from mailmesh.processor.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
 from mailmesh.processor.v1.processor_service_pb2_grpc import add_ProcessorServiceServicer_to_server
@@ -33,6 +40,7 @@ from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
+from services.processor.servicers.feed import EventFeedServicer
 from services.processor.servicers.messages import MessageServicer
 from services.processor.servicers.processor import ProcessorServicer
 from services.processor.servicers.sends import SendServicer
@@ -119,6 +127,11 @@ async def serving(
         add_EventServiceServicer_to_server,
         EventServicer(reader, following),
         event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    )
+    server.add(
+        add_EventFeedServiceServicer_to_server,
+        EventFeedServicer(reader, tail, server.stopping),
+        event_feed_service_pb2.DESCRIPTOR.services_by_name["EventFeedService"],
     )
     server.add(
         add_ProcessorServiceServicer_to_server,

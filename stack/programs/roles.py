@@ -34,6 +34,7 @@ SERVICE_ROLES = {
     "token_vault": ServiceRole("mailmesh_vault", "vault"),
     "ingest": ServiceRole("mailmesh_ingest", "ingest"),
     "processor": ServiceRole("mailmesh_processor", "processor"),
+    "delivery": ServiceRole("mailmesh_delivery", "delivery"),
 }
 
 

@@ -36,6 +36,7 @@ LIBRARIES = (
     *("mailmesh.access.v1.access_pb2", "mailmesh.errors.v1.error_reason_pb2", "mailmesh.mail.v1.event_pb2"),
     *("mailmesh.ingest.v1.inbox_service_pb2_grpc", "mailmesh.ingest.v1.subscription_service_pb2_grpc"),
     *("mailmesh.processor.v1.event_service_pb2_grpc", "mailmesh.vault.v1.tenant_service_pb2_grpc"),
+    *("mailmesh.delivery.v1.endpoint_service_pb2_grpc", "mailmesh.processor.v1.event_feed_service_pb2_grpc"),
     *("mailmesh.vault.v1.token_vault_service_pb2_grpc", "email.mime.message", "email.mime.text"),
     *("services.meshkit.channel", "services.meshkit.process", "services.meshkit.server", "services.meshkit.queue"),
 )

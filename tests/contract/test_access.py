@@ -11,7 +11,7 @@ from mailmesh.access.v1 import access_pb2
 from services.providers.abilities import ABILITIES, MAIL_READ
 from tests.contract.reading import door_of, methods, services
 
-IDENTITIES = {"envoy", "ingest", "operator", "processor", "token-vault"}
+IDENTITIES = {"delivery", "envoy", "ingest", "operator", "processor", "token-vault"}
 # Server-sent events and gRPC are two ways to read the same stream; the latter has no HTTP form.
 WITHOUT_HTTP = {"mailmesh.processor.v1.EventService.StreamEvents"}
 
@@ -57,13 +57,16 @@ def test_behind_the_mesh_door_an_rpc_names_its_callers_and_has_no_route(method: 
 
 
 def test_rpcs_that_only_read_are_open_to_readers() -> None:
-    """The exceptions need admin (keys and the audit log) or operator (attempts to connect, sends, modifications)."""
+    """The exceptions need admin (keys, the audit log) or operator (connecting, acting on mail, endpoints)."""
     reading = [method for method in methods(access_pb2.DOOR_KEY) if method.name.startswith(("Get", "List", "Tail"))]
     roles = {method.name: method.GetOptions().Extensions[access_pb2.minimum_role] for method in reading}
     for_others = {name: role for name, role in roles.items() if role != access_pb2.ROLE_READER}
 
     assert for_others == {
         "GetAuthorization": access_pb2.ROLE_OPERATOR,
+        "GetEndpoint": access_pb2.ROLE_OPERATOR,
+        "ListEndpoints": access_pb2.ROLE_OPERATOR,
+        "ListAttempts": access_pb2.ROLE_OPERATOR,
         "GetModification": access_pb2.ROLE_OPERATOR,
         "GetSend": access_pb2.ROLE_OPERATOR,
         "ListSends": access_pb2.ROLE_OPERATOR,
@@ -113,6 +116,10 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         if method.GetOptions().HasExtension(access_pb2.ability)
     }
     reading = {
+        *(f"delivery.v1.EndpointService.{verb}Endpoint" for verb in ("Create", "Get", "Update", "Delete", "Test")),
+        *(f"delivery.v1.EndpointService.{name}" for name in ("PauseEndpoint", "ResumeEndpoint", "ListEndpoints")),
+        *(f"delivery.v1.EndpointService.{name}" for name in ("ListAttempts", "RetryAttempt", "RecoverEndpoint")),
+        "delivery.v1.EndpointService.RotateEndpointKey",
         "ingest.v1.DeadLetterService.RetryDeadLetters",
         "ingest.v1.SubscriptionService.DeleteSubscription",
         "ingest.v1.SubscriptionService.BatchCreateSubscriptions",

@@ -14,6 +14,11 @@ MATCHING = {
     r"^[a-z0-9_.]{0,100}$": "token.issue",
     r"^(displayName|\*)?$": "displayName",
     r"^[Xx]-[A-Za-z0-9-]{1,58}$": "X-Order",
+    r"^(\*|[a-zA-Z]+(,[a-zA-Z]+)*)?$": "displayName",
+    r"^https?://[!-~]{1,2040}$": "https://receiver.example.com/hooks",
+    r"^([1-9]|[12][0-9]|30)s$": "15s",
+    r"^[1-9][0-9]{0,4}s$": "3600s",
+    r"^(mail|send|tenant)\.[a-z_.*]{1,90}$": "mail.created",
 }
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")

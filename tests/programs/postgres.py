@@ -150,3 +150,9 @@ def ingest_database(make_database: Callable[[str], TestDatabase]) -> TestDatabas
 def processor_database(make_database: Callable[[str], TestDatabase]) -> TestDatabase:
     """A migrated database of Processor for one test."""
     return make_database("processor")
+
+
+@pytest.fixture
+def delivery_database(make_database: Callable[[str], TestDatabase]) -> TestDatabase:
+    """Makes a migrated database for Delivery."""
+    return make_database("delivery")

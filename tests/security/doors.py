@@ -11,6 +11,7 @@ HOMES = {
     "vault": ("token-vault", "token-vault"),
     "ingest": ("ingest-1", "ingest"),
     "processor": ("processor", "processor"),
+    "delivery": ("delivery", "delivery"),
 }
 CALL_SECONDS = 60.0
 

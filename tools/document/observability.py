@@ -117,6 +117,7 @@ def _service(module: str) -> str:
         "token_vault": "TokenVault",
         "ingest": "Ingest",
         "processor": "Processor",
+        "delivery": "Delivery",
     }[module.split("/")[1]]
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from gateway.settings import EdgeSettings
+from services.delivery.settings import DeliverySettings
 from services.ingest.settings import IngestSettings
 from services.meshkit.settings import EnvironmentSettings, MeshSettings, reference
 from services.processor.settings import ProcessorSettings
@@ -38,6 +39,7 @@ _OWN: dict[str, type[EnvironmentSettings]] = {
     "TokenVault": VaultSettings,
     "Ingest": IngestSettings,
     "Processor": ProcessorSettings,
+    "Delivery": DeliverySettings,
     "The edge": EdgeSettings,
 }
 _EVENT = (
@@ -57,7 +59,7 @@ def settings() -> str:
         "# Settings\n",
         _NOTE,
         _ABOUT_SETTINGS,
-        f"## Common to TokenVault, Ingest and Processor\n\n{common}",
+        f"## Common to TokenVault, Ingest, Processor and Delivery\n\n{common}",
     ]
     for name, settings_class in _OWN.items():
         rows = reference(settings_class).splitlines()

@@ -6,6 +6,7 @@ GROUPS = {
     "services/ingest/": "Ingest",
     "services/processor/metrics.py": "Processor: the workers",
     "services/processor/stream/metrics.py": "Processor: the server",
+    "services/delivery/": "Delivery",
 }
 """The process that serves the metrics of a folder or module."""
 
@@ -61,6 +62,8 @@ LABELS = {
     ),
     "mailmesh_processor_sends_total.outcome": "`sent`, `drafted`, `failed` or `uncertain`",
     "mailmesh_processor_modified_messages_total.outcome": "`done`, `not_found` or `refused`",
+    "mailmesh_delivery_attempts_total.outcome": "`delivered` or `failed`",
+    "mailmesh_delivery_endpoints_ended_total.state": "`disabled` or `gone`",
     "mailmesh_processor_tokens_total.source": "`kept` in memory, `lent` by TokenVault, or `refused`",
     "mailmesh_processor_step_seconds.step": (
         "`queued` (acceptance to first claim, of each notification), `claim`, `open`, `token`, `known`, `history`,"
@@ -94,8 +97,10 @@ FIELDS = {
     "data_keys": "number of data keys that the key wraps",
     "day": "the day of the partition",
     "detail": "a sentence for people: status and the provider's machine word",
+    "endpoint_id": "the webhook endpoint",
     "error": "a reason of the catalogue, or the exception's class if it has no reason",
     "error_id": "the id that the caller received; search for it to find this line",
+    "event_id": "the event of the stream",
     "failures": "the number of consecutive failures",
     "fault": "the failure that a service reported for the tenant, a reason of the catalogue",
     "faults": "the faults of the settings",
@@ -135,6 +140,7 @@ FIELDS = {
     "revoked": "the fate of the grant",
     "schema": "the migrated schema",
     "since": "the start time of the reconciliation",
+    "state": "the state of the endpoint now",
     "so_far": "number of rewrapped data keys",
     "subscription_id": "the subscription",
     "subscriptions": "number of due subscriptions",

@@ -18,6 +18,8 @@ _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
+_URL = {"pattern": r"^https?://[!-~]{1,2040}$"}
+_TIMEOUT = {"pattern": r"^([1-9]|[12][0-9]|30)s$"}
 _ID_FIELDS = frozenset(
     {
         "tenant_id",
@@ -29,6 +31,8 @@ _ID_FIELDS = frozenset(
         "replay_id",
         "send_id",
         "modification_id",
+        "endpoint_id",
+        "attempt_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -41,6 +45,8 @@ BOUNDS: dict[str, JSON] = {
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
     "ListSendsRequest.page_size": _PAGE_SIZE,
+    "ListEndpointsRequest.page_size": _PAGE_SIZE,
+    "ListAttemptsRequest.page_size": _PAGE_SIZE,
     "ListSubscriptionsRequest.page_size": _PAGE_SIZE,
     "ListTenantsRequest.page_size": _PAGE_SIZE,
     "GetPipelineStatusRequest.max_tenants": {"minimum": 0, "maximum": 1000},
@@ -72,6 +78,21 @@ BOUNDS: dict[str, JSON] = {
     "MessageChange.folder_id": {"minLength": 1, "maxLength": 300},
     "Reply.message_id": {"minLength": 1, "maxLength": 500},
     "Forward.message_id": {"minLength": 1, "maxLength": 500},
+    "CreateEndpointRequest.url": _URL,
+    "CreateEndpointRequest.timeout": _TIMEOUT,
+    "CreateEndpointRequest.display_name": {"maxLength": 200},
+    "CreateEndpointRequest.concurrency": {"minimum": 0, "maximum": 50},
+    "UpdateEndpointRequest.url": _URL,
+    "UpdateEndpointRequest.timeout": _TIMEOUT,
+    "UpdateEndpointRequest.update_mask": {"pattern": r"^(\*|[a-zA-Z]+(,[a-zA-Z]+)*)?$"},
+    "UpdateEndpointRequest.display_name": {"maxLength": 200},
+    "UpdateEndpointRequest.concurrency": {"minimum": 0, "maximum": 50},
+    "RotateEndpointKeyRequest.overlap": {"pattern": r"^[1-9][0-9]{0,4}s$"},
+    "EndpointHeader.name": {"minLength": 1, "maxLength": 100},
+    "EndpointHeader.value": {"minLength": 1},
+    "EndpointFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
+    "EndpointFilter.providers": _VALUES,
+    "EndpointFilter.event_types": {"maxItems": 100, "items": {"pattern": r"^(mail|send|tenant)\.[a-z_.*]{1,90}$"}},
     "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,

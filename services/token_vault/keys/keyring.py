@@ -6,18 +6,12 @@ Each entry is `id:key`, with 32 random bytes in base64 as the key. A file has on
 first key; the others open data keys that were wrapped before.
 """
 
-import base64
-import binascii
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
+from services.meshkit import sealing
 from services.meshkit.secret import Secret
 from services.meshkit.settings import SettingsError
 from services.token_vault.errors import KeyUnavailable
-
-KEY_BYTES = 32
-_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class KeyRing:
@@ -81,32 +75,4 @@ def read_keys(keys: Secret | None, keys_file: Path | None) -> KeyRing:
     Raises:
         SettingsError: A key is missing or unreadable. The message repeats no key.
     """
-    entries = keys.reveal().split(",") if keys else []
-    if keys_file is not None:
-        try:
-            entries += keys_file.read_text("utf-8").splitlines()
-        except OSError as exc:
-            raise SettingsError([f"MAILMESH_VAULT_KEYS_FILE cannot be read: {exc.strerror}."]) from exc
-    wanted = [entry.strip() for entry in entries if entry.strip() and not entry.strip().startswith("#")]
-    return KeyRing(dict(_parsed(wanted)))
-
-
-def _parsed(entries: list[str]) -> Iterator[tuple[str, bytes]]:
-    seen: set[str] = set()
-    for number, entry in enumerate(entries, start=1):
-        key_id, colon, encoded = entry.partition(":")
-        if not colon or not _KEY_ID.fullmatch(key_id) or key_id in seen:
-            raise SettingsError([f"MAILMESH_VAULT_KEYS: entry {number} needs an id of its own before a colon."])
-        seen.add(key_id)
-        yield key_id, _decoded(key_id, encoded)
-
-
-def _decoded(key_id: str, encoded: str) -> bytes:
-    text = encoded.strip().rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as exc:
-        raise SettingsError([f"MAILMESH_VAULT_KEYS: key {key_id} is not base64."]) from exc
-    if len(key) != KEY_BYTES:
-        raise SettingsError([f"MAILMESH_VAULT_KEYS: key {key_id} has {len(key)} bytes and needs {KEY_BYTES}."])
-    return key
+    return KeyRing(sealing.read_keys("MAILMESH_VAULT_KEYS", keys, keys_file))

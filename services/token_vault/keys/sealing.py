@@ -7,20 +7,16 @@ another column, or a wrapped key that moves to another key-encryption key breaks
     data key:  seal(key-encryption key, data key, ("data-key", tenant, key-encryption key id))
 """
 
-import os
-
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.meshkit import sealing
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.token_vault.errors import SealBroken
 from services.token_vault.keys.keyring import KeyRing
 from services.token_vault.store.data_keys import WrappedKey
 
-KEY_BYTES = 32
-_VERSION = b"\x01"
-_NONCE_BYTES = 12
+_DOMAIN = "mailmesh.vault"
 
 
 class DataKey:
@@ -40,7 +36,7 @@ class DataKey:
             name: The name of the field; opening under another name fails.
             value: The plain text.
         """
-        return _seal(self._cipher, value.reveal().encode(), self._bound(name))
+        return sealing.seal(self._cipher, value.reveal().encode(), self._bound(name))
 
     def open(self, name: str, sealed: bytes) -> Secret:
         """Open a field.
@@ -49,8 +45,8 @@ class DataKey:
             SealBroken: The field was altered, or sealed for another tenant, field or data key.
         """
         try:
-            return Secret(_open(self._cipher, sealed, self._bound(name)).decode())
-        except (InvalidTag, ValueError) as exc:
+            return Secret(sealing.open_sealed(self._cipher, sealed, self._bound(name)).decode())
+        except (sealing.SealError, ValueError) as exc:
             raise SealBroken(metadata={"tenant_id": self.tenant_id}) from exc
 
     def _bound(self, name: str) -> bytes:
@@ -63,7 +59,7 @@ def new_data_key(ring: KeyRing, tenant_id: str, key_encryption_key_id: str) -> t
     Raises:
         KeyUnavailable: The key-encryption key is not loaded.
     """
-    data_key_id, key = new_id(), AESGCM.generate_key(KEY_BYTES * 8)
+    data_key_id, key = new_id(), AESGCM.generate_key(sealing.KEY_BYTES * 8)
     wrapped = _wrap(ring, tenant_id, key_encryption_key_id, key)
     return (
         DataKey(tenant_id, data_key_id, key),
@@ -99,7 +95,7 @@ def rewrap(ring: KeyRing, wrapped: WrappedKey, key_encryption_key_id: str) -> Wr
 
 def seal_with(key: bytes, value: bytes, bound: bytes) -> bytes:
     """Seal with a given key: check values, and the secrets of a flow, whose key a browser holds."""
-    return _seal(AESGCM(key), value, bound)
+    return sealing.seal(AESGCM(key), value, bound)
 
 
 def open_with(key: bytes, sealed: bytes, bound: bytes) -> bytes:
@@ -109,15 +105,14 @@ def open_with(key: bytes, sealed: bytes, bound: bytes) -> bytes:
         SealBroken: The value was altered, or the key or the binding differs.
     """
     try:
-        return _open(AESGCM(key), sealed, bound)
-    except (InvalidTag, ValueError) as exc:
+        return sealing.open_sealed(AESGCM(key), sealed, bound)
+    except sealing.SealError as exc:
         raise SealBroken from exc
 
 
 def bound_to(*parts: str) -> bytes:
     """Encode associated data so that no two lists of parts look alike."""
-    encoded = (part.encode() for part in ("mailmesh.vault", *parts))
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return sealing.bound_to(_DOMAIN, *parts)
 
 
 def _wrap(ring: KeyRing, tenant_id: str, key_id: str, key: bytes) -> bytes:
@@ -131,15 +126,3 @@ def _unwrapped(ring: KeyRing, wrapped: WrappedKey) -> bytes:
         return open_with(ring.key(key_id), wrapped.wrapped, bound)
     except SealBroken as exc:
         raise SealBroken(metadata={"tenant_id": wrapped.tenant_id}) from exc
-
-
-def _seal(cipher: AESGCM, value: bytes, bound: bytes) -> bytes:
-    nonce = os.urandom(_NONCE_BYTES)
-    return _VERSION + nonce + cipher.encrypt(nonce, value, bound)
-
-
-def _open(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:
-    if sealed[:1] != _VERSION:
-        raise ValueError("sealed by an unknown version")
-    start = 1 + _NONCE_BYTES
-    return cipher.decrypt(sealed[1:start], sealed[start:], bound)

@@ -124,7 +124,7 @@ async def test_a_program_does_not_start_on_another_revision(migrations, url, tmp
     await schema.check(url)
 
 
-@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor"])
+@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])
 def test_the_head_that_a_program_expects_is_the_head_of_its_history(service: str) -> None:
     migrate = importlib.import_module(f"services.{service}.migrate")
 

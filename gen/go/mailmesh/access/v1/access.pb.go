@@ -192,7 +192,7 @@ var (
 	// optional mailmesh.access.v1.Role minimum_role = 50402;
 	E_MinimumRole = &file_mailmesh_access_v1_access_proto_extTypes[1]
 	// callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates state them:
-	// "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
+	// "ingest", "processor", "token-vault", "delivery", "envoy". Required there, absent elsewhere.
 	//
 	// repeated string callers = 50403;
 	E_Callers = &file_mailmesh_access_v1_access_proto_extTypes[2]

@@ -477,6 +477,24 @@ const (
 	// Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
 	// Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
 	ErrorReason_ERROR_REASON_SEND_OUTCOME_UNKNOWN ErrorReason = 137
+	// ENDPOINT_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The endpoint does not exist, was deleted, or is outside the key's scope.
+	// Do: Check the id and the key.
+	// Sample: {"reason": "ENDPOINT_NOT_FOUND", "domain": "mailmesh", "metadata": {"endpoint_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+	ErrorReason_ERROR_REASON_ENDPOINT_NOT_FOUND ErrorReason = 170
+	// ENDPOINT_LIMIT_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The mesh has as many endpoints as its settings permit.
+	// Do: Delete endpoints that are not used, or raise MAILMESH_DELIVERY_ENDPOINTS.
+	// Sample: {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "1000"}}
+	ErrorReason_ERROR_REASON_ENDPOINT_LIMIT_REACHED ErrorReason = 171
+	// ATTEMPT_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The attempt is not one of the endpoint's, or is past its 30 days.
+	// Do: Check the id; `ListAttempts` shows the attempts that are kept.
+	// Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_ATTEMPT_NOT_FOUND ErrorReason = 172
 )
 
 // Enum value maps for ErrorReason.
@@ -557,6 +575,9 @@ var (
 		135: "ERROR_REASON_SEND_REFUSED",
 		136: "ERROR_REASON_SEND_EXPIRED",
 		137: "ERROR_REASON_SEND_OUTCOME_UNKNOWN",
+		170: "ERROR_REASON_ENDPOINT_NOT_FOUND",
+		171: "ERROR_REASON_ENDPOINT_LIMIT_REACHED",
+		172: "ERROR_REASON_ATTEMPT_NOT_FOUND",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -634,6 +655,9 @@ var (
 		"ERROR_REASON_SEND_REFUSED":                 135,
 		"ERROR_REASON_SEND_EXPIRED":                 136,
 		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":         137,
+		"ERROR_REASON_ENDPOINT_NOT_FOUND":           170,
+		"ERROR_REASON_ENDPOINT_LIMIT_REACHED":       171,
+		"ERROR_REASON_ATTEMPT_NOT_FOUND":            172,
 	}
 )
 
@@ -668,7 +692,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8c\x15\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x81\x16\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -745,7 +769,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_SEND_QUEUE_FULL\x10\x86\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_SEND_REFUSED\x10\x87\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_SEND_EXPIRED\x10\x88\x01\x12&\n" +
-	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01B\x1f\n" +
+	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01\x12$\n" +
+	"\x1fERROR_REASON_ENDPOINT_NOT_FOUND\x10\xaa\x01\x12(\n" +
+	"#ERROR_REASON_ENDPOINT_LIMIT_REACHED\x10\xab\x01\x12#\n" +
+	"\x1eERROR_REASON_ATTEMPT_NOT_FOUND\x10\xac\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -96,7 +96,7 @@ minimum_role: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOp
 """minimum_role is the lowest role that may call an RPC behind `DOOR_KEY`. Required there, absent elsewhere."""
 callers: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_builtins.str]]
 """callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates state them:
-"ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
+"ingest", "processor", "token-vault", "delivery", "envoy". Required there, absent elsewhere.
 """
 ability: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
 """ability is the ability that an RPC behind `DOOR_KEY` needs: the API key must have it, and where the RPC acts on a mailbox or a

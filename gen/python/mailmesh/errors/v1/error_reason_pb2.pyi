@@ -547,6 +547,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
     Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
     """
+    ERROR_REASON_ENDPOINT_NOT_FOUND: _ErrorReason.ValueType  # 170
+    """ENDPOINT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The endpoint does not exist, was deleted, or is outside the key's scope.
+    Do: Check the id and the key.
+    Sample: {"reason": "ENDPOINT_NOT_FOUND", "domain": "mailmesh", "metadata": {"endpoint_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+    """
+    ERROR_REASON_ENDPOINT_LIMIT_REACHED: _ErrorReason.ValueType  # 171
+    """ENDPOINT_LIMIT_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The mesh has as many endpoints as its settings permit.
+    Do: Delete endpoints that are not used, or raise MAILMESH_DELIVERY_ENDPOINTS.
+    Sample: {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "1000"}}
+    """
+    ERROR_REASON_ATTEMPT_NOT_FOUND: _ErrorReason.ValueType  # 172
+    """ATTEMPT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The attempt is not one of the endpoint's, or is past its 30 days.
+    Do: Check the id; `ListAttempts` shows the attempts that are kept.
+    Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1073,5 +1094,26 @@ ERROR_REASON_SEND_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 137
 When: The mail was submitted without an answer, and the mailbox shows neither the draft nor a sent copy. Recorded in sends and their events.
 Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
 Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
+"""
+ERROR_REASON_ENDPOINT_NOT_FOUND: ErrorReason.ValueType  # 170
+"""ENDPOINT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The endpoint does not exist, was deleted, or is outside the key's scope.
+Do: Check the id and the key.
+Sample: {"reason": "ENDPOINT_NOT_FOUND", "domain": "mailmesh", "metadata": {"endpoint_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+"""
+ERROR_REASON_ENDPOINT_LIMIT_REACHED: ErrorReason.ValueType  # 171
+"""ENDPOINT_LIMIT_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The mesh has as many endpoints as its settings permit.
+Do: Delete endpoints that are not used, or raise MAILMESH_DELIVERY_ENDPOINTS.
+Sample: {"reason": "ENDPOINT_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "1000"}}
+"""
+ERROR_REASON_ATTEMPT_NOT_FOUND: ErrorReason.ValueType  # 172
+"""ATTEMPT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The attempt is not one of the endpoint's, or is past its 30 days.
+Do: Check the id; `ListAttempts` shows the attempts that are kept.
+Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -119,7 +119,7 @@ export const minimum_role: GenExtension<MethodOptions, Role> = /*@__PURE__*/
 
 /**
  * callers are the names of the mesh identities that may call an RPC behind `DOOR_MESH`, as their certificates state them:
- * "ingest", "processor", "token-vault", "envoy". Required there, absent elsewhere.
+ * "ingest", "processor", "token-vault", "delivery", "envoy". Required there, absent elsewhere.
  *
  * @generated from extension: repeated string callers = 50403;
  */

@@ -1,0 +1,1 @@
+"""Delivery: sends events to consumers' endpoints as signed webhooks."""

@@ -1,0 +1,1 @@
+"""Endpoints: what callers ask for, checked and stored."""

@@ -1,0 +1,120 @@
+"""The secrets of endpoints: sealed in the table, open in memory only while they are used."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from services.delivery.errors import KeyUnavailable, SealBroken
+from services.delivery.signing_keys import SigningKey, read_signing_key
+from services.delivery.store.rows import EndpointRow
+from services.meshkit import sealing
+from services.meshkit.secret import Secret
+from services.meshkit.settings import SettingsError
+
+_VARIABLE = "MAILMESH_DELIVERY_KEYS"
+_DOMAIN = "mailmesh.delivery"
+_KEYS, _HEADERS = "signing-keys", "headers"
+
+
+@dataclass(frozen=True)
+class KeptKey:
+    """A signing key of an endpoint.
+
+    Args:
+        key: The key.
+        until: When it ends to sign, or None.
+    """
+
+    key: SigningKey
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """The sealed secrets of an endpoint, by the names of the table's columns."""
+
+    sealed_keys: bytes
+    sealed_headers: bytes
+    sealed_by: str
+
+
+class Sealer:
+    """Seals and opens the secrets of endpoints.
+
+    Args:
+        keys: Keys by id; the first one seals.
+
+    Raises:
+        SettingsError: There is no key.
+    """
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise SettingsError([f"{_VARIABLE} is not set, nor {_VARIABLE}_FILE: one key is needed."])
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._first = next(iter(keys))
+
+    def __repr__(self) -> str:
+        return f"Sealer(ids={tuple(self._ciphers)})"
+
+    def seal(self, endpoint_id: str, keys: list[KeptKey], headers: dict[str, Secret]) -> Sealed:
+        """Seal the signing keys and the headers of an endpoint."""
+        shown = [[one.key.write().reveal(), one.until and one.until.isoformat()] for one in keys]
+        return Sealed(
+            self._seal(endpoint_id, _KEYS, shown),
+            self._seal(endpoint_id, _HEADERS, {name: value.reveal() for name, value in headers.items()}),
+            self._first,
+        )
+
+    def signing_keys(self, row: EndpointRow, now: datetime) -> list[KeptKey]:
+        """Open the keys with which an endpoint signs, the newest first.
+
+        Args:
+            row: The endpoint.
+            now: The present; keys that have ended are left out.
+
+        Raises:
+            KeyUnavailable: The key that sealed them is not loaded.
+            SealBroken: They were altered, or belong to another endpoint.
+        """
+        kept = [
+            KeptKey(read_signing_key(Secret(text)), datetime.fromisoformat(until) if until else None)
+            for text, until in self._open(row, _KEYS, row.sealed_keys)
+        ]
+        return [one for one in kept if one.until is None or one.until > now]
+
+    def headers(self, row: EndpointRow) -> dict[str, Secret]:
+        """Open the headers of an endpoint.
+
+        Raises:
+            KeyUnavailable: The key that sealed them is not loaded.
+            SealBroken: They were altered, or belong to another endpoint.
+        """
+        return {name: Secret(value) for name, value in self._open(row, _HEADERS, row.sealed_headers).items()}
+
+    def _seal(self, endpoint_id: str, field: str, value: object) -> bytes:
+        bound = sealing.bound_to(_DOMAIN, field, endpoint_id, self._first)
+        return sealing.seal(self._ciphers[self._first], json.dumps(value).encode(), bound)
+
+    def _open(self, row: EndpointRow, field: str, sealed: bytes) -> Any:
+        cipher = self._ciphers.get(row.sealed_by)
+        if cipher is None:
+            raise KeyUnavailable(metadata={"key_id": row.sealed_by})
+        try:
+            bound = sealing.bound_to(_DOMAIN, field, row.endpoint_id, row.sealed_by)
+            return json.loads(sealing.open_sealed(cipher, sealed, bound))
+        except sealing.SealError as exc:
+            raise SealBroken(metadata={"endpoint_id": row.endpoint_id}) from exc
+
+
+def sealer_of(keys: Secret | None, keys_file: Path | None) -> Sealer:
+    """Read the keys of the settings.
+
+    Raises:
+        SettingsError: A key is missing or unreadable.
+    """
+    return Sealer(sealing.read_keys(_VARIABLE, keys, keys_file))

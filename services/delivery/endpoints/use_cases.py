@@ -1,0 +1,308 @@
+"""The use cases of callers: create, read, change, pause, resume and delete endpoints."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
+from services.delivery.endpoints.secrets import KeptKey, Sealer
+from services.delivery.errors import AttemptNotFound, EndpointLimitReached, EndpointNotFound
+from services.delivery.signing_keys import Ed25519Key, HmacKey, SigningKey
+from services.delivery.store import attempts, deliveries, endpoints
+from services.delivery.store.rows import DELIVERING, AttemptRow, Delivery, EndpointRow, State
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.ids import new_id
+from services.meshkit.secret import Secret
+
+Scope = list[str] | None
+"""The tenants of the caller; None means all."""
+
+
+class Stream(Protocol):
+    """The event stream."""
+
+    async def position(self, cursor: str) -> str:
+        """Return the cursor that a word such as "latest" stands for, after checking that it can be read from."""
+
+    async def delivery(self, event_id: str) -> Delivery:
+        """Return the delivery of an event that is still in the stream."""
+
+
+class Endpoints:
+    """Manages endpoints.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        sealer: Seals their secrets.
+        stream: Resolves cursors, and finds events.
+        limit: The largest number of endpoints.
+        changed: Called after a change, so that it takes effect soon.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        pool: db.Pool,
+        sealer: Sealer,
+        stream: Stream,
+        limit: int,
+        changed: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._pool = pool
+        self._sealer = sealer
+        self._stream = stream
+        self._limit = limit
+        self._changed = changed
+        self._clock = clock
+
+    async def create(
+        self, values: Mapping[str, Any], headers: dict[str, Secret], cursor: str
+    ) -> tuple[EndpointRow, Secret]:
+        """Create an endpoint. Not idempotent.
+
+        Args:
+            values: Checked values by column.
+            headers: Checked headers.
+            cursor: Where to begin.
+
+        Returns:
+            The endpoint, and the key that verifies its signatures.
+
+        Raises:
+            EndpointLimitReached: There are too many.
+            CursorInvalid, CursorExpired, CursorEpochChanged: As Processor answers; the reasons are the same.
+        """
+        position = await self._stream.position(cursor or "latest")
+        endpoint_id, key = new_id(), _new_key(values["signature"])
+        row = {
+            **values,
+            **asdict(self._sealer.seal(endpoint_id, [KeptKey(key)], headers)),
+            "endpoint_id": endpoint_id,
+            "header_names": sorted(headers),
+            "public_key": _public(key),
+            "state": State.ACTIVE,
+            "position": position,
+        }
+        async with db.transaction(self._pool) as connection:
+            if await endpoints.count(connection) >= self._limit:
+                raise EndpointLimitReached(metadata={"limit": str(self._limit)})
+            made = await endpoints.insert(connection, row)
+        self._changed()
+        return made, _shown(key)
+
+    async def get(self, endpoint_id: str, scope: Scope) -> EndpointRow:
+        """Read an endpoint.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+        async with db.connection(self._pool) as connection:
+            return found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
+
+    async def page(self, scope: Scope, before: str | None, url: str, limit: int) -> list[EndpointRow]:
+        """Read a page of endpoints, newest first."""
+        async with db.connection(self._pool) as connection:
+            return await endpoints.page(connection, scope, before, url, limit)
+
+    async def counts(self, rows: list[EndpointRow]) -> dict[str, tuple[int, int]]:
+        """Count the waiting and the exhausted deliveries of endpoints."""
+        async with db.connection(self._pool) as connection:
+            return await endpoints.counts(connection, [row.endpoint_id for row in rows])
+
+    async def attempts(
+        self, endpoint_id: str, scope: Scope, event_id: str, before: str | None, limit: int
+    ) -> list[AttemptRow]:
+        """Read a page of attempts, newest first.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+        async with db.connection(self._pool) as connection:
+            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
+            return await attempts.page(connection, endpoint_id, event_id, before, limit)
+
+    async def update(
+        self, endpoint_id: str, scope: Scope, values: Mapping[str, Any], headers: dict[str, Secret] | None
+    ) -> EndpointRow:
+        """Change an endpoint. Safe to call again.
+
+        Args:
+            endpoint_id: The endpoint.
+            scope: The caller's tenants.
+            values: Checked values by column.
+            headers: All headers, checked; None leaves them as they are.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+
+        async def changed(connection: db.Connection, row: EndpointRow) -> EndpointRow:
+            sealed: dict[str, Any] = {}
+            if headers is not None:
+                keys = self._sealer.signing_keys(row, self._clock.now())
+                sealed = {**asdict(self._sealer.seal(endpoint_id, keys, headers)), "header_names": sorted(headers)}
+            return await endpoints.change(connection, endpoint_id, {**values, **sealed})
+
+        return await self._with_locked(endpoint_id, scope, changed)
+
+    async def pause(self, endpoint_id: str, scope: Scope) -> EndpointRow:
+        """Stop delivery to an endpoint. Safe to call again.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+
+        async def paused(connection: db.Connection, _row: EndpointRow) -> EndpointRow:
+            return await endpoints.change(connection, endpoint_id, {"state": State.PAUSED, "reason": ""})
+
+        return await self._with_locked(endpoint_id, scope, paused)
+
+    async def resume(self, endpoint_id: str, scope: Scope, cursor: str) -> EndpointRow:
+        """Continue delivery to an endpoint, from its position or from another one. Safe to call again.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+            CursorInvalid, CursorExpired, CursorEpochChanged: As Processor answers; the reasons are the same.
+        """
+        known = await self.get(endpoint_id, scope)
+        position = await self._stream.position(cursor or known.position)
+
+        async def resumed(connection: db.Connection, row: EndpointRow) -> EndpointRow:
+            values: dict[str, Any] = {"position": position} if cursor else {}
+            if row.state not in DELIVERING:
+                values |= {"state": State.ACTIVE, "reason": "", "failures": 0}
+                values |= {"failing_since": None, "throttled_until": None}
+                await deliveries.let_go(connection, endpoint_id)
+            return await endpoints.change(connection, endpoint_id, values) if values else row
+
+        return await self._with_locked(endpoint_id, scope, resumed)
+
+    async def rotate_key(self, endpoint_id: str, scope: Scope, overlap: timedelta) -> tuple[EndpointRow, Secret]:
+        """Make a new signing key; the previous one signs beside it for a while. Not idempotent.
+
+        Args:
+            endpoint_id: The endpoint.
+            scope: The caller's tenants.
+            overlap: How long the previous key still signs.
+
+        Returns:
+            The endpoint, and the key that verifies its new signatures.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+        known = await self.get(endpoint_id, scope)
+        key = _new_key(known.signature)
+
+        async def rotated(connection: db.Connection, row: EndpointRow) -> EndpointRow:
+            now = self._clock.now()
+            previous = KeptKey(self._sealer.signing_keys(row, now)[0].key, now + overlap)
+            sealed = self._sealer.seal(endpoint_id, [KeptKey(key), previous], self._sealer.headers(row))
+            return await endpoints.change(connection, endpoint_id, {**asdict(sealed), "public_key": _public(key)})
+
+        return await self._with_locked(endpoint_id, scope, rotated), _shown(key)
+
+    async def retry(self, endpoint_id: str, scope: Scope, attempt_id: str) -> None:
+        """Make the event of an attempt due now, whether it waits, is exhausted or was delivered. Safe to call again.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+            AttemptNotFound: It has no such attempt.
+            EventNotFound: As Processor answers: the event is past retention.
+        """
+        async with db.connection(self._pool) as connection:
+            found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
+            event_id = await attempts.event_of(connection, endpoint_id, attempt_id)
+            if event_id is None:
+                raise AttemptNotFound(resource=attempt_id, metadata={"attempt_id": attempt_id})
+            is_queued = await deliveries.revive(connection, endpoint_id, event_id)
+        if not is_queued:
+            again = await self._stream.delivery(event_id)
+            async with db.transaction(self._pool) as connection:
+                found(endpoint_id, await endpoints.get(connection, endpoint_id, scope, lock=True))
+                await deliveries.insert(connection, endpoint_id, [again])
+        await self._with_locked(endpoint_id, scope, _touched)
+
+    async def recover(self, endpoint_id: str, scope: Scope, since: datetime | None, *, is_dry: bool) -> int:
+        """Make exhausted deliveries due again; return their number. Safe to call again.
+
+        Args:
+            endpoint_id: The endpoint.
+            scope: The caller's tenants.
+            since: Only those that were exhausted then or later; None means all.
+            is_dry: Only count them.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+        if is_dry:
+            await self.get(endpoint_id, scope)
+            async with db.connection(self._pool) as connection:
+                return await deliveries.count_exhausted(connection, endpoint_id, since)
+        recovered = 0
+
+        async def revived(connection: db.Connection, row: EndpointRow) -> EndpointRow:
+            nonlocal recovered
+            recovered = await deliveries.recover(connection, endpoint_id, since)
+            return await _touched(connection, row)
+
+        await self._with_locked(endpoint_id, scope, revived)
+        return recovered
+
+    async def delete(self, endpoint_id: str, scope: Scope) -> None:
+        """Delete an endpoint and its secrets at once, and the rest of it in the background.
+
+        Raises:
+            EndpointNotFound: There is no such endpoint in scope.
+        """
+
+        async def erased(connection: db.Connection, row: EndpointRow) -> EndpointRow:
+            await endpoints.erase(connection, endpoint_id)
+            return row
+
+        await self._with_locked(endpoint_id, scope, erased)
+
+    async def _with_locked(
+        self,
+        endpoint_id: str,
+        scope: Scope,
+        work: Callable[[db.Connection, EndpointRow], Awaitable[EndpointRow]],
+    ) -> EndpointRow:
+        async with db.transaction(self._pool) as connection:
+            row = await work(
+                connection, found(endpoint_id, await endpoints.get(connection, endpoint_id, scope, lock=True))
+            )
+        self._changed()
+        return row
+
+
+def found(endpoint_id: str, row: EndpointRow | None) -> EndpointRow:
+    """Return an endpoint that was looked up.
+
+    Raises:
+        EndpointNotFound: There is none.
+    """
+    if row is None:
+        raise EndpointNotFound(resource=endpoint_id, metadata={"endpoint_id": endpoint_id})
+    return row
+
+
+async def _touched(connection: db.Connection, row: EndpointRow) -> EndpointRow:
+    """Let the deliverer notice that its queue was changed."""
+    return await endpoints.change(connection, row.endpoint_id, {"state": row.state})
+
+
+def _public(key: SigningKey) -> str:
+    return key.public().write() if isinstance(key, Ed25519Key) else ""
+
+
+def _shown(key: SigningKey) -> Secret:
+    """Return the form that the receiver needs."""
+    return Secret(key.public().write()) if isinstance(key, Ed25519Key) else key.write()
+
+
+def _new_key(signature: int) -> SigningKey:
+    return Ed25519Key.generate() if signature == pb2.ENDPOINT_SIGNATURE_V1A else HmacKey.generate()

@@ -1,0 +1,1 @@
+"""Sending: from the event stream to the receivers, in order per message."""

@@ -1,0 +1,125 @@
+"""One attempt: make the body, sign and send it, and judge the answer."""
+
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import structlog
+
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
+from services.delivery import metrics
+from services.delivery.egress.client import EgressClient
+from services.delivery.egress.faults import EgressError, Fault
+from services.delivery.endpoints.secrets import Sealer
+from services.delivery.sending import bodies
+from services.delivery.sending.feed import Feed
+from services.delivery.sending.schedule import Outcome, Schedule
+from services.delivery.signature import sign
+from services.delivery.store.rows import AttemptRow, Delivery, EndpointRow
+from services.meshkit.clock import Clock
+from services.meshkit.errors import NotFound, Overloaded
+from services.meshkit.ids import new_id
+
+logger = structlog.get_logger(__name__)
+
+ANSWER_BYTES = 1024
+_CONTENT_TYPE = {"content-type": "application/json"}
+STATUS_REASON = "HTTP_STATUS"
+"""The reason of an answer whose status is no success."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attempt and what it means.
+
+    Args:
+        delivery: The delivery that was attempted.
+        row: The attempt as it is kept.
+        outcome: Its meaning for the endpoint.
+    """
+
+    delivery: Delivery
+    row: AttemptRow
+    outcome: Outcome
+
+
+class Attempts:
+    """Makes attempts.
+
+    Args:
+        client: The guarded way to receivers.
+        sealer: Opens the secrets of endpoints.
+        feed: Reads whole events for the full view.
+        schedule: Reads the pause that a receiver asks for.
+        clock: The time.
+    """
+
+    def __init__(self, client: EgressClient, sealer: Sealer, feed: Feed, schedule: Schedule, clock: Clock) -> None:
+        self._client = client
+        self._sealer = sealer
+        self._feed = feed
+        self._schedule = schedule
+        self._clock = clock
+
+    async def test(self, row: EndpointRow) -> Tried:
+        """Send one webhook that announces no event.
+
+        Raises:
+            KeyUnavailable, SealBroken: The endpoint's secrets do not open.
+        """
+        now = self._clock.now().isoformat()
+        return await self._send(row, Delivery(new_id(), bodies.TEST_TYPE, "", b""), bodies.test_body(row, now))
+
+    async def deliver(self, row: EndpointRow, delivery: Delivery) -> Tried:
+        """Attempt a delivery.
+
+        Raises:
+            KeyUnavailable, SealBroken: The endpoint's secrets do not open.
+            Overloaded: This machine has no room for a connection.
+            MeshError: The event cannot be read now. Nothing was sent.
+        """
+        return await self._send(row, delivery, await self._body(row, delivery))
+
+    async def _body(self, row: EndpointRow, delivery: Delivery) -> bytes:
+        if row.view != pb2.ENDPOINT_VIEW_FULL:
+            return delivery.body
+        try:
+            return bodies.full_body(await self._feed.event(delivery.event_id))
+        except NotFound:  # past retention: the ids are all that is left
+            return delivery.body
+
+    async def _send(self, row: EndpointRow, delivery: Delivery, body: bytes) -> Tried:
+        started_at, began = self._clock.now(), time.monotonic()
+        keys = [one.key for one in self._sealer.signing_keys(row, started_at)]
+        signed = sign(keys, delivery.event_id, started_at, body)
+        own, timeout_seconds = self._sealer.headers(row), row.timeout_ms / 1000
+        status, reason, answer, asked = 0, "", b"", None
+        try:
+            got = await self._client.post(
+                row.url, body, {**signed, **_CONTENT_TYPE}, timeout_seconds=timeout_seconds, own_headers=own
+            )
+        except EgressError as exc:
+            if exc.fault is Fault.MACHINE_BUSY:
+                raise Overloaded from exc
+            reason = exc.fault.name
+        else:
+            status, answer = got.status, got.body[:ANSWER_BYTES]
+            is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+            reason = "" if is_success else STATUS_REASON
+            asked = None if is_success else self._schedule.asked_pause(got.retry_after, self._clock.now())
+        seconds = time.monotonic() - began
+        metrics.ATTEMPT_SECONDS.observe(seconds)
+        metrics.ATTEMPTS.labels("failed" if reason else "delivered").inc()
+        made = AttemptRow(
+            attempt_id=new_id(),
+            event_id=delivery.event_id,
+            event_type=delivery.event_type,
+            number=delivery.attempts + 1,
+            started_at=started_at,
+            duration_ms=round(seconds * 1000),
+            is_delivered=not reason,
+            status=status,
+            reason=reason,
+            answer=answer,
+        )
+        return Tried(delivery, made, Outcome(not reason, status, reason, asked))

@@ -1,0 +1,70 @@
+"""The bodies of webhooks: `type`, `timestamp` and `data`, as Standard Webhooks recommends."""
+
+import json
+from typing import Any, TypeAlias
+
+from google.protobuf.json_format import MessageToDict
+
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_pb2
+from services.delivery.store.rows import Delivery, EndpointRow
+
+Content: TypeAlias = mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent | event_pb2.SendEvent
+_IDS = ("eventId", "tenantId", "provider", "messageId", "sendId", "isReplay")
+TEST_TYPE = "endpoint.test"
+
+
+def content_of(event: event_pb2.Event) -> Content:
+    """Return the content of an event, of any kind."""
+    content: Content = getattr(event, event.WhichOneof("kind") or "tenant")
+    return content
+
+
+def delivery_of(event: event_pb2.Event) -> Delivery:
+    """Return the delivery of an event, with its thin body: ids, and the path at which the rest can be read."""
+    content = content_of(event)
+    known = _json(content)
+    data = {name: known[name] for name in _IDS if name in known}
+    data["href"] = f"/v1/events/{content.event_id}"
+    return Delivery(content.event_id, content.event_type, _order_key(content), _body(known, data))
+
+
+def full_body(event: event_pb2.Event) -> bytes:
+    """Return the body that holds the whole event, in the JSON form of the contract."""
+    known = _json(content_of(event))
+    return _body(known, known)
+
+
+def test_body(row: EndpointRow, now: str) -> bytes:
+    """Return the body of a test."""
+    data = {"endpointId": row.endpoint_id}
+    return json.dumps({"type": TEST_TYPE, "timestamp": now, "data": data}, ensure_ascii=False).encode()
+
+
+def matches(row: EndpointRow, event: event_pb2.Event) -> bool:
+    """Tell whether an endpoint may want an event. Processor applies the same filter again when the event is read."""
+    content = content_of(event)
+    kind = content.event_type.partition(".")[0]
+    return (
+        (not row.tenant_ids or content.tenant_id in row.tenant_ids)
+        and (not row.providers or content.provider in row.providers)
+        and (content.event_type in row.event_types or f"{kind}.*" in row.event_types)
+    )
+
+
+def _json(content: Content) -> dict[str, Any]:
+    return MessageToDict(content, always_print_fields_with_no_presence=True)
+
+
+def _body(known: dict[str, Any], data: dict[str, Any]) -> bytes:
+    body = {"type": known["eventType"], "timestamp": known.get("receivedAt", ""), "data": data}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _order_key(content: Content) -> str:
+    """Return what the order holds for: the message, else the send, else the tenant."""
+    if isinstance(content, mail_pb2.NormalizedMailEvent) and content.message_id:
+        return f"{content.tenant_id}/{content.message_id}"
+    if isinstance(content, event_pb2.SendEvent):
+        return f"{content.tenant_id}/send/{content.send_id}"
+    return content.tenant_id

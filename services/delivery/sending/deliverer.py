@@ -1,0 +1,215 @@
+"""Deliver to one endpoint: read its next events into its queue, and send what is due, in order per message."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from services.delivery.sending import bodies
+from services.delivery.sending.attempt import Attempts, Tried
+from services.delivery.sending.feed import Feed
+from services.delivery.sending.results import record
+from services.delivery.sending.schedule import Schedule
+from services.delivery.sending.slots import Slots
+from services.delivery.store import deliveries, endpoints, leases
+from services.delivery.store.rows import DELIVERING, Delivery, EndpointRow, State
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.errors import MeshError
+from services.meshkit.guard import Guard
+from services.meshkit.loops import cancel
+
+logger = structlog.get_logger(__name__)
+
+_PAGE = 100
+_READ_BELOW = 200
+"""Events are read while fewer deliveries than this are due: the rest stays in the stream."""
+_LOOK_SECONDS = 60.0
+"""The interval at which the position moves past events that the filter excludes: retention must not reach it."""
+_BUSY_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 30.0
+_LOST = ("CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED", "CURSOR_INVALID")
+
+
+@dataclass(frozen=True)
+class Means:
+    """The parts that all deliverers of a process share.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        feed: The event stream.
+        attempts: Makes attempts.
+        schedule: The times of attempts.
+        clock: The time.
+        slots: The bound of requests.
+        waiting: The largest number of deliveries in an endpoint's queue.
+    """
+
+    pool: db.Pool
+    feed: Feed
+    attempts: Attempts
+    schedule: Schedule
+    clock: Clock
+    slots: Slots
+    waiting: int
+
+
+class Deliverer:
+    """Delivers to one endpoint while the process holds its lease.
+
+    Args:
+        endpoint_id: The endpoint.
+        lease_id: The lease.
+        means: The parts that it works with.
+    """
+
+    def __init__(self, endpoint_id: str, lease_id: str, means: Means) -> None:
+        self._endpoint_id = endpoint_id
+        self._lease_id = lease_id
+        self._means = means
+        self._running: dict[asyncio.Task[Tried], Delivery] = {}
+        self._unrecorded: list[Tried] = []
+        self._nudged = asyncio.Event()
+        self._next_look = 0.0
+        self._is_stopping = False
+        self._is_over = False
+
+    def nudge(self, *, has_news: bool = False) -> None:
+        """Check again at once. Safe to call again.
+
+        Args:
+            has_news: Whether there may be new events for the endpoint.
+        """
+        if has_news:
+            self._next_look = 0.0
+        self._nudged.set()
+
+    def stop(self) -> None:
+        """Send nothing more, and end after the answers to what is under way. Safe to call again."""
+        self._is_stopping = True
+        self.nudge()
+
+    async def run(self) -> None:
+        """Deliver until the endpoint pauses or ends, the lease is lost, or `stop` was called."""
+        guard = Guard("deliver", longest_seconds=_LONGEST_PAUSE_SECONDS)
+        try:
+            while not self._is_over:
+                await guard.attempt(self._round)
+                if guard.failures and not self._is_over:
+                    await asyncio.sleep(guard.pause_seconds)
+        finally:
+            await cancel(self._running)
+
+    async def _round(self) -> None:
+        self._nudged.clear()
+        row = await self._settled()
+        is_delivering = row is not None and row.state in DELIVERING and not self._is_stopping
+        if row is None or not (is_delivering or self._running):
+            self._is_over = True
+            return
+        seconds = _LOOK_SECONDS
+        if is_delivering:
+            await self._read(row)
+            seconds = await self._start(row)
+        await self._wait(min(seconds, max(self._next_look - time.monotonic(), 0.0)) if is_delivering else seconds)
+
+    async def _settled(self) -> EndpointRow | None:
+        """Record the ended attempts, and return the endpoint; None when it is not ours any more."""
+        failure: BaseException | None = None
+        for task in [one for one in self._running if one.done()]:
+            del self._running[task]
+            if task.exception() is None:
+                self._unrecorded.append(task.result())
+            failure = failure or task.exception()
+        means = self._means
+        if self._unrecorded:
+            done = (self._endpoint_id, self._unrecorded)
+            row = await record(means.pool, self._lease_id, *done, means.schedule, means.clock.now())
+            self._unrecorded = []
+        else:
+            async with db.connection(means.pool) as connection:
+                row = await leases.held(connection, self._lease_id, self._endpoint_id)
+        if failure is not None:
+            raise failure
+        return row
+
+    async def _read(self, row: EndpointRow) -> None:
+        """Move the next events from the stream into the queue, unless enough wait there already."""
+        if time.monotonic() < self._next_look:
+            return
+        async with db.connection(self._means.pool) as connection:
+            waiting, due = await deliveries.count(connection, self._endpoint_id)
+        if due >= _READ_BELOW or waiting >= self._means.waiting:
+            return
+        self._next_look = time.monotonic() + _LOOK_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load
+        try:
+            page = await self._means.feed.page(row, _PAGE)
+        except MeshError as exc:
+            self._next_look = 0.0
+            if exc.reason not in _LOST:
+                raise
+            await self._disable(exc.reason)
+            return
+        if page.next_cursor != row.position:
+            await self._keep(row, [bodies.delivery_of(event) for event in page.events], page.next_cursor)
+        if page.has_more:
+            self._next_look = 0.0
+
+    async def _keep(self, row: EndpointRow, new: list[Delivery], position: str) -> None:
+        """Commit deliveries with the position behind them, unless a caller has moved the position meanwhile."""
+        async with db.transaction(self._means.pool) as connection:
+            held = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
+            if held is None or held.position != row.position:
+                self._next_look = 0.0
+                return
+            if new:
+                await deliveries.insert(connection, self._endpoint_id, new)
+            await endpoints.note(connection, self._endpoint_id, {"position": position})
+
+    async def _disable(self, reason: str) -> None:
+        async with db.transaction(self._means.pool) as connection:
+            if await leases.held(connection, self._lease_id, self._endpoint_id, lock=True) is not None:
+                await endpoints.note(connection, self._endpoint_id, {"state": State.DISABLED, "reason": reason})
+        logger.warning("endpoint lost its position", endpoint_id=self._endpoint_id, reason=reason)
+        self._nudged.set()
+
+    async def _start(self, row: EndpointRow) -> float:
+        """Start the due deliveries; return the seconds until the next check."""
+        now = self._means.clock.now()
+        if row.throttled_until is not None and row.throttled_until > now:
+            return (row.throttled_until - now).total_seconds()
+        free = (1 if row.state is State.FAILING else row.concurrency) - len(self._running)
+        if free <= 0:
+            return _LOOK_SECONDS
+        busy = [one.order_key for one in self._running.values()]
+        async with db.connection(self._means.pool) as connection:
+            found = await deliveries.following(connection, self._endpoint_id, busy, free + 1)
+        for delivery in found[:free]:
+            if delivery.wait_seconds > 0:
+                return delivery.wait_seconds
+            if not self._launch(row, delivery):
+                return _BUSY_SECONDS
+        return _LOOK_SECONDS if len(found) <= free else max(found[free].wait_seconds, _BUSY_SECONDS)
+
+    def _launch(self, row: EndpointRow, delivery: Delivery) -> bool:
+        needs_slot = bool(self._running)
+        if needs_slot and not self._means.slots.take():
+            return False
+        task = asyncio.create_task(self._means.attempts.deliver(row, delivery))
+        self._running[task] = delivery
+        task.add_done_callback(lambda _: self._ended(had_slot=needs_slot))
+        return True
+
+    def _ended(self, *, had_slot: bool) -> None:
+        if had_slot:
+            self._means.slots.give()
+        self._nudged.set()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+        except TimeoutError:
+            return

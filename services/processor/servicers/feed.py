@@ -1,0 +1,65 @@
+"""EventFeedService: other services of the mesh read events here."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.processor.v1 import event_feed_service_pb2 as pb2
+from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceServicer as Base
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import page_size
+from services.processor.stream.cursor import Cursor
+from services.processor.stream.filter import Selection, select
+from services.processor.stream.live import basic_by_default, full_by_default
+from services.processor.stream.pages import LATEST, EventReader, EventView, Page
+from services.processor.stream.tail import Tail
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+MAX_WAIT_SECONDS = 30
+
+
+class EventFeedServicer(Base):
+    """Answers EventFeedService.
+
+    Args:
+        events: The reader of pages.
+        tail: The newest events in memory.
+        stopping: Set when the server stops: then no call waits.
+    """
+
+    def __init__(self, events: EventReader, tail: Tail, stopping: asyncio.Event) -> None:
+        self._events = events
+        self._tail = tail
+        self._stopping = stopping
+
+    @override
+    async def ReadFeed(self, request: pb2.ReadFeedRequest, context: "Context") -> pb2.ReadFeedResponse:
+        """Return a page of events, and wait for the first one if the request says so."""
+        if not 0 <= request.wait_seconds <= MAX_WAIT_SECONDS:
+            raise FieldInvalid.of("wait_seconds", f"must be from 0 to {MAX_WAIT_SECONDS}")
+        count, selection = page_size(request.page_size), select(request.filter, current_caller())
+        view, ends_at = basic_by_default(request.view), time.monotonic() + request.wait_seconds
+        start = await self._events.start(request.cursor, LATEST)
+        page = await self._page(start, selection, view, count)
+        while not (page.events or self._stopping.is_set()) and (left := ends_at - time.monotonic()) > 0:
+            if not page.has_more:
+                await self._tail.beyond(page.next.position, left)
+            page = await self._page(page.next, selection, view, count)
+        return pb2.ReadFeedResponse(events=page.events, next_cursor=page.next.write(), has_more=page.has_more)
+
+    @override
+    async def GetFeedEvent(self, request: pb2.GetFeedEventRequest, context: "Context") -> pb2.GetFeedEventResponse:
+        """Return one event."""
+        event_id = check_id("event_id", request.event_id)
+        event = await self._events.event(event_id, None, full_by_default(request.view))
+        return pb2.GetFeedEventResponse(event=event)
+
+    async def _page(self, start: Cursor, selection: Selection, view: EventView, count: int) -> Page:
+        known = self._tail.page(start, selection, view, count)
+        return known or await self._events.page(start, selection, view, count)

@@ -1,0 +1,378 @@
+"""`mailmesh endpoints`: addresses that get events as signed webhooks."""
+
+from typing import Annotated
+
+import typer
+
+from mailmesh.delivery.v1 import endpoint_service_pb2 as messages
+from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as services
+from stack.cli.connection import channel
+from stack.cli.exits import CommandError
+from stack.cli.output import (
+    JsonOption,
+    LimitOption,
+    YesOption,
+    confirm,
+    enum_value,
+    pages,
+    parse_time,
+    print_json,
+    print_record,
+    print_table,
+    show_aside,
+    when,
+    word,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Manage webhook endpoints, and see their attempts.")
+STATE, VIEW, SIGNATURE, OUTCOME = "ENDPOINT_STATE_", "ENDPOINT_VIEW_", "ENDPOINT_SIGNATURE_", "ATTEMPT_OUTCOME_"
+EndpointArgument = Annotated[
+    str, typer.Argument(metavar="ENDPOINT", help="Id of the endpoint; `endpoints list` shows it.")
+]
+TenantOption = Annotated[list[str] | None, typer.Option(help="Deliver only events of this tenant; repeatable.")]
+TypeOption = Annotated[
+    list[str] | None, typer.Option(metavar="TYPE", help="Deliver only this type, or mail.* as a whole; repeatable.")
+]
+HeaderOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME:VALUE", help="Header of the endpoint's own; repeatable.")
+]
+ViewOption = Annotated[str, typer.Option(metavar="thin|full", help="Content of webhooks.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address that gets the webhooks.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    tenant: TenantOption = None,
+    event_type: TypeOption = None,
+    view: ViewOption = "thin",
+    header: HeaderOption = None,
+    signature: Annotated[str, typer.Option(metavar="v1|v1a", help="Shared key (v1), or key pair (v1a).")] = "v1",
+    cursor: Annotated[str, typer.Option(help='Start: a position, "earliest" or "latest".')] = "latest",
+    json: JsonOption = False,
+) -> None:
+    """Create an endpoint and show its signing key, once.
+
+    Examples:
+      mailmesh endpoints create https://example.com/hooks/mail
+      mailmesh endpoints create https://example.com/hooks/mail --event-type mail.created --view full --signature v1a
+    """
+    request = messages.CreateEndpointRequest(
+        url=url,
+        display_name=name,
+        filter=messages.EndpointFilter(tenant_ids=tenant, event_types=event_type),
+        view=enum_value(messages.EndpointView, VIEW, view),
+        headers=_headers(header),
+        signature=enum_value(messages.EndpointSignature, SIGNATURE, signature),
+        cursor=cursor,
+    )
+    with channel(context) as opened:
+        made = services.EndpointServiceStub(opened).CreateEndpoint(request)
+    if json:
+        print_json(made)
+        return
+    _print(made.endpoint, json=False)
+    print_record([("signing key", made.signing_key)])
+    show_aside("Give the signing key to the receiver now: a shared key is not shown again.")
+
+
+@app.command("list")
+def list_endpoints(
+    context: typer.Context,
+    *,
+    url: Annotated[str, typer.Option(help="List only endpoints with this URL.")] = "",
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    """List endpoints, newest first.
+
+    Examples:
+      mailmesh endpoints list
+    """
+    with channel(context) as opened:
+        stub = services.EndpointServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[messages.Endpoint], str]:
+            answer = stub.ListEndpoints(messages.ListEndpointsRequest(page_size=size, page_token=token, url=url))
+            return list(answer.endpoints), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("ENDPOINT", "STATE", "URL", "WAITING", "SUCCEEDED", "REASON"),
+        [
+            (one.endpoint_id, _state(one), one.url, str(one.waiting), when(one.succeeded_at), one.reason)
+            for one in found
+        ],
+        "There are no endpoints.",
+    )
+
+
+@app.command()
+def show(context: typer.Context, endpoint_id: EndpointArgument, *, json: JsonOption = False) -> None:
+    """Show an endpoint and its state.
+
+    Examples:
+      mailmesh endpoints show 019a9f0e-7c1e-7000-8000-00000000000b
+    """
+    with channel(context) as opened:
+        request = messages.GetEndpointRequest(endpoint_id=endpoint_id)
+        found = services.EndpointServiceStub(opened).GetEndpoint(request).endpoint
+    _print(found, json=json)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    url: Annotated[str, typer.Option(help="New address.")] = "",
+    name: Annotated[str, typer.Option(help="New name for people.")] = "",
+    tenant: TenantOption = None,
+    event_type: TypeOption = None,
+    view: Annotated[str, typer.Option(metavar="thin|full", help="New content of webhooks.")] = "",
+    header: HeaderOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Change an endpoint. Options that are not given stay as they are; headers and the filter change as a whole.
+
+    Examples:
+      mailmesh endpoints update 019a9f0e-7c1e-7000-8000-00000000000b --url https://example.com/hooks/new
+    """
+    request = messages.UpdateEndpointRequest(
+        endpoint_id=endpoint_id,
+        url=url,
+        display_name=name,
+        view=enum_value(messages.EndpointView, VIEW, view) if view else messages.ENDPOINT_VIEW_UNSPECIFIED,
+        headers=_headers(header),
+    )
+    if tenant or event_type:
+        request.filter.CopyFrom(messages.EndpointFilter(tenant_ids=tenant, event_types=event_type))
+    with channel(context) as opened:
+        found = services.EndpointServiceStub(opened).UpdateEndpoint(request).endpoint
+    _print(found, json=json)
+
+
+@app.command()
+def pause(context: typer.Context, endpoint_id: EndpointArgument, *, json: JsonOption = False) -> None:
+    """Stop delivery to an endpoint; its position stays.
+
+    Examples:
+      mailmesh endpoints pause 019a9f0e-7c1e-7000-8000-00000000000b
+    """
+    with channel(context) as opened:
+        request = messages.PauseEndpointRequest(endpoint_id=endpoint_id)
+        found = services.EndpointServiceStub(opened).PauseEndpoint(request).endpoint
+    _print(found, json=json)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    cursor: Annotated[str, typer.Option(help='New start: a position, "earliest" or "latest".')] = "",
+    json: JsonOption = False,
+) -> None:
+    """Continue delivery to an endpoint that is paused, disabled or gone.
+
+    Examples:
+      mailmesh endpoints resume 019a9f0e-7c1e-7000-8000-00000000000b
+    """
+    with channel(context) as opened:
+        request = messages.ResumeEndpointRequest(endpoint_id=endpoint_id, cursor=cursor)
+        found = services.EndpointServiceStub(opened).ResumeEndpoint(request).endpoint
+    _print(found, json=json)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    overlap: Annotated[
+        float, typer.Option(metavar="HOURS", min=0, max=168, help="Hours for which the previous key still signs.")
+    ] = 24.0,
+    json: JsonOption = False,
+) -> None:
+    """Make a new signing key and show it, once; the previous one signs beside it for a while.
+
+    Examples:
+      mailmesh endpoints rotate-key 019a9f0e-7c1e-7000-8000-00000000000b --overlap 48
+    """
+    request = messages.RotateEndpointKeyRequest(endpoint_id=endpoint_id)
+    request.overlap.FromSeconds(round(overlap * 3600))
+    with channel(context) as opened:
+        made = services.EndpointServiceStub(opened).RotateEndpointKey(request)
+    if json:
+        print_json(made)
+        return
+    print_record([("endpoint", made.endpoint.endpoint_id), ("signing key", made.signing_key)])
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    attempt_id: Annotated[str, typer.Argument(metavar="ATTEMPT", help="Id of an attempt; `attempts` shows it.")],
+) -> None:
+    """Deliver the event of an attempt now, once more if it was delivered.
+
+    Examples:
+      mailmesh endpoints retry 019a9f0e-7c1e-7000-8000-00000000000b 019a9f0e-7c1e-7000-8000-00000000000c
+    """
+    request = messages.RetryAttemptRequest(endpoint_id=endpoint_id, attempt_id=attempt_id)
+    with channel(context) as opened:
+        services.EndpointServiceStub(opened).RetryAttempt(request)
+
+
+@app.command()
+def recover(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only those exhausted since then.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Deliver exhausted events again, with a new schedule.
+
+    Examples:
+      mailmesh endpoints recover 019a9f0e-7c1e-7000-8000-00000000000b --dry-run
+    """
+    request = messages.RecoverEndpointRequest(
+        endpoint_id=endpoint_id, exhausted_from=parse_time(since), dry_run=dry_run
+    )
+    with channel(context) as opened:
+        found = services.EndpointServiceStub(opened).RecoverEndpoint(request)
+    if json:
+        print_json(found)
+        return
+    print_record([("deliveries", str(found.deliveries))])
+
+
+@app.command()
+def delete(context: typer.Context, endpoint_id: EndpointArgument, *, yes: YesOption = False) -> None:
+    """Delete an endpoint with its key, its waiting deliveries and its attempts.
+
+    Examples:
+      mailmesh endpoints delete 019a9f0e-7c1e-7000-8000-00000000000b --yes
+    """
+    confirm("Delete the endpoint? Its waiting deliveries are lost.", yes=yes)
+    with channel(context) as opened:
+        services.EndpointServiceStub(opened).DeleteEndpoint(messages.DeleteEndpointRequest(endpoint_id=endpoint_id))
+
+
+@app.command("test")
+def send_test(context: typer.Context, endpoint_id: EndpointArgument, *, json: JsonOption = False) -> None:
+    """Send one webhook of type endpoint.test and show the answer.
+
+    Examples:
+      mailmesh endpoints test 019a9f0e-7c1e-7000-8000-00000000000b
+    """
+    with channel(context) as opened:
+        request = messages.TestEndpointRequest(endpoint_id=endpoint_id)
+        found = services.EndpointServiceStub(opened).TestEndpoint(request).attempt
+    if json:
+        print_json(found)
+    else:
+        print_record(
+            [
+                ("outcome", _outcome(found)),
+                ("status", str(found.status or "")),
+                ("reason", found.reason),
+                ("seconds", f"{found.duration.ToMilliseconds() / 1000:g}"),
+                ("answer", found.answer),
+            ]
+        )
+    if found.outcome != messages.ATTEMPT_OUTCOME_DELIVERED:
+        raise CommandError(f"the test failed: {found.reason} {found.status or ''}".rstrip())
+
+
+@app.command("attempts")
+def list_attempts(
+    context: typer.Context,
+    endpoint_id: EndpointArgument,
+    *,
+    event: Annotated[str, typer.Option(help="List only attempts of this event.")] = "",
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    """List the attempts of an endpoint, newest first.
+
+    Examples:
+      mailmesh endpoints attempts 019a9f0e-7c1e-7000-8000-00000000000b
+    """
+    with channel(context) as opened:
+        stub = services.EndpointServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[messages.Attempt], str]:
+            request = messages.ListAttemptsRequest(
+                endpoint_id=endpoint_id, page_size=size, page_token=token, event_id=event
+            )
+            answer = stub.ListAttempts(request)
+            return list(answer.attempts), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("ATTEMPT", "EVENT", "TYPE", "NUMBER", "STARTED", "OUTCOME", "STATUS", "REASON", "NEXT"),
+        [
+            (
+                *(one.attempt_id, one.event_id, one.event_type, str(one.number), when(one.started_at), _outcome(one)),
+                *(str(one.status or ""), one.reason, when(one.next_attempt_at)),
+            )
+            for one in found
+        ],
+        "There are no attempts.",
+    )
+
+
+def _headers(options: list[str] | None) -> list[messages.EndpointHeader]:
+    found: list[messages.EndpointHeader] = []
+    for option in options or ():
+        name, colon, value = option.partition(":")
+        if not colon:
+            raise typer.BadParameter("--header takes NAME:VALUE")
+        found.append(messages.EndpointHeader(name=name.strip(), value=value.strip()))
+    return found
+
+
+def _print(found: messages.Endpoint, *, json: bool) -> None:
+    if json:
+        print_json(found)
+        return
+    record = [
+        ("endpoint", found.endpoint_id),
+        ("name", found.display_name),
+        ("url", found.url),
+        ("state", _state(found)),
+        ("reason", found.reason),
+        ("tenants", ", ".join(found.filter.tenant_ids) or "all"),
+        ("types", ", ".join(found.filter.event_types)),
+        ("view", word(messages.EndpointView.Name(found.view), VIEW)),
+        ("headers", ", ".join(found.header_names)),
+        ("signature", word(messages.EndpointSignature.Name(found.signature), SIGNATURE)),
+        ("public key", found.public_key),
+        ("created", when(found.created_at)),
+        ("succeeded", when(found.succeeded_at)),
+        ("failing since", when(found.failing_since)),
+        ("waiting", str(found.waiting)),
+        ("exhausted", str(found.exhausted)),
+        ("position", found.position),
+    ]
+    print_record([(name, value) for name, value in record if value])
+
+
+def _state(found: messages.Endpoint) -> str:
+    return word(messages.EndpointState.Name(found.state), STATE)
+
+
+def _outcome(found: messages.Attempt) -> str:
+    return word(messages.AttemptOutcome.Name(found.outcome), OUTCOME)
