@@ -68,7 +68,7 @@ def judging_request(rules: EgressRules) -> type[aiohttp.ClientRequest]:
 
 
 class UsedConnections:
-    """The connections of a pool that have carried a request: aiohttp bounds those in use, and not those that it keeps."""
+    """The connections of a pool that have carried a request: aiohttp bounds those in use, not those that it keeps."""
 
     def __init__(self) -> None:
         self._used: WeakSet[Any] = WeakSet()
