@@ -4,15 +4,13 @@ import colorsys
 import re
 from functools import lru_cache
 
-_COMMON_COLOURS = {
-    "white": "ffffff", "black": "000000", "red": "ff0000", "green": "008000", "blue": "0000ff", "yellow": "ffff00",
-    "gray": "808080", "grey": "808080", "silver": "c0c0c0", "navy": "000080", "snow": "fffafa", "ivory": "fffff0",
-    "whitesmoke": "f5f5f5", "ghostwhite": "f8f8ff", "floralwhite": "fffaf0", "azure": "f0ffff", "mintcream": "f5fffa",
-    "maroon": "800000", "purple": "800080", "teal": "008080", "orange": "ffa500", "darkblue": "00008b",
-}  # fmt: skip
+from services.processor.mail.message.colour_names import NAMES
+
 _FAINTEST = 0.02
+_LIGHTNESS = re.compile(r"((?:ok)?l(?:ab|ch))\(\s*(\d{1,3}(?:\.\d{0,9})?)(%?)[\s,]")
+_WHITE = 0.995
 _DECIMAL = re.compile(r"\d+\.?\d*|\.\d+")
-_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(%?)")
+_SHARE = re.compile(r"\s*([+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(?:e[+-]?\d{1,3})?)(%?)")
 _LEAST_CONTRAST = 3.0
 """The least contrast that WCAG asks for, which is the one for large text."""
 _PAGE = "ffffff"
@@ -64,30 +62,48 @@ def comparable(colour: str) -> str:
 
 def comparable_css(colour: str) -> str:
     """Six hexadecimal digits, or `transparent`; empty for a colour that is written in another way."""
-    if colour == "inherit" or colour in _COMMON_COLOURS:
-        return _COMMON_COLOURS.get(colour, colour)
+    if colour in NAMES or colour in ("inherit", "transparent"):
+        return NAMES.get(colour, colour)
     if colour.startswith("#"):
         digits = colour[1:]
         if len(digits) in (4, 8) and not digits[len(digits) * 3 // 4 :].strip("0"):
             return "transparent"
         return "".join(digit * 2 for digit in digits[:3]) if len(digits) in (3, 4) else digits[:6]
     if colour.startswith("rgb"):
-        numbers = re.findall(r"[\d.]{1,6}", colour)[:4]
+        numbers = re.findall(r"[\d.]{1,6}%?", colour)[:4]
         if len(numbers) == 4 and is_faint(numbers[3]):  # noqa: PLR2004
             return "transparent"
         return "".join(
-            f"{min(255, int(float(number or 0))):02x}" for number in numbers[:3] if _DECIMAL.fullmatch(number)
+            f"{min(255, _channel(number)):02x}" for number in numbers[:3] if _DECIMAL.fullmatch(number.rstrip("%"))
         )
-    return _of_hsl(colour) if colour.startswith("hsl") else colour if colour == "transparent" else ""
+    return _of_hue(colour) if colour.startswith(("hsl", "hwb")) else _of_lightness(colour)
 
 
-def _of_hsl(colour: str) -> str:
+def _of_lightness(colour: str) -> str:
+    """White or black of a colour in `lab`, `lch` and the like whose lightness is at an end, whatever its hue."""
+    found = _LIGHTNESS.match(colour)
+    if not found:
+        return ""
+    share = float(found[2]) / (1 if found[1].startswith("ok") and not found[3] else 100)
+    return "ffffff" if share >= _WHITE else "000000" if share <= 1 - _WHITE else ""
+
+
+def _channel(number: str) -> int:
+    return round(float(number[:-1]) * 2.55) if number.endswith("%") else int(float(number))
+
+
+def _of_hue(colour: str) -> str:
     numbers = [float(number) for number in re.findall(r"\d{1,4}(?:\.\d{1,6})?", colour)[:4]]
     if len(numbers) < 3:  # noqa: PLR2004
         return ""
     if len(numbers) == 4 and numbers[3] < _FAINTEST:  # noqa: PLR2004
         return "transparent"
-    parts = colorsys.hls_to_rgb(numbers[0] % 360 / 360, min(100.0, numbers[2]) / 100, min(100.0, numbers[1]) / 100)
+    hue, first, second = numbers[0] % 360 / 360, min(100.0, numbers[1]) / 100, min(100.0, numbers[2]) / 100
+    if colour.startswith("hwb"):
+        first, second = (first / (first + second), second / (first + second)) if first + second > 1 else (first, second)
+        parts = tuple(part * (1 - first - second) + first for part in colorsys.hls_to_rgb(hue, 0.5, 1.0))
+    else:
+        parts = colorsys.hls_to_rgb(hue, second, first)
     return "".join(f"{round(part * 255):02x}" for part in parts)
 
 

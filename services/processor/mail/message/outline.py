@@ -18,9 +18,9 @@ from services.processor.mail.message.attributes import (
     read_attributes,
     read_plain_attributes,
     tag_end,
-    write_attributes,
 )
-from services.processor.mail.message.styles import Sheet
+from services.processor.mail.message.sheets import Sheet
+from services.processor.mail.message.tags import PAGE, Tag
 from services.processor.mail.message.visibility import View, has_words
 
 MAX_DEPTH = 200
@@ -125,46 +125,11 @@ _NEXT = re.compile(
     r"""([^<]*+)(<(/?)([a-zA-Z][a-zA-Z0-9-]{0,60}+)(?:\s++[a-zA-Z][a-zA-Z0-9-]*+="[^"]*+")*+\s*+/?+>)?+"""
 )
 _CONTENT_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _DROPPED_WITH_CONTENT}
+_SHEET_OR_COMMENT = re.compile(r"<!--|<style(?=[\s/>])", re.IGNORECASE)
+# Elements whose text is in no program that shows mails.
+_INERT = frozenset(("template", "datalist", "noembed", "noframes"))
 _PAGES = frozenset(("body", "html"))
 _CUT_OFF = re.compile(r"<[^<>]*+\Z|&[#\w]{0,32}+\Z")
-
-
-_PAGE = View()
-
-
-class Tag:
-    """An opening tag. Mails repeat theirs, so that what follows from the tag alone is found once.
-
-    Args:
-        name: In lower case.
-        attributes: Decoded, the first of each name; they are not changed.
-    """
-
-    __slots__ = ("_base", "_outer", "_view", "_written", "attributes", "name")
-
-    def __init__(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "dialog" and "open" not in attributes:  # HTML 4.11.4: it is not shown
-            attributes = {**attributes, "hidden": ""}
-        self.name, self.attributes = name, attributes
-        self._outer: View | None = None
-        self._view = _PAGE
-        self._base = self._written = ""
-
-    def view_within(self, outer: View, sheet: Sheet) -> View:
-        """Returns the view inside the element; the sheet must be the same for all calls."""
-        if not self.attributes and not sheet.names(self.name):
-            return outer
-        if self._outer is not outer:
-            self._outer, self._view = outer, outer.within(self.name, self.attributes, sheet)
-        return self._view
-
-    def written(self, attributes: dict[str, str], base: str) -> str:
-        """Returns attributes as they are written: those of the tag, or others that took their place."""
-        if attributes is not self.attributes:
-            return write_attributes(attributes, base)
-        if attributes and not (self._written and self._base == base):
-            self._base, self._written = base, write_attributes(attributes, base)
-        return self._written
 
 
 class _Outline:
@@ -177,11 +142,28 @@ class _Outline:
         self.sheet = Sheet()
         self.tags: dict[str, Tag] = {}
         self._open: list[str] = []
+        self._path = [Tag("html", {}), Tag("body", {})]  # which a mail need not write
         self._written: list[str] = []
         self._tables = 0
-        self._views: list[View] = [_PAGE]
-        self._judged, self._is_shown = _PAGE, True
+        self._views: list[View] = [PAGE]
+        self._judged, self._is_shown = PAGE, True
         self._formatting = 0
+
+    def read_sheets(self, source: str) -> None:
+        """Reads the style sheets before all else, since they speak of what stands before them, too."""
+        position = 0
+        while found := _SHEET_OR_COMMENT.search(source, position):
+            is_comment = found[0] == "<!--"
+            closed = None if is_comment else _CONTENT_END["style"].search(source, found.end())
+            end = source.find("-->", found.start() + 2) if is_comment else closed.start() if closed else len(source)
+            if end < 0:
+                break
+            if not is_comment:
+                attributes, begin = read_attributes(source, found.end())
+                if attributes.get("type", "").strip().lower() in ("", "text/css"):
+                    self.sheet.add(source[begin:end], attributes.get("media", ""))
+            position = end
+        self._views[0] = Tag("body", {}).view_within(PAGE, self.sheet, self._path[:1])
 
     def start(self, tag: Tag) -> None:
         """Opens an element, unless too much is open."""
@@ -192,7 +174,7 @@ class _Outline:
             self.base = base_address(attributes.get("href", ""))
             self.tags.clear()
         outer = self._views[-1]
-        view = tag.view_within(outer, self.sheet)
+        view = tag.view_within(outer, self.sheet, self._path)
         if view.is_ground_lost:
             attributes = view.readable(name, attributes, outer)
         if name in _VOID:
@@ -234,6 +216,7 @@ class _Outline:
         elif name in _SECTIONS and not self._tables:  # parsers drop what belongs in a table, with its looks
             written = "div"
         self._open.append(name)
+        self._path.append(tag)
         self._written.append("" if view.is_gone else written)
         self._views.append(view)
         self._formatting += name in _FORMATTING
@@ -254,6 +237,7 @@ class _Outline:
         while len(self._open) > place:
             name, written = self._open.pop(), self._written.pop()
             self._views.pop()
+            self._path.pop()
             self._formatting -= name in _FORMATTING
             self._tables -= name == "table"
             if written:
@@ -285,6 +269,8 @@ def outline(source: str, max_tags: int = MAX_TAGS) -> Outlined:
         max_tags: Tags that are read.
     """
     made, position, length, tags = _Outline(), 0, len(source), 0
+    if "style" in source or "STYLE" in source or "Style" in source:
+        made.read_sheets(source)
     while position < length and tags < max_tags:
         tags += 1
         text, whole_tag, closing, name = _NEXT.match(source, position).groups()  # type: ignore[union-attr] # it fits
@@ -317,9 +303,10 @@ def _markup(source: str, start: int, made: _Outline) -> int:
     name = tag[2].lower()
     if name in _DROPPED_WITH_CONTENT and not tag[1]:
         found = _CONTENT_END[name].search(source, tag.end())
-        if name == "style":
-            made.sheet.add(source[tag_end(source, tag.end()) : found.start() if found else len(source)])
-            made.tags.clear()
+        if name in _INERT and not made.has_hidden_text:
+            made.has_hidden_text = has_words(
+                source[tag_end(source, tag.end()) : found.start() if found else len(source)]
+            )
         return tag_end(source, found.end()) if found else len(source)
     attributes, end = read_attributes(source, tag.end())
     if not is_name(name):

@@ -1,10 +1,13 @@
 """Which text of an HTML body a reader sees: what the elements around it say of size, ink, ground and display."""
 
 import html
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.processor.mail.message.colours import can_be_read, can_be_seen, comparable
-from services.processor.mail.message.styles import Sheet, Style, read_style
+from services.processor.mail.message.selectors import Element
+from services.processor.mail.message.sheets import Sheet
+from services.processor.mail.message.styles import Style, read_style
 
 _UNSEEN = str.maketrans(
     dict.fromkeys(
@@ -40,42 +43,36 @@ class View(NamedTuple):
         has_ink = self.ink != "transparent" and (not self.ink or can_be_seen(self.ink, self.ground))
         return not self.is_gone and self.is_seen and not self.is_tiny and has_ink
 
-    def within(self, name: str, attributes: dict[str, str], sheet: Sheet) -> "View":
+    def within(self, element: Element, sheet: Sheet, path: Sequence[Element] = ()) -> "View":
         """Returns the view inside an element.
 
         Args:
-            name: The element.
-            attributes: Its attributes, decoded.
+            element: The element, with its attributes decoded.
             sheet: The style sheets read so far.
+            path: The elements around it, the outermost first.
         """
-        style = read_style(attributes["style"]) if "style" in attributes else _NO_STYLE
-        if style.is_plain and name != "a" and _MARKS.isdisjoint(attributes) and not sheet.names(name):
+        name, attributes = element.name, element.attributes
+        own = read_style(attributes["style"]) if "style" in attributes else _NO_STYLE
+        if not (own.given.concerns_sight or name == "a" or sheet.names(name) or not _MARKS.isdisjoint(attributes)):
             return self
-        classes = attributes["class"].split()[:20] if "class" in attributes else []
-        is_named = bool(classes) or "id" in attributes or sheet.names(name)
-        hides = "hidden" in attributes and attributes["hidden"] != "until-found"
-        hides = hides or (is_named and sheet.hides(name, classes, attributes.get("id", ""), style))
-        loses = is_named and sheet.gives_ground(name, classes, attributes.get("id", ""))
-        is_gone = self.is_gone or hides or (style.is_gone and not _is_button(name, attributes))
-        if (
-            style is _NO_STYLE
-            and not hides
-            and _LOOKS.isdisjoint(attributes)
-            and name != "a"
-            and not classes
-            and not loses
-        ):
+        is_named = "class" in attributes or "id" in attributes or sheet.names(name)
+        style = sheet.look(element, path, own) if is_named else own
+        hides = "hidden" in attributes and attributes["hidden"] != "until-found" and not style.display
+        loses = is_named and sheet.gives_ground(element)
+        is_hidden = style.is_gone or _is_boxed_away(name, style)
+        is_gone = self.is_gone or hides or (is_hidden and not _is_button(name, attributes))
+        if style is _NO_STYLE and not hides and _LOOKS.isdisjoint(attributes) and name != "a" and not loses:
             return self
-        has_ground = style.ground != "inherit" or "bgcolor" in attributes
-        keeps = _kept_ground(attributes, style) if has_ground else None
+        has_ground = own.ground != "inherit" or "bgcolor" in attributes
+        keeps = _kept_ground(attributes, own) if has_ground else None
         return View(
             is_gone=is_gone,
             is_seen=self.is_seen if style.is_seen is None else style.is_seen,
             is_tiny=self.is_tiny if style.is_tiny is None else style.is_tiny,
             ink=_ink(self.ink, name, attributes, style),
-            ground=_ground(self.ground, attributes, style, is_unknown=bool(classes) and sheet.has_grounds),
+            ground=_ground(self.ground, attributes, style, is_unknown=sheet.is_ground_unknown(element)),
             kept_ground=self.kept_ground if keeps is None else keeps,
-            is_ground_lost=keeps is None and (self.is_ground_lost or loses or _has_picture(attributes, style)),
+            is_ground_lost=keeps is None and (self.is_ground_lost or loses or _has_picture(attributes, own)),
         )
 
     def readable(self, name: str, attributes: dict[str, str], outer: "View") -> dict[str, str]:
@@ -100,9 +97,24 @@ class View(NamedTuple):
 
 
 _NO_STYLE = Style()
+_IN_LINES = frozenset(
+    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins",
+     "kbd", "label", "map", "mark", "nobr", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time",
+     "tt", "u", "var"]
+)  # fmt: skip
+_OF_TABLES = frozenset(["table", "tbody", "td", "tfoot", "th", "thead", "tr"])
 _LOOKS = frozenset(("bgcolor", "background", "color", "text"))
 _MARKS = _LOOKS | {"hidden", "class", "id"}
 _INKS = frozenset(("color", "text", "style"))
+
+
+def _is_boxed_away(name: str, style: Style) -> bool:
+    """Tells whether the box of an element hides it: lines have no boxes of their own, and tables grow."""
+    display = style.display or ("inline" if name in _IN_LINES else "table" if name in _OF_TABLES else "block")
+    is_inline = display == "inline" and style.given.normal.get("position") not in ("absolute", "fixed")
+    if is_inline or display == "contents":
+        return False
+    return style.is_turned_away or (style.is_shut and not display.startswith("table"))
 
 
 def _is_button(name: str, attributes: dict[str, str]) -> bool:

@@ -16,7 +16,8 @@ from services.processor.mail.message.html import sanitize
 from services.processor.mail.message.html_text import to_text
 from services.processor.mail.message.ids import message_ids
 from services.processor.mail.message.outline import MAX_TAGS, outline
-from services.processor.mail.message.styles import Sheet, read_style
+from services.processor.mail.message.sheets import Sheet
+from services.processor.mail.message.styles import read_style
 from services.processor.mail.message.syntax import parse_value, without_comments
 from services.processor.mail.message.words import decode_words
 from services.processor.mail.sources import findings, gmail_mapping
