@@ -23,6 +23,8 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
+from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
+from services.processor.calendar.work import CalendarWork
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
@@ -90,7 +92,8 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
         mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages)
-        work_of_wings = BothWings(Outbox(http, tokens, transactions, settings, clock), mail_sync)
+        reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
+        work_of_wings = BothWings(Outbox(http, tokens, transactions, settings, clock), reading)
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
         dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
@@ -128,8 +131,8 @@ def worker_id() -> str:
 
 
 async def _woken(dispatcher: Dispatcher, lookups: PeriodicLoop, key: str) -> None:
-    """Claim what is due in the inbox, or in Processor's own queue when the key says that a send is due there."""
-    if key.startswith(WAKE_PREFIX):
+    """Claim what is due in the inbox, or in Processor's own queue when the key names a send or a calendar."""
+    if key.startswith((WAKE_PREFIX, CALENDAR_WAKE_PREFIX)):
         lookups.nudge()
     else:
         await dispatcher.wake(key)

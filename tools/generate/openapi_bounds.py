@@ -17,7 +17,18 @@ _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
 _ID = {"format": "uuid"}
 _ID_FIELDS = frozenset(
-    {"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id", "send_id"}
+    {
+        "tenant_id",
+        "event_id",
+        "flow_id",
+        "api_key_id",
+        "subscription_id",
+        "request_id",
+        "replay_id",
+        "send_id",
+        "calendar_id",
+        "calendar_event_id",
+    }
 )
 # The page answers text that is no id as it answers an unknown id.
 _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"})
@@ -26,6 +37,9 @@ _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"}
 BOUNDS: dict[str, JSON] = {
     "ListApiKeysRequest.page_size": _PAGE_SIZE,
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
+    "ListCalendarEventsRequest.page_size": _PAGE_SIZE,
+    "ListCalendarInstancesRequest.page_size": _PAGE_SIZE,
+    "ListCalendarsRequest.page_size": _PAGE_SIZE,
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
     "ListSendsRequest.page_size": _PAGE_SIZE,
