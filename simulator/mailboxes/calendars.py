@@ -178,7 +178,7 @@ class Calendars:
             master: The series.
             day: The local day of the instance.
             original: The UTC time that the series gives it.
-            fields: What differs from the series.
+            fields: The fields that differ from the series.
         """
         _check(fields)
         known = [one for one in calendar.events.values() if one.master == master.id and one.original[0] == day]

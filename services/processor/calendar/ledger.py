@@ -1,4 +1,4 @@
-"""What a worker commits about calendars, each in one fenced transaction: events' versions, cursors, the stream."""
+"""The commits of a worker, each one fenced transaction: versions of events, the cursor, entries of the stream."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

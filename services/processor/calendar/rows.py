@@ -115,7 +115,7 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class SeenEvent:
-    """What the provider has of an event now.
+    """The provider's present version of an event.
 
     Args:
         event_id: mailmesh's UUID of the event.

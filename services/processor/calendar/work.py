@@ -45,7 +45,7 @@ _LONGEST_DOUBLING = 20
 
 @dataclass(frozen=True)
 class DueCalendars:
-    """What is due of a tenant.
+    """The due list and calendars of a tenant.
 
     Args:
         is_list_due: Whether the list of calendars is due.

@@ -1,4 +1,4 @@
-"""Microsoft Graph's `patternedRecurrence` to rules of RFC 5545, and back. What the other side cannot hold is refused.
+"""Microsoft Graph's `patternedRecurrence` to rules of RFC 5545, and back. A rule that Graph cannot hold is refused.
 
 Sources: learn.microsoft.com, "recurrencePattern" and "recurrenceRange"; for days 29 to 31 EWS's
 `AbsoluteMonthlyRecurrencePatternType`: a day that a month does not have becomes its last day.

@@ -29,7 +29,7 @@ TIMES = {
 
 class _SilentQueue:
     def wake(self, _key: str) -> None:
-        """Wake nobody: the worker finds what is due by itself."""
+        """Send no wake-up: the worker finds due calendars by itself."""
 
 
 class FollowedCalendar:

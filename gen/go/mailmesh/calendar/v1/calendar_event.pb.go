@@ -790,7 +790,7 @@ func (x *Recurrence) GetProviderForm() *structpb.Struct {
 	return nil
 }
 
-// Person is somebody with an address.
+// Person is a person, a room or a device with a mail address.
 type Person struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// address is the mail address. Empty when the provider names none.

@@ -407,7 +407,7 @@ Global___Recurrence: _TypeAlias = Recurrence  # noqa: Y015
 
 @_typing.final
 class Person(_message.Message):
-    """Person is somebody with an address."""
+    """Person is a person, a room or a device with a mail address."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -171,7 +171,7 @@ export const RecurrenceSchema: GenMessage<Recurrence> = /*@__PURE__*/
   messageDesc(file_mailmesh_calendar_v1_calendar_event, 1);
 
 /**
- * Person is somebody with an address.
+ * Person is a person, a room or a device with a mail address.
  *
  * @generated from message mailmesh.calendar.v1.Person
  */
