@@ -14,6 +14,8 @@ UPDATED = "calendar.event.updated"
 DELETED = "calendar.event.deleted"
 MAX_STARTS = 1000
 MAX_INSTANCES = 50
+_INSTANCES_BYTES = 150_000
+_BRIEF_ATTENDEES = 20
 _NO_CHANGE = ("version", "modified_at")
 """Fields that differ also where no person sees a difference: each attendee's answer touches them for all."""
 
@@ -70,9 +72,9 @@ def change_between(before: StoredEvent, now: StoredEvent) -> event_pb2.CalendarC
     return event_pb2.CalendarChange(
         fields=fields,
         cancelled_starts=_starts(now, cancelled),
-        changed_instances=map(_brief, changed[:MAX_INSTANCES]),
+        changed_instances=(brief := _briefs(changed)),
         restored_starts=_starts(now, restored),
-        is_cut=max(len(cancelled), len(restored)) > MAX_STARTS or len(changed) > MAX_INSTANCES,
+        is_cut=max(len(cancelled), len(restored)) > MAX_STARTS or len(changed) > len(brief),
     )
 
 
@@ -103,11 +105,24 @@ def _plain(event: pb2.CalendarEvent) -> pb2.CalendarEvent:
     return plain
 
 
+def _briefs(changed: list[pb2.CalendarEvent]) -> list[pb2.CalendarEvent]:
+    """Return as many changed instances as an entry of the stream has room for."""
+    kept: list[pb2.CalendarEvent] = []
+    room = _INSTANCES_BYTES
+    for instance in changed[:MAX_INSTANCES]:
+        brief = _brief(instance)
+        room -= brief.ByteSize()
+        if room < 0:
+            break
+        kept.append(brief)
+    return kept
+
+
 def _brief(instance: pb2.CalendarEvent) -> pb2.CalendarEvent:
     brief = pb2.CalendarEvent()
     brief.CopyFrom(instance)
     brief.ClearField("body_text")
-    del brief.attendees[20:]
+    del brief.attendees[_BRIEF_ATTENDEES:]
     return brief
 
 

@@ -1,7 +1,7 @@
 """The commits of a worker, each one fenced transaction: versions of events, the cursor, entries of the stream."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mailmesh.calendar.v1 import event_pb2
@@ -19,6 +19,8 @@ from services.processor.stream.publish import EventDraft, publish
 
 CONNECTED = "calendar.connected"
 WITHDRAWN = "calendar.withdrawn"
+_DELETED_KEPT = timedelta(days=30)
+"""The time for which the last version of a deleted event is kept."""
 
 
 class CalendarChangedError(Exception):
@@ -66,6 +68,8 @@ class CalendarLedger:
             if changed is None:
                 raise CalendarChangedError
             decisions = await self._stored(connection, changed, seen, now)
+            if "rounded_at" in values:
+                await events.forget_deleted(connection, row.calendar_id, now - _DELETED_KEPT)
             drafts = [] if row.state is State.READING else [self._draft(changed, one, now) for one in decisions]
             if connects:
                 drafts.append(self._about(changed, CONNECTED, now))

@@ -30,6 +30,8 @@ from services.processor.calendar.mapping.zones import first_known, zone_info
 MAX_BODY = 200_000
 MAX_ATTENDEES = 1000
 MAX_NAMES = 100
+MAX_EVENT_BYTES = 600_000
+_FEW_ATTENDEES = 50
 MAX_CANCELLED = 2000
 _MAX_FORM_BYTES = 10_000
 _MAX_NAME = 500
@@ -131,9 +133,20 @@ def map_event(found: Mapping[str, Any], calendar: CalendarOfEvents) -> pb2.Calen
     _add_series(event, found, calendar, cut)
     if (meeting := _meeting(found)) is not None:
         event.online_meeting.CopyFrom(meeting)
+    _fit(event, cut)
     if cut.ByteSize():
         event.truncation.CopyFrom(cut)
     return event
+
+
+def _fit(event: pb2.CalendarEvent, cut: pb2.EventTruncation) -> None:
+    """Cut attendees, then the body, until the event leaves room in an entry of the stream, which holds 1 MiB."""
+    while event.ByteSize() > MAX_EVENT_BYTES and len(event.attendees) > _FEW_ATTENDEES:
+        del event.attendees[len(event.attendees) // 2 :]
+        cut.are_attendees_cut = True
+    while event.ByteSize() > MAX_EVENT_BYTES and event.body_text:
+        event.body_text = event.body_text[: len(event.body_text) // 2]
+        cut.is_body_cut = True
 
 
 def _add_times(event: pb2.CalendarEvent, found: Mapping[str, Any], calendar: CalendarOfEvents) -> None:

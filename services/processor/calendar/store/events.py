@@ -101,6 +101,18 @@ async def missing(connection: db.Connection, calendar_id: str, number: int, limi
     return [_event(row) for row in rows]
 
 
+async def forget_deleted(connection: db.Connection, calendar_id: str, before: datetime) -> None:
+    """Empty the last versions of events that were deleted at the provider before a time.
+
+    The numbers of their changes stay, so that an event that is restored makes no change with a number of before.
+    """
+    await connection.execute(
+        "UPDATE processor.calendar_events SET content = '' WHERE calendar_id = $1 AND deleted_at < $2 AND content <> ''",
+        calendar_id,
+        before,
+    )
+
+
 async def forget(connection: db.Connection, calendar_id: str) -> None:
     """Delete all events of a calendar."""
     await connection.execute("DELETE FROM processor.calendar_events WHERE calendar_id = $1", calendar_id)

@@ -134,8 +134,9 @@ def test_a_body_in_html_is_left_out() -> None:
 
 
 def test_long_parts_are_cut_and_named() -> None:
-    person = {"type": "required", "emailAddress": {"address": "a@b.test", "name": "n" * 600}}
+    person = {"type": "required", "emailAddress": {"address": "a@b.test", "name": "Name"}}
     event = mapped(
+        categories=["c" * 600],
         body={"contentType": "text", "content": "x" * (MAX_BODY + 1)},
         subject="s" * 5000,
         attendees=[person] * (MAX_ATTENDEES + 1),
