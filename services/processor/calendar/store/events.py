@@ -104,10 +104,11 @@ async def missing(connection: db.Connection, calendar_id: str, number: int, limi
 async def forget_deleted(connection: db.Connection, calendar_id: str, before: datetime) -> None:
     """Empty the last versions of events that were deleted at the provider before a time.
 
-    The numbers of their changes stay, so that an event that is restored makes no change with a number of before.
+    The numbers of their changes stay, so that a restored event makes no change with an earlier number.
     """
     await connection.execute(
-        "UPDATE processor.calendar_events SET content = '' WHERE calendar_id = $1 AND deleted_at < $2 AND content <> ''",
+        "UPDATE processor.calendar_events SET content = ''"
+        " WHERE calendar_id = $1 AND deleted_at < $2 AND content <> ''",
         calendar_id,
         before,
     )
