@@ -13,6 +13,7 @@ from typing import Any
 from simulator.accounts import Client, Provider
 from simulator.control.actions import Actions
 from simulator.control.app import control_app
+from simulator.control.calendars import CalendarControl
 from simulator.control.mail import MailControl
 from simulator.control.scenario import Scenarios, read_file
 from simulator.control.world import WorldControl
@@ -41,6 +42,7 @@ from simulator.knobs import Knobs
 from simulator.memory import Memory
 from simulator.microsoft.attachments import Attachments
 from simulator.microsoft.batch import Batch as GraphBatch
+from simulator.microsoft.calendars import CalendarsApi
 from simulator.microsoft.delta import Delta
 from simulator.microsoft.devices import Devices
 from simulator.microsoft.drafts import Drafts
@@ -136,6 +138,7 @@ class Simulator:
             world, directory=self.directory, postman=self.postman, microsoft=ms_tokens, google=google_tokens, **pushing
         ).register(actions)
         WorldControl(world, pubsub=self._pubsub, keys=self._keys, graph=graph_rules, **pushing).register(actions)
+        CalendarControl(world).register(actions)
         self.scenarios = Scenarios(actions)
         self.scenarios.register()
         actions.add("health", "GET", "/control/health", lambda _body: {"status": "SERVING"})
@@ -156,6 +159,7 @@ class Simulator:
             part.register(operations)
         for other in (Replies(world, drafts), UploadSessions(world, attachments), tokens):
             other.register(operations)
+        CalendarsApi(world).register(operations)
         devices.register(operations)
         GraphBatch(edge.serve).register(operations)
         Login(world, self._keys["ms365"]).register(operations)

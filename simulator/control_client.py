@@ -94,6 +94,43 @@ class SimulatorControl:
         """Expire access tokens at once, of one account or of all."""
         return _object(await self.request("POST", "/expire-access-tokens", {"account": account}))
 
+    # Calendars
+
+    async def calendars(self, account: str) -> list[JSON]:
+        """Return a Microsoft account's calendars with their events."""
+        return _list(await self.request("GET", f"{_account(account)}/calendars"))
+
+    async def add_calendar(self, account: str, name: str, **facts: Any) -> JSON:
+        """Add a calendar: ``owner``, ``canEdit``."""
+        return _object(await self.request("POST", f"{_account(account)}/calendars", {"name": name, **facts}))
+
+    async def remove_calendar(self, account: str, calendar: str) -> JSON:
+        """Remove a calendar."""
+        return _object(await self.request("DELETE", f"{_account(account)}/calendars/{quote(calendar, safe='')}"))
+
+    async def create_event(self, account: str, calendar: str, **fields: Any) -> JSON:
+        """Add an event of Graph's fields; ``start`` and ``end`` are a wall clock in UTC, ``body`` is text."""
+        return _object(await self.request("POST", _events(account, calendar), fields))
+
+    async def update_event(self, account: str, calendar: str, event: str, **fields: Any) -> JSON:
+        """Change fields of an event."""
+        return _object(await self.request("PATCH", _events(account, calendar, event), fields))
+
+    async def delete_event(self, account: str, calendar: str, event: str) -> JSON:
+        """Delete an event, a series with its instances, or one changed instance."""
+        return _object(await self.request("DELETE", _events(account, calendar, event)))
+
+    async def cancel_instance(self, account: str, calendar: str, event: str, day: str) -> JSON:
+        """Delete the instance of a series on a local day."""
+        return _object(await self.request("POST", f"{_events(account, calendar, event)}/cancel", {"day": day}))
+
+    async def change_instance(
+        self, account: str, calendar: str, event: str, day: str, original: str, **fields: Any
+    ) -> JSON:
+        """Change the instance of a series on a local day that it begins at a time in UTC."""
+        body = {"day": day, "original": original, **fields}
+        return _object(await self.request("POST", f"{_events(account, calendar, event)}/instances", body))
+
     # Mail
 
     async def deliver(self, account: str, **mail: Any) -> JSON:
@@ -276,6 +313,11 @@ def blocking(url: str, work: Callable[[SimulatorControl], Awaitable[Result]]) ->
             return await work(control)
 
     return asyncio.run(do())
+
+
+def _events(account: str, calendar: str, event: str = "") -> str:
+    path = f"{_account(account)}/calendars/{quote(calendar, safe='')}/events"
+    return f"{path}/{quote(event, safe='')}" if event else path
 
 
 def _account(account: str) -> str:

@@ -7,6 +7,7 @@ from services.meshkit.errors import (
     OutOfRange,
     ResourceExhausted,
     Unauthenticated,
+    Unavailable,
 )
 
 
@@ -84,6 +85,38 @@ class SendNotFound(NotFound):
 
     reason = "SEND_NOT_FOUND"
     resource_type = "send"
+
+
+class CalendarNotFound(NotFound):
+    """There is no such calendar."""
+
+    reason = "CALENDAR_NOT_FOUND"
+    resource_type = "calendar"
+
+
+class CalendarEventNotFound(NotFound):
+    """There is no such calendar event."""
+
+    reason = "CALENDAR_EVENT_NOT_FOUND"
+    resource_type = "calendar event"
+
+
+class CalendarNotFollowed(FailedPrecondition):
+    """mailmesh does not follow this calendar. Follow it, and wait for "calendar.connected"."""
+
+    reason = "CALENDAR_NOT_FOLLOWED"
+
+
+class CalendarsNotRead(Unavailable):
+    """No worker has read the tenant's list of calendars yet. Repeat the call after a few seconds."""
+
+    reason = "CALENDARS_NOT_READ"
+
+
+class CalendarProviderUnsupported(FailedPrecondition):
+    """This version cannot read calendars of the tenant's provider."""
+
+    reason = "CALENDAR_PROVIDER_UNSUPPORTED"
 
 
 class IdempotencyKeyReused(InvalidArgument):

@@ -9,12 +9,14 @@ import grpc
 
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
 from mailmesh.processor.v1 import (
+    calendar_service_pb2,
     event_feed_service_pb2,
     event_service_pb2,
     message_service_pb2,
     processor_service_pb2,
     send_service_pb2,
 )
+from mailmesh.processor.v1.calendar_service_pb2_grpc import add_CalendarServiceServicer_to_server
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from mailmesh.processor.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from mailmesh.processor.v1.message_service_pb2_grpc import add_MessageServiceServicer_to_server
@@ -33,12 +35,15 @@ from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.meshkit.shares import Shares
+from services.processor.calendar.reading import CalendarReader
+from services.processor.calendar.requests import Calendars
 from services.processor.messages.requests import Modifications
 from services.processor.messages.retention import ModificationRetention
 from services.processor.migrate import SCHEMA
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
 from services.processor.pipeline.status import Pipeline
+from services.processor.servicers.calendars import CalendarServicer
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.feed import EventFeedServicer
 from services.processor.servicers.messages import MessageServicer
@@ -148,6 +153,11 @@ async def serving(
         add_MessageServiceServicer_to_server,
         MessageServicer(Modifications(pool, wakes, settings, clock)),
         message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
+    )
+    server.add(
+        add_CalendarServiceServicer_to_server,
+        CalendarServicer(Calendars(pool, wakes, clock), CalendarReader(pool)),
+        calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
     )
     await retention.prepare()
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)

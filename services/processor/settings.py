@@ -213,6 +213,31 @@ class ProcessorSettings(MeshSettings):
         description="Time within which a modification is tried; its remaining mails are expired then.",
     )
 
+    calendar_poll_seconds: float = Field(
+        60.0, gt=0, le=86400, description="Interval between readings of the changes of a followed calendar."
+    )
+    calendar_listing_seconds: float = Field(
+        900.0,
+        gt=0,
+        le=86400,
+        description=(
+            "Interval between readings of a followed calendar where the provider refuses to list changes, so that the "
+            "whole calendar is read."
+        ),
+    )
+    calendar_round_seconds: float = Field(
+        86400.0,
+        gt=0,
+        le=2_592_000,
+        description="Interval between complete readings of a followed calendar, which find deletions without a notice.",
+    )
+    calendar_list_seconds: float = Field(
+        900.0,
+        gt=0,
+        le=86400,
+        description="Interval between readings of the list of calendars of an account with a followed calendar.",
+    )
+
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
     streams: int = Field(
         1000, ge=1, le=10_000, description="Largest number of concurrent event streams of one process."

@@ -9,6 +9,9 @@ lookups               Processor's own queue: messages to look up again
 modifications         changes of mails that callers asked for, and the outcome of each mail
 own_changes           the changes of modifications whose events are expected
 sends                 mail that callers asked for, its progress and its outcome
+calendar_lists        when the list of an account's calendars was read, and is due
+calendars             the calendars of accounts, the followed ones with their cursors
+calendar_events       the events of followed calendars, and the changed instances of series
 workers, duties       live workers, and duties that one process has at a time
 stream                the one row with the head, the epoch, and the oldest position that is kept
 events                the published events, in partitions by day, dropped by retention
@@ -302,4 +305,54 @@ thread_participants = Table(
     required("thread_id", ID, primary_key=True),
     required("address", Text(), primary_key=True),
     required("has_written", Boolean()),
+)
+
+calendar_lists = Table(
+    "calendar_lists",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    Column("due_at", TIME),
+    Column("read_at", TIME),
+    required("failures", Integer()),
+    required("reason", Text()),
+    required("detail", Text()),
+)
+
+calendars = Table(
+    "calendars",
+    metadata,
+    required("calendar_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("provider_calendar_id", Text()),
+    required("info", LargeBinary()),
+    required("is_listed", Boolean()),
+    required("state", SmallInteger()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("follows", Integer()),
+    Column("followed_at", TIME),
+    Column("synced_at", TIME),
+    Column("due_at", TIME),
+    required("failures", Integer()),
+    required("is_listing", Boolean()),
+    required("cursor", Text()),
+    required("round", Integer()),
+    required("phase", SmallInteger()),
+    Column("rounded_at", TIME),
+)
+
+calendar_events = Table(
+    "calendar_events",
+    metadata,
+    required("calendar_event_id", ID, primary_key=True),
+    required("calendar_id", ID),
+    Column("series_id", ID),
+    required("original_day", Text()),
+    required("starts_at", TIME),
+    required("ends_at", TIME),
+    required("is_series", Boolean()),
+    required("revision", BigInteger()),
+    required("round", Integer()),
+    Column("deleted_at", TIME),
+    required("content", LargeBinary()),
 )

@@ -1,4 +1,4 @@
-"""Several wings' work on one held mailbox: the outbox first, then mail.
+"""Several wings' work on one held mailbox: the outbox first, then mail, then calendars.
 
 A send therefore never waits for a reconciliation.
 """
@@ -19,8 +19,8 @@ class BothWings(Generic[First, Then]):
     """Two wings in their order; implements `mailbox.work.MailboxWork`.
 
     Args:
-        first: The wing that works first; it leaves the lease's items to the other.
-        then: The wing that settles the lease's items.
+        first: The wing that works first.
+        then: The wing that works then. One wing, mail, settles the lease's items.
     """
 
     def __init__(self, first: MailboxWork[First], then: MailboxWork[Then]) -> None:

@@ -23,6 +23,8 @@ from services.meshkit.ids import new_id
 from services.meshkit.loops import PeriodicLoop
 from services.meshkit.process import background, observed
 from services.meshkit.settings import load
+from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
+from services.processor.calendar.work import CalendarWork
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.reading import read_mail
 from services.processor.mail.sync import MailSync
@@ -96,7 +98,8 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise)
         modifying = Modifying(http, tokens, transactions, settings, clock, mail_sync.take_quota)
         outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, mail_sync.take_units)
-        work_of_wings = BothWings(outbox, BothWings(modifying, mail_sync))
+        reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
+        work_of_wings = BothWings(outbox, BothWings(modifying, reading))
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
         dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
@@ -135,7 +138,7 @@ def worker_id() -> str:
 
 async def _woken(dispatcher: Dispatcher, lookups: PeriodicLoop, key: str) -> None:
     """Claim what is due in the inbox, or in Processor's own queue when the key says that work is due there."""
-    if key.startswith((WAKE_PREFIX, MODIFICATION_PREFIX)):
+    if key.startswith((WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX)):
         lookups.nudge()
     else:
         await dispatcher.wake(key)

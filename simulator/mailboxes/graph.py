@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from simulator.clock import Clock
 from simulator.eml import MailSource
+from simulator.mailboxes.calendars import Calendars
 from simulator.mailboxes.folder_tree import FolderTree
 from simulator.mailboxes.folders import LOG_MAX, Folder, Logged
 from simulator.mailboxes.graph_mail import Change, GraphMail
@@ -20,6 +21,7 @@ class GraphMailbox(FolderTree, Mailbox[GraphMail]):
     ) -> None:
         super().__init__(address, clock, seed)
         self.listener = listener
+        self.calendars = Calendars(address, clock)
         self.delta_epoch = 0
         self.delta_failure = (410, "syncStateNotFound")
         self.make_well_known()

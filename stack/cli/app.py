@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from stack.cli import endpoints, events, exits, keys, messages, pipeline, sends, subscriptions, tenants, vault
+from stack.cli import (
+    calendars,
+    endpoints,
+    events,
+    exits,
+    keys,
+    messages,
+    pipeline,
+    sends,
+    subscriptions,
+    tenants,
+    vault,
+)
 from stack.cli.connect import connect
 from stack.cli.connection import Target
 from stack.cli.doctor import doctor
@@ -64,6 +76,7 @@ app.command(rich_help_panel=USE)(sends.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
 app.add_typer(messages.app, name="messages", rich_help_panel=USE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=USE)
+app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 app.add_typer(vault.app, name="vault", rich_help_panel=USE)
 app.command(rich_help_panel=WATCH)(pipeline.status)

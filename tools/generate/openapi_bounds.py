@@ -33,6 +33,8 @@ _ID_FIELDS = frozenset(
         "modification_id",
         "endpoint_id",
         "attempt_id",
+        "calendar_id",
+        "calendar_event_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -42,6 +44,9 @@ _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"}
 BOUNDS: dict[str, JSON] = {
     "ListApiKeysRequest.page_size": _PAGE_SIZE,
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
+    "ListCalendarEventsRequest.page_size": _PAGE_SIZE,
+    "ListCalendarInstancesRequest.page_size": _PAGE_SIZE,
+    "ListCalendarsRequest.page_size": _PAGE_SIZE,
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
     "ListSendsRequest.page_size": _PAGE_SIZE,

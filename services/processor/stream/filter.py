@@ -9,12 +9,14 @@ from services.meshkit.header_bounds import KEY_TENANTS
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 from services.processor.stream.serialization import content_of
+from services.providers.abilities import CALENDAR_READ
 
 MAX_TENANTS = KEY_TENANTS
 MAX_VALUES = 100
 MAX_MERGED_TENANTS = 64
 _MAX_CHARACTERS = 100
 _ALL_OF_KIND = ".*"
+_CALENDAR = "calendar"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Selection:
         kinds: The first words of event types that are included as a whole.
         include_replays: Whether replays are included.
         replay_id: Only this replay is included.
+        hides_calendars: Whether events of calendars are excluded, because the key may not read calendars.
     """
 
     tenants: frozenset[str] | None
@@ -36,6 +39,7 @@ class Selection:
     kinds: tuple[str, ...] = ()
     include_replays: bool = False
     replay_id: str | None = None
+    hides_calendars: bool = False
 
     @property
     def is_merged(self) -> bool:
@@ -52,6 +56,7 @@ class Selection:
             and (self.event_types is None or content.event_type in self.event_types or kind in self.kinds)
             and (self.include_replays or not content.replay_id)
             and (self.replay_id is None or content.replay_id == self.replay_id)
+            and not (self.hides_calendars and kind == _CALENDAR)
         )
 
     @cached_property
@@ -78,6 +83,7 @@ def select(wanted: event_service_pb2.EventFilter, caller: Caller) -> Selection:
         kinds=tuple(value.removesuffix(_ALL_OF_KIND) for value in types or () if value.endswith(_ALL_OF_KIND)),
         include_replays=wanted.include_replays or bool(wanted.replay_id),
         replay_id=check_id("filter.replay_id", wanted.replay_id) if wanted.replay_id else None,
+        hides_calendars=not caller.has_ability(CALENDAR_READ),
     )
 
 

@@ -6,17 +6,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.stream.cursor import Cursor, tag_of
-from services.processor.stream.serialization import KIND_MAIL, KIND_SEND, KIND_TENANT, Content, split
+from services.processor.stream.serialization import (
+    KIND_CALENDAR,
+    KIND_MAIL,
+    KIND_SEND,
+    KIND_TENANT,
+    Content,
+    split,
+)
 from services.processor.stream.store.event_log import EventRow, KeyRow, append, holders
 
 MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
 _SENDS = "send."
+_CALENDARS = "calendar."
 _DIGEST_BYTES = 16
 
 
@@ -28,13 +37,16 @@ class EventDraft:
         mail: A change of a mail within the bounds of an event, with `event_id` and `position` empty.
         tenant: A change of a tenant's state, with `event_id` and `position` empty.
         send: The outcome of a send, with `event_id` and `position` empty.
-        change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome.
+        calendar_event: A change of a calendar or of its events, with `event_id` and `position` empty.
+        change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome;
+            for a calendar, the id of the calendar or of its event, and the number of its change.
             It is the key that makes the change one event.
     """
 
     mail: mail_pb2.NormalizedMailEvent | None = None
     tenant: event_pb2.TenantEvent | None = None
     send: event_pb2.SendEvent | None = None
+    calendar_event: calendar_pb2.NormalizedCalendarEvent | None = None
     change_id: str = ""
 
     def key(self) -> bytes:
@@ -58,10 +70,11 @@ class EventDraft:
     def is_key_permanent(self) -> bool:
         """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
 
-        The outcome of a send is committed with its state, which keeps it from happening again.
+        The outcome of a send and the change of a calendar are committed with their state, which keeps them from
+        happening again.
         """
         event_type = self._content().event_type
-        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(_SENDS)
+        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith((_SENDS, _CALENDARS))
 
     @property
     def tenant_id(self) -> str:
@@ -76,13 +89,18 @@ class EventDraft:
             tenant_id=event.tenant_id,
             provider=event.provider,
             event_type=event.event_type,
-            kind=KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND,
+            kind=self._kind(),
             received_at=event.received_at.ToDatetime(UTC) if event.HasField("received_at") else datetime.now(UTC),
             payload=split(event),
         )
 
+    def _kind(self) -> int:
+        if self.calendar_event is not None:
+            return KIND_CALENDAR
+        return KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND
+
     def _content(self) -> Content:
-        event = self.mail or self.tenant or self.send
+        event = self.mail or self.tenant or self.send or self.calendar_event
         if event is None:
             msg = "a draft contains an event of one kind"
             raise ValueError(msg)

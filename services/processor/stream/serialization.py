@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
+from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 
 KIND_MAIL = 1
 KIND_TENANT = 2
 KIND_SEND = 3
-_NAMES = {KIND_MAIL: "mail", KIND_TENANT: "tenant", KIND_SEND: "send"}
+KIND_CALENDAR = 6
+_NAMES = {KIND_MAIL: "mail", KIND_TENANT: "tenant", KIND_SEND: "send", KIND_CALENDAR: "calendar_event"}
 _COMPRESSION = 1
 _WORTH_COMPRESSING_BYTES = 1024
 _COMPRESSED = b"\x78"
@@ -46,7 +48,9 @@ class Identity:
     position: str
 
 
-Content: TypeAlias = mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent | event_pb2.SendEvent
+Content: TypeAlias = (
+    mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent | event_pb2.SendEvent | calendar_pb2.NormalizedCalendarEvent
+)
 """The content of an event, of any kind. All kinds have the fields of `TenantEvent` up to `original_event_id`."""
 
 
@@ -61,6 +65,9 @@ def split(event: Content) -> Payload:
     basic = copy.deepcopy(event)
     for name in ("event_id", "position", "is_replay", "replay_id", "original_event_id"):
         basic.ClearField(name)
+    if isinstance(basic, calendar_pb2.NormalizedCalendarEvent):
+        body = _take_text(basic)
+        return Payload(basic.SerializeToString(deterministic=True), _compressed(body), b"", len(body))
     if not isinstance(basic, mail_pb2.NormalizedMailEvent):
         return Payload(basic.SerializeToString(deterministic=True))
     body, raw = _take_body(basic), _take_raw(basic)
@@ -73,7 +80,7 @@ def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
     """Join the parts of an event.
 
     Args:
-        kind: `KIND_MAIL`, `KIND_TENANT` or `KIND_SEND`.
+        kind: One of the `KIND_` constants.
         parts: The basic part and the other parts of the view, as they were stored.
         identity: The values of the event itself.
     """
@@ -97,6 +104,14 @@ def _take_body(event: mail_pb2.NormalizedMailEvent) -> bytes:
     if event.message.headers:
         part.message.headers.extend(event.message.headers)
         event.message.ClearField("headers")
+    return part.SerializeToString(deterministic=True)
+
+
+def _take_text(event: calendar_pb2.NormalizedCalendarEvent) -> bytes:
+    part = calendar_pb2.NormalizedCalendarEvent()
+    if event.event.body_text:
+        part.event.body_text = event.event.body_text
+        event.event.ClearField("body_text")
     return part.SerializeToString(deterministic=True)
 
 

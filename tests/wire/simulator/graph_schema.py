@@ -19,6 +19,8 @@ _RESOURCES = (
     (r"(?:me|users/[^/]+)/messages/[^/]+/attachments/createUploadSession|.*/attachmentSessions/[^/]+", "UploadSession"),
     (r"(?:me|users/[^/]+)/messages/[^/]+/attachments(?:/[^/]+)?", "Attachment"),
     (r"(?:me|users/[^/]+)/mailFolders(?:[(/][^/]+)?(?:/childFolders(?:/[^/]+)?)?(?:/move|/copy)?", "MailFolder"),
+    (r"(?:me|users/[^/]+)/calendars(?:/[^/]+)?", "Calendar"),
+    (r"(?:me|users/[^/]+)/calendars/[^/]+/events(?:/[^/]+)?", "Event"),
     (r"(?:me|users/[^/]+)/translateExchangeIds", "ConvertIdResult"),
     (r"subscriptions(?:/[^/]+)?", "Subscription"),
     (r"me|users/[^/]+", "User"),
@@ -28,8 +30,27 @@ _ENUMS = {
     "InferenceClassificationType": {"focused", "other"},
     "FollowupFlagStatus": {"notFlagged", "flagged", "complete"},
     "BodyType": {"text", "html"},
+    "EventType": {"singleInstance", "occurrence", "exception", "seriesMaster"},
+    "FreeBusyStatus": {"unknown", "free", "tentative", "busy", "oof", "workingElsewhere"},
+    "Sensitivity": {"normal", "personal", "private", "confidential"},
+    "ResponseType": {"none", "organizer", "tentativelyAccepted", "accepted", "declined", "notResponded"},
+    "AttendeeType": {"required", "optional", "resource"},
+    "OnlineMeetingProviderType": {"unknown", "skypeForBusiness", "skypeForConsumer", "teamsForBusiness"},
+    "CalendarColor": {"auto", "lightBlue", "lightGreen"},
+    "LocationType": {"default", "conferenceRoom"},
+    "RecurrencePatternType": {
+        "daily",
+        "weekly",
+        "absoluteMonthly",
+        "relativeMonthly",
+        "absoluteYearly",
+        "relativeYearly",
+    },
+    "RecurrenceRangeType": {"endDate", "noEnd", "numbered"},
+    "DayOfWeek": {"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"},
+    "WeekIndex": {"first", "second", "third", "fourth", "last"},
 }
-_KINDS = {"str": str, "bool": bool, "int": int, "bytes": str, "datetime.datetime": str}
+_KINDS = {"str": str, "bool": bool, "int": int, "bytes": str, "datetime.datetime": str, "datetime.date": str}
 
 
 @cache

@@ -89,5 +89,15 @@ async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str
 
 
 async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
-    """Delete the pending lookups of a disconnected tenant; cursors and messages stay for a reconnect."""
+    """Delete the pending lookups and the calendars of a disconnected tenant.
+
+    Cursors and messages stay for a reconnect. A worker that is reading a calendar finds it gone and commits nothing.
+    """
     await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)
+    await connection.execute(
+        "DELETE FROM processor.calendar_events e USING processor.calendars c"
+        " WHERE c.calendar_id = e.calendar_id AND c.tenant_id = $1",
+        tenant_id,
+    )
+    await connection.execute("DELETE FROM processor.calendars WHERE tenant_id = $1", tenant_id)
+    await connection.execute("DELETE FROM processor.calendar_lists WHERE tenant_id = $1", tenant_id)

@@ -495,6 +495,42 @@ const (
 	// Do: Check the id; `ListAttempts` shows the attempts that are kept.
 	// Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 	ErrorReason_ERROR_REASON_ATTEMPT_NOT_FOUND ErrorReason = 172
+	// CALENDAR_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: There is no such calendar, or it is out of the key's scope. Recorded in calendars that the account lost.
+	// Do: List the tenant's calendars.
+	// Sample: {"reason": "CALENDAR_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CALENDAR_NOT_FOUND ErrorReason = 180
+	// CALENDAR_EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: There is no such calendar event, it was deleted, or it is out of the key's scope.
+	// Do: List the calendar's events.
+	// Sample: {"reason": "CALENDAR_EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+	ErrorReason_ERROR_REASON_CALENDAR_EVENT_NOT_FOUND ErrorReason = 181
+	// CALENDAR_NOT_FOLLOWED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The events of a calendar are requested that mailmesh does not follow.
+	// Do: Call `FollowCalendar`, and wait for "calendar.connected".
+	// Sample: {"reason": "CALENDAR_NOT_FOLLOWED", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CALENDAR_NOT_FOLLOWED ErrorReason = 182
+	// CALENDARS_NOT_READ has the gRPC code UNAVAILABLE.
+	//
+	// When: No worker has read the tenant's list of calendars yet. `cause` has the reason of the last attempt, if there was one.
+	// Do: Remedy the cause, and repeat the call after a few seconds.
+	// Sample: {"reason": "CALENDARS_NOT_READ", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "cause": "PROVIDER_THROTTLED"}}
+	ErrorReason_ERROR_REASON_CALENDARS_NOT_READ ErrorReason = 183
+	// CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant's provider is one whose calendars this version cannot read.
+	// Do: Use a tenant of Microsoft.
+	// Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
+	ErrorReason_ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED ErrorReason = 184
+	// CALENDAR_FORBIDDEN has the gRPC code PERMISSION_DENIED.
+	//
+	// When: The provider refuses to show a calendar that the account could read before. Recorded in calendars and their events.
+	// Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
+	// Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CALENDAR_FORBIDDEN ErrorReason = 185
 )
 
 // Enum value maps for ErrorReason.
@@ -578,86 +614,98 @@ var (
 		170: "ERROR_REASON_ENDPOINT_NOT_FOUND",
 		171: "ERROR_REASON_ENDPOINT_LIMIT_REACHED",
 		172: "ERROR_REASON_ATTEMPT_NOT_FOUND",
+		180: "ERROR_REASON_CALENDAR_NOT_FOUND",
+		181: "ERROR_REASON_CALENDAR_EVENT_NOT_FOUND",
+		182: "ERROR_REASON_CALENDAR_NOT_FOLLOWED",
+		183: "ERROR_REASON_CALENDARS_NOT_READ",
+		184: "ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED",
+		185: "ERROR_REASON_CALENDAR_FORBIDDEN",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":                  0,
-		"ERROR_REASON_FIELD_INVALID":                1,
-		"ERROR_REASON_PAGE_TOKEN_INVALID":           2,
-		"ERROR_REASON_CURSOR_INVALID":               3,
-		"ERROR_REASON_PROVIDER_UNKNOWN":             4,
-		"ERROR_REASON_REQUEST_ID_REUSED":            5,
-		"ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE":    6,
-		"ERROR_REASON_ABILITY_UNKNOWN":              7,
-		"ERROR_REASON_TENANT_NOT_FOUND":             10,
-		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":       11,
-		"ERROR_REASON_EVENT_NOT_FOUND":              12,
-		"ERROR_REASON_API_KEY_NOT_FOUND":            13,
-		"ERROR_REASON_DEAD_LETTER_NOT_FOUND":        14,
-		"ERROR_REASON_ROUTE_NOT_FOUND":              15,
-		"ERROR_REASON_AUTHORIZATION_NOT_FOUND":      16,
-		"ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION": 20,
-		"ERROR_REASON_TENANT_DISABLED":              21,
-		"ERROR_REASON_TENANT_DISCONNECTED":          22,
-		"ERROR_REASON_TENANT_IN_ERROR":              23,
-		"ERROR_REASON_MAILBOX_MISMATCH":             24,
-		"ERROR_REASON_SCOPE_NOT_GRANTED":            25,
-		"ERROR_REASON_SUBSCRIPTION_REFUSED":         26,
-		"ERROR_REASON_KEY_RETIRING":                 27,
-		"ERROR_REASON_PUBLIC_URL_UNSET":             28,
-		"ERROR_REASON_MAILBOX_HELD":                 29,
-		"ERROR_REASON_LAST_ADMIN_KEY":               30,
-		"ERROR_REASON_ABILITY_NOT_GRANTED":          31,
-		"ERROR_REASON_CURSOR_EXPIRED":               40,
-		"ERROR_REASON_CURSOR_EPOCH_CHANGED":         41,
-		"ERROR_REASON_API_KEY_INVALID":              50,
-		"ERROR_REASON_CALLER_UNKNOWN":               51,
-		"ERROR_REASON_PUSH_TOKEN_INVALID":           52,
-		"ERROR_REASON_KEY_REVOKED":                  53,
-		"ERROR_REASON_ROLE_TOO_LOW":                 60,
-		"ERROR_REASON_CALLER_NOT_ALLOWED":           61,
-		"ERROR_REASON_SCOPE_TOO_WIDE":               62,
-		"ERROR_REASON_KEY_LACKS_ABILITY":            63,
-		"ERROR_REASON_PROVIDER_THROTTLED":           70,
-		"ERROR_REASON_OVERLOADED":                   71,
-		"ERROR_REASON_RATE_LIMITED":                 72,
-		"ERROR_REASON_READER_TOO_SLOW":              73,
-		"ERROR_REASON_BODY_TOO_LARGE":               74,
-		"ERROR_REASON_PROVIDER_UNAVAILABLE":         80,
-		"ERROR_REASON_KEY_UNAVAILABLE":              81,
-		"ERROR_REASON_STORE_UNAVAILABLE":            82,
-		"ERROR_REASON_SERVICE_UNAVAILABLE":          83,
-		"ERROR_REASON_SHUTTING_DOWN":                84,
-		"ERROR_REASON_INSTALLATION_MISCONFIGURED":   85,
-		"ERROR_REASON_DEADLINE_TOO_SHORT":           86,
-		"ERROR_REASON_SEAL_BROKEN":                  90,
-		"ERROR_REASON_CONFLICT":                     91,
-		"ERROR_REASON_UNEXPECTED":                   92,
-		"ERROR_REASON_FLOW_STATE_INVALID":           100,
-		"ERROR_REASON_CONSENT_DENIED":               101,
-		"ERROR_REASON_ADMIN_CONSENT_NEEDED":         102,
-		"ERROR_REASON_REFRESH_TOKEN_MISSING":        103,
-		"ERROR_REASON_IDENTITY_UNPROVEN":            104,
-		"ERROR_REASON_ACCOUNT_MISMATCH":             105,
-		"ERROR_REASON_ABILITIES_WOULD_BE_LOST":      106,
-		"ERROR_REASON_MESSAGE_NOT_FOUND":            120,
-		"ERROR_REASON_MESSAGE_FORBIDDEN":            121,
-		"ERROR_REASON_MESSAGE_UNREADABLE":           122,
-		"ERROR_REASON_MAILBOX_UNAVAILABLE":          123,
-		"ERROR_REASON_ITEM_POISONED":                124,
-		"ERROR_REASON_MODIFICATION_NOT_FOUND":       160,
-		"ERROR_REASON_MODIFICATION_QUEUE_FULL":      161,
-		"ERROR_REASON_MODIFICATION_REFUSED":         162,
-		"ERROR_REASON_SEND_NOT_FOUND":               130,
-		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":       131,
-		"ERROR_REASON_SEND_NOT_CANCELLABLE":         132,
-		"ERROR_REASON_SEND_NOT_UNCERTAIN":           133,
-		"ERROR_REASON_SEND_QUEUE_FULL":              134,
-		"ERROR_REASON_SEND_REFUSED":                 135,
-		"ERROR_REASON_SEND_EXPIRED":                 136,
-		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":         137,
-		"ERROR_REASON_ENDPOINT_NOT_FOUND":           170,
-		"ERROR_REASON_ENDPOINT_LIMIT_REACHED":       171,
-		"ERROR_REASON_ATTEMPT_NOT_FOUND":            172,
+		"ERROR_REASON_UNSPECIFIED":                   0,
+		"ERROR_REASON_FIELD_INVALID":                 1,
+		"ERROR_REASON_PAGE_TOKEN_INVALID":            2,
+		"ERROR_REASON_CURSOR_INVALID":                3,
+		"ERROR_REASON_PROVIDER_UNKNOWN":              4,
+		"ERROR_REASON_REQUEST_ID_REUSED":             5,
+		"ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE":     6,
+		"ERROR_REASON_ABILITY_UNKNOWN":               7,
+		"ERROR_REASON_TENANT_NOT_FOUND":              10,
+		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":        11,
+		"ERROR_REASON_EVENT_NOT_FOUND":               12,
+		"ERROR_REASON_API_KEY_NOT_FOUND":             13,
+		"ERROR_REASON_DEAD_LETTER_NOT_FOUND":         14,
+		"ERROR_REASON_ROUTE_NOT_FOUND":               15,
+		"ERROR_REASON_AUTHORIZATION_NOT_FOUND":       16,
+		"ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION":  20,
+		"ERROR_REASON_TENANT_DISABLED":               21,
+		"ERROR_REASON_TENANT_DISCONNECTED":           22,
+		"ERROR_REASON_TENANT_IN_ERROR":               23,
+		"ERROR_REASON_MAILBOX_MISMATCH":              24,
+		"ERROR_REASON_SCOPE_NOT_GRANTED":             25,
+		"ERROR_REASON_SUBSCRIPTION_REFUSED":          26,
+		"ERROR_REASON_KEY_RETIRING":                  27,
+		"ERROR_REASON_PUBLIC_URL_UNSET":              28,
+		"ERROR_REASON_MAILBOX_HELD":                  29,
+		"ERROR_REASON_LAST_ADMIN_KEY":                30,
+		"ERROR_REASON_ABILITY_NOT_GRANTED":           31,
+		"ERROR_REASON_CURSOR_EXPIRED":                40,
+		"ERROR_REASON_CURSOR_EPOCH_CHANGED":          41,
+		"ERROR_REASON_API_KEY_INVALID":               50,
+		"ERROR_REASON_CALLER_UNKNOWN":                51,
+		"ERROR_REASON_PUSH_TOKEN_INVALID":            52,
+		"ERROR_REASON_KEY_REVOKED":                   53,
+		"ERROR_REASON_ROLE_TOO_LOW":                  60,
+		"ERROR_REASON_CALLER_NOT_ALLOWED":            61,
+		"ERROR_REASON_SCOPE_TOO_WIDE":                62,
+		"ERROR_REASON_KEY_LACKS_ABILITY":             63,
+		"ERROR_REASON_PROVIDER_THROTTLED":            70,
+		"ERROR_REASON_OVERLOADED":                    71,
+		"ERROR_REASON_RATE_LIMITED":                  72,
+		"ERROR_REASON_READER_TOO_SLOW":               73,
+		"ERROR_REASON_BODY_TOO_LARGE":                74,
+		"ERROR_REASON_PROVIDER_UNAVAILABLE":          80,
+		"ERROR_REASON_KEY_UNAVAILABLE":               81,
+		"ERROR_REASON_STORE_UNAVAILABLE":             82,
+		"ERROR_REASON_SERVICE_UNAVAILABLE":           83,
+		"ERROR_REASON_SHUTTING_DOWN":                 84,
+		"ERROR_REASON_INSTALLATION_MISCONFIGURED":    85,
+		"ERROR_REASON_DEADLINE_TOO_SHORT":            86,
+		"ERROR_REASON_SEAL_BROKEN":                   90,
+		"ERROR_REASON_CONFLICT":                      91,
+		"ERROR_REASON_UNEXPECTED":                    92,
+		"ERROR_REASON_FLOW_STATE_INVALID":            100,
+		"ERROR_REASON_CONSENT_DENIED":                101,
+		"ERROR_REASON_ADMIN_CONSENT_NEEDED":          102,
+		"ERROR_REASON_REFRESH_TOKEN_MISSING":         103,
+		"ERROR_REASON_IDENTITY_UNPROVEN":             104,
+		"ERROR_REASON_ACCOUNT_MISMATCH":              105,
+		"ERROR_REASON_ABILITIES_WOULD_BE_LOST":       106,
+		"ERROR_REASON_MESSAGE_NOT_FOUND":             120,
+		"ERROR_REASON_MESSAGE_FORBIDDEN":             121,
+		"ERROR_REASON_MESSAGE_UNREADABLE":            122,
+		"ERROR_REASON_MAILBOX_UNAVAILABLE":           123,
+		"ERROR_REASON_ITEM_POISONED":                 124,
+		"ERROR_REASON_MODIFICATION_NOT_FOUND":        160,
+		"ERROR_REASON_MODIFICATION_QUEUE_FULL":       161,
+		"ERROR_REASON_MODIFICATION_REFUSED":          162,
+		"ERROR_REASON_SEND_NOT_FOUND":                130,
+		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":        131,
+		"ERROR_REASON_SEND_NOT_CANCELLABLE":          132,
+		"ERROR_REASON_SEND_NOT_UNCERTAIN":            133,
+		"ERROR_REASON_SEND_QUEUE_FULL":               134,
+		"ERROR_REASON_SEND_REFUSED":                  135,
+		"ERROR_REASON_SEND_EXPIRED":                  136,
+		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":          137,
+		"ERROR_REASON_ENDPOINT_NOT_FOUND":            170,
+		"ERROR_REASON_ENDPOINT_LIMIT_REACHED":        171,
+		"ERROR_REASON_ATTEMPT_NOT_FOUND":             172,
+		"ERROR_REASON_CALENDAR_NOT_FOUND":            180,
+		"ERROR_REASON_CALENDAR_EVENT_NOT_FOUND":      181,
+		"ERROR_REASON_CALENDAR_NOT_FOLLOWED":         182,
+		"ERROR_REASON_CALENDARS_NOT_READ":            183,
+		"ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED": 184,
+		"ERROR_REASON_CALENDAR_FORBIDDEN":            185,
 	}
 )
 
@@ -692,7 +740,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x81\x16\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf9\x17\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -772,7 +820,13 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01\x12$\n" +
 	"\x1fERROR_REASON_ENDPOINT_NOT_FOUND\x10\xaa\x01\x12(\n" +
 	"#ERROR_REASON_ENDPOINT_LIMIT_REACHED\x10\xab\x01\x12#\n" +
-	"\x1eERROR_REASON_ATTEMPT_NOT_FOUND\x10\xac\x01B\x1f\n" +
+	"\x1eERROR_REASON_ATTEMPT_NOT_FOUND\x10\xac\x01\x12$\n" +
+	"\x1fERROR_REASON_CALENDAR_NOT_FOUND\x10\xb4\x01\x12*\n" +
+	"%ERROR_REASON_CALENDAR_EVENT_NOT_FOUND\x10\xb5\x01\x12'\n" +
+	"\"ERROR_REASON_CALENDAR_NOT_FOLLOWED\x10\xb6\x01\x12$\n" +
+	"\x1fERROR_REASON_CALENDARS_NOT_READ\x10\xb7\x01\x12/\n" +
+	"*ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED\x10\xb8\x01\x12$\n" +
+	"\x1fERROR_REASON_CALENDAR_FORBIDDEN\x10\xb9\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

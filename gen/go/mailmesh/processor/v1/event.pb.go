@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	v11 "mailmesh.internal/gen/go/mailmesh/calendar/v1"
 	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
@@ -82,7 +83,7 @@ func (EventView) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_processor_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
+// Event is one entry of the stream: a change of a mail, a calendar or a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
 // of an unknown kind and keep its position.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -95,6 +96,7 @@ type Event struct {
 	//	*Event_Mail
 	//	*Event_Tenant
 	//	*Event_Send
+	//	*Event_CalendarEvent
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -171,6 +173,15 @@ func (x *Event) GetSend() *SendEvent {
 	return nil
 }
 
+func (x *Event) GetCalendarEvent() *v11.NormalizedCalendarEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_CalendarEvent); ok {
+			return x.CalendarEvent
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -190,11 +201,18 @@ type Event_Send struct {
 	Send *SendEvent `protobuf:"bytes,4,opt,name=send,proto3,oneof"`
 }
 
+type Event_CalendarEvent struct {
+	// calendar_event is a change of a calendar or of one of its events. Only keys with the ability "calendar.read" receive it.
+	CalendarEvent *v11.NormalizedCalendarEvent `protobuf:"bytes,6,opt,name=calendar_event,json=calendarEvent,proto3,oneof"`
+}
+
 func (*Event_Mail) isEvent_Kind() {}
 
 func (*Event_Tenant) isEvent_Kind() {}
 
 func (*Event_Send) isEvent_Kind() {}
+
+func (*Event_CalendarEvent) isEvent_Kind() {}
 
 // TenantEvent is a change of a tenant's state, published to consumers.
 type TenantEvent struct {
@@ -584,12 +602,13 @@ var File_mailmesh_processor_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xde\x01\n" +
+	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xb6\x02\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12;\n" +
 	"\x04mail\x18\x02 \x01(\v2%.mailmesh.mail.v1.NormalizedMailEventH\x00R\x04mail\x12<\n" +
 	"\x06tenant\x18\x03 \x01(\v2\".mailmesh.processor.v1.TenantEventH\x00R\x06tenant\x126\n" +
-	"\x04send\x18\x04 \x01(\v2 .mailmesh.processor.v1.SendEventH\x00R\x04sendB\x06\n" +
+	"\x04send\x18\x04 \x01(\v2 .mailmesh.processor.v1.SendEventH\x00R\x04send\x12V\n" +
+	"\x0ecalendar_event\x18\x06 \x01(\v2-.mailmesh.calendar.v1.NormalizedCalendarEventH\x00R\rcalendarEventB\x06\n" +
 	"\x04kind\"\xf7\x03\n" +
 	"\vTenantEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
@@ -656,24 +675,26 @@ func file_mailmesh_processor_v1_event_proto_rawDescGZIP() []byte {
 var file_mailmesh_processor_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_mailmesh_processor_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_mailmesh_processor_v1_event_proto_goTypes = []any{
-	(EventView)(0),                 // 0: mailmesh.processor.v1.EventView
-	(*Event)(nil),                  // 1: mailmesh.processor.v1.Event
-	(*TenantEvent)(nil),            // 2: mailmesh.processor.v1.TenantEvent
-	(*SendEvent)(nil),              // 3: mailmesh.processor.v1.SendEvent
-	(*v1.NormalizedMailEvent)(nil), // 4: mailmesh.mail.v1.NormalizedMailEvent
-	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
+	(EventView)(0),                      // 0: mailmesh.processor.v1.EventView
+	(*Event)(nil),                       // 1: mailmesh.processor.v1.Event
+	(*TenantEvent)(nil),                 // 2: mailmesh.processor.v1.TenantEvent
+	(*SendEvent)(nil),                   // 3: mailmesh.processor.v1.SendEvent
+	(*v1.NormalizedMailEvent)(nil),      // 4: mailmesh.mail.v1.NormalizedMailEvent
+	(*v11.NormalizedCalendarEvent)(nil), // 5: mailmesh.calendar.v1.NormalizedCalendarEvent
+	(*timestamppb.Timestamp)(nil),       // 6: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_event_proto_depIdxs = []int32{
 	4, // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
 	2, // 1: mailmesh.processor.v1.Event.tenant:type_name -> mailmesh.processor.v1.TenantEvent
 	3, // 2: mailmesh.processor.v1.Event.send:type_name -> mailmesh.processor.v1.SendEvent
-	5, // 3: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
-	5, // 4: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 3: mailmesh.processor.v1.Event.calendar_event:type_name -> mailmesh.calendar.v1.NormalizedCalendarEvent
+	6, // 4: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
+	6, // 5: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_proto_init() }
@@ -685,6 +706,7 @@ func file_mailmesh_processor_v1_event_proto_init() {
 		(*Event_Mail)(nil),
 		(*Event_Tenant)(nil),
 		(*Event_Send)(nil),
+		(*Event_CalendarEvent)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -568,6 +568,48 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Check the id; `ListAttempts` shows the attempts that are kept.
     Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
     """
+    ERROR_REASON_CALENDAR_NOT_FOUND: _ErrorReason.ValueType  # 180
+    """CALENDAR_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: There is no such calendar, or it is out of the key's scope. Recorded in calendars that the account lost.
+    Do: List the tenant's calendars.
+    Sample: {"reason": "CALENDAR_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CALENDAR_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 181
+    """CALENDAR_EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: There is no such calendar event, it was deleted, or it is out of the key's scope.
+    Do: List the calendar's events.
+    Sample: {"reason": "CALENDAR_EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+    """
+    ERROR_REASON_CALENDAR_NOT_FOLLOWED: _ErrorReason.ValueType  # 182
+    """CALENDAR_NOT_FOLLOWED has the gRPC code FAILED_PRECONDITION.
+
+    When: The events of a calendar are requested that mailmesh does not follow.
+    Do: Call `FollowCalendar`, and wait for "calendar.connected".
+    Sample: {"reason": "CALENDAR_NOT_FOLLOWED", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CALENDARS_NOT_READ: _ErrorReason.ValueType  # 183
+    """CALENDARS_NOT_READ has the gRPC code UNAVAILABLE.
+
+    When: No worker has read the tenant's list of calendars yet. `cause` has the reason of the last attempt, if there was one.
+    Do: Remedy the cause, and repeat the call after a few seconds.
+    Sample: {"reason": "CALENDARS_NOT_READ", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "cause": "PROVIDER_THROTTLED"}}
+    """
+    ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED: _ErrorReason.ValueType  # 184
+    """CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant's provider is one whose calendars this version cannot read.
+    Do: Use a tenant of Microsoft.
+    Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
+    """
+    ERROR_REASON_CALENDAR_FORBIDDEN: _ErrorReason.ValueType  # 185
+    """CALENDAR_FORBIDDEN has the gRPC code PERMISSION_DENIED.
+
+    When: The provider refuses to show a calendar that the account could read before. Recorded in calendars and their events.
+    Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
+    Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1115,5 +1157,47 @@ ERROR_REASON_ATTEMPT_NOT_FOUND: ErrorReason.ValueType  # 172
 When: The attempt is not one of the endpoint's, or is past its 30 days.
 Do: Check the id; `ListAttempts` shows the attempts that are kept.
 Sample: {"reason": "ATTEMPT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attempt_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CALENDAR_NOT_FOUND: ErrorReason.ValueType  # 180
+"""CALENDAR_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: There is no such calendar, or it is out of the key's scope. Recorded in calendars that the account lost.
+Do: List the tenant's calendars.
+Sample: {"reason": "CALENDAR_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CALENDAR_EVENT_NOT_FOUND: ErrorReason.ValueType  # 181
+"""CALENDAR_EVENT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: There is no such calendar event, it was deleted, or it is out of the key's scope.
+Do: List the calendar's events.
+Sample: {"reason": "CALENDAR_EVENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"calendar_event_id": "019a9f0e-7c1e-7000-8000-00000000000d"}}
+"""
+ERROR_REASON_CALENDAR_NOT_FOLLOWED: ErrorReason.ValueType  # 182
+"""CALENDAR_NOT_FOLLOWED has the gRPC code FAILED_PRECONDITION.
+
+When: The events of a calendar are requested that mailmesh does not follow.
+Do: Call `FollowCalendar`, and wait for "calendar.connected".
+Sample: {"reason": "CALENDAR_NOT_FOLLOWED", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CALENDARS_NOT_READ: ErrorReason.ValueType  # 183
+"""CALENDARS_NOT_READ has the gRPC code UNAVAILABLE.
+
+When: No worker has read the tenant's list of calendars yet. `cause` has the reason of the last attempt, if there was one.
+Do: Remedy the cause, and repeat the call after a few seconds.
+Sample: {"reason": "CALENDARS_NOT_READ", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002", "cause": "PROVIDER_THROTTLED"}}
+"""
+ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED: ErrorReason.ValueType  # 184
+"""CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant's provider is one whose calendars this version cannot read.
+Do: Use a tenant of Microsoft.
+Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
+"""
+ERROR_REASON_CALENDAR_FORBIDDEN: ErrorReason.ValueType  # 185
+"""CALENDAR_FORBIDDEN has the gRPC code PERMISSION_DENIED.
+
+When: The provider refuses to show a calendar that the account could read before. Recorded in calendars and their events.
+Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
+Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mailmesh.calendar.v1 import event_pb2 as _event_pb2_1
 from mailmesh.mail.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
@@ -49,7 +50,7 @@ Global___EventView: _TypeAlias = EventView  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
+    """Event is one entry of the stream: a change of a mail, a calendar or a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
     of an unknown kind and keep its position.
     """
 
@@ -59,6 +60,7 @@ class Event(_message.Message):
     MAIL_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     SEND_FIELD_NUMBER: _builtins.int
+    CALENDAR_EVENT_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """position is the opaque cursor directly after this event."""
     @_builtins.property
@@ -73,6 +75,10 @@ class Event(_message.Message):
     def send(self) -> Global___SendEvent:
         """send is the outcome of a send."""
 
+    @_builtins.property
+    def calendar_event(self) -> _event_pb2_1.NormalizedCalendarEvent:
+        """calendar_event is a change of a calendar or of one of its events. Only keys with the ability "calendar.read" receive it."""
+
     def __init__(
         self,
         *,
@@ -80,12 +86,13 @@ class Event(_message.Message):
         mail: _event_pb2.NormalizedMailEvent | None = ...,
         tenant: Global___TenantEvent | None = ...,
         send: Global___SendEvent | None = ...,
+        calendar_event: _event_pb2_1.NormalizedCalendarEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -8,6 +8,8 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { NormalizedCalendarEvent } from "../../calendar/v1/event_pb.js";
+import { file_mailmesh_calendar_v1_event } from "../../calendar/v1/event_pb.js";
 import type { NormalizedMailEvent } from "../../mail/v1/event_pb.js";
 import { file_mailmesh_mail_v1_event } from "../../mail/v1/event_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,10 +18,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/event.proto.
  */
 export const file_mailmesh_processor_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSLAAQoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SABCBgoEa2luZCLPAgoLVGVuYW50RXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhUKDXN0YXR1c19yZWFzb24YCSABKAkSFQoNc3RhdHVzX2RldGFpbBgKIAEoCRIQCghwb3NpdGlvbhgLIAEoCRIRCglpc19yZXBsYXkYDCABKAgSEQoJcmVwbGF5X2lkGA0gASgJEhkKEW9yaWdpbmFsX2V2ZW50X2lkGA4gASgJIsgDCglTZW5kRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEg4KBnJlYXNvbhgJIAEoCRIOCgZkZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCRIPCgdzZW5kX2lkGA8gASgJEhcKD2lkZW1wb3RlbmN5X2tleRgQIAEoCRISCgptZXNzYWdlX2lkGBEgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYEiABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBMgASgJEhAKCGRyYWZ0X2lkGBQgASgJKmcKCUV2ZW50VmlldxIaChZFVkVOVF9WSUVXX1VOU1BFQ0lGSUVEEAASFAoQRVZFTlRfVklFV19CQVNJQxABEhMKD0VWRU5UX1ZJRVdfQk9EWRACEhMKD0VWRU5UX1ZJRVdfRlVMTBADQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_mail_v1_event]);
+  fileDesc("CiFtYWlsbWVzaC9wcm9jZXNzb3IvdjEvZXZlbnQucHJvdG8SFW1haWxtZXNoLnByb2Nlc3Nvci52MSKJAgoFRXZlbnQSEAoIcG9zaXRpb24YASABKAkSNQoEbWFpbBgCIAEoCzIlLm1haWxtZXNoLm1haWwudjEuTm9ybWFsaXplZE1haWxFdmVudEgAEjQKBnRlbmFudBgDIAEoCzIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5UZW5hbnRFdmVudEgAEjAKBHNlbmQYBCABKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZEV2ZW50SAASRwoOY2FsZW5kYXJfZXZlbnQYBiABKAsyLS5tYWlsbWVzaC5jYWxlbmRhci52MS5Ob3JtYWxpemVkQ2FsZW5kYXJFdmVudEgAQgYKBGtpbmQizwIKC1RlbmFudEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIVCg1zdGF0dXNfcmVhc29uGAkgASgJEhUKDXN0YXR1c19kZXRhaWwYCiABKAkSEAoIcG9zaXRpb24YCyABKAkSEQoJaXNfcmVwbGF5GAwgASgIEhEKCXJlcGxheV9pZBgNIAEoCRIZChFvcmlnaW5hbF9ldmVudF9pZBgOIAEoCSLIAwoJU2VuZEV2ZW50EhAKCGV2ZW50X2lkGAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEhEKCXRlbmFudF9pZBgDIAEoCRIaChJleHRlcm5hbF90ZW5hbnRfaWQYBCABKAkSDwoHdXNlcl9pZBgFIAEoCRISCgpldmVudF90eXBlGAYgASgJEi8KC3JlY2VpdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgIIAEoCRIOCgZyZWFzb24YCSABKAkSDgoGZGV0YWlsGAogASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSDwoHc2VuZF9pZBgPIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYECABKAkSEgoKbWVzc2FnZV9pZBgRIAEoCRIbChNpbnRlcm5ldF9tZXNzYWdlX2lkGBIgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgTIAEoCRIQCghkcmFmdF9pZBgUIAEoCSpnCglFdmVudFZpZXcSGgoWRVZFTlRfVklFV19VTlNQRUNJRklFRBAAEhQKEEVWRU5UX1ZJRVdfQkFTSUMQARITCg9FVkVOVF9WSUVXX0JPRFkQAhITCg9FVkVOVF9WSUVXX0ZVTEwQA0IiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mailmesh_calendar_v1_event, file_mailmesh_mail_v1_event]);
 
 /**
- * Event is one entry of the stream: a change of a mail or of a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
+ * Event is one entry of the stream: a change of a mail, a calendar or a tenant, or the outcome of a send. Later versions add kinds. A reader must skip an event
  * of an unknown kind and keep its position.
  *
  * @generated from message mailmesh.processor.v1.Event
@@ -61,6 +63,14 @@ export type Event = Message<"mailmesh.processor.v1.Event"> & {
      */
     value: SendEvent;
     case: "send";
+  } | {
+    /**
+     * calendar_event is a change of a calendar or of one of its events. Only keys with the ability "calendar.read" receive it.
+     *
+     * @generated from field: mailmesh.calendar.v1.NormalizedCalendarEvent calendar_event = 6;
+     */
+    value: NormalizedCalendarEvent;
+    case: "calendarEvent";
   } | { case: undefined; value?: undefined };
 };
 

@@ -1,0 +1,98 @@
+"""Read the present version of each event that a page of changes names: pages have stubs and unproven deletions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
+from services.processor.calendar.graph import GraphCalendars, exceptions_of, is_whole
+from services.processor.calendar.ids import event_uuid
+from services.processor.calendar.mapping.fields import text
+from services.processor.calendar.mapping.graph_event import CalendarOfEvents, UnreadableEventError, map_event
+from services.processor.calendar.mapping.times import local_day
+from services.processor.calendar.rows import SeenEvent
+from services.processor.mailbox.provider_http import JSON
+
+logger = structlog.get_logger(__name__)
+
+_INSTANCES = frozenset({"occurrence", "exception"})
+_MASTER = "seriesmaster"
+
+
+@dataclass(frozen=True)
+class EventFetcher:
+    """Reads events of one calendar.
+
+    Args:
+        source: The account's calendars at the provider.
+        provider_calendar_id: The provider's id of the calendar.
+        calendar: The facts that its events carry.
+    """
+
+    source: GraphCalendars
+    provider_calendar_id: str
+    calendar: CalendarOfEvents
+
+    async def seen(self, entries: Sequence[JSON]) -> list[SeenEvent]:
+        """Return the present versions of the entries' events, each once. An instance stands for its series.
+
+        Raises:
+            SourceError: An event could not be read.
+        """
+        whole: dict[str, JSON | None] = {}
+        for entry in entries:
+            kind, series = text(entry, "type").lower(), text(entry, "seriesMasterId")
+            provider_id = series if kind in _INSTANCES and series else text(entry, "id")
+            if provider_id:
+                is_enough = "@removed" not in entry and kind not in (*_INSTANCES, _MASTER) and is_whole(entry)
+                whole[provider_id] = entry if is_enough else None
+        found = [await self.one(provider_id, entry) for provider_id, entry in whole.items()]
+        return [one for one in found if one is not None]
+
+    async def one(self, provider_id: str, entry: JSON | None = None) -> SeenEvent | None:
+        """Return the present version of an event.
+
+        Args:
+            provider_id: The provider's id.
+            entry: The event, where a page had all of it.
+
+        Returns:
+            None for an event that cannot be read, which is logged.
+
+        Raises:
+            SourceError: It could not be read.
+        """
+        found = entry or await self.source.event(self.provider_calendar_id, provider_id)
+        if found is not None and text(found, "type").lower() in _INSTANCES and text(found, "seriesMasterId"):
+            # A removed instance that is there after all: its series has it.
+            return await self.one(text(found, "seriesMasterId"))
+        event_id = event_uuid(self.calendar.calendar_id, provider_id)
+        if found is None:
+            return SeenEvent(event_id, None)
+        try:
+            event = map_event(found, self.calendar)
+            return SeenEvent(event.calendar_event_id, event, await self._exceptions(found))
+        except UnreadableEventError as exc:
+            logger.warning("calendar event not readable", calendar_id=self.calendar.calendar_id, error=str(exc))
+            return None
+
+    async def _exceptions(self, master: JSON) -> dict[str, pb2.CalendarEvent]:
+        return {day: event for one in exceptions_of(master) for day, event in [await self._exception(one)]}
+
+    async def _exception(self, found: JSON) -> tuple[str, pb2.CalendarEvent]:
+        """Return a changed instance with the local day of its original start, which only `$select` brings."""
+        event = map_event(found, self.calendar)
+        if not event.HasField("original_start"):
+            asked = await self.source.event(self.provider_calendar_id, event.provider_event_id)
+            event = event if asked is None else map_event(asked, self.calendar)
+        if not event.HasField("original_start"):
+            event.original_start.CopyFrom(event.start)
+        return local_day(event.original_start).isoformat(), event
+
+
+def facts_of(calendar_id: str, owner_address: str, own_address: str) -> CalendarOfEvents:
+    """Return the facts of a calendar that its events carry."""
+    facts = CalendarOfEvents(calendar_id)
+    is_shared = bool(owner_address) and owner_address.lower() != own_address.lower()
+    return replace(facts, delegate_email=owner_address) if is_shared else facts

@@ -1,0 +1,1 @@
+"""The statements over calendars and their events."""

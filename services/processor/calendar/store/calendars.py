@@ -1,0 +1,217 @@
+"""The statements over calendars and lists of calendars."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from mailmesh.calendar.v1 import calendar_pb2 as pb2
+from services.meshkit import db
+from services.meshkit.ids import new_id
+from services.processor.calendar.rows import IN_USE, CalendarRow, Phase, State
+
+_NAMES = tuple(field.name for field in fields(CalendarRow))
+_COLUMNS = ", ".join(_NAMES)
+_ACTIVE = "coalesce(t.status, 'active') IN ('active', 'token_expired')"
+_DUE_TENANTS = f"""
+    SELECT d.tenant_id FROM (
+        SELECT tenant_id, due_at FROM processor.calendars WHERE due_at <= now()
+        UNION ALL
+        SELECT tenant_id, due_at FROM processor.calendar_lists WHERE due_at <= now()
+    ) d
+    LEFT JOIN processor.mailboxes m USING (tenant_id)
+    LEFT JOIN processor.tenants t USING (tenant_id)
+    WHERE coalesce(m.throttled_until, '-infinity') <= now() AND {_ACTIVE}
+    GROUP BY d.tenant_id ORDER BY min(d.due_at) LIMIT $1
+"""  # noqa: S608 - constants
+
+
+@dataclass(frozen=True)
+class ListRow:
+    """The list of a tenant's calendars.
+
+    Args:
+        tenant_id: The tenant.
+        due_at: When a worker reads it next, or None.
+        read_at: When it was last read, or None.
+        failures: The failed readings in a row.
+        reason: The reason of the last failure; empty after a success.
+        detail: A sentence about it.
+    """
+
+    tenant_id: str
+    due_at: datetime | None
+    read_at: datetime | None
+    failures: int
+    reason: str
+    detail: str
+
+
+async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
+    """Read the active, unthrottled tenants with a due calendar or list, longest due first."""
+    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit)]
+
+
+async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[CalendarRow]:
+    """Read the due calendars of a tenant, longest due first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.calendars"  # noqa: S608
+        " WHERE tenant_id = $1 AND due_at <= now() ORDER BY due_at, calendar_id LIMIT $2",
+        tenant_id,
+        limit,
+    )
+    return [_row(row) for row in rows]
+
+
+async def is_any_followed(connection: db.Connection, tenant_id: str) -> bool:
+    """Return whether a worker reads any calendar of a tenant."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM processor.calendars WHERE tenant_id = $1 AND state = ANY($2::smallint[]))",
+            tenant_id,
+            [int(state) for state in IN_USE],
+        )
+    )
+
+
+async def list_of(connection: db.Connection, tenant_id: str) -> ListRow | None:
+    """Read the state of a tenant's list; None before the first request."""
+    row = await connection.fetchrow(
+        "SELECT tenant_id, due_at, read_at, failures, reason, detail"
+        " FROM processor.calendar_lists WHERE tenant_id = $1",
+        tenant_id,
+    )
+    return None if row is None else ListRow(**{**dict(row), "tenant_id": str(row["tenant_id"])})
+
+
+async def request_list(connection: db.Connection, tenant_id: str) -> None:
+    """Make a tenant's list due now. Safe to call again."""
+    await connection.execute(
+        "INSERT INTO processor.calendar_lists AS l (tenant_id, due_at) VALUES ($1, now())"
+        " ON CONFLICT (tenant_id) DO UPDATE SET due_at = LEAST(coalesce(l.due_at, now()), now())",
+        tenant_id,
+    )
+
+
+async def list_read(connection: db.Connection, tenant_id: str, at: datetime, due_at: datetime | None) -> None:
+    """Store that a list was read."""
+    await connection.execute(
+        "UPDATE processor.calendar_lists SET read_at = $2, due_at = $3, failures = 0, reason = '', detail = ''"
+        " WHERE tenant_id = $1",
+        tenant_id,
+        at,
+        due_at,
+    )
+
+
+async def list_failed(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:
+    """Postpone a tenant's list, and note why."""
+    await connection.execute(
+        "UPDATE processor.calendar_lists SET due_at = $2, failures = failures + 1, reason = $3, detail = $4"
+        " WHERE tenant_id = $1",
+        tenant_id,
+        until,
+        reason,
+        detail,
+    )
+
+
+async def postpone_all(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:
+    """Postpone what is due of a tenant, and note why."""
+    for table in ("calendars", "calendar_lists"):
+        await connection.execute(
+            f"UPDATE processor.{table} SET due_at = $2, reason = $3, detail = $4"  # noqa: S608
+            " WHERE tenant_id = $1 AND due_at < $2",
+            tenant_id,
+            until,
+            reason,
+            detail,
+        )
+
+
+async def save_list(connection: db.Connection, tenant_id: str, found: Sequence[pb2.Calendar]) -> list[CalendarRow]:
+    """Store a list that was read; return the calendars that it does not have any more and that a worker reads."""
+    await connection.execute("UPDATE processor.calendars SET is_listed = false WHERE tenant_id = $1", tenant_id)
+    await connection.executemany(
+        """
+        INSERT INTO processor.calendars AS c (calendar_id, tenant_id, provider_calendar_id, info, state)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (tenant_id, provider_calendar_id) DO UPDATE SET info = excluded.info, is_listed = true
+        """,
+        [
+            (new_id(), tenant_id, one.provider_calendar_id, one.SerializeToString(deterministic=True), State.AVAILABLE)
+            for one in found
+        ],
+    )
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.calendars"  # noqa: S608
+        " WHERE tenant_id = $1 AND NOT is_listed AND state = ANY($2::smallint[])",
+        tenant_id,
+        [int(state) for state in IN_USE],
+    )
+    return [_row(row) for row in rows]
+
+
+async def page(connection: db.Connection, tenant_id: str, after: str | None, limit: int) -> list[CalendarRow]:
+    """Read a page of a tenant's calendars, in the order of their ids: the listed ones and those in use."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM processor.calendars WHERE tenant_id = $1"  # noqa: S608
+        " AND (is_listed OR state <> $4) AND ($2::uuid IS NULL OR calendar_id > $2) ORDER BY calendar_id LIMIT $3",
+        tenant_id,
+        after,
+        limit,
+        int(State.AVAILABLE),
+    )
+    return [_row(row) for row in rows]
+
+
+async def by_id(
+    connection: db.Connection, calendar_id: str, scope: list[str] | None, *, lock: bool = False
+) -> CalendarRow | None:
+    """Read a calendar of a tenant in scope; None scopes mean all tenants."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.calendars WHERE calendar_id = $1"  # noqa: S608
+        f" AND ($2::uuid[] IS NULL OR tenant_id = ANY($2)){' FOR UPDATE' if lock else ''}",
+        calendar_id,
+        scope,
+    )
+    return None if row is None else _row(row)
+
+
+async def change(
+    connection: db.Connection, calendar_id: str, follows: int, values: Mapping[str, Any]
+) -> CalendarRow | None:
+    """Change a calendar; return None when it was followed again or unfollowed meanwhile.
+
+    Args:
+        connection: A connection.
+        calendar_id: The calendar.
+        follows: The number of the following to which the change belongs.
+        values: The new values by column.
+    """
+    unknown = set(values) - set(_NAMES)
+    if unknown:
+        msg = f"no columns of a calendar: {sorted(unknown)}"
+        raise ValueError(msg)
+    assigned = ", ".join(f"{name} = ${place}" for place, name in enumerate(values, start=3))
+    row = await connection.fetchrow(
+        f"UPDATE processor.calendars SET {assigned} WHERE calendar_id = $1 AND follows = $2 RETURNING {_COLUMNS}",  # noqa: S608
+        calendar_id,
+        follows,
+        *values.values(),
+    )
+    return None if row is None else _row(row)
+
+
+def _row(found: asyncpg.Record) -> CalendarRow:
+    values = {name: found[name] for name in _NAMES}
+    values |= {
+        "calendar_id": str(values["calendar_id"]),
+        "tenant_id": str(values["tenant_id"]),
+        "info": pb2.Calendar.FromString(values["info"]),
+        "state": State(values["state"]),
+        "phase": Phase(values["phase"]),
+    }
+    return CalendarRow(**values)

@@ -1,0 +1,192 @@
+"""The statements over the events of followed calendars. A changed instance of a series is a row beside its series'."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
+from services.meshkit import db
+from services.processor.calendar.mapping.rules import RuleError, parse_rule
+from services.processor.calendar.mapping.times import sort_instant
+from services.processor.calendar.rows import StoredEvent
+
+_ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)
+_LATE = datetime(9000, 1, 1, tzinfo=UTC)
+_TWO_DAYS = timedelta(days=2)
+_INSERT = """
+    INSERT INTO processor.calendar_events (calendar_event_id, calendar_id, series_id, original_day, starts_at, ends_at,
+        is_series, revision, round, deleted_at, content)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    ON CONFLICT (calendar_event_id) DO UPDATE SET series_id = excluded.series_id, original_day = excluded.original_day,
+        starts_at = excluded.starts_at, ends_at = excluded.ends_at, is_series = excluded.is_series,
+        revision = excluded.revision, round = excluded.round, deleted_at = excluded.deleted_at,
+        content = excluded.content
+"""
+_PAGE = """
+    SELECT calendar_event_id, starts_at, content FROM processor.calendar_events
+    WHERE calendar_id = $1 AND series_id IS NULL AND deleted_at IS NULL AND starts_at < $3
+        AND (ends_at > $2 OR (starts_at = ends_at AND starts_at >= $2)) AND ($6 OR NOT is_series)
+        AND (starts_at, calendar_event_id) > ($4, $5)
+    ORDER BY starts_at, calendar_event_id LIMIT $7
+"""
+
+
+async def load(connection: db.Connection, calendar_id: str, event_ids: Sequence[str]) -> dict[str, StoredEvent]:
+    """Read single events and series with their changed instances, by id; deleted ones too."""
+    rows = await connection.fetch(
+        """
+        SELECT calendar_event_id, series_id, original_day, revision, deleted_at, content
+        FROM processor.calendar_events
+        WHERE calendar_id = $1 AND series_id IS NULL AND calendar_event_id = ANY($2::uuid[])
+        UNION ALL
+        SELECT calendar_event_id, series_id, original_day, revision, deleted_at, content
+        FROM processor.calendar_events WHERE calendar_id = $1 AND series_id = ANY($2::uuid[])
+        """,
+        calendar_id,
+        event_ids,
+    )
+    exceptions: dict[str, dict[str, pb2.CalendarEvent]] = {}
+    for row in rows:
+        if row["series_id"] is not None:
+            exceptions.setdefault(str(row["series_id"]), {})[row["original_day"]] = _event(row)
+    return {
+        (event_id := str(row["calendar_event_id"])): StoredEvent(
+            _event(row), row["revision"], row["deleted_at"] is not None, exceptions.get(event_id, {})
+        )
+        for row in rows
+        if row["series_id"] is None
+    }
+
+
+async def save(
+    connection: db.Connection, calendar_id: str, events: Sequence[StoredEvent], number: int, now: datetime
+) -> None:
+    """Store events and the changed instances of series, which replace the stored ones.
+
+    Args:
+        connection: A connection in a transaction.
+        calendar_id: Their calendar.
+        events: The events.
+        number: The number of the calendar's last complete round.
+        now: The time, which is stored for deleted ones.
+    """
+    ids = [one.event.calendar_event_id for one in events]
+    await connection.execute("DELETE FROM processor.calendar_events WHERE series_id = ANY($1::uuid[])", ids)
+    rows = []
+    for one in events:
+        rows.append(_values(calendar_id, one.event, one.revision, number, now if one.is_deleted else None))
+        for day, exception in one.exceptions.items():
+            values = _values(calendar_id, exception, one.revision, number, None)
+            rows.append((*values[:2], one.event.calendar_event_id, day, *values[4:]))
+    await connection.executemany(_INSERT, rows)
+
+
+async def touch(connection: db.Connection, event_ids: Sequence[str], number: int) -> None:
+    """Note that events were there in a complete round."""
+    await connection.execute(
+        "UPDATE processor.calendar_events SET round = $2 WHERE calendar_event_id = ANY($1::uuid[])", event_ids, number
+    )
+
+
+async def missing(connection: db.Connection, calendar_id: str, number: int, limit: int) -> list[pb2.CalendarEvent]:
+    """Read stored events that a complete round did not list."""
+    rows = await connection.fetch(
+        "SELECT content FROM processor.calendar_events WHERE calendar_id = $1 AND round < $2 AND series_id IS NULL"
+        " AND deleted_at IS NULL LIMIT $3",
+        calendar_id,
+        number,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def forget_deleted(connection: db.Connection, calendar_id: str, before: datetime) -> None:
+    """Empty the last versions of events that were deleted at the provider before a time.
+
+    The numbers of their changes stay, so that a restored event makes no change with an earlier number.
+    """
+    await connection.execute(
+        "UPDATE processor.calendar_events SET content = ''"
+        " WHERE calendar_id = $1 AND deleted_at < $2 AND content <> ''",
+        calendar_id,
+        before,
+    )
+
+
+async def forget(connection: db.Connection, calendar_id: str) -> None:
+    """Delete all events of a calendar."""
+    await connection.execute("DELETE FROM processor.calendar_events WHERE calendar_id = $1", calendar_id)
+
+
+async def by_id(connection: db.Connection, event_id: str, scope: list[str] | None) -> pb2.CalendarEvent | None:
+    """Read one event, series or changed instance of a tenant in scope; None when it is deleted or unknown."""
+    row = await connection.fetchrow(
+        "SELECT e.content FROM processor.calendar_events e JOIN processor.calendars c USING (calendar_id)"
+        " WHERE e.calendar_event_id = $1 AND e.deleted_at IS NULL AND ($2::uuid[] IS NULL OR c.tenant_id = ANY($2))",
+        event_id,
+        scope,
+    )
+    return None if row is None else _event(row)
+
+
+async def page(
+    connection: db.Connection,
+    calendar_id: str,
+    window: tuple[datetime, datetime],
+    after: tuple[datetime, str],
+    limit: int,
+    *,
+    with_series: bool,
+) -> list[pb2.CalendarEvent]:
+    """Read the events that overlap a window, behind a position, by start; series at their first start."""
+    rows = await connection.fetch(_PAGE, calendar_id, *window, *after, with_series, limit)
+    return [_event(row) for row in rows]
+
+
+async def series(
+    connection: db.Connection, calendar_id: str, window: tuple[datetime, datetime], limit: int
+) -> list[StoredEvent]:
+    """Read the series that may have instances in a window, with their changed instances."""
+    rows = await connection.fetch(
+        """
+        SELECT calendar_event_id FROM processor.calendar_events s
+        WHERE calendar_id = $1 AND is_series AND deleted_at IS NULL AND ((starts_at < $3 AND ends_at > $2) OR EXISTS (
+            SELECT FROM processor.calendar_events e
+            WHERE e.series_id = s.calendar_event_id AND e.starts_at < $3 AND e.ends_at >= $2))
+        LIMIT $4
+        """,
+        calendar_id,
+        *window,
+        limit,
+    )
+    return list((await load(connection, calendar_id, [str(row["calendar_event_id"]) for row in rows])).values())
+
+
+def _values(
+    calendar_id: str, event: pb2.CalendarEvent, revision: int, number: int, deleted_at: datetime | None
+) -> tuple[object, ...]:
+    starts = sort_instant(event.start)
+    is_series = event.kind == pb2.EVENT_KIND_MASTER
+    ends = _end_of_series(event) if is_series else max(starts, sort_instant(event.end))
+    content = event.SerializeToString(deterministic=True)
+    return (
+        event.calendar_event_id, calendar_id, None, "", starts, ends, is_series, revision, number, deleted_at, content
+    )  # fmt: skip
+
+
+def _end_of_series(master: pb2.CalendarEvent) -> datetime:
+    """Return a time after the last instance that the rule gives."""
+    try:
+        rule = parse_rule(master.recurrence.rule, master.recurrence.iana_zone or "Etc/UTC")
+    except RuleError:
+        return sort_instant(master.end)
+    if rule.until is None:
+        return _ENDLESS
+    length = sort_instant(master.end) - sort_instant(master.start)
+    last = datetime(rule.until.year, rule.until.month, rule.until.day, tzinfo=UTC)
+    return min(_ENDLESS, last + length + _TWO_DAYS) if last < _LATE else _ENDLESS
+
+
+def _event(row: asyncpg.Record) -> pb2.CalendarEvent:
+    return pb2.CalendarEvent.FromString(row["content"])

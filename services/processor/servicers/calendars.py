@@ -1,0 +1,114 @@
+"""CalendarService: callers read and follow calendars here."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from typing_extensions import override
+
+from mailmesh.processor.v1 import calendar_service_pb2 as pb2
+from mailmesh.processor.v1.calendar_service_pb2_grpc import CalendarServiceServicer as Base
+from services.meshkit.identity.caller import current_caller
+from services.meshkit.ids import check_id
+from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
+from services.processor.calendar.reading import CalendarReader, Place, window_of
+from services.processor.calendar.requests import Calendars
+from services.processor.errors import CalendarEventNotFound
+from services.processor.stream.filter import scope_of
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CalendarServicer(Base):
+    """Answers CalendarService.
+
+    Args:
+        calendars: The use cases.
+        reader: The reader of events.
+    """
+
+    def __init__(self, calendars: Calendars, reader: CalendarReader) -> None:
+        self._calendars = calendars
+        self._reader = reader
+        self._calendar_tokens = PageTokens(columns=(is_row_id,))
+        self._event_tokens = PageTokens(columns=(is_time, is_row_id))
+
+    @override
+    async def ListCalendars(self, request: pb2.ListCalendarsRequest, context: "Context") -> pb2.ListCalendarsResponse:
+        """Return a page of a tenant's calendars."""
+        tenant_id, size = check_id("tenant_id", request.tenant_id), page_size(request.page_size)
+        position = self._calendar_tokens.read(request)
+        after = None if position is None else str(position[0])
+        is_in_scope = current_caller().may_see(tenant_id)
+        found = await self._calendars.page(tenant_id, after, size, is_in_scope=is_in_scope)
+        last: Position | None = [found.rows[-1].calendar_id] if found.has_more else None
+        response = pb2.ListCalendarsResponse(
+            calendars=[row.message() for row in found.rows],
+            next_page_token=self._calendar_tokens.write(request, last),
+        )
+        response.read_at.FromDatetime(found.read_at)
+        return response
+
+    @override
+    async def FollowCalendar(
+        self, request: pb2.FollowCalendarRequest, context: "Context"
+    ) -> pb2.FollowCalendarResponse:
+        """Begin to follow a calendar."""
+        row = await self._calendars.follow(check_id("calendar_id", request.calendar_id), scope_of(current_caller()))
+        return pb2.FollowCalendarResponse(calendar=row.message())
+
+    @override
+    async def UnfollowCalendar(
+        self, request: pb2.UnfollowCalendarRequest, context: "Context"
+    ) -> pb2.UnfollowCalendarResponse:
+        """End the following of a calendar."""
+        row = await self._calendars.unfollow(check_id("calendar_id", request.calendar_id), scope_of(current_caller()))
+        return pb2.UnfollowCalendarResponse(calendar=row.message())
+
+    @override
+    async def ListCalendarEvents(
+        self, request: pb2.ListCalendarEventsRequest, context: "Context"
+    ) -> pb2.ListCalendarEventsResponse:
+        """Return a page of a calendar's events."""
+        calendar_id, size = check_id("calendar_id", request.calendar_id), page_size(request.page_size)
+        window = window_of(request.window_start, request.window_end)
+        after = _place(self._event_tokens.read(request))
+        page = await self._reader.page(
+            calendar_id, scope_of(current_caller()), window, after, size, is_expanded=request.is_expanded
+        )
+        token = self._event_tokens.write(request, _position(page.next))
+        return pb2.ListCalendarEventsResponse(events=page.events, next_page_token=token)
+
+    @override
+    async def GetCalendarEvent(
+        self, request: pb2.GetCalendarEventRequest, context: "Context"
+    ) -> pb2.GetCalendarEventResponse:
+        """Return one event."""
+        event_id = check_id("calendar_event_id", request.calendar_event_id)
+        event = await self._calendars.event(event_id, scope_of(current_caller()))
+        if event is None:
+            raise CalendarEventNotFound(resource=event_id, metadata={"calendar_event_id": event_id})
+        return pb2.GetCalendarEventResponse(event=event)
+
+    @override
+    async def ListCalendarInstances(
+        self, request: pb2.ListCalendarInstancesRequest, context: "Context"
+    ) -> pb2.ListCalendarInstancesResponse:
+        """Return a page of a series' instances."""
+        event_id, size = check_id("calendar_event_id", request.calendar_event_id), page_size(request.page_size)
+        window = window_of(request.window_start, request.window_end)
+        after = _place(self._event_tokens.read(request))
+        page = await self._reader.instances(event_id, scope_of(current_caller()), window, after, size)
+        token = self._event_tokens.write(request, _position(page.next))
+        return pb2.ListCalendarInstancesResponse(events=page.events, next_page_token=token)
+
+
+def _place(position: Position | None) -> Place:
+    if position is None:
+        return Place()
+    return Place(datetime.fromisoformat(str(position[0])).astimezone(UTC), str(position[1]))
+
+
+def _position(place: Place | None) -> Position | None:
+    return None if place is None else [place.starts_at.isoformat(), place.event_id]

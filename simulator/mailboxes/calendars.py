@@ -1,0 +1,211 @@
+"""The calendars of a Microsoft account: events, series with changed and deleted instances, a log for delta queries."""
+
+import base64
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from simulator.clock import Clock
+from simulator.mailboxes.mailbox import MailboxError
+
+JSON = dict[str, Any]
+_DEFAULTS: JSON = {
+    "subject": "",
+    "body": "",
+    "isAllDay": False,
+    "isCancelled": False,
+    "isDraft": False,
+    "isOrganizer": True,
+    "importance": "normal",
+    "sensitivity": "normal",
+    "showAs": "busy",
+    "categories": [],
+    "attendees": [],
+    "locations": [],
+    "isReminderOn": True,
+    "reminderMinutesBeforeStart": 15,
+    "isOnlineMeeting": False,
+    "onlineMeetingProvider": "unknown",
+    "onlineMeeting": None,
+    "hasAttachments": False,
+    "recurrence": None,
+    "originalStartTimeZone": "UTC",
+    "originalEndTimeZone": "UTC",
+    "organizer": None,
+    "responseStatus": {"response": "organizer", "time": "0001-01-01T00:00:00Z"},
+}
+FIELDS = frozenset(_DEFAULTS) | {"start", "end"}
+"""The fields that a test gives; `start` and `end` are a wall clock in UTC, `body` is text."""
+
+
+@dataclass(slots=True)
+class CalendarEvent:
+    """One event, series or changed instance.
+
+    Attributes:
+        id: Graph's id.
+        fields: The content.
+        master: The id of an instance's series; empty for others.
+        original: The local day and the UTC time that the series gives an instance.
+        cancelled: The local days of the deleted instances of a series.
+        version: Grows with every change.
+    """
+
+    id: str
+    uid: str
+    fields: JSON
+    created: datetime
+    modified: datetime
+    master: str = ""
+    original: tuple[str, str] = ("", "")
+    cancelled: list[str] = field(default_factory=list)
+    version: int = 1
+
+    @property
+    def kind(self) -> str:
+        """Graph's type of the event."""
+        if self.master:
+            return "exception"
+        return "seriesMaster" if self.fields["recurrence"] else "singleInstance"
+
+
+@dataclass(slots=True)
+class Calendar:
+    """One calendar.
+
+    Attributes:
+        id: Graph's id.
+        owner: Its owner's address.
+        events: The events by id.
+        log: The ids of changed events in the order of their changes; the place in it is the position of a delta token.
+    """
+
+    id: str
+    name: str
+    owner: str
+    is_default: bool = False
+    can_edit: bool = True
+    events: dict[str, CalendarEvent] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+
+class Calendars:
+    """The calendars of one account.
+
+    Args:
+        address: The account's address.
+        clock: The simulated time.
+    """
+
+    def __init__(self, address: str, clock: Clock) -> None:
+        self._clock = clock
+        self.by_id: dict[str, Calendar] = {}
+        self.add("Calendar", address, is_default=True)
+
+    def add(self, name: str, owner: str, *, is_default: bool = False, can_edit: bool = True) -> Calendar:
+        """Add a calendar; one of another owner is shared."""
+        made = Calendar(_new_id("AAMkAGCal"), name, owner, is_default, can_edit)
+        self.by_id[made.id] = made
+        return made
+
+    def find(self, calendar_id: str) -> Calendar:
+        """Return a calendar.
+
+        Raises:
+            MailboxError: There is none.
+        """
+        if calendar_id not in self.by_id:
+            raise MailboxError("not_found", f"no calendar {calendar_id}")
+        return self.by_id[calendar_id]
+
+    def event(self, calendar: Calendar, event_id: str) -> CalendarEvent:
+        """Return an event of a calendar.
+
+        Raises:
+            MailboxError: There is none.
+        """
+        if event_id not in calendar.events:
+            raise MailboxError("not_found", f"no event {event_id}")
+        return calendar.events[event_id]
+
+    def create(self, calendar: Calendar, fields: JSON) -> CalendarEvent:
+        """Add an event.
+
+        Raises:
+            MailboxError: A field is unknown, or the times are missing.
+        """
+        _check(fields)
+        if not {"start", "end"} <= fields.keys():
+            raise MailboxError("invalid", "start and end are missing")
+        now = self._clock.now()
+        made = CalendarEvent(_new_id("AAMkAGEv"), uuid.uuid4().hex.upper(), {**_DEFAULTS, **fields}, now, now)
+        calendar.events[made.id] = made
+        calendar.log.append(made.id)
+        return made
+
+    def update(self, calendar: Calendar, event: CalendarEvent, fields: JSON) -> CalendarEvent:
+        """Change an event; an edited instance touches its series as well, as Graph's does."""
+        _check(fields)
+        event.fields.update(fields)
+        self._touch(calendar, event)
+        return event
+
+    def delete(self, calendar: Calendar, event: CalendarEvent) -> None:
+        """Delete an event; a series with all its instances, an instance silently: only its series changes."""
+        if event.master:
+            self.cancel(calendar, calendar.events[event.master], event.original[0])
+            return
+        for one in [one for one in calendar.events.values() if event.id in (one.id, one.master)]:
+            del calendar.events[one.id]
+            calendar.log.append(one.id)
+
+    def cancel(self, calendar: Calendar, master: CalendarEvent, day: str) -> None:
+        """Delete the instance of a local day. There is no trace of it but in the series."""
+        date.fromisoformat(day)
+        for one in [one for one in calendar.events.values() if one.master == master.id and one.original[0] == day]:
+            del calendar.events[one.id]
+        master.cancelled = sorted({*master.cancelled, day})
+        self._touch(calendar, master)
+
+    def change_instance(
+        self, calendar: Calendar, master: CalendarEvent, day: str, original: str, fields: JSON
+    ) -> CalendarEvent:
+        """Change one instance of a series, which becomes an exception.
+
+        Args:
+            calendar: The calendar.
+            master: The series.
+            day: The local day of the instance.
+            original: The UTC time that the series gives it.
+            fields: The fields that differ from the series.
+        """
+        _check(fields)
+        known = [one for one in calendar.events.values() if one.master == master.id and one.original[0] == day]
+        if known:
+            return self.update(calendar, known[0], fields)
+        now = self._clock.now()
+        content = {**master.fields, "recurrence": None, **fields}
+        made = CalendarEvent(_new_id("AAMkAGEx"), master.uid, content, now, now, master.id, (day, original))
+        calendar.events[made.id] = made
+        self._touch(calendar, made)
+        return made
+
+    def _touch(self, calendar: Calendar, event: CalendarEvent) -> None:
+        for one in (event, calendar.events.get(event.master)):
+            if one is not None:
+                one.version += 1
+                one.modified = self._clock.now()
+                calendar.log.append(one.id)
+
+
+def _check(fields: JSON) -> None:
+    if unknown := sorted(fields.keys() - FIELDS):
+        raise MailboxError("invalid", f"no field {unknown[0]} of an event")
+    for name in ("start", "end"):
+        if name in fields:
+            datetime.fromisoformat(fields[name]).replace(tzinfo=UTC)
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().replace("=", "") + "AAA="

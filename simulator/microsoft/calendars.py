@@ -1,0 +1,201 @@
+"""Graph's calendars: their list, events, one event with its instances' changes, and `events/delta`."""
+
+from datetime import datetime
+
+from simulator.http import JSON, ApiError, Call, NotSimulatedError, Operations, Reply
+from simulator.mailboxes.calendars import Calendar, CalendarEvent
+from simulator.mailboxes.graph import GraphMailbox
+from simulator.mailboxes.mailbox import MailboxError
+from simulator.microsoft.errors import graph_error, graph_reply
+from simulator.microsoft.filters import parse_time
+from simulator.microsoft.graph import USER, mailbox_of, next_link
+from simulator.microsoft.odata import applied, number, seal, selected, unseal
+from simulator.state import World
+
+_READ = ("Calendars.Read", "Calendars.ReadBasic", "Calendars.ReadWrite")
+_ON_REQUEST = frozenset({"originalStart", "cancelledOccurrences"})
+"""The properties that only `$select` brings."""
+_STUB = ("@odata.etag", "id", "type", "seriesMasterId", "start", "end", "changeKey")
+_EXPAND = "exceptionOccurrences"
+Objects = list[JSON]
+
+
+class CalendarsApi:
+    """The calendar resources."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def register(self, operations: Operations) -> None:
+        """Add the resources to the provider's table; delta must come before single events."""
+        add, many = operations.add, f"{USER}/calendars"
+        events = f"{many}/{{calendar}}/events"
+        add("graph.calendars.list", "GET", many, self.list, scopes=_READ, query=("$select", "$top", "$skiptoken"))
+        add("graph.calendars.get", "GET", f"{many}/{{calendar}}", self.get, scopes=_READ, query=("$select",))
+        delta = ("startDateTime", "$deltatoken", "$skiptoken")
+        add("graph.events.delta", "GET", f"{events}/delta", self.delta, scopes=_READ, query=delta)
+        add("graph.events.list", "GET", events, self.events, scopes=_READ, query=("$select", "$top", "$skiptoken"))
+        add("graph.events.get", "GET", f"{events}/{{event}}", self.event, scopes=_READ, query=("$select", "$expand"))
+
+    def list(self, call: Call) -> Reply:
+        """Return a page of the account's calendars."""
+        mailbox = mailbox_of(call)
+        return self._page(
+            call, [_selected(call, _shown_calendar(one)) for one in mailbox.calendars.by_id.values()], 100
+        )
+
+    def get(self, call: Call) -> Reply:
+        """Return one calendar."""
+        return Reply(200, _selected(call, _shown_calendar(_calendar(call))))
+
+    def events(self, call: Call) -> Reply:
+        """Return a page of single events and series; instances are not listed."""
+        calendar = _calendar(call)
+        found = [_show(call, mailbox_of(call), one) for one in calendar.events.values() if not one.master]
+        return self._page(call, [_selected(call, one, without=_ON_REQUEST) for one in found], 100)
+
+    def event(self, call: Call) -> Reply:
+        """Return one event, a series with its changed instances where they are asked for."""
+        calendar, mailbox = _calendar(call), mailbox_of(call)
+        try:
+            event = mailbox.calendars.event(calendar, call.params["event"])
+        except MailboxError as error:
+            raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+        shown = _selected(call, _show(call, mailbox, event), without=_ON_REQUEST)
+        if expand := call.first("$expand"):
+            if expand != _EXPAND:
+                raise NotSimulatedError(f"{expand} in $expand")
+            changed = [one for one in calendar.events.values() if one.master == event.id]
+            # Without a $select of their own they lack what only $select brings.
+            shown[_EXPAND] = [_without(_show(call, mailbox, one), _ON_REQUEST) for one in changed]
+        return Reply(200, shown, applied(call))
+
+    def delta(self, call: Call) -> Reply:
+        """Return one page of a round: all events first, then those that changed since; instances as stubs."""
+        calendar, mailbox = _calendar(call), mailbox_of(call)
+        token = call.first("$deltatoken") or call.first("$skiptoken")
+        state: JSON = (
+            unseal(token) if token else {"e": mailbox.delta_epoch, "p": len(calendar.log), "n": 0, "s": _start(call)}
+        )
+        if state.get("e") != mailbox.delta_epoch:
+            raise self._gone(mailbox)
+        size = int(call.preferences().get("odata.maxpagesize", "0") or 0) or 10
+        ids = _listed(calendar, state["s"]) if "n" in state else list(dict.fromkeys(calendar.log[int(state["p"]) :]))
+        start = int(state.get("n", state.get("m", 0)) or 0)
+        value = [self._entry(call, mailbox, calendar, one) for one in ids[start : start + size]]
+        if start + size < len(ids):
+            following = {**state, ("n" if "n" in state else "m"): start + size}
+            link = next_link(self._world, call, seal(following), "$skiptoken", frozenset({"startDateTime"}))
+            return Reply(200, {"value": value, "@odata.nextLink": link}, applied(call))
+        position = state["p"] if "n" in state else len(calendar.log)
+        done = seal({"e": state["e"], "p": position, "s": state["s"]})
+        link = next_link(self._world, call, done, "$deltatoken", frozenset({"startDateTime"}))
+        return Reply(200, {"value": value, "@odata.deltaLink": link}, applied(call))
+
+    def _entry(self, call: Call, mailbox: GraphMailbox, calendar: Calendar, event_id: str) -> JSON:
+        event = calendar.events.get(event_id)
+        if event is None:
+            return {"id": event_id, "@removed": {"reason": "deleted"}}
+        shown = _without(_show(call, mailbox, event), _ON_REQUEST)
+        return {name: shown[name] for name in _STUB} if event.master else shown
+
+    def _page(self, call: Call, found: Objects, default: int) -> Reply:
+        top = number(call, "$top", default, 1000)
+        start = int(unseal(call.first("$skiptoken")).get("n", 0)) if call.first("$skiptoken") else 0
+        body: JSON = {"value": found[start : start + top]}
+        if start + top < len(found):
+            body["@odata.nextLink"] = next_link(self._world, call, seal({"n": start + top}))
+        return Reply(200, body, applied(call))
+
+    def _gone(self, mailbox: GraphMailbox) -> ApiError:
+        status, code = mailbox.delta_failure
+        return ApiError(graph_reply(status, code, "The sync state generation is not found."))
+
+
+def _calendar(call: Call) -> Calendar:
+    try:
+        return mailbox_of(call).calendars.find(call.params["calendar"])
+    except MailboxError as error:
+        raise graph_error(404, "ErrorItemNotFound", "The specified object was not found in the store.") from error
+
+
+def _start(call: Call) -> str:
+    text = call.first("startDateTime")
+    return parse_time(text).isoformat() if text else ""
+
+
+def _listed(calendar: Calendar, begins: str) -> list[str]:
+    """Return the ids of all series and instances, and of single events from a time on."""
+    first = datetime.fromisoformat(begins).replace(tzinfo=None) if begins else datetime.min  # noqa: DTZ901 - a wall clock
+    return [
+        one.id
+        for one in calendar.events.values()
+        if one.kind != "singleInstance" or datetime.fromisoformat(one.fields["start"]) >= first
+    ]
+
+
+def _shown_calendar(calendar: Calendar) -> JSON:
+    name = calendar.owner.partition("@")[0].capitalize()
+    return {
+        "id": calendar.id,
+        "name": calendar.name,
+        "color": "auto",
+        "hexColor": "",
+        "isDefaultCalendar": calendar.is_default,
+        "changeKey": "k" + calendar.id[-8:],
+        "canShare": calendar.is_default,
+        "canViewPrivateItems": True,
+        "canEdit": calendar.can_edit,
+        "isTallyingResponses": calendar.is_default,
+        "isRemovable": not calendar.is_default,
+        "allowedOnlineMeetingProviders": ["teamsForBusiness"],
+        "defaultOnlineMeetingProvider": "teamsForBusiness",
+        "owner": {"name": name, "address": calendar.owner},
+    }
+
+
+def _show(call: Call, mailbox: GraphMailbox, event: CalendarEvent) -> JSON:
+    """Return an event as Graph shows it, in UTC, with everything that `$select` can bring."""
+    fields = event.fields
+    organizer = fields["organizer"] or {"emailAddress": {"name": mailbox.address, "address": mailbox.address}}
+    kind = "text" if call.preferences().get("outlook.body-content-type", "").lower() == "text" else "html"
+    places = [{"displayName": name, "locationType": "default"} for name in fields["locations"]]
+    kept = {name: value for name, value in fields.items() if name not in {"body", "start", "end", "locations"}}
+    return {
+        "@odata.etag": f'W/"{_key(event)}"',
+        "id": event.id,
+        "changeKey": _key(event),
+        "iCalUId": event.uid,
+        "type": event.kind,
+        "seriesMasterId": event.master or None,
+        "createdDateTime": f"{event.created:%Y-%m-%dT%H:%M:%S.0000000Z}",
+        "lastModifiedDateTime": f"{event.modified:%Y-%m-%dT%H:%M:%S.0000000Z}",
+        **kept,
+        "organizer": organizer,
+        "body": {"contentType": kind, "content": fields["body"] if kind == "text" else f"<p>{fields['body']}</p>"},
+        "bodyPreview": fields["body"][:255],
+        "start": {"dateTime": f"{fields['start']}.0000000", "timeZone": "UTC"},
+        "end": {"dateTime": f"{fields['end']}.0000000", "timeZone": "UTC"},
+        "location": places[0] if places else {"displayName": "", "locationType": "default"},
+        "locations": places,
+        "webLink": f"https://outlook.example.test/calendar/item/{event.id}",
+        "originalStart": event.original[1] or None,
+        "cancelledOccurrences": [f"OID.{event.id}.{day}" for day in event.cancelled],
+    }
+
+
+def _key(event: CalendarEvent) -> str:
+    return f"{event.id[8:20]}{event.version:06d}=="
+
+
+def _selected(call: Call, shown: JSON, without: frozenset[str] = frozenset()) -> JSON:
+    names = selected(call.first("$select"))
+    if unknown := [name for name in names if name not in shown]:
+        raise NotSimulatedError(f"the property {unknown[0]} in $select")
+    if not names:
+        return _without(shown, without)
+    return {name: value for name, value in shown.items() if name in names or name in {"id", "@odata.etag"}}
+
+
+def _without(shown: JSON, names: frozenset[str]) -> JSON:
+    return {name: value for name, value in shown.items() if name not in names}

@@ -1,0 +1,95 @@
+"""Calendars on the running mesh: connected with the ability, followed, and their changes in the stream exactly once."""
+
+import json
+from typing import Any
+
+import grpc
+import pytest
+
+from mailmesh.access.v1 import access_pb2
+from mailmesh.processor.v1 import event_service_pb2 as events
+from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.vault.v1 import api_key_service_pb2 as keys
+from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
+from mailmesh.vault.v1 import tenant_service_pb2 as tenants
+from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from stack.cli.connection import CHANNEL_OPTIONS, with_key
+from tests.mesh.accounts import connect, new_address
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(400)
+TIMES = {"start": "2026-11-30T14:00:00", "end": "2026-11-30T15:00:00"}
+WINDOW = ("--from", "2026-11-01T00:00:00Z", "--to", "2027-01-01T00:00:00Z")
+
+
+def reader(mesh: Mesh) -> tuple[str, str]:
+    """Connects an account that shows its calendars, and returns its address and its tenant."""
+    address = new_address(mesh, "ms365")
+    stub = tenant_services.TenantServiceStub(mesh.channel)
+    request = tenants.StartAuthorizationRequest(
+        provider="ms365", login_hint=address, abilities=["mail.read", "calendar.read"]
+    )
+    mesh.consent(stub.StartAuthorization(request).authorization_url, address)
+    return address, stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants[0].tenant_id
+
+
+def told(mesh: Mesh, tenant: str, channel: grpc.Channel | None = None) -> list[Any]:
+    """Reads the entries of the stream about a tenant's calendars."""
+    chosen = events.EventFilter(tenant_ids=[tenant], event_types=["calendar.*"])
+    request = events.ListEventsRequest(page_size=1000, cursor="earliest", filter=chosen)
+    found = event_services.EventServiceStub(channel or mesh.channel).ListEvents(request).events
+    return [event.calendar_event for event in found]
+
+
+def test_an_event_arrives_once_edited_and_cancelled(mesh: Mesh) -> None:
+    address, tenant = reader(mesh)
+    control = mesh.simulator
+    listed = json.loads(mesh.run("calendars", "list", tenant, "--json").stdout)
+    (calendar,) = [one["calendarId"] for one in listed]
+    provider_id = listed[0]["providerCalendarId"]
+    path = f"accounts/{address}/calendars/{provider_id}/events"
+    assert "READING" in mesh.run("calendars", "follow", calendar).stdout.upper()
+    eventually(lambda: told(mesh, tenant), what="the calendar is connected")
+    made = control.call("POST", path, subject="Review", body="Bring numbers.", **TIMES)
+    eventually(lambda: len(told(mesh, tenant)) == 2, 200, what="the event is created")
+    shown = json.loads(mesh.run("calendars", "events", calendar, *WINDOW, "--json").stdout)
+    control.call("PATCH", f"{path}/{made['id']}", subject="Second review")
+    eventually(lambda: len(told(mesh, tenant)) == 3, 200, what="the event is updated")
+    detail = mesh.run("calendars", "show", shown[0]["calendarEventId"])
+    control.call("DELETE", f"{path}/{made['id']}")
+    eventually(lambda: len(told(mesh, tenant)) == 4, 200, what="the event is deleted")
+
+    found = told(mesh, tenant)
+    assert ["connected", "event.created", "event.updated", "event.deleted"] == [
+        one.event_type.removeprefix("calendar.") for one in found
+    ]
+    assert 4 == len({one.event_id for one in found})
+    assert {shown[0]["calendarEventId"]} == {one.event.calendar_event_id for one in found[1:]}
+    assert ("Review", "Second review") == (shown[0]["subject"], found[2].event.subject)
+    assert "Second review" in detail.stdout
+    assert ["subject"] == list(found[2].change.fields)
+    _check_that_mail_alone_shows_no_calendar(mesh, tenant, found[1].event_id)
+    mesh.run("calendars", "unfollow", calendar, "--yes")
+    refused = mesh.run("calendars", "events", calendar, *WINDOW)
+    assert "CALENDAR_NOT_FOLLOWED" in refused.stderr
+
+
+def _check_that_mail_alone_shows_no_calendar(mesh: Mesh, tenant: str, event_id: str) -> None:
+    """A key that may read mail alone gets no entry about calendars, neither from the stream nor by id."""
+    request = keys.CreateApiKeyRequest(display_name="mail alone", role=access_pb2.ROLE_READER, abilities=["mail.read"])
+    made = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
+    with grpc.insecure_channel(mesh.ready.grpc, CHANNEL_OPTIONS) as opened:
+        channel = with_key(opened, made.secret)
+        assert [] == told(mesh, tenant, channel)
+        with pytest.raises(grpc.RpcError) as refused:
+            event_services.EventServiceStub(channel).GetEvent(events.GetEventRequest(event_id=event_id))
+    assert grpc.StatusCode.NOT_FOUND == refused.value.code()
+
+
+def test_an_account_without_the_ability_is_refused_with_the_command(mesh: Mesh) -> None:
+    tenant = connect(mesh, "ms365", new_address(mesh, "ms365"))
+    google = connect(mesh, "googlews", new_address(mesh, "googlews"))
+    for one, reason in ((tenant, "ABILITY_NOT_GRANTED"), (google, "CALENDAR_PROVIDER_UNSUPPORTED")):
+        done = mesh.run("calendars", "list", one)
+        assert done.returncode != 0
+        assert reason in done.stderr

@@ -1,0 +1,101 @@
+"""The simulated calendars answer as the models of Microsoft's SDK say, with Graph's silences."""
+
+from typing import Any
+
+import pytest
+
+from tests.wire.simulator.sdk import graph_client
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+WEEKLY = {
+    "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"], "firstDayOfWeek": "sunday"},
+    "range": {"type": "noEnd", "startDate": "2026-11-30", "recurrenceTimeZone": "Eastern Standard Time"},
+}
+TIMES = {"start": "2026-11-30T14:00:00", "end": "2026-11-30T15:00:00", "originalStartTimeZone": "Eastern Standard Time"}
+
+
+@pytest.fixture
+async def calendar(graph: Any, control: Any) -> dict[str, Any]:
+    """The account's own calendar."""
+    return dict((await control.calendars(graph.account))[0])
+
+
+async def changes(graph: Any, link: str) -> tuple[list[Any], str]:
+    """Read a round of changes to its end."""
+    found = []
+    while True:
+        page = await graph.get(link, headers={"prefer": "odata.maxpagesize=1"})
+        found += page["value"]
+        if "@odata.deltaLink" in page:
+            return found, page["@odata.deltaLink"]
+        link = page["@odata.nextLink"]
+
+
+async def test_the_sdk_reads_calendars_and_a_series_with_its_changes(graph, control, simulator, calendar):
+    from kiota_abstractions.base_request_configuration import RequestConfiguration
+    from msgraph.generated.models.event_type import EventType
+    from msgraph.generated.users.item.calendars.item.events.item.event_item_request_builder import (
+        EventItemRequestBuilder,
+    )
+
+    master = await control.create_event(graph.account, calendar["id"], subject="Weekly", recurrence=WEEKLY, **TIMES)
+    await control.cancel_instance(graph.account, calendar["id"], master["id"], "2026-12-07")
+    await control.change_instance(
+        graph.account, calendar["id"], master["id"], "2026-12-14", "2026-12-14T14:00:00Z", subject="Moved"
+    )
+    query = EventItemRequestBuilder.EventItemRequestBuilderGetQueryParameters(
+        select=["subject", "cancelledOccurrences", "type", "recurrence"], expand=["exceptionOccurrences"]
+    )
+    async with graph_client(graph, simulator) as client:
+        listed = (await client.me.calendars.get()).value
+        found = (
+            await client.me.calendars.by_calendar_id(calendar["id"])
+            .events.by_event_id(master["id"])
+            .get(RequestConfiguration(query_parameters=query))
+        )
+    assert [("Calendar", True)] == [(one.name, one.is_default_calendar) for one in listed]
+    assert ("Weekly", EventType.SeriesMaster) == (found.subject, found.type)
+    assert [f"OID.{master['id']}.2026-12-07"] == found.cancelled_occurrences
+    assert [("Moved", None)] == [(one.subject, one.original_start) for one in found.exception_occurrences]
+
+
+async def test_every_answer_is_what_the_models_say(graph, control, calendar):
+    path = f"/me/calendars/{calendar['id']}"
+    made = await control.create_event(
+        graph.account, calendar["id"], subject="One", body="Text", locations=["Room 1"], **TIMES,
+        attendees=[{"type": "required", "emailAddress": {"address": "bob@x.test", "name": "Bob"},
+                    "status": {"response": "none", "time": "0001-01-01T00:00:00Z"}}],
+    )  # fmt: skip
+    await graph.get("/me/calendars")
+    await graph.get(path)
+    (listed,) = (await graph.get(f"{path}/events"))["value"]
+    one = await graph.get(f"{path}/events/{made['id']}")
+    assert listed == one
+    assert {"originalStart", "cancelledOccurrences"}.isdisjoint(one)
+    assert ("UTC", "<p>Text</p>") == (one["start"]["timeZone"], one["body"]["content"])
+    text = await graph.get(f"{path}/events/{made['id']}", headers={"prefer": 'outlook.body-content-type="text"'})
+    assert {"contentType": "text", "content": "Text"} == text["body"]
+    await graph.get(f"{path}/events/nothing", 404)
+    await graph.get("/me/calendars/nothing/events", 404)
+    await graph.get(f"{path}/events/{made['id']}?$select=nonsense", 501)
+
+
+async def test_delta_lists_all_then_changes_and_is_silent_about_deleted_instances(graph, control, calendar):
+    master = await control.create_event(graph.account, calendar["id"], subject="Weekly", recurrence=WEEKLY, **TIMES)
+    single = await control.create_event(graph.account, calendar["id"], subject="One", **TIMES)
+    path = f"/me/calendars/{calendar['id']}/events/delta?startDateTime=2026-01-01T00:00:00Z"
+    first, link = await changes(graph, path)
+    await control.cancel_instance(graph.account, calendar["id"], master["id"], "2026-12-07")
+    await control.delete_event(graph.account, calendar["id"], single["id"])
+    changed = await control.change_instance(
+        graph.account, calendar["id"], master["id"], "2026-12-14", "2026-12-14T14:00:00Z", subject="Moved"
+    )
+    second, link = await changes(graph, link)
+
+    assert ["Weekly", "One"] == [one["subject"] for one in first]
+    assert [master["id"], single["id"], changed["id"]] == [one["id"] for one in second]
+    assert {"reason": "deleted"} == second[1]["@removed"]
+    assert "subject" not in second[2]
+    assert [] == (await changes(graph, link))[0]
+    await control.expire_history(graph.account)
+    await graph.get(link, 410)
