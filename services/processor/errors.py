@@ -80,6 +80,20 @@ class ModificationQueueFull(ResourceExhausted):
     reason = "MODIFICATION_QUEUE_FULL"
 
 
+class MessageNotFound(NotFound):
+    """The provider does not have this mail."""
+
+    reason = "MESSAGE_NOT_FOUND"
+    resource_type = "message"
+
+
+class AttachmentNotFound(NotFound):
+    """The mail has no such attachment with content."""
+
+    reason = "ATTACHMENT_NOT_FOUND"
+    resource_type = "attachment"
+
+
 class SendNotFound(NotFound):
     """There is no such send."""
 

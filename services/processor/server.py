@@ -37,6 +37,13 @@ from services.meshkit.settings import load
 from services.meshkit.shares import Shares
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
+from services.processor.mail.fresh import FreshMail
+from services.processor.mail.sources.findings import LONG_MAILS
+from services.processor.mail.sources.quotas import Quotas
+from services.processor.mailbox.provider_http import ProviderHttp
+from services.processor.mailbox.token_cache import TokenCache
+from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.messages.reading.reads import Reads
 from services.processor.messages.requests import Modifications
 from services.processor.messages.retention import ModificationRetention
 from services.processor.migrate import SCHEMA
@@ -67,7 +74,12 @@ _INGEST_RETRY_SAFE = (
     "/mailmesh.ingest.v1.InboxService/GetInboxStatus",
 )
 _VAULT = "/mailmesh.vault.v1.TokenVaultService"
-_VAULT_RETRY_SAFE = (f"{_VAULT}/ListTenantChanges", f"{_VAULT}/CheckApiKey", f"{_VAULT}/GetVaultStatus")
+_VAULT_RETRY_SAFE = (
+    f"{_VAULT}/IssueToken",
+    f"{_VAULT}/ListTenantChanges",
+    f"{_VAULT}/CheckApiKey",
+    f"{_VAULT}/GetVaultStatus",
+)
 _OTHER_CONCURRENT_RPCS = 1000
 _FOLLOW_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
@@ -89,6 +101,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_INGEST_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
         WakeQueue.open(settings.redis_url, _WORKERS) as wakes,
+        ProviderHttp.of(settings) as http,
     ):
         server = MeshServer(
             NAME, settings.listen, tls, ServerLimits(concurrent_rpcs=settings.streams + _OTHER_CONCURRENT_RPCS)
@@ -96,7 +109,7 @@ async def run(settings: ProcessorSettings, stop: asyncio.Event) -> None:
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         follower = tenant_follower(pool, TokenVaultServiceAsyncStub(vault))
         async with (
-            serving(server, settings, pool, ingest, vault, wakes),
+            serving(server, settings, pool, ingest, vault, wakes, http),
             background(PeriodicLoop("tenants", _FOLLOW_SECONDS, follower.round).run()),
         ):
             await server.serve(stop)
@@ -110,6 +123,7 @@ async def serving(
     ingest: "grpc.aio.Channel",
     vault: "grpc.aio.Channel",
     wakes: WakeQueue,
+    http: ProviderHttp,
 ) -> AsyncIterator[None]:
     """Add Processor's services to the server, and run their loops while the block runs.
 
@@ -120,6 +134,7 @@ async def serving(
         ingest: A channel to Ingest.
         vault: A channel to TokenVault.
         wakes: Wakes workers.
+        http: Connections to the providers, for the calls that read mail.
     """
     inbox, tokens = InboxServiceStub(ingest), TokenVaultServiceStub(vault)
     reader, head = EventReader(pool), HeadWatch(pool)
@@ -149,9 +164,12 @@ async def serving(
         SendServicer(Sends(pool, wakes, settings, clock)),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
+    lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
+    quotas = Quotas(settings.read_units_per_minute)
+    reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
     server.add(
         add_MessageServiceServicer_to_server,
-        MessageServicer(Modifications(pool, wakes, settings, clock)),
+        MessageServicer(Modifications(pool, wakes, settings, clock), reads),
         message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
     )
     server.add(
@@ -163,9 +181,14 @@ async def serving(
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
-    loops = (loop.run(), sends.run(), modifications.run())
+    dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
+    long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
+    loops = (loop.run(), sends.run(), modifications.run(), dropper.run(), long_mails.run())
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
-        yield
+        try:
+            yield
+        finally:
+            LONG_MAILS.end()
 
 
 async def _wake_at_the_end(stopping: asyncio.Event, tail: Tail) -> None:

@@ -238,6 +238,18 @@ class ProcessorSettings(MeshSettings):
         description="Interval between readings of the list of calendars of an account with a followed calendar.",
     )
 
+    reads: int = Field(
+        64, ge=1, le=1000, description="Largest number of concurrent calls of one process that read from providers."
+    )
+    reads_per_tenant: int = Field(
+        16, ge=1, le=1000, description="Largest number of these calls for one tenant; one of them at a time is served."
+    )
+    read_units_per_minute: int = Field(
+        1200,
+        ge=100,
+        description="Quota units of a Gmail mailbox that these calls of one process use in a minute; a mail takes 20.",
+    )
+
     retention_days: int = Field(30, ge=1, le=3650, description="Time for which events are stored and served.")
     streams: int = Field(
         1000, ge=1, le=10_000, description="Largest number of concurrent event streams of one process."

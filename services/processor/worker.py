@@ -26,6 +26,7 @@ from services.meshkit.settings import load
 from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
 from services.processor.calendar.work import CalendarWork
 from services.processor.mail.sources.findings import LONG_MAILS
+from services.processor.mail.sources.quotas import Quotas
 from services.processor.mail.sources.reading import read_mail
 from services.processor.mail.sync import MailSync
 from services.processor.mailbox.dispatcher import Dispatcher
@@ -84,20 +85,18 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         open_pool(settings.database_url, "processor worker", DatabaseLimits(settings.connections)) as pool,
         mesh_channel(settings.ingest_address, "ingest", tls, retry_safe=_RETRY_SAFE) as ingest,
         mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
-        ProviderHttp.open(
-            authority=settings.provider_ca,
-            connections=settings.provider_connections,
-            timeout_seconds=settings.provider_timeout_seconds,
-            max_bytes=settings.provider_answer_bytes,
-        ) as http,
+        ProviderHttp.of(settings) as http,
     ):
         clock = SystemClock()
         inbox = InboxClient(InboxServiceAsyncStub(ingest), worker_id(), settings.lease_seconds)
         tokens = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
         transactions = Transactions(pool)
-        mail_sync = MailSync(http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise)
-        modifying = Modifying(http, tokens, transactions, settings, clock, mail_sync.take_quota)
-        outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, mail_sync.take_units)
+        quotas = Quotas(settings.gmail_units_per_minute)
+        mail_sync = MailSync(
+            http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise, quotas
+        )
+        modifying = Modifying(http, tokens, transactions, settings, clock, quotas.take)
+        outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, quotas.wait)
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
         work_of_wings = BothWings(outbox, BothWings(modifying, reading))
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)

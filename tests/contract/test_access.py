@@ -129,6 +129,9 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.EventService.ListEvents",
         "processor.v1.EventService.StreamEvents",
         "processor.v1.EventService.TailEvents",
+        "processor.v1.MessageService.GetAttachment",
+        "processor.v1.MessageService.GetMessage",
+        "processor.v1.MessageService.GetRawMessage",
         "processor.v1.ProcessorService.ReconcileMailbox",
         "processor.v1.ProcessorService.ReplayEvents",
     }

@@ -15,6 +15,7 @@ JSON = dict[str, Any]
 _PAGE_SIZE = {"minimum": 0}
 _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
+_MESSAGE = {"minLength": 1, "maxLength": 500}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
@@ -76,6 +77,10 @@ BOUNDS: dict[str, JSON] = {
     "NewMail.subject": {"maxLength": 900},
     "ModifyMessagesRequest.idempotency_key": _NAME,
     "ModifyMessagesRequest.message_ids": {"minItems": 1, "maxItems": 1000, "items": {"minLength": 1, "maxLength": 500}},
+    "GetMessageRequest.message_id": _MESSAGE,
+    "GetRawMessageRequest.message_id": _MESSAGE,
+    "GetAttachmentRequest.message_id": _MESSAGE,
+    "GetAttachmentRequest.attachment_id": {"minLength": 1, "maxLength": 1000},
     "MessageChange.add_categories": _CATEGORIES,
     "MessageChange.remove_categories": _CATEGORIES,
     "MessageChange.add_label_ids": _LABELS,

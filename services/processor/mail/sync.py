@@ -16,8 +16,9 @@ from services.processor.mail.failure_handling import FailureHandler
 from services.processor.mail.graph_changes import Listing
 from services.processor.mail.graph_reconcile import Round
 from services.processor.mail.sources.failure_scope import FailureScope
-from services.processor.mail.sources.gmail import GmailMailbox, Quota
+from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.sources.graph import REQUESTS_AT_ONCE, GraphMailbox
+from services.processor.mail.sources.quotas import Quotas
 from services.processor.mail.state import ReportedChange
 from services.processor.mail.store import folders, lookups
 from services.processor.mailbox.access import MailboxAccess
@@ -33,7 +34,7 @@ from services.processor.metrics import RECONCILED, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.providers.names import GOOGLEWS, MS365
 
-_MAX_QUOTAS = 10_000
+_MAX_THROTTLED = 10_000
 _LOOKUPS_AT_ONCE = 100
 
 
@@ -48,6 +49,7 @@ class MailSync:
         clock: The time.
         own_messages: Recognises the mail of the tenant's own sends.
         own_changes: Recognises the changes that modifications made.
+        quotas: The mailboxes' quotas at Google.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class MailSync:
         clock: Clock,
         own_messages: OwnMessages,
         own_changes: OwnChanges,
+        quotas: Quotas,
     ) -> None:
         self._http = http
         self._tokens = tokens
@@ -67,7 +70,7 @@ class MailSync:
         self._clock = clock
         self._committer = MailCommitter(transactions, settings, clock, own_messages, own_changes)
         self._failure_handler = FailureHandler(tokens, settings, clock)
-        self._quotas: dict[str, Quota] = {}
+        self._quotas = quotas
         self._throttled: dict[str, set[str]] = {}
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
@@ -151,7 +154,7 @@ class MailSync:
         gmail = GmailMailbox(
             access,
             self._settings.google_gmail_url,
-            self._quota(context.tenant_id),
+            self._quotas.of(context.tenant_id),
             self._settings.gmail_requests_at_once,
             self._throttled_in(context.tenant_id),
         )
@@ -207,23 +210,10 @@ class MailSync:
         await context.note(note)
         await context.lease.acknowledge([item.item_id])
 
-    def take_quota(self, tenant_id: str, units: int) -> float:
-        """Take units of a mailbox's quota at Google, and return the seconds to wait; see `Quota.wait_for`."""
-        return self._quota(tenant_id).wait_for(units)
-
     def _throttled_in(self, tenant_id: str) -> set[str]:
-        if tenant_id not in self._throttled and len(self._throttled) >= _MAX_QUOTAS:
+        if tenant_id not in self._throttled and len(self._throttled) >= _MAX_THROTTLED:
             self._throttled.pop(next(iter(self._throttled)))
         return self._throttled.setdefault(tenant_id, set())
-
-    async def take_units(self, tenant_id: str, units: int) -> None:
-        """Take quota units of a Gmail mailbox for another wing; see `Quota.take`."""
-        await self._quota(tenant_id).take(units)
-
-    def _quota(self, tenant_id: str) -> Quota:
-        if tenant_id not in self._quotas and len(self._quotas) >= _MAX_QUOTAS:
-            self._quotas.pop(next(iter(self._quotas)))
-        return self._quotas.setdefault(tenant_id, Quota(self._settings.gmail_units_per_minute))
 
 
 @asynccontextmanager

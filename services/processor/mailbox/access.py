@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from services.processor.mailbox.failures import Remedy, SourceError
-from services.processor.mailbox.provider_http import JSON, ProviderHttp
+from services.processor.mailbox.provider_http import JSON, ProviderHttp, StreamedAnswer
 from services.processor.mailbox.token_cache import LentToken, TokenCache
 from services.providers.abilities import MAIL_READ
 
@@ -75,6 +75,33 @@ class MailboxAccess:
                     raise
             other = await self._tokens.another(self.tenant_id, lent.token, self._ability)
             return await self._http.call(self.provider, operation, method, url, other.token, **request)
+
+    @asynccontextmanager
+    async def stream(self, operation: str, url: str, **request: Any) -> AsyncIterator[StreamedAnswer]:
+        """Read an answer of any size; after a 401, ask for another token and retry once.
+
+        Args:
+            operation: The operation's name for metrics.
+            url: The complete URL.
+            request: The arguments of `ProviderHttp.stream`: params, headers.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+        async with self._holding(1), AsyncExitStack() as stack:
+            lent = await self.lent()
+            try:
+                answer = await stack.enter_async_context(
+                    self._http.stream(self.provider, operation, url, lent.token, **request)
+                )
+            except SourceError as exc:
+                if exc.remedy is not Remedy.NEW_TOKEN:
+                    raise
+                other = await self._tokens.another(self.tenant_id, lent.token, self._ability)
+                answer = await stack.enter_async_context(
+                    self._http.stream(self.provider, operation, url, other.token, **request)
+                )
+            yield answer
 
     @asynccontextmanager
     async def _holding(self, slots: int) -> AsyncIterator[None]:

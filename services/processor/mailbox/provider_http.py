@@ -4,7 +4,8 @@ import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,15 +17,31 @@ from yarl import URL
 from services.meshkit.secret import Secret
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.metrics import PROVIDER_REQUESTS, PROVIDER_SECONDS
+from services.processor.settings import ProcessorSettings
 from services.providers.failures import error_words
 from services.providers.retry_after import retry_after
 
 JSON = dict[str, Any]
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 60.0
+_STREAM_SECONDS = 3600.0
+_PIECE_BYTES = 256 * 1024
 _WHOLE_URL = re.compile(r"https?://[!-~]+")
 # Gmail compresses only for a client that names gzip here as well (developers.google.com/gmail/api/guides/performance).
 _USER_AGENT = "mailmesh (gzip)"
+
+
+@dataclass(frozen=True)
+class StreamedAnswer:
+    """An answer that is read piece by piece.
+
+    Args:
+        length: The number of bytes; None when the provider does not name it.
+        pieces: The bytes in order.
+    """
+
+    length: int | None
+    pieces: AsyncIterator[bytes]
 
 
 class ProviderHttp:
@@ -38,6 +55,8 @@ class ProviderHttp:
     def __init__(self, session: aiohttp.ClientSession, max_bytes: int) -> None:
         self._session = session
         self._max_bytes = max_bytes
+        read = session.timeout.sock_read
+        self._unhurried = aiohttp.ClientTimeout(total=_STREAM_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=read)
 
     @classmethod
     @asynccontextmanager
@@ -68,6 +87,16 @@ class ProviderHttp:
             timeout=timeout,
         ) as session:
             yield cls(session, max_bytes)
+
+    @classmethod
+    def of(cls, settings: ProcessorSettings) -> AbstractAsyncContextManager["ProviderHttp"]:
+        """Open the pool of a process by its settings; see `ProviderHttp.open`."""
+        return cls.open(
+            authority=settings.provider_ca,
+            connections=settings.provider_connections,
+            timeout_seconds=settings.provider_timeout_seconds,
+            max_bytes=settings.provider_answer_bytes,
+        )
 
     async def call(
         self,
@@ -124,6 +153,52 @@ class ProviderHttp:
                 return {}
             raise classify(provider, 0, ["answer_is_no_json"])
         return shown
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        provider: str,
+        operation: str,
+        url: str,
+        token: Secret,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator["StreamedAnswer"]:
+        """Read an answer of any size piece by piece. What is not read yet waits at the provider.
+
+        Args:
+            provider: "ms365" or "googlews".
+            operation: The operation's name for metrics, without ids.
+            url: The complete URL.
+            token: The mailbox's access token.
+            params: The query of a URL that has none.
+            headers: Headers beside Authorization.
+
+        Yields:
+            The answer, which is a success.
+
+        Raises:
+            SourceError: Any other answer, or the end of the connection, classified.
+        """
+        asked = f"{url}?{urlencode(params, quote_via=quote)}" if params else url
+        # An unpacked piece has no bound, and files hardly shrink.
+        sent = {"authorization": f"Bearer {token.reveal()}", "accept": "*/*", "accept-encoding": "identity"}
+        try:
+            async with self._session.get(
+                URL(asked, encoded=True),
+                headers={**sent, **(headers or {})},
+                allow_redirects=False,
+                timeout=self._unhurried,
+                read_bufsize=_PIECE_BYTES,
+            ) as answer:
+                PROVIDER_REQUESTS.labels(provider, operation, str(answer.status)).inc()
+                if not 200 <= answer.status < 300:  # noqa: PLR2004 - the range of success
+                    raise failure(provider, answer.status, answer.headers, parse(await self._read(provider, answer)))
+                yield StreamedAnswer(answer.content_length, answer.content.iter_any())
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            PROVIDER_REQUESTS.labels(provider, operation, "none").inc()
+            raise classify(provider, 0, [type(exc).__name__]) from exc
 
     async def _exchange(
         self, provider: str, operation: str, method: str, url: str, headers: Mapping[str, str], data: bytes | None

@@ -12,7 +12,7 @@ KEY_CHARACTERS = 200
 MESSAGES_MAX = 1000
 CATEGORIES_MAX = 20
 LABELS_MAX = 50
-_ID_CHARACTERS = 500
+ID_CHARACTERS = 500
 _CATEGORY_CHARACTERS = 255
 _LABEL_CHARACTERS = 200
 _FOLDER_CHARACTERS = 300
@@ -34,7 +34,7 @@ def checked(request: pb2.ModifyMessagesRequest) -> pb2.ModifyMessagesRequest:
         raise FieldInvalid.of("idempotency_key", f"must have 1 to {KEY_CHARACTERS} printable ASCII characters")
     if not 0 < len(request.message_ids) <= MESSAGES_MAX:
         raise FieldInvalid.of("message_ids", f"must have 1 to {MESSAGES_MAX} ids")
-    _check_ids("message_ids", request.message_ids, _ID_CHARACTERS)
+    _check_ids("message_ids", request.message_ids, ID_CHARACTERS)
     if not request.HasField("change"):
         raise FieldInvalid.of("change", "is required")
     made = pb2.ModifyMessagesRequest()
@@ -71,7 +71,7 @@ def _check_change(change: pb2.MessageChange) -> None:
             raise FieldInvalid.of(f"change.{name}", "must not have SENT or DRAFT: only Google applies them")
         values[:] = dict.fromkeys(values)
     if change.WhichOneof("destination") == "folder_id":
-        _check_ids("change.folder_id", [change.folder_id], _FOLDER_CHARACTERS)
+        check_text("change.folder_id", change.folder_id, _FOLDER_CHARACTERS)
     if change.place not in pb2.MailPlace.values():
         raise FieldInvalid.of("change.place", "must be a place")
     _check_contradictions(change)
@@ -110,8 +110,17 @@ def labels_of(change: pb2.MessageChange) -> tuple[list[str], list[str]]:
 
 def _check_ids(field: str, ids: Sequence[str], characters: int) -> None:
     for place, one in enumerate(ids):
-        if len(one) > characters or not _ID.fullmatch(one):
-            raise FieldInvalid.of(f"{field}[{place}]", f"must have 1 to {characters} printable ASCII characters")
+        check_text(f"{field}[{place}]", one, characters)
+
+
+def check_text(field: str, text: str, characters: int) -> None:
+    """Refuse an id that no provider has.
+
+    Raises:
+        FieldInvalid: It is empty, too long, or not printable ASCII.
+    """
+    if len(text) > characters or not _ID.fullmatch(text):
+        raise FieldInvalid.of(field, f"must have 1 to {characters} printable ASCII characters")
 
 
 def _check_categories(field: str, names: Sequence[str]) -> None:

@@ -1,6 +1,11 @@
 """Acting on mail on the running mesh: by REST and by the command line, at both providers."""
 
+import base64
+import email
+import email.policy
 import json
+import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -125,3 +130,55 @@ def test_an_account_without_the_ability_is_refused_with_the_command(mesh: Mesh) 
 def _finished(client: httpx.Client, modification_id: str) -> dict[str, Any]:
     found: dict[str, Any] = client.get(f"/v1/modifications/{modification_id}").json()["modification"]
     return found if found["state"] == "MODIFICATION_STATE_FINISHED" else {}
+
+
+def _mail_with_file(mesh: Mesh, provider: str, size: int, name: str) -> tuple[str, str, bytes]:
+    """Connects an account, delivers a mail with a file to it, and returns its tenant, the mail's id and the file."""
+    address, tenant = marker(mesh, provider)
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    file = {"name": name, "contentType": "application/pdf", "base64": base64.b64encode(content).decode()}
+    mesh.simulator.deliver(address, subject="With a file", text="See below", attachments=[file])
+    eventually(lambda: created_events(mesh, tenant))
+    return tenant, created_events(mesh, tenant)[0].mail.message_id, content
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_mail_its_mime_and_its_attachment_are_read_fresh_and_resumed(mesh: Mesh, provider: str) -> None:
+    tenant, message_id, content = _mail_with_file(mesh, provider, 1_000_003, "../../Rechnung \u202egpj.pdf")
+    base = f"/v1/tenants/{tenant}/messages/{message_id}"
+    headers = {"authorization": f"Bearer {mesh.key}"}
+    with httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=60, trust_env=False) as client:
+        mail = client.get(base).json()
+        (file,) = mail["message"]["attachments"]
+        path = f"{base}/attachments/{file['partId'] or file['attachmentId']}"
+        whole, rest = client.get(path), client.get(path, params={"offset": 1_000_000})
+        beyond, none = client.get(path, params={"offset": 1_000_004}), client.get(f"{base}/attachments/99")
+        mime = client.get(f"{base}:raw")
+
+    assert ("With a file", 200) == (mail["message"]["subject"], whole.status_code)
+    assert (content, content[1_000_000:]) == (whole.content, rest.content)
+    assert str(len(content)) == whole.headers["x-content-size"] == rest.headers["x-content-size"]
+    assert "nosniff" == whole.headers["x-content-type-options"]
+    assert "application/pdf" == whole.headers["content-type"]
+    disposition = whole.headers["content-disposition"]
+    assert disposition.startswith("attachment; filename=")
+    assert not {"/", "\u202e"} & set(urllib.parse.unquote(disposition.partition("''")[2]))
+    reasons = [answer.json()["details"][0]["reason"] for answer in (beyond, none)]
+    assert ["FIELD_INVALID", "ATTACHMENT_NOT_FOUND"] == reasons
+    (part,) = email.message_from_bytes(mime.content, policy=email.policy.default).iter_attachments()
+    assert content == part.get_payload(decode=True)
+
+
+def test_the_command_line_reads_and_downloads(mesh: Mesh, tmp_path: Path) -> None:
+    tenant, message_id, content = _mail_with_file(mesh, "googlews", 300_000, "offer.pdf")
+    found = json.loads(mesh.run("messages", "get", message_id, "--tenant", tenant, "--json").stdout)
+    part, file = found["message"]["attachments"][0]["partId"], tmp_path / "offer.pdf"
+    (tmp_path / "offer.pdf.part").write_bytes(content[:1000])
+    done = mesh.run("messages", "attachment", message_id, part, "--tenant", tenant, "--output", str(file))
+    mime = mesh.run("messages", "raw", message_id, "--tenant", tenant, "--output", str(tmp_path / "mail.eml"))
+    missing = mesh.run("messages", "get", "no-such-mail", "--tenant", tenant)
+
+    assert (0, 0) == (done.returncode, mime.returncode), done.stderr + mime.stderr
+    assert content == file.read_bytes()
+    assert b"With a file" in (tmp_path / "mail.eml").read_bytes()
+    assert "MESSAGE_NOT_FOUND" in missing.stderr

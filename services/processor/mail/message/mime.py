@@ -264,4 +264,5 @@ def _attachment(leaf: _Leaf, referred_to: frozenset[str]) -> message_pb2.Attachm
         kind=message_pb2.ATTACHMENT_KIND_ITEM
         if leaf.media_type in _ATTACHED_MAIL
         else message_pb2.ATTACHMENT_KIND_FILE,
+        part_id=text(leaf.raw, "partId")[:200] or "root",
     )

@@ -22,8 +22,9 @@ _DELETE_OLD = """
         SELECT ctid FROM processor.own_changes WHERE expires_at < now() LIMIT $1
     )
 """
-# The provider computes these from others: they prove no change by a person.
-_DERIVED = frozenset({"size_bytes", "web_link"})
+# They prove no change by a person: the provider computes the first two from others, and Gmail names attachments by new
+# ids at each fetch.
+_DERIVED = frozenset({"size_bytes", "web_link", "attachments"})
 
 
 async def intend(

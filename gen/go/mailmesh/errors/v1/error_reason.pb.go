@@ -429,6 +429,12 @@ const (
 	// Do: Correct the folder, the label or the account's rights, and modify these mails with another key.
 	// Sample: {"reason": "MODIFICATION_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 403 ErrorAccessDenied"}}
 	ErrorReason_ERROR_REASON_MODIFICATION_REFUSED ErrorReason = 162
+	// ATTACHMENT_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The mail has no such attachment, or the attachment is a link to a file elsewhere and has no content.
+	// Do: Read the mail; give `attachment_id` at Microsoft and `part_id` at Google.
+	// Sample: {"reason": "ATTACHMENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attachment_id": "1"}}
+	ErrorReason_ERROR_REASON_ATTACHMENT_NOT_FOUND ErrorReason = 163
 	// SEND_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The send does not exist, is past its 30 days, or is outside the key's scope.
@@ -603,6 +609,7 @@ var (
 		160: "ERROR_REASON_MODIFICATION_NOT_FOUND",
 		161: "ERROR_REASON_MODIFICATION_QUEUE_FULL",
 		162: "ERROR_REASON_MODIFICATION_REFUSED",
+		163: "ERROR_REASON_ATTACHMENT_NOT_FOUND",
 		130: "ERROR_REASON_SEND_NOT_FOUND",
 		131: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
 		132: "ERROR_REASON_SEND_NOT_CANCELLABLE",
@@ -689,6 +696,7 @@ var (
 		"ERROR_REASON_MODIFICATION_NOT_FOUND":        160,
 		"ERROR_REASON_MODIFICATION_QUEUE_FULL":       161,
 		"ERROR_REASON_MODIFICATION_REFUSED":          162,
+		"ERROR_REASON_ATTACHMENT_NOT_FOUND":          163,
 		"ERROR_REASON_SEND_NOT_FOUND":                130,
 		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":        131,
 		"ERROR_REASON_SEND_NOT_CANCELLABLE":          132,
@@ -740,7 +748,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf9\x17\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa1\x18\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -809,7 +817,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1aERROR_REASON_ITEM_POISONED\x10|\x12(\n" +
 	"#ERROR_REASON_MODIFICATION_NOT_FOUND\x10\xa0\x01\x12)\n" +
 	"$ERROR_REASON_MODIFICATION_QUEUE_FULL\x10\xa1\x01\x12&\n" +
-	"!ERROR_REASON_MODIFICATION_REFUSED\x10\xa2\x01\x12 \n" +
+	"!ERROR_REASON_MODIFICATION_REFUSED\x10\xa2\x01\x12&\n" +
+	"!ERROR_REASON_ATTACHMENT_NOT_FOUND\x10\xa3\x01\x12 \n" +
 	"\x1bERROR_REASON_SEND_NOT_FOUND\x10\x82\x01\x12(\n" +
 	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\x83\x01\x12&\n" +
 	"!ERROR_REASON_SEND_NOT_CANCELLABLE\x10\x84\x01\x12$\n" +

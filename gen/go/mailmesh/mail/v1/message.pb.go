@@ -492,7 +492,10 @@ type Attachment struct {
 	// content_id is the Content-ID without angle brackets. Empty when there is none.
 	ContentId string `protobuf:"bytes,6,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
 	// kind is the kind of the attachment. Google has only files and attached mails.
-	Kind          AttachmentKind `protobuf:"varint,7,opt,name=kind,proto3,enum=mailmesh.mail.v1.AttachmentKind" json:"kind,omitempty"`
+	Kind AttachmentKind `protobuf:"varint,7,opt,name=kind,proto3,enum=mailmesh.mail.v1.AttachmentKind" json:"kind,omitempty"`
+	// part_id is Google's id of the MIME part, which stays the same at each fetch; "root" for a mail that is a single part. Empty
+	// at Microsoft.
+	PartId        string `protobuf:"bytes,8,opt,name=part_id,json=partId,proto3" json:"part_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +577,13 @@ func (x *Attachment) GetKind() AttachmentKind {
 		return x.Kind
 	}
 	return AttachmentKind_ATTACHMENT_KIND_UNSPECIFIED
+}
+
+func (x *Attachment) GetPartId() string {
+	if x != nil {
+		return x.PartId
+	}
+	return ""
 }
 
 // Thread is the conversation that contains a message, per tenant.
@@ -945,7 +955,7 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04html\x18\x02 \x01(\tR\x04html\x12)\n" +
 	"\x11is_text_from_html\x18\x03 \x01(\bR\x0eisTextFromHtml\x12&\n" +
-	"\x0fhas_hidden_text\x18\x04 \x01(\bR\rhasHiddenText\"\xf9\x01\n" +
+	"\x0fhas_hidden_text\x18\x04 \x01(\bR\rhasHiddenText\"\x92\x02\n" +
 	"\n" +
 	"Attachment\x12#\n" +
 	"\rattachment_id\x18\x01 \x01(\tR\fattachmentId\x12\x12\n" +
@@ -956,7 +966,8 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\tis_inline\x18\x05 \x01(\bR\bisInline\x12\x1d\n" +
 	"\n" +
 	"content_id\x18\x06 \x01(\tR\tcontentId\x124\n" +
-	"\x04kind\x18\a \x01(\x0e2 .mailmesh.mail.v1.AttachmentKindR\x04kind\"\xb7\x01\n" +
+	"\x04kind\x18\a \x01(\x0e2 .mailmesh.mail.v1.AttachmentKindR\x04kind\x12\x17\n" +
+	"\apart_id\x18\b \x01(\tR\x06partId\"\xb7\x01\n" +
 	"\x06Thread\x12\x1b\n" +
 	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x12,\n" +
 	"\x12provider_thread_id\x18\x02 \x01(\tR\x10providerThreadId\x126\n" +

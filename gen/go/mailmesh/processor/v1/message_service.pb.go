@@ -8,10 +8,13 @@ package processorv1
 
 import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	httpbody "google.golang.org/genproto/googleapis/api/httpbody"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "mailmesh.internal/gen/go/mailmesh/access/v1"
+	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -761,11 +764,286 @@ func (x *GetModificationResponse) GetModification() *Modification {
 	return nil
 }
 
+// GetMessageRequest identifies a mail.
+type GetMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mailbox it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// message_id is the provider's id of the mail.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// include_raw adds the provider's own object to the answer.
+	IncludeRaw    bool `protobuf:"varint,3,opt,name=include_raw,json=includeRaw,proto3" json:"include_raw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMessageRequest) Reset() {
+	*x = GetMessageRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMessageRequest) ProtoMessage() {}
+
+func (x *GetMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMessageRequest.ProtoReflect.Descriptor instead.
+func (*GetMessageRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetMessageRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *GetMessageRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *GetMessageRequest) GetIncludeRaw() bool {
+	if x != nil {
+		return x.IncludeRaw
+	}
+	return false
+}
+
+// GetMessageResponse contains the mail.
+type GetMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// provider is "ms365" or "googlews".
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// version is the provider's version of the mail, as in events.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// message is the mail within the bounds of an event. Its thread has the provider's id alone.
+	Message *v1.MailMessage `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// raw is the provider's own object. Absent unless the request includes it.
+	Raw           *structpb.Struct `protobuf:"bytes,4,opt,name=raw,proto3" json:"raw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMessageResponse) Reset() {
+	*x = GetMessageResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMessageResponse) ProtoMessage() {}
+
+func (x *GetMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMessageResponse.ProtoReflect.Descriptor instead.
+func (*GetMessageResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetMessageResponse) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *GetMessageResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *GetMessageResponse) GetMessage() *v1.MailMessage {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *GetMessageResponse) GetRaw() *structpb.Struct {
+	if x != nil {
+		return x.Raw
+	}
+	return nil
+}
+
+// GetRawMessageRequest identifies a mail, and the place to begin.
+type GetRawMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mailbox it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// message_id is the provider's id of the mail.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// offset is the number of bytes to skip at the beginning.
+	Offset        int64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRawMessageRequest) Reset() {
+	*x = GetRawMessageRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRawMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRawMessageRequest) ProtoMessage() {}
+
+func (x *GetRawMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRawMessageRequest.ProtoReflect.Descriptor instead.
+func (*GetRawMessageRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetRawMessageRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *GetRawMessageRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *GetRawMessageRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+// GetAttachmentRequest identifies an attachment, and the place to begin.
+type GetAttachmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mailbox it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// message_id is the provider's id of the mail.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// attachment_id is the attachment's `attachment_id` at Microsoft, and its `part_id` at Google, whose attachment ids live
+	// shortly.
+	AttachmentId string `protobuf:"bytes,3,opt,name=attachment_id,json=attachmentId,proto3" json:"attachment_id,omitempty"`
+	// offset is the number of bytes to skip at the beginning.
+	Offset        int64 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAttachmentRequest) Reset() {
+	*x = GetAttachmentRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAttachmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAttachmentRequest) ProtoMessage() {}
+
+func (x *GetAttachmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAttachmentRequest.ProtoReflect.Descriptor instead.
+func (*GetAttachmentRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetAttachmentRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *GetAttachmentRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *GetAttachmentRequest) GetAttachmentId() string {
+	if x != nil {
+		return x.AttachmentId
+	}
+	return ""
+}
+
+func (x *GetAttachmentRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 var File_mailmesh_processor_v1_message_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\n" +
-	"+mailmesh/processor/v1/message_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xa6\x03\n" +
+	"+mailmesh/processor/v1/message_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xa6\x03\n" +
 	"\rMessageChange\x12\"\n" +
 	"\ais_read\x18\x01 \x01(\bB\x04\xe2A\x01\x01H\x01R\x06isRead\x88\x01\x01\x12(\n" +
 	"\n" +
@@ -812,7 +1090,29 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\x16GetModificationRequest\x12-\n" +
 	"\x0fmodification_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0emodificationId\"b\n" +
 	"\x17GetModificationResponse\x12G\n" +
-	"\fmodification\x18\x01 \x01(\v2#.mailmesh.processor.v1.ModificationR\fmodification*k\n" +
+	"\fmodification\x18\x01 \x01(\v2#.mailmesh.processor.v1.ModificationR\fmodification\"\x82\x01\n" +
+	"\x11GetMessageRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12#\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12%\n" +
+	"\vinclude_raw\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\n" +
+	"includeRaw\"\xae\x01\n" +
+	"\x12GetMessageResponse\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x127\n" +
+	"\amessage\x18\x03 \x01(\v2\x1d.mailmesh.mail.v1.MailMessageR\amessage\x12)\n" +
+	"\x03raw\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x03raw\"|\n" +
+	"\x14GetRawMessageRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12#\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12\x1c\n" +
+	"\x06offset\x18\x03 \x01(\x03B\x04\xe2A\x01\x01R\x06offset\"\xa7\x01\n" +
+	"\x14GetAttachmentRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12#\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12)\n" +
+	"\rattachment_id\x18\x03 \x01(\tB\x04\xe2A\x01\x02R\fattachmentId\x12\x1c\n" +
+	"\x06offset\x18\x04 \x01(\x03B\x04\xe2A\x01\x01R\x06offset*k\n" +
 	"\tMailPlace\x12\x1a\n" +
 	"\x16MAIL_PLACE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10MAIL_PLACE_INBOX\x10\x01\x12\x16\n" +
@@ -828,10 +1128,14 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\x14MESSAGE_OUTCOME_DONE\x10\x02\x12\x1d\n" +
 	"\x19MESSAGE_OUTCOME_NOT_FOUND\x10\x03\x12\x1b\n" +
 	"\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1b\n" +
-	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\xe8\x02\n" +
+	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\xf2\x06\n" +
 	"\x0eMessageService\x12\x9e\x01\n" +
 	"\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"/\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/messages:modify\x12\xae\x01\n" +
-	"\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x12\xa9\x01\n" +
+	"\n" +
+	"GetMessage\x12(.mailmesh.processor.v1.GetMessageRequest\x1a).mailmesh.processor.v1.GetMessageResponse\"F\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02/\x12-/v1/tenants/{tenant_id}/messages/{message_id}\x12\xa0\x01\n" +
+	"\rGetRawMessage\x12+.mailmesh.processor.v1.GetRawMessageRequest\x1a\x14.google.api.HttpBody\"J\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x023\x121/v1/tenants/{tenant_id}/messages/{message_id}:raw0\x01\x12\xb8\x01\n" +
+	"\rGetAttachment\x12+.mailmesh.processor.v1.GetAttachmentRequest\x1a\x14.google.api.HttpBody\"b\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02K\x12I/v1/tenants/{tenant_id}/messages/{message_id}/attachments/{attachment_id}0\x01\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (
@@ -847,7 +1151,7 @@ func file_mailmesh_processor_v1_message_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_message_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_mailmesh_processor_v1_message_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_mailmesh_processor_v1_message_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_mailmesh_processor_v1_message_service_proto_goTypes = []any{
 	(MailPlace)(0),                  // 0: mailmesh.processor.v1.MailPlace
 	(ModificationState)(0),          // 1: mailmesh.processor.v1.ModificationState
@@ -859,7 +1163,14 @@ var file_mailmesh_processor_v1_message_service_proto_goTypes = []any{
 	(*ModifyMessagesResponse)(nil),  // 7: mailmesh.processor.v1.ModifyMessagesResponse
 	(*GetModificationRequest)(nil),  // 8: mailmesh.processor.v1.GetModificationRequest
 	(*GetModificationResponse)(nil), // 9: mailmesh.processor.v1.GetModificationResponse
-	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
+	(*GetMessageRequest)(nil),       // 10: mailmesh.processor.v1.GetMessageRequest
+	(*GetMessageResponse)(nil),      // 11: mailmesh.processor.v1.GetMessageResponse
+	(*GetRawMessageRequest)(nil),    // 12: mailmesh.processor.v1.GetRawMessageRequest
+	(*GetAttachmentRequest)(nil),    // 13: mailmesh.processor.v1.GetAttachmentRequest
+	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
+	(*v1.MailMessage)(nil),          // 15: mailmesh.mail.v1.MailMessage
+	(*structpb.Struct)(nil),         // 16: google.protobuf.Struct
+	(*httpbody.HttpBody)(nil),       // 17: google.api.HttpBody
 }
 var file_mailmesh_processor_v1_message_service_proto_depIdxs = []int32{
 	0,  // 0: mailmesh.processor.v1.MessageChange.place:type_name -> mailmesh.processor.v1.MailPlace
@@ -867,20 +1178,28 @@ var file_mailmesh_processor_v1_message_service_proto_depIdxs = []int32{
 	1,  // 2: mailmesh.processor.v1.Modification.state:type_name -> mailmesh.processor.v1.ModificationState
 	3,  // 3: mailmesh.processor.v1.Modification.change:type_name -> mailmesh.processor.v1.MessageChange
 	4,  // 4: mailmesh.processor.v1.Modification.messages:type_name -> mailmesh.processor.v1.ModifiedMessage
-	10, // 5: mailmesh.processor.v1.Modification.created_at:type_name -> google.protobuf.Timestamp
-	10, // 6: mailmesh.processor.v1.Modification.finished_at:type_name -> google.protobuf.Timestamp
+	14, // 5: mailmesh.processor.v1.Modification.created_at:type_name -> google.protobuf.Timestamp
+	14, // 6: mailmesh.processor.v1.Modification.finished_at:type_name -> google.protobuf.Timestamp
 	3,  // 7: mailmesh.processor.v1.ModifyMessagesRequest.change:type_name -> mailmesh.processor.v1.MessageChange
 	5,  // 8: mailmesh.processor.v1.ModifyMessagesResponse.modification:type_name -> mailmesh.processor.v1.Modification
 	5,  // 9: mailmesh.processor.v1.GetModificationResponse.modification:type_name -> mailmesh.processor.v1.Modification
-	6,  // 10: mailmesh.processor.v1.MessageService.ModifyMessages:input_type -> mailmesh.processor.v1.ModifyMessagesRequest
-	8,  // 11: mailmesh.processor.v1.MessageService.GetModification:input_type -> mailmesh.processor.v1.GetModificationRequest
-	7,  // 12: mailmesh.processor.v1.MessageService.ModifyMessages:output_type -> mailmesh.processor.v1.ModifyMessagesResponse
-	9,  // 13: mailmesh.processor.v1.MessageService.GetModification:output_type -> mailmesh.processor.v1.GetModificationResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	15, // 10: mailmesh.processor.v1.GetMessageResponse.message:type_name -> mailmesh.mail.v1.MailMessage
+	16, // 11: mailmesh.processor.v1.GetMessageResponse.raw:type_name -> google.protobuf.Struct
+	6,  // 12: mailmesh.processor.v1.MessageService.ModifyMessages:input_type -> mailmesh.processor.v1.ModifyMessagesRequest
+	8,  // 13: mailmesh.processor.v1.MessageService.GetModification:input_type -> mailmesh.processor.v1.GetModificationRequest
+	10, // 14: mailmesh.processor.v1.MessageService.GetMessage:input_type -> mailmesh.processor.v1.GetMessageRequest
+	12, // 15: mailmesh.processor.v1.MessageService.GetRawMessage:input_type -> mailmesh.processor.v1.GetRawMessageRequest
+	13, // 16: mailmesh.processor.v1.MessageService.GetAttachment:input_type -> mailmesh.processor.v1.GetAttachmentRequest
+	7,  // 17: mailmesh.processor.v1.MessageService.ModifyMessages:output_type -> mailmesh.processor.v1.ModifyMessagesResponse
+	9,  // 18: mailmesh.processor.v1.MessageService.GetModification:output_type -> mailmesh.processor.v1.GetModificationResponse
+	11, // 19: mailmesh.processor.v1.MessageService.GetMessage:output_type -> mailmesh.processor.v1.GetMessageResponse
+	17, // 20: mailmesh.processor.v1.MessageService.GetRawMessage:output_type -> google.api.HttpBody
+	17, // 21: mailmesh.processor.v1.MessageService.GetAttachment:output_type -> google.api.HttpBody
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_message_service_proto_init() }
@@ -898,7 +1217,7 @@ func file_mailmesh_processor_v1_message_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_message_service_proto_rawDesc), len(file_mailmesh_processor_v1_message_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

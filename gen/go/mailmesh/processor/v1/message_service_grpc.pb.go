@@ -8,6 +8,7 @@ package processorv1
 
 import (
 	context "context"
+	httpbody "google.golang.org/genproto/googleapis/api/httpbody"
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -21,13 +22,16 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	MessageService_ModifyMessages_FullMethodName  = "/mailmesh.processor.v1.MessageService/ModifyMessages"
 	MessageService_GetModification_FullMethodName = "/mailmesh.processor.v1.MessageService/GetModification"
+	MessageService_GetMessage_FullMethodName      = "/mailmesh.processor.v1.MessageService/GetMessage"
+	MessageService_GetRawMessage_FullMethodName   = "/mailmesh.processor.v1.MessageService/GetRawMessage"
+	MessageService_GetAttachment_FullMethodName   = "/mailmesh.processor.v1.MessageService/GetAttachment"
 )
 
 // MessageServiceClient is the client API for MessageService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope.
+// MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope.
 type MessageServiceClient interface {
 	// ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
 	// `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
@@ -36,6 +40,19 @@ type MessageServiceClient interface {
 	ModifyMessages(ctx context.Context, in *ModifyMessagesRequest, opts ...grpc.CallOption) (*ModifyMessagesResponse, error)
 	// GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
 	GetModification(ctx context.Context, in *GetModificationRequest, opts ...grpc.CallOption) (*GetModificationResponse, error)
+	// GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+	// ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+	// OVERLOADED.
+	GetMessage(ctx context.Context, in *GetMessageRequest, opts ...grpc.CallOption) (*GetMessageResponse, error)
+	// GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+	// headers and its reasons.
+	GetRawMessage(ctx context.Context, in *GetRawMessageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error)
+	// GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+	// `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+	// provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+	// `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+	// `GetMessage`, ATTACHMENT_NOT_FOUND.
+	GetAttachment(ctx context.Context, in *GetAttachmentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error)
 }
 
 type messageServiceClient struct {
@@ -66,11 +83,59 @@ func (c *messageServiceClient) GetModification(ctx context.Context, in *GetModif
 	return out, nil
 }
 
+func (c *messageServiceClient) GetMessage(ctx context.Context, in *GetMessageRequest, opts ...grpc.CallOption) (*GetMessageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetMessageResponse)
+	err := c.cc.Invoke(ctx, MessageService_GetMessage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *messageServiceClient) GetRawMessage(ctx context.Context, in *GetRawMessageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &MessageService_ServiceDesc.Streams[0], MessageService_GetRawMessage_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetRawMessageRequest, httpbody.HttpBody]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type MessageService_GetRawMessageClient = grpc.ServerStreamingClient[httpbody.HttpBody]
+
+func (c *messageServiceClient) GetAttachment(ctx context.Context, in *GetAttachmentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &MessageService_ServiceDesc.Streams[1], MessageService_GetAttachment_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetAttachmentRequest, httpbody.HttpBody]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type MessageService_GetAttachmentClient = grpc.ServerStreamingClient[httpbody.HttpBody]
+
 // MessageServiceServer is the server API for MessageService service.
 // All implementations must embed UnimplementedMessageServiceServer
 // for forward compatibility.
 //
-// MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope.
+// MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope.
 type MessageServiceServer interface {
 	// ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
 	// `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
@@ -79,6 +144,19 @@ type MessageServiceServer interface {
 	ModifyMessages(context.Context, *ModifyMessagesRequest) (*ModifyMessagesResponse, error)
 	// GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
 	GetModification(context.Context, *GetModificationRequest) (*GetModificationResponse, error)
+	// GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+	// ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+	// OVERLOADED.
+	GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error)
+	// GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+	// headers and its reasons.
+	GetRawMessage(*GetRawMessageRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error
+	// GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+	// `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+	// provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+	// `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+	// `GetMessage`, ATTACHMENT_NOT_FOUND.
+	GetAttachment(*GetAttachmentRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error
 	mustEmbedUnimplementedMessageServiceServer()
 }
 
@@ -94,6 +172,15 @@ func (UnimplementedMessageServiceServer) ModifyMessages(context.Context, *Modify
 }
 func (UnimplementedMessageServiceServer) GetModification(context.Context, *GetModificationRequest) (*GetModificationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModification not implemented")
+}
+func (UnimplementedMessageServiceServer) GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMessage not implemented")
+}
+func (UnimplementedMessageServiceServer) GetRawMessage(*GetRawMessageRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error {
+	return status.Error(codes.Unimplemented, "method GetRawMessage not implemented")
+}
+func (UnimplementedMessageServiceServer) GetAttachment(*GetAttachmentRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error {
+	return status.Error(codes.Unimplemented, "method GetAttachment not implemented")
 }
 func (UnimplementedMessageServiceServer) mustEmbedUnimplementedMessageServiceServer() {}
 func (UnimplementedMessageServiceServer) testEmbeddedByValue()                        {}
@@ -152,6 +239,46 @@ func _MessageService_GetModification_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MessageService_GetMessage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMessageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).GetMessage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_GetMessage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).GetMessage(ctx, req.(*GetMessageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MessageService_GetRawMessage_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetRawMessageRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(MessageServiceServer).GetRawMessage(m, &grpc.GenericServerStream[GetRawMessageRequest, httpbody.HttpBody]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type MessageService_GetRawMessageServer = grpc.ServerStreamingServer[httpbody.HttpBody]
+
+func _MessageService_GetAttachment_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetAttachmentRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(MessageServiceServer).GetAttachment(m, &grpc.GenericServerStream[GetAttachmentRequest, httpbody.HttpBody]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type MessageService_GetAttachmentServer = grpc.ServerStreamingServer[httpbody.HttpBody]
+
 // MessageService_ServiceDesc is the grpc.ServiceDesc for MessageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -167,7 +294,22 @@ var MessageService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetModification",
 			Handler:    _MessageService_GetModification_Handler,
 		},
+		{
+			MethodName: "GetMessage",
+			Handler:    _MessageService_GetMessage_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "GetRawMessage",
+			Handler:       _MessageService_GetRawMessage_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetAttachment",
+			Handler:       _MessageService_GetAttachment_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "mailmesh/processor/v1/message_service.proto",
 }

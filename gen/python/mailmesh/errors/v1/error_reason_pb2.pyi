@@ -491,6 +491,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Correct the folder, the label or the account's rights, and modify these mails with another key.
     Sample: {"reason": "MODIFICATION_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 403 ErrorAccessDenied"}}
     """
+    ERROR_REASON_ATTACHMENT_NOT_FOUND: _ErrorReason.ValueType  # 163
+    """ATTACHMENT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The mail has no such attachment, or the attachment is a link to a file elsewhere and has no content.
+    Do: Read the mail; give `attachment_id` at Microsoft and `part_id` at Google.
+    Sample: {"reason": "ATTACHMENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attachment_id": "1"}}
+    """
     ERROR_REASON_SEND_NOT_FOUND: _ErrorReason.ValueType  # 130
     """SEND_NOT_FOUND has the gRPC code NOT_FOUND.
 
@@ -1080,6 +1087,13 @@ ERROR_REASON_MODIFICATION_REFUSED: ErrorReason.ValueType  # 162
 When: The provider refused the change of some mails for good. `detail` has its word. Recorded in modifications.
 Do: Correct the folder, the label or the account's rights, and modify these mails with another key.
 Sample: {"reason": "MODIFICATION_REFUSED", "domain": "mailmesh", "metadata": {"detail": "ms365 answered 403 ErrorAccessDenied"}}
+"""
+ERROR_REASON_ATTACHMENT_NOT_FOUND: ErrorReason.ValueType  # 163
+"""ATTACHMENT_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The mail has no such attachment, or the attachment is a link to a file elsewhere and has no content.
+Do: Read the mail; give `attachment_id` at Microsoft and `part_id` at Google.
+Sample: {"reason": "ATTACHMENT_NOT_FOUND", "domain": "mailmesh", "metadata": {"attachment_id": "1"}}
 """
 ERROR_REASON_SEND_NOT_FOUND: ErrorReason.ValueType  # 130
 """SEND_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -278,6 +278,7 @@ class Attachment(_message.Message):
     IS_INLINE_FIELD_NUMBER: _builtins.int
     CONTENT_ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    PART_ID_FIELD_NUMBER: _builtins.int
     attachment_id: _builtins.str
     """attachment_id is the provider's id of the attachment. Google may return another id at each fetch. Empty for a Google part
     whose content is inline in the message object.
@@ -298,6 +299,10 @@ class Attachment(_message.Message):
     """content_id is the Content-ID without angle brackets. Empty when there is none."""
     kind: Global___AttachmentKind.ValueType
     """kind is the kind of the attachment. Google has only files and attached mails."""
+    part_id: _builtins.str
+    """part_id is Google's id of the MIME part, which stays the same at each fetch; "root" for a mail that is a single part. Empty
+    at Microsoft.
+    """
     def __init__(
         self,
         *,
@@ -308,10 +313,11 @@ class Attachment(_message.Message):
         is_inline: _builtins.bool = ...,
         content_id: _builtins.str = ...,
         kind: Global___AttachmentKind.ValueType = ...,
+        part_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content_id", b"content_id", "content_type", b"content_type", "is_inline", b"is_inline", "kind", b"kind", "name", b"name", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content_id", b"content_id", "content_type", b"content_type", "is_inline", b"is_inline", "kind", b"kind", "name", b"name", "part_id", b"part_id", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,11 +24,14 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
+from mailmesh.mail.v1 import message_pb2 as mailmesh_dot_mail_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/processor/v1/message_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\"\xc4\x02\n\rMessageChange\x12\x1a\n\x07is_read\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1d\n\nis_flagged\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x1c\n\x0e\x61\x64\x64_categories\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11remove_categories\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\radd_label_ids\x18\x05 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x10remove_label_ids\x18\x06 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\tfolder_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12\x37\n\x05place\x18\x08 \x01(\x0e\x32 .mailmesh.processor.v1.MailPlaceB\x04\xe2\x41\x01\x01H\x00\x42\r\n\x0b\x64\x65stinationB\n\n\x08_is_readB\r\n\x0b_is_flagged\"]\n\x0fModifiedMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x36\n\x07outcome\x18\x02 \x01(\x0e\x32%.mailmesh.processor.v1.MessageOutcome\"\xa1\x03\n\x0cModification\x12\x17\n\x0fmodification_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x37\n\x05state\x18\x05 \x01(\x0e\x32(.mailmesh.processor.v1.ModificationState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x34\n\x06\x63hange\x18\x08 \x01(\x0b\x32$.mailmesh.processor.v1.MessageChange\x12\x38\n\x08messages\x18\t \x03(\x0b\x32&.mailmesh.processor.v1.ModifiedMessage\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x0c \x01(\x05\"\xa6\x01\n\x15ModifyMessagesRequest\x12\x1d\n\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bmessage_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x02\x12:\n\x06\x63hange\x18\x04 \x01(\x0b\x32$.mailmesh.processor.v1.MessageChangeB\x04\xe2\x41\x01\x02\"f\n\x16ModifyMessagesResponse\x12\x39\n\x0cmodification\x18\x01 \x01(\x0b\x32#.mailmesh.processor.v1.Modification\x12\x11\n\twas_known\x18\x02 \x01(\x08\"7\n\x16GetModificationRequest\x12\x1d\n\x0fmodification_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x17GetModificationResponse\x12\x39\n\x0cmodification\x18\x01 \x01(\x0b\x32#.mailmesh.processor.v1.Modification*k\n\tMailPlace\x12\x1a\n\x16MAIL_PLACE_UNSPECIFIED\x10\x00\x12\x14\n\x10MAIL_PLACE_INBOX\x10\x01\x12\x16\n\x12MAIL_PLACE_ARCHIVE\x10\x02\x12\x14\n\x10MAIL_PLACE_TRASH\x10\x03*x\n\x11ModificationState\x12\"\n\x1eMODIFICATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODIFICATION_STATE_PENDING\x10\x01\x12\x1f\n\x1bMODIFICATION_STATE_FINISHED\x10\x02*\xc1\x01\n\x0eMessageOutcome\x12\x1f\n\x1bMESSAGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17MESSAGE_OUTCOME_PENDING\x10\x01\x12\x18\n\x14MESSAGE_OUTCOME_DONE\x10\x02\x12\x1d\n\x19MESSAGE_OUTCOME_NOT_FOUND\x10\x03\x12\x1b\n\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1b\n\x17MESSAGE_OUTCOME_EXPIRED\x10\x05\x32\xe8\x02\n\x0eMessageService\x12\x9e\x01\n\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"/\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02\x18\"\x13/v1/messages:modify:\x01*\x12\xae\x01\n\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x1a\x04\x88\xce\x18\x02\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/processor/v1/message_service.proto\x12\x15mailmesh.processor.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/mail/v1/message.proto\"\xc4\x02\n\rMessageChange\x12\x1a\n\x07is_read\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1d\n\nis_flagged\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x1c\n\x0e\x61\x64\x64_categories\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11remove_categories\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\radd_label_ids\x18\x05 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x10remove_label_ids\x18\x06 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\tfolder_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12\x37\n\x05place\x18\x08 \x01(\x0e\x32 .mailmesh.processor.v1.MailPlaceB\x04\xe2\x41\x01\x01H\x00\x42\r\n\x0b\x64\x65stinationB\n\n\x08_is_readB\r\n\x0b_is_flagged\"]\n\x0fModifiedMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x36\n\x07outcome\x18\x02 \x01(\x0e\x32%.mailmesh.processor.v1.MessageOutcome\"\xa1\x03\n\x0cModification\x12\x17\n\x0fmodification_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x37\n\x05state\x18\x05 \x01(\x0e\x32(.mailmesh.processor.v1.ModificationState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x34\n\x06\x63hange\x18\x08 \x01(\x0b\x32$.mailmesh.processor.v1.MessageChange\x12\x38\n\x08messages\x18\t \x03(\x0b\x32&.mailmesh.processor.v1.ModifiedMessage\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x0c \x01(\x05\"\xa6\x01\n\x15ModifyMessagesRequest\x12\x1d\n\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bmessage_ids\x18\x03 \x03(\tB\x04\xe2\x41\x01\x02\x12:\n\x06\x63hange\x18\x04 \x01(\x0b\x32$.mailmesh.processor.v1.MessageChangeB\x04\xe2\x41\x01\x02\"f\n\x16ModifyMessagesResponse\x12\x39\n\x0cmodification\x18\x01 \x01(\x0b\x32#.mailmesh.processor.v1.Modification\x12\x11\n\twas_known\x18\x02 \x01(\x08\"7\n\x16GetModificationRequest\x12\x1d\n\x0fmodification_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x17GetModificationResponse\x12\x39\n\x0cmodification\x18\x01 \x01(\x0b\x32#.mailmesh.processor.v1.Modification\"a\n\x11GetMessageRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmessage_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0binclude_raw\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x8d\x01\n\x12GetMessageResponse\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.mailmesh.mail.v1.MailMessage\x12$\n\x03raw\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"_\n\x14GetRawMessageRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmessage_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06offset\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\"|\n\x14GetAttachmentRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmessage_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rattachment_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06offset\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x01*k\n\tMailPlace\x12\x1a\n\x16MAIL_PLACE_UNSPECIFIED\x10\x00\x12\x14\n\x10MAIL_PLACE_INBOX\x10\x01\x12\x16\n\x12MAIL_PLACE_ARCHIVE\x10\x02\x12\x14\n\x10MAIL_PLACE_TRASH\x10\x03*x\n\x11ModificationState\x12\"\n\x1eMODIFICATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODIFICATION_STATE_PENDING\x10\x01\x12\x1f\n\x1bMODIFICATION_STATE_FINISHED\x10\x02*\xc1\x01\n\x0eMessageOutcome\x12\x1f\n\x1bMESSAGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17MESSAGE_OUTCOME_PENDING\x10\x01\x12\x18\n\x14MESSAGE_OUTCOME_DONE\x10\x02\x12\x1d\n\x19MESSAGE_OUTCOME_NOT_FOUND\x10\x03\x12\x1b\n\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1b\n\x17MESSAGE_OUTCOME_EXPIRED\x10\x05\x32\xf2\x06\n\x0eMessageService\x12\x9e\x01\n\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"/\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02\x18\"\x13/v1/messages:modify:\x01*\x12\xae\x01\n\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x12\xa9\x01\n\nGetMessage\x12(.mailmesh.processor.v1.GetMessageRequest\x1a).mailmesh.processor.v1.GetMessageResponse\"F\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02/\x12-/v1/tenants/{tenant_id}/messages/{message_id}\x12\xa0\x01\n\rGetRawMessage\x12+.mailmesh.processor.v1.GetRawMessageRequest\x1a\x14.google.api.HttpBody\"J\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x33\x12\x31/v1/tenants/{tenant_id}/messages/{message_id}:raw0\x01\x12\xb8\x01\n\rGetAttachment\x12+.mailmesh.processor.v1.GetAttachmentRequest\x1a\x14.google.api.HttpBody\"b\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02K\x12I/v1/tenants/{tenant_id}/messages/{message_id}/attachments/{attachment_id}0\x01\x1a\x04\x88\xce\x18\x02\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,32 +65,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODIFYMESSAGESREQUEST'].fields_by_name['change']._serialized_options = b'\342A\001\002'
   _globals['_GETMODIFICATIONREQUEST'].fields_by_name['modification_id']._loaded_options = None
   _globals['_GETMODIFICATIONREQUEST'].fields_by_name['modification_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETMESSAGEREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETMESSAGEREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETMESSAGEREQUEST'].fields_by_name['message_id']._loaded_options = None
+  _globals['_GETMESSAGEREQUEST'].fields_by_name['message_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETMESSAGEREQUEST'].fields_by_name['include_raw']._loaded_options = None
+  _globals['_GETMESSAGEREQUEST'].fields_by_name['include_raw']._serialized_options = b'\342A\001\001'
+  _globals['_GETRAWMESSAGEREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETRAWMESSAGEREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETRAWMESSAGEREQUEST'].fields_by_name['message_id']._loaded_options = None
+  _globals['_GETRAWMESSAGEREQUEST'].fields_by_name['message_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETRAWMESSAGEREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_GETRAWMESSAGEREQUEST'].fields_by_name['offset']._serialized_options = b'\342A\001\001'
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['message_id']._loaded_options = None
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['message_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['attachment_id']._loaded_options = None
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['attachment_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_GETATTACHMENTREQUEST'].fields_by_name['offset']._serialized_options = b'\342A\001\001'
   _globals['_MESSAGESERVICE']._loaded_options = None
   _globals['_MESSAGESERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_MESSAGESERVICE'].methods_by_name['ModifyMessages']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['ModifyMessages']._serialized_options = b'\220\316\030\002\242\316\030\tmail.mark\202\323\344\223\002\030\"\023/v1/messages:modify:\001*'
   _globals['_MESSAGESERVICE'].methods_by_name['GetModification']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['GetModification']._serialized_options = b'\220\316\030\002\242\316\030\tmail.mark\202\323\344\223\002%\022#/v1/modifications/{modification_id}'
-  _globals['_MAILPLACE']._serialized_start=1457
-  _globals['_MAILPLACE']._serialized_end=1564
-  _globals['_MODIFICATIONSTATE']._serialized_start=1566
-  _globals['_MODIFICATIONSTATE']._serialized_end=1686
-  _globals['_MESSAGEOUTCOME']._serialized_start=1689
-  _globals['_MESSAGEOUTCOME']._serialized_end=1882
-  _globals['_MESSAGECHANGE']._serialized_start=200
-  _globals['_MESSAGECHANGE']._serialized_end=524
-  _globals['_MODIFIEDMESSAGE']._serialized_start=526
-  _globals['_MODIFIEDMESSAGE']._serialized_end=619
-  _globals['_MODIFICATION']._serialized_start=622
-  _globals['_MODIFICATION']._serialized_end=1039
-  _globals['_MODIFYMESSAGESREQUEST']._serialized_start=1042
-  _globals['_MODIFYMESSAGESREQUEST']._serialized_end=1208
-  _globals['_MODIFYMESSAGESRESPONSE']._serialized_start=1210
-  _globals['_MODIFYMESSAGESRESPONSE']._serialized_end=1312
-  _globals['_GETMODIFICATIONREQUEST']._serialized_start=1314
-  _globals['_GETMODIFICATIONREQUEST']._serialized_end=1369
-  _globals['_GETMODIFICATIONRESPONSE']._serialized_start=1371
-  _globals['_GETMODIFICATIONRESPONSE']._serialized_end=1455
-  _globals['_MESSAGESERVICE']._serialized_start=1885
-  _globals['_MESSAGESERVICE']._serialized_end=2245
+  _globals['_MESSAGESERVICE'].methods_by_name['GetMessage']._loaded_options = None
+  _globals['_MESSAGESERVICE'].methods_by_name['GetMessage']._serialized_options = b'\220\316\030\001\242\316\030\tmail.read\202\323\344\223\002/\022-/v1/tenants/{tenant_id}/messages/{message_id}'
+  _globals['_MESSAGESERVICE'].methods_by_name['GetRawMessage']._loaded_options = None
+  _globals['_MESSAGESERVICE'].methods_by_name['GetRawMessage']._serialized_options = b'\220\316\030\001\242\316\030\tmail.read\202\323\344\223\0023\0221/v1/tenants/{tenant_id}/messages/{message_id}:raw'
+  _globals['_MESSAGESERVICE'].methods_by_name['GetAttachment']._loaded_options = None
+  _globals['_MESSAGESERVICE'].methods_by_name['GetAttachment']._serialized_options = b'\220\316\030\001\242\316\030\tmail.read\202\323\344\223\002K\022I/v1/tenants/{tenant_id}/messages/{message_id}/attachments/{attachment_id}'
+  _globals['_MAILPLACE']._serialized_start=2012
+  _globals['_MAILPLACE']._serialized_end=2119
+  _globals['_MODIFICATIONSTATE']._serialized_start=2121
+  _globals['_MODIFICATIONSTATE']._serialized_end=2241
+  _globals['_MESSAGEOUTCOME']._serialized_start=2244
+  _globals['_MESSAGEOUTCOME']._serialized_end=2437
+  _globals['_MESSAGECHANGE']._serialized_start=289
+  _globals['_MESSAGECHANGE']._serialized_end=613
+  _globals['_MODIFIEDMESSAGE']._serialized_start=615
+  _globals['_MODIFIEDMESSAGE']._serialized_end=708
+  _globals['_MODIFICATION']._serialized_start=711
+  _globals['_MODIFICATION']._serialized_end=1128
+  _globals['_MODIFYMESSAGESREQUEST']._serialized_start=1131
+  _globals['_MODIFYMESSAGESREQUEST']._serialized_end=1297
+  _globals['_MODIFYMESSAGESRESPONSE']._serialized_start=1299
+  _globals['_MODIFYMESSAGESRESPONSE']._serialized_end=1401
+  _globals['_GETMODIFICATIONREQUEST']._serialized_start=1403
+  _globals['_GETMODIFICATIONREQUEST']._serialized_end=1458
+  _globals['_GETMODIFICATIONRESPONSE']._serialized_start=1460
+  _globals['_GETMODIFICATIONRESPONSE']._serialized_end=1544
+  _globals['_GETMESSAGEREQUEST']._serialized_start=1546
+  _globals['_GETMESSAGEREQUEST']._serialized_end=1643
+  _globals['_GETMESSAGERESPONSE']._serialized_start=1646
+  _globals['_GETMESSAGERESPONSE']._serialized_end=1787
+  _globals['_GETRAWMESSAGEREQUEST']._serialized_start=1789
+  _globals['_GETRAWMESSAGEREQUEST']._serialized_end=1884
+  _globals['_GETATTACHMENTREQUEST']._serialized_start=1886
+  _globals['_GETATTACHMENTREQUEST']._serialized_end=2010
+  _globals['_MESSAGESERVICE']._serialized_start=2440
+  _globals['_MESSAGESERVICE']._serialized_end=3322
 # @@protoc_insertion_point(module_scope)

@@ -6,9 +6,11 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mailmesh.mail.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -392,3 +394,137 @@ class GetModificationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModificationResponse: _TypeAlias = GetModificationResponse  # noqa: Y015
+
+@_typing.final
+class GetMessageRequest(_message.Message):
+    """GetMessageRequest identifies a mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    INCLUDE_RAW_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mailbox it is."""
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail."""
+    include_raw: _builtins.bool
+    """include_raw adds the provider's own object to the answer."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        include_raw: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_raw", b"include_raw", "message_id", b"message_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMessageRequest: _TypeAlias = GetMessageRequest  # noqa: Y015
+
+@_typing.final
+class GetMessageResponse(_message.Message):
+    """GetMessageResponse contains the mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """provider is "ms365" or "googlews"."""
+    version: _builtins.str
+    """version is the provider's version of the mail, as in events."""
+    @_builtins.property
+    def message(self) -> _message_pb2.MailMessage:
+        """message is the mail within the bounds of an event. Its thread has the provider's id alone."""
+
+    @_builtins.property
+    def raw(self) -> _struct_pb2.Struct:
+        """raw is the provider's own object. Absent unless the request includes it."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        version: _builtins.str = ...,
+        message: _message_pb2.MailMessage | None = ...,
+        raw: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "raw", b"raw"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "provider", b"provider", "raw", b"raw", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMessageResponse: _TypeAlias = GetMessageResponse  # noqa: Y015
+
+@_typing.final
+class GetRawMessageRequest(_message.Message):
+    """GetRawMessageRequest identifies a mail, and the place to begin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mailbox it is."""
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail."""
+    offset: _builtins.int
+    """offset is the number of bytes to skip at the beginning."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id", "offset", b"offset", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRawMessageRequest: _TypeAlias = GetRawMessageRequest  # noqa: Y015
+
+@_typing.final
+class GetAttachmentRequest(_message.Message):
+    """GetAttachmentRequest identifies an attachment, and the place to begin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mailbox it is."""
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail."""
+    attachment_id: _builtins.str
+    """attachment_id is the attachment's `attachment_id` at Microsoft, and its `part_id` at Google, whose attachment ids live
+    shortly.
+    """
+    offset: _builtins.int
+    """offset is the number of bytes to skip at the beginning."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        attachment_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "message_id", b"message_id", "offset", b"offset", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAttachmentRequest: _TypeAlias = GetAttachmentRequest  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from mailmesh.processor.v1 import message_service_pb2 as mailmesh_dot_processor_dot_v1_dot_message__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class MessageServiceStub:
-    """MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope.
+    """MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope.
     """
 
     def __init__(self, channel):
@@ -45,10 +46,25 @@ class MessageServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationResponse.FromString,
                 _registered_method=True)
+        self.GetMessage = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/GetMessage',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageResponse.FromString,
+                _registered_method=True)
+        self.GetRawMessage = channel.unary_stream(
+                '/mailmesh.processor.v1.MessageService/GetRawMessage',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetRawMessageRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetAttachment = channel.unary_stream(
+                '/mailmesh.processor.v1.MessageService/GetAttachment',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetAttachmentRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
-    """MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope.
+    """MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope.
     """
 
     def ModifyMessages(self, request, context):
@@ -68,6 +84,34 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMessage(self, request, context):
+        """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+        ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+        OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRawMessage(self, request, context):
+        """GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+        headers and its reasons.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAttachment(self, request, context):
+        """GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+        `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+        provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+        `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+        `GetMessage`, ATTACHMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +125,21 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationResponse.SerializeToString,
             ),
+            'GetMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMessage,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageResponse.SerializeToString,
+            ),
+            'GetRawMessage': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetRawMessage,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetRawMessageRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetAttachment': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetAttachment,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetAttachmentRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mailmesh.processor.v1.MessageService', rpc_method_handlers)
@@ -90,7 +149,7 @@ def add_MessageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MessageService:
-    """MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope.
+    """MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope.
     """
 
     @staticmethod
@@ -137,6 +196,87 @@ class MessageService:
             '/mailmesh.processor.v1.MessageService/GetModification',
             mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/GetMessage',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRawMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/GetRawMessage',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetRawMessageRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAttachment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/GetAttachment',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetAttachmentRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

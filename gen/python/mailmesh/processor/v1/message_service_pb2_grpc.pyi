@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from mailmesh.processor.v1 import message_service_pb2 as _message_service_pb2
 import abc as _abc_1
@@ -27,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MessageServiceStub:
-    """MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope."""
+    """MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,10 +42,26 @@ class MessageServiceStub:
     """
     GetModification: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetModificationRequest, _message_service_pb2.GetModificationResponse]
     """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
+    GetMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
+    """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+    ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+    OVERLOADED.
+    """
+    GetRawMessage: _grpc.UnaryStreamMultiCallable[_message_service_pb2.GetRawMessageRequest, _httpbody_pb2.HttpBody]
+    """GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+    headers and its reasons.
+    """
+    GetAttachment: _grpc.UnaryStreamMultiCallable[_message_service_pb2.GetAttachmentRequest, _httpbody_pb2.HttpBody]
+    """GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+    `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+    provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+    `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+    `GetMessage`, ATTACHMENT_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
-    """MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope."""
+    """MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ModifyMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ModifyMessagesRequest, _message_service_pb2.ModifyMessagesResponse]  # type: ignore[assignment]
@@ -55,9 +72,25 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """
     GetModification: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetModificationRequest, _message_service_pb2.GetModificationResponse]  # type: ignore[assignment]
     """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
+    GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]  # type: ignore[assignment]
+    """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+    ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+    OVERLOADED.
+    """
+    GetRawMessage: _aio.UnaryStreamMultiCallable[_message_service_pb2.GetRawMessageRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+    headers and its reasons.
+    """
+    GetAttachment: _aio.UnaryStreamMultiCallable[_message_service_pb2.GetAttachmentRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+    `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+    provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+    `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+    `GetMessage`, ATTACHMENT_NOT_FOUND.
+    """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope."""
+    """MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope."""
 
     @_abc_1.abstractmethod
     def ModifyMessages(
@@ -78,5 +111,39 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.GetModificationResponse, _abc.Awaitable[_message_service_pb2.GetModificationResponse]]:
         """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def GetMessage(
+        self,
+        request: _message_service_pb2.GetMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.GetMessageResponse, _abc.Awaitable[_message_service_pb2.GetMessageResponse]]:
+        """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+        ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+        OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRawMessage(
+        self,
+        request: _message_service_pb2.GetRawMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+        headers and its reasons.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAttachment(
+        self,
+        request: _message_service_pb2.GetAttachmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+        `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+        provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+        `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+        `GetMessage`, ATTACHMENT_NOT_FOUND.
+        """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,16 +6,20 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
+import type { HttpBodySchema } from "../../../google/api/httpbody_pb.js";
+import { file_google_api_httpbody } from "../../../google/api/httpbody_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { MailMessage } from "../../mail/v1/message_pb.js";
+import { file_mailmesh_mail_v1_message } from "../../mail/v1/message_pb.js";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/processor/v1/message_service.proto.
  */
 export const file_mailmesh_processor_v1_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9wcm9jZXNzb3IvdjEvbWVzc2FnZV9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEixAIKDU1lc3NhZ2VDaGFuZ2USGgoHaXNfcmVhZBgBIAEoCEIE4kEBAUgBiAEBEh0KCmlzX2ZsYWdnZWQYAiABKAhCBOJBAQFIAogBARIcCg5hZGRfY2F0ZWdvcmllcxgDIAMoCUIE4kEBARIfChFyZW1vdmVfY2F0ZWdvcmllcxgEIAMoCUIE4kEBARIbCg1hZGRfbGFiZWxfaWRzGAUgAygJQgTiQQEBEh4KEHJlbW92ZV9sYWJlbF9pZHMYBiADKAlCBOJBAQESGQoJZm9sZGVyX2lkGAcgASgJQgTiQQEBSAASNwoFcGxhY2UYCCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbFBsYWNlQgTiQQEBSABCDQoLZGVzdGluYXRpb25CCgoIX2lzX3JlYWRCDQoLX2lzX2ZsYWdnZWQiXQoPTW9kaWZpZWRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSNgoHb3V0Y29tZRgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlT3V0Y29tZSKhAwoMTW9kaWZpY2F0aW9uEhcKD21vZGlmaWNhdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEjcKBXN0YXRlGAUgASgOMigubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvblN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSNAoGY2hhbmdlGAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2USOAoIbWVzc2FnZXMYCSADKAsyJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpZWRNZXNzYWdlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgMIAEoBSKmAQoVTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQISOgoGY2hhbmdlGAQgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2VCBOJBAQIiZgoWTW9kaWZ5TWVzc2FnZXNSZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uEhEKCXdhc19rbm93bhgCIAEoCCI3ChZHZXRNb2RpZmljYXRpb25SZXF1ZXN0Eh0KD21vZGlmaWNhdGlvbl9pZBgBIAEoCUIE4kEBAiJUChdHZXRNb2RpZmljYXRpb25SZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uKmsKCU1haWxQbGFjZRIaChZNQUlMX1BMQUNFX1VOU1BFQ0lGSUVEEAASFAoQTUFJTF9QTEFDRV9JTkJPWBABEhYKEk1BSUxfUExBQ0VfQVJDSElWRRACEhQKEE1BSUxfUExBQ0VfVFJBU0gQAyp4ChFNb2RpZmljYXRpb25TdGF0ZRIiCh5NT0RJRklDQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIeChpNT0RJRklDQVRJT05fU1RBVEVfUEVORElORxABEh8KG01PRElGSUNBVElPTl9TVEFURV9GSU5JU0hFRBACKsEBCg5NZXNzYWdlT3V0Y29tZRIfChtNRVNTQUdFX09VVENPTUVfVU5TUEVDSUZJRUQQABIbChdNRVNTQUdFX09VVENPTUVfUEVORElORxABEhgKFE1FU1NBR0VfT1VUQ09NRV9ET05FEAISHQoZTUVTU0FHRV9PVVRDT01FX05PVF9GT1VORBADEhsKF01FU1NBR0VfT1VUQ09NRV9SRUZVU0VEEAQSGwoXTUVTU0FHRV9PVVRDT01FX0VYUElSRUQQBTLoAgoOTWVzc2FnZVNlcnZpY2USngEKDk1vZGlmeU1lc3NhZ2VzEiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmeU1lc3NhZ2VzUmVxdWVzdBotLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Nb2RpZnlNZXNzYWdlc1Jlc3BvbnNlIi+QzhgCos4YCW1haWwubWFya4LT5JMCGCITL3YxL21lc3NhZ2VzOm1vZGlmeToBKhKuAQoPR2V0TW9kaWZpY2F0aW9uEi0ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1vZGlmaWNhdGlvblJlcXVlc3QaLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TW9kaWZpY2F0aW9uUmVzcG9uc2UiPJDOGAKizhgJbWFpbC5tYXJrgtPkkwIlEiMvdjEvbW9kaWZpY2F0aW9ucy97bW9kaWZpY2F0aW9uX2lkfRoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CittYWlsbWVzaC9wcm9jZXNzb3IvdjEvbWVzc2FnZV9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEixAIKDU1lc3NhZ2VDaGFuZ2USGgoHaXNfcmVhZBgBIAEoCEIE4kEBAUgBiAEBEh0KCmlzX2ZsYWdnZWQYAiABKAhCBOJBAQFIAogBARIcCg5hZGRfY2F0ZWdvcmllcxgDIAMoCUIE4kEBARIfChFyZW1vdmVfY2F0ZWdvcmllcxgEIAMoCUIE4kEBARIbCg1hZGRfbGFiZWxfaWRzGAUgAygJQgTiQQEBEh4KEHJlbW92ZV9sYWJlbF9pZHMYBiADKAlCBOJBAQESGQoJZm9sZGVyX2lkGAcgASgJQgTiQQEBSAASNwoFcGxhY2UYCCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbFBsYWNlQgTiQQEBSABCDQoLZGVzdGluYXRpb25CCgoIX2lzX3JlYWRCDQoLX2lzX2ZsYWdnZWQiXQoPTW9kaWZpZWRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSNgoHb3V0Y29tZRgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlT3V0Y29tZSKhAwoMTW9kaWZpY2F0aW9uEhcKD21vZGlmaWNhdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEjcKBXN0YXRlGAUgASgOMigubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvblN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSNAoGY2hhbmdlGAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2USOAoIbWVzc2FnZXMYCSADKAsyJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpZWRNZXNzYWdlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgMIAEoBSKmAQoVTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQISOgoGY2hhbmdlGAQgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2VCBOJBAQIiZgoWTW9kaWZ5TWVzc2FnZXNSZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uEhEKCXdhc19rbm93bhgCIAEoCCI3ChZHZXRNb2RpZmljYXRpb25SZXF1ZXN0Eh0KD21vZGlmaWNhdGlvbl9pZBgBIAEoCUIE4kEBAiJUChdHZXRNb2RpZmljYXRpb25SZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uImEKEUdldE1lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhkKC2luY2x1ZGVfcmF3GAMgASgIQgTiQQEBIo0BChJHZXRNZXNzYWdlUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIuCgdtZXNzYWdlGAMgASgLMh0ubWFpbG1lc2gubWFpbC52MS5NYWlsTWVzc2FnZRIkCgNyYXcYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Il8KFEdldFJhd01lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhQKBm9mZnNldBgDIAEoA0IE4kEBASJ8ChRHZXRBdHRhY2htZW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGAoKbWVzc2FnZV9pZBgCIAEoCUIE4kEBAhIbCg1hdHRhY2htZW50X2lkGAMgASgJQgTiQQECEhQKBm9mZnNldBgEIAEoA0IE4kEBASprCglNYWlsUGxhY2USGgoWTUFJTF9QTEFDRV9VTlNQRUNJRklFRBAAEhQKEE1BSUxfUExBQ0VfSU5CT1gQARIWChJNQUlMX1BMQUNFX0FSQ0hJVkUQAhIUChBNQUlMX1BMQUNFX1RSQVNIEAMqeAoRTW9kaWZpY2F0aW9uU3RhdGUSIgoeTU9ESUZJQ0FUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaTU9ESUZJQ0FUSU9OX1NUQVRFX1BFTkRJTkcQARIfChtNT0RJRklDQVRJT05fU1RBVEVfRklOSVNIRUQQAirBAQoOTWVzc2FnZU91dGNvbWUSHwobTUVTU0FHRV9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGwoXTUVTU0FHRV9PVVRDT01FX1BFTkRJTkcQARIYChRNRVNTQUdFX09VVENPTUVfRE9ORRACEh0KGU1FU1NBR0VfT1VUQ09NRV9OT1RfRk9VTkQQAxIbChdNRVNTQUdFX09VVENPTUVfUkVGVVNFRBAEEhsKF01FU1NBR0VfT1VUQ09NRV9FWFBJUkVEEAUy8gYKDk1lc3NhZ2VTZXJ2aWNlEp4BCg5Nb2RpZnlNZXNzYWdlcxIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Nb2RpZnlNZXNzYWdlc1JlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZ5TWVzc2FnZXNSZXNwb25zZSIvkM4YAqLOGAltYWlsLm1hcmuC0+STAhgiEy92MS9tZXNzYWdlczptb2RpZnk6ASoSrgEKD0dldE1vZGlmaWNhdGlvbhItLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRNb2RpZmljYXRpb25SZXF1ZXN0Gi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1vZGlmaWNhdGlvblJlc3BvbnNlIjyQzhgCos4YCW1haWwubWFya4LT5JMCJRIjL3YxL21vZGlmaWNhdGlvbnMve21vZGlmaWNhdGlvbl9pZH0SqQEKCkdldE1lc3NhZ2USKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlc3BvbnNlIkaQzhgBos4YCW1haWwucmVhZILT5JMCLxItL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXMve21lc3NhZ2VfaWR9EqABCg1HZXRSYXdNZXNzYWdlEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFJhd01lc3NhZ2VSZXF1ZXN0GhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJKkM4YAaLOGAltYWlsLnJlYWSC0+STAjMSMS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L21lc3NhZ2VzL3ttZXNzYWdlX2lkfTpyYXcwARK4AQoNR2V0QXR0YWNobWVudBIrLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRBdHRhY2htZW50UmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiYpDOGAGizhgJbWFpbC5yZWFkgtPkkwJLEkkvdjEvdGVuYW50cy97dGVuYW50X2lkfS9tZXNzYWdlcy97bWVzc2FnZV9pZH0vYXR0YWNobWVudHMve2F0dGFjaG1lbnRfaWR9MAEaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
 
 /**
  * MessageChange is a change of mails. At least one field is set.
@@ -335,6 +339,161 @@ export const GetModificationResponseSchema: GenMessage<GetModificationResponse> 
   messageDesc(file_mailmesh_processor_v1_message_service, 6);
 
 /**
+ * GetMessageRequest identifies a mail.
+ *
+ * @generated from message mailmesh.processor.v1.GetMessageRequest
+ */
+export type GetMessageRequest = Message<"mailmesh.processor.v1.GetMessageRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mailbox it is.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * message_id is the provider's id of the mail.
+   *
+   * @generated from field: string message_id = 2;
+   */
+  messageId: string;
+
+  /**
+   * include_raw adds the provider's own object to the answer.
+   *
+   * @generated from field: bool include_raw = 3;
+   */
+  includeRaw: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetMessageRequest.
+ * Use `create(GetMessageRequestSchema)` to create a new message.
+ */
+export const GetMessageRequestSchema: GenMessage<GetMessageRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 7);
+
+/**
+ * GetMessageResponse contains the mail.
+ *
+ * @generated from message mailmesh.processor.v1.GetMessageResponse
+ */
+export type GetMessageResponse = Message<"mailmesh.processor.v1.GetMessageResponse"> & {
+  /**
+   * provider is "ms365" or "googlews".
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * version is the provider's version of the mail, as in events.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * message is the mail within the bounds of an event. Its thread has the provider's id alone.
+   *
+   * @generated from field: mailmesh.mail.v1.MailMessage message = 3;
+   */
+  message?: MailMessage | undefined;
+
+  /**
+   * raw is the provider's own object. Absent unless the request includes it.
+   *
+   * @generated from field: google.protobuf.Struct raw = 4;
+   */
+  raw?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetMessageResponse.
+ * Use `create(GetMessageResponseSchema)` to create a new message.
+ */
+export const GetMessageResponseSchema: GenMessage<GetMessageResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 8);
+
+/**
+ * GetRawMessageRequest identifies a mail, and the place to begin.
+ *
+ * @generated from message mailmesh.processor.v1.GetRawMessageRequest
+ */
+export type GetRawMessageRequest = Message<"mailmesh.processor.v1.GetRawMessageRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mailbox it is.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * message_id is the provider's id of the mail.
+   *
+   * @generated from field: string message_id = 2;
+   */
+  messageId: string;
+
+  /**
+   * offset is the number of bytes to skip at the beginning.
+   *
+   * @generated from field: int64 offset = 3;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetRawMessageRequest.
+ * Use `create(GetRawMessageRequestSchema)` to create a new message.
+ */
+export const GetRawMessageRequestSchema: GenMessage<GetRawMessageRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 9);
+
+/**
+ * GetAttachmentRequest identifies an attachment, and the place to begin.
+ *
+ * @generated from message mailmesh.processor.v1.GetAttachmentRequest
+ */
+export type GetAttachmentRequest = Message<"mailmesh.processor.v1.GetAttachmentRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mailbox it is.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * message_id is the provider's id of the mail.
+   *
+   * @generated from field: string message_id = 2;
+   */
+  messageId: string;
+
+  /**
+   * attachment_id is the attachment's `attachment_id` at Microsoft, and its `part_id` at Google, whose attachment ids live
+   * shortly.
+   *
+   * @generated from field: string attachment_id = 3;
+   */
+  attachmentId: string;
+
+  /**
+   * offset is the number of bytes to skip at the beginning.
+   *
+   * @generated from field: int64 offset = 4;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetAttachmentRequest.
+ * Use `create(GetAttachmentRequestSchema)` to create a new message.
+ */
+export const GetAttachmentRequestSchema: GenMessage<GetAttachmentRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 10);
+
+/**
  * MailPlace is a place that every mailbox has.
  *
  * @generated from enum mailmesh.processor.v1.MailPlace
@@ -466,7 +625,7 @@ export const MessageOutcomeSchema: GenEnum<MessageOutcome> = /*@__PURE__*/
   enumDesc(file_mailmesh_processor_v1_message_service, 2);
 
 /**
- * MessageService changes mail at the provider. Every RPC sees only tenants in the API key's scope.
+ * MessageService changes and reads mail at the provider. The calls that read share a small part of each mailbox's limits. Every RPC sees only tenants in the API key's scope.
  *
  * @generated from service mailmesh.processor.v1.MessageService
  */
@@ -493,6 +652,43 @@ export const MessageService: GenService<{
     methodKind: "unary";
     input: typeof GetModificationRequestSchema;
     output: typeof GetModificationResponseSchema;
+  },
+  /**
+   * GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
+   * ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
+   * OVERLOADED.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.GetMessage
+   */
+  getMessage: {
+    methodKind: "unary";
+    input: typeof GetMessageRequestSchema;
+    output: typeof GetMessageResponseSchema;
+  },
+  /**
+   * GetRawMessage streams one mail as the provider has it in MIME (message/rfc822). See `GetAttachment` for its bounds, its
+   * headers and its reasons.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.GetRawMessage
+   */
+  getRawMessage: {
+    methodKind: "server_streaming";
+    input: typeof GetRawMessageRequestSchema;
+    output: typeof HttpBodySchema;
+  },
+  /**
+   * GetAttachment streams the content of one attachment, of any size, in a bounded amount of memory. The answer has the headers
+   * `content-disposition: attachment` with a safe name, and `x-content-size` with the number of bytes of the whole where the
+   * provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
+   * `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
+   * `GetMessage`, ATTACHMENT_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.GetAttachment
+   */
+  getAttachment: {
+    methodKind: "server_streaming";
+    input: typeof GetAttachmentRequestSchema;
+    output: typeof HttpBodySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_processor_v1_message_service, 0);

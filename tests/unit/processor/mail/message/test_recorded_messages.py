@@ -78,6 +78,7 @@ def _common(message: message_pb2.MailMessage) -> dict[str, Any]:
             address.ClearField("group")
     for attachment in same.attachments:
         attachment.ClearField("attachment_id")
+        attachment.ClearField("part_id")
         attachment.ClearField("size_bytes")
         if attachment.kind == message_pb2.ATTACHMENT_KIND_ITEM:
             attachment.ClearField("name")

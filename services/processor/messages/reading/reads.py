@@ -1,0 +1,166 @@
+"""The use cases of callers that read: one fresh mail, its MIME, an attachment."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+
+from google.protobuf.struct_pb2 import Struct
+
+from mailmesh.mail.v1 import message_pb2
+from services.meshkit import db
+from services.meshkit.shares import Shares
+from services.processor.errors import TenantNotFound
+from services.processor.mailbox.access import MailboxAccess
+from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.provider_http import ProviderHttp
+from services.processor.mailbox.token_cache import TokenCache
+from services.processor.messages.reading.download import Download, skipped
+from services.processor.messages.reading.failures import told
+from services.processor.messages.reading.gmail import GmailContent
+from services.processor.messages.reading.graph import GraphContent
+from services.processor.settings import ProcessorSettings
+from services.processor.stream.store import tenants
+from services.providers.names import GOOGLEWS
+
+
+class MappedMail(Protocol):
+    """A fetched mail in the form of the contract."""
+
+    @property
+    def message(self) -> message_pb2.MailMessage:
+        """The mail."""
+
+    @property
+    def version(self) -> str:
+        """The provider's version of it."""
+
+    @property
+    def raw(self) -> Struct:
+        """The provider's own object."""
+
+
+_DOWNLOAD = " download"
+
+Fetch: TypeAlias = Callable[[MailboxAccess, str], Awaitable[MappedMail]]
+"""Fetches one mail by its id. Raises `SourceError`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a mail, as a caller names it.
+
+    Args:
+        tenant_id: The tenant, well-formed.
+        message_id: The provider's id of the mail.
+        is_in_scope: Whether the caller may see the tenant.
+    """
+
+    tenant_id: str
+    message_id: str
+    is_in_scope: bool = True
+
+
+class Reads:
+    """Reads mail at the providers for callers, one fetch and one download at a time for each mailbox.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        http: The process's connections to the providers.
+        tokens: The process's tokens.
+        settings: Addresses and bounds.
+        fetch: Fetches one mail.
+        take_quota: The part of the mailboxes' quotas at Google that reads have.
+    """
+
+    def __init__(
+        self,
+        pool: db.Pool,
+        http: ProviderHttp,
+        tokens: TokenCache,
+        settings: ProcessorSettings,
+        fetch: Fetch,
+        take_quota: Callable[[str, int], float],
+    ) -> None:
+        self._pool = pool
+        self._http = http
+        self._tokens = tokens
+        self._settings = settings
+        self._fetch = fetch
+        self._take_quota = take_quota
+        self._shares = Shares("reads", settings.reads, settings.reads_per_tenant)
+        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    async def message(self, place: Place) -> tuple[str, MappedMail]:
+        """Fetch one mail; return its provider and the mail.
+
+        Raises:
+            MeshError: See `GetMessage`.
+        """
+        async with self._reading(place) as access:
+            return access.provider, await self._fetch(access, place.message_id)
+
+    @asynccontextmanager
+    async def raw(self, place: Place, offset: int) -> AsyncIterator[Download]:
+        """Open a mail in MIME, from an offset on. Raises `MeshError`, also while the pieces are read."""
+        async with self._reading(place, _DOWNLOAD) as access, self._content(access).raw(place.message_id) as download:
+            yield replace(download, pieces=skipped(download.pieces, offset))
+
+    @asynccontextmanager
+    async def attachment(self, place: Place, attachment_id: str, offset: int) -> AsyncIterator[Download]:
+        """Open an attachment, from an offset on. Raises `MeshError`, also while the pieces are read."""
+        async with self._reading(place, _DOWNLOAD) as access:
+            content = self._content(access)
+            async with content.attachment(place.message_id, attachment_id) as download:
+                yield replace(download, pieces=skipped(download.pieces, offset))
+
+    @asynccontextmanager
+    async def _reading(self, place: Place, kind: str = "") -> AsyncIterator[MailboxAccess]:
+        """Give access to a mailbox in its turn, and tell the caller what fails."""
+        provider = await self._provider(place)
+        with self._shares.take(place.tenant_id):
+            try:
+                async with self._turn(f"{place.tenant_id}{kind}"):
+                    yield MailboxAccess(self._http, self._tokens, place.tenant_id, provider, 1)
+            except SourceError as exc:
+                raise told(exc, provider, place.tenant_id, place.message_id) from exc
+
+    async def _provider(self, place: Place) -> str:
+        found = None
+        if place.is_in_scope:
+            async with db.connection(self._pool) as connection:
+                found = await tenants.granted(connection, place.tenant_id)
+        if found is None:
+            raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
+        # TokenVault checks the ability: tenants of an earlier release are stored without theirs.
+        return found[0]
+
+    @asynccontextmanager
+    async def _turn(self, key: str) -> AsyncIterator[None]:
+        """Wait until no other call of this kind reads the mailbox; the caller's deadline bounds the wait."""
+        lock, users = self._turns.get(key, (asyncio.Lock(), 0))
+        self._turns[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._turns[key]
+            self._turns[key] = (lock, users - 1)
+            if users == 1:
+                del self._turns[key]
+
+    def _content(self, access: MailboxAccess) -> "Content":
+        if access.provider == GOOGLEWS:
+            return GmailContent(access, self._settings.google_gmail_url, self._take_quota)
+        return GraphContent(access, self._settings.ms365_graph_url)
+
+
+class Content(Protocol):
+    """The content of one mailbox, at either provider."""
+
+    def raw(self, message_id: str) -> AbstractAsyncContextManager[Download]:
+        """Open a mail in MIME. Raises `SourceError`."""
+
+    def attachment(self, message_id: str, attachment_id: str) -> AbstractAsyncContextManager[Download]:
+        """Open an attachment. Raises `AttachmentNotFound`, `SourceError`."""
