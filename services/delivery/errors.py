@@ -10,6 +10,13 @@ class EndpointNotFound(NotFound):
     resource_type = "endpoint"
 
 
+class TenantNotFound(NotFound):
+    """There is no such tenant."""
+
+    reason = "TENANT_NOT_FOUND"
+    resource_type = "tenant"
+
+
 class AttemptNotFound(NotFound):
     """There is no such attempt."""
 

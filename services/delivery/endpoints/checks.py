@@ -10,6 +10,7 @@ from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.headers import headers_fault
 from services.delivery.egress.urls import url_fault
+from services.delivery.errors import TenantNotFound
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
@@ -41,13 +42,14 @@ def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
 
     Raises:
         FieldInvalid: A value is malformed, of a kind that endpoints do not get, or too many are given.
+        TenantNotFound: The caller may not see a tenant.
     """
     _bound("filter.tenant_ids", asked.tenant_ids, MAX_TENANTS)
     tenants = {check_id(f"filter.tenant_ids[{at}]", one) for at, one in enumerate(asked.tenant_ids)}
     if caller.tenants is not None:
         tenants = tenants or set(caller.tenants)
-        if not tenants <= caller.tenants:
-            raise FieldInvalid.of("filter.tenant_ids", "must be tenants that the API key may see")
+        if unseen := tenants - caller.tenants:
+            raise TenantNotFound(resource=min(unseen), metadata={"tenant_id": min(unseen)})
     return Selection(
         sorted(tenants),
         _values("filter.providers", asked.providers),

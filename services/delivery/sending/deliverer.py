@@ -28,7 +28,7 @@ _READ_BELOW = 200
 """Events are read while fewer deliveries than this are due: the rest stays in the stream."""
 _LOOK_SECONDS = 60.0
 """The interval at which the position moves past events that the filter excludes: retention must not reach it."""
-_BUSY_SECONDS = 0.05
+_BUSY_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
 _LOST = ("CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED", "CURSOR_INVALID")
 
@@ -111,9 +111,9 @@ class Deliverer:
             return
         seconds = _LOOK_SECONDS
         if is_delivering:
-            await self._read(row)
-            seconds = await self._start(row)
-        await self._wait(min(seconds, max(self._next_look - time.monotonic(), 0.0)) if is_delivering else seconds)
+            until_read = await self._read(row)
+            seconds = min(until_read, await self._start(row))
+        await self._wait(seconds)
 
     async def _settled(self) -> EndpointRow | None:
         """Record the ended attempts, and return the endpoint; None when it is not ours any more."""
@@ -135,14 +135,18 @@ class Deliverer:
             raise failure
         return row
 
-    async def _read(self, row: EndpointRow) -> None:
-        """Move the next events from the stream into the queue, unless enough wait there already."""
-        if time.monotonic() < self._next_look:
-            return
+    async def _read(self, row: EndpointRow) -> float:
+        """Move the next events from the stream into the queue, unless enough wait there already.
+
+        Returns:
+            The seconds until the next reading. While the queue is full, the end of a request hastens it.
+        """
+        if (seconds := self._next_look - time.monotonic()) > 0:
+            return seconds
         async with db.connection(self._means.pool) as connection:
             waiting, due = await deliveries.count(connection, self._endpoint_id)
         if due >= _READ_BELOW or waiting >= self._means.waiting:
-            return
+            return _LOOK_SECONDS
         self._next_look = time.monotonic() + _LOOK_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load
         try:
             page = await self._means.feed.page(row, _PAGE)
@@ -151,11 +155,12 @@ class Deliverer:
             if exc.reason not in _LOST:
                 raise
             await self._disable(exc.reason)
-            return
+            return _LOOK_SECONDS
         if page.next_cursor != row.position:
             await self._keep(row, [bodies.delivery_of(event) for event in page.events], page.next_cursor)
         if page.has_more:
             self._next_look = 0.0
+        return max(self._next_look - time.monotonic(), 0.0)
 
     async def _keep(self, row: EndpointRow, new: list[Delivery], position: str) -> None:
         """Commit deliveries with the position behind them, unless a caller has moved the position meanwhile."""
@@ -185,13 +190,13 @@ class Deliverer:
             return _LOOK_SECONDS
         busy = [one.order_key for one in self._running.values()]
         async with db.connection(self._means.pool) as connection:
-            found = await deliveries.following(connection, self._endpoint_id, busy, free + 1)
-        for delivery in found[:free]:
+            found = await deliveries.following(connection, self._endpoint_id, busy, free)
+        for delivery in found:
             if delivery.wait_seconds > 0:
                 return delivery.wait_seconds
             if not self._launch(row, delivery):
                 return _BUSY_SECONDS
-        return _LOOK_SECONDS if len(found) <= free else max(found[free].wait_seconds, _BUSY_SECONDS)
+        return _LOOK_SECONDS
 
     def _launch(self, row: EndpointRow, delivery: Delivery) -> bool:
         needs_slot = bool(self._running)

@@ -10,7 +10,9 @@ from services.meshkit import db
 _NAMES = tuple(field.name for field in fields(AttemptRow))
 _COLUMNS = ", ".join(_NAMES)
 _PLACES = ", ".join(f"${place}" for place in range(2, len(_NAMES) + 2))
-_INSERT = f"INSERT INTO delivery.attempts (endpoint_id, {_COLUMNS}) VALUES ($1, {_PLACES})"  # noqa: S608 - constants
+_INSERT = f"""
+    INSERT INTO delivery.attempts (endpoint_id, {_COLUMNS}) VALUES ($1, {_PLACES}) ON CONFLICT (attempt_id) DO NOTHING
+"""  # noqa: S608 - constants
 _PAGE = f"""
     SELECT {_COLUMNS} FROM delivery.attempts
     WHERE endpoint_id = $1 AND ($2::uuid IS NULL OR attempt_id < $2) {{}}
@@ -38,7 +40,7 @@ _OF_DELETED = (
 
 
 async def insert(connection: db.Connection, endpoint_id: str, rows: Sequence[AttemptRow]) -> None:
-    """Keep attempts."""
+    """Keep attempts. Safe to call again: a commit whose answer was lost is repeated."""
     await connection.executemany(_INSERT, [(endpoint_id, *astuple(row)) for row in rows])
 
 

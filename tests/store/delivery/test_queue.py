@@ -229,7 +229,9 @@ async def test_attempts_are_kept_and_those_past_their_time_are_deleted(pool: Poo
     row = await held(pool, lease)
     one = delivery("a")
     await queued(pool, row, one)
-    await recorded(pool, lease, row, tried(one, 500))
+    failed = tried(one, 500)
+    for _ in range(2):  # The answer to the first commit may get lost.
+        assert await recorded(pool, lease, row, failed) is not None
     async with db.connection(pool) as connection:
         [kept] = await attempts.page(connection, row.endpoint_id, one.event_id, None, 10)
         assert (1, 500, b"answer") == (kept.number, kept.status, kept.answer)

@@ -44,15 +44,15 @@ const (
 type EndpointServiceClient interface {
 	// CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
 	// endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-	// `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-	// CURSOR_EPOCH_CHANGED.
+	// `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+	// CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	CreateEndpoint(ctx context.Context, in *CreateEndpointRequest, opts ...grpc.CallOption) (*CreateEndpointResponse, error)
 	// ListEndpoints lists endpoints, newest first.
 	ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error)
 	// GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND.
 	GetEndpoint(ctx context.Context, in *GetEndpointRequest, opts ...grpc.CallOption) (*GetEndpointResponse, error)
 	// UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-	// selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+	// selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
 	UpdateEndpoint(ctx context.Context, in *UpdateEndpointRequest, opts ...grpc.CallOption) (*UpdateEndpointResponse, error)
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*PauseEndpointResponse, error)
@@ -217,15 +217,15 @@ func (c *endpointServiceClient) RecoverEndpoint(ctx context.Context, in *Recover
 type EndpointServiceServer interface {
 	// CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
 	// endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-	// `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-	// CURSOR_EPOCH_CHANGED.
+	// `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+	// CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	CreateEndpoint(context.Context, *CreateEndpointRequest) (*CreateEndpointResponse, error)
 	// ListEndpoints lists endpoints, newest first.
 	ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error)
 	// GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND.
 	GetEndpoint(context.Context, *GetEndpointRequest) (*GetEndpointResponse, error)
 	// UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-	// selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+	// selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
 	UpdateEndpoint(context.Context, *UpdateEndpointRequest) (*UpdateEndpointResponse, error)
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(context.Context, *PauseEndpointRequest) (*PauseEndpointResponse, error)

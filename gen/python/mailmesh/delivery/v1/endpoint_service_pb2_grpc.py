@@ -110,8 +110,8 @@ class EndpointServiceServicer:
     def CreateEndpoint(self, request, context):
         """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
         endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-        `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-        CURSOR_EPOCH_CHANGED.
+        `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+        CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +133,7 @@ class EndpointServiceServicer:
 
     def UpdateEndpoint(self, request, context):
         """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-        selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+        selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

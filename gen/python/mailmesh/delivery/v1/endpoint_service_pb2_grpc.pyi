@@ -40,8 +40,8 @@ class EndpointServiceStub:
     CreateEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.CreateEndpointRequest, _endpoint_service_pb2.CreateEndpointResponse]
     """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
     endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-    `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-    CURSOR_EPOCH_CHANGED.
+    `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+    CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     ListEndpoints: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]
     """ListEndpoints lists endpoints, newest first."""
@@ -49,7 +49,7 @@ class EndpointServiceStub:
     """GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND."""
     UpdateEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.UpdateEndpointRequest, _endpoint_service_pb2.UpdateEndpointResponse]
     """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-    selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+    selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
     """
     PauseEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.PauseEndpointRequest, _endpoint_service_pb2.PauseEndpointResponse]
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
@@ -91,8 +91,8 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     CreateEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.CreateEndpointRequest, _endpoint_service_pb2.CreateEndpointResponse]  # type: ignore[assignment]
     """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
     endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-    `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-    CURSOR_EPOCH_CHANGED.
+    `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+    CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     ListEndpoints: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]  # type: ignore[assignment]
     """ListEndpoints lists endpoints, newest first."""
@@ -100,7 +100,7 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND."""
     UpdateEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.UpdateEndpointRequest, _endpoint_service_pb2.UpdateEndpointResponse]  # type: ignore[assignment]
     """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-    selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+    selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
     """
     PauseEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.PauseEndpointRequest, _endpoint_service_pb2.PauseEndpointResponse]  # type: ignore[assignment]
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
@@ -145,8 +145,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_endpoint_service_pb2.CreateEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.CreateEndpointResponse]]:
         """CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
         endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-        `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-        CURSOR_EPOCH_CHANGED.
+        `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+        CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
 
     @_abc_1.abstractmethod
@@ -172,7 +172,7 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.UpdateEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.UpdateEndpointResponse]]:
         """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-        selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+        selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -1193,8 +1193,8 @@ export const EndpointService: GenService<{
   /**
    * CreateEndpoint creates an endpoint and returns its signing key, which is never shown again. Delivery begins at once. The
    * endpoint outlives the API key that created it. Not idempotent: after a lost answer, find the endpoint by its URL with
-   * `ListEndpoints`. Reasons: ENDPOINT_LIMIT_REACHED, CURSOR_INVALID, CURSOR_EXPIRED,
-   * CURSOR_EPOCH_CHANGED.
+   * `ListEndpoints`. Reasons: TENANT_NOT_FOUND, ENDPOINT_LIMIT_REACHED,
+   * CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.CreateEndpoint
    */
@@ -1225,7 +1225,7 @@ export const EndpointService: GenService<{
   },
   /**
    * UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-   * selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
+   * selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.UpdateEndpoint
    */

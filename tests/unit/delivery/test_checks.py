@@ -1,0 +1,51 @@
+"""The checks of what callers ask for."""
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
+from services.delivery.endpoints import checks
+from services.delivery.errors import TenantNotFound
+from services.meshkit.errors import FieldInvalid
+from services.meshkit.identity.caller import Caller
+
+MINE, OTHERS = "019a9f0e-7c1e-7000-8000-000000000002", "019a9f0e-7c1e-7000-8000-000000000003"
+LIMITED, UNLIMITED = Caller("envoy", "key", tenants=frozenset({MINE})), Caller("envoy", "key")
+
+
+def test_a_limited_key_makes_endpoints_for_its_own_tenants_only() -> None:
+    assert [MINE] == checks.selection(pb2.EndpointFilter(), LIMITED).tenant_ids
+    assert [] == checks.selection(pb2.EndpointFilter(), UNLIMITED).tenant_ids
+    for asked in ([OTHERS], [MINE, OTHERS]):
+        with pytest.raises(TenantNotFound):
+            checks.selection(pb2.EndpointFilter(tenant_ids=asked), LIMITED)
+
+
+def test_an_empty_filter_selects_the_kinds_that_the_ability_covers_and_others_are_refused() -> None:
+    assert ["mail.*", "send.*", "tenant.*"] == checks.selection(pb2.EndpointFilter(), UNLIMITED).event_types
+    with pytest.raises(FieldInvalid):
+        checks.selection(pb2.EndpointFilter(event_types=["calendar.*"]), UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Webhook-Id", "1")],
+        [("Host", "inside")],
+        [("X-A", "1"), ("x-a", "2")],
+        [("X-A", "1\r\nX-B: 2")],
+        [("X-A", "")],
+        [("", "1")],
+        [(f"X-{number}", "1") for number in range(21)],
+    ],
+)
+def test_headers_that_could_change_the_request_are_refused(headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(FieldInvalid) as refused:
+        checks.headers([pb2.EndpointHeader(name=name, value=value) for name, value in headers])
+    assert "X-B: 2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("span", [Duration(), Duration(seconds=31), Duration(seconds=-5), Duration(seconds=2**40)])
+def test_a_timeout_out_of_its_range_is_refused(span: Duration) -> None:
+    with pytest.raises(FieldInvalid):
+        checks.timeout_ms(span)
