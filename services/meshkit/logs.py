@@ -40,7 +40,7 @@ _SECRET_SHAPES = re.compile(
 _MAX_DEPTH = 6
 _MAX_TRACEBACK = 8000
 _INTERNAL = frozenset({"_record", "_from_structlog"})
-_NOISY = ("alembic", "arq", "asyncio", "httpcore", "httpx", "hpack", "urllib3")
+_NOISY = ("alembic", "asyncio", "httpcore", "httpx", "hpack", "urllib3")
 
 
 class _Writer:

@@ -25,7 +25,7 @@ from stack.programs import tether
 from stack.programs.program import TETHER
 
 LIBRARIES = (
-    *("aiohttp.web", "arq", "asyncpg", "attr", "cryptography.hazmat.primitives.ciphers.aead", "cryptography.x509"),
+    *("aiohttp.web", "asyncpg", "attr", "cryptography.hazmat.primitives.ciphers.aead", "cryptography.x509"),
     *("email.mime.multipart", "envoy.service.auth.v3.external_auth_pb2_grpc", "google.api.httpbody_pb2"),
     *("google.auth.transport.requests", "google.oauth2.id_token", "google.protobuf.json_format"),
     *("google_auth_oauthlib.flow", "grpc.aio", "grpc_health.v1.health", "grpc_reflection.v1alpha.reflection_pb2"),

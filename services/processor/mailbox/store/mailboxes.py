@@ -64,6 +64,7 @@ _COLUMNS = (
     " resync, history_claim, history_claimed_at, history_due_at, history_anchor, cursor_refusals, throttles,"
     " resync_due_at, listing_refusals"
 )
+_UNAWAITED = "synchronous_commit"
 
 _OPEN = f"""
     INSERT INTO processor.mailboxes AS m (tenant_id, fence, covered_from, is_polled, is_watched, reconcile_due_at)
@@ -75,7 +76,7 @@ _OPEN = f"""
         is_watched = excluded.is_watched,
         reconcile_due_at = LEAST(m.reconcile_due_at, excluded.reconcile_due_at)
     WHERE m.fence <= excluded.fence
-    RETURNING {_COLUMNS}
+    RETURNING {_COLUMNS}, set_config('synchronous_commit', 'off', true) AS {_UNAWAITED}
 """  # noqa: S608 - constants
 
 
@@ -90,6 +91,18 @@ async def open_mailbox(
     reconcile_within: Any,
 ) -> Mailbox:
     """Raise the fence: from now on, a holder of a lower one cannot commit. Safe to call again.
+
+    It does not wait for the disk or a standby. PostgreSQL loses the raise only together with every later commit, so no
+    commit of this holder survives without it, and further ones are refused: each requires its own fence in the row.
+
+    Args:
+        connection: Outside of a transaction, so that only this statement is not waited for.
+        tenant_id: The tenant's UUID.
+        fence: The fence of the lease.
+        covered_from: When coverage began, if known.
+        is_polled: Whether no push tells of the mailbox's changes.
+        is_watched: Whether a subscription watches the mailbox.
+        reconcile_within: The longest time until the next reconciliation.
 
     Raises:
         FencedError: A higher fence was seen.
@@ -300,6 +313,7 @@ def _mailbox(row: asyncpg.Record | None) -> Mailbox:
     if row is None:
         raise FencedError
     values = dict(row)
+    values.pop(_UNAWAITED, None)
     resync = values.pop("resync")
     return Mailbox(
         **{**values, "tenant_id": str(values["tenant_id"])}, resync=None if resync is None else json.loads(resync)

@@ -2,13 +2,19 @@
 
 import asyncio
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from services.meshkit import db
+from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store.mailboxes import FencedError
+from services.processor.mailbox.transaction import Transactions
 from services.processor.worker import running
 from tests.store.processor.ground import PATIENCE, Ground
 from tests.store.processor.mailbox.test_killing import gate, hanging
+from tests.store.processor.stream.conftest import TENANT
 from tests.store.processor.workers import log_of, worker_process
 
 pytestmark = pytest.mark.timeout(300)
@@ -63,6 +69,38 @@ async def test_long_work_keeps_its_hold(ground: Ground) -> None:
 
     assert 1 == len(await ground.control.calls(endpoint="graph.messages.get", account=tenant.address))
     assert 1 == len(await ground.events(tenant))
+
+
+async def _open(transactions: Transactions, fence: int) -> None:
+    day = timedelta(days=1)
+    async with transactions.reading() as connection:
+        await connection.execute("SET synchronous_commit = on")  # the servers of tests wait for no disk
+        await mailboxes.open_mailbox(
+            connection, TENANT, fence, None, is_polled=False, is_watched=True, reconcile_within=day
+        )
+        assert "on" == await connection.fetchval("SHOW synchronous_commit")
+
+
+async def _commit(transactions: Transactions, fence: int) -> None:
+    async with transactions.fenced(TENANT, fence):
+        pass
+
+
+async def test_a_holder_whose_raised_fence_is_lost_commits_nothing(pool: db.Pool) -> None:
+    """PostgreSQL crashed right after the fence was raised: the row is as before, both holders are alive."""
+    transactions = Transactions(pool)
+    await _open(transactions, 4)
+    await _open(transactions, 5)
+    async with transactions.reading() as connection:
+        await connection.execute("UPDATE processor.mailboxes SET fence = 4 WHERE tenant_id = $1", TENANT)
+
+    with pytest.raises(FencedError):
+        await _commit(transactions, 5)
+    await _commit(transactions, 4)
+    await _open(transactions, 6)
+    with pytest.raises(FencedError):
+        await _commit(transactions, 4)
+    await _commit(transactions, 6)
 
 
 async def _fence(ground: Ground, tenant_id: str) -> int:
