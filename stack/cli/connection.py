@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import typer
+from cryptography import x509
 from tenacity import Retrying, retry_if_result, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
@@ -59,7 +60,7 @@ class Target:
         except FileNotFoundError:
             message = f"no mesh is ready in {self.data}: start one with `mailmesh up`, or name it with --server"
             raise CommandError(message, Exit.UNAVAILABLE) from None
-        except ValueError as fault:
+        except (ValueError, RecursionError) as fault:
             raise CommandError(f"{data.ready_file} is damaged: restart `mailmesh up`", Exit.UNAVAILABLE) from fault
 
     def key(self) -> str:
@@ -107,8 +108,18 @@ def with_key(opened: grpc.Channel, key: str) -> grpc.Channel:
 def _open(wanted: Target) -> grpc.Channel:
     if not (wanted.is_tls or wanted.ca_file):
         return grpc.insecure_channel(wanted.address(), CHANNEL_OPTIONS)
-    authorities = wanted.ca_file.read_bytes() if wanted.ca_file is not None else None
+    authorities = _read_authorities(wanted.ca_file) if wanted.ca_file is not None else None
     return grpc.secure_channel(wanted.address(), grpc.ssl_channel_credentials(authorities), CHANNEL_OPTIONS)
+
+
+def _read_authorities(path: Path) -> bytes:
+    """Returns a file of certificates. gRPC would take any other for an edge that cannot be reached."""
+    text = path.read_bytes()
+    try:
+        x509.load_pem_x509_certificates(text)
+    except ValueError as fault:
+        raise CommandError(f"{path} holds no certificate in PEM", Exit.USAGE) from fault
+    return text
 
 
 def _read_key(path: Path) -> str:

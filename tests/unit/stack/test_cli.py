@@ -33,6 +33,27 @@ def test_without_a_key_the_exit_code_says_denied() -> None:
     assert run("--server", "127.0.0.1:1", "tenants", "list").returncode == 4
 
 
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_file_without_a_certificate_is_wrong_usage(tmp_path: Path, text: str) -> None:
+    authorities, key = tmp_path / "ca.pem", tmp_path / "key"
+    authorities.write_text(text)
+    key.write_text("mm_key")
+    done = run("--server", "127.0.0.1:1", "--ca-file", str(authorities), "--key-file", str(key), "tenants", "list")
+
+    assert (2, f"mailmesh: {authorities} holds no certificate in PEM") == (done.returncode, done.stderr.strip())
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"http": 1}', "[" * 200_000])
+def test_a_damaged_record_of_the_mesh_says_what_to_do(tmp_path: Path, content: str) -> None:
+    (tmp_path / "ready.json").write_text(content)
+    done = run("--data", str(tmp_path), "tenants", "list")
+
+    assert (5, 1) == (done.returncode, done.stderr.count("\n"))
+    assert "is damaged: restart `mailmesh up`" in done.stderr
+
+
 @pytest.mark.parametrize("text", ["2026-11-21T12:00:00Z", "2026-11-21T13:00:00+01:00"])
 def test_times_are_read_with_their_zone(text: str) -> None:
     stamp = parse_time(text)
