@@ -14,6 +14,8 @@ from email.message import EmailMessage, Message
 from functools import lru_cache
 from typing import Any, Protocol
 
+import webencodings
+
 _PARSER = email.parser.BytesParser(policy=email.policy.compat32)
 _HEADERS = email.parser.BytesHeaderParser(policy=email.policy.compat32)
 
@@ -138,6 +140,7 @@ _MAX_DEPTH = 100
 _LARGER = {
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "ks_c_5601-1987": "cp949", "euc-kr": "cp949",
     "big5": "big5hkscs", "iso-8859-1": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254", "tis-620": "cp874",
+    "windows-874": "cp874", "iso-8859-8-i": "iso-8859-8", "macintosh": "mac-roman", "x-mac-cyrillic": "mac-cyrillic",
 }  # fmt: skip
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")
@@ -146,6 +149,9 @@ _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")
 def _decode(data: bytes, charset: str) -> str:
     """Decode by the charset; without a known one as UTF-8, else as Windows-1252."""
     name = charset.strip().lower()
+    known = webencodings.lookup(name) if name != "us-ascii" else None
+    if known and known.name not in ("replacement", "x-user-defined"):
+        name = known.name
     if name not in ("", "us-ascii", "utf-8", "utf8"):
         try:
             return data.decode(_LARGER.get(name, name), "replace")

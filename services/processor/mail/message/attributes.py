@@ -23,6 +23,8 @@ _ENDS = "".join(map(chr, range(0x21)))
 _BREAKS = str.maketrans("", "", "\t\n\r")
 _ABSOLUTE = re.compile(r"(?:https?://[a-z0-9\[]|mailto:|cid:|tel:)", re.IGNORECASE)
 _SPECIAL = re.compile(r"(https?|ftp):([/\\]*+)", re.IGNORECASE)
+# Names and a query, without dots that lead upwards: joining them by the general rules takes thirty times as long.
+_PLAIN_RELATIVE = re.compile(r"[\w-][\w.-]*+(?:/[\w-][\w.-]*+)*+(?:\?[\w.&=%-]++)?", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(\d{1,9})\s*(%?)")
 # The largest value of an attribute in pixels, columns, rows or items; a larger one covers its surroundings.
 _LARGEST = {
@@ -115,10 +117,19 @@ def link(address: str, base: str) -> str:
     )
     if not is_relative:
         return f"{special[1].lower()}://{bare[special.end() :]}" if special else bare
+    if _PLAIN_RELATIVE.fullmatch(bare) and (folder := _folder(base)):
+        return folder + bare
     try:
         return urljoin(base, bare[special.end(1) + 1 :] if special else bare)
     except ValueError:
         return ""
+
+
+@lru_cache(maxsize=64)
+def _folder(base: str) -> str:
+    """The beginning that plain relative addresses share; empty for a base that has to be resolved itself."""
+    whole = urljoin(base, "x")
+    return whole[:-1] if whole.endswith("/x") and "/." not in base else ""
 
 
 def base_address(address: str) -> str:

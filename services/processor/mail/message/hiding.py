@@ -19,6 +19,14 @@ _HEIGHTS = ("max-height", "height", "max-block-size", "block-size")
 _WIDTHS = ("max-width", "width", "max-inline-size", "inline-size")
 _EDGES = ("top", "right", "bottom", "left")
 _PLACED = ("absolute", "fixed", "relative", "sticky")
+_GOING = frozenset(
+    ("clip-path", "display", "filter", "letter-spacing", "margin", "margin-left", "mso-hide", "opacity", "padding-left",
+     "position")
+)  # fmt: skip
+_SHUTTING = frozenset((*_OVERFLOWS, "contain"))
+_TURNING = frozenset(
+    ("content-visibility", "margin", "margin-top", "rotate", "scale", "text-indent", "transform", "translate")
+)
 _CONCERNING = frozenset(
     (*_OVERFLOWS, *_HEIGHTS, *_WIDTHS, *_EDGES, "background", "background-color", "background-image", "clip",
      "clip-path", "color", "contain", "content-visibility", "display", "filter", "font", "font-size", "inset",
@@ -68,14 +76,12 @@ def is_valid(name: str, value: str) -> bool:
 
 def is_gone(given: Mapping[str, str]) -> bool:
     """Tells whether an element and all in it are not shown, whatever an inner element says."""
+    if _GOING.isdisjoint(given):
+        return False
     display = given.get("display", "")
     if display == "none" or (given.get("mso-hide") == "all" and not display):
         return True
-    if is_faint(given.get("opacity", "1")) or (pixels(given.get("letter-spacing", "")) or 0.0) <= _HEAPED_PIXELS:
-        return True
-    if (filtered := _OPACITY.search(given.get("filter", ""))) and is_faint(filtered[1] or filtered[2]):
-        return True
-    if _CLIPPED_AWAY.match("".join(given.get("clip-path", "").split())):
+    if _is_faded(given) or (pixels(given.get("letter-spacing", "")) or 0.0) <= _HEAPED_PIXELS:
         return True
     places, beyond = [given.get("margin-left", "")], [given.get("margin-left", ""), given.get("padding-left", "")]
     margin = given.get("margin", "").split()
@@ -86,9 +92,15 @@ def is_gone(given: Mapping[str, str]) -> bool:
     return _is_away(places, beyond) or (given.get("position") in _PLACED and _is_placed_away(given))
 
 
+def _is_faded(given: Mapping[str, str]) -> bool:
+    filtered = _OPACITY.search(given.get("filter", ""))
+    shares = [given.get("opacity", "1"), (filtered[1] or filtered[2]) if filtered else "1"]
+    return any(map(is_faint, shares)) or bool(_CLIPPED_AWAY.match("".join(given.get("clip-path", "").split())))
+
+
 def is_shut(given: Mapping[str, str]) -> bool:
     """Tells whether an element, if it is a box, clips all that is in it."""
-    if not _clips(given):
+    if _SHUTTING.isdisjoint(given) or not _clips(given):
         return False
     has_no_height = (
         any(_is_no_length(given.get(name, "")) for name in _HEIGHTS) and not _has_padding(given, "bottom")
@@ -101,6 +113,8 @@ def is_shut(given: Mapping[str, str]) -> bool:
 
 def is_turned_away(given: Mapping[str, str]) -> bool:
     """Tells whether an element, if it is no part of a line, is moved out of sight or has no extent."""
+    if _TURNING.isdisjoint(given):
+        return False
     if given.get("content-visibility") == "hidden":
         return True
     transform, moved = given.get("transform", ""), given.get("translate", "")
@@ -189,8 +203,8 @@ def _is_cut_to_nothing(clip: str) -> bool:
 
 def is_tiny(given: Mapping[str, str]) -> bool | None:
     """Tells whether text has no size that can be read; None when its size is that of the element around it."""
-    zoom = given.get("zoom", "1")
-    if is_faint(zoom) and _percent(zoom) > 0:  # browsers take none at all for a mistake
+    zoom = given.get("zoom", "")
+    if zoom and is_faint(zoom) and _percent(zoom) > 0:  # browsers take none at all for a mistake
         return True
     value = given.get("font-size", "")
     if not value and "font" in given:

@@ -6,8 +6,8 @@ import re
 _TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*+)([^"<>]*+(?:"[^"<]*+"[^"<>]*+)*+)>|([^<]++|<)')
 _BLANKS = re.compile(r"[ \t\n\f\r]+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
-_NUMBER = re.compile(r' (start|value)="\s*(-?\d{1,9})')
-_DISPLAY = re.compile(r"display:\s*([a-z-]++)")
+_NUMBER = re.compile(r' (start|value)="\s*([+-]?\d{1,9})')
+_DISPLAY = re.compile(r"display:\s*([a-z-]++)", re.IGNORECASE)
 _SPACE = re.compile(r"white-space:\s*(pre|pre-wrap|pre-line|break-spaces)(?![\w-])")
 _PARAGRAPHS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6"))
 _BLOCKS = frozenset(
@@ -148,7 +148,7 @@ def to_text(fragment: str) -> str:
 
 def _display(attributes: str) -> str:
     found = _DISPLAY.search(attributes) if "display" in attributes else None
-    return found[1] if found else ""
+    return found[1].lower() if found else ""
 
 
 def _edge(writer: _Writer, name: str, display: str) -> None:

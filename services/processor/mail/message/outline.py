@@ -128,6 +128,23 @@ _CONTENT_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name
 _SHEET_OR_COMMENT = re.compile(r"<!--|<style(?=[\s/>])", re.IGNORECASE)
 # Elements whose text is in no program that shows mails.
 _INERT = frozenset(("template", "datalist", "noembed", "noframes"))
+# Blocks whose tags the sanitizer drops: their text keeps lines of its own.
+_BLOCKS = frozenset(
+    (
+        "address",
+        "dialog",
+        "dir",
+        "fieldset",
+        "form",
+        "legend",
+        "listing",
+        "marquee",
+        "menu",
+        "optgroup",
+        "option",
+        "search",
+    )
+)
 _PAGES = frozenset(("body", "html"))
 _CUT_OFF = re.compile(r"<[^<>]*+\Z|&[#\w]{0,32}+\Z")
 
@@ -213,7 +230,9 @@ class _Outline:
         if name in _PAGES:  # a fragment has no page: its looks go to a block of their own
             attributes = page_attributes(attributes)
             written = "div" if attributes else ""
-        elif name in _SECTIONS and not self._tables:  # parsers drop what belongs in a table, with its looks
+        elif name in _BLOCKS or (
+            name in _SECTIONS and not self._tables
+        ):  # parsers drop what belongs in a table, with its looks
             written = "div"
         self._open.append(name)
         self._path.append(tag)

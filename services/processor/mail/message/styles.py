@@ -140,7 +140,7 @@ def look(given: Mapping[str, str], css: str, read: Declarations = Declarations()
         css: Those of its own style that stay.
         read: Those of its own style.
     """
-    if any("var(" in value for value in given.values()):
+    if "var(" in "".join(given.values()):
         given = {name: _VARIABLE.sub(partial(_variable, given), value) for name, value in given.items()}
     return Style(
         css=css,

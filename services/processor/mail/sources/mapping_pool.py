@@ -1,6 +1,7 @@
 """Long mails are mapped in processes of their own: a mail that takes long or much memory harms that process alone."""
 
 import asyncio
+import itertools
 import pickle
 import signal
 import subprocess
@@ -24,6 +25,10 @@ _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _END_SECONDS = 5.0
 _CLOSING_SECONDS = 0.5
 _ATTEMPTS = 2
+MAX_MEMBERS = 100_000
+"""Members of an object that is sent whole; writing more of them for the child would hold the interpreter's lock."""
+_MAX_ENTRIES = 20_000
+"""Entries that remain of each list of a larger object; the mapping reads no more of any list."""
 MAX_DEPTH = 300
 """Levels that remain of an object that is too deep; the mapping reads fewer."""
 
@@ -217,7 +222,7 @@ class MappingPool:
         Raises:
             MappingError: See `map`.
         """
-        ends, given, code = self._ends, raw, 0
+        ends, given, code = self._ends, without_depths(raw, MAX_DEPTH) if has_many_members(raw) else raw, 0
         for _ in range(_ATTEMPTS):
             child = self._take()
             try:
@@ -261,12 +266,25 @@ class MappingPool:
         return child.end(at_once=True)
 
 
+def has_many_members(value: Any) -> bool:
+    """Tell whether JSON has more members than a child gets; it stops when it knows."""
+    left, waiting = MAX_MEMBERS, [value]
+    for found in waiting:
+        if isinstance(found, dict | list):
+            left -= len(found)
+            if left < 0:
+                return True
+            waiting += found.values() if isinstance(found, dict) else found
+    return False
+
+
 def without_depths(value: Any, levels: int) -> Any:
-    """Copy JSON without what is nested deeper than a number of levels."""
+    """Copy JSON without what is nested deeper than a number of levels, and without entries that are never read."""
     if not isinstance(value, dict | list):
         return value
     if not levels:
         return None
     if isinstance(value, dict):
-        return {name: without_depths(member, levels - 1) for name, member in value.items()}
-    return [without_depths(member, levels - 1) for member in value]
+        members = itertools.islice(value.items(), _MAX_ENTRIES)
+        return {name: without_depths(member, levels - 1) for name, member in members}
+    return [without_depths(member, levels - 1) for member in itertools.islice(value, _MAX_ENTRIES)]

@@ -1,6 +1,6 @@
 """Chromium as the reference for what a reader sees: hidden text, and ink that stands out from its ground.
 
-The lists leave out what the browser's own answer does not tell: it looks at the middle of the text, so that boxes that
+The lists leave out what the browser's own answer does not tell: it checks the middle of the text, so that boxes that
 show a part of it are no examples, nor are colours that only a browser resolves.
 """
 

@@ -15,7 +15,7 @@ import pytest
 from services.processor.mail.sources import findings, gmail_mapping, graph_mapping
 from services.processor.mail.sources.findings import Failed, Found, mapped_by
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.sources.mapping_pool import MappingError, MappingLimits, MappingPool
+from services.processor.mail.sources.mapping_pool import MappingError, MappingLimits, MappingPool, has_many_members
 from services.processor.mailbox.failures import Remedy
 from services.providers.names import GOOGLEWS, MS365
 from tests.programs.mesh import eventually
@@ -71,6 +71,16 @@ async def test_each_kind_of_long_mail_is_mapped_within_the_limits(pool: MappingP
 ])  # fmt: skip
 async def test_a_process_maps_as_the_worker_does(pool: MappingPool, raw: Raw) -> None:
     assert gmail_mapping.map_message(raw) == await pool.map(GOOGLEWS, raw)
+
+
+async def test_what_is_never_read_of_a_mail_is_not_sent_to_the_process(pool: MappingPool) -> None:
+    raw = GOOGLE["header fields"]()
+    whole, mapped = gmail_mapping.map_message(raw), await pool.map(GOOGLEWS, raw)
+
+    assert has_many_members(raw)
+    assert (whole.message, whole.raw) == (mapped.message, mapped.raw)
+    assert mapped.truncation is not None
+    assert mapped.truncation.are_headers_cut
 
 
 async def test_a_mail_of_graph_is_mapped_by_the_mapping_of_graph(pool: MappingPool) -> None:
