@@ -156,6 +156,10 @@ def _asked(ask: Callable[[], Result]) -> Result | None:
 @pytest.fixture(scope="session")
 def mesh(short_folder: Path, collector: Collector) -> Iterator[Mesh]:
     """One mesh for all tests of this process that do not break it; it sends its traces to `collector`."""
-    environment = {"MAILMESH_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    environment = {
+        "MAILMESH_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1",
+    }
     with running_mesh(short_folder / "mesh", environment=environment) as started:
         yield started
