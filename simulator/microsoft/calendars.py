@@ -65,6 +65,8 @@ class CalendarsApi:
         if expand := call.first("$expand"):
             if expand != _EXPAND:
                 raise NotSimulatedError(f"{expand} in $expand")
+            if event.kind != "seriesMaster":
+                raise graph_error(400, "ErrorInvalidRequest", f"{_EXPAND} is a property of series.")
             changed = [one for one in calendar.events.values() if one.master == event.id]
             # Without a $select of their own they lack what only $select brings.
             shown[_EXPAND] = [_without(_show(call, mailbox, one), _ON_REQUEST) for one in changed]

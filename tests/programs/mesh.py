@@ -163,6 +163,7 @@ def mesh(short_folder: Path, collector: Collector) -> Iterator[Mesh]:
         "MAILMESH_DELIVERY_ALLOWED_NETWORKS": "127.0.0.0/8",
         "MAILMESH_DELIVERY_RETRY_SECONDS": ",".join(["1"] * 30),
         "MAILMESH_DELIVERY_FAILING_PAUSE_SECONDS": "1",
+        "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1",
     }
     with running_mesh(short_folder / "mesh", environment=environment) as started:
         yield started

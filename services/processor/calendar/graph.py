@@ -21,10 +21,11 @@ _FIELDS = (
     "id,changeKey,iCalUId,type,seriesMasterId,originalStart,originalStartTimeZone,originalEndTimeZone,subject,body,"
     "bodyPreview,start,end,isAllDay,isCancelled,isDraft,isOrganizer,organizer,attendees,responseStatus,importance,"
     "sensitivity,showAs,categories,isReminderOn,reminderMinutesBeforeStart,location,locations,isOnlineMeeting,"
-    "onlineMeetingProvider,onlineMeeting,hasAttachments,webLink,createdDateTime,lastModifiedDateTime,recurrence,"
-    "cancelledOccurrences"
+    "onlineMeetingProvider,onlineMeeting,hasAttachments,webLink,createdDateTime,lastModifiedDateTime,recurrence"
 )
 _EXCEPTIONS = "exceptionOccurrences"
+_SERIES = "seriesmaster"
+_BAD_REQUEST = 400
 _WHOLE = frozenset({"subject", "start", "end", "isAllDay", "attendees", "changeKey"})
 """The members that a stub of an event lacks."""
 
@@ -107,14 +108,23 @@ class GraphCalendars:
         Raises:
             SourceError: Another failure.
         """
-        query = urlencode({"$select": _FIELDS, "$expand": _EXCEPTIONS}, safe=",$")
-        url = f"{self._of(calendar_id)}/events/{quote(event_id, safe='')}?{query}"
+        whole = {"$select": f"{_FIELDS},cancelledOccurrences", "$expand": _EXCEPTIONS}
         try:
-            return await self._access.call("calendar_event", url, headers=_TEXT)
+            return await self._one(calendar_id, event_id, whole)
         except SourceError as exc:
             if exc.remedy is Remedy.MISSING:
                 return None
-            raise
+            if exc.status != _BAD_REQUEST:
+                raise
+            # The documents permit both properties for series alone. A series without them would look changed.
+            found = await self._one(calendar_id, event_id, {"$select": _FIELDS})
+            if text(found, "type").lower() == _SERIES:
+                raise
+            return found
+
+    async def _one(self, calendar_id: str, event_id: str, query: dict[str, str]) -> JSON:
+        url = f"{self._of(calendar_id)}/events/{quote(event_id, safe='')}?{urlencode(query, safe=',$')}"
+        return await self._access.call("calendar_event", url, headers=_TEXT)
 
     def _of(self, calendar_id: str) -> str:
         return f"{self._base}/me/calendars/{quote(calendar_id, safe='')}"

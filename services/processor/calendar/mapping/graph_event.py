@@ -23,7 +23,7 @@ from services.processor.calendar.mapping.fields import (
     texts,
     timestamp,
 )
-from services.processor.calendar.mapping.rules import RuleError
+from services.processor.calendar.mapping.rules import WEEKDAYS, RuleError
 from services.processor.calendar.mapping.times import ZoneName, at_instant, local_day, on_day
 from services.processor.calendar.mapping.zones import first_known, zone_info
 
@@ -233,12 +233,12 @@ def _recurrence(event: pb2.CalendarEvent, given: Any, cut: pb2.EventTruncation) 
     made.rule = rule.text(made.iana_zone)
     made.frequency = pb2.RecurrenceFrequency.Value(f"RECURRENCE_FREQUENCY_{rule.frequency}")
     made.interval, made.count = rule.interval, rule.count
-    made.days_of_week.extend(("MO", "TU", "WE", "TH", "FR", "SA", "SU")[day] for _, day in rule.days)
+    made.days_of_week.extend(WEEKDAYS[day] for _, day in rule.days)
     made.days_of_month.extend(rule.month_days)
     made.month = rule.months[0] if rule.months else 0
     made.set_position = rule.positions[0] if rule.positions else 0
     if rule.frequency == "WEEKLY":
-        made.week_start = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")[rule.week_start]
+        made.week_start = WEEKDAYS[rule.week_start]
     made.until_date = rule.until.isoformat() if rule.until else ""
     return made
 
