@@ -78,6 +78,8 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
         request.body = {"filter": {}}
     if operation["operationId"] == "SendService_Send":
         request.body["mail"] = {"to": [{"address": "ada@example.com"}], "text": "Hello"}
+    if operation["operationId"] == "MessageService_SearchMessages":
+        request.body["query"] = {"text": "offer"}
     if operation["operationId"] == "MessageService_ModifyMessages":
         request.body["change"] = {"isRead": True}
     if operation["operationId"] == "ProcessorService_ReplayEvents":

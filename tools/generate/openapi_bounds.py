@@ -16,6 +16,7 @@ _PAGE_SIZE = {"minimum": 0}
 _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
 _MESSAGE = {"minLength": 1, "maxLength": 500}
+_QUERY = {"maxLength": 200}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
@@ -41,6 +42,8 @@ BOUNDS: dict[str, JSON] = {
     "ListAuditEntriesRequest.page_size": _PAGE_SIZE,
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
+    "ListFoldersRequest.page_size": _PAGE_SIZE,
+    "ListLabelsRequest.page_size": _PAGE_SIZE,
     "ListSendsRequest.page_size": _PAGE_SIZE,
     "ListSubscriptionsRequest.page_size": _PAGE_SIZE,
     "ListTenantsRequest.page_size": _PAGE_SIZE,
@@ -68,6 +71,11 @@ BOUNDS: dict[str, JSON] = {
     "GetRawMessageRequest.message_id": _MESSAGE,
     "GetAttachmentRequest.message_id": _MESSAGE,
     "GetAttachmentRequest.attachment_id": {"minLength": 1, "maxLength": 1000},
+    "SearchMessagesRequest.page_size": _PAGE_SIZE,
+    "MessageQuery.text": _QUERY,
+    "MessageQuery.from": _QUERY,
+    "MessageQuery.to": _QUERY,
+    "MessageQuery.subject": _QUERY,
     "MessageChange.add_categories": _CATEGORIES,
     "MessageChange.remove_categories": _CATEGORIES,
     "MessageChange.add_label_ids": _LABELS,
