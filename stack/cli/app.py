@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stack.cli import events, exits, keys, messages, pipeline, sends, subscriptions, tenants, vault
+from stack.cli import events, exits, keys, message_reads, pipeline, sends, subscriptions, tenants, vault
 from stack.cli.connect import connect
 from stack.cli.connection import Target
 from stack.cli.doctor import doctor
@@ -62,7 +62,7 @@ app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
-app.add_typer(messages.app, name="messages", rich_help_panel=USE)
+app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 app.add_typer(vault.app, name="vault", rich_help_panel=USE)
 app.command(rich_help_panel=WATCH)(pipeline.status)

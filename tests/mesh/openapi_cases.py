@@ -10,7 +10,7 @@ from typing import Any
 JSON = Any
 Schemas = dict[str, JSON]
 # A value that each pattern takes, because a pattern does not show one.
-MATCHING = {r"^[a-z0-9_.]{0,100}$": "token.issue", r"^(displayName|\*)?$": "displayName"}
+MATCHING = {r"^[a-z0-9_.]{0,100}$": "token.issue", r"^(displayName|\*)?$": "displayName", r"^[0-9]{1,18}$": "1"}
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 # No header may be longer than this together with the others, so longer filters go into a body.

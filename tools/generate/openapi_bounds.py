@@ -15,7 +15,9 @@ JSON = dict[str, Any]
 _PAGE_SIZE = {"minimum": 0}
 _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
-_MESSAGE = {"minLength": 1, "maxLength": 500}
+# Without a name in its path a request is on no route.
+_MESSAGE = {"maxLength": 500}
+_OFFSET = {"pattern": r"^[0-9]{1,18}$"}
 _QUERY = {"maxLength": 200}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
@@ -70,7 +72,9 @@ BOUNDS: dict[str, JSON] = {
     "GetMessageRequest.message_id": _MESSAGE,
     "GetRawMessageRequest.message_id": _MESSAGE,
     "GetAttachmentRequest.message_id": _MESSAGE,
-    "GetAttachmentRequest.attachment_id": {"minLength": 1, "maxLength": 1000},
+    "GetRawMessageRequest.offset": _OFFSET,
+    "GetAttachmentRequest.offset": _OFFSET,
+    "GetAttachmentRequest.attachment_id": {"maxLength": 1000},
     "SearchMessagesRequest.page_size": _PAGE_SIZE,
     "MessageQuery.text": _QUERY,
     "MessageQuery.from": _QUERY,
