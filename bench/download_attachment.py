@@ -18,7 +18,7 @@ from bench.measure import Figure, Options
 from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
-from stack.ports import free_port
+from stack.ports import accepts, free_port
 from tests.mesh.accounts import connect, new_address
 from tests.programs.mesh import Mesh, eventually, running_mesh
 
@@ -84,7 +84,7 @@ def _of_proxy(
     simulated = mesh.ready.simulator
     assert simulated is not None
     token = mesh.simulator.call("POST", f"accounts/{address}/grants")["access_token"]
-    base = f"{simulated.microsoft}/v1.0/me/messages/{message_id}/attachments/{attachment.attachment_id}/$value"
+    base = f"{simulated.microsoft}/graph/v1.0/me/messages/{message_id}/attachments/{attachment.attachment_id}/$value"
     with _proxy(base, token, mesh.ready.ca_file) as (url, pid):
         _downloaded(url, {}, size, os.getpid())
         taken = _downloaded(url, {}, size, pid)
@@ -98,19 +98,11 @@ def _proxy(target: str, token: str, authority: Path) -> Iterator[tuple[str, int]
     process = subprocess.Popen([sys.executable, "-m", "bench.plain_proxy", str(port)], env=environment)  # noqa: S603
     try:
         url = f"http://127.0.0.1:{port}/"
-        eventually(lambda: _answers(url), 30)
+        eventually(lambda: accepts(port), 30)
         yield url, process.pid
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with httpx.stream("GET", url, trust_env=False, timeout=5):
-            return True
-    except httpx.ConnectError:
-        return False
 
 
 def _downloaded(url: str, headers: dict[str, str], size: int, pid: int) -> Taken:
