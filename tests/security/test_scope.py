@@ -16,6 +16,7 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
 from mailmesh.processor.v1 import processor_service_pb2_grpc as pipeline_services
 from mailmesh.vault.v1 import api_key_service_pb2 as keys
@@ -186,8 +187,29 @@ def single(other: Side) -> dict[str, Message]:
             subscription_id=other.subscription
         ),
         "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
+        **on_messages(other),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
     }
+
+
+def on_messages(other: Side) -> dict[str, Message]:
+    """Return the RPCs that act on mail of another tenant."""
+    mail = {"tenant_id": other.tenant, "message_id": other.message}
+    change = messages.MessageChange(is_read=True)
+    asked = {
+        "GetMessage": messages.GetMessageRequest(**mail),
+        "GetRawMessage": messages.GetRawMessageRequest(**mail),
+        "GetAttachment": messages.GetAttachmentRequest(**mail, attachment_id="1"),
+        "ListFolders": messages.ListFoldersRequest(tenant_id=other.tenant),
+        "ListLabels": messages.ListLabelsRequest(tenant_id=other.tenant),
+        "SearchMessages": messages.SearchMessagesRequest(
+            tenant_id=other.tenant, query=messages.MessageQuery(text="Confidential")
+        ),
+        "ModifyMessages": messages.ModifyMessagesRequest(
+            idempotency_key="k", tenant_id=other.tenant, message_ids=[other.message], change=change
+        ),
+    }
+    return {f"processor.v1.MessageService/{name}": request for name, request in asked.items()}
 
 
 def test_an_id_of_another_tenant_does_not_exist(sides: tuple[Side, Side]) -> None:
@@ -292,7 +314,9 @@ def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side
     ("POST", "/v1/tenants/{tenant}:reconcile"), ("GET", "/v1/events/{event}"),
     ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
     ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
-    ("GET", "/v1/authorizations/{flow}"),
+    ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/tenants/{tenant}/messages/{message}"),
+    ("GET", "/v1/tenants/{tenant}/messages/{message}:raw"), ("GET", "/v1/tenants/{tenant}/folders"),
+    ("GET", "/v1/tenants/{tenant}/messages/{message}/attachments/1"), ("GET", "/v1/tenants/{tenant}/labels"),
 ])  # fmt: skip
 def test_no_route_touches_anything_of_another_tenant(
     mesh: Mesh, sides: tuple[Side, Side], verb: str, path: str
