@@ -11,7 +11,7 @@ from stack.cli import (
     events,
     exits,
     keys,
-    messages,
+    message_reads,
     pipeline,
     sends,
     subscriptions,
@@ -74,7 +74,7 @@ app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)
 app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
-app.add_typer(messages.app, name="messages", rich_help_panel=USE)
+app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)

@@ -3,7 +3,6 @@
 import sys
 import time
 import uuid
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +10,16 @@ import typer
 from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import message_service_pb2_grpc as services
 from stack.cli.connection import channel
-from stack.cli.downloads import Call, download
 from stack.cli.exits import CommandError
-from stack.cli.output import JsonOption, print_json, print_record, print_table, show_aside, when, word
+from stack.cli.output import (
+    JsonOption,
+    print_json,
+    print_record,
+    print_table,
+    show_aside,
+    when,
+    word,
+)
 from stack.cli.progress import progress
 
 app = typer.Typer(no_args_is_help=True, help="Act on mail: mark, move, fetch, download.")
@@ -25,10 +31,6 @@ PLACES = {
     "trash": messages.MAIL_PLACE_TRASH,
 }
 TenantOption = Annotated[str, typer.Option(help="Id of the tenant whose mailbox it is; `tenants list` shows it.")]
-MessageArgument = Annotated[str, typer.Argument(metavar="MESSAGE", help="Provider's id of the mail.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. [default: the mail's own name]")
-]
 NamesOption = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Category, Microsoft only; repeatable.")]
 LabelsOption = Annotated[
     list[str] | None, typer.Option(metavar="LABEL", help="Id of a label, Google only; repeatable.")
@@ -103,99 +105,6 @@ def modification(
     with channel(context) as opened:
         found = services.MessageServiceStub(opened).GetModification(request).modification
     _print(found, json=json)
-
-
-@app.command()
-def get(
-    context: typer.Context,
-    message_id: MessageArgument,
-    *,
-    tenant: TenantOption,
-    raw: Annotated[bool, typer.Option("--raw", help="Add the provider's own object; with --json.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Fetch a mail from the provider, as it is now.
-
-    Examples:
-      mailmesh messages get AAMkAGI1 --tenant 019a9f0e-7c1e-7000-8000-000000000002
-    """
-    request = messages.GetMessageRequest(tenant_id=tenant, message_id=message_id, include_raw=raw)
-    with channel(context) as opened:
-        found = services.MessageServiceStub(opened).GetMessage(request)
-    if json:
-        print_json(found)
-        return
-    mail = found.message
-    print_record(
-        [
-            ("from", mail.from_address.address),
-            ("to", ", ".join(one.address for one in mail.to)),
-            ("subject", mail.subject),
-            ("received", when(mail.mail_received_at)),
-            ("read", "yes" if mail.is_read else "no"),
-            ("folder", mail.folder_id),
-            ("labels", ", ".join(mail.label_ids)),
-            ("categories", ", ".join(mail.categories)),
-            ("preview", mail.preview),
-        ]
-    )
-    rows = [
-        (one.part_id or one.attachment_id, one.name, one.content_type, str(one.size_bytes)) for one in mail.attachments
-    ]
-    if rows:
-        print_table(("ATTACHMENT", "NAME", "TYPE", "BYTES"), rows, "")
-
-
-@app.command()
-def raw(
-    context: typer.Context,
-    message_id: MessageArgument,
-    *,
-    tenant: TenantOption,
-    output: OutputOption = None,
-) -> None:
-    """Download a mail in MIME.
-
-    Examples:
-      mailmesh messages raw AAMkAGI1 --tenant 019a9f0e-7c1e-7000-8000-000000000002 --output mail.eml
-    """
-    with channel(context) as opened:
-        stub = services.MessageServiceStub(opened)
-
-        def ask(offset: int) -> Call:
-            return stub.GetRawMessage(
-                messages.GetRawMessageRequest(tenant_id=tenant, message_id=message_id, offset=offset)
-            )
-
-        download(ask, output)
-
-
-@app.command()
-def attachment(
-    context: typer.Context,
-    message_id: MessageArgument,
-    attachment_id: Annotated[
-        str, typer.Argument(metavar="ATTACHMENT", help="Id of the attachment; `messages get` shows it.")
-    ],
-    *,
-    tenant: TenantOption,
-    output: OutputOption = None,
-) -> None:
-    """Download an attachment. A download that was interrupted goes on where it ended.
-
-    Examples:
-      mailmesh messages attachment AAMkAGI1 AAMkATT1 --tenant 019a9f0e-7c1e-7000-8000-000000000002
-    """
-    with channel(context) as opened:
-        stub = services.MessageServiceStub(opened)
-
-        def ask(offset: int) -> Call:
-            request = messages.GetAttachmentRequest(
-                tenant_id=tenant, message_id=message_id, attachment_id=attachment_id, offset=offset
-            )
-            return stub.GetAttachment(request)
-
-        download(ask, output)
 
 
 def _change(read: bool | None, flag: bool | None, folder: str, move_to: str) -> messages.MessageChange:

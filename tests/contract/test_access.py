@@ -132,6 +132,9 @@ def test_an_rpc_that_reads_or_changes_mail_names_its_ability() -> None:
         "processor.v1.MessageService.GetAttachment",
         "processor.v1.MessageService.GetMessage",
         "processor.v1.MessageService.GetRawMessage",
+        "processor.v1.MessageService.ListFolders",
+        "processor.v1.MessageService.ListLabels",
+        "processor.v1.MessageService.SearchMessages",
         "processor.v1.ProcessorService.ReconcileMailbox",
         "processor.v1.ProcessorService.ReplayEvents",
     }

@@ -86,6 +86,8 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
     if operation["operationId"] == "SendService_Send":
         kind = next((name for name in ("reply", "forward") if name in place), "mail")
         request.body[kind] = KINDS_OF_MAIL[kind]
+    if operation["operationId"] == "MessageService_SearchMessages":
+        request.body["query"] = {"text": "offer"}
     if operation["operationId"] == "MessageService_ModifyMessages":
         request.body["change"] = {"isRead": True}
     if operation["operationId"] == "ProcessorService_ReplayEvents":

@@ -18,6 +18,7 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
 from mailmesh.processor.v1 import processor_service_pb2_grpc as pipeline_services
 from mailmesh.processor.v1 import send_service_pb2 as sends
@@ -224,6 +225,7 @@ def single(other: Side) -> dict[str, Message]:
             subscription_id=other.subscription
         ),
         "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
+        **on_messages(other),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
         "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
         "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
@@ -232,6 +234,26 @@ def single(other: Side) -> dict[str, Message]:
             send_id=other.send, resolution=sends.SEND_RESOLUTION_SEND_AGAIN
         ),
     }
+
+
+def on_messages(other: Side) -> dict[str, Message]:
+    """Return the RPCs that act on mail of another tenant."""
+    mail = {"tenant_id": other.tenant, "message_id": other.message}
+    change = messages.MessageChange(is_read=True)
+    asked = {
+        "GetMessage": messages.GetMessageRequest(**mail),
+        "GetRawMessage": messages.GetRawMessageRequest(**mail),
+        "GetAttachment": messages.GetAttachmentRequest(**mail, attachment_id="1"),
+        "ListFolders": messages.ListFoldersRequest(tenant_id=other.tenant),
+        "ListLabels": messages.ListLabelsRequest(tenant_id=other.tenant),
+        "SearchMessages": messages.SearchMessagesRequest(
+            tenant_id=other.tenant, query=messages.MessageQuery(text="Confidential")
+        ),
+        "ModifyMessages": messages.ModifyMessagesRequest(
+            idempotency_key="k", tenant_id=other.tenant, message_ids=[other.message], change=change
+        ),
+    }
+    return {f"processor.v1.MessageService/{name}": request for name, request in asked.items()}
 
 
 # These take a tenant as a filter of a list, or several ids: `lists` and the tests of batches try them.
@@ -379,6 +401,9 @@ def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side
     ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
     ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
     ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/sends/{send}"), ("POST", "/v1/sends/{send}:cancel"),
+    ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/tenants/{tenant}/messages/{message}"),
+    ("GET", "/v1/tenants/{tenant}/messages/{message}:raw"), ("GET", "/v1/tenants/{tenant}/folders"),
+    ("GET", "/v1/tenants/{tenant}/messages/{message}/attachments/1"), ("GET", "/v1/tenants/{tenant}/labels"),
 ])  # fmt: skip
 def test_no_route_touches_anything_of_another_tenant(
     mesh: Mesh, sides: tuple[Side, Side], verb: str, path: str

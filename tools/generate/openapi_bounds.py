@@ -15,7 +15,10 @@ JSON = dict[str, Any]
 _PAGE_SIZE = {"minimum": 0}
 _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
-_MESSAGE = {"minLength": 1, "maxLength": 500}
+# Without a name in its path a request is on no route.
+_MESSAGE = {"maxLength": 500}
+_OFFSET = {"pattern": r"^[0-9]{1,18}$"}
+_QUERY = {"maxLength": 200}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
@@ -50,6 +53,8 @@ BOUNDS: dict[str, JSON] = {
     "ListCalendarsRequest.page_size": _PAGE_SIZE,
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
+    "ListFoldersRequest.page_size": _PAGE_SIZE,
+    "ListLabelsRequest.page_size": _PAGE_SIZE,
     "ListSendsRequest.page_size": _PAGE_SIZE,
     "ListEndpointsRequest.page_size": _PAGE_SIZE,
     "ListAttemptsRequest.page_size": _PAGE_SIZE,
@@ -80,7 +85,14 @@ BOUNDS: dict[str, JSON] = {
     "GetMessageRequest.message_id": _MESSAGE,
     "GetRawMessageRequest.message_id": _MESSAGE,
     "GetAttachmentRequest.message_id": _MESSAGE,
-    "GetAttachmentRequest.attachment_id": {"minLength": 1, "maxLength": 1000},
+    "GetRawMessageRequest.offset": _OFFSET,
+    "GetAttachmentRequest.offset": _OFFSET,
+    "GetAttachmentRequest.attachment_id": {"maxLength": 1000},
+    "SearchMessagesRequest.page_size": _PAGE_SIZE,
+    "MessageQuery.text": _QUERY,
+    "MessageQuery.from": _QUERY,
+    "MessageQuery.to": _QUERY,
+    "MessageQuery.subject": _QUERY,
     "MessageChange.add_categories": _CATEGORIES,
     "MessageChange.remove_categories": _CATEGORIES,
     "MessageChange.add_label_ids": _LABELS,

@@ -165,7 +165,7 @@ class ProviderHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator["StreamedAnswer"]:
-        """Read an answer of any size piece by piece. What is not read yet waits at the provider.
+        """Read an answer of any size piece by piece. The provider waits with the rest.
 
         Args:
             provider: "ms365" or "googlews".

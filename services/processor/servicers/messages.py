@@ -11,9 +11,11 @@ from mailmesh.processor.v1.message_service_pb2_grpc import MessageServiceService
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
+from services.meshkit.pages import PageTokens, page_size
 from services.processor.messages.content import ID_CHARACTERS, check_text
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.names import disposition
+from services.processor.messages.reading.query import check_query
 from services.processor.messages.reading.reads import Place, Reads
 from services.processor.messages.requests import Modifications
 from services.processor.messages.rows import ModificationRow
@@ -22,6 +24,9 @@ from services.processor.stream.filter import scope_of
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 _ATTACHMENT_CHARACTERS = 1000
+_RESULTS_MAX = 200
+_PLACES_MAX = 100_000
+_TOKEN_CHARACTERS = 2000
 
 
 class MessageServicer(Base):
@@ -35,6 +40,8 @@ class MessageServicer(Base):
     def __init__(self, modifications: Modifications, reads: Reads) -> None:
         self._modifications = modifications
         self._reads = reads
+        self._page_tokens = PageTokens(columns=(_is_token,))
+        self._places = PageTokens(columns=(_is_place,))
 
     @override
     async def ModifyMessages(
@@ -76,6 +83,41 @@ class MessageServicer(Base):
         async with self._reads.attachment(place, request.attachment_id, offset) as download:
             await _send(download, context)
 
+    @override
+    async def ListFolders(self, request: pb2.ListFoldersRequest, context: "Context") -> pb2.ListFoldersResponse:
+        """List the folders of a Microsoft mailbox."""
+        place, size, begin = _mailbox(request.tenant_id), page_size(request.page_size), self._begin(request)
+        folders, is_cut = await self._reads.folders(place)
+        token = self._after(request, begin + size, len(folders))
+        return pb2.ListFoldersResponse(folders=folders[begin : begin + size], next_page_token=token, is_cut=is_cut)
+
+    @override
+    async def ListLabels(self, request: pb2.ListLabelsRequest, context: "Context") -> pb2.ListLabelsResponse:
+        """List the labels of a Google mailbox."""
+        place, size, begin = _mailbox(request.tenant_id), page_size(request.page_size), self._begin(request)
+        labels = await self._reads.labels(place)
+        token = self._after(request, begin + size, len(labels))
+        return pb2.ListLabelsResponse(labels=labels[begin : begin + size], next_page_token=token)
+
+    @override
+    async def SearchMessages(
+        self, request: pb2.SearchMessagesRequest, context: "Context"
+    ) -> pb2.SearchMessagesResponse:
+        """Search a mailbox."""
+        place, size = _mailbox(request.tenant_id), min(page_size(request.page_size), _RESULTS_MAX)
+        check_query(request.query)
+        position = self._page_tokens.read(request)
+        page = await self._reads.search(place, request.query, size, str(position[0]) if position else "")
+        token = self._page_tokens.write(request, [page.token] if page.token else None)
+        return pb2.SearchMessagesResponse(messages=page.messages, next_page_token=token)
+
+    def _begin(self, request: pb2.ListFoldersRequest | pb2.ListLabelsRequest) -> int:
+        position = self._places.read(request)
+        return int(position[0]) if position else 0
+
+    def _after(self, request: pb2.ListFoldersRequest | pb2.ListLabelsRequest, end: int, count: int) -> str:
+        return self._places.write(request, [end] if end < count else None)
+
 
 async def _send(download: Download, context: "Context") -> None:
     """Send content; the headers go out with the first bytes, so that a failure before them has its status."""
@@ -94,6 +136,19 @@ def _place(request: pb2.GetMessageRequest | pb2.GetRawMessageRequest | pb2.GetAt
     tenant_id = check_id("tenant_id", request.tenant_id)
     check_text("message_id", request.message_id, ID_CHARACTERS)
     return Place(tenant_id, request.message_id, current_caller().may_see(tenant_id))
+
+
+def _mailbox(tenant_id: str) -> Place:
+    checked = check_id("tenant_id", tenant_id)
+    return Place(checked, is_in_scope=current_caller().may_see(checked))
+
+
+def _is_place(value: str | int) -> bool:
+    return isinstance(value, int) and 0 <= value <= _PLACES_MAX
+
+
+def _is_token(value: str | int) -> bool:
+    return isinstance(value, str) and len(value) <= _TOKEN_CHARACTERS and value.isascii() and value.isprintable()
 
 
 def _offset(offset: int) -> int:

@@ -182,3 +182,16 @@ def test_the_command_line_reads_and_downloads(mesh: Mesh, tmp_path: Path) -> Non
     assert content == file.read_bytes()
     assert b"With a file" in (tmp_path / "mail.eml").read_bytes()
     assert "MESSAGE_NOT_FOUND" in missing.stderr
+
+
+def test_the_command_line_lists_folders_and_labels_and_searches(mesh: Mesh) -> None:
+    tenants_of = {provider: marker(mesh, provider) for provider in PROVIDERS}
+    for provider, (address, tenant) in tenants_of.items():
+        (wanted, _) = [mesh.simulator.deliver(address, subject=subject)["id"] for subject in ("Late invoice", "Lunch")]
+        found = json.loads(mesh.run("messages", "search", "invoice", "--tenant", tenant, "--json").stdout)
+        folders = mesh.run("messages", "folders", "--tenant", tenant)
+        refused = mesh.run("messages", "search", 'a" OR "b', "--tenant", tenant)
+
+        assert ([wanted], provider) == ([one["messageId"] for one in found], provider)
+        assert {"ms365": "Sent Items", "googlews": "STARRED"}[provider] in folders.stdout
+        assert "FIELD_INVALID" in refused.stderr

@@ -9,7 +9,9 @@ from typing import Protocol, TypeAlias
 from google.protobuf.struct_pb2 import Struct
 
 from mailmesh.mail.v1 import message_pb2
+from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit import db
+from services.meshkit.errors import FieldInvalid
 from services.meshkit.shares import Shares
 from services.processor.errors import TenantNotFound
 from services.processor.mailbox.access import MailboxAccess
@@ -20,9 +22,10 @@ from services.processor.messages.reading.download import Download, skipped
 from services.processor.messages.reading.failures import told
 from services.processor.messages.reading.gmail import GmailContent
 from services.processor.messages.reading.graph import GraphContent
+from services.processor.messages.reading.listings import FoundPage, GmailListings, GraphListings
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
-from services.providers.names import GOOGLEWS
+from services.providers.names import GOOGLEWS, MS365
 
 
 class MappedMail(Protocol):
@@ -53,12 +56,12 @@ class Place:
 
     Args:
         tenant_id: The tenant, well-formed.
-        message_id: The provider's id of the mail.
+        message_id: The provider's id of the mail; empty where a whole mailbox is read.
         is_in_scope: Whether the caller may see the tenant.
     """
 
     tenant_id: str
-    message_id: str
+    message_id: str = ""
     is_in_scope: bool = True
 
 
@@ -101,6 +104,24 @@ class Reads:
         async with self._reading(place) as access:
             return access.provider, await self._fetch(access, place.message_id)
 
+    async def folders(self, place: Place) -> tuple[list[pb2.MailFolder], bool]:
+        """List the folders of a Microsoft mailbox; tell whether there are more. Raises `MeshError`."""
+        async with self._reading(place, of=MS365) as access:
+            return await GraphListings(access, self._settings.ms365_graph_url).folders()
+
+    async def labels(self, place: Place) -> list[pb2.MailLabel]:
+        """List the labels of a Google mailbox. Raises `MeshError`."""
+        async with self._reading(place, of=GOOGLEWS) as access:
+            return await GmailListings(access, self._settings.google_gmail_url, self._take_quota).labels()
+
+    async def search(self, place: Place, query: pb2.MessageQuery, size: int, token: str) -> FoundPage:
+        """Search a mailbox by a query that was checked. Raises `MeshError`."""
+        async with self._reading(place) as access:
+            if access.provider == GOOGLEWS:
+                google = GmailListings(access, self._settings.google_gmail_url, self._take_quota)
+                return await google.search(query, size, token)
+            return await GraphListings(access, self._settings.ms365_graph_url).search(query, size, token)
+
     @asynccontextmanager
     async def raw(self, place: Place, offset: int) -> AsyncIterator[Download]:
         """Open a mail in MIME, from an offset on. Raises `MeshError`, also while the pieces are read."""
@@ -116,9 +137,13 @@ class Reads:
                 yield replace(download, pieces=skipped(download.pieces, offset))
 
     @asynccontextmanager
-    async def _reading(self, place: Place, kind: str = "") -> AsyncIterator[MailboxAccess]:
+    async def _reading(self, place: Place, kind: str = "", of: str = "") -> AsyncIterator[MailboxAccess]:
         """Give access to a mailbox in its turn, and tell the caller what fails."""
         provider = await self._provider(place)
+        if of not in ("", provider):
+            raise FieldInvalid.of(
+                "tenant_id", f"is a tenant of {provider}: ListFolders is of ms365, ListLabels of googlews"
+            )
         with self._shares.take(place.tenant_id):
             try:
                 async with self._turn(f"{place.tenant_id}{kind}"):

@@ -1039,6 +1039,671 @@ func (x *GetAttachmentRequest) GetOffset() int64 {
 	return 0
 }
 
+// ListFoldersRequest requests a page of folders.
+type ListFoldersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mailbox it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFoldersRequest) Reset() {
+	*x = ListFoldersRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFoldersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFoldersRequest) ProtoMessage() {}
+
+func (x *ListFoldersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFoldersRequest.ProtoReflect.Descriptor instead.
+func (*ListFoldersRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListFoldersRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ListFoldersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListFoldersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// MailFolder is one folder of a Microsoft mailbox.
+type MailFolder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// folder_id is the provider's id of the folder.
+	FolderId string `protobuf:"bytes,1,opt,name=folder_id,json=folderId,proto3" json:"folder_id,omitempty"`
+	// display_name is its name, in the language of the mailbox.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// parent_folder_id is the id of the folder above it.
+	ParentFolderId string `protobuf:"bytes,3,opt,name=parent_folder_id,json=parentFolderId,proto3" json:"parent_folder_id,omitempty"`
+	// total_count is the number of its mails.
+	TotalCount int32 `protobuf:"varint,4,opt,name=total_count,json=totalCount,proto3" json:"total_count,omitempty"`
+	// unread_count is the number of its unread mails.
+	UnreadCount   int32 `protobuf:"varint,5,opt,name=unread_count,json=unreadCount,proto3" json:"unread_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailFolder) Reset() {
+	*x = MailFolder{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailFolder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailFolder) ProtoMessage() {}
+
+func (x *MailFolder) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailFolder.ProtoReflect.Descriptor instead.
+func (*MailFolder) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *MailFolder) GetFolderId() string {
+	if x != nil {
+		return x.FolderId
+	}
+	return ""
+}
+
+func (x *MailFolder) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *MailFolder) GetParentFolderId() string {
+	if x != nil {
+		return x.ParentFolderId
+	}
+	return ""
+}
+
+func (x *MailFolder) GetTotalCount() int32 {
+	if x != nil {
+		return x.TotalCount
+	}
+	return 0
+}
+
+func (x *MailFolder) GetUnreadCount() int32 {
+	if x != nil {
+		return x.UnreadCount
+	}
+	return 0
+}
+
+// ListFoldersResponse is a page of folders.
+type ListFoldersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// folders are the folders of this page, each after the folder above it.
+	Folders []*MailFolder `protobuf:"bytes,1,rep,name=folders,proto3" json:"folders,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// is_cut is true if the mailbox has more folders than any page shows.
+	IsCut         bool `protobuf:"varint,3,opt,name=is_cut,json=isCut,proto3" json:"is_cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFoldersResponse) Reset() {
+	*x = ListFoldersResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFoldersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFoldersResponse) ProtoMessage() {}
+
+func (x *ListFoldersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFoldersResponse.ProtoReflect.Descriptor instead.
+func (*ListFoldersResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListFoldersResponse) GetFolders() []*MailFolder {
+	if x != nil {
+		return x.Folders
+	}
+	return nil
+}
+
+func (x *ListFoldersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListFoldersResponse) GetIsCut() bool {
+	if x != nil {
+		return x.IsCut
+	}
+	return false
+}
+
+// ListLabelsRequest requests a page of labels.
+type ListLabelsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mailbox it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLabelsRequest) Reset() {
+	*x = ListLabelsRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLabelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLabelsRequest) ProtoMessage() {}
+
+func (x *ListLabelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLabelsRequest.ProtoReflect.Descriptor instead.
+func (*ListLabelsRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListLabelsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ListLabelsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLabelsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// MailLabel is one label of a Google mailbox.
+type MailLabel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// label_id is the provider's id of the label.
+	LabelId string `protobuf:"bytes,1,opt,name=label_id,json=labelId,proto3" json:"label_id,omitempty"`
+	// display_name is its name.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// is_system is true if Google made it.
+	IsSystem      bool `protobuf:"varint,3,opt,name=is_system,json=isSystem,proto3" json:"is_system,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailLabel) Reset() {
+	*x = MailLabel{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailLabel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailLabel) ProtoMessage() {}
+
+func (x *MailLabel) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailLabel.ProtoReflect.Descriptor instead.
+func (*MailLabel) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MailLabel) GetLabelId() string {
+	if x != nil {
+		return x.LabelId
+	}
+	return ""
+}
+
+func (x *MailLabel) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *MailLabel) GetIsSystem() bool {
+	if x != nil {
+		return x.IsSystem
+	}
+	return false
+}
+
+// ListLabelsResponse is a page of labels.
+type ListLabelsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// labels are the labels of this page, in the provider's order.
+	Labels []*MailLabel `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLabelsResponse) Reset() {
+	*x = ListLabelsResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLabelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLabelsResponse) ProtoMessage() {}
+
+func (x *ListLabelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLabelsResponse.ProtoReflect.Descriptor instead.
+func (*ListLabelsResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListLabelsResponse) GetLabels() []*MailLabel {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListLabelsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// MessageQuery selects mails that fit all of its fields; at least one is set. Each text is at most 200 characters without quotes
+// and backslashes, and is taken as it is: an operator of the provider in it is a word like others.
+type MessageQuery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// text is words of the subject, the sender or the body, all of them.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// from is a part of the sender's name or address.
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// to is a part of the name or address of a recipient in To.
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// subject is words of the subject, next to each other.
+	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
+	// has_attachments selects mails with attachments.
+	HasAttachments bool `protobuf:"varint,5,opt,name=has_attachments,json=hasAttachments,proto3" json:"has_attachments,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *MessageQuery) Reset() {
+	*x = MessageQuery{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageQuery) ProtoMessage() {}
+
+func (x *MessageQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageQuery.ProtoReflect.Descriptor instead.
+func (*MessageQuery) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *MessageQuery) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *MessageQuery) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *MessageQuery) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *MessageQuery) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *MessageQuery) GetHasAttachments() bool {
+	if x != nil {
+		return x.HasAttachments
+	}
+	return false
+}
+
+// SearchMessagesRequest requests a page of mails.
+type SearchMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mailbox it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// query selects mails.
+	Query *MessageQuery `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 200 is reduced to 200; a negative value fails
+	// with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchMessagesRequest) Reset() {
+	*x = SearchMessagesRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchMessagesRequest) ProtoMessage() {}
+
+func (x *SearchMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchMessagesRequest.ProtoReflect.Descriptor instead.
+func (*SearchMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SearchMessagesRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *SearchMessagesRequest) GetQuery() *MessageQuery {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *SearchMessagesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *SearchMessagesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// FoundMessage is one mail of a search.
+type FoundMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// message_id is the provider's id of the mail, as in events.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// provider_thread_id is the provider's id of its conversation.
+	ProviderThreadId string `protobuf:"bytes,2,opt,name=provider_thread_id,json=providerThreadId,proto3" json:"provider_thread_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *FoundMessage) Reset() {
+	*x = FoundMessage{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoundMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoundMessage) ProtoMessage() {}
+
+func (x *FoundMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoundMessage.ProtoReflect.Descriptor instead.
+func (*FoundMessage) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FoundMessage) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *FoundMessage) GetProviderThreadId() string {
+	if x != nil {
+		return x.ProviderThreadId
+	}
+	return ""
+}
+
+// SearchMessagesResponse is a page of mails.
+type SearchMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// messages are the mails in the provider's order, as a rule the newest first.
+	Messages []*FoundMessage `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchMessagesResponse) Reset() {
+	*x = SearchMessagesResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchMessagesResponse) ProtoMessage() {}
+
+func (x *SearchMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchMessagesResponse.ProtoReflect.Descriptor instead.
+func (*SearchMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SearchMessagesResponse) GetMessages() []*FoundMessage {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *SearchMessagesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_mailmesh_processor_v1_message_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
@@ -1112,7 +1777,55 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12)\n" +
 	"\rattachment_id\x18\x03 \x01(\tB\x04\xe2A\x01\x02R\fattachmentId\x12\x1c\n" +
-	"\x06offset\x18\x04 \x01(\x03B\x04\xe2A\x01\x01R\x06offset*k\n" +
+	"\x06offset\x18\x04 \x01(\x03B\x04\xe2A\x01\x01R\x06offset\"\x7f\n" +
+	"\x12ListFoldersRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\"\xba\x01\n" +
+	"\n" +
+	"MailFolder\x12\x1b\n" +
+	"\tfolder_id\x18\x01 \x01(\tR\bfolderId\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12(\n" +
+	"\x10parent_folder_id\x18\x03 \x01(\tR\x0eparentFolderId\x12\x1f\n" +
+	"\vtotal_count\x18\x04 \x01(\x05R\n" +
+	"totalCount\x12!\n" +
+	"\funread_count\x18\x05 \x01(\x05R\vunreadCount\"\x91\x01\n" +
+	"\x13ListFoldersResponse\x12;\n" +
+	"\afolders\x18\x01 \x03(\v2!.mailmesh.processor.v1.MailFolderR\afolders\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x15\n" +
+	"\x06is_cut\x18\x03 \x01(\bR\x05isCut\"~\n" +
+	"\x11ListLabelsRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\"f\n" +
+	"\tMailLabel\x12\x19\n" +
+	"\blabel_id\x18\x01 \x01(\tR\alabelId\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
+	"\tis_system\x18\x03 \x01(\bR\bisSystem\"v\n" +
+	"\x12ListLabelsResponse\x128\n" +
+	"\x06labels\x18\x01 \x03(\v2 .mailmesh.processor.v1.MailLabelR\x06labels\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n" +
+	"\fMessageQuery\x12\x18\n" +
+	"\x04text\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
+	"\x04from\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x04from\x12\x14\n" +
+	"\x02to\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\x02to\x12\x1e\n" +
+	"\asubject\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\asubject\x12-\n" +
+	"\x0fhas_attachments\x18\x05 \x01(\bB\x04\xe2A\x01\x01R\x0ehasAttachments\"\xc3\x01\n" +
+	"\x15SearchMessagesRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12?\n" +
+	"\x05query\x18\x02 \x01(\v2#.mailmesh.processor.v1.MessageQueryB\x04\xe2A\x01\x02R\x05query\x12!\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\"[\n" +
+	"\fFoundMessage\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12,\n" +
+	"\x12provider_thread_id\x18\x02 \x01(\tR\x10providerThreadId\"\x81\x01\n" +
+	"\x16SearchMessagesResponse\x12?\n" +
+	"\bmessages\x18\x01 \x03(\v2#.mailmesh.processor.v1.FoundMessageR\bmessages\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*k\n" +
 	"\tMailPlace\x12\x1a\n" +
 	"\x16MAIL_PLACE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10MAIL_PLACE_INBOX\x10\x01\x12\x16\n" +
@@ -1128,14 +1841,19 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\x14MESSAGE_OUTCOME_DONE\x10\x02\x12\x1d\n" +
 	"\x19MESSAGE_OUTCOME_NOT_FOUND\x10\x03\x12\x1b\n" +
 	"\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1b\n" +
-	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\xf2\x06\n" +
+	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\xe5\n" +
+	"\n" +
 	"\x0eMessageService\x12\x9e\x01\n" +
 	"\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"/\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/messages:modify\x12\xae\x01\n" +
 	"\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x12\xa9\x01\n" +
 	"\n" +
 	"GetMessage\x12(.mailmesh.processor.v1.GetMessageRequest\x1a).mailmesh.processor.v1.GetMessageResponse\"F\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02/\x12-/v1/tenants/{tenant_id}/messages/{message_id}\x12\xa0\x01\n" +
 	"\rGetRawMessage\x12+.mailmesh.processor.v1.GetRawMessageRequest\x1a\x14.google.api.HttpBody\"J\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x023\x121/v1/tenants/{tenant_id}/messages/{message_id}:raw0\x01\x12\xb8\x01\n" +
-	"\rGetAttachment\x12+.mailmesh.processor.v1.GetAttachmentRequest\x1a\x14.google.api.HttpBody\"b\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02K\x12I/v1/tenants/{tenant_id}/messages/{message_id}/attachments/{attachment_id}0\x01\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"\rGetAttachment\x12+.mailmesh.processor.v1.GetAttachmentRequest\x1a\x14.google.api.HttpBody\"b\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02K\x12I/v1/tenants/{tenant_id}/messages/{message_id}/attachments/{attachment_id}0\x01\x12\x9e\x01\n" +
+	"\vListFolders\x12).mailmesh.processor.v1.ListFoldersRequest\x1a*.mailmesh.processor.v1.ListFoldersResponse\"8\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02!\x12\x1f/v1/tenants/{tenant_id}/folders\x12\x9a\x01\n" +
+	"\n" +
+	"ListLabels\x12(.mailmesh.processor.v1.ListLabelsRequest\x1a).mailmesh.processor.v1.ListLabelsResponse\"7\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/tenants/{tenant_id}/labels\x12\xb2\x01\n" +
+	"\x0eSearchMessages\x12,.mailmesh.processor.v1.SearchMessagesRequest\x1a-.mailmesh.processor.v1.SearchMessagesResponse\"C\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/tenants/{tenant_id}/messages:search\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (
@@ -1151,7 +1869,7 @@ func file_mailmesh_processor_v1_message_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_message_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_mailmesh_processor_v1_message_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_mailmesh_processor_v1_message_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_mailmesh_processor_v1_message_service_proto_goTypes = []any{
 	(MailPlace)(0),                  // 0: mailmesh.processor.v1.MailPlace
 	(ModificationState)(0),          // 1: mailmesh.processor.v1.ModificationState
@@ -1167,10 +1885,20 @@ var file_mailmesh_processor_v1_message_service_proto_goTypes = []any{
 	(*GetMessageResponse)(nil),      // 11: mailmesh.processor.v1.GetMessageResponse
 	(*GetRawMessageRequest)(nil),    // 12: mailmesh.processor.v1.GetRawMessageRequest
 	(*GetAttachmentRequest)(nil),    // 13: mailmesh.processor.v1.GetAttachmentRequest
-	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
-	(*v1.MailMessage)(nil),          // 15: mailmesh.mail.v1.MailMessage
-	(*structpb.Struct)(nil),         // 16: google.protobuf.Struct
-	(*httpbody.HttpBody)(nil),       // 17: google.api.HttpBody
+	(*ListFoldersRequest)(nil),      // 14: mailmesh.processor.v1.ListFoldersRequest
+	(*MailFolder)(nil),              // 15: mailmesh.processor.v1.MailFolder
+	(*ListFoldersResponse)(nil),     // 16: mailmesh.processor.v1.ListFoldersResponse
+	(*ListLabelsRequest)(nil),       // 17: mailmesh.processor.v1.ListLabelsRequest
+	(*MailLabel)(nil),               // 18: mailmesh.processor.v1.MailLabel
+	(*ListLabelsResponse)(nil),      // 19: mailmesh.processor.v1.ListLabelsResponse
+	(*MessageQuery)(nil),            // 20: mailmesh.processor.v1.MessageQuery
+	(*SearchMessagesRequest)(nil),   // 21: mailmesh.processor.v1.SearchMessagesRequest
+	(*FoundMessage)(nil),            // 22: mailmesh.processor.v1.FoundMessage
+	(*SearchMessagesResponse)(nil),  // 23: mailmesh.processor.v1.SearchMessagesResponse
+	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
+	(*v1.MailMessage)(nil),          // 25: mailmesh.mail.v1.MailMessage
+	(*structpb.Struct)(nil),         // 26: google.protobuf.Struct
+	(*httpbody.HttpBody)(nil),       // 27: google.api.HttpBody
 }
 var file_mailmesh_processor_v1_message_service_proto_depIdxs = []int32{
 	0,  // 0: mailmesh.processor.v1.MessageChange.place:type_name -> mailmesh.processor.v1.MailPlace
@@ -1178,28 +1906,38 @@ var file_mailmesh_processor_v1_message_service_proto_depIdxs = []int32{
 	1,  // 2: mailmesh.processor.v1.Modification.state:type_name -> mailmesh.processor.v1.ModificationState
 	3,  // 3: mailmesh.processor.v1.Modification.change:type_name -> mailmesh.processor.v1.MessageChange
 	4,  // 4: mailmesh.processor.v1.Modification.messages:type_name -> mailmesh.processor.v1.ModifiedMessage
-	14, // 5: mailmesh.processor.v1.Modification.created_at:type_name -> google.protobuf.Timestamp
-	14, // 6: mailmesh.processor.v1.Modification.finished_at:type_name -> google.protobuf.Timestamp
+	24, // 5: mailmesh.processor.v1.Modification.created_at:type_name -> google.protobuf.Timestamp
+	24, // 6: mailmesh.processor.v1.Modification.finished_at:type_name -> google.protobuf.Timestamp
 	3,  // 7: mailmesh.processor.v1.ModifyMessagesRequest.change:type_name -> mailmesh.processor.v1.MessageChange
 	5,  // 8: mailmesh.processor.v1.ModifyMessagesResponse.modification:type_name -> mailmesh.processor.v1.Modification
 	5,  // 9: mailmesh.processor.v1.GetModificationResponse.modification:type_name -> mailmesh.processor.v1.Modification
-	15, // 10: mailmesh.processor.v1.GetMessageResponse.message:type_name -> mailmesh.mail.v1.MailMessage
-	16, // 11: mailmesh.processor.v1.GetMessageResponse.raw:type_name -> google.protobuf.Struct
-	6,  // 12: mailmesh.processor.v1.MessageService.ModifyMessages:input_type -> mailmesh.processor.v1.ModifyMessagesRequest
-	8,  // 13: mailmesh.processor.v1.MessageService.GetModification:input_type -> mailmesh.processor.v1.GetModificationRequest
-	10, // 14: mailmesh.processor.v1.MessageService.GetMessage:input_type -> mailmesh.processor.v1.GetMessageRequest
-	12, // 15: mailmesh.processor.v1.MessageService.GetRawMessage:input_type -> mailmesh.processor.v1.GetRawMessageRequest
-	13, // 16: mailmesh.processor.v1.MessageService.GetAttachment:input_type -> mailmesh.processor.v1.GetAttachmentRequest
-	7,  // 17: mailmesh.processor.v1.MessageService.ModifyMessages:output_type -> mailmesh.processor.v1.ModifyMessagesResponse
-	9,  // 18: mailmesh.processor.v1.MessageService.GetModification:output_type -> mailmesh.processor.v1.GetModificationResponse
-	11, // 19: mailmesh.processor.v1.MessageService.GetMessage:output_type -> mailmesh.processor.v1.GetMessageResponse
-	17, // 20: mailmesh.processor.v1.MessageService.GetRawMessage:output_type -> google.api.HttpBody
-	17, // 21: mailmesh.processor.v1.MessageService.GetAttachment:output_type -> google.api.HttpBody
-	17, // [17:22] is the sub-list for method output_type
-	12, // [12:17] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	25, // 10: mailmesh.processor.v1.GetMessageResponse.message:type_name -> mailmesh.mail.v1.MailMessage
+	26, // 11: mailmesh.processor.v1.GetMessageResponse.raw:type_name -> google.protobuf.Struct
+	15, // 12: mailmesh.processor.v1.ListFoldersResponse.folders:type_name -> mailmesh.processor.v1.MailFolder
+	18, // 13: mailmesh.processor.v1.ListLabelsResponse.labels:type_name -> mailmesh.processor.v1.MailLabel
+	20, // 14: mailmesh.processor.v1.SearchMessagesRequest.query:type_name -> mailmesh.processor.v1.MessageQuery
+	22, // 15: mailmesh.processor.v1.SearchMessagesResponse.messages:type_name -> mailmesh.processor.v1.FoundMessage
+	6,  // 16: mailmesh.processor.v1.MessageService.ModifyMessages:input_type -> mailmesh.processor.v1.ModifyMessagesRequest
+	8,  // 17: mailmesh.processor.v1.MessageService.GetModification:input_type -> mailmesh.processor.v1.GetModificationRequest
+	10, // 18: mailmesh.processor.v1.MessageService.GetMessage:input_type -> mailmesh.processor.v1.GetMessageRequest
+	12, // 19: mailmesh.processor.v1.MessageService.GetRawMessage:input_type -> mailmesh.processor.v1.GetRawMessageRequest
+	13, // 20: mailmesh.processor.v1.MessageService.GetAttachment:input_type -> mailmesh.processor.v1.GetAttachmentRequest
+	14, // 21: mailmesh.processor.v1.MessageService.ListFolders:input_type -> mailmesh.processor.v1.ListFoldersRequest
+	17, // 22: mailmesh.processor.v1.MessageService.ListLabels:input_type -> mailmesh.processor.v1.ListLabelsRequest
+	21, // 23: mailmesh.processor.v1.MessageService.SearchMessages:input_type -> mailmesh.processor.v1.SearchMessagesRequest
+	7,  // 24: mailmesh.processor.v1.MessageService.ModifyMessages:output_type -> mailmesh.processor.v1.ModifyMessagesResponse
+	9,  // 25: mailmesh.processor.v1.MessageService.GetModification:output_type -> mailmesh.processor.v1.GetModificationResponse
+	11, // 26: mailmesh.processor.v1.MessageService.GetMessage:output_type -> mailmesh.processor.v1.GetMessageResponse
+	27, // 27: mailmesh.processor.v1.MessageService.GetRawMessage:output_type -> google.api.HttpBody
+	27, // 28: mailmesh.processor.v1.MessageService.GetAttachment:output_type -> google.api.HttpBody
+	16, // 29: mailmesh.processor.v1.MessageService.ListFolders:output_type -> mailmesh.processor.v1.ListFoldersResponse
+	19, // 30: mailmesh.processor.v1.MessageService.ListLabels:output_type -> mailmesh.processor.v1.ListLabelsResponse
+	23, // 31: mailmesh.processor.v1.MessageService.SearchMessages:output_type -> mailmesh.processor.v1.SearchMessagesResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_message_service_proto_init() }
@@ -1217,7 +1955,7 @@ func file_mailmesh_processor_v1_message_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_message_service_proto_rawDesc), len(file_mailmesh_processor_v1_message_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   11,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

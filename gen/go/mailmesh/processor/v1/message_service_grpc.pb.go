@@ -25,6 +25,9 @@ const (
 	MessageService_GetMessage_FullMethodName      = "/mailmesh.processor.v1.MessageService/GetMessage"
 	MessageService_GetRawMessage_FullMethodName   = "/mailmesh.processor.v1.MessageService/GetRawMessage"
 	MessageService_GetAttachment_FullMethodName   = "/mailmesh.processor.v1.MessageService/GetAttachment"
+	MessageService_ListFolders_FullMethodName     = "/mailmesh.processor.v1.MessageService/ListFolders"
+	MessageService_ListLabels_FullMethodName      = "/mailmesh.processor.v1.MessageService/ListLabels"
+	MessageService_SearchMessages_FullMethodName  = "/mailmesh.processor.v1.MessageService/SearchMessages"
 )
 
 // MessageServiceClient is the client API for MessageService service.
@@ -53,6 +56,15 @@ type MessageServiceClient interface {
 	// `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
 	// `GetMessage`, ATTACHMENT_NOT_FOUND.
 	GetAttachment(ctx context.Context, in *GetAttachmentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error)
+	// ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+	// of `GetMessage`; FIELD_INVALID for a Google tenant.
+	ListFolders(ctx context.Context, in *ListFoldersRequest, opts ...grpc.CallOption) (*ListFoldersResponse, error)
+	// ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+	// Microsoft tenant.
+	ListLabels(ctx context.Context, in *ListLabelsRequest, opts ...grpc.CallOption) (*ListLabelsResponse, error)
+	// SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+	// ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
+	SearchMessages(ctx context.Context, in *SearchMessagesRequest, opts ...grpc.CallOption) (*SearchMessagesResponse, error)
 }
 
 type messageServiceClient struct {
@@ -131,6 +143,36 @@ func (c *messageServiceClient) GetAttachment(ctx context.Context, in *GetAttachm
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type MessageService_GetAttachmentClient = grpc.ServerStreamingClient[httpbody.HttpBody]
 
+func (c *messageServiceClient) ListFolders(ctx context.Context, in *ListFoldersRequest, opts ...grpc.CallOption) (*ListFoldersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFoldersResponse)
+	err := c.cc.Invoke(ctx, MessageService_ListFolders_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *messageServiceClient) ListLabels(ctx context.Context, in *ListLabelsRequest, opts ...grpc.CallOption) (*ListLabelsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLabelsResponse)
+	err := c.cc.Invoke(ctx, MessageService_ListLabels_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *messageServiceClient) SearchMessages(ctx context.Context, in *SearchMessagesRequest, opts ...grpc.CallOption) (*SearchMessagesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SearchMessagesResponse)
+	err := c.cc.Invoke(ctx, MessageService_SearchMessages_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MessageServiceServer is the server API for MessageService service.
 // All implementations must embed UnimplementedMessageServiceServer
 // for forward compatibility.
@@ -157,6 +199,15 @@ type MessageServiceServer interface {
 	// `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
 	// `GetMessage`, ATTACHMENT_NOT_FOUND.
 	GetAttachment(*GetAttachmentRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error
+	// ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+	// of `GetMessage`; FIELD_INVALID for a Google tenant.
+	ListFolders(context.Context, *ListFoldersRequest) (*ListFoldersResponse, error)
+	// ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+	// Microsoft tenant.
+	ListLabels(context.Context, *ListLabelsRequest) (*ListLabelsResponse, error)
+	// SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+	// ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
+	SearchMessages(context.Context, *SearchMessagesRequest) (*SearchMessagesResponse, error)
 	mustEmbedUnimplementedMessageServiceServer()
 }
 
@@ -181,6 +232,15 @@ func (UnimplementedMessageServiceServer) GetRawMessage(*GetRawMessageRequest, gr
 }
 func (UnimplementedMessageServiceServer) GetAttachment(*GetAttachmentRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error {
 	return status.Error(codes.Unimplemented, "method GetAttachment not implemented")
+}
+func (UnimplementedMessageServiceServer) ListFolders(context.Context, *ListFoldersRequest) (*ListFoldersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListFolders not implemented")
+}
+func (UnimplementedMessageServiceServer) ListLabels(context.Context, *ListLabelsRequest) (*ListLabelsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLabels not implemented")
+}
+func (UnimplementedMessageServiceServer) SearchMessages(context.Context, *SearchMessagesRequest) (*SearchMessagesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SearchMessages not implemented")
 }
 func (UnimplementedMessageServiceServer) mustEmbedUnimplementedMessageServiceServer() {}
 func (UnimplementedMessageServiceServer) testEmbeddedByValue()                        {}
@@ -279,6 +339,60 @@ func _MessageService_GetAttachment_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type MessageService_GetAttachmentServer = grpc.ServerStreamingServer[httpbody.HttpBody]
 
+func _MessageService_ListFolders_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFoldersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).ListFolders(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_ListFolders_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).ListFolders(ctx, req.(*ListFoldersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MessageService_ListLabels_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLabelsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).ListLabels(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_ListLabels_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).ListLabels(ctx, req.(*ListLabelsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MessageService_SearchMessages_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SearchMessagesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).SearchMessages(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_SearchMessages_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).SearchMessages(ctx, req.(*SearchMessagesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MessageService_ServiceDesc is the grpc.ServiceDesc for MessageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -297,6 +411,18 @@ var MessageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetMessage",
 			Handler:    _MessageService_GetMessage_Handler,
+		},
+		{
+			MethodName: "ListFolders",
+			Handler:    _MessageService_ListFolders_Handler,
+		},
+		{
+			MethodName: "ListLabels",
+			Handler:    _MessageService_ListLabels_Handler,
+		},
+		{
+			MethodName: "SearchMessages",
+			Handler:    _MessageService_SearchMessages_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

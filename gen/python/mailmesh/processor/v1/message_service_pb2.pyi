@@ -528,3 +528,330 @@ class GetAttachmentRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAttachmentRequest: _TypeAlias = GetAttachmentRequest  # noqa: Y015
+
+@_typing.final
+class ListFoldersRequest(_message.Message):
+    """ListFoldersRequest requests a page of folders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mailbox it is."""
+    page_size: _builtins.int
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFoldersRequest: _TypeAlias = ListFoldersRequest  # noqa: Y015
+
+@_typing.final
+class MailFolder(_message.Message):
+    """MailFolder is one folder of a Microsoft mailbox."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDER_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    PARENT_FOLDER_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    UNREAD_COUNT_FIELD_NUMBER: _builtins.int
+    folder_id: _builtins.str
+    """folder_id is the provider's id of the folder."""
+    display_name: _builtins.str
+    """display_name is its name, in the language of the mailbox."""
+    parent_folder_id: _builtins.str
+    """parent_folder_id is the id of the folder above it."""
+    total_count: _builtins.int
+    """total_count is the number of its mails."""
+    unread_count: _builtins.int
+    """unread_count is the number of its unread mails."""
+    def __init__(
+        self,
+        *,
+        folder_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        parent_folder_id: _builtins.str = ...,
+        total_count: _builtins.int = ...,
+        unread_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "folder_id", b"folder_id", "parent_folder_id", b"parent_folder_id", "total_count", b"total_count", "unread_count", b"unread_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MailFolder: _TypeAlias = MailFolder  # noqa: Y015
+
+@_typing.final
+class ListFoldersResponse(_message.Message):
+    """ListFoldersResponse is a page of folders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    IS_CUT_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token requests the next page. Empty on the last page."""
+    is_cut: _builtins.bool
+    """is_cut is true if the mailbox has more folders than any page shows."""
+    @_builtins.property
+    def folders(self) -> _containers.RepeatedCompositeFieldContainer[Global___MailFolder]:
+        """folders are the folders of this page, each after the folder above it."""
+
+    def __init__(
+        self,
+        *,
+        folders: _abc.Iterable[Global___MailFolder] | None = ...,
+        next_page_token: _builtins.str = ...,
+        is_cut: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folders", b"folders", "is_cut", b"is_cut", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFoldersResponse: _TypeAlias = ListFoldersResponse  # noqa: Y015
+
+@_typing.final
+class ListLabelsRequest(_message.Message):
+    """ListLabelsRequest requests a page of labels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mailbox it is."""
+    page_size: _builtins.int
+    """page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+    fails with INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLabelsRequest: _TypeAlias = ListLabelsRequest  # noqa: Y015
+
+@_typing.final
+class MailLabel(_message.Message):
+    """MailLabel is one label of a Google mailbox."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    IS_SYSTEM_FIELD_NUMBER: _builtins.int
+    label_id: _builtins.str
+    """label_id is the provider's id of the label."""
+    display_name: _builtins.str
+    """display_name is its name."""
+    is_system: _builtins.bool
+    """is_system is true if Google made it."""
+    def __init__(
+        self,
+        *,
+        label_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        is_system: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "is_system", b"is_system", "label_id", b"label_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MailLabel: _TypeAlias = MailLabel  # noqa: Y015
+
+@_typing.final
+class ListLabelsResponse(_message.Message):
+    """ListLabelsResponse is a page of labels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token requests the next page. Empty on the last page."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___MailLabel]:
+        """labels are the labels of this page, in the provider's order."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Iterable[Global___MailLabel] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLabelsResponse: _TypeAlias = ListLabelsResponse  # noqa: Y015
+
+@_typing.final
+class MessageQuery(_message.Message):
+    """MessageQuery selects mails that fit all of its fields; at least one is set. Each text is at most 200 characters without quotes
+    and backslashes, and is taken as it is: an operator of the provider in it is a word like others.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    HAS_ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """text is words of the subject, the sender or the body, all of them."""
+    to: _builtins.str
+    """to is a part of the name or address of a recipient in To."""
+    subject: _builtins.str
+    """subject is words of the subject, next to each other."""
+    has_attachments: _builtins.bool
+    """has_attachments selects mails with attachments."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        to: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        has_attachments: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "has_attachments", b"has_attachments", "subject", b"subject", "text", b"text", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MessageQuery: _TypeAlias = MessageQuery  # noqa: Y015
+
+@_typing.final
+class SearchMessagesRequest(_message.Message):
+    """SearchMessagesRequest requests a page of mails."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mailbox it is."""
+    page_size: _builtins.int
+    """page_size is the maximum number of items to return. 0 means 50; a value above 200 is reduced to 200; a negative value fails
+    with INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+    the first page.
+    """
+    @_builtins.property
+    def query(self) -> Global___MessageQuery:
+        """query selects mails."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        query: Global___MessageQuery | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "query", b"query", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchMessagesRequest: _TypeAlias = SearchMessagesRequest  # noqa: Y015
+
+@_typing.final
+class FoundMessage(_message.Message):
+    """FoundMessage is one mail of a search."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_THREAD_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """message_id is the provider's id of the mail, as in events."""
+    provider_thread_id: _builtins.str
+    """provider_thread_id is the provider's id of its conversation."""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        provider_thread_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id", "provider_thread_id", b"provider_thread_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundMessage: _TypeAlias = FoundMessage  # noqa: Y015
+
+@_typing.final
+class SearchMessagesResponse(_message.Message):
+    """SearchMessagesResponse is a page of mails."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token requests the next page. Empty on the last page."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundMessage]:
+        """messages are the mails in the provider's order, as a rule the newest first."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___FoundMessage] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchMessagesResponse: _TypeAlias = SearchMessagesResponse  # noqa: Y015

@@ -61,6 +61,21 @@ class MessageServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetAttachmentRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.ListFolders = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/ListFolders',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListFoldersRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListFoldersResponse.FromString,
+                _registered_method=True)
+        self.ListLabels = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/ListLabels',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListLabelsRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListLabelsResponse.FromString,
+                _registered_method=True)
+        self.SearchMessages = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/SearchMessages',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SearchMessagesRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SearchMessagesResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -112,6 +127,30 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFolders(self, request, context):
+        """ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+        of `GetMessage`; FIELD_INVALID for a Google tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLabels(self, request, context):
+        """ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+        Microsoft tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchMessages(self, request, context):
+        """SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+        ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +178,21 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.GetAttachment,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetAttachmentRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'ListFolders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFolders,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListFoldersRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListFoldersResponse.SerializeToString,
+            ),
+            'ListLabels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLabels,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListLabelsRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListLabelsResponse.SerializeToString,
+            ),
+            'SearchMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchMessages,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SearchMessagesRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SearchMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -277,6 +331,87 @@ class MessageService:
             '/mailmesh.processor.v1.MessageService/GetAttachment',
             mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetAttachmentRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFolders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/ListFolders',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListFoldersRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListFoldersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/ListLabels',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListLabelsRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.ListLabelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/SearchMessages',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SearchMessagesRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SearchMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

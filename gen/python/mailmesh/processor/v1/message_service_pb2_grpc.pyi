@@ -58,6 +58,18 @@ class MessageServiceStub:
     `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
     `GetMessage`, ATTACHMENT_NOT_FOUND.
     """
+    ListFolders: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListFoldersRequest, _message_service_pb2.ListFoldersResponse]
+    """ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+    of `GetMessage`; FIELD_INVALID for a Google tenant.
+    """
+    ListLabels: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListLabelsRequest, _message_service_pb2.ListLabelsResponse]
+    """ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+    Microsoft tenant.
+    """
+    SearchMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.SearchMessagesRequest, _message_service_pb2.SearchMessagesResponse]
+    """SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+    ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -87,6 +99,18 @@ class MessageServiceAsyncStub(MessageServiceStub):
     provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
     `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
     `GetMessage`, ATTACHMENT_NOT_FOUND.
+    """
+    ListFolders: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListFoldersRequest, _message_service_pb2.ListFoldersResponse]  # type: ignore[assignment]
+    """ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+    of `GetMessage`; FIELD_INVALID for a Google tenant.
+    """
+    ListLabels: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListLabelsRequest, _message_service_pb2.ListLabelsResponse]  # type: ignore[assignment]
+    """ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+    Microsoft tenant.
+    """
+    SearchMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SearchMessagesRequest, _message_service_pb2.SearchMessagesResponse]  # type: ignore[assignment]
+    """SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+    ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -144,6 +168,36 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         provider names it. A call that ends early is continued with `offset`. Over REST compare the number of bytes with
         `x-content-size`, since HTTP has no status after the first byte; gRPC has one. Safe to repeat. Reasons: those of
         `GetMessage`, ATTACHMENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFolders(
+        self,
+        request: _message_service_pb2.ListFoldersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.ListFoldersResponse, _abc.Awaitable[_message_service_pb2.ListFoldersResponse]]:
+        """ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+        of `GetMessage`; FIELD_INVALID for a Google tenant.
+        """
+
+    @_abc_1.abstractmethod
+    def ListLabels(
+        self,
+        request: _message_service_pb2.ListLabelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.ListLabelsResponse, _abc.Awaitable[_message_service_pb2.ListLabelsResponse]]:
+        """ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+        Microsoft tenant.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchMessages(
+        self,
+        request: _message_service_pb2.SearchMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.SearchMessagesResponse, _abc.Awaitable[_message_service_pb2.SearchMessagesResponse]]:
+        """SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+        ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,7 +19,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/message_service.proto.
  */
 export const file_mailmesh_processor_v1_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9wcm9jZXNzb3IvdjEvbWVzc2FnZV9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEixAIKDU1lc3NhZ2VDaGFuZ2USGgoHaXNfcmVhZBgBIAEoCEIE4kEBAUgBiAEBEh0KCmlzX2ZsYWdnZWQYAiABKAhCBOJBAQFIAogBARIcCg5hZGRfY2F0ZWdvcmllcxgDIAMoCUIE4kEBARIfChFyZW1vdmVfY2F0ZWdvcmllcxgEIAMoCUIE4kEBARIbCg1hZGRfbGFiZWxfaWRzGAUgAygJQgTiQQEBEh4KEHJlbW92ZV9sYWJlbF9pZHMYBiADKAlCBOJBAQESGQoJZm9sZGVyX2lkGAcgASgJQgTiQQEBSAASNwoFcGxhY2UYCCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbFBsYWNlQgTiQQEBSABCDQoLZGVzdGluYXRpb25CCgoIX2lzX3JlYWRCDQoLX2lzX2ZsYWdnZWQiXQoPTW9kaWZpZWRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSNgoHb3V0Y29tZRgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlT3V0Y29tZSKhAwoMTW9kaWZpY2F0aW9uEhcKD21vZGlmaWNhdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEjcKBXN0YXRlGAUgASgOMigubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvblN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSNAoGY2hhbmdlGAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2USOAoIbWVzc2FnZXMYCSADKAsyJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpZWRNZXNzYWdlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgMIAEoBSKmAQoVTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQISOgoGY2hhbmdlGAQgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2VCBOJBAQIiZgoWTW9kaWZ5TWVzc2FnZXNSZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uEhEKCXdhc19rbm93bhgCIAEoCCI3ChZHZXRNb2RpZmljYXRpb25SZXF1ZXN0Eh0KD21vZGlmaWNhdGlvbl9pZBgBIAEoCUIE4kEBAiJUChdHZXRNb2RpZmljYXRpb25SZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uImEKEUdldE1lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhkKC2luY2x1ZGVfcmF3GAMgASgIQgTiQQEBIo0BChJHZXRNZXNzYWdlUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIuCgdtZXNzYWdlGAMgASgLMh0ubWFpbG1lc2gubWFpbC52MS5NYWlsTWVzc2FnZRIkCgNyYXcYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Il8KFEdldFJhd01lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhQKBm9mZnNldBgDIAEoA0IE4kEBASJ8ChRHZXRBdHRhY2htZW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGAoKbWVzc2FnZV9pZBgCIAEoCUIE4kEBAhIbCg1hdHRhY2htZW50X2lkGAMgASgJQgTiQQECEhQKBm9mZnNldBgEIAEoA0IE4kEBASprCglNYWlsUGxhY2USGgoWTUFJTF9QTEFDRV9VTlNQRUNJRklFRBAAEhQKEE1BSUxfUExBQ0VfSU5CT1gQARIWChJNQUlMX1BMQUNFX0FSQ0hJVkUQAhIUChBNQUlMX1BMQUNFX1RSQVNIEAMqeAoRTW9kaWZpY2F0aW9uU3RhdGUSIgoeTU9ESUZJQ0FUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaTU9ESUZJQ0FUSU9OX1NUQVRFX1BFTkRJTkcQARIfChtNT0RJRklDQVRJT05fU1RBVEVfRklOSVNIRUQQAirBAQoOTWVzc2FnZU91dGNvbWUSHwobTUVTU0FHRV9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGwoXTUVTU0FHRV9PVVRDT01FX1BFTkRJTkcQARIYChRNRVNTQUdFX09VVENPTUVfRE9ORRACEh0KGU1FU1NBR0VfT1VUQ09NRV9OT1RfRk9VTkQQAxIbChdNRVNTQUdFX09VVENPTUVfUkVGVVNFRBAEEhsKF01FU1NBR0VfT1VUQ09NRV9FWFBJUkVEEAUy8gYKDk1lc3NhZ2VTZXJ2aWNlEp4BCg5Nb2RpZnlNZXNzYWdlcxIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Nb2RpZnlNZXNzYWdlc1JlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZ5TWVzc2FnZXNSZXNwb25zZSIvkM4YAqLOGAltYWlsLm1hcmuC0+STAhgiEy92MS9tZXNzYWdlczptb2RpZnk6ASoSrgEKD0dldE1vZGlmaWNhdGlvbhItLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRNb2RpZmljYXRpb25SZXF1ZXN0Gi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1vZGlmaWNhdGlvblJlc3BvbnNlIjyQzhgCos4YCW1haWwubWFya4LT5JMCJRIjL3YxL21vZGlmaWNhdGlvbnMve21vZGlmaWNhdGlvbl9pZH0SqQEKCkdldE1lc3NhZ2USKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlc3BvbnNlIkaQzhgBos4YCW1haWwucmVhZILT5JMCLxItL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXMve21lc3NhZ2VfaWR9EqABCg1HZXRSYXdNZXNzYWdlEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFJhd01lc3NhZ2VSZXF1ZXN0GhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJKkM4YAaLOGAltYWlsLnJlYWSC0+STAjMSMS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L21lc3NhZ2VzL3ttZXNzYWdlX2lkfTpyYXcwARK4AQoNR2V0QXR0YWNobWVudBIrLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRBdHRhY2htZW50UmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiYpDOGAGizhgJbWFpbC5yZWFkgtPkkwJLEkkvdjEvdGVuYW50cy97dGVuYW50X2lkfS9tZXNzYWdlcy97bWVzc2FnZV9pZH0vYXR0YWNobWVudHMve2F0dGFjaG1lbnRfaWR9MAEaBIjOGAJCIgoeaW50ZXJuYWwubWFpbG1lc2gucHJvY2Vzc29yLnYxUAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
+  fileDesc("CittYWlsbWVzaC9wcm9jZXNzb3IvdjEvbWVzc2FnZV9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEixAIKDU1lc3NhZ2VDaGFuZ2USGgoHaXNfcmVhZBgBIAEoCEIE4kEBAUgBiAEBEh0KCmlzX2ZsYWdnZWQYAiABKAhCBOJBAQFIAogBARIcCg5hZGRfY2F0ZWdvcmllcxgDIAMoCUIE4kEBARIfChFyZW1vdmVfY2F0ZWdvcmllcxgEIAMoCUIE4kEBARIbCg1hZGRfbGFiZWxfaWRzGAUgAygJQgTiQQEBEh4KEHJlbW92ZV9sYWJlbF9pZHMYBiADKAlCBOJBAQESGQoJZm9sZGVyX2lkGAcgASgJQgTiQQEBSAASNwoFcGxhY2UYCCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbFBsYWNlQgTiQQEBSABCDQoLZGVzdGluYXRpb25CCgoIX2lzX3JlYWRCDQoLX2lzX2ZsYWdnZWQiXQoPTW9kaWZpZWRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSNgoHb3V0Y29tZRgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlT3V0Y29tZSKhAwoMTW9kaWZpY2F0aW9uEhcKD21vZGlmaWNhdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEjcKBXN0YXRlGAUgASgOMigubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvblN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSNAoGY2hhbmdlGAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2USOAoIbWVzc2FnZXMYCSADKAsyJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpZWRNZXNzYWdlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgMIAEoBSKmAQoVTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQISOgoGY2hhbmdlGAQgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2VCBOJBAQIiZgoWTW9kaWZ5TWVzc2FnZXNSZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uEhEKCXdhc19rbm93bhgCIAEoCCI3ChZHZXRNb2RpZmljYXRpb25SZXF1ZXN0Eh0KD21vZGlmaWNhdGlvbl9pZBgBIAEoCUIE4kEBAiJUChdHZXRNb2RpZmljYXRpb25SZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uImEKEUdldE1lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhkKC2luY2x1ZGVfcmF3GAMgASgIQgTiQQEBIo0BChJHZXRNZXNzYWdlUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIuCgdtZXNzYWdlGAMgASgLMh0ubWFpbG1lc2gubWFpbC52MS5NYWlsTWVzc2FnZRIkCgNyYXcYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Il8KFEdldFJhd01lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhQKBm9mZnNldBgDIAEoA0IE4kEBASJ8ChRHZXRBdHRhY2htZW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGAoKbWVzc2FnZV9pZBgCIAEoCUIE4kEBAhIbCg1hdHRhY2htZW50X2lkGAMgASgJQgTiQQECEhQKBm9mZnNldBgEIAEoA0IE4kEBASJgChJMaXN0Rm9sZGVyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBInoKCk1haWxGb2xkZXISEQoJZm9sZGVyX2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRIYChBwYXJlbnRfZm9sZGVyX2lkGAMgASgJEhMKC3RvdGFsX2NvdW50GAQgASgFEhQKDHVucmVhZF9jb3VudBgFIAEoBSJyChNMaXN0Rm9sZGVyc1Jlc3BvbnNlEjIKB2ZvbGRlcnMYASADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbEZvbGRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSDgoGaXNfY3V0GAMgASgIIl8KEUxpc3RMYWJlbHNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASJGCglNYWlsTGFiZWwSEAoIbGFiZWxfaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhEKCWlzX3N5c3RlbRgDIAEoCCJfChJMaXN0TGFiZWxzUmVzcG9uc2USMAoGbGFiZWxzGAEgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1haWxMYWJlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoMTWVzc2FnZVF1ZXJ5EhIKBHRleHQYASABKAlCBOJBAQESEgoEZnJvbRgCIAEoCUIE4kEBARIQCgJ0bxgDIAEoCUIE4kEBARIVCgdzdWJqZWN0GAQgASgJQgTiQQEBEh0KD2hhc19hdHRhY2htZW50cxgFIAEoCEIE4kEBASKdAQoVU2VhcmNoTWVzc2FnZXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhI4CgVxdWVyeRgCIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlUXVlcnlCBOJBAQISFwoJcGFnZV9zaXplGAMgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YBCABKAlCBOJBAQEiPgoMRm91bmRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGAIgASgJImgKFlNlYXJjaE1lc3NhZ2VzUmVzcG9uc2USNQoIbWVzc2FnZXMYASADKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm91bmRNZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSprCglNYWlsUGxhY2USGgoWTUFJTF9QTEFDRV9VTlNQRUNJRklFRBAAEhQKEE1BSUxfUExBQ0VfSU5CT1gQARIWChJNQUlMX1BMQUNFX0FSQ0hJVkUQAhIUChBNQUlMX1BMQUNFX1RSQVNIEAMqeAoRTW9kaWZpY2F0aW9uU3RhdGUSIgoeTU9ESUZJQ0FUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaTU9ESUZJQ0FUSU9OX1NUQVRFX1BFTkRJTkcQARIfChtNT0RJRklDQVRJT05fU1RBVEVfRklOSVNIRUQQAirBAQoOTWVzc2FnZU91dGNvbWUSHwobTUVTU0FHRV9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGwoXTUVTU0FHRV9PVVRDT01FX1BFTkRJTkcQARIYChRNRVNTQUdFX09VVENPTUVfRE9ORRACEh0KGU1FU1NBR0VfT1VUQ09NRV9OT1RfRk9VTkQQAxIbChdNRVNTQUdFX09VVENPTUVfUkVGVVNFRBAEEhsKF01FU1NBR0VfT1VUQ09NRV9FWFBJUkVEEAUy5QoKDk1lc3NhZ2VTZXJ2aWNlEp4BCg5Nb2RpZnlNZXNzYWdlcxIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Nb2RpZnlNZXNzYWdlc1JlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZ5TWVzc2FnZXNSZXNwb25zZSIvkM4YAqLOGAltYWlsLm1hcmuC0+STAhgiEy92MS9tZXNzYWdlczptb2RpZnk6ASoSrgEKD0dldE1vZGlmaWNhdGlvbhItLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRNb2RpZmljYXRpb25SZXF1ZXN0Gi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1vZGlmaWNhdGlvblJlc3BvbnNlIjyQzhgCos4YCW1haWwubWFya4LT5JMCJRIjL3YxL21vZGlmaWNhdGlvbnMve21vZGlmaWNhdGlvbl9pZH0SqQEKCkdldE1lc3NhZ2USKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlc3BvbnNlIkaQzhgBos4YCW1haWwucmVhZILT5JMCLxItL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXMve21lc3NhZ2VfaWR9EqABCg1HZXRSYXdNZXNzYWdlEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFJhd01lc3NhZ2VSZXF1ZXN0GhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJKkM4YAaLOGAltYWlsLnJlYWSC0+STAjMSMS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L21lc3NhZ2VzL3ttZXNzYWdlX2lkfTpyYXcwARK4AQoNR2V0QXR0YWNobWVudBIrLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRBdHRhY2htZW50UmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiYpDOGAGizhgJbWFpbC5yZWFkgtPkkwJLEkkvdjEvdGVuYW50cy97dGVuYW50X2lkfS9tZXNzYWdlcy97bWVzc2FnZV9pZH0vYXR0YWNobWVudHMve2F0dGFjaG1lbnRfaWR9MAESngEKC0xpc3RGb2xkZXJzEikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RGb2xkZXJzUmVxdWVzdBoqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Rm9sZGVyc1Jlc3BvbnNlIjiQzhgBos4YCW1haWwucmVhZILT5JMCIRIfL3YxL3RlbmFudHMve3RlbmFudF9pZH0vZm9sZGVycxKaAQoKTGlzdExhYmVscxIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0TGFiZWxzUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0TGFiZWxzUmVzcG9uc2UiN5DOGAGizhgJbWFpbC5yZWFkgtPkkwIgEh4vdjEvdGVuYW50cy97dGVuYW50X2lkfS9sYWJlbHMSsgEKDlNlYXJjaE1lc3NhZ2VzEiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlYXJjaE1lc3NhZ2VzUmVxdWVzdBotLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZWFyY2hNZXNzYWdlc1Jlc3BvbnNlIkOQzhgBos4YCW1haWwucmVhZILT5JMCLCInL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXM6c2VhcmNoOgEqGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
 
 /**
  * MessageChange is a change of mails. At least one field is set.
@@ -494,6 +494,377 @@ export const GetAttachmentRequestSchema: GenMessage<GetAttachmentRequest> = /*@_
   messageDesc(file_mailmesh_processor_v1_message_service, 10);
 
 /**
+ * ListFoldersRequest requests a page of folders.
+ *
+ * @generated from message mailmesh.processor.v1.ListFoldersRequest
+ */
+export type ListFoldersRequest = Message<"mailmesh.processor.v1.ListFoldersRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mailbox it is.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ListFoldersRequest.
+ * Use `create(ListFoldersRequestSchema)` to create a new message.
+ */
+export const ListFoldersRequestSchema: GenMessage<ListFoldersRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 11);
+
+/**
+ * MailFolder is one folder of a Microsoft mailbox.
+ *
+ * @generated from message mailmesh.processor.v1.MailFolder
+ */
+export type MailFolder = Message<"mailmesh.processor.v1.MailFolder"> & {
+  /**
+   * folder_id is the provider's id of the folder.
+   *
+   * @generated from field: string folder_id = 1;
+   */
+  folderId: string;
+
+  /**
+   * display_name is its name, in the language of the mailbox.
+   *
+   * @generated from field: string display_name = 2;
+   */
+  displayName: string;
+
+  /**
+   * parent_folder_id is the id of the folder above it.
+   *
+   * @generated from field: string parent_folder_id = 3;
+   */
+  parentFolderId: string;
+
+  /**
+   * total_count is the number of its mails.
+   *
+   * @generated from field: int32 total_count = 4;
+   */
+  totalCount: number;
+
+  /**
+   * unread_count is the number of its unread mails.
+   *
+   * @generated from field: int32 unread_count = 5;
+   */
+  unreadCount: number;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.MailFolder.
+ * Use `create(MailFolderSchema)` to create a new message.
+ */
+export const MailFolderSchema: GenMessage<MailFolder> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 12);
+
+/**
+ * ListFoldersResponse is a page of folders.
+ *
+ * @generated from message mailmesh.processor.v1.ListFoldersResponse
+ */
+export type ListFoldersResponse = Message<"mailmesh.processor.v1.ListFoldersResponse"> & {
+  /**
+   * folders are the folders of this page, each after the folder above it.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.MailFolder folders = 1;
+   */
+  folders: MailFolder[];
+
+  /**
+   * next_page_token requests the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * is_cut is true if the mailbox has more folders than any page shows.
+   *
+   * @generated from field: bool is_cut = 3;
+   */
+  isCut: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ListFoldersResponse.
+ * Use `create(ListFoldersResponseSchema)` to create a new message.
+ */
+export const ListFoldersResponseSchema: GenMessage<ListFoldersResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 13);
+
+/**
+ * ListLabelsRequest requests a page of labels.
+ *
+ * @generated from message mailmesh.processor.v1.ListLabelsRequest
+ */
+export type ListLabelsRequest = Message<"mailmesh.processor.v1.ListLabelsRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mailbox it is.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+   * fails with INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ListLabelsRequest.
+ * Use `create(ListLabelsRequestSchema)` to create a new message.
+ */
+export const ListLabelsRequestSchema: GenMessage<ListLabelsRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 14);
+
+/**
+ * MailLabel is one label of a Google mailbox.
+ *
+ * @generated from message mailmesh.processor.v1.MailLabel
+ */
+export type MailLabel = Message<"mailmesh.processor.v1.MailLabel"> & {
+  /**
+   * label_id is the provider's id of the label.
+   *
+   * @generated from field: string label_id = 1;
+   */
+  labelId: string;
+
+  /**
+   * display_name is its name.
+   *
+   * @generated from field: string display_name = 2;
+   */
+  displayName: string;
+
+  /**
+   * is_system is true if Google made it.
+   *
+   * @generated from field: bool is_system = 3;
+   */
+  isSystem: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.MailLabel.
+ * Use `create(MailLabelSchema)` to create a new message.
+ */
+export const MailLabelSchema: GenMessage<MailLabel> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 15);
+
+/**
+ * ListLabelsResponse is a page of labels.
+ *
+ * @generated from message mailmesh.processor.v1.ListLabelsResponse
+ */
+export type ListLabelsResponse = Message<"mailmesh.processor.v1.ListLabelsResponse"> & {
+  /**
+   * labels are the labels of this page, in the provider's order.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.MailLabel labels = 1;
+   */
+  labels: MailLabel[];
+
+  /**
+   * next_page_token requests the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ListLabelsResponse.
+ * Use `create(ListLabelsResponseSchema)` to create a new message.
+ */
+export const ListLabelsResponseSchema: GenMessage<ListLabelsResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 16);
+
+/**
+ * MessageQuery selects mails that fit all of its fields; at least one is set. Each text is at most 200 characters without quotes
+ * and backslashes, and is taken as it is: an operator of the provider in it is a word like others.
+ *
+ * @generated from message mailmesh.processor.v1.MessageQuery
+ */
+export type MessageQuery = Message<"mailmesh.processor.v1.MessageQuery"> & {
+  /**
+   * text is words of the subject, the sender or the body, all of them.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * from is a part of the sender's name or address.
+   *
+   * @generated from field: string from = 2;
+   */
+  from: string;
+
+  /**
+   * to is a part of the name or address of a recipient in To.
+   *
+   * @generated from field: string to = 3;
+   */
+  to: string;
+
+  /**
+   * subject is words of the subject, next to each other.
+   *
+   * @generated from field: string subject = 4;
+   */
+  subject: string;
+
+  /**
+   * has_attachments selects mails with attachments.
+   *
+   * @generated from field: bool has_attachments = 5;
+   */
+  hasAttachments: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.MessageQuery.
+ * Use `create(MessageQuerySchema)` to create a new message.
+ */
+export const MessageQuerySchema: GenMessage<MessageQuery> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 17);
+
+/**
+ * SearchMessagesRequest requests a page of mails.
+ *
+ * @generated from message mailmesh.processor.v1.SearchMessagesRequest
+ */
+export type SearchMessagesRequest = Message<"mailmesh.processor.v1.SearchMessagesRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mailbox it is.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * query selects mails.
+   *
+   * @generated from field: mailmesh.processor.v1.MessageQuery query = 2;
+   */
+  query?: MessageQuery | undefined;
+
+  /**
+   * page_size is the maximum number of items to return. 0 means 50; a value above 200 is reduced to 200; a negative value fails
+   * with INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+   * the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SearchMessagesRequest.
+ * Use `create(SearchMessagesRequestSchema)` to create a new message.
+ */
+export const SearchMessagesRequestSchema: GenMessage<SearchMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 18);
+
+/**
+ * FoundMessage is one mail of a search.
+ *
+ * @generated from message mailmesh.processor.v1.FoundMessage
+ */
+export type FoundMessage = Message<"mailmesh.processor.v1.FoundMessage"> & {
+  /**
+   * message_id is the provider's id of the mail, as in events.
+   *
+   * @generated from field: string message_id = 1;
+   */
+  messageId: string;
+
+  /**
+   * provider_thread_id is the provider's id of its conversation.
+   *
+   * @generated from field: string provider_thread_id = 2;
+   */
+  providerThreadId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.FoundMessage.
+ * Use `create(FoundMessageSchema)` to create a new message.
+ */
+export const FoundMessageSchema: GenMessage<FoundMessage> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 19);
+
+/**
+ * SearchMessagesResponse is a page of mails.
+ *
+ * @generated from message mailmesh.processor.v1.SearchMessagesResponse
+ */
+export type SearchMessagesResponse = Message<"mailmesh.processor.v1.SearchMessagesResponse"> & {
+  /**
+   * messages are the mails in the provider's order, as a rule the newest first.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.FoundMessage messages = 1;
+   */
+  messages: FoundMessage[];
+
+  /**
+   * next_page_token requests the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SearchMessagesResponse.
+ * Use `create(SearchMessagesResponseSchema)` to create a new message.
+ */
+export const SearchMessagesResponseSchema: GenMessage<SearchMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 20);
+
+/**
  * MailPlace is a place that every mailbox has.
  *
  * @generated from enum mailmesh.processor.v1.MailPlace
@@ -689,6 +1060,39 @@ export const MessageService: GenService<{
     methodKind: "server_streaming";
     input: typeof GetAttachmentRequestSchema;
     output: typeof HttpBodySchema;
+  },
+  /**
+   * ListFolders lists the mail folders of a Microsoft mailbox, at most 2,000, hidden ones included. Safe to repeat. Reasons: those
+   * of `GetMessage`; FIELD_INVALID for a Google tenant.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.ListFolders
+   */
+  listFolders: {
+    methodKind: "unary";
+    input: typeof ListFoldersRequestSchema;
+    output: typeof ListFoldersResponseSchema;
+  },
+  /**
+   * ListLabels lists the labels of a Google mailbox. Safe to repeat. Reasons: those of `GetMessage`; FIELD_INVALID for a
+   * Microsoft tenant.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.ListLabels
+   */
+  listLabels: {
+    methodKind: "unary";
+    input: typeof ListLabelsRequestSchema;
+    output: typeof ListLabelsResponseSchema;
+  },
+  /**
+   * SearchMessages searches a mailbox by the provider's own index, which lags: no result proves that no mail exists. Microsoft
+   * ends at 1,000 results. Safe to repeat. Reasons: those of `GetMessage`.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.SearchMessages
+   */
+  searchMessages: {
+    methodKind: "unary";
+    input: typeof SearchMessagesRequestSchema;
+    output: typeof SearchMessagesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mailmesh_processor_v1_message_service, 0);

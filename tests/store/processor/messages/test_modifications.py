@@ -1,0 +1,135 @@
+"""A modification is made once for each mail, through the provider's faults, and ends in any case."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mailmesh.processor.v1 import message_service_pb2 as pb2
+from mailmesh.vault.v1 import tenant_pb2
+from services.meshkit.clock import ManualClock, SystemClock
+from services.processor.errors import ModificationQueueFull
+from services.processor.messages.requests import Modifications
+from services.processor.messages.retention import ModificationRetention
+from services.processor.messages.rows import ModificationRow, Outcome, State
+from services.processor.worker import running
+from tests.store.processor.ground import Ground
+
+pytestmark = pytest.mark.timeout(300)
+SCOPES = {
+    "ms365": "openid profile email offline_access User.Read Mail.ReadWrite",
+    "googlews": "openid email https://www.googleapis.com/auth/gmail.modify",
+}
+
+
+class _SilentQueue:
+    def wake(self, _key: str, _after_seconds: float = 0.0) -> None:
+        return None
+
+
+class Marking:
+    """An account whose mails are modified."""
+
+    def __init__(self, ground: Ground, tenant: tenant_pb2.Tenant) -> None:
+        self.ground = ground
+        self.tenant = tenant
+
+    @classmethod
+    async def of(cls, ground: Ground, provider: str = "ms365") -> "Marking":
+        tenant = await ground.tenant(provider)
+        await ground.processor.execute(
+            "UPDATE processor.tenants SET granted_abilities = $2 WHERE tenant_id = $1",
+            tenant.tenant_id,
+            ["mail.read", "mail.mark"],
+        )
+        ground.vault.scopes[tenant.tenant_id] = SCOPES[provider]
+        return cls(ground, tenant)
+
+    def modifications(self, **settings: Any) -> Modifications:
+        queue: Any = _SilentQueue()
+        return Modifications(self.ground.processor, queue, self.ground.worker_settings(**settings), SystemClock())
+
+    def request(self, ids: list[str], key: str = "one") -> pb2.ModifyMessagesRequest:
+        change = pb2.MessageChange(is_read=True)
+        return pb2.ModifyMessagesRequest(
+            idempotency_key=key, tenant_id=self.tenant.tenant_id, message_ids=ids, change=change
+        )
+
+    async def deliver(self, count: int) -> list[str]:
+        return [str((await self.ground.control.deliver(self.tenant.address))["id"]) for _ in range(count)]
+
+    async def ended(self, row: ModificationRow) -> ModificationRow:
+        async def is_there() -> ModificationRow | None:
+            found = await self.modifications().get(row.modification_id, None)
+            return found if found.state is State.FINISHED else None
+
+        found: ModificationRow = await self.ground.until(is_there, what="the modification ends")
+        return found
+
+    async def read_marks(self) -> dict[str, bool]:
+        mails = (await self.ground.control.truth(self.tenant.address))["messages"]
+        return {mail["id"]: mail["isRead"] if "isRead" in mail else "UNREAD" not in mail["labelIds"] for mail in mails}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"endpoint": "graph.messages.update", "status": 412, "code": "ErrorIrresolvableConflict"},
+        {"endpoint": "graph.messages.update", "status": 504, "phase": "after"},
+        {"endpoint": "graph.batch", "status": 503},
+        {"endpoint": "graph.batch", "status": 429, "retry_after": 1},
+        {"endpoint": "graph.messages.update", "status": 429, "retry_after": 1},
+    ],
+)
+async def test_a_fault_of_the_provider_keeps_no_mail_unchanged(ground: Ground, fault: dict[str, Any]) -> None:
+    marking = await Marking.of(ground)
+    ids = await marking.deliver(25)
+    await ground.control.add_fault("status", account=marking.tenant.address, count=2, **fault)
+    row, _ = await marking.modifications().accept(marking.request(ids))
+    async with running(ground.worker_settings()):
+        ended = await marking.ended(row)
+
+    assert {Outcome.DONE} == set(ended.outcomes)
+    assert dict.fromkeys(ids, True) == await marking.read_marks()
+
+
+async def test_gmail_quota_and_gone_mails_are_survived(ground: Ground) -> None:
+    marking = await Marking.of(ground, "googlews")
+    ids = await marking.deliver(3)
+    await ground.control.add_fault(
+        "status", endpoint="gmail.messages.batch_modify", account=marking.tenant.address, status=429,
+        code="rateLimitExceeded", count=1,
+    )  # fmt: skip
+    row, _ = await marking.modifications().accept(marking.request([*ids, "18ffffffffffffff"]))
+    async with running(ground.worker_settings()):
+        ended = await marking.ended(row)
+
+    assert [Outcome.DONE] * 3 + [Outcome.NOT_FOUND] == list(ended.outcomes)
+    assert dict.fromkeys(ids, True) == await marking.read_marks()
+
+
+async def test_a_modification_that_no_worker_makes_expires_by_its_deadline_and_is_deleted_later(ground: Ground) -> None:
+    marking = await Marking.of(ground)
+    row, _ = await marking.modifications().accept(marking.request(["a", "b"]))
+    clock = ManualClock(row.deadline_at + timedelta(minutes=11))
+    await ModificationRetention(ground.processor, clock).round()
+    expired = await marking.modifications().get(row.modification_id, None)
+    clock.advance(timedelta(days=31).total_seconds())
+    await ModificationRetention(ground.processor, clock).round()
+    left = await ground.processor.fetchval(
+        "SELECT count(*) FROM processor.modifications WHERE tenant_id = $1", marking.tenant.tenant_id
+    )
+
+    assert (State.FINISHED, [Outcome.EXPIRED] * 2, None) == (expired.state, list(expired.outcomes), expired.due_at)
+    assert 0 == left
+
+
+async def test_a_full_queue_refuses_a_new_key_and_takes_a_known_one(ground: Ground) -> None:
+    marking = await Marking.of(ground)
+    modifications = marking.modifications(modifications_waiting=1)
+    row, _ = await modifications.accept(marking.request(["a"]))
+    again, was_known = await modifications.accept(marking.request(["a"]))
+    with pytest.raises(ModificationQueueFull):
+        await modifications.accept(marking.request(["a"], key="two"))
+
+    assert (row.modification_id, True) == (again.modification_id, was_known)

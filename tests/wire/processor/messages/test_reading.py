@@ -1,0 +1,114 @@
+"""The requests that read for callers, against the simulated providers."""
+
+import base64
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mailmesh.processor.v1 import message_service_pb2 as pb2
+from services.meshkit.errors import FieldInvalid
+from services.processor.errors import AttachmentNotFound
+from services.processor.messages.reading.download import skipped
+from services.processor.messages.reading.gmail import GmailContent
+from services.processor.messages.reading.graph import GraphContent
+from services.processor.messages.reading.listings import GmailListings, GraphListings
+from services.processor.messages.reading.query import check_query
+from tests.programs.simulator import RunningSimulator
+from tests.wire.processor.messages.acting import Acting, acting
+
+CONTENT = bytes(range(256)) * 2000 + b"end"
+
+
+@pytest.fixture(params=["ms365", "googlews"])
+async def account(simulator: RunningSimulator, request: pytest.FixtureRequest) -> AsyncIterator[Acting]:
+    async with acting(simulator, request.param) as opened:
+        yield opened
+
+
+def content_of(account: Acting) -> GraphContent | GmailContent:
+    if account.access.provider == "googlews":
+        return GmailContent(account.access, account.url, lambda _tenant, _units: 0.0)
+    return GraphContent(account.access, account.url)
+
+
+def listings_of(account: Acting) -> GraphListings | GmailListings:
+    if account.access.provider == "googlews":
+        return GmailListings(account.access, account.url, lambda _tenant, _units: 0.0)
+    return GraphListings(account.access, account.url)
+
+
+async def attachment_of(account: Acting, message_id: str) -> str:
+    """Returns the id of a mail's attachment, which a caller has from an event."""
+    if account.access.provider == "googlews":
+        return "1"
+    listed = await account.access.call("test", f"{account.url}/me/messages/{message_id}/attachments")
+    return str(listed["value"][0]["id"])
+
+
+async def test_an_attachment_and_its_end_are_read_piece_by_piece(account: Acting) -> None:
+    file = {"name": "a.bin", "contentType": "application/x-thing", "base64": base64.b64encode(CONTENT).decode()}
+    message_id = await account.deliver(text="Hello", attachments=[file])
+    attachment_id = await attachment_of(account, message_id)
+    async with content_of(account).attachment(message_id, attachment_id) as download:
+        pieces = [piece async for piece in download.pieces]
+    async with content_of(account).attachment(message_id, attachment_id) as again:
+        rest = b"".join([piece async for piece in skipped(again.pieces, len(CONTENT) - 3)])
+
+    assert ("a.bin", "application/x-thing", len(CONTENT)) == (download.name, download.media_type, download.size)
+    assert (CONTENT, b"end") == (b"".join(pieces), rest)
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) <= 1024 * 1024
+
+
+async def test_an_attachment_that_a_mail_has_not_is_not_found(account: Acting) -> None:
+    message_id = await account.deliver(text="Hello")
+    with pytest.raises(AttachmentNotFound):
+        async with content_of(account).attachment(message_id, "77"):
+            pytest.fail("there is none")
+
+
+async def test_an_offset_beyond_the_end_is_refused(account: Acting) -> None:
+    message_id = await account.deliver(text="Hello")
+    async with content_of(account).raw(message_id) as download:
+        with pytest.raises(FieldInvalid):
+            [piece async for piece in skipped(download.pieces, 1_000_000)]
+
+
+async def test_a_search_finds_by_each_field_and_goes_on_page_by_page(account: Acting) -> None:
+    wanted = [await account.deliver(subject="Late invoice", text=f"number {number}") for number in range(3)]
+    await account.deliver(subject="Lunch", text="noodles")
+    listings, query = listings_of(account), pb2.MessageQuery(subject="late invoice")
+    first = await listings.search(query, 2, "")
+    last = await listings.search(query, 2, first.token)
+    none = await listings.search(pb2.MessageQuery(text="noodles", subject="Late"), 10, "")
+
+    assert sorted(wanted) == sorted(one.message_id for one in [*first.messages, *last.messages])
+    assert (2, "", []) == (len(first.messages), last.token, none.messages)
+
+
+@pytest.mark.parametrize("text", ["subject:Lunch", "Late OR Lunch", "-Late", "(Lunch)", "is:read"])
+async def test_operators_in_a_text_are_words(account: Acting, text: str) -> None:
+    await account.deliver(subject="Lunch", text="noodles")
+    found = await listings_of(account).search(pb2.MessageQuery(text=text), 10, "")
+
+    assert [] == found.messages
+
+
+@pytest.mark.parametrize("text", ['a" OR "b', "a\\", "a\nb", "x" * 201])
+def test_a_text_that_could_end_its_quotes_is_refused(text: str) -> None:
+    with pytest.raises(FieldInvalid):
+        check_query(pb2.MessageQuery(text=text))
+
+
+async def test_folders_and_labels_are_listed(account: Acting) -> None:
+    made = await account.control.add_folder(account.address, "Customers")
+    listings = listings_of(account)
+    if isinstance(listings, GmailListings):
+        names = {one.label_id: one.display_name for one in await listings.labels()}
+    else:
+        folders, is_cut = await listings.folders()
+        names = {one.folder_id: one.display_name for one in folders}
+        assert not is_cut
+
+    assert "Customers" == names[made["id"]]
+    assert len(names) > 5
