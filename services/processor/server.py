@@ -28,6 +28,7 @@ from services.meshkit.shares import Shares
 from services.processor.migrate import SCHEMA
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
+from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.processor import ProcessorServicer
@@ -124,7 +125,7 @@ async def serving(
     clock = SystemClock()
     server.add(
         add_SendServiceServicer_to_server,
-        SendServicer(Sends(pool, wakes, settings, clock)),
+        SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock)),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
     await retention.prepare()

@@ -14,6 +14,7 @@ MATCHING = {
     r"^[a-z0-9_.]{0,100}$": "token.issue",
     r"^(displayName|\*)?$": "displayName",
     r"^[Xx]-[A-Za-z0-9-]{1,58}$": "X-Order",
+    r"^[A-Za-z0-9+/_=-]+$": "aGVsbG8=",
 }
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")

@@ -221,6 +221,9 @@ def single(other: Side) -> dict[str, Message]:
             tenant_id=other.tenant,
             mail=sends.NewMail(to=[sends.Recipient(address="ada@example.test")], text="Hello"),
         ),
+        "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
+            tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"
+        ),
         "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
         "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
         "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(

@@ -17,7 +17,17 @@ _NAME = {"minLength": 1, "maxLength": 200}
 _VALUES = {"maxItems": 100, "items": {"minLength": 1, "maxLength": 100}}
 _ID = {"format": "uuid"}
 _ID_FIELDS = frozenset(
-    {"tenant_id", "event_id", "flow_id", "api_key_id", "subscription_id", "request_id", "replay_id", "send_id"}
+    {
+        "tenant_id",
+        "event_id",
+        "flow_id",
+        "api_key_id",
+        "subscription_id",
+        "request_id",
+        "replay_id",
+        "send_id",
+        "upload_id",
+    }
 )
 # The page answers text that is no id as it answers an unknown id.
 _WITHOUT_BOUNDS = frozenset({"mailmesh.vault.v1.ShowAuthorizationResultRequest"})
@@ -48,6 +58,7 @@ BOUNDS: dict[str, JSON] = {
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
+    "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
     "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
     "MailHeader.value": {"minLength": 1, "maxLength": 500},
     "NewMail.subject": {"maxLength": 900},

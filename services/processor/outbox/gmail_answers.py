@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -13,9 +14,9 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
 from services.processor.outbox.mailbox import MailNotMadeError
-from services.processor.outbox.mime import File, mime_of
+from services.processor.outbox.mime import mime_of
 from services.processor.outbox.quoting import with_html_quote, with_text_quote
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.rows import File, SendRow
 from services.providers.names import GOOGLEWS
 
 _MARKS = ("Re:", "Fwd:")
@@ -42,7 +43,7 @@ class GmailAnswers:
         original, _ = await self._original(row.original_id)
         return addressed(row.content, original, await self._own(), _MARKS)
 
-    async def write(self, row: SendRow) -> tuple[bytes, str]:
+    async def write(self, row: SendRow, attached: Sequence[File]) -> tuple[bytes, str]:
         """Return the mail as MIME and the id of the thread that it joins: a forward joins none.
 
         Raises:
@@ -58,7 +59,7 @@ class GmailAnswers:
         mail.text, mail.html = with_text_quote(mail, original, is_forward=is_forward), html
         files = await self._files(row.original_id, original) if is_forward else []
         ids = [] if is_forward else references(original)
-        made = await asyncio.to_thread(mime_of, row, mail, ids, files)
+        made = await asyncio.to_thread(mime_of, row, mail, ids, [*attached, *files])
         return made, "" if is_forward else str(raw.get("threadId") or "")
 
     async def _original(self, message_id: str) -> tuple[message_pb2.MailMessage, JSON]:

@@ -1,10 +1,11 @@
 """The operations of a mailbox that a send needs, at either provider."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
-from services.processor.outbox.rows import Found, SendRow
+from services.processor.outbox.rows import File, Found, SendRow
 from services.providers.failures import Meaning
 
 _NOT_CONNECTED = frozenset({
@@ -68,7 +69,7 @@ class SendingMailbox(Protocol):
             SourceError: Any other failure, classified by the table of failures.
         """
 
-    async def draft(self, row: SendRow) -> str:
+    async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """Make the draft with the send's mark, and return its id; empty where no draft is needed.
 
         Raises:

@@ -6,7 +6,6 @@ given, so that a caller's text could become line breaks and other header lines.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 from email.message import EmailMessage, Message
@@ -15,9 +14,9 @@ from email.policy import SMTP
 from email.utils import getaddresses, quote
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
-from services.processor.outbox.content import UNSAFE
+from services.processor.outbox.content import CONTENT_ID, UNSAFE
 from services.processor.outbox.mailbox import MailNotMadeError
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.rows import File, SendRow
 from services.providers.marks import GMAIL_SEND
 
 _LINE = 76
@@ -25,25 +24,7 @@ _PLAIN_CHARACTERS = 60
 _FOLD = "\r\n "
 _FILE_NAME_CHARACTERS = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _BODY_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
-
-
-@dataclass(frozen=True)
-class File:
-    """An attachment.
-
-    Args:
-        name: Its file name, which may be empty.
-        content_type: Its media type.
-        content: Its bytes.
-        content_id: The id by which the HTML shows it, without angle brackets; empty when it is not shown.
-    """
-
-    name: str
-    content_type: str
-    content: bytes
-    content_id: str = ""
 
 
 def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), files: Sequence[File] = ()) -> bytes:
@@ -114,10 +95,13 @@ def _attach(made: EmailMessage, file: File) -> None:
     maintype, _, subtype = file.content_type.partition("/")
     if not _TYPE.fullmatch(file.content_type) or maintype in {"multipart", "message"}:
         maintype, subtype = "application", "octet-stream"
-    content_id = f"<{file.content_id}>" if _CONTENT_ID.fullmatch(file.content_id) else None
+    content_id = f"<{file.content_id}>" if CONTENT_ID.fullmatch(file.content_id) else None
     name = UNSAFE.sub(" ", file.name).strip()[:_FILE_NAME_CHARACTERS] or "attachment"
-    disposition = "inline" if content_id else "attachment"
-    made.add_attachment(file.content, maintype, subtype, filename=name, cid=content_id, disposition=disposition)
+    html = made.get_body(("related", "html")) if content_id else None
+    if html is not None:
+        html.add_related(file.content, maintype, subtype, filename=name, cid=content_id, disposition="inline")
+    else:
+        made.add_attachment(file.content, maintype, subtype, filename=name)
 
 
 def _check(made: bytes, row: SendRow, mail: pb2.NewMail, references: Sequence[str]) -> None:

@@ -93,7 +93,8 @@ class Submission:
         return self._held_until is None
 
     async def _drafted(self, row: SendRow) -> SendRow:
-        return await self._ledger.drafted(row, await self._mailbox.draft(row))
+        files = await self._ledger.files(row)
+        return await self._ledger.drafted(row, await self._mailbox.draft(row, files))
 
     async def _prepared(self, row: SendRow) -> SendRow | None:
         """Return the send with its draft; None when it was sent already, or cannot be looked up now."""

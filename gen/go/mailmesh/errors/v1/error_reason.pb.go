@@ -459,6 +459,24 @@ const (
 	// Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
 	// Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
 	ErrorReason_ERROR_REASON_SEND_OUTCOME_UNKNOWN ErrorReason = 137
+	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
+	// Do: Upload the file again.
+	// Sample: {"reason": "UPLOAD_NOT_FOUND", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_UPLOAD_NOT_FOUND ErrorReason = 155
+	// UPLOAD_INCOMPLETE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: A send names a file of which parts are missing.
+	// Do: Upload the parts from `received_bytes` on, and repeat the call.
+	// Sample: {"reason": "UPLOAD_INCOMPLETE", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c", "received_bytes": "524288"}}
+	ErrorReason_ERROR_REASON_UPLOAD_INCOMPLETE ErrorReason = 156
+	// UPLOADS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
+	// Do: Wait until files are a day old, and repeat the call.
+	// Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_UPLOADS_FULL ErrorReason = 157
 )
 
 // Enum value maps for ErrorReason.
@@ -536,6 +554,9 @@ var (
 		135: "ERROR_REASON_SEND_REFUSED",
 		136: "ERROR_REASON_SEND_EXPIRED",
 		137: "ERROR_REASON_SEND_OUTCOME_UNKNOWN",
+		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
+		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
+		157: "ERROR_REASON_UPLOADS_FULL",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -610,6 +631,9 @@ var (
 		"ERROR_REASON_SEND_REFUSED":                 135,
 		"ERROR_REASON_SEND_EXPIRED":                 136,
 		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":         137,
+		"ERROR_REASON_UPLOAD_NOT_FOUND":             155,
+		"ERROR_REASON_UPLOAD_INCOMPLETE":            156,
+		"ERROR_REASON_UPLOADS_FULL":                 157,
 	}
 )
 
@@ -644,7 +668,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x8f\x14\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf8\x14\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -718,7 +742,10 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_SEND_QUEUE_FULL\x10\x86\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_SEND_REFUSED\x10\x87\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_SEND_EXPIRED\x10\x88\x01\x12&\n" +
-	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01B\x1f\n" +
+	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01\x12\"\n" +
+	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
+	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
+	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

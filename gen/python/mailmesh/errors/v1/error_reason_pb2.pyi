@@ -526,6 +526,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
     Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
     """
+    ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
+    """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
+    Do: Upload the file again.
+    Sample: {"reason": "UPLOAD_NOT_FOUND", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_UPLOAD_INCOMPLETE: _ErrorReason.ValueType  # 156
+    """UPLOAD_INCOMPLETE has the gRPC code FAILED_PRECONDITION.
+
+    When: A send names a file of which parts are missing.
+    Do: Upload the parts from `received_bytes` on, and repeat the call.
+    Sample: {"reason": "UPLOAD_INCOMPLETE", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c", "received_bytes": "524288"}}
+    """
+    ERROR_REASON_UPLOADS_FULL: _ErrorReason.ValueType  # 157
+    """UPLOADS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
+    Do: Wait until files are a day old, and repeat the call.
+    Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1031,5 +1052,26 @@ ERROR_REASON_SEND_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 137
 When: The mail was submitted without an answer, and the mailbox shows neither the draft nor a sent copy. Recorded in sends and their events.
 Do: Look into the mailbox or ask the recipient, and call `ResolveSend`.
 Sample: {"reason": "SEND_OUTCOME_UNKNOWN", "domain": "mailmesh", "metadata": {"detail": "graph answered 504"}}
+"""
+ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
+"""UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
+Do: Upload the file again.
+Sample: {"reason": "UPLOAD_NOT_FOUND", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 156
+"""UPLOAD_INCOMPLETE has the gRPC code FAILED_PRECONDITION.
+
+When: A send names a file of which parts are missing.
+Do: Upload the parts from `received_bytes` on, and repeat the call.
+Sample: {"reason": "UPLOAD_INCOMPLETE", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c", "received_bytes": "524288"}}
+"""
+ERROR_REASON_UPLOADS_FULL: ErrorReason.ValueType  # 157
+"""UPLOADS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
+Do: Wait until files are a day old, and repeat the call.
+Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
