@@ -49,6 +49,7 @@ def send(
     *,
     tenant: Annotated[str, typer.Option(help="Id of the tenant whose account sends; `tenants list` shows it.")],
     to: RecipientOption = None,
+    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Verified address of the account.")] = "",
     cc: RecipientOption = None,
     bcc: RecipientOption = None,
     subject: Annotated[str, typer.Option(help="Subject of the mail.")] = "",
@@ -88,6 +89,8 @@ def send(
     written = _written(request, {name: original for name, original in originals.items() if original}, subject)
     written.text, written.html = sys.stdin.read() if text == "-" else text, _read(html_file)
     _address(written, {"to": to or (), "cc": cc or (), "bcc": bcc or ()})
+    if sender:
+        request.from_address.address = sender
     for field in header or ():
         name, _, value = field.partition("=")
         request.headers.add(name=name.strip(), value=value.strip())

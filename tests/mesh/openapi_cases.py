@@ -15,6 +15,7 @@ MATCHING = {
     r"^(displayName|\*)?$": "displayName",
     r"^[Xx]-[A-Za-z0-9-]{1,58}$": "X-Order",
     r"^[A-Za-z0-9+/_=-]+$": "aGVsbG8=",
+    r"^[^@]+@[^@]+$": "ada@example.com",
 }
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")

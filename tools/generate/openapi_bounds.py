@@ -59,6 +59,7 @@ BOUNDS: dict[str, JSON] = {
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
     "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
+    "Recipient.address": {"pattern": r"^[^@]+@[^@]+$"},
     "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
     "MailHeader.value": {"minLength": 1, "maxLength": 500},
     "NewMail.subject": {"maxLength": 900},

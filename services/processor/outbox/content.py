@@ -46,6 +46,8 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         raise FieldInvalid.of("mail", "is required")
     made = pb2.SendRequest()
     made.CopyFrom(request)
+    if made.HasField("from_address"):
+        _check_person("from_address", made.from_address)
     _check_headers(made.headers)
     _check_files(made.attachments)
     kind, written = str(made.WhichOneof("kind")), written_of(made)
@@ -104,9 +106,13 @@ def _check_subject(mail: pb2.NewMail) -> None:
 
 def _check_recipients(field: str, recipients: Iterable[pb2.Recipient]) -> None:
     for place, recipient in enumerate(recipients):
-        recipient.address = address_of(f"{field}[{place}].address", recipient.address)
-        if len(recipient.name) > NAME_CHARACTERS or UNSAFE.search(recipient.name):
-            raise FieldInvalid.of(f"{field}[{place}].name", f"must be one line of at most {NAME_CHARACTERS} characters")
+        _check_person(f"{field}[{place}]", recipient)
+
+
+def _check_person(field: str, person: pb2.Recipient) -> None:
+    person.address = address_of(f"{field}.address", person.address)
+    if len(person.name) > NAME_CHARACTERS or UNSAFE.search(person.name):
+        raise FieldInvalid.of(f"{field}.name", f"must be one line of at most {NAME_CHARACTERS} characters")
 
 
 def address_of(field: str, text: str) -> str:

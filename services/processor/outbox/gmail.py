@@ -20,6 +20,7 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import ReadMail, text_of
 from services.processor.outbox.gmail_answers import GmailAnswers
+from services.processor.outbox.identities import check_sender
 from services.processor.outbox.mailbox import HistoryLostError, MailNotMadeError
 from services.processor.outbox.mime import mime_of
 from services.processor.outbox.rows import File, Found, MailCopy, SendRow, State
@@ -79,6 +80,8 @@ class GmailOutbox:
 
     async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """See `SendingMailbox.draft`."""
+        if row.content.HasField("from_address"):
+            await check_sender(self._access, self._base, row.content.from_address.address)
         raw, thread_id = await self._answers.write(row, files) if row.original_id else (await self._new(row, files), "")
         if len(raw) > _UPLOAD_BYTES:
             return await self._uploaded(raw, thread_id)

@@ -13,6 +13,7 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
+from services.processor.outbox.identities import identities
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.mime import mime_of
 from services.processor.outbox.quoting import with_html_quote, with_text_quote
@@ -69,9 +70,7 @@ class GmailAnswers:
     async def _own(self) -> list[str]:
         """Return the account's addresses: those that it may send from are its own."""
         profile = await self._access.call("send_profile", f"{self._base}/profile")
-        aliases = await self._access.call("send_identities", f"{self._base}/settings/sendAs")
-        listed = [one for one in aliases.get("sendAs") or () if isinstance(one, dict)]
-        return [str(profile.get("emailAddress") or ""), *(str(one.get("sendAsEmail") or "") for one in listed)]
+        return [str(profile.get("emailAddress") or ""), *await identities(self._access, self._base)]
 
     async def _files(self, message_id: str, original: message_pb2.MailMessage) -> list[File]:
         """Return the original's attachments; the whole original as one where Gmail does not give each of them."""

@@ -14,7 +14,15 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import ReadMail
 from services.processor.outbox.graph_answers import GraphAnswers
-from services.processor.outbox.graph_fields import IMMUTABLE, attachment_of, headers_of, list_of, people, required_id
+from services.processor.outbox.graph_fields import (
+    IMMUTABLE,
+    attachment_of,
+    headers_of,
+    list_of,
+    people,
+    required_id,
+    sender_of,
+)
 from services.processor.outbox.rows import File, Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
@@ -137,6 +145,7 @@ def draft_of(row: SendRow, mark: str) -> JSON:
         "ccRecipients": people(mail.cc),
         "bccRecipients": people(mail.bcc),
         "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": mark}],
+        **sender_of(row.content),
         **({"internetMessageHeaders": headers_of(row.content)} if row.content.headers else {}),
     }
 

@@ -15,7 +15,15 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed
-from services.processor.outbox.graph_fields import IMMUTABLE, attachment_of, headers_of, list_of, people, required_id
+from services.processor.outbox.graph_fields import (
+    IMMUTABLE,
+    attachment_of,
+    headers_of,
+    list_of,
+    people,
+    required_id,
+    sender_of,
+)
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.quoting import inserted, own_html
 from services.processor.outbox.rows import File, MailCopy, SendRow
@@ -138,6 +146,7 @@ def _content(row: SendRow, prepared: JSON) -> JSON:
         "toRecipients": people(mail.to),
         "ccRecipients": people(mail.cc),
         "bccRecipients": people(mail.bcc),
+        **sender_of(row.content),
         "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}],
     }
 

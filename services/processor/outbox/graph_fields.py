@@ -24,6 +24,11 @@ def headers_of(content: pb2.SendRequest) -> list[JSON]:
     return [{"name": header.name, "value": header.value} for header in content.headers]
 
 
+def sender_of(content: pb2.SendRequest) -> JSON:
+    """Return the field that names the sender; empty where the request names none."""
+    return {"from": people([content.from_address])[0]} if content.HasField("from_address") else {}
+
+
 def attachment_of(file: File) -> JSON:
     """Return a file as Graph takes it in one request."""
     return {

@@ -28,7 +28,9 @@ _BODY_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
 
 
 def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), files: Sequence[File] = ()) -> bytes:
-    """Return the mail of a send as MIME, without From, Date and Message-ID, which Gmail writes.
+    """Return the mail of a send as MIME, without Date and Message-ID, and without From where the request names none.
+
+    Gmail writes them.
 
     Args:
         row: The send.
@@ -45,14 +47,15 @@ def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), fil
         # Python's own writer makes encoded words of ids of 78 characters and more, which thread no mail. A line may be
         # folded between ids, and not within one.
         lines += [f"In-Reply-To: {references[-1]}", f"References: {_FOLD.join(references)}"]
-    lines += [f"{name}: {_people(people)}" for name, people in _fields(mail).items()]
+    lines += [f"{name}: {_people(people)}" for name, people in _fields(row, mail).items()]
     made = "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + _body(mail, files)
     _check(made, row, mail, references)
     return made
 
 
-def _fields(mail: pb2.NewMail) -> dict[str, list[pb2.Recipient]]:
-    fields = {"To": list(mail.to), "Cc": list(mail.cc), "Bcc": list(mail.bcc)}
+def _fields(row: SendRow, mail: pb2.NewMail) -> dict[str, list[pb2.Recipient]]:
+    sender = [row.content.from_address] if row.content.HasField("from_address") else []
+    fields = {"From": sender, "To": list(mail.to), "Cc": list(mail.cc), "Bcc": list(mail.bcc)}
     return {name: people for name, people in fields.items() if people}
 
 
@@ -108,7 +111,7 @@ def _check(made: bytes, row: SendRow, mail: pb2.NewMail, references: Sequence[st
     """Read the bytes as a recipient's program does: they must be the mail that was asked for, and nothing else."""
     read = BytesHeaderParser().parsebytes(made)
     threading = {"In-Reply-To": list(references[-1:]), "References": list(references)} if references else {}
-    fields = _fields(mail)
+    fields = _fields(row, mail)
     names = [name.lower() for name in read.keys()]  # noqa: SIM118 - a message yields no names by iteration alone
     own = [name for name in names if name not in _BODY_HEADERS]
     try:

@@ -477,6 +477,12 @@ const (
 	// Do: Wait until files are a day old, and repeat the call.
 	// Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 	ErrorReason_ERROR_REASON_UPLOADS_FULL ErrorReason = 157
+	// SENDER_NOT_PERMITTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The account may not send from the address in `from`. Recorded in sends and their events.
+	// Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
+	// Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+	ErrorReason_ERROR_REASON_SENDER_NOT_PERMITTED ErrorReason = 158
 )
 
 // Enum value maps for ErrorReason.
@@ -557,6 +563,7 @@ var (
 		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
+		158: "ERROR_REASON_SENDER_NOT_PERMITTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -634,6 +641,7 @@ var (
 		"ERROR_REASON_UPLOAD_NOT_FOUND":             155,
 		"ERROR_REASON_UPLOAD_INCOMPLETE":            156,
 		"ERROR_REASON_UPLOADS_FULL":                 157,
+		"ERROR_REASON_SENDER_NOT_PERMITTED":         158,
 	}
 )
 
@@ -668,7 +676,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xf8\x14\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa0\x15\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -745,7 +753,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_SEND_OUTCOME_UNKNOWN\x10\x89\x01\x12\"\n" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
-	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01B\x1f\n" +
+	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +
+	"!ERROR_REASON_SENDER_NOT_PERMITTED\x10\x9e\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

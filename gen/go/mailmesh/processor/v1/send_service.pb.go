@@ -1084,7 +1084,11 @@ type SendRequest struct {
 	// headers are header fields of the caller's own, at most 4.
 	Headers []*MailHeader `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
 	// attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes.
-	Attachments   []*SendAttachment `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Attachments []*SendAttachment `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// from_address is the identity of the account that the mail comes from; absent means the account's usual one. Google: an address
+	// that the account's settings show as verified. Microsoft: a mailbox as which the account may send. A mail from another one is not
+	// sent, and its send fails with SENDER_NOT_PERMITTED.
+	FromAddress   *Recipient `protobuf:"bytes,10,opt,name=from_address,json=from,proto3" json:"from_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1191,6 +1195,13 @@ func (x *SendRequest) GetHeaders() []*MailHeader {
 func (x *SendRequest) GetAttachments() []*SendAttachment {
 	if x != nil {
 		return x.Attachments
+	}
+	return nil
+}
+
+func (x *SendRequest) GetFromAddress() *Recipient {
+	if x != nil {
+		return x.FromAddress
 	}
 	return nil
 }
@@ -1776,7 +1787,7 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"isResolved\x12\"\n" +
 	"\ris_draft_only\x18\x14 \x01(\bR\visDraftOnly\x12\x19\n" +
 	"\bdraft_id\x18\x15 \x01(\tR\adraftId\x12.\n" +
-	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\x98\x04\n" +
+	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\xdc\x04\n" +
 	"\vSendRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12:\n" +
@@ -1786,7 +1797,9 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\asend_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\x06sendAt\x12(\n" +
 	"\ris_draft_only\x18\a \x01(\bB\x04\xe2A\x01\x01R\visDraftOnly\x12A\n" +
 	"\aheaders\x18\b \x03(\v2!.mailmesh.processor.v1.MailHeaderB\x04\xe2A\x01\x01R\aheaders\x12M\n" +
-	"\vattachments\x18\t \x03(\v2%.mailmesh.processor.v1.SendAttachmentB\x04\xe2A\x01\x01R\vattachmentsB\x06\n" +
+	"\vattachments\x18\t \x03(\v2%.mailmesh.processor.v1.SendAttachmentB\x04\xe2A\x01\x01R\vattachments\x12B\n" +
+	"\ffrom_address\x18\n" +
+	" \x01(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x04fromB\x06\n" +
 	"\x04kind\"\\\n" +
 	"\fSendResponse\x12/\n" +
 	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send\x12\x1b\n" +
@@ -1900,30 +1913,31 @@ var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	22, // 18: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
 	3,  // 19: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
 	4,  // 20: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
-	11, // 21: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
-	11, // 22: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	0,  // 23: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
-	11, // 24: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
-	11, // 25: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	1,  // 26: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
-	11, // 27: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	12, // 28: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	6,  // 29: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
-	14, // 30: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	16, // 31: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	18, // 32: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	20, // 33: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	13, // 34: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	7,  // 35: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
-	15, // 36: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	17, // 37: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	19, // 38: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	21, // 39: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	34, // [34:40] is the sub-list for method output_type
-	28, // [28:34] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	2,  // 21: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
+	11, // 22: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
+	11, // 23: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	0,  // 24: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
+	11, // 25: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
+	11, // 26: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	1,  // 27: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
+	11, // 28: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	12, // 29: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	6,  // 30: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
+	14, // 31: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	16, // 32: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	18, // 33: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	20, // 34: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	13, // 35: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	7,  // 36: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
+	15, // 37: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	17, // 38: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	19, // 39: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	21, // 40: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	35, // [35:41] is the sub-list for method output_type
+	29, // [29:35] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }

@@ -547,6 +547,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Wait until files are a day old, and repeat the call.
     Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
     """
+    ERROR_REASON_SENDER_NOT_PERMITTED: _ErrorReason.ValueType  # 158
+    """SENDER_NOT_PERMITTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The account may not send from the address in `from`. Recorded in sends and their events.
+    Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
+    Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1073,5 +1080,12 @@ ERROR_REASON_UPLOADS_FULL: ErrorReason.ValueType  # 157
 When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
 Do: Wait until files are a day old, and repeat the call.
 Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_SENDER_NOT_PERMITTED: ErrorReason.ValueType  # 158
+"""SENDER_NOT_PERMITTED has the gRPC code FAILED_PRECONDITION.
+
+When: The account may not send from the address in `from`. Recorded in sends and their events.
+Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
+Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -568,6 +568,7 @@ class SendRequest(_message.Message):
     IS_DRAFT_ONLY_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    FROM_ADDRESS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key is the caller's name of this mail, unique for the tenant, 1 to 200 printable ASCII characters."""
     tenant_id: _builtins.str
@@ -598,6 +599,13 @@ class SendRequest(_message.Message):
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendAttachment]:
         """attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes."""
 
+    @_builtins.property
+    def from_address(self) -> Global___Recipient:
+        """from_address is the identity of the account that the mail comes from; absent means the account's usual one. Google: an address
+        that the account's settings show as verified. Microsoft: a mailbox as which the account may send. A mail from another one is not
+        sent, and its send fails with SENDER_NOT_PERMITTED.
+        """
+
     def __init__(
         self,
         *,
@@ -610,10 +618,11 @@ class SendRequest(_message.Message):
         is_draft_only: _builtins.bool = ...,
         headers: _abc.Iterable[Global___MailHeader] | None = ...,
         attachments: _abc.Iterable[Global___SendAttachment] | None = ...,
+        from_address: Global___Recipient | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "from_address", b"from_address", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "forward", b"forward", "headers", b"headers", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "forward", b"forward", "from_address", b"from_address", "headers", b"headers", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "reply", "forward"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
