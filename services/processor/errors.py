@@ -151,6 +151,25 @@ class SendNotUncertain(FailedPrecondition):
     reason = "SEND_NOT_UNCERTAIN"
 
 
+class UploadNotFound(NotFound):
+    """There is no such uploaded file. Upload it again."""
+
+    reason = "UPLOAD_NOT_FOUND"
+    resource_type = "upload"
+
+
+class UploadIncomplete(FailedPrecondition):
+    """Parts of the uploaded file are missing."""
+
+    reason = "UPLOAD_INCOMPLETE"
+
+
+class UploadsFull(ResourceExhausted):
+    """The tenant's uploaded files have too many bytes. Wait until some are a day old."""
+
+    reason = "UPLOADS_FULL"
+
+
 class SendQueueFull(ResourceExhausted):
     """The tenant has too many unfinished sends. Wait until some are finished."""
 

@@ -49,6 +49,7 @@ from services.processor.messages.retention import ModificationRetention
 from services.processor.migrate import SCHEMA
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.retention import SendRetention
+from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.calendars import CalendarServicer
 from services.processor.servicers.events import EventServicer
@@ -161,7 +162,7 @@ async def serving(
     clock = SystemClock()
     server.add(
         add_SendServiceServicer_to_server,
-        SendServicer(Sends(pool, wakes, settings, clock)),
+        SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock)),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)

@@ -175,6 +175,9 @@ class ProcessorSettings(MeshSettings):
     sends_waiting: int = Field(
         10_000, ge=1, le=1_000_000, description="Largest number of unfinished sends of a tenant."
     )
+    upload_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024 * 1024, description="Largest size of a tenant's uploaded files together, in bytes."
+    )
     send_attempts: int = Field(
         20, ge=1, le=1000, description="Failed attempts to prepare a mail after which its send fails."
     )

@@ -12,6 +12,8 @@ sends                 mail that callers asked for, its progress and its outcome
 calendar_lists        when the list of an account's calendars was read, and is due
 calendars             the calendars of accounts, the followed ones with their cursors
 calendar_events       the events of followed calendars, and the changed instances of series
+uploads, *_parts      files that callers uploaded for sends, in parts
+send_files            the uploaded files that unfinished sends need
 workers, duties       live workers, and duties that one process has at a time
 stream                the one row with the head, the epoch, and the oldest position that is kept
 events                the published events, in partitions by day, dropped by retention
@@ -20,7 +22,18 @@ replays               requested copies and their progress
 thread_*              the threads of messages, and the indexes that find a thread
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.meshkit.columns import ID, TIME, required
@@ -193,6 +206,34 @@ sends = Table(
     required("provider_thread_id", Text()),
     required("resolutions", Integer()),
     required("is_resolved", Boolean()),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    required("upload_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("name", Text()),
+    required("content_type", Text()),
+    required("size_bytes", Integer()),
+    required("received_bytes", Integer()),
+    required("created_at", TIME),
+    required("expires_at", TIME),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("upload_id", ID, ForeignKey("processor.uploads.upload_id", ondelete="CASCADE"), primary_key=True),
+    required("start_byte", Integer(), primary_key=True),
+    required("content", LargeBinary()),
+)
+
+send_files = Table(
+    "send_files",
+    metadata,
+    Column("send_id", ID, ForeignKey("processor.sends.send_id", ondelete="CASCADE"), primary_key=True),
+    Column("upload_id", ID, ForeignKey("processor.uploads.upload_id"), primary_key=True),
 )
 
 workers = Table(

@@ -1,5 +1,6 @@
 """`mailmesh send` and `mailmesh sends`: mail from connected accounts, and its outcome."""
 
+import mimetypes
 import sys
 import time
 import uuid
@@ -34,6 +35,7 @@ app = typer.Typer(no_args_is_help=True, help="List, cancel and resolve sends.")
 Written: TypeAlias = messages.NewMail | messages.Reply | messages.Forward
 STATE, RESOLUTION = "SEND_STATE_", "SEND_RESOLUTION_"
 WAIT_STEP_SECONDS = 0.5
+PART_BYTES = 512 * 1024
 UNFINISHED = (messages.SEND_STATE_QUEUED, messages.SEND_STATE_SENDING)
 SendArgument = Annotated[str, typer.Argument(metavar="SEND", help="Id of the send; `sends list` shows it.")]
 OriginalOption = Annotated[
@@ -47,6 +49,7 @@ def send(
     *,
     tenant: Annotated[str, typer.Option(help="Id of the tenant whose account sends; `tenants list` shows it.")],
     to: RecipientOption = None,
+    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Verified address of the account.")] = "",
     cc: RecipientOption = None,
     bcc: RecipientOption = None,
     subject: Annotated[str, typer.Option(help="Subject of the mail.")] = "",
@@ -57,6 +60,7 @@ def send(
     ] = "",
     forward: Annotated[str, typer.Option(metavar="MESSAGE", help="Forward this mail with its attachments.")] = "",
     html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,
+    attach: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="File to attach; repeatable.")] = None,
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Header field of your own, X-...; repeatable.")
     ] = None,
@@ -85,6 +89,8 @@ def send(
     written = _written(request, {name: original for name, original in originals.items() if original}, subject)
     written.text, written.html = _standard_input() if text == "-" else text, _read(html_file)
     _address(written, {"to": to or (), "cc": cc or (), "bcc": bcc or ()})
+    if sender:
+        request.from_address.address = sender
     for field in header or ():
         name, _, value = field.partition("=")
         request.headers.add(name=name.strip(), value=value.strip())
@@ -95,6 +101,9 @@ def send(
     request.idempotency_key = key
     with channel(context) as opened:
         stub = services.SendServiceStub(opened)
+        request.attachments.extend(
+            messages.SendAttachment(upload_id=_uploaded(stub, tenant, file)) for file in attach or ()
+        )
         accepted = stub.Send(request)
         found = _outcome(stub, accepted.send, wait) if wait else accepted.send
     _print(found, json=json)
@@ -212,6 +221,22 @@ def _address(written: Written, people: dict[str, Sequence[str]]) -> None:
         return
     for name, addresses in people.items():
         getattr(written, name).extend(messages.Recipient(address=address) for address in addresses)
+
+
+def _uploaded(stub: services.SendServiceStub, tenant: str, file: Path) -> str:
+    """Upload a file in parts and return its id."""
+    try:
+        content = file.read_bytes()
+    except OSError as exc:
+        raise typer.BadParameter(f"{file} cannot be read: {exc}") from exc
+    kind = (mimetypes.guess_type(file.name)[0] or "application/octet-stream").lower()
+    request = messages.UploadAttachmentRequest(
+        tenant_id=tenant, name=file.name, content_type=kind, size_bytes=len(content)
+    )
+    for start in range(0, max(1, len(content)), PART_BYTES):
+        request.start_byte, request.content = start, content[start : start + PART_BYTES]
+        request.upload_id = stub.UploadAttachment(request).upload.upload_id
+    return request.upload_id
 
 
 def _outcome(stub: services.SendServiceStub, found: messages.Send, seconds: float) -> messages.Send:

@@ -20,6 +20,8 @@ MATCHING = {
     r"^[1-9][0-9]{0,4}s$": "3600s",
     r"^(mail|send|tenant)\.[a-z_.*]{1,90}$": "mail.created",
     r"^[0-9]{1,18}$": "1",
+    r"^[A-Za-z0-9+/_=-]+$": "aGVsbG8=",
+    r"^[^@]+@[^@]+$": "ada@example.com",
 }
 # Times in requests lie ahead, and not by more than a month.
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")

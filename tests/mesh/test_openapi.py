@@ -86,6 +86,10 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
     if operation["operationId"] == "SendService_Send":
         kind = next((name for name in ("reply", "forward") if name in place), "mail")
         request.body[kind] = KINDS_OF_MAIL[kind]
+        if "from" in place:
+            request.body["from"] = {"address": "ada@example.com"}
+    if operation["operationId"] == "SendService_UploadAttachment":
+        request.body |= {"name": "offer.pdf", "sizeBytes": 5}
     if operation["operationId"] == "MessageService_SearchMessages":
         request.body["query"] = {"text": "offer"}
     if operation["operationId"] == "MessageService_ModifyMessages":

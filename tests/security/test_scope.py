@@ -228,6 +228,9 @@ def single(other: Side) -> dict[str, Message]:
         **on_messages(other),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
         "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
+        "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
+            tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"
+        ),
         "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
         "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
         "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(

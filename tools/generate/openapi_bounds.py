@@ -39,6 +39,7 @@ _ID_FIELDS = frozenset(
         "attempt_id",
         "calendar_id",
         "calendar_event_id",
+        "upload_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -77,6 +78,8 @@ BOUNDS: dict[str, JSON] = {
     "CreateSubscriptionRequest.change_types": {"items": {"enum": ["created", "updated", "deleted"]}},
     "BatchCreateSubscriptionsRequest.requests": {"minItems": 1, "maxItems": 1000},
     "SendRequest.idempotency_key": _NAME,
+    "UploadAttachmentRequest.content": {"pattern": r"^[A-Za-z0-9+/_=-]+$"},
+    "Recipient.address": {"pattern": r"^[^@]+@[^@]+$"},
     "MailHeader.name": {"pattern": r"^[Xx]-[A-Za-z0-9-]{1,58}$"},
     "MailHeader.value": {"minLength": 1, "maxLength": 500},
     "NewMail.subject": {"maxLength": 900},

@@ -1,5 +1,6 @@
 """HTTP to the providers: bounded in time, size and number, with every failure classified by the table of failures."""
 
+import io
 import json
 import re
 import ssl
@@ -26,6 +27,7 @@ _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 60.0
 _STREAM_SECONDS = 3600.0
 _PIECE_BYTES = 256 * 1024
+_WHOLE_BYTES = 256 * 1024
 _WHOLE_URL = re.compile(r"https?://[!-~]+")
 # Gmail compresses only for a client that names gzip here as well (developers.google.com/gmail/api/guides/performance).
 _USER_AGENT = "mailmesh (gzip)"
@@ -205,7 +207,7 @@ class ProviderHttp:
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), headers=headers, data=data, allow_redirects=False
+                method, URL(url, encoded=True), headers=headers, data=_body(data), allow_redirects=False
             ) as answer:
                 return answer.status, answer.headers, await self._read(provider, answer)
         # Beside its own errors, aiohttp passes on those of the event loop and of URLs.
@@ -222,6 +224,11 @@ class ProviderHttp:
             if size > self._max_bytes:
                 raise classify(provider, 413, ["answer_too_large"])
         return b"".join(parts)
+
+
+def _body(data: bytes | None) -> bytes | io.BytesIO | None:
+    """Return a body as aiohttp sends it: a long one in pieces, so that the event loop goes on."""
+    return io.BytesIO(data) if data is not None and len(data) > _WHOLE_BYTES else data
 
 
 def parse(raw: bytes) -> JSON | None:

@@ -7,11 +7,13 @@ import idna
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.ids import check_id
 from services.meshkit.text import check_name
 from services.processor.outbox.rows import written_of
 
 KEY_CHARACTERS = 200
 RECIPIENTS_MAX = 500
+FILES_MAX = 20
 HEADERS_MAX = 4
 """Graph takes five, of which one is the mark of an answer."""
 SUBJECT_CHARACTERS = 900
@@ -19,6 +21,7 @@ BODY_BYTES = 512 * 1024
 MESSAGE_ID_CHARACTERS = 500
 NAME_CHARACTERS = 200
 _ADDRESS_CHARACTERS = 320
+CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _HEADER_NAME = re.compile(r"[Xx]-[A-Za-z0-9-]{1,58}")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,498}[!-~])?")
 _MESSAGE_ID = re.compile(rf"[!-~]{{1,{MESSAGE_ID_CHARACTERS}}}")
@@ -42,7 +45,10 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         raise FieldInvalid.of("mail", "is required")
     made = pb2.SendRequest()
     made.CopyFrom(request)
+    if made.HasField("from_address"):
+        _check_person("from_address", made.from_address)
     _check_headers(made.headers)
+    _check_files(made.attachments)
     kind, written = str(made.WhichOneof("kind")), written_of(made)
     if isinstance(written, pb2.NewMail):
         _check_subject(written)
@@ -63,6 +69,18 @@ def _check_headers(headers: Sequence[pb2.MailHeader]) -> None:
             raise FieldInvalid.of(f"headers[{place}].name", 'must begin with "X-" and not with "X-Mailmesh-"')
         if not _HEADER_VALUE.fullmatch(header.value) or "=?" in header.value:
             raise FieldInvalid.of(f"headers[{place}].value", "must have 1 to 500 printable ASCII characters")
+
+
+def _check_files(attachments: Sequence[pb2.SendAttachment]) -> None:
+    for place, attachment in enumerate(attachments):
+        attachment.upload_id = check_id(f"attachments[{place}].upload_id", attachment.upload_id)
+        if attachment.content_id and not CONTENT_ID.fullmatch(attachment.content_id):
+            raise FieldInvalid.of(
+                f"attachments[{place}].content_id", "must be like local@domain, at most 200 characters"
+            )
+    ids = {attachment.upload_id for attachment in attachments}
+    if len(attachments) > FILES_MAX or len(ids) != len(attachments):
+        raise FieldInvalid.of("attachments", f"must be at most {FILES_MAX} files, each once")
 
 
 def _check_original(kind: str, message_id: str) -> None:
@@ -86,9 +104,13 @@ def _check_subject(mail: pb2.NewMail) -> None:
 
 def _check_recipients(field: str, recipients: Iterable[pb2.Recipient]) -> None:
     for place, recipient in enumerate(recipients):
-        recipient.address = address_of(f"{field}[{place}].address", recipient.address)
-        # A line break would end the header line; the other characters that act deceive people and programs.
-        check_name(f"{field}[{place}].name", recipient.name, NAME_CHARACTERS)
+        _check_person(f"{field}[{place}]", recipient)
+
+
+def _check_person(field: str, person: pb2.Recipient) -> None:
+    person.address = address_of(f"{field}.address", person.address)
+    # A line break would end the header line; the other characters that act deceive people and programs.
+    check_name(f"{field}.name", person.name, NAME_CHARACTERS)
 
 
 def address_of(field: str, text: str) -> str:

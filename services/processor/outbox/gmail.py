@@ -4,6 +4,7 @@ The header is kept and cannot be searched. The mailbox's history since before th
 added; their headers tell which of them is the send's.
 """
 
+import asyncio
 import base64
 import json
 import secrets
@@ -19,9 +20,10 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import ReadMail, text_of
 from services.processor.outbox.gmail_answers import GmailAnswers
+from services.processor.outbox.identities import check_sender
 from services.processor.outbox.mailbox import HistoryLostError, MailNotMadeError
 from services.processor.outbox.mime import mime_of
-from services.processor.outbox.rows import Found, MailCopy, SendRow, State
+from services.processor.outbox.rows import File, Found, MailCopy, SendRow, State
 from services.providers.marks import GMAIL_SEND
 from services.providers.names import GOOGLEWS
 
@@ -76,21 +78,23 @@ class GmailOutbox:
         messages = {copy.message_id for copy in (await self._added(row, _DRAFT)).copies}
         return replace(sent, copies=await self._drafts_of(messages) if messages else [])
 
-    async def draft(self, row: SendRow) -> str:
+    async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """See `SendingMailbox.draft`."""
-        raw, thread_id = await self._answers.write(row) if row.original_id else (await self._new(row), "")
+        if row.content.HasField("from_address"):
+            await check_sender(self._access, self._base, row.content.from_address.address)
+        raw, thread_id = await self._answers.write(row, files) if row.original_id else (await self._new(row, files), "")
         if len(raw) > _UPLOAD_BYTES:
             return await self._uploaded(raw, thread_id)
         message = {"raw": base64.urlsafe_b64encode(raw).decode(), **({"threadId": thread_id} if thread_id else {})}
         made = await self._access.call("send_draft", f"{self._base}/drafts", method="POST", body={"message": message})
         return _required(made, "id")
 
-    async def _new(self, row: SendRow) -> bytes:
+    async def _new(self, row: SendRow, files: Sequence[File]) -> bytes:
         """Return a new mail as MIME, with a text made from its HTML where it has none."""
         mail = pb2.NewMail()
         mail.CopyFrom(row.mail)
         mail.text = mail.text or await text_of(self._read, mail.html)
-        return mime_of(row, mail)
+        return await asyncio.to_thread(mime_of, row, mail, (), files)
 
     async def _uploaded(self, raw: bytes, thread_id: str) -> str:
         """Make a draft of a large mail; of the ways of uploading, only this one takes a thread's id."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -12,10 +13,11 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
+from services.processor.outbox.identities import identities
 from services.processor.outbox.mailbox import MailNotMadeError
-from services.processor.outbox.mime import File, mime_of
+from services.processor.outbox.mime import mime_of
 from services.processor.outbox.quoting import with_html_quote, with_text_quote
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.rows import File, SendRow
 from services.providers.names import GOOGLEWS
 
 _MARKS = ("Re:", "Fwd:")
@@ -42,7 +44,7 @@ class GmailAnswers:
         original, _ = await self._original(row.original_id)
         return addressed(row.content, original, await self._own(), _MARKS)
 
-    async def write(self, row: SendRow) -> tuple[bytes, str]:
+    async def write(self, row: SendRow, attached: Sequence[File]) -> tuple[bytes, str]:
         """Return the mail as MIME and the id of the thread that it joins: a forward joins none.
 
         Raises:
@@ -58,7 +60,7 @@ class GmailAnswers:
         mail.text, mail.html = with_text_quote(mail, original, is_forward=is_forward), html
         files = await self._files(row.original_id, original) if is_forward else []
         ids = [] if is_forward else references(original)
-        made = await asyncio.to_thread(mime_of, row, mail, ids, files)
+        made = await asyncio.to_thread(mime_of, row, mail, ids, [*attached, *files])
         return made, "" if is_forward else str(raw.get("threadId") or "")
 
     async def _original(self, message_id: str) -> tuple[message_pb2.MailMessage, JSON]:
@@ -68,9 +70,7 @@ class GmailAnswers:
     async def _own(self) -> list[str]:
         """Return the account's addresses: those that it may send from are its own."""
         profile = await self._access.call("send_profile", f"{self._base}/profile")
-        aliases = await self._access.call("send_identities", f"{self._base}/settings/sendAs")
-        listed = [one for one in aliases.get("sendAs") or () if isinstance(one, dict)]
-        return [str(profile.get("emailAddress") or ""), *(str(one.get("sendAsEmail") or "") for one in listed)]
+        return [str(profile.get("emailAddress") or ""), *await identities(self._access, self._base)]
 
     async def _files(self, message_id: str, original: message_pb2.MailMessage) -> list[File]:
         """Return the original's attachments; the whole original as one where Gmail does not give each of them."""

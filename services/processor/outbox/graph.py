@@ -3,6 +3,8 @@
 The way by a draft gives ids before the mail is submitted, and a second submission of a draft that is gone is refused.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -12,13 +14,23 @@ from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import ReadMail
 from services.processor.outbox.graph_answers import GraphAnswers
-from services.processor.outbox.graph_fields import IMMUTABLE, headers_of, list_of, people, required_id
-from services.processor.outbox.rows import Found, MailCopy, SendRow
+from services.processor.outbox.graph_fields import (
+    IMMUTABLE,
+    attachment_of,
+    headers_of,
+    list_of,
+    people,
+    required_id,
+    sender_of,
+)
+from services.processor.outbox.rows import File, Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
 
 _FIELDS = "id,isDraft,internetMessageId,conversationId"
 _COPIES_MAX = 20
+_INCOMPLETE = ":incomplete"
+"""The end of the mark of a draft whose files are being added."""
 _ACCEPTED, _CREATED, _DELETED = 202, 201, 204
 
 
@@ -48,6 +60,9 @@ class GraphOutbox:
         marked = await self._marked(row.send_id)
         if by_id is not None and by_id.message_id not in {copy.message_id for copy in marked}:
             marked = [*marked, by_id]
+        if row.content.attachments and not row.draft_id:
+            spares = await self._marked(f"{row.send_id}{_INCOMPLETE}")
+            marked = [*marked, *(replace(one, is_spare=True) for one in spares if one.is_draft)]
         if row.original_id and not row.draft_id:
             marked = [*marked, *await self._answers.spares(row)]
         return Found(marked)
@@ -56,19 +71,32 @@ class GraphOutbox:
         """See `SendingMailbox.address`."""
         return await self._answers.address(row)
 
-    async def draft(self, row: SendRow) -> str:
+    async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """See `SendingMailbox.draft`."""
         if row.original_id:
-            return await self._answers.draft(row)
+            return await self._answers.draft(row, files)
         made = await self._access.call(
             "send_draft",
             f"{self._base}/me/messages",
             method="POST",
             headers=IMMUTABLE,
-            body=draft_of(row),
+            body=draft_of(row, f"{row.send_id}{_INCOMPLETE if files else ''}"),
             success=_CREATED,
         )
+        if files:
+            await self._complete(row, required_id(made), files)
         return required_id(made)
+
+    async def _complete(self, row: SendRow, draft_id: str, files: Sequence[File]) -> None:
+        """Add the files to a draft, and the mark at the end: a draft that has it is complete."""
+        url = f"{self._base}/me/messages/{quote(draft_id, safe='')}"
+        for file in files:
+            await self._access.call(
+                "send_file", f"{url}/attachments", method="POST", headers=IMMUTABLE, body=attachment_of(file),
+                success=_CREATED,
+            )  # fmt: skip
+        mark = {"singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}]}
+        await self._access.call("send_draft_content", url, method="PATCH", headers=IMMUTABLE, body=mark, success=200)
 
     async def submit(self, row: SendRow) -> str:
         """See `SendingMailbox.submit`. Only 202 is a success, with or without `Retry-After`."""
@@ -106,8 +134,8 @@ class GraphOutbox:
         return [_copy(entry) for entry in list_of(answer)]
 
 
-def draft_of(row: SendRow) -> JSON:
-    """Return the draft of a send as Graph takes it."""
+def draft_of(row: SendRow, mark: str) -> JSON:
+    """Return the draft of a send as Graph takes it, under a mark."""
     mail = row.mail
     body = {"contentType": "html", "content": mail.html} if mail.html else {"contentType": "text", "content": mail.text}
     return {
@@ -116,7 +144,8 @@ def draft_of(row: SendRow) -> JSON:
         "toRecipients": people(mail.to),
         "ccRecipients": people(mail.cc),
         "bccRecipients": people(mail.bcc),
-        "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}],
+        "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": mark}],
+        **sender_of(row.content),
         **({"internetMessageHeaders": headers_of(row.content)} if row.content.headers else {}),
     }
 

@@ -5,6 +5,7 @@ send's header from the beginning: such a spare is deleted and never submitted. O
 and its mark, so that a draft with the mark is complete.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,10 +15,18 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed
-from services.processor.outbox.graph_fields import IMMUTABLE, headers_of, list_of, people, required_id
+from services.processor.outbox.graph_fields import (
+    IMMUTABLE,
+    attachment_of,
+    headers_of,
+    list_of,
+    people,
+    required_id,
+    sender_of,
+)
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.quoting import inserted, own_html
-from services.processor.outbox.rows import MailCopy, SendRow
+from services.processor.outbox.rows import File, MailCopy, SendRow
 from services.providers.marks import GMAIL_SEND, GRAPH_SEND
 from services.providers.names import MS365
 
@@ -47,7 +56,7 @@ class GraphAnswers:
         original: message_pb2.MailMessage = await self._read(MS365, await self._original(row, _ORIGINAL))
         return addressed(row.content, original, await self._own(), _MARKS)
 
-    async def draft(self, row: SendRow) -> str:
+    async def draft(self, row: SendRow, files: Sequence[File]) -> str:
         """See `SendingMailbox.draft`. The recipients are ours: what the provider has prepared is replaced."""
         reply, is_forward = row.content.reply, row.content.HasField("forward")
         action = "createForward" if is_forward else "createReplyAll" if reply.to_all else "createReply"
@@ -59,6 +68,10 @@ class GraphAnswers:
         draft_id = required_id(made)
         if is_forward:
             await self._check_files(row, draft_id)
+        for file in files:
+            await self._call(
+                "send_file", "POST", f"{self._message(draft_id)}/attachments", _CREATED, attachment_of(file)
+            )
         await self._call("send_draft_content", "PATCH", self._message(draft_id), _CHANGED, _content(row, made))
         return draft_id
 
@@ -133,6 +146,7 @@ def _content(row: SendRow, prepared: JSON) -> JSON:
         "toRecipients": people(mail.to),
         "ccRecipients": people(mail.cc),
         "bccRecipients": people(mail.bcc),
+        **sender_of(row.content),
         "singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}],
     }
 

@@ -8,9 +8,10 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.clock import Clock
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import SENDS
+from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.outcome import IN_DOUBT, end, finish
-from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
-from services.processor.outbox.store import sends
+from services.processor.outbox.rows import UNSUBMITTED, File, MailCopy, SendRow, State
+from services.processor.outbox.store import sends, uploads
 
 
 class SendChangedError(Exception):
@@ -37,6 +38,21 @@ class Ledger:
         """Commit that a draft may exist from now on, its recipients, and the place from which the provider shows it."""
         values = {"prepared_at": self._clock.now(), "history_anchor": anchor}
         return await self._change(row, {**values, "addressed": addressed.SerializeToString()})
+
+    async def files(self, row: SendRow) -> list[File]:
+        """Read the files of a send.
+
+        Raises:
+            MailNotMadeError: A file is gone.
+        """
+        found = []
+        for attachment in row.content.attachments:
+            async with self._transactions.reading() as connection:
+                file = await uploads.read(connection, row.send_id, attachment.upload_id)
+            if file is None:
+                raise MailNotMadeError("an attachment of the mail is gone")
+            found.append(File(*file, attachment.content_id))
+        return found
 
     async def drafted(self, row: SendRow, draft_id: str) -> SendRow:
         """Commit the id of the draft: the only one that is ever submitted."""

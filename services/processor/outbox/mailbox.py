@@ -1,10 +1,11 @@
 """The operations of a mailbox that a send needs, at either provider."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
-from services.processor.outbox.rows import Found, SendRow
+from services.processor.outbox.rows import File, Found, SendRow
 from services.providers.failures import Meaning
 
 _NOT_CONNECTED = frozenset({
@@ -14,6 +15,9 @@ _NOT_CONNECTED = frozenset({
 """Names of aiohttp's errors from before a connection was there."""
 _BEFORE_PROCESSING = frozenset({401, 429})
 _FORBIDDEN = 403
+_SEND_AS_DENIED = "ErrorSendAsDenied"
+SENDER_NOT_PERMITTED = "SENDER_NOT_PERMITTED"
+"""The reason of a mail whose sender is no identity of its account."""
 _CLIENT_ERRORS = (400, 500)
 _REFUSALS = frozenset({Meaning.FORBIDDEN, Meaning.FINAL, Meaning.MAILBOX_UNAVAILABLE})
 
@@ -23,10 +27,11 @@ class MailNotMadeError(SourceError):
 
     Args:
         detail: A sentence for people, without content.
+        reason: The reason from the error catalogue.
     """
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(Rule(Remedy.PERMANENT, "SEND_REFUSED"), detail, meaning=Meaning.FINAL)
+    def __init__(self, detail: str, reason: str = "SEND_REFUSED") -> None:
+        super().__init__(Rule(Remedy.PERMANENT, reason), detail, meaning=Meaning.FINAL)
 
 
 class HistoryLostError(SourceError):
@@ -68,7 +73,7 @@ class SendingMailbox(Protocol):
             SourceError: Any other failure, classified by the table of failures.
         """
 
-    async def draft(self, row: SendRow) -> str:
+    async def draft(self, row: SendRow, files: Sequence[File] = ()) -> str:
         """Make the draft with the send's mark, and return its id; empty where no draft is needed.
 
         Raises:
@@ -100,6 +105,18 @@ def is_unprocessed(error: SourceError) -> bool:
         return True
     is_quota = error.status == _FORBIDDEN and error.meaning is Meaning.THROTTLED
     return is_quota or error.status in _BEFORE_PROCESSING or error.code in _NOT_CONNECTED
+
+
+def refusal_of(error: SourceError, *, names_sender: bool) -> str:
+    """Return the reason of a refusal; see `is_refused`.
+
+    Args:
+        error: The refusal.
+        names_sender: Whether the request names the sender.
+    """
+    if isinstance(error, MailNotMadeError):
+        return error.reason
+    return SENDER_NOT_PERMITTED if names_sender and error.code == _SEND_AS_DENIED else "SEND_REFUSED"
 
 
 def is_refused(error: SourceError) -> bool:

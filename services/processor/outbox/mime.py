@@ -6,7 +6,6 @@ given, so that a caller's text could become line breaks and other header lines.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 from email.message import EmailMessage, Message
@@ -16,8 +15,9 @@ from email.utils import getaddresses, quote
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit.text import plain_name
+from services.processor.outbox.content import CONTENT_ID
 from services.processor.outbox.mailbox import MailNotMadeError
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.rows import File, SendRow
 from services.providers.marks import GMAIL_SEND
 
 _LINE = 76
@@ -25,29 +25,13 @@ _PLAIN_CHARACTERS = 60
 _FOLD = "\r\n "
 _FILE_NAME_CHARACTERS = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _BODY_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
 
 
-@dataclass(frozen=True)
-class File:
-    """An attachment.
-
-    Args:
-        name: Its file name, which may be empty.
-        content_type: Its media type.
-        content: Its bytes.
-        content_id: The id by which the HTML shows it, without angle brackets; empty when it is not shown.
-    """
-
-    name: str
-    content_type: str
-    content: bytes
-    content_id: str = ""
-
-
 def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), files: Sequence[File] = ()) -> bytes:
-    """Return the mail of a send as MIME, without From, Date and Message-ID, which Gmail writes.
+    """Return the mail of a send as MIME, without Date and Message-ID, and without From where the request names none.
+
+    Gmail writes them.
 
     Args:
         row: The send.
@@ -64,14 +48,15 @@ def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), fil
         # Python's own writer makes encoded words of ids of 78 characters and more, which thread no mail. A line may be
         # folded between ids, and not within one.
         lines += [f"In-Reply-To: {references[-1]}", f"References: {_FOLD.join(references)}"]
-    lines += [f"{name}: {_people(people)}" for name, people in _fields(mail).items()]
+    lines += [f"{name}: {_people(people)}" for name, people in _fields(row, mail).items()]
     made = "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + _body(mail, files)
     _check(made, row, mail, references)
     return made
 
 
-def _fields(mail: pb2.NewMail) -> dict[str, list[pb2.Recipient]]:
-    fields = {"To": list(mail.to), "Cc": list(mail.cc), "Bcc": list(mail.bcc)}
+def _fields(row: SendRow, mail: pb2.NewMail) -> dict[str, list[pb2.Recipient]]:
+    sender = [row.content.from_address] if row.content.HasField("from_address") else []
+    fields = {"From": sender, "To": list(mail.to), "Cc": list(mail.cc), "Bcc": list(mail.bcc)}
     return {name: people for name, people in fields.items() if people}
 
 
@@ -114,17 +99,20 @@ def _attach(made: EmailMessage, file: File) -> None:
     maintype, _, subtype = file.content_type.partition("/")
     if not _TYPE.fullmatch(file.content_type) or maintype in {"multipart", "message"}:
         maintype, subtype = "application", "octet-stream"
-    content_id = f"<{file.content_id}>" if _CONTENT_ID.fullmatch(file.content_id) else None
+    content_id = f"<{file.content_id}>" if CONTENT_ID.fullmatch(file.content_id) else None
     name = plain_name(file.name, _FILE_NAME_CHARACTERS) or "attachment"
-    disposition = "inline" if content_id else "attachment"
-    made.add_attachment(file.content, maintype, subtype, filename=name, cid=content_id, disposition=disposition)
+    html = made.get_body(("related", "html")) if content_id else None
+    if html is not None:
+        html.add_related(file.content, maintype, subtype, filename=name, cid=content_id, disposition="inline")
+    else:
+        made.add_attachment(file.content, maintype, subtype, filename=name)
 
 
 def _check(made: bytes, row: SendRow, mail: pb2.NewMail, references: Sequence[str]) -> None:
     """Read the bytes as a recipient's program does: they must be the mail that was asked for, and nothing else."""
     read = BytesHeaderParser().parsebytes(made)
     threading = {"In-Reply-To": list(references[-1:]), "References": list(references)} if references else {}
-    fields = _fields(mail)
+    fields = _fields(row, mail)
     names = [name.lower() for name in read.keys()]  # noqa: SIM118 - a message yields no names by iteration alone
     own = [name for name in names if name not in _BODY_HEADERS]
     try:

@@ -6,7 +6,7 @@ from typing import Any
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.processor.outbox.rows import UNSUBMITTED, MailCopy, SendRow, State
-from services.processor.outbox.store import sends
+from services.processor.outbox.store import sends, uploads
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.store import tenants
 
@@ -69,6 +69,8 @@ async def finish(
     if state is not State.UNCERTAIN:  # a person may still have it sent
         values["body"] = b""
     finished = await sends.change(connection, row.send_id, [row.state], values)
+    if finished is not None and state is not State.UNCERTAIN and row.content.attachments:
+        await uploads.detach(connection, row.send_id)
     if finished is not None and state in _EVENTS:
         await publish(connection, [await _event(connection, finished)])
     return finished

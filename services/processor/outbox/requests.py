@@ -11,7 +11,6 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.queue import WakeQueue
 from services.processor.errors import (
-    AbilityNotGranted,
     IdempotencyKeyReused,
     SendNotCancellable,
     SendNotFound,
@@ -22,10 +21,10 @@ from services.processor.errors import (
 from services.processor.outbox.content import checked
 from services.processor.outbox.outcome import finish
 from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
-from services.processor.outbox.store import sends
+from services.processor.outbox.sender import provider_of_sender
+from services.processor.outbox.store import sends, uploads
+from services.processor.outbox.uploads import check_files
 from services.processor.settings import ProcessorSettings
-from services.processor.stream.store import tenants
-from services.providers.abilities import MAIL_SEND, connect_command
 
 WAKE_PREFIX = "send:"
 """The beginning of the keys by which workers are woken for Processor's own queue."""
@@ -64,6 +63,8 @@ class Sends:
             IdempotencyKeyReused: The key has another content.
             AbilityNotGranted: The tenant has not granted sending.
             SendQueueFull: The tenant has too many unfinished sends.
+            UploadNotFound: The tenant has no such file.
+            UploadIncomplete: Parts of a file are missing.
         """
         content, digest = checked(request), digest_of(request)
         now = self._clock.now()
@@ -155,7 +156,8 @@ class Sends:
         now: datetime,
         send_at: datetime | None,
     ) -> SendRow | None:
-        provider = await _sender(connection, content.tenant_id)
+        provider = await provider_of_sender(connection, content.tenant_id)
+        files = await check_files(connection, content, provider)
         if await sends.count_waiting(connection, content.tenant_id) >= self._settings.sends_waiting:
             raise SendQueueFull(metadata={"tenant_id": content.tenant_id})
         due_at = send_at or now
@@ -172,7 +174,10 @@ class Sends:
             "due_at": due_at,
             "deadline_at": due_at + timedelta(seconds=self._settings.send_deadline_seconds),
         }
-        return await sends.insert(connection, row)
+        made = await sends.insert(connection, row)
+        if made is not None and files:
+            await uploads.attach(connection, made.send_id, files)
+        return made
 
 
 def digest_of(request: pb2.SendRequest) -> bytes:
@@ -181,25 +186,6 @@ def digest_of(request: pb2.SendRequest) -> bytes:
     content.CopyFrom(request)
     content.ClearField("idempotency_key")
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
-
-
-async def _sender(connection: db.Connection, tenant_id: str) -> str:
-    """Return the provider of a tenant that may send.
-
-    Raises:
-        TenantNotFound: It is unknown or disconnected.
-        AbilityNotGranted: It has not granted sending.
-    """
-    found = await tenants.granted(connection, tenant_id)
-    if found is None:
-        raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
-    provider, abilities = found
-    if MAIL_SEND not in abilities:
-        command = connect_command(provider, tenant_id, (MAIL_SEND,))
-        metadata = {"ability": MAIL_SEND, "tenant_id": tenant_id, "command": command}
-        message = f"The tenant has not granted {MAIL_SEND}. Connect its account again with this ability: {command}"
-        raise AbilityNotGranted(message, subject=tenant_id, metadata=metadata)
-    return provider
 
 
 def _send_at(content: pb2.SendRequest, now: datetime) -> datetime | None:

@@ -1,11 +1,11 @@
-"""End the sends that no worker could end, and delete those whose outcome is old."""
+"""End the sends that no worker could end, and delete those whose outcome is old, and old files."""
 
 from datetime import timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.processor.outbox.outcome import end
-from services.processor.outbox.store import sends
+from services.processor.outbox.store import sends, uploads
 
 READABLE = timedelta(days=30)
 """The time for which a send, and with it its idempotency key, is kept after its outcome."""
@@ -34,7 +34,8 @@ class SendRetention:
         while ended < _BATCH and await self._end_one():
             ended += 1
         async with db.connection(self._pool) as connection:
-            return ended + await sends.delete_finished(connection, self._clock.now() - READABLE, _BATCH)
+            ended += await sends.delete_finished(connection, self._clock.now() - READABLE, _BATCH)
+            return ended + await uploads.delete_expired(connection, _BATCH)
 
     async def _end_one(self) -> bool:
         """End one send in a transaction of its own: publishing must be its last step."""

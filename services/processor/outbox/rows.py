@@ -111,6 +111,23 @@ class SendRow:
 
 
 @dataclass(frozen=True)
+class File:
+    """An attachment.
+
+    Args:
+        name: Its file name, which may be empty.
+        content_type: Its media type.
+        content: Its bytes.
+        content_id: The id by which the HTML shows it, without angle brackets; empty when it is not shown.
+    """
+
+    name: str
+    content_type: str
+    content: bytes
+    content_id: str = ""
+
+
+@dataclass(frozen=True)
 class MailCopy:
     """A message in the sender's mailbox that carries a send's mark.
 

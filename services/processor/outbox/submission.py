@@ -18,7 +18,7 @@ from services.meshkit.clock import Clock
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.outbox.ledger import Ledger
-from services.processor.outbox.mailbox import HistoryLostError, SendingMailbox, is_refused, is_unprocessed
+from services.processor.outbox.mailbox import HistoryLostError, SendingMailbox, is_refused, is_unprocessed, refusal_of
 from services.processor.outbox.rows import UNSUBMITTED, Found, MailCopy, SendRow, State
 from services.processor.settings import ProcessorSettings
 from services.providers.failures import Meaning
@@ -93,7 +93,8 @@ class Submission:
         return self._held_until is None
 
     async def _drafted(self, row: SendRow) -> SendRow:
-        return await self._ledger.drafted(row, await self._mailbox.draft(row))
+        files = await self._ledger.files(row)
+        return await self._ledger.drafted(row, await self._mailbox.draft(row, files))
 
     async def _prepared(self, row: SendRow) -> SendRow | None:
         """Return the send with its draft; None when it was sent already, or cannot be looked up now."""
@@ -144,7 +145,7 @@ class Submission:
             await self._ledger.unprocessed(row, until, error.reason, error.detail)
             await self._hold_back(error, until)
         elif is_first and is_refused(error):
-            await self._ledger.failed(row, "SEND_REFUSED", error.detail)
+            await self._ledger.failed(row, _refusal(row, error), error.detail)
         else:
             logger.warning("submission without an answer", send_id=row.send_id, detail=error.detail)
             look_at = self._clock.now() + max(_FIRST_LOOK, error.retry_after or _FIRST_LOOK)
@@ -195,7 +196,7 @@ class Submission:
     async def _put_off(self, row: SendRow, error: SourceError) -> None:
         """The preparation failed, which sends nothing: retry it, or end the send."""
         if is_refused(error):
-            await self._ledger.failed(row, "SEND_REFUSED", error.detail)
+            await self._ledger.failed(row, _refusal(row, error), error.detail)
         else:
             await self._retry(row, error)
 
@@ -258,6 +259,10 @@ class Submission:
         base = _THROTTLED_WAIT if error.meaning is Meaning.THROTTLED else None
         grown = policy.after(row.attempts, base)
         return grown if error.retry_after is None else policy.now + error.retry_after
+
+
+def _refusal(row: SendRow, error: SourceError) -> str:
+    return refusal_of(error, names_sender=row.content.HasField("from_address"))
 
 
 def _is_lost(row: SendRow, error: SourceError) -> bool:

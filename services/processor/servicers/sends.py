@@ -12,8 +12,10 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
+from services.processor.errors import TenantNotFound
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow
+from services.processor.outbox.uploads import Uploads
 from services.processor.stream.filter import scope_of
 from services.providers.abilities import MAIL_READ
 
@@ -26,11 +28,13 @@ class SendServicer(Base):
     """Answers SendService.
 
     Args:
-        sends: The use cases.
+        sends: The use cases of sends.
+        uploads: The use cases of files.
     """
 
-    def __init__(self, sends: Sends) -> None:
+    def __init__(self, sends: Sends, uploads: Uploads) -> None:
         self._sends = sends
+        self._uploads = uploads
         self._page_tokens = PageTokens(columns=(is_row_id,))
 
     @override
@@ -41,6 +45,21 @@ class SendServicer(Base):
             current_caller().require_ability(MAIL_READ)
         row, was_known = await self._sends.accept(request, is_in_scope=current_caller().may_see(request.tenant_id))
         return pb2.SendResponse(send=message_of(row), was_known=was_known)
+
+    @override
+    async def UploadAttachment(
+        self, request: pb2.UploadAttachmentRequest, context: "Context"
+    ) -> pb2.UploadAttachmentResponse:
+        """Take a part of a file."""
+        request.tenant_id = check_id("tenant_id", request.tenant_id)
+        if request.upload_id:
+            request.upload_id = check_id("upload_id", request.upload_id)
+        if not current_caller().may_see(request.tenant_id):
+            raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
+        row = await self._uploads.take(request)
+        upload = pb2.Upload(**{name: value for name, value in vars(row).items() if name != "expires_at"})
+        upload.expires_at.FromDatetime(row.expires_at)
+        return pb2.UploadAttachmentResponse(upload=upload)
 
     @override
     async def GetSend(self, request: pb2.GetSendRequest, context: "Context") -> pb2.GetSendResponse:

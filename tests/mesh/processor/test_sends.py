@@ -1,7 +1,10 @@
 """Sends on the running mesh: by REST, by the command line, and while a worker is killed."""
 
+import base64
 import json
 import time
+from email import message_from_bytes
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -99,6 +102,19 @@ def test_the_command_line_sends_lists_and_cancels(mesh: Mesh) -> None:
     assert "By hand" in shown
     assert "SEND_NOT_UNCERTAIN" in refused.stderr
     assert 1 == received(mesh, recipient, "By hand")
+
+
+def test_the_command_line_attaches_a_file_that_is_larger_than_a_request(mesh: Mesh, tmp_path: Path) -> None:
+    _, tenant = sender(mesh)
+    recipient = new_address(mesh, "ms365")
+    (tmp_path / "offer.bin").write_bytes(bytes(1024) * 2000)
+    words = ("send", "--tenant", tenant, "--to", recipient, "--subject", "With a file", "--text", "Hello", "--json")
+    sent = json.loads(mesh.run(*words, "--attach", str(tmp_path / "offer.bin"), "--wait", "90").stdout)
+    (mail,) = mesh.simulator.call("GET", f"accounts/{recipient}/truth")["messages"]
+    raw = base64.b64decode(mesh.simulator.call("GET", f"accounts/{recipient}/messages/{mail['id']}/eml")["emlBase64"])
+    files = [part.get_payload(decode=True) for part in message_from_bytes(raw).walk() if part.get_filename()]
+
+    assert ("SEND_STATE_SENT", [bytes(1024) * 2000]) == (sent["state"], files)
 
 
 @pytest.mark.parametrize("provider", ["ms365", "googlews"])

@@ -22,7 +22,7 @@ from services.processor.mail.message.headers import Headers, automation
 from services.processor.mail.message.ids import message_ids
 from services.processor.mail.message.raw import bounded_struct
 from services.processor.mail.sources.mapped import MappedMessage
-from services.providers.marks import GRAPH_SEND
+from services.providers.marks import GMAIL_SEND, GRAPH_SEND
 
 _IMPORTANCE = {
     "low": message_pb2.IMPORTANCE_LOW,
@@ -80,7 +80,7 @@ def map_message(raw: dict[str, Any]) -> MappedMessage:
         received_at=received,
         truncation=cuts.truncation(message.ByteSize() + struct.ByteSize()),
         raw=struct,
-        send_mark=_send_mark(raw),
+        send_mark=_send_mark(raw, headers),
     )
 
 
@@ -158,12 +158,14 @@ def _attachments(raw: dict[str, Any], cuts: Cuts) -> Iterable[message_pb2.Attach
         )
 
 
-def _send_mark(raw: dict[str, Any]) -> str:
-    """The id of the send whose mail this is, as its mark says."""
+def _send_mark(raw: dict[str, Any], headers: Headers) -> str:
+    """The id of the send whose mail this is, as its mark says; a draft that is not complete has the header alone."""
     for extended in items(raw, "singleValueExtendedProperties"):
-        if text(extended, "id").casefold() == GRAPH_SEND.casefold() and is_id(mark := text(extended, "value")):
+        mark = text(extended, "value").partition(":")[0]
+        if text(extended, "id").casefold() == GRAPH_SEND.casefold() and is_id(mark):
             return mark.lower()
-    return ""
+    mark = headers.first(GMAIL_SEND).strip()
+    return mark.lower() if flag(raw, "isDraft") and is_id(mark) else ""
 
 
 def _size(raw: dict[str, Any]) -> int:

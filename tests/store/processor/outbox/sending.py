@@ -1,6 +1,8 @@
 """Sends in tests: accepted as a caller's, and read from the store and from the simulated mailboxes."""
 
+import base64
 from typing import Any
+from urllib.parse import quote
 
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
@@ -101,6 +103,11 @@ class Outgoing:
     async def received(self) -> list[dict[str, Any]]:
         """Return the mails in the recipient's mailbox."""
         return list((await self.ground.control.truth(self.recipient))["messages"])
+
+    async def eml(self, address: str, message_id: str) -> bytes:
+        """Return the bytes of a mail in a simulated mailbox."""
+        path = f"/accounts/{quote(address, safe='')}/messages/{quote(message_id, safe='')}/eml"
+        return base64.b64decode((await self.ground.control.request("GET", path))["emlBase64"])
 
     async def own(self, *, drafts: bool) -> list[dict[str, Any]]:
         """Return the drafts or the other mails in the sender's mailbox."""

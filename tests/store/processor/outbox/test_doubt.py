@@ -190,6 +190,34 @@ async def test_a_fault_of_gmail_makes_no_second_mail(ground: Ground, fault: str,
     await _is_one_mail(outgoing, sent.send_id)
 
 
+GOOGLE_KILLS: dict[str, tuple[str, str]] = {
+    "before the anchor": ("gmail.profile", "after"),
+    "before the draft": (GOOGLE_CREATE, "before"),
+    "after the draft": (GOOGLE_CREATE, "after"),
+    "before the submission": (GOOGLE_SEND, "before"),
+    "after the submission": (GOOGLE_SEND, "after"),
+    "before the copy is looked up": ("gmail.messages.get", "before"),
+}
+
+
+@pytest.mark.parametrize("step", GOOGLE_KILLS)
+async def test_a_send_of_gmail_is_one_mail_wherever_its_worker_dies(ground: Ground, tmp_path: Path, step: str) -> None:
+    outgoing = await Outgoing.of(ground, "googlews", labels=())
+    endpoint, phase = GOOGLE_KILLS[step]
+    await ground.control.add_fault("hang", endpoint=endpoint, account=outgoing.tenant.address, phase=phase, seconds=90)
+    row = await outgoing.accept()
+    with worker_process(ground, tmp_path, **HASTE) as worker:
+        await ground.until(lambda: _has_struck(ground), PATIENCE)
+        worker.kill()
+        await asyncio.to_thread(worker.wait, 30)
+    await ground.control.clear_faults()
+    await end_holds(ground)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+
+    await _is_one_mail(outgoing, sent.send_id)
+
+
 async def test_a_history_that_gmail_has_dropped_leaves_a_submitted_mail_uncertain(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground, "googlews", labels=())
     account = outgoing.tenant.address

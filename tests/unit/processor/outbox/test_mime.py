@@ -65,7 +65,7 @@ def test_a_name_at_gmail_is_the_callers_text_and_adds_no_recipient(field: str, t
 @pytest.mark.parametrize("text", TEXTS)
 def test_texts_reach_graph_as_they_are(text: str) -> None:
     row = row_of(subject=text, cc=[pb2.Recipient(address="bob@example.com", name=text)])
-    draft = draft_of(row)
+    draft = draft_of(row, row.send_id)
 
     assert text == draft["subject"]
     assert [text] == [one["emailAddress"].get("name", "") for one in draft["ccRecipients"]]

@@ -15,7 +15,7 @@ from services.processor.mailbox.failures import SourceError
 from services.processor.outbox.content import checked
 from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.graph import GraphOutbox
-from services.processor.outbox.mailbox import MailNotMadeError
+from services.processor.outbox.mailbox import MailNotMadeError, is_refused, refusal_of
 from services.processor.outbox.rows import SendRow
 from tests.programs.go_mail import read_by_go
 from tests.programs.simulator import RunningSimulator
@@ -152,6 +152,27 @@ async def test_a_draft_of_an_answer_whose_answer_is_lost_is_found_and_is_one(out
 
     assert lost.is_draft
     assert [again] == [copy.message_id for copy in copies if not copy.is_spare]
+
+
+async def test_only_an_identity_of_the_account_is_a_sender(outgoing: Outgoing) -> None:
+    desk, is_google = f"desk-{outgoing.sender}", not outgoing.sender.endswith("contoso.test")
+    row = replace(outgoing.row(), history_anchor=await outgoing.mailbox.anchor())
+    row.content.from_address.address = desk
+    if is_google:
+        await outgoing.control.update_account(outgoing.sender, sendAs={desk: "pending"})
+    else:
+        await outgoing.control.create_account("ms365", desk)
+    with pytest.raises(SourceError) as refused:
+        await outgoing.mailbox.submit(replace(row, draft_id=await outgoing.mailbox.draft(row)))
+    if is_google:
+        await outgoing.control.update_account(outgoing.sender, sendAs={desk: "accepted"})
+    else:
+        await outgoing.control.update_account(desk, delegates=[outgoing.sender])
+    mail = await sent(outgoing, row)
+
+    assert is_refused(refused.value)
+    assert "SENDER_NOT_PERMITTED" == refusal_of(refused.value, names_sender=True)
+    assert desk == str(mail["From"]).strip("<>")
 
 
 async def test_headers_of_the_callers_own_reach_the_recipient(outgoing: Outgoing) -> None:

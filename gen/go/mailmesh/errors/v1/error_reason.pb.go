@@ -537,6 +537,30 @@ const (
 	// Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
 	// Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 	ErrorReason_ERROR_REASON_CALENDAR_FORBIDDEN ErrorReason = 185
+	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
+	// Do: Upload the file again.
+	// Sample: {"reason": "UPLOAD_NOT_FOUND", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_UPLOAD_NOT_FOUND ErrorReason = 155
+	// UPLOAD_INCOMPLETE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: A send names a file of which parts are missing.
+	// Do: Upload the parts from `received_bytes` on, and repeat the call.
+	// Sample: {"reason": "UPLOAD_INCOMPLETE", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c", "received_bytes": "524288"}}
+	ErrorReason_ERROR_REASON_UPLOAD_INCOMPLETE ErrorReason = 156
+	// UPLOADS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
+	// Do: Wait until files are a day old, and repeat the call.
+	// Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_UPLOADS_FULL ErrorReason = 157
+	// SENDER_NOT_PERMITTED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The account may not send from the address in `from`. Recorded in sends and their events.
+	// Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
+	// Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+	ErrorReason_ERROR_REASON_SENDER_NOT_PERMITTED ErrorReason = 158
 )
 
 // Enum value maps for ErrorReason.
@@ -627,6 +651,10 @@ var (
 		183: "ERROR_REASON_CALENDARS_NOT_READ",
 		184: "ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED",
 		185: "ERROR_REASON_CALENDAR_FORBIDDEN",
+		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
+		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
+		157: "ERROR_REASON_UPLOADS_FULL",
+		158: "ERROR_REASON_SENDER_NOT_PERMITTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                   0,
@@ -714,6 +742,10 @@ var (
 		"ERROR_REASON_CALENDARS_NOT_READ":            183,
 		"ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED": 184,
 		"ERROR_REASON_CALENDAR_FORBIDDEN":            185,
+		"ERROR_REASON_UPLOAD_NOT_FOUND":              155,
+		"ERROR_REASON_UPLOAD_INCOMPLETE":             156,
+		"ERROR_REASON_UPLOADS_FULL":                  157,
+		"ERROR_REASON_SENDER_NOT_PERMITTED":          158,
 	}
 )
 
@@ -748,7 +780,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa1\x18\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb2\x19\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -835,7 +867,11 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\"ERROR_REASON_CALENDAR_NOT_FOLLOWED\x10\xb6\x01\x12$\n" +
 	"\x1fERROR_REASON_CALENDARS_NOT_READ\x10\xb7\x01\x12/\n" +
 	"*ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED\x10\xb8\x01\x12$\n" +
-	"\x1fERROR_REASON_CALENDAR_FORBIDDEN\x10\xb9\x01B\x1f\n" +
+	"\x1fERROR_REASON_CALENDAR_FORBIDDEN\x10\xb9\x01\x12\"\n" +
+	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
+	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
+	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +
+	"!ERROR_REASON_SENDER_NOT_PERMITTED\x10\x9e\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -267,6 +267,308 @@ func (x *MailHeader) GetValue() string {
 	return ""
 }
 
+// SendAttachment is a file of a mail.
+type SendAttachment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// upload_id is the UUID of a file that `UploadAttachment` has taken for the same tenant.
+	UploadId string `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	// content_id makes the file an inline one, which the HTML shows as "cid:" and this id: at most 200 characters of a local part and
+	// a domain. Empty for a plain attachment.
+	ContentId     string `protobuf:"bytes,2,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendAttachment) Reset() {
+	*x = SendAttachment{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendAttachment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendAttachment) ProtoMessage() {}
+
+func (x *SendAttachment) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendAttachment.ProtoReflect.Descriptor instead.
+func (*SendAttachment) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SendAttachment) GetUploadId() string {
+	if x != nil {
+		return x.UploadId
+	}
+	return ""
+}
+
+func (x *SendAttachment) GetContentId() string {
+	if x != nil {
+		return x.ContentId
+	}
+	return ""
+}
+
+// Upload is a file for mails to be sent.
+type Upload struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// upload_id is mailmesh's UUID of the file.
+	UploadId string `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	// tenant_id is the UUID of the tenant whose mails may have it.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// name is its file name.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// content_type is its media type.
+	ContentType string `protobuf:"bytes,4,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// size_bytes is the size of the whole file.
+	SizeBytes int32 `protobuf:"varint,5,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// received_bytes is the number of bytes received so far, from the beginning without a gap.
+	ReceivedBytes int32 `protobuf:"varint,6,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	// expires_at is the time from which a send does not take it any more.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Upload) Reset() {
+	*x = Upload{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Upload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Upload) ProtoMessage() {}
+
+func (x *Upload) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Upload.ProtoReflect.Descriptor instead.
+func (*Upload) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Upload) GetUploadId() string {
+	if x != nil {
+		return x.UploadId
+	}
+	return ""
+}
+
+func (x *Upload) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *Upload) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Upload) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Upload) GetSizeBytes() int32 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Upload) GetReceivedBytes() int32 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *Upload) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+// UploadAttachmentRequest adds a part to a file.
+type UploadAttachmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose mails may have the file.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// upload_id is the file's UUID, from the answer to its first part. Empty begins a file.
+	UploadId string `protobuf:"bytes,2,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	// name is the file name, one line of 1 to 200 characters. Only the first part needs it.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// content_type is the media type without parameters, such as "application/pdf". Empty means "application/octet-stream".
+	ContentType string `protobuf:"bytes,4,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// size_bytes is the size of the whole file, 1 to 26,214,400. Only the first part needs it.
+	SizeBytes int32 `protobuf:"varint,5,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// start_byte is the place of the part in the file: the file's `received_bytes`, or 0 for the first part.
+	StartByte int32 `protobuf:"varint,6,opt,name=start_byte,json=startByte,proto3" json:"start_byte,omitempty"`
+	// content has 1 to 524,288 bytes; each part but the last has at least 65,536.
+	Content       []byte `protobuf:"bytes,7,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadAttachmentRequest) Reset() {
+	*x = UploadAttachmentRequest{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadAttachmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadAttachmentRequest) ProtoMessage() {}
+
+func (x *UploadAttachmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadAttachmentRequest.ProtoReflect.Descriptor instead.
+func (*UploadAttachmentRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UploadAttachmentRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *UploadAttachmentRequest) GetUploadId() string {
+	if x != nil {
+		return x.UploadId
+	}
+	return ""
+}
+
+func (x *UploadAttachmentRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UploadAttachmentRequest) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *UploadAttachmentRequest) GetSizeBytes() int32 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *UploadAttachmentRequest) GetStartByte() int32 {
+	if x != nil {
+		return x.StartByte
+	}
+	return 0
+}
+
+func (x *UploadAttachmentRequest) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+// UploadAttachmentResponse contains the file.
+type UploadAttachmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// upload is the file with the part.
+	Upload        *Upload `protobuf:"bytes,1,opt,name=upload,proto3" json:"upload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadAttachmentResponse) Reset() {
+	*x = UploadAttachmentResponse{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadAttachmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadAttachmentResponse) ProtoMessage() {}
+
+func (x *UploadAttachmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadAttachmentResponse.ProtoReflect.Descriptor instead.
+func (*UploadAttachmentResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UploadAttachmentResponse) GetUpload() *Upload {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
 // NewMail is a mail that answers no other.
 type NewMail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -289,7 +591,7 @@ type NewMail struct {
 
 func (x *NewMail) Reset() {
 	*x = NewMail{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +603,7 @@ func (x *NewMail) String() string {
 func (*NewMail) ProtoMessage() {}
 
 func (x *NewMail) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[2]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +616,7 @@ func (x *NewMail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewMail.ProtoReflect.Descriptor instead.
 func (*NewMail) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NewMail) GetTo() []*Recipient {
@@ -378,7 +680,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -390,7 +692,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[3]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -403,7 +705,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Reply) GetMessageId() string {
@@ -455,7 +757,7 @@ type Forward struct {
 
 func (x *Forward) Reset() {
 	*x = Forward{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +769,7 @@ func (x *Forward) String() string {
 func (*Forward) ProtoMessage() {}
 
 func (x *Forward) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[4]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +782,7 @@ func (x *Forward) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forward.ProtoReflect.Descriptor instead.
 func (*Forward) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Forward) GetMessageId() string {
@@ -578,7 +880,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +892,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[5]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +905,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Send) GetSendId() string {
@@ -780,14 +1082,20 @@ type SendRequest struct {
 	// is_draft_only keeps the mail as a draft in the account, for a person to finish and to send. With `send_at`, from then on.
 	IsDraftOnly bool `protobuf:"varint,7,opt,name=is_draft_only,json=isDraftOnly,proto3" json:"is_draft_only,omitempty"`
 	// headers are header fields of the caller's own, at most 4.
-	Headers       []*MailHeader `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
+	Headers []*MailHeader `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
+	// attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes.
+	Attachments []*SendAttachment `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// from_address is the identity of the account that the mail comes from; absent means the account's usual one. Google: an address
+	// that the account's settings show as verified. Microsoft: a mailbox as which the account may send. A mail from another one is not
+	// sent, and its send fails with SENDER_NOT_PERMITTED.
+	FromAddress   *Recipient `protobuf:"bytes,10,opt,name=from_address,json=from,proto3" json:"from_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +1107,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[6]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +1120,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{6}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SendRequest) GetIdempotencyKey() string {
@@ -884,6 +1192,20 @@ func (x *SendRequest) GetHeaders() []*MailHeader {
 	return nil
 }
 
+func (x *SendRequest) GetAttachments() []*SendAttachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *SendRequest) GetFromAddress() *Recipient {
+	if x != nil {
+		return x.FromAddress
+	}
+	return nil
+}
+
 type isSendRequest_Kind interface {
 	isSendRequest_Kind()
 }
@@ -922,7 +1244,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1256,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[7]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1269,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{7}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SendResponse) GetSend() *Send {
@@ -975,7 +1297,7 @@ type GetSendRequest struct {
 
 func (x *GetSendRequest) Reset() {
 	*x = GetSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1309,7 @@ func (x *GetSendRequest) String() string {
 func (*GetSendRequest) ProtoMessage() {}
 
 func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[8]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1322,7 @@ func (x *GetSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendRequest.ProtoReflect.Descriptor instead.
 func (*GetSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{8}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSendRequest) GetSendId() string {
@@ -1021,7 +1343,7 @@ type GetSendResponse struct {
 
 func (x *GetSendResponse) Reset() {
 	*x = GetSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1355,7 @@ func (x *GetSendResponse) String() string {
 func (*GetSendResponse) ProtoMessage() {}
 
 func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[9]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1368,7 @@ func (x *GetSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSendResponse.ProtoReflect.Descriptor instead.
 func (*GetSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetSendResponse) GetSend() *Send {
@@ -1075,7 +1397,7 @@ type ListSendsRequest struct {
 
 func (x *ListSendsRequest) Reset() {
 	*x = ListSendsRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1409,7 @@ func (x *ListSendsRequest) String() string {
 func (*ListSendsRequest) ProtoMessage() {}
 
 func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[10]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1422,7 @@ func (x *ListSendsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsRequest.ProtoReflect.Descriptor instead.
 func (*ListSendsRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSendsRequest) GetPageSize() int32 {
@@ -1144,7 +1466,7 @@ type ListSendsResponse struct {
 
 func (x *ListSendsResponse) Reset() {
 	*x = ListSendsResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1478,7 @@ func (x *ListSendsResponse) String() string {
 func (*ListSendsResponse) ProtoMessage() {}
 
 func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[11]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1491,7 @@ func (x *ListSendsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSendsResponse.ProtoReflect.Descriptor instead.
 func (*ListSendsResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSendsResponse) GetSends() []*Send {
@@ -1197,7 +1519,7 @@ type CancelSendRequest struct {
 
 func (x *CancelSendRequest) Reset() {
 	*x = CancelSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1531,7 @@ func (x *CancelSendRequest) String() string {
 func (*CancelSendRequest) ProtoMessage() {}
 
 func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[12]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1544,7 @@ func (x *CancelSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendRequest.ProtoReflect.Descriptor instead.
 func (*CancelSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelSendRequest) GetSendId() string {
@@ -1243,7 +1565,7 @@ type CancelSendResponse struct {
 
 func (x *CancelSendResponse) Reset() {
 	*x = CancelSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1577,7 @@ func (x *CancelSendResponse) String() string {
 func (*CancelSendResponse) ProtoMessage() {}
 
 func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[13]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1590,7 @@ func (x *CancelSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelSendResponse.ProtoReflect.Descriptor instead.
 func (*CancelSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{13}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelSendResponse) GetSend() *Send {
@@ -1291,7 +1613,7 @@ type ResolveSendRequest struct {
 
 func (x *ResolveSendRequest) Reset() {
 	*x = ResolveSendRequest{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1625,7 @@ func (x *ResolveSendRequest) String() string {
 func (*ResolveSendRequest) ProtoMessage() {}
 
 func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[14]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1638,7 @@ func (x *ResolveSendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendRequest.ProtoReflect.Descriptor instead.
 func (*ResolveSendRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{14}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResolveSendRequest) GetSendId() string {
@@ -1344,7 +1666,7 @@ type ResolveSendResponse struct {
 
 func (x *ResolveSendResponse) Reset() {
 	*x = ResolveSendResponse{}
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1678,7 @@ func (x *ResolveSendResponse) String() string {
 func (*ResolveSendResponse) ProtoMessage() {}
 
 func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[15]
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1691,7 @@ func (x *ResolveSendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveSendResponse.ProtoReflect.Descriptor instead.
 func (*ResolveSendResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{15}
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResolveSendResponse) GetSend() *Send {
@@ -1390,7 +1712,33 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\n" +
 	"MailHeader\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x1a\n" +
-	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"\x87\x02\n" +
+	"\x05value\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x05value\"X\n" +
+	"\x0eSendAttachment\x12!\n" +
+	"\tupload_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\buploadId\x12#\n" +
+	"\n" +
+	"content_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tcontentId\"\xfa\x01\n" +
+	"\x06Upload\x12\x1b\n" +
+	"\tupload_id\x18\x01 \x01(\tR\buploadId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12!\n" +
+	"\fcontent_type\x18\x04 \x01(\tR\vcontentType\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x05 \x01(\x05R\tsizeBytes\x12%\n" +
+	"\x0ereceived_bytes\x18\x06 \x01(\x05R\rreceivedBytes\x129\n" +
+	"\n" +
+	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x8c\x02\n" +
+	"\x17UploadAttachmentRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
+	"\tupload_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\buploadId\x12\x18\n" +
+	"\x04name\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\x04name\x12'\n" +
+	"\fcontent_type\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\vcontentType\x12#\n" +
+	"\n" +
+	"size_bytes\x18\x05 \x01(\x05B\x04\xe2A\x01\x01R\tsizeBytes\x12#\n" +
+	"\n" +
+	"start_byte\x18\x06 \x01(\x05B\x04\xe2A\x01\x01R\tstartByte\x12\x1e\n" +
+	"\acontent\x18\a \x01(\fB\x04\xe2A\x01\x02R\acontent\"Q\n" +
+	"\x18UploadAttachmentResponse\x125\n" +
+	"\x06upload\x18\x01 \x01(\v2\x1d.mailmesh.processor.v1.UploadR\x06upload\"\x87\x02\n" +
 	"\aNewMail\x126\n" +
 	"\x02to\x18\x01 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02to\x126\n" +
 	"\x02cc\x18\x02 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x02cc\x128\n" +
@@ -1439,7 +1787,7 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"isResolved\x12\"\n" +
 	"\ris_draft_only\x18\x14 \x01(\bR\visDraftOnly\x12\x19\n" +
 	"\bdraft_id\x18\x15 \x01(\tR\adraftId\x12.\n" +
-	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\xc9\x03\n" +
+	"\x13answered_message_id\x18\x16 \x01(\tR\x11answeredMessageId\"\xdc\x04\n" +
 	"\vSendRequest\x12-\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x0eidempotencyKey\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12:\n" +
@@ -1448,7 +1796,10 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\aforward\x18\x06 \x01(\v2\x1e.mailmesh.processor.v1.ForwardB\x04\xe2A\x01\x01H\x00R\aforward\x129\n" +
 	"\asend_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x01R\x06sendAt\x12(\n" +
 	"\ris_draft_only\x18\a \x01(\bB\x04\xe2A\x01\x01R\visDraftOnly\x12A\n" +
-	"\aheaders\x18\b \x03(\v2!.mailmesh.processor.v1.MailHeaderB\x04\xe2A\x01\x01R\aheadersB\x06\n" +
+	"\aheaders\x18\b \x03(\v2!.mailmesh.processor.v1.MailHeaderB\x04\xe2A\x01\x01R\aheaders\x12M\n" +
+	"\vattachments\x18\t \x03(\v2%.mailmesh.processor.v1.SendAttachmentB\x04\xe2A\x01\x01R\vattachments\x12B\n" +
+	"\ffrom_address\x18\n" +
+	" \x01(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x04fromB\x06\n" +
 	"\x04kind\"\\\n" +
 	"\fSendResponse\x12/\n" +
 	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send\x12\x1b\n" +
@@ -1490,9 +1841,10 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x0eSendResolution\x12\x1f\n" +
 	"\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n" +
-	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xd5\x05\n" +
+	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xf4\x06\n" +
 	"\vSendService\x12v\n" +
-	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12\x86\x01\n" +
+	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12\x9c\x01\n" +
+	"\x10UploadAttachment\x12..mailmesh.processor.v1.UploadAttachmentRequest\x1a/.mailmesh.processor.v1.UploadAttachmentResponse\"'\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/uploads\x12\x86\x01\n" +
 	"\aGetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\",\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n" +
 	"\tListSends\x12'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\"\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\v\x12\t/v1/sends\x12\x99\x01\n" +
 	"\n" +
@@ -1513,69 +1865,79 @@ func file_mailmesh_processor_v1_send_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_send_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
-	(SendState)(0),                // 0: mailmesh.processor.v1.SendState
-	(SendResolution)(0),           // 1: mailmesh.processor.v1.SendResolution
-	(*Recipient)(nil),             // 2: mailmesh.processor.v1.Recipient
-	(*MailHeader)(nil),            // 3: mailmesh.processor.v1.MailHeader
-	(*NewMail)(nil),               // 4: mailmesh.processor.v1.NewMail
-	(*Reply)(nil),                 // 5: mailmesh.processor.v1.Reply
-	(*Forward)(nil),               // 6: mailmesh.processor.v1.Forward
-	(*Send)(nil),                  // 7: mailmesh.processor.v1.Send
-	(*SendRequest)(nil),           // 8: mailmesh.processor.v1.SendRequest
-	(*SendResponse)(nil),          // 9: mailmesh.processor.v1.SendResponse
-	(*GetSendRequest)(nil),        // 10: mailmesh.processor.v1.GetSendRequest
-	(*GetSendResponse)(nil),       // 11: mailmesh.processor.v1.GetSendResponse
-	(*ListSendsRequest)(nil),      // 12: mailmesh.processor.v1.ListSendsRequest
-	(*ListSendsResponse)(nil),     // 13: mailmesh.processor.v1.ListSendsResponse
-	(*CancelSendRequest)(nil),     // 14: mailmesh.processor.v1.CancelSendRequest
-	(*CancelSendResponse)(nil),    // 15: mailmesh.processor.v1.CancelSendResponse
-	(*ResolveSendRequest)(nil),    // 16: mailmesh.processor.v1.ResolveSendRequest
-	(*ResolveSendResponse)(nil),   // 17: mailmesh.processor.v1.ResolveSendResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(SendState)(0),                   // 0: mailmesh.processor.v1.SendState
+	(SendResolution)(0),              // 1: mailmesh.processor.v1.SendResolution
+	(*Recipient)(nil),                // 2: mailmesh.processor.v1.Recipient
+	(*MailHeader)(nil),               // 3: mailmesh.processor.v1.MailHeader
+	(*SendAttachment)(nil),           // 4: mailmesh.processor.v1.SendAttachment
+	(*Upload)(nil),                   // 5: mailmesh.processor.v1.Upload
+	(*UploadAttachmentRequest)(nil),  // 6: mailmesh.processor.v1.UploadAttachmentRequest
+	(*UploadAttachmentResponse)(nil), // 7: mailmesh.processor.v1.UploadAttachmentResponse
+	(*NewMail)(nil),                  // 8: mailmesh.processor.v1.NewMail
+	(*Reply)(nil),                    // 9: mailmesh.processor.v1.Reply
+	(*Forward)(nil),                  // 10: mailmesh.processor.v1.Forward
+	(*Send)(nil),                     // 11: mailmesh.processor.v1.Send
+	(*SendRequest)(nil),              // 12: mailmesh.processor.v1.SendRequest
+	(*SendResponse)(nil),             // 13: mailmesh.processor.v1.SendResponse
+	(*GetSendRequest)(nil),           // 14: mailmesh.processor.v1.GetSendRequest
+	(*GetSendResponse)(nil),          // 15: mailmesh.processor.v1.GetSendResponse
+	(*ListSendsRequest)(nil),         // 16: mailmesh.processor.v1.ListSendsRequest
+	(*ListSendsResponse)(nil),        // 17: mailmesh.processor.v1.ListSendsResponse
+	(*CancelSendRequest)(nil),        // 18: mailmesh.processor.v1.CancelSendRequest
+	(*CancelSendResponse)(nil),       // 19: mailmesh.processor.v1.CancelSendResponse
+	(*ResolveSendRequest)(nil),       // 20: mailmesh.processor.v1.ResolveSendRequest
+	(*ResolveSendResponse)(nil),      // 21: mailmesh.processor.v1.ResolveSendResponse
+	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
-	2,  // 0: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 1: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 2: mailmesh.processor.v1.NewMail.bcc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 3: mailmesh.processor.v1.Forward.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 4: mailmesh.processor.v1.Forward.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 5: mailmesh.processor.v1.Forward.bcc:type_name -> mailmesh.processor.v1.Recipient
-	0,  // 6: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
-	2,  // 7: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 8: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
-	2,  // 9: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
-	18, // 10: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
-	18, // 11: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
-	18, // 12: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
-	4,  // 13: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
-	5,  // 14: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
-	6,  // 15: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
-	18, // 16: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
-	3,  // 17: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
-	7,  // 18: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
-	7,  // 19: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	0,  // 20: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
-	7,  // 21: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
-	7,  // 22: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	1,  // 23: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
-	7,  // 24: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	8,  // 25: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	10, // 26: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	12, // 27: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	14, // 28: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	16, // 29: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	9,  // 30: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	11, // 31: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	13, // 32: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	15, // 33: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	17, // 34: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	30, // [30:35] is the sub-list for method output_type
-	25, // [25:30] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	22, // 0: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
+	5,  // 1: mailmesh.processor.v1.UploadAttachmentResponse.upload:type_name -> mailmesh.processor.v1.Upload
+	2,  // 2: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 3: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 4: mailmesh.processor.v1.NewMail.bcc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 5: mailmesh.processor.v1.Forward.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 6: mailmesh.processor.v1.Forward.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 7: mailmesh.processor.v1.Forward.bcc:type_name -> mailmesh.processor.v1.Recipient
+	0,  // 8: mailmesh.processor.v1.Send.state:type_name -> mailmesh.processor.v1.SendState
+	2,  // 9: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 10: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
+	2,  // 11: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
+	22, // 12: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
+	22, // 13: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
+	22, // 14: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
+	8,  // 15: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
+	9,  // 16: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
+	10, // 17: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
+	22, // 18: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
+	3,  // 19: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
+	4,  // 20: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
+	2,  // 21: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
+	11, // 22: mailmesh.processor.v1.SendResponse.send:type_name -> mailmesh.processor.v1.Send
+	11, // 23: mailmesh.processor.v1.GetSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	0,  // 24: mailmesh.processor.v1.ListSendsRequest.states:type_name -> mailmesh.processor.v1.SendState
+	11, // 25: mailmesh.processor.v1.ListSendsResponse.sends:type_name -> mailmesh.processor.v1.Send
+	11, // 26: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	1,  // 27: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
+	11, // 28: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
+	12, // 29: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	6,  // 30: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
+	14, // 31: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	16, // 32: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	18, // 33: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	20, // 34: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	13, // 35: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	7,  // 36: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
+	15, // 37: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	17, // 38: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	19, // 39: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	21, // 40: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	35, // [35:41] is the sub-list for method output_type
+	29, // [29:35] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }
@@ -1583,7 +1945,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 	if File_mailmesh_processor_v1_send_service_proto != nil {
 		return
 	}
-	file_mailmesh_processor_v1_send_service_proto_msgTypes[6].OneofWrappers = []any{
+	file_mailmesh_processor_v1_send_service_proto_msgTypes[10].OneofWrappers = []any{
 		(*SendRequest_Mail)(nil),
 		(*SendRequest_Reply)(nil),
 		(*SendRequest_Forward)(nil),
@@ -1594,7 +1956,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_send_service_proto_rawDesc), len(file_mailmesh_processor_v1_send_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SendService_Send_FullMethodName        = "/mailmesh.processor.v1.SendService/Send"
-	SendService_GetSend_FullMethodName     = "/mailmesh.processor.v1.SendService/GetSend"
-	SendService_ListSends_FullMethodName   = "/mailmesh.processor.v1.SendService/ListSends"
-	SendService_CancelSend_FullMethodName  = "/mailmesh.processor.v1.SendService/CancelSend"
-	SendService_ResolveSend_FullMethodName = "/mailmesh.processor.v1.SendService/ResolveSend"
+	SendService_Send_FullMethodName             = "/mailmesh.processor.v1.SendService/Send"
+	SendService_UploadAttachment_FullMethodName = "/mailmesh.processor.v1.SendService/UploadAttachment"
+	SendService_GetSend_FullMethodName          = "/mailmesh.processor.v1.SendService/GetSend"
+	SendService_ListSends_FullMethodName        = "/mailmesh.processor.v1.SendService/ListSends"
+	SendService_CancelSend_FullMethodName       = "/mailmesh.processor.v1.SendService/CancelSend"
+	SendService_ResolveSend_FullMethodName      = "/mailmesh.processor.v1.SendService/ResolveSend"
 )
 
 // SendServiceClient is the client API for SendService service.
@@ -38,8 +39,14 @@ type SendServiceClient interface {
 	// it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
 	// Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
 	// shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
-	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
+	// UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
 	Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error)
+	// UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
+	// and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
+	// are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+	UploadAttachment(ctx context.Context, in *UploadAttachmentRequest, opts ...grpc.CallOption) (*UploadAttachmentResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(ctx context.Context, in *GetSendRequest, opts ...grpc.CallOption) (*GetSendResponse, error)
 	// ListSends lists sends, newest first.
@@ -64,6 +71,16 @@ func (c *sendServiceClient) Send(ctx context.Context, in *SendRequest, opts ...g
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SendResponse)
 	err := c.cc.Invoke(ctx, SendService_Send_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sendServiceClient) UploadAttachment(ctx context.Context, in *UploadAttachmentRequest, opts ...grpc.CallOption) (*UploadAttachmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UploadAttachmentResponse)
+	err := c.cc.Invoke(ctx, SendService_UploadAttachment_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +139,14 @@ type SendServiceServer interface {
 	// it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
 	// Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
 	// shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
-	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
+	// UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
 	Send(context.Context, *SendRequest) (*SendResponse, error)
+	// UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
+	// and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
+	// are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+	UploadAttachment(context.Context, *UploadAttachmentRequest) (*UploadAttachmentResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error)
 	// ListSends lists sends, newest first.
@@ -146,6 +169,9 @@ type UnimplementedSendServiceServer struct{}
 
 func (UnimplementedSendServiceServer) Send(context.Context, *SendRequest) (*SendResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Send not implemented")
+}
+func (UnimplementedSendServiceServer) UploadAttachment(context.Context, *UploadAttachmentRequest) (*UploadAttachmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UploadAttachment not implemented")
 }
 func (UnimplementedSendServiceServer) GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSend not implemented")
@@ -194,6 +220,24 @@ func _SendService_Send_Handler(srv interface{}, ctx context.Context, dec func(in
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SendServiceServer).Send(ctx, req.(*SendRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SendService_UploadAttachment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UploadAttachmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SendServiceServer).UploadAttachment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SendService_UploadAttachment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SendServiceServer).UploadAttachment(ctx, req.(*UploadAttachmentRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -280,6 +324,10 @@ var SendService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Send",
 			Handler:    _SendService_Send_Handler,
+		},
+		{
+			MethodName: "UploadAttachment",
+			Handler:    _SendService_UploadAttachment_Handler,
 		},
 		{
 			MethodName: "GetSend",

@@ -617,6 +617,34 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
     Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
     """
+    ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
+    """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
+    Do: Upload the file again.
+    Sample: {"reason": "UPLOAD_NOT_FOUND", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_UPLOAD_INCOMPLETE: _ErrorReason.ValueType  # 156
+    """UPLOAD_INCOMPLETE has the gRPC code FAILED_PRECONDITION.
+
+    When: A send names a file of which parts are missing.
+    Do: Upload the parts from `received_bytes` on, and repeat the call.
+    Sample: {"reason": "UPLOAD_INCOMPLETE", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c", "received_bytes": "524288"}}
+    """
+    ERROR_REASON_UPLOADS_FULL: _ErrorReason.ValueType  # 157
+    """UPLOADS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
+    Do: Wait until files are a day old, and repeat the call.
+    Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_SENDER_NOT_PERMITTED: _ErrorReason.ValueType  # 158
+    """SENDER_NOT_PERMITTED has the gRPC code FAILED_PRECONDITION.
+
+    When: The account may not send from the address in `from`. Recorded in sends and their events.
+    Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
+    Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1213,5 +1241,33 @@ ERROR_REASON_CALENDAR_FORBIDDEN: ErrorReason.ValueType  # 185
 When: The provider refuses to show a calendar that the account could read before. Recorded in calendars and their events.
 Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
 Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
+"""UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
+Do: Upload the file again.
+Sample: {"reason": "UPLOAD_NOT_FOUND", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 156
+"""UPLOAD_INCOMPLETE has the gRPC code FAILED_PRECONDITION.
+
+When: A send names a file of which parts are missing.
+Do: Upload the parts from `received_bytes` on, and repeat the call.
+Sample: {"reason": "UPLOAD_INCOMPLETE", "domain": "mailmesh", "metadata": {"upload_id": "019a9f0e-7c1e-7000-8000-00000000000c", "received_bytes": "524288"}}
+"""
+ERROR_REASON_UPLOADS_FULL: ErrorReason.ValueType  # 157
+"""UPLOADS_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The tenant's uploaded files have as many bytes as `MAILMESH_PROCESSOR_UPLOAD_BYTES` permits.
+Do: Wait until files are a day old, and repeat the call.
+Sample: {"reason": "UPLOADS_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_SENDER_NOT_PERMITTED: ErrorReason.ValueType  # 158
+"""SENDER_NOT_PERMITTED has the gRPC code FAILED_PRECONDITION.
+
+When: The account may not send from the address in `from`. Recorded in sends and their events.
+Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
+Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -155,6 +155,152 @@ class MailHeader(_message.Message):
 Global___MailHeader: _TypeAlias = MailHeader  # noqa: Y015
 
 @_typing.final
+class SendAttachment(_message.Message):
+    """SendAttachment is a file of a mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_ID_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """upload_id is the UUID of a file that `UploadAttachment` has taken for the same tenant."""
+    content_id: _builtins.str
+    """content_id makes the file an inline one, which the HTML shows as "cid:" and this id: at most 200 characters of a local part and
+    a domain. Empty for a plain attachment.
+    """
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        content_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendAttachment: _TypeAlias = SendAttachment  # noqa: Y015
+
+@_typing.final
+class Upload(_message.Message):
+    """Upload is a file for mails to be sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """upload_id is mailmesh's UUID of the file."""
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mails may have it."""
+    name: _builtins.str
+    """name is its file name."""
+    content_type: _builtins.str
+    """content_type is its media type."""
+    size_bytes: _builtins.int
+    """size_bytes is the size of the whole file."""
+    received_bytes: _builtins.int
+    """received_bytes is the number of bytes received so far, from the beginning without a gap."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """expires_at is the time from which a send does not take it any more."""
+
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        received_bytes: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "expires_at", b"expires_at", "name", b"name", "received_bytes", b"received_bytes", "size_bytes", b"size_bytes", "tenant_id", b"tenant_id", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Upload: _TypeAlias = Upload  # noqa: Y015
+
+@_typing.final
+class UploadAttachmentRequest(_message.Message):
+    """UploadAttachmentRequest adds a part to a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    START_BYTE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant whose mails may have the file."""
+    upload_id: _builtins.str
+    """upload_id is the file's UUID, from the answer to its first part. Empty begins a file."""
+    name: _builtins.str
+    """name is the file name, one line of 1 to 200 characters. Only the first part needs it."""
+    content_type: _builtins.str
+    """content_type is the media type without parameters, such as "application/pdf". Empty means "application/octet-stream"."""
+    size_bytes: _builtins.int
+    """size_bytes is the size of the whole file, 1 to 26,214,400. Only the first part needs it."""
+    start_byte: _builtins.int
+    """start_byte is the place of the part in the file: the file's `received_bytes`, or 0 for the first part."""
+    content: _builtins.bytes
+    """content has 1 to 524,288 bytes; each part but the last has at least 65,536."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        upload_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        start_byte: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_type", b"content_type", "name", b"name", "size_bytes", b"size_bytes", "start_byte", b"start_byte", "tenant_id", b"tenant_id", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadAttachmentRequest: _TypeAlias = UploadAttachmentRequest  # noqa: Y015
+
+@_typing.final
+class UploadAttachmentResponse(_message.Message):
+    """UploadAttachmentResponse contains the file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload(self) -> Global___Upload:
+        """upload is the file with the part."""
+
+    def __init__(
+        self,
+        *,
+        upload: Global___Upload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadAttachmentResponse: _TypeAlias = UploadAttachmentResponse  # noqa: Y015
+
+@_typing.final
 class NewMail(_message.Message):
     """NewMail is a mail that answers no other."""
 
@@ -421,6 +567,8 @@ class SendRequest(_message.Message):
     SEND_AT_FIELD_NUMBER: _builtins.int
     IS_DRAFT_ONLY_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    FROM_ADDRESS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """idempotency_key is the caller's name of this mail, unique for the tenant, 1 to 200 printable ASCII characters."""
     tenant_id: _builtins.str
@@ -447,6 +595,17 @@ class SendRequest(_message.Message):
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___MailHeader]:
         """headers are header fields of the caller's own, at most 4."""
 
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendAttachment]:
+        """attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes."""
+
+    @_builtins.property
+    def from_address(self) -> Global___Recipient:
+        """from_address is the identity of the account that the mail comes from; absent means the account's usual one. Google: an address
+        that the account's settings show as verified. Microsoft: a mailbox as which the account may send. A mail from another one is not
+        sent, and its send fails with SENDER_NOT_PERMITTED.
+        """
+
     def __init__(
         self,
         *,
@@ -458,10 +617,12 @@ class SendRequest(_message.Message):
         send_at: _timestamp_pb2.Timestamp | None = ...,
         is_draft_only: _builtins.bool = ...,
         headers: _abc.Iterable[Global___MailHeader] | None = ...,
+        attachments: _abc.Iterable[Global___SendAttachment] | None = ...,
+        from_address: Global___Recipient | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "from_address", b"from_address", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "headers", b"headers", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "forward", b"forward", "from_address", b"from_address", "headers", b"headers", "idempotency_key", b"idempotency_key", "is_draft_only", b"is_draft_only", "kind", b"kind", "mail", b"mail", "reply", b"reply", "send_at", b"send_at", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "reply", "forward"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015

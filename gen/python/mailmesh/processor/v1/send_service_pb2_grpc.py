@@ -42,6 +42,11 @@ class SendServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.SendRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.SendResponse.FromString,
                 _registered_method=True)
+        self.UploadAttachment = channel.unary_unary(
+                '/mailmesh.processor.v1.SendService/UploadAttachment',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentResponse.FromString,
+                _registered_method=True)
         self.GetSend = channel.unary_unary(
                 '/mailmesh.processor.v1.SendService/GetSend',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.GetSendRequest.SerializeToString,
@@ -75,7 +80,18 @@ class SendServiceServicer:
         it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
         Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
         shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
-        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
+        UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadAttachment(self, request, context):
+        """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
+        and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
+        are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
+        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +134,11 @@ def add_SendServiceServicer_to_server(servicer, server):
                     servicer.Send,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.SendRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.SendResponse.SerializeToString,
+            ),
+            'UploadAttachment': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadAttachment,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentResponse.SerializeToString,
             ),
             'GetSend': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSend,
@@ -170,6 +191,33 @@ class SendService:
             '/mailmesh.processor.v1.SendService/Send',
             mailmesh_dot_processor_dot_v1_dot_send__service__pb2.SendRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_send__service__pb2.SendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadAttachment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.SendService/UploadAttachment',
+            mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/send_service.proto.
  */
 export const file_mailmesh_processor_v1_send_service: GenFile = /*@__PURE__*/
-  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIi5QEKB05ld01haWwSMgoCdG8YASADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhUKB3N1YmplY3QYBCABKAlCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIl8KBVJlcGx5EhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISFAoGdG9fYWxsGAIgASgIQgTiQQEBEhIKBHRleHQYAyABKAlCBOJBAQESEgoEaHRtbBgEIAEoCUIE4kEBASLoAQoHRm9yd2FyZBIYCgptZXNzYWdlX2lkGAEgASgJQgTiQQECEjIKAnRvGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIyCgJjYxgDIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMwoDYmNjGAQgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARISCgR0ZXh0GAUgASgJQgTiQQEBEhIKBGh0bWwYBiABKAlCBOJBAQEiigUKBFNlbmQSDwoHc2VuZF9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEi8KBXN0YXRlGAUgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZRIOCgZyZWFzb24YBiABKAkSDgoGZGV0YWlsGAcgASgJEiwKAnRvGAggAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIsCgJjYxgJIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSLQoDYmNjGAogAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIPCgdzdWJqZWN0GAsgASgJEi4KCmNyZWF0ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbmRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgPIAEoBRISCgptZXNzYWdlX2lkGBAgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYESABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBIgASgJEhMKC2lzX3Jlc29sdmVkGBMgASgIEhUKDWlzX2RyYWZ0X29ubHkYFCABKAgSEAoIZHJhZnRfaWQYFSABKAkSGwoTYW5zd2VyZWRfbWVzc2FnZV9pZBgWIAEoCSL7AgoLU2VuZFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEhcKCXRlbmFudF9pZBgCIAEoCUIE4kEBAhI0CgRtYWlsGAMgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld01haWxCBOJBAQFIABIzCgVyZXBseRgFIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBseUIE4kEBAUgAEjcKB2ZvcndhcmQYBiABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9yd2FyZEIE4kEBAUgAEjEKB3NlbmRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhsKDWlzX2RyYWZ0X29ubHkYByABKAhCBOJBAQESOAoHaGVhZGVycxgIIAMoCzIhLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NYWlsSGVhZGVyQgTiQQEBQgYKBGtpbmQiTAoMU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIRCgl3YXNfa25vd24YAiABKAgiJwoOR2V0U2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI8Cg9HZXRTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kIpYBChBMaXN0U2VuZHNSZXF1ZXN0EhcKCXBhZ2Vfc2l6ZRgBIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAIgASgJQgTiQQEBEhcKCXRlbmFudF9pZBgDIAEoCUIE4kEBARI2CgZzdGF0ZXMYBCADKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFN0YXRlQgTiQQEBIlgKEUxpc3RTZW5kc1Jlc3BvbnNlEioKBXNlbmRzGAEgAygLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKEUNhbmNlbFNlbmRSZXF1ZXN0EhUKB3NlbmRfaWQYASABKAlCBOJBAQIiPwoSQ2FuY2VsU2VuZFJlc3BvbnNlEikKBHNlbmQYASABKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZCJsChJSZXNvbHZlU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAhI/CgpyZXNvbHV0aW9uGAIgASgOMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRSZXNvbHV0aW9uQgTiQQECIkAKE1Jlc29sdmVTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kKugBCglTZW5kU3RhdGUSGgoWU0VORF9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVNFTkRfU1RBVEVfUVVFVUVEEAESGAoUU0VORF9TVEFURV9TQ0hFRFVMRUQQAhIWChJTRU5EX1NUQVRFX1NFTkRJTkcQAxITCg9TRU5EX1NUQVRFX1NFTlQQBBIVChFTRU5EX1NUQVRFX0ZBSUxFRBAFEhgKFFNFTkRfU1RBVEVfVU5DRVJUQUlOEAYSGAoUU0VORF9TVEFURV9DQU5DRUxMRUQQBxIWChJTRU5EX1NUQVRFX0RSQUZURUQQCCprCg5TZW5kUmVzb2x1dGlvbhIfChtTRU5EX1JFU09MVVRJT05fVU5TUEVDSUZJRUQQABIYChRTRU5EX1JFU09MVVRJT05fU0VOVBABEh4KGlNFTkRfUkVTT0xVVElPTl9TRU5EX0FHQUlOEAIy1QUKC1NlbmRTZXJ2aWNlEnYKBFNlbmQSIi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlcXVlc3QaIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc3BvbnNlIiWQzhgCos4YCW1haWwuc2VuZILT5JMCDiIJL3YxL3NlbmRzOgEqEoYBCgdHZXRTZW5kEiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXF1ZXN0GiYubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFNlbmRSZXNwb25zZSIskM4YAqLOGAltYWlsLnNlbmSC0+STAhUSEy92MS9zZW5kcy97c2VuZF9pZH0SggEKCUxpc3RTZW5kcxInLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0U2VuZHNSZXF1ZXN0GigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1Jlc3BvbnNlIiKQzhgCos4YCW1haWwuc2VuZILT5JMCCxIJL3YxL3NlbmRzEpkBCgpDYW5jZWxTZW5kEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkNhbmNlbFNlbmRSZXNwb25zZSI2kM4YAqLOGAltYWlsLnNlbmSC0+STAh8iGi92MS9zZW5kcy97c2VuZF9pZH06Y2FuY2VsOgEqEp0BCgtSZXNvbHZlU2VuZBIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVzb2x2ZVNlbmRSZXNwb25zZSI3kM4YAqLOGAltYWlsLnNlbmSC0+STAiAiGy92MS9zZW5kcy97c2VuZF9pZH06cmVzb2x2ZToBKhoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
+  fileDesc("CihtYWlsbWVzaC9wcm9jZXNzb3IvdjEvc2VuZF9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEiNgoJUmVjaXBpZW50EhUKB2FkZHJlc3MYASABKAlCBOJBAQISEgoEbmFtZRgCIAEoCUIE4kEBASI1CgpNYWlsSGVhZGVyEhIKBG5hbWUYASABKAlCBOJBAQISEwoFdmFsdWUYAiABKAlCBOJBAQIiQwoOU2VuZEF0dGFjaG1lbnQSFwoJdXBsb2FkX2lkGAEgASgJQgTiQQECEhgKCmNvbnRlbnRfaWQYAiABKAlCBOJBAQEirgEKBlVwbG9hZBIRCgl1cGxvYWRfaWQYASABKAkSEQoJdGVuYW50X2lkGAIgASgJEgwKBG5hbWUYAyABKAkSFAoMY29udGVudF90eXBlGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAUSFgoOcmVjZWl2ZWRfYnl0ZXMYBiABKAUSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixgEKF1VwbG9hZEF0dGFjaG1lbnRSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCgl1cGxvYWRfaWQYAiABKAlCBOJBAQESEgoEbmFtZRgDIAEoCUIE4kEBARIaCgxjb250ZW50X3R5cGUYBCABKAlCBOJBAQESGAoKc2l6ZV9ieXRlcxgFIAEoBUIE4kEBARIYCgpzdGFydF9ieXRlGAYgASgFQgTiQQEBEhUKB2NvbnRlbnQYByABKAxCBOJBAQIiSQoYVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlEi0KBnVwbG9hZBgBIAEoCzIdLm1haWxtZXNoLnByb2Nlc3Nvci52MS5VcGxvYWQi5QEKB05ld01haWwSMgoCdG8YASADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEjIKAmNjGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIzCgNiY2MYAyADKAsyIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUmVjaXBpZW50QgTiQQEBEhUKB3N1YmplY3QYBCABKAlCBOJBAQESEgoEdGV4dBgFIAEoCUIE4kEBARISCgRodG1sGAYgASgJQgTiQQEBIl8KBVJlcGx5EhgKCm1lc3NhZ2VfaWQYASABKAlCBOJBAQISFAoGdG9fYWxsGAIgASgIQgTiQQEBEhIKBHRleHQYAyABKAlCBOJBAQESEgoEaHRtbBgEIAEoCUIE4kEBASLoAQoHRm9yd2FyZBIYCgptZXNzYWdlX2lkGAEgASgJQgTiQQECEjIKAnRvGAIgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARIyCgJjYxgDIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQESMwoDYmNjGAQgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudEIE4kEBARISCgR0ZXh0GAUgASgJQgTiQQEBEhIKBGh0bWwYBiABKAlCBOJBAQEiigUKBFNlbmQSDwoHc2VuZF9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEi8KBXN0YXRlGAUgASgOMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRTdGF0ZRIOCgZyZWFzb24YBiABKAkSDgoGZGV0YWlsGAcgASgJEiwKAnRvGAggAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIsCgJjYxgJIAMoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnQSLQoDYmNjGAogAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlY2lwaWVudBIPCgdzdWJqZWN0GAsgASgJEi4KCmNyZWF0ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlbmRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgPIAEoBRISCgptZXNzYWdlX2lkGBAgASgJEhsKE2ludGVybmV0X21lc3NhZ2VfaWQYESABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGBIgASgJEhMKC2lzX3Jlc29sdmVkGBMgASgIEhUKDWlzX2RyYWZ0X29ubHkYFCABKAgSEAoIZHJhZnRfaWQYFSABKAkSGwoTYW5zd2VyZWRfbWVzc2FnZV9pZBgWIAEoCSKBBAoLU2VuZFJlcXVlc3QSHQoPaWRlbXBvdGVuY3lfa2V5GAEgASgJQgTiQQECEhcKCXRlbmFudF9pZBgCIAEoCUIE4kEBAhI0CgRtYWlsGAMgASgLMh4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLk5ld01haWxCBOJBAQFIABIzCgVyZXBseRgFIAEoCzIcLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXBseUIE4kEBAUgAEjcKB2ZvcndhcmQYBiABKAsyHi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm9yd2FyZEIE4kEBAUgAEjEKB3NlbmRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgTiQQEBEhsKDWlzX2RyYWZ0X29ubHkYByABKAhCBOJBAQESOAoHaGVhZGVycxgIIAMoCzIhLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NYWlsSGVhZGVyQgTiQQEBEkAKC2F0dGFjaG1lbnRzGAkgAygLMiUubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmRBdHRhY2htZW50QgTiQQEBEkIKDGZyb21fYWRkcmVzcxgKIAEoCzIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZWNpcGllbnRCBOJBAQFSBGZyb21CBgoEa2luZCJMCgxTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kEhEKCXdhc19rbm93bhgCIAEoCCInCg5HZXRTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECIjwKD0dldFNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQilgEKEExpc3RTZW5kc1JlcXVlc3QSFwoJcGFnZV9zaXplGAEgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YAiABKAlCBOJBAQESFwoJdGVuYW50X2lkGAMgASgJQgTiQQEBEjYKBnN0YXRlcxgEIAMoDjIgLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kU3RhdGVCBOJBAQEiWAoRTGlzdFNlbmRzUmVzcG9uc2USKgoFc2VuZHMYASADKAsyGy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoRQ2FuY2VsU2VuZFJlcXVlc3QSFQoHc2VuZF9pZBgBIAEoCUIE4kEBAiI/ChJDYW5jZWxTZW5kUmVzcG9uc2USKQoEc2VuZBgBIAEoCzIbLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kImwKElJlc29sdmVTZW5kUmVxdWVzdBIVCgdzZW5kX2lkGAEgASgJQgTiQQECEj8KCnJlc29sdXRpb24YAiABKA4yJS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VuZFJlc29sdXRpb25CBOJBAQIiQAoTUmVzb2x2ZVNlbmRSZXNwb25zZRIpCgRzZW5kGAEgASgLMhsubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlbmQq6AEKCVNlbmRTdGF0ZRIaChZTRU5EX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRU0VORF9TVEFURV9RVUVVRUQQARIYChRTRU5EX1NUQVRFX1NDSEVEVUxFRBACEhYKElNFTkRfU1RBVEVfU0VORElORxADEhMKD1NFTkRfU1RBVEVfU0VOVBAEEhUKEVNFTkRfU1RBVEVfRkFJTEVEEAUSGAoUU0VORF9TVEFURV9VTkNFUlRBSU4QBhIYChRTRU5EX1NUQVRFX0NBTkNFTExFRBAHEhYKElNFTkRfU1RBVEVfRFJBRlRFRBAIKmsKDlNlbmRSZXNvbHV0aW9uEh8KG1NFTkRfUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEhgKFFNFTkRfUkVTT0xVVElPTl9TRU5UEAESHgoaU0VORF9SRVNPTFVUSU9OX1NFTkRfQUdBSU4QAjL0BgoLU2VuZFNlcnZpY2USdgoEU2VuZBIiLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kUmVxdWVzdBojLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZW5kUmVzcG9uc2UiJZDOGAKizhgJbWFpbC5zZW5kgtPkkwIOIgkvdjEvc2VuZHM6ASoSnAEKEFVwbG9hZEF0dGFjaG1lbnQSLi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkQXR0YWNobWVudFJlcXVlc3QaLy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuVXBsb2FkQXR0YWNobWVudFJlc3BvbnNlIieQzhgCos4YCW1haWwuc2VuZILT5JMCECILL3YxL3VwbG9hZHM6ASoShgEKB0dldFNlbmQSJS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0U2VuZFJlcXVlc3QaJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0U2VuZFJlc3BvbnNlIiyQzhgCos4YCW1haWwuc2VuZILT5JMCFRITL3YxL3NlbmRzL3tzZW5kX2lkfRKCAQoJTGlzdFNlbmRzEicubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RTZW5kc1JlcXVlc3QaKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdFNlbmRzUmVzcG9uc2UiIpDOGAKizhgJbWFpbC5zZW5kgtPkkwILEgkvdjEvc2VuZHMSmQEKCkNhbmNlbFNlbmQSKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FuY2VsU2VuZFJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuQ2FuY2VsU2VuZFJlc3BvbnNlIjaQzhgCos4YCW1haWwuc2VuZILT5JMCHyIaL3YxL3NlbmRzL3tzZW5kX2lkfTpjYW5jZWw6ASoSnQEKC1Jlc29sdmVTZW5kEikubWFpbG1lc2gucHJvY2Vzc29yLnYxLlJlc29sdmVTZW5kUmVxdWVzdBoqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5SZXNvbHZlU2VuZFJlc3BvbnNlIjeQzhgCos4YCW1haWwuc2VuZILT5JMCICIbL3YxL3NlbmRzL3tzZW5kX2lkfTpyZXNvbHZlOgEqGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access]);
 
 /**
  * Recipient is one address of a mail.
@@ -75,6 +75,182 @@ export const MailHeaderSchema: GenMessage<MailHeader> = /*@__PURE__*/
   messageDesc(file_mailmesh_processor_v1_send_service, 1);
 
 /**
+ * SendAttachment is a file of a mail.
+ *
+ * @generated from message mailmesh.processor.v1.SendAttachment
+ */
+export type SendAttachment = Message<"mailmesh.processor.v1.SendAttachment"> & {
+  /**
+   * upload_id is the UUID of a file that `UploadAttachment` has taken for the same tenant.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * content_id makes the file an inline one, which the HTML shows as "cid:" and this id: at most 200 characters of a local part and
+   * a domain. Empty for a plain attachment.
+   *
+   * @generated from field: string content_id = 2;
+   */
+  contentId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SendAttachment.
+ * Use `create(SendAttachmentSchema)` to create a new message.
+ */
+export const SendAttachmentSchema: GenMessage<SendAttachment> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+
+/**
+ * Upload is a file for mails to be sent.
+ *
+ * @generated from message mailmesh.processor.v1.Upload
+ */
+export type Upload = Message<"mailmesh.processor.v1.Upload"> & {
+  /**
+   * upload_id is mailmesh's UUID of the file.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * tenant_id is the UUID of the tenant whose mails may have it.
+   *
+   * @generated from field: string tenant_id = 2;
+   */
+  tenantId: string;
+
+  /**
+   * name is its file name.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * content_type is its media type.
+   *
+   * @generated from field: string content_type = 4;
+   */
+  contentType: string;
+
+  /**
+   * size_bytes is the size of the whole file.
+   *
+   * @generated from field: int32 size_bytes = 5;
+   */
+  sizeBytes: number;
+
+  /**
+   * received_bytes is the number of bytes received so far, from the beginning without a gap.
+   *
+   * @generated from field: int32 received_bytes = 6;
+   */
+  receivedBytes: number;
+
+  /**
+   * expires_at is the time from which a send does not take it any more.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 7;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.Upload.
+ * Use `create(UploadSchema)` to create a new message.
+ */
+export const UploadSchema: GenMessage<Upload> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 3);
+
+/**
+ * UploadAttachmentRequest adds a part to a file.
+ *
+ * @generated from message mailmesh.processor.v1.UploadAttachmentRequest
+ */
+export type UploadAttachmentRequest = Message<"mailmesh.processor.v1.UploadAttachmentRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant whose mails may have the file.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * upload_id is the file's UUID, from the answer to its first part. Empty begins a file.
+   *
+   * @generated from field: string upload_id = 2;
+   */
+  uploadId: string;
+
+  /**
+   * name is the file name, one line of 1 to 200 characters. Only the first part needs it.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * content_type is the media type without parameters, such as "application/pdf". Empty means "application/octet-stream".
+   *
+   * @generated from field: string content_type = 4;
+   */
+  contentType: string;
+
+  /**
+   * size_bytes is the size of the whole file, 1 to 26,214,400. Only the first part needs it.
+   *
+   * @generated from field: int32 size_bytes = 5;
+   */
+  sizeBytes: number;
+
+  /**
+   * start_byte is the place of the part in the file: the file's `received_bytes`, or 0 for the first part.
+   *
+   * @generated from field: int32 start_byte = 6;
+   */
+  startByte: number;
+
+  /**
+   * content has 1 to 524,288 bytes; each part but the last has at least 65,536.
+   *
+   * @generated from field: bytes content = 7;
+   */
+  content: Uint8Array;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.UploadAttachmentRequest.
+ * Use `create(UploadAttachmentRequestSchema)` to create a new message.
+ */
+export const UploadAttachmentRequestSchema: GenMessage<UploadAttachmentRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 4);
+
+/**
+ * UploadAttachmentResponse contains the file.
+ *
+ * @generated from message mailmesh.processor.v1.UploadAttachmentResponse
+ */
+export type UploadAttachmentResponse = Message<"mailmesh.processor.v1.UploadAttachmentResponse"> & {
+  /**
+   * upload is the file with the part.
+   *
+   * @generated from field: mailmesh.processor.v1.Upload upload = 1;
+   */
+  upload?: Upload | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.UploadAttachmentResponse.
+ * Use `create(UploadAttachmentResponseSchema)` to create a new message.
+ */
+export const UploadAttachmentResponseSchema: GenMessage<UploadAttachmentResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_send_service, 5);
+
+/**
  * NewMail is a mail that answers no other.
  *
  * @generated from message mailmesh.processor.v1.NewMail
@@ -129,7 +305,7 @@ export type NewMail = Message<"mailmesh.processor.v1.NewMail"> & {
  * Use `create(NewMailSchema)` to create a new message.
  */
 export const NewMailSchema: GenMessage<NewMail> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 2);
+  messageDesc(file_mailmesh_processor_v1_send_service, 6);
 
 /**
  * Reply is an answer to a mail of the account. Its recipients, its subject and its thread come from the mail that is answered: it
@@ -173,7 +349,7 @@ export type Reply = Message<"mailmesh.processor.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 3);
+  messageDesc(file_mailmesh_processor_v1_send_service, 7);
 
 /**
  * Forward is a mail of the account, with its attachments, to other recipients.
@@ -229,7 +405,7 @@ export type Forward = Message<"mailmesh.processor.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 4);
+  messageDesc(file_mailmesh_processor_v1_send_service, 8);
 
 /**
  * Send is one mail to be sent, and its outcome.
@@ -397,7 +573,7 @@ export type Send = Message<"mailmesh.processor.v1.Send"> & {
  * Use `create(SendSchema)` to create a new message.
  */
 export const SendSchema: GenMessage<Send> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 5);
+  messageDesc(file_mailmesh_processor_v1_send_service, 9);
 
 /**
  * SendRequest specifies a send.
@@ -470,6 +646,22 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
    * @generated from field: repeated mailmesh.processor.v1.MailHeader headers = 8;
    */
   headers: MailHeader[];
+
+  /**
+   * attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes.
+   *
+   * @generated from field: repeated mailmesh.processor.v1.SendAttachment attachments = 9;
+   */
+  attachments: SendAttachment[];
+
+  /**
+   * from_address is the identity of the account that the mail comes from; absent means the account's usual one. Google: an address
+   * that the account's settings show as verified. Microsoft: a mailbox as which the account may send. A mail from another one is not
+   * sent, and its send fails with SENDER_NOT_PERMITTED.
+   *
+   * @generated from field: mailmesh.processor.v1.Recipient from_address = 10 [json_name = "from"];
+   */
+  fromAddress?: Recipient | undefined;
 };
 
 /**
@@ -477,7 +669,7 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 6);
+  messageDesc(file_mailmesh_processor_v1_send_service, 10);
 
 /**
  * SendResponse contains the send.
@@ -505,7 +697,7 @@ export type SendResponse = Message<"mailmesh.processor.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 7);
+  messageDesc(file_mailmesh_processor_v1_send_service, 11);
 
 /**
  * GetSendRequest identifies a send.
@@ -526,7 +718,7 @@ export type GetSendRequest = Message<"mailmesh.processor.v1.GetSendRequest"> & {
  * Use `create(GetSendRequestSchema)` to create a new message.
  */
 export const GetSendRequestSchema: GenMessage<GetSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 8);
+  messageDesc(file_mailmesh_processor_v1_send_service, 12);
 
 /**
  * GetSendResponse contains the send.
@@ -547,7 +739,7 @@ export type GetSendResponse = Message<"mailmesh.processor.v1.GetSendResponse"> &
  * Use `create(GetSendResponseSchema)` to create a new message.
  */
 export const GetSendResponseSchema: GenMessage<GetSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 9);
+  messageDesc(file_mailmesh_processor_v1_send_service, 13);
 
 /**
  * ListSendsRequest requests a page of sends.
@@ -591,7 +783,7 @@ export type ListSendsRequest = Message<"mailmesh.processor.v1.ListSendsRequest">
  * Use `create(ListSendsRequestSchema)` to create a new message.
  */
 export const ListSendsRequestSchema: GenMessage<ListSendsRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 10);
+  messageDesc(file_mailmesh_processor_v1_send_service, 14);
 
 /**
  * ListSendsResponse is a page of sends.
@@ -619,7 +811,7 @@ export type ListSendsResponse = Message<"mailmesh.processor.v1.ListSendsResponse
  * Use `create(ListSendsResponseSchema)` to create a new message.
  */
 export const ListSendsResponseSchema: GenMessage<ListSendsResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 11);
+  messageDesc(file_mailmesh_processor_v1_send_service, 15);
 
 /**
  * CancelSendRequest identifies a send.
@@ -640,7 +832,7 @@ export type CancelSendRequest = Message<"mailmesh.processor.v1.CancelSendRequest
  * Use `create(CancelSendRequestSchema)` to create a new message.
  */
 export const CancelSendRequestSchema: GenMessage<CancelSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 12);
+  messageDesc(file_mailmesh_processor_v1_send_service, 16);
 
 /**
  * CancelSendResponse contains the send.
@@ -661,7 +853,7 @@ export type CancelSendResponse = Message<"mailmesh.processor.v1.CancelSendRespon
  * Use `create(CancelSendResponseSchema)` to create a new message.
  */
 export const CancelSendResponseSchema: GenMessage<CancelSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 13);
+  messageDesc(file_mailmesh_processor_v1_send_service, 17);
 
 /**
  * ResolveSendRequest decides about an uncertain send.
@@ -689,7 +881,7 @@ export type ResolveSendRequest = Message<"mailmesh.processor.v1.ResolveSendReque
  * Use `create(ResolveSendRequestSchema)` to create a new message.
  */
 export const ResolveSendRequestSchema: GenMessage<ResolveSendRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 14);
+  messageDesc(file_mailmesh_processor_v1_send_service, 18);
 
 /**
  * ResolveSendResponse contains the send.
@@ -710,7 +902,7 @@ export type ResolveSendResponse = Message<"mailmesh.processor.v1.ResolveSendResp
  * Use `create(ResolveSendResponseSchema)` to create a new message.
  */
 export const ResolveSendResponseSchema: GenMessage<ResolveSendResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_processor_v1_send_service, 15);
+  messageDesc(file_mailmesh_processor_v1_send_service, 19);
 
 /**
  * SendState is the state of a send.
@@ -837,7 +1029,8 @@ export const SendService: GenService<{
    * it as a draft; `GetSend` and the events "send.sent", "send.drafted", "send.failed" and "send.uncertain" report the outcome.
    * Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
    * shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
-   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL.
+   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
+   * UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.Send
    */
@@ -845,6 +1038,19 @@ export const SendService: GenService<{
     methodKind: "unary";
     input: typeof SendRequestSchema;
     output: typeof SendResponseSchema;
+  },
+  /**
+   * UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
+   * and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
+   * are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
+   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+   *
+   * @generated from rpc mailmesh.processor.v1.SendService.UploadAttachment
+   */
+  uploadAttachment: {
+    methodKind: "unary";
+    input: typeof UploadAttachmentRequestSchema;
+    output: typeof UploadAttachmentResponseSchema;
   },
   /**
    * GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.

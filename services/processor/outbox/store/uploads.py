@@ -1,0 +1,131 @@
+"""The statements over uploaded files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.meshkit import db
+
+
+@dataclass(frozen=True)
+class UploadRow:
+    """An uploaded file, without its bytes.
+
+    Args:
+        upload_id: The file's UUID.
+        tenant_id: The UUID of the tenant whose mails may have it.
+        name: Its file name.
+        content_type: Its media type.
+        size_bytes: The size of the whole file.
+        received_bytes: The number of bytes received, from the beginning without a gap.
+        expires_at: When a send does not take it any more.
+    """
+
+    upload_id: str
+    tenant_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    received_bytes: int
+    expires_at: datetime
+
+
+_COLUMNS = "upload_id::text, tenant_id::text, name, content_type, size_bytes, received_bytes, expires_at"
+
+
+async def insert(connection: db.Connection, row: UploadRow) -> None:
+    """Insert a file of which nothing was received."""
+    await connection.execute(
+        "INSERT INTO processor.uploads (upload_id, tenant_id, name, content_type, size_bytes, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        row.upload_id,
+        row.tenant_id,
+        row.name,
+        row.content_type,
+        row.size_bytes,
+        row.expires_at,
+    )
+
+
+async def lock(connection: db.Connection, tenant_id: str, upload_id: str) -> UploadRow | None:
+    """Read and lock a file of a tenant that a send still takes."""
+    found = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.uploads"  # noqa: S608 - constants
+        " WHERE upload_id = $1 AND tenant_id = $2 AND expires_at > now() FOR UPDATE",
+        upload_id,
+        tenant_id,
+    )
+    return None if found is None else UploadRow(**found)
+
+
+async def append(connection: db.Connection, row: UploadRow, content: bytes) -> UploadRow:
+    """Add a part at the end of what was received."""
+    await connection.execute(
+        "INSERT INTO processor.upload_parts (upload_id, start_byte, content) VALUES ($1, $2, $3)",
+        row.upload_id,
+        row.received_bytes,
+        content,
+    )
+    found = await connection.fetchrow(
+        "UPDATE processor.uploads SET received_bytes = received_bytes + $2"  # noqa: S608 - constants
+        f" WHERE upload_id = $1 RETURNING {_COLUMNS}",
+        row.upload_id,
+        len(content),
+    )
+    assert found is not None  # noqa: S101 - the caller has locked it
+    return UploadRow(**found)
+
+
+async def used_bytes(connection: db.Connection, tenant_id: str) -> int:
+    """Return the size of a tenant's files together; other uploads of the tenant wait for the transaction's end."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 6))", tenant_id)
+    return int(
+        await connection.fetchval(
+            "SELECT coalesce(sum(size_bytes), 0) FROM processor.uploads WHERE tenant_id = $1", tenant_id
+        )
+    )
+
+
+async def attach(connection: db.Connection, send_id: str, upload_ids: Sequence[str]) -> None:
+    """Keep files until a send has its outcome."""
+    await connection.execute(
+        "INSERT INTO processor.send_files (send_id, upload_id) SELECT $1, unnest($2::uuid[])",
+        send_id,
+        list(upload_ids),
+    )
+
+
+async def detach(connection: db.Connection, send_id: str) -> None:
+    """Let the files of a send go. Safe to call again."""
+    await connection.execute("DELETE FROM processor.send_files WHERE send_id = $1", send_id)
+
+
+async def read(connection: db.Connection, send_id: str, upload_id: str) -> tuple[str, str, bytes] | None:
+    """Read a file of a send: its name, its media type and its bytes."""
+    found = await connection.fetchrow(
+        """
+        SELECT u.name, u.content_type,
+            (SELECT string_agg(p.content, NULL ORDER BY p.start_byte) FROM processor.upload_parts p
+             WHERE p.upload_id = u.upload_id) AS content
+        FROM processor.uploads u JOIN processor.send_files f USING (upload_id)
+        WHERE f.send_id = $1 AND u.upload_id = $2
+        """,
+        send_id,
+        upload_id,
+    )
+    return None if found is None else (found["name"], found["content_type"], bytes(found["content"] or b""))
+
+
+async def delete_expired(connection: db.Connection, limit: int) -> int:
+    """Delete files that no send takes any more and none needs; return their number."""
+    return db.affected(
+        await connection.execute(
+            """
+            DELETE FROM processor.uploads WHERE upload_id IN (
+                SELECT u.upload_id FROM processor.uploads u WHERE u.expires_at < now() AND NOT EXISTS (
+                    SELECT FROM processor.send_files f WHERE f.upload_id = u.upload_id)
+                ORDER BY u.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+            """,
+            limit,
+        )
+    )
