@@ -404,7 +404,7 @@ def test_no_route_tells_anything_of_another_tenant(mesh: Mesh, sides: tuple[Side
     ("GET", "/v1/subscriptions/{subscription}"), ("DELETE", "/v1/subscriptions/{subscription}"),
     ("POST", "/v1/subscriptions/{subscription}:renew"), ("POST", "/v1/api-keys/{key_id}:revoke"),
     ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/sends/{send}"), ("POST", "/v1/sends/{send}:cancel"),
-    ("GET", "/v1/authorizations/{flow}"), ("GET", "/v1/tenants/{tenant}/messages/{message}"),
+    ("GET", "/v1/tenants/{tenant}/messages/{message}"),
     ("GET", "/v1/tenants/{tenant}/messages/{message}:raw"), ("GET", "/v1/tenants/{tenant}/folders"),
     ("GET", "/v1/tenants/{tenant}/messages/{message}/attachments/1"), ("GET", "/v1/tenants/{tenant}/labels"),
 ])  # fmt: skip

@@ -9,8 +9,8 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
+from services.meshkit.text import check_name
 from services.processor.errors import UploadIncomplete, UploadNotFound, UploadsFull
-from services.processor.outbox.content import UNSAFE
 from services.processor.outbox.sender import provider_of_sender
 from services.processor.outbox.store import uploads
 from services.processor.outbox.store.uploads import UploadRow
@@ -80,8 +80,7 @@ class Uploads:
 
 
 def _check(row: UploadRow) -> None:
-    if not 0 < len(row.name) <= _NAME_CHARACTERS or UNSAFE.search(row.name) or not row.name.strip():
-        raise FieldInvalid.of("name", f"must be one line of 1 to {_NAME_CHARACTERS} characters")
+    check_name("name", row.name.strip(), _NAME_CHARACTERS, least=1)
     if not _TYPE.fullmatch(row.content_type):
         raise FieldInvalid.of("content_type", 'must be a media type in lower case, such as "application/pdf"')
     if not 0 < row.size_bytes <= FILE_BYTES:
