@@ -4,12 +4,15 @@ A claim writes nothing to the items themselves. The mailbox's row stores which i
 is written when it ends: by its settlement, or by the next claim, which finds the lease expired.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
 import orjson
+import structlog
 
 from mailmesh.ingest.v1.inbox_item_pb2 import Watch
 from mailmesh.ingest.v1.inbox_service_pb2 import TenantLease
@@ -20,8 +23,13 @@ from services.ingest.store.dead_letter_writer import Burial, bury
 from services.ingest.store.item_messages import item_of
 from services.ingest.store.mailboxes import LockedMailbox
 from services.meshkit import db
+from services.meshkit.errors import MeshError
+
+logger = structlog.get_logger(__name__)
 
 ALONE_AFTER_EXPIRIES: Final = 2
+_EXPIRED_SECONDS: Final = 2.0
+"""For the expired leases of one claim: much less than the deadline of the call."""
 
 _CLAIM = "SELECT * FROM ingest.claim_mailboxes($1, $2, $3, $4, $5, $6, $7)"
 _DEAD = """
@@ -65,13 +73,37 @@ async def claim(pool: db.Pool, wanted: ClaimRequest, lease_deaths: int) -> list[
     async with db.connection(pool) as connection:
         rows = await _claimed(connection, wanted, wanted.tenant_id or None)
     share = replace(wanted, max_items=max(1, wanted.max_items // max(1, len(rows))))
-    for tenant_id in [str(row["mailbox_id"]) for row in rows if row["is_expired"]]:
-        async with db.transaction(pool) as connection:
-            await _end_expired(connection, tenant_id, lease_deaths)
-            rows += await _claimed(connection, share, tenant_id)
+    rows += await _claimed_again(
+        pool, share, [str(row["mailbox_id"]) for row in rows if row["is_expired"]], lease_deaths
+    )
     leases = [_lease(row) for row in rows if not row["is_expired"]]
     CLAIMED.inc(sum(len(lease.items) for lease in leases))
     return leases
+
+
+async def _claimed_again(
+    pool: db.Pool, wanted: ClaimRequest, expired: Sequence[str], lease_deaths: int
+) -> list[asyncpg.Record]:
+    """End expired leases and claim their mailboxes, each in its own transaction and all within a bounded time.
+
+    The other leases of the claim are committed already. A failure here must not keep them from the worker: unknown to
+    it, they would expire, and count as deaths of items that no worker has seen. The next claim finds the rest.
+    """
+    rows: list[asyncpg.Record] = []
+    try:
+        async with asyncio.timeout(_EXPIRED_SECONDS):
+            for tenant_id in expired:
+                try:
+                    async with db.transaction(pool) as connection:
+                        await _end_expired(connection, tenant_id, lease_deaths)
+                        claimed = await _claimed(connection, wanted, tenant_id)
+                except MeshError as exc:
+                    logger.warning("expired lease not ended", tenant_id=tenant_id, reason=exc.reason)
+                else:
+                    rows += claimed
+    except TimeoutError:
+        logger.warning("expired leases wait for the next claim", expired=len(expired), claimed=len(rows))
+    return rows
 
 
 async def _claimed(connection: db.Connection, wanted: ClaimRequest, tenant_id: str | None) -> list[asyncpg.Record]:

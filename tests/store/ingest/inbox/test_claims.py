@@ -98,6 +98,24 @@ async def test_an_expired_lease_returns_by_itself_and_counts_the_attempt(
         await lease_store.extend(inbox.pool, tenant_id, first.fence, 60)
 
 
+async def test_an_expired_lease_that_cannot_be_ended_keeps_no_other_from_the_worker(
+    inbox: Inbox, database: asyncpg.Connection
+) -> None:
+    stuck, sound = await add_tenant(database), await add_tenant(database)
+    [old] = await inbox.put_new(stuck, 1)
+    await inbox.claim()
+    await inbox.expire(stuck)
+    [new] = await inbox.put_new(sound, 1)
+
+    async with database.transaction():
+        await database.execute("SELECT FROM ingest.items WHERE item_id = $1 FOR UPDATE", old)
+        while_stuck = await inbox.claim(max_tenants=2)
+    later = await inbox.claim(max_tenants=2)
+
+    assert [(sound, [new])] == [(lease.tenant_id, ids(lease)) for lease in while_stuck]
+    assert [(stuck, [old], 2)] == [(lease.tenant_id, ids(lease), lease.items[0].attempts) for lease in later]
+
+
 async def test_an_item_whose_lease_expired_twice_is_given_out_alone(inbox: Inbox, database: asyncpg.Connection) -> None:
     tenant_id = await add_tenant(database)
     old = await inbox.put_new(tenant_id, 2)
