@@ -134,8 +134,9 @@ def base(operation: JSON, schemas: Schemas) -> Request:
     """Return a request with the required parameters and fields alone."""
     request = Request()
     for parameter in operation.get("parameters", []):
-        if parameter["in"] == "path":
-            request.path[parameter["name"]] = sample(parameter["schema"], schemas)
+        if parameter["in"] == "path" or parameter.get("required", False):
+            place = request.path if parameter["in"] == "path" else request.query
+            place[parameter["name"]] = sample(parameter["schema"], schemas)
     if "requestBody" in operation:
         request.body = sample(operation["requestBody"]["content"]["application/json"]["schema"], schemas)
     return request

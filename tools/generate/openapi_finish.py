@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from google.api import field_behavior_pb2
 from google.protobuf import descriptor, descriptor_pool
 
 from mailmesh.access.v1 import access_pb2
@@ -123,6 +124,8 @@ def _bind_request(document: JSON, operation: JSON, method: descriptor.MethodDesc
     """Add the bounds of parameters and of the body's fields, and say whether the body may be left out."""
     for parameter in operation.get("parameters", []):
         field = openapi_bounds.field_at(method.input_type, parameter["name"])
+        if field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]:
+            parameter["required"] = True  # the generator marks those of the path alone
         openapi_bounds.bind(parameter["schema"], field, is_required=parameter.get("required", False))
     body = operation.get("requestBody")
     if body and "application/json" in body["content"]:
