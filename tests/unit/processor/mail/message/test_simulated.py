@@ -41,7 +41,7 @@ def test_the_parts_of_simulated_mails_are_those_of_the_reference(form: str) -> N
 
 WORDS = {
     "shift_jis": ("cp932", "①㈱髙"), "x-sjis": ("cp932", "①"), "gb2312": ("gb18030", "镕基"), "gbk": ("gb18030", "鎔"),
-    "big5": ("big5hkscs", "碁銹"), "euc-kr": ("cp949", "똠"), "ks_c_5601-1987": ("cp949", "갂"), 
+    "big5": ("big5hkscs", "碁銹"), "euc-kr": ("cp949", "똠"), "ks_c_5601-1987": ("cp949", "갂"),
     "cp932": ("cp932", "①"),
     "iso-2022-jp": ("iso-2022-jp", "日本"), "iso-8859-1": ("cp1252", "“€”"), "latin1": ("cp1252", "ü€"),
     "iso-8859-9": ("cp1254", "ş€"), "tis-620": ("cp874", "ก€"), "koi8-r": ("koi8-r", "Привет"), "utf8": ("utf-8", "ü"),
