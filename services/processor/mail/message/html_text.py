@@ -141,7 +141,7 @@ def to_text(fragment: str) -> str:
             if display or name in _STRUCTURE:
                 _edge(writer, name, display)
                 _open(writer, name, attributes)
-            preformatted.append(name == "pre" or (has_style and bool(_SPACE.search(attributes))))
+            preformatted.append(name == "pre" or ("white-space" in attributes and bool(_SPACE.search(attributes))))
             writer.is_preformatted += preformatted[-1]
     return writer.whole()
 
