@@ -68,7 +68,10 @@ def compared(here: Sequence[Figures], there: Sequence[Figures]) -> list[Figure]:
             "ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios),
         }  # fmt: skip
         name, _, unit = full_name.partition("; ")
-        found += [Figure(f"against, {column}: {name}", value, unit) for column, value in columns.items()]
+        found += [
+            Figure(f"against, {column}: {name}", value, unit if column in ("here", "there") else "ratio")
+            for column, value in columns.items()
+        ]
     return found
 
 
@@ -80,14 +83,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="the duration of the steady load")
     parser.add_argument("--per-second", type=int, default=50, help="the mails of the steady load in a second")
     found = parser.parse_args()
-    other, here, there = built(found.commit), [], []
+    here: list[Figures] = []
+    there: list[Figures] = []
+    turns = [(built(found.commit), there), (REPOSITORY, here)]
     for number in range(found.rounds):
-        here.append(measured(REPOSITORY, found.seconds, found.per_second))
-        there.append(measured(other, found.seconds, found.per_second))
+        for folder, figures in turns[:: (-1) ** number]:  # neither build is always the first
+            figures.append(measured(folder, found.seconds, found.per_second))
         print(f"round {number + 1} of {found.rounds}", flush=True)
-    question = f"What do events cost, compared with commit {_name(other)}?"
-    figures = compared(here, there)
-    result = Result("against", question, _method(found), figures, is_quick=False, **origin())
+    question = f"What do events cost, compared with commit {_name(turns[0][0])}?"
+    result = Result("against", question, _method(found), compared(here, there), is_quick=False, **origin())
     show(result)
     write(result)
 
