@@ -273,8 +273,7 @@ def compose(fields: dict[str, Any], *, default_date: str, default_message_id: st
     Args:
         fields: ``from``, ``to``, ``cc``, ``bcc``, ``replyTo``, ``subject``, ``text``, ``html``, ``date``,
             ``messageId``, ``inReplyTo``, ``references``, ``headers`` ({name: value}) and ``attachments``
-            ([{name, contentType, base64, contentId, isInline}], or a number of ``bytes`` instead of
-            ``base64``). All may be left out.
+            ([{name, contentType, base64, contentId, isInline}]). All may be left out.
         default_date: Date header when none is given.
         default_message_id: Message-ID header when none is given.
     """
@@ -323,14 +322,9 @@ def _write_bodies(message: EmailMessage, fields: dict[str, Any]) -> None:
         message.set_content(html, subtype="html")
 
 
-def _made(count: int) -> bytes:
-    """Return so many bytes, for files that are too large for a request."""
-    return (bytes(range(256)) * (count // 256 + 1))[:count]
-
-
 def _attach(message: EmailMessage, attachment: dict[str, Any]) -> None:
     main, _, sub = str(attachment.get("contentType", "application/octet-stream")).partition("/")
-    content = base64.b64decode(attachment.get("base64", "")) or _made(int(attachment.get("bytes") or 0))
+    content = base64.b64decode(attachment.get("base64", ""))
     content_id = attachment.get("contentId")
     if (main, sub) == ("message", "rfc822"):
         message.add_attachment(email.message_from_bytes(content, policy=message.policy))
