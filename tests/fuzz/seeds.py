@@ -34,6 +34,16 @@ _SMALL: dict[str, list[bytes]] = {
         b"<p style='width:expression(1)'>x<svg><style>",
         b"<!--><![CDATA[<img src=x onerror=x>]]>",
     ],
+    "signatures": [
+        # Signed with 32 zero bytes at noon of 2026-11-27.
+        b"e1\n1795780800\nv1,CXbXMVHVvz+cv7nJZsTnHB8nrcqKu8pNd5XU8RNTZCo=\n{}",
+        b"e1\n1795780800\nv1a,AAAA v1,CXbXMVHVvz+cv7nJZsTnHB8nrcqKu8pNd5XU8RNTZCo=  v2\n{}",
+    ],
+    "endpoints": [
+        b"https://example.com:8443/a%2Fb?c=d\nX-Key: value",
+        b"https://[2606:4700::1111]/\nauthorization:Bearer x",
+        b"https://127.1/\nhost:x",
+    ],
     "cursors": [b"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", b"W10", b""],
 }
 _RECORDED = {"graph_messages": "ms365", "gmail_messages": "googlews"}

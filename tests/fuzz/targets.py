@@ -2,16 +2,27 @@
 
 import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
+
+from yarl import URL
 
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.vault.v1 import tenant_service_pb2
+from services.delivery.egress.addresses import EgressRules, is_public
+from services.delivery.egress.headers import headers_fault
+from services.delivery.egress.urls import url_fault
+from services.delivery.signature import WebhookRefused, sign, verify
+from services.delivery.signing_keys import HmacKey
 from services.ingest.webhooks.google import is_signed_by, parse_push
 from services.ingest.webhooks.microsoft import GraphChange, parse_notifications
 from services.ingest.webhooks.untrusted_json import UnreadableError
 from services.meshkit.errors import PageTokenInvalid
 from services.meshkit.pages import PageTokens
+from services.meshkit.secret import Secret
 from services.processor.errors import CursorInvalid
 from services.processor.mail.message.addresses import parse_addresses
 from services.processor.mail.message.bounds import EVENT_BYTES, fit
@@ -24,6 +35,8 @@ from services.processor.mail.sources import gmail_mapping, graph_mapping
 from services.processor.stream.cursor import read_cursor
 
 Target = Callable[[bytes], None]
+WEBHOOK_KEY = HmacKey(bytes(32))
+WEBHOOK_NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
 
 def notifications(data: bytes) -> None:
@@ -90,6 +103,38 @@ def cursors(data: bytes) -> None:
         PageTokens().read(tenant_service_pb2.ListTenantsRequest(page_token=text))
 
 
+def signatures(data: bytes) -> None:
+    """The headers of a webhook and its body: only the holder of the key makes one that is accepted."""
+    lines = [*data.split(b"\n", 3), b"", b"", b""]
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    given = {name: line.decode("utf-8", "replace") for name, line in zip(names, lines, strict=False)}
+    with contextlib.suppress(WebhookRefused):
+        webhook_id = verify([WEBHOOK_KEY], given, lines[3], WEBHOOK_NOW)
+        sent_at = datetime.fromtimestamp(int(given["webhook-timestamp"]), UTC)
+        assert sign([WEBHOOK_KEY], webhook_id, sent_at, lines[3])["webhook-signature"] in given["webhook-signature"]
+
+
+def endpoints(data: bytes) -> None:
+    """The URL of an endpoint, and a header of its own: both parsers find the same host, and no line is broken."""
+    text, _, header = data.decode("utf-8", "replace").partition("\n")
+    if not url_fault(text, EgressRules()):
+        parts, url = urlsplit(text), URL(text, encoded=True)
+        assert (parts.scheme, parts.hostname, parts.username) == ("https", (url.raw_host or "").lower(), None)
+        assert (parts.port or 443) == url.port
+        assert is_public(parts.hostname or "") or not socket_reads_as_number(parts.hostname or "")
+    name, _, value = header.partition(":")
+    if value and not headers_fault({name: Secret(value)}):
+        assert f"{name}: {value}".isprintable() or "\t" in value
+        assert not set("\r\n\0") & set(name + value)
+
+
+def socket_reads_as_number(host: str) -> bool:
+    """Return whether the C library takes a host for an IPv4 address in one of its spellings."""
+    with contextlib.suppress(OSError):
+        return bool(socket.inet_aton(host))
+    return False
+
+
 def _mapped(map_message: Callable[[Any], Any], data: bytes) -> None:
     for raw in _objects(data):
         mapped = map_message(raw)
@@ -104,7 +149,8 @@ def _objects(data: bytes) -> Iterator[dict[str, Any]]:
             yield raw
 
 
-TARGETS: dict[str, Target] = {
-    target.__name__: target
-    for target in (notifications, pushes, words, headers, html, graph_messages, gmail_messages, cursors)
-}
+_ALL: tuple[Target, ...] = (
+    *(notifications, pushes, words, headers, html, graph_messages, gmail_messages, cursors),
+    *(signatures, endpoints),
+)
+TARGETS = {target.__name__: target for target in _ALL}

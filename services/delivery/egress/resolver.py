@@ -1,10 +1,12 @@
 """Names to addresses, on threads of their own, with every answer judged."""
 
 import asyncio
+import contextlib
 import errno
+import functools
 import socket
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+import threading
+from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
@@ -21,11 +23,11 @@ _MOST_ANSWERS = 32
 class ThreadedLookup(AbstractResolver):
     """Asks the system by `getaddrinfo`, which knows the operator's hosts file, search domains and name service.
 
-    The threads are apart from those of the event loop, which everything else in the process waits for.
+    Each lookup has a thread of its own: those of the event loop are few, and everything in the process waits for them.
+    The threads end with the process, which waits for a pool's threads at its end, however long a name server is silent.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._free = asyncio.Semaphore(LOOKUPS)
 
     @override
@@ -36,16 +38,16 @@ class ThreadedLookup(AbstractResolver):
 
         Raises:
             OSError: The name has no address, or the name server did not answer in time.
-            DialRefused: Every lookup of this process is busy.
+            DialRefused: Every lookup of this process is busy, or the machine has no thread left.
         """
         try:
             await asyncio.wait_for(self._free.acquire(), LOOKUP_SECONDS)
         except TimeoutError:
             raise DialRefused(Fault.MACHINE_BUSY) from None
-        loop = asyncio.get_running_loop()
-        lookup = loop.run_in_executor(self._threads, _addresses, host, family)
+        lookup: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         # A thread cannot be interrupted: its place is free when it returns, not when the caller stops waiting.
         lookup.add_done_callback(self._release)
+        _start(lookup, host, family)
         try:
             found = await asyncio.wait_for(asyncio.shield(lookup), LOOKUP_SECONDS)
         except TimeoutError:
@@ -54,13 +56,11 @@ class ThreadedLookup(AbstractResolver):
 
     @override
     async def close(self) -> None:
-        """Give up what waits; a lookup in progress ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Do nothing: a lookup in progress ends by itself."""
 
-    def _release(self, lookup: "asyncio.Future[Any]") -> None:
+    def _release(self, lookup: "asyncio.Future[list[str]]") -> None:
         self._free.release()
-        if not lookup.cancelled():
-            lookup.exception()  # Marks it as seen: the caller may be gone.
+        lookup.exception()  # Marks it as seen: the caller may be gone.
 
 
 class JudgingResolver(AbstractResolver):
@@ -96,6 +96,26 @@ class JudgingResolver(AbstractResolver):
     async def close(self) -> None:
         """Close the lookup."""
         await self._lookup.close()
+
+
+def _start(lookup: "asyncio.Future[list[str]]", host: str, family: int) -> None:
+    """Let a thread answer a lookup."""
+    thread = threading.Thread(target=_look_up, args=(lookup, host, family), name="lookup", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        lookup.set_exception(DialRefused(Fault.MACHINE_BUSY))
+
+
+def _look_up(lookup: "asyncio.Future[list[str]]", host: str, family: int) -> None:
+    try:
+        settle = functools.partial(lookup.set_result, _addresses(host, family))
+    # A name that no resolver can take is a UnicodeError.
+    except (OSError, UnicodeError) as exc:
+        settle = functools.partial(lookup.set_exception, exc)
+    # The event loop may be closed by now.
+    with contextlib.suppress(RuntimeError):
+        lookup.get_loop().call_soon_threadsafe(settle)
 
 
 def _addresses(host: str, family: int) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.delivery.egress import dialing
 from services.delivery.egress.client import EgressClient
 from services.delivery.egress.exchange import KEPT_BYTES, Answer
 from services.delivery.egress.faults import EgressError, Fault
@@ -206,6 +207,20 @@ async def test_a_kept_connection_that_was_closed_is_replaced_once(client: Egress
     async with receiver(tls, second_is_dropped) as seen:
         assert [200, 200] == [(await post(client, seen.port)).status for _ in range(2)]
     assert (2, 3) == (seen.connections, len(seen.requests))
+
+
+async def test_a_receiver_is_asked_to_close_its_connection_when_too_many_are_kept(
+    client: EgressClient, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialing, "MOST_KEPT", 2)
+    monkeypatch.setattr(dialing, "_COUNT_SECONDS", 0)
+    closing = raw(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+    tls = authority.server(NAME)
+    async with receiver(tls, answering(OK)) as one, receiver(tls, answering(OK)) as two, receiver(tls, closing) as more:
+        for seen in (one, two, more, one, more):
+            await post(client, seen.port)
+        assert ([], [], ["close"]) == tuple(seen.header("connection") for seen in (one, two, more))
+    assert (1, 1, 2) == (one.connections, two.connections, more.connections)
 
 
 async def test_a_closed_port_is_told(client: EgressClient) -> None:

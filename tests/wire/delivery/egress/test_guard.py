@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -193,6 +195,22 @@ async def test_lookups_that_hang_are_bounded_and_no_fault_of_those_that_wait(mon
         answered.set()
         monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 60)
         assert Fault.ADDRESS_REFUSED is await refusal(client, 443, host="third.example")
+
+
+def test_a_lookup_that_hangs_does_not_hold_the_process_at_its_end() -> None:
+    program = """
+import asyncio, sys, threading
+from services.delivery.egress import resolver
+async def main():
+    asyncio.create_task(resolver.ThreadedLookup().resolve("slow.example"))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(hanging.wait)
+hanging = threading.Event()
+resolver._addresses = lambda host, family: hanging.set() or threading.Event().wait()
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 async def test_no_message_names_an_address(open_client: OpenClient) -> None:
