@@ -167,7 +167,7 @@ async def _running(
 
 
 @asynccontextmanager
-async def edge_channel(port: int, tls: TlsFiles) -> AsyncIterator[Any]:
+async def edge_channel(port: int, tls: TlsFiles, peer: str = "processor") -> AsyncIterator[Any]:
     """A plain channel with the edge's certificate: failures arrive in the form in which gRPC raises them.
 
     gRPC reads ahead of its caller, by megabytes for each stream. The edge does not, and neither does this channel.
@@ -176,7 +176,7 @@ async def edge_channel(port: int, tls: TlsFiles) -> AsyncIterator[Any]:
         tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
     )
     options = [
-        ("grpc.ssl_target_name_override", "processor.mailmesh.internal"),
+        ("grpc.ssl_target_name_override", f"{peer}.mailmesh.internal"),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", 65_536),
     ]

@@ -1,0 +1,297 @@
+"""Delivery beside Processor on real servers, databases and receivers: several processes, stalls, and full queues."""
+
+import asyncio
+import base64
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from aiohttp import web
+
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
+from mailmesh.delivery.v1.endpoint_service_pb2_grpc import EndpointServiceStub
+from mailmesh.processor.v1 import event_feed_service_pb2 as feed_pb2
+from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
+from services.delivery import server as delivery_server
+from services.delivery.egress.client import EgressClient
+from services.delivery.sending.feed import RETRY_SAFE, Feed
+from services.delivery.settings import DeliverySettings
+from services.meshkit.channel import mesh_channel
+from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.errors import MeshError
+from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.secret import Secret
+from services.meshkit.server import MeshServer, ServerLimits
+from services.meshkit.settings import load
+from tests.programs.postgres import TestDatabase
+from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
+from tests.wire.processor.stream.conftest import (
+    Processor,
+    edge_channel,
+    processor,
+    start_processor,
+    tls,
+    until,
+)
+
+__all__ = ["processor", "start_processor", "tls"]
+pytestmark = pytest.mark.timeout(300)
+Tls = Callable[[str], TlsFiles]
+
+
+@dataclass
+class Receiver:
+    """Takes webhooks on a real socket, and can stall or refuse.
+
+    Attributes:
+        url: Its address.
+        seen: The event ids by message, in the order of their acceptance.
+        latencies: Seconds from the event's `timestamp` to its arrival.
+        answer: Decides the status; it may wait.
+    """
+
+    url: str = ""
+    seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    latencies: list[float] = field(default_factory=list)
+    answer: Callable[[dict[str, Any]], Awaitable[int]] | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of accepted webhooks."""
+        return sum(map(len, self.seen.values()))
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Take one webhook."""
+        content = json.loads(await request.read())
+        status = 200 if self.answer is None else await self.answer(content)
+        if status == 200:
+            self.seen[content["data"]["messageId"]].append(request.headers["webhook-id"])
+            self.latencies.append(time.time() - float(request.headers["webhook-timestamp"]))
+        return web.Response(status=status)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver on loopback."""
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/hooks", receiver.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@dataclass
+class Delivery:
+    """One process of Delivery, as the edge reaches it."""
+
+    stub: Any
+    key: tuple[tuple[str, str], ...]
+    stop: Callable[[], Any]
+
+    async def create(self, url: str, **fields: Any) -> pb2.Endpoint:
+        """Create an endpoint from the beginning of the stream."""
+        request = pb2.CreateEndpointRequest(url=url, cursor="earliest", **fields)
+        return (await self.stub.CreateEndpoint(request, metadata=self.key)).endpoint
+
+    async def get(self, endpoint: pb2.Endpoint) -> pb2.Endpoint:
+        """Read an endpoint."""
+        request = pb2.GetEndpointRequest(endpoint_id=endpoint.endpoint_id)
+        return (await self.stub.GetEndpoint(request, metadata=self.key)).endpoint
+
+
+Start = Callable[..., Awaitable[Delivery]]
+KEYS = f"one:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+@pytest.fixture
+async def start_delivery(processor: Processor, delivery_database: TestDatabase, tls: Tls) -> AsyncIterator[Start]:
+    """Start processes of Delivery over one database: `await start_delivery(waiting=100)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Delivery:
+            running = _running(delivery_database, processor.server.port, tls, settings)
+            return await stack.enter_async_context(running)
+
+        yield start
+
+
+@asynccontextmanager
+async def _running(
+    database: TestDatabase, processor_port: int, tls: Tls, given: dict[str, Any]
+) -> AsyncIterator[Delivery]:
+    own = tls("delivery")
+    settings = load(
+        DeliverySettings,
+        database_url=database.url,
+        listen="127.0.0.1:0",
+        keys=Secret(KEYS),
+        allowed_networks=("127.0.0.0/8",),
+        tls_cert=own.certificate,
+        tls_key=own.key,
+        tls_ca=own.authority,
+        **{"retry_seconds": ("0.2",) * 100, "failing_pause_seconds": 0.5, **given},
+    )
+    rules = delivery_server.rules_of(settings)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_pool(settings.database_url, "delivery", DatabaseLimits(connections=8))
+        )
+        channel = await stack.enter_async_context(
+            mesh_channel(f"127.0.0.1:{processor_port}", "processor", own, retry_safe=RETRY_SAFE)
+        )
+        client = await stack.enter_async_context(EgressClient.open(rules))
+        server = MeshServer("delivery", settings.listen, own, ServerLimits(grace_seconds=0.1))
+        feed = Feed(EventFeedServiceStub(channel))
+        running = await stack.enter_async_context(AsyncExitStack())
+        await running.enter_async_context(delivery_server.serving(server, settings, pool, feed, client, rules))
+        await running.enter_async_context(server.running())
+        edge = await stack.enter_async_context(edge_channel(server.port, tls("envoy"), "delivery"))
+        headers = {"key-id": "key-1", "role": "operator", "tenants": "*", "abilities": "mail.read"}
+        key = tuple((f"x-mailmesh-{name}", value) for name, value in headers.items())
+        yield Delivery(EndpointServiceStub(edge), key, running.aclose)
+
+
+async def test_two_processes_deliver_each_event_once_and_one_goes_on_for_the_other(
+    processor: Processor, start_delivery: Start
+) -> None:
+    async with receiving() as first, receiving() as second:
+        one, other = await start_delivery(), await start_delivery()
+        for receiver in (first, second):
+            await one.create(receiver.url)
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for number in range(30):
+            message = f"m{number % 10}"
+            wanted[message] += await processor.publish(mail_draft(message, generation=number + 1))
+        await until(lambda: first.count >= 30 and second.count >= 30)
+        assert wanted == first.seen == second.seen
+
+        await one.stop()
+        for message in wanted:
+            wanted[message] += await processor.publish(mail_draft(message, generation=99))
+        await until(lambda: first.count >= 40 and second.count >= 40)
+        assert wanted == first.seen == second.seen
+        del other
+
+
+async def test_a_receiver_that_stalls_takes_no_room_of_another(processor: Processor, start_delivery: Start) -> None:
+    async with receiving() as stalled, receiving() as quick:
+        delivery = await start_delivery(requests=4)
+        released = asyncio.Event()
+
+        async def stall(_content: dict[str, Any]) -> int:
+            await released.wait()
+            return 200
+
+        stalled.answer = stall
+        for _ in range(3):
+            await delivery.create(stalled.url)
+        await delivery.create(quick.url)
+        for _ in range(20):
+            await processor.publish(mail_draft())
+        await until(lambda: quick.count >= 20)
+        assert 0 == stalled.count
+
+        released.set()
+        await until(lambda: stalled.count >= 60)
+
+
+async def test_a_failing_message_waits_and_the_others_pass(processor: Processor, start_delivery: Start) -> None:
+    async with receiving() as receiver:
+        is_well = asyncio.Event()
+
+        async def refuse_one(content: dict[str, Any]) -> int:
+            return 500 if content["data"]["messageId"] == "ill" and not is_well.is_set() else 200
+
+        receiver.answer = refuse_one
+        delivery = await start_delivery()
+        endpoint = await delivery.create(receiver.url)
+        ill = await processor.publish(*(mail_draft("ill", generation=number) for number in range(1, 4)))
+        await processor.publish(*(mail_draft() for _ in range(50)))
+        await until(lambda: receiver.count >= 50)
+        assert "ill" not in receiver.seen
+        assert (await delivery.get(endpoint)).waiting == len(ill)
+
+        is_well.set()
+        await until(lambda: receiver.count >= 53)
+        assert ill == receiver.seen["ill"]
+
+
+async def test_an_endpoint_gets_the_events_of_its_filter_only(processor: Processor, start_delivery: Start) -> None:
+    async with receiving() as receiver:
+        delivery = await start_delivery()
+        chosen = pb2.EndpointFilter(tenant_ids=[TENANT], event_types=["mail.deleted"])
+        await delivery.create(receiver.url, filter=chosen)
+        await processor.publish(
+            mail_draft("a"), mail_draft("b", OTHER_TENANT, event_type="mail.deleted"), mail_draft("c", generation=1)
+        )
+        [wanted] = await processor.publish(mail_draft("d", event_type="mail.deleted"))
+        await until(lambda: receiver.count >= 1)
+
+        assert {"d": [wanted]} == receiver.seen
+
+
+async def test_a_queue_is_bounded_and_what_does_not_fit_stays_in_the_stream(
+    processor: Processor, start_delivery: Start
+) -> None:
+    async with receiving() as receiver:
+        is_well = asyncio.Event()
+
+        async def refuse(_content: dict[str, Any]) -> int:
+            return 200 if is_well.is_set() else 503
+
+        receiver.answer = refuse
+        delivery = await start_delivery(waiting=100)
+        endpoint = await delivery.create(receiver.url)
+        for _ in range(5):
+            await processor.publish(*(mail_draft() for _ in range(100)))
+        while (await delivery.get(endpoint)).state != pb2.ENDPOINT_STATE_FAILING:
+            await asyncio.sleep(0.05)
+        assert (await delivery.get(endpoint)).waiting <= 200
+
+        is_well.set()
+        await until(lambda: receiver.count >= 500, 120)
+
+
+async def test_a_cursor_that_is_not_ours_is_refused_by_its_name(processor: Processor, start_delivery: Start) -> None:
+    delivery = await start_delivery()
+    with pytest.raises(grpc.RpcError) as refused:
+        await delivery.stub.CreateEndpoint(
+            pb2.CreateEndpointRequest(url="https://receiver.example.com/", cursor="x"), metadata=delivery.key
+        )
+
+    assert "CURSOR_INVALID" in str(refused.value.trailing_metadata())
+
+
+async def test_the_feed_waits_for_an_event_and_serves_delivery_alone(processor: Processor, tls: Tls) -> None:
+    address = f"127.0.0.1:{processor.server.port}"
+    async with mesh_channel(address, "processor", tls("delivery")) as channel:
+        stub = EventFeedServiceStub(channel)
+        latest = await stub.ReadFeed(feed_pb2.ReadFeedRequest(cursor="latest"))
+        request = feed_pb2.ReadFeedRequest(cursor=latest.next_cursor, wait_seconds=30)
+        waiting = asyncio.ensure_future(stub.ReadFeed(request, timeout=60))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        [event_id] = await processor.publish(mail_draft())
+        page = await waiting
+
+        assert [event_id] == [event.mail.event_id for event in page.events]
+        again = await stub.ReadFeed(feed_pb2.ReadFeedRequest(cursor=page.next_cursor))
+        assert ([], page.next_cursor) == (list(again.events), again.next_cursor)
+    async with mesh_channel(address, "processor", tls("ingest")) as channel:
+        with pytest.raises(MeshError) as refused:
+            await EventFeedServiceStub(channel).ReadFeed(feed_pb2.ReadFeedRequest())
+    assert "CALLER_NOT_ALLOWED" == refused.value.reason
