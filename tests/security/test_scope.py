@@ -1,15 +1,11 @@
 """A key of one tenant sees nothing of another: over every RPC, stream and route, with real mail in both mailboxes."""
 
 import json
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import grpc
 import httpx
 import pytest
-from google.protobuf.message import Message
 
 from mailmesh.access.v1 import access_pb2
 from mailmesh.ingest.v1 import dead_letter_service_pb2 as letters
@@ -18,7 +14,6 @@ from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
-from mailmesh.processor.v1 import message_service_pb2 as messages
 from mailmesh.processor.v1 import processor_service_pb2 as pipeline
 from mailmesh.processor.v1 import processor_service_pb2_grpc as pipeline_services
 from mailmesh.processor.v1 import send_service_pb2 as sends
@@ -29,67 +24,15 @@ from mailmesh.vault.v1 import audit_service_pb2 as audit
 from mailmesh.vault.v1 import audit_service_pb2_grpc as audit_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
-from stack.cli.connection import with_key
 from tests.contract.reading import methods
-from tests.mesh.accounts import connect, created_events, new_address, subscribe
-from tests.programs.mesh import Mesh, eventually
+from tests.programs.mesh import Mesh
 from tests.security.doors import rest
+from tests.security.sides import WITH_FILTERS, Side, followed, on_calendars, side, single, to_send
 
 pytestmark = pytest.mark.timeout(300)
 CALL_SECONDS = 60.0
 STREAM_SECONDS = 2.5
-ABILITIES = ("mail.read", "mail.send")
 HEARTBEATS = 120
-
-
-@dataclass(frozen=True)
-class Side:
-    """One tenant and its own resources.
-
-    Args:
-        tenant: Its id.
-        subscription: The id of its subscription.
-        event: The id of its mail's event.
-        message: The provider's id of its mail.
-        address: Its mail address.
-        key: An admin's key that is limited to it.
-        key_id: The id of that key.
-        flow: The id of an attempt to reconnect its account.
-        send: The id of its send, which waits for its time.
-        send_key: The idempotency key of that send.
-        channel: The edge, with that key.
-    """
-
-    tenant: str
-    subscription: str
-    event: str
-    message: str
-    address: str
-    key: str
-    key_id: str
-    flow: str
-    send: str
-    send_key: str
-    channel: grpc.Channel
-
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """Return the values that no other tenant may learn."""
-        return (
-            self.tenant,
-            self.subscription,
-            self.event,
-            self.message,
-            self.address,
-            self.key_id,
-            self.flow,
-            self.send,
-            self.send_key,
-        )
-
-    def seen_in(self, answer: object) -> list[str]:
-        """Return the tenant's values that an answer contains."""
-        return [mark for mark in self.marks if mark in str(answer)]
 
 
 @pytest.fixture(scope="module")
@@ -97,43 +40,6 @@ def sides(mesh: Mesh) -> Iterator[tuple[Side, Side]]:
     """Two tenants that know nothing of each other: mine, and the other one."""
     with grpc.insecure_channel(mesh.ready.grpc) as channel:
         yield side(mesh, channel, "ms365"), side(mesh, channel, "googlews")
-
-
-def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
-    address = new_address(mesh, provider)
-    tenant = connect(mesh, provider, address, ABILITIES)
-    made = subscribe(mesh, tenant)
-    mail = mesh.simulator.deliver(address, subject="Confidential", text="Nobody else's")
-    event = eventually(lambda: created_events(mesh, tenant))[0]
-    request = keys.CreateApiKeyRequest(
-        display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant], abilities=ABILITIES
-    )
-    key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
-    again = tenants.StartAuthorizationRequest(tenant_id=tenant)
-    started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
-    send_key = f"key-{uuid.uuid4()}"
-    send = send_services.SendServiceStub(mesh.channel).Send(to_send(tenant, send_key)).send
-    return Side(
-        tenant,
-        made.subscription_id,
-        event.mail.event_id,
-        mail["id"],
-        address,
-        key.secret,
-        key.api_key.api_key_id,
-        started.flow_id,
-        send.send_id,
-        send_key,
-        with_key(channel, key.secret),
-    )
-
-
-def to_send(tenant: str, key: str) -> sends.SendRequest:
-    """Return a request for a mail that waits a week, so that nothing but the request is tested."""
-    mail = sends.NewMail(to=[sends.Recipient(address="ada@example.com")], subject="Secret plan", text="Soon")
-    request = sends.SendRequest(idempotency_key=key, tenant_id=tenant, mail=mail)
-    request.send_at.FromDatetime(datetime.now(UTC) + timedelta(days=7))
-    return request
 
 
 def lists(mine: Side, asked: str) -> dict[str, object]:
@@ -200,74 +106,6 @@ def test_no_list_holds_anything_of_another_tenant(sides: tuple[Side, Side], asks
     assert {} == {name: seen for name, page in found.items() if (seen := other.seen_in(page))}
 
 
-def single(other: Side) -> dict[str, Message]:
-    """Return every RPC that takes an id, with an id of another tenant."""
-    return {
-        "vault.v1.TenantService/GetTenant": tenants.GetTenantRequest(tenant_id=other.tenant),
-        "vault.v1.TenantService/UpdateTenant": tenants.UpdateTenantRequest(tenant_id=other.tenant, display_name="x"),
-        "vault.v1.TenantService/DisableTenant": tenants.DisableTenantRequest(tenant_id=other.tenant),
-        "vault.v1.TenantService/EnableTenant": tenants.EnableTenantRequest(tenant_id=other.tenant),
-        "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
-        "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
-        "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
-        "vault.v1.TenantService/GetAuthorization": tenants.GetAuthorizationRequest(flow_id=other.flow),
-        "vault.v1.ApiKeyService/RevokeApiKey": keys.RevokeApiKeyRequest(api_key_id=other.key_id),
-        "ingest.v1.SubscriptionService/CreateSubscription": subscriptions.CreateSubscriptionRequest(
-            tenant_id=other.tenant
-        ),
-        "ingest.v1.SubscriptionService/GetSubscription": subscriptions.GetSubscriptionRequest(
-            subscription_id=other.subscription
-        ),
-        "ingest.v1.SubscriptionService/RenewSubscription": subscriptions.RenewSubscriptionRequest(
-            subscription_id=other.subscription
-        ),
-        "ingest.v1.SubscriptionService/DeleteSubscription": subscriptions.DeleteSubscriptionRequest(
-            subscription_id=other.subscription
-        ),
-        "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
-        **on_messages(other),
-        "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
-        "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
-        "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
-            tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"
-        ),
-        "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
-        "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
-        "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(
-            send_id=other.send, resolution=sends.SEND_RESOLUTION_SEND_AGAIN
-        ),
-    }
-
-
-def on_messages(other: Side) -> dict[str, Message]:
-    """Return the RPCs that act on mail of another tenant."""
-    mail = {"tenant_id": other.tenant, "message_id": other.message}
-    change = messages.MessageChange(is_read=True)
-    asked = {
-        "GetMessage": messages.GetMessageRequest(**mail),
-        "GetRawMessage": messages.GetRawMessageRequest(**mail),
-        "GetAttachment": messages.GetAttachmentRequest(**mail, attachment_id="1"),
-        "ListFolders": messages.ListFoldersRequest(tenant_id=other.tenant),
-        "ListLabels": messages.ListLabelsRequest(tenant_id=other.tenant),
-        "SearchMessages": messages.SearchMessagesRequest(
-            tenant_id=other.tenant, query=messages.MessageQuery(text="Confidential")
-        ),
-        "ModifyMessages": messages.ModifyMessagesRequest(
-            idempotency_key="k", tenant_id=other.tenant, message_ids=[other.message], change=change
-        ),
-    }
-    return {f"processor.v1.MessageService/{name}": request for name, request in asked.items()}
-
-
-# These take a tenant as a filter of a list, or several ids: `lists` and the tests of batches try them.
-WITH_FILTERS = {
-    "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
-    "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
-    "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
-    "processor.v1.ProcessorService/ReplayEvents",
-}  # fmt: skip
-
-
 def test_every_rpc_that_takes_an_id_is_tried_with_anothers(sides: tuple[Side, Side]) -> None:
     taking = {
         f"{method.containing_service.full_name.removeprefix('mailmesh.')}/{method.name}"
@@ -275,7 +113,7 @@ def test_every_rpc_that_takes_an_id_is_tried_with_anothers(sides: tuple[Side, Si
         if any(field.name.endswith(("_id", "_ids")) for field in method.input_type.fields)
     }
 
-    assert taking - WITH_FILTERS == set(single(sides[1]))
+    assert taking - WITH_FILTERS == {*single(sides[1]), *on_calendars("", "")}
 
 
 def test_the_same_idempotency_key_is_another_send_for_each_tenant(mesh: Mesh, sides: tuple[Side, Side]) -> None:
@@ -300,10 +138,11 @@ def test_a_page_token_of_anothers_sends_leads_to_mine_alone(mesh: Mesh, sides: t
     assert [] == other.seen_in(answer)
 
 
-def test_an_id_of_another_tenant_does_not_exist(sides: tuple[Side, Side]) -> None:
+def test_an_id_of_another_tenant_does_not_exist(mesh: Mesh, sides: tuple[Side, Side]) -> None:
     mine, other = sides
+    asked = {**single(other), **on_calendars(*followed(mesh))}
     found = {}
-    for name, request in single(other).items():
+    for name, request in asked.items():
         call = mine.channel.unary_unary(
             f"/mailmesh.{name}", request_serializer=lambda message: message.SerializeToString()
         )
@@ -311,7 +150,7 @@ def test_an_id_of_another_tenant_does_not_exist(sides: tuple[Side, Side]) -> Non
             call(request, timeout=CALL_SECONDS)
         found[name] = refused.value.code()
 
-    assert dict.fromkeys(single(other), grpc.StatusCode.NOT_FOUND) == found
+    assert dict.fromkeys(asked, grpc.StatusCode.NOT_FOUND) == found
 
 
 def test_an_id_of_another_tenant_is_answered_like_an_unknown_one(sides: tuple[Side, Side]) -> None:

@@ -1,0 +1,276 @@
+"""Two tenants with real resources of their own, and every RPC that takes an id of one of them."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mailmesh.access.v1 import access_pb2
+from mailmesh.calendar.v1 import calendar_event_pb2 as calendar_messages
+from mailmesh.delivery.v1 import endpoint_service_pb2 as endpoints
+from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as endpoint_services
+from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
+from mailmesh.processor.v1 import calendar_service_pb2 as calendars
+from mailmesh.processor.v1 import calendar_service_pb2_grpc as calendar_services
+from mailmesh.processor.v1 import event_service_pb2 as events
+from mailmesh.processor.v1 import message_service_pb2 as messages
+from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
+from mailmesh.processor.v1 import processor_service_pb2 as pipeline
+from mailmesh.processor.v1 import send_service_pb2 as sends
+from mailmesh.processor.v1 import send_service_pb2_grpc as send_services
+from mailmesh.vault.v1 import api_key_service_pb2 as keys
+from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
+from mailmesh.vault.v1 import tenant_service_pb2 as tenants
+from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from stack.cli.connection import with_key
+from tests.mesh.accounts import connect, created_events, new_address, subscribe
+from tests.programs.mesh import Mesh, eventually
+
+ABILITIES = ("mail.read", "mail.send", "mail.mark")
+ABILITIES_OF_KEY = (*ABILITIES, "calendar.read")
+_NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+WINDOW = {
+    "window_start": Timestamp(seconds=int(_NOVEMBER.timestamp())),
+    "window_end": Timestamp(seconds=int((_NOVEMBER + timedelta(days=61)).timestamp())),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One tenant and its own resources.
+
+    Args:
+        tenant: Its id.
+        subscription: The id of its subscription.
+        event: The id of its mail's event.
+        message: The provider's id of its mail.
+        address: Its mail address.
+        key: An admin's key that is limited to it.
+        key_id: The id of that key.
+        flow: The id of an attempt to reconnect its account.
+        send: The id of its send, which waits for its time.
+        send_key: The idempotency key of that send.
+        modification: The id of its modification.
+        endpoint: The id of its endpoint.
+        channel: The edge, with that key.
+    """
+
+    tenant: str
+    subscription: str
+    event: str
+    message: str
+    address: str
+    key: str
+    key_id: str
+    flow: str
+    send: str
+    send_key: str
+    modification: str
+    endpoint: str
+    channel: grpc.Channel
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Return the values that no other tenant may learn."""
+        return (
+            self.tenant,
+            self.subscription,
+            self.event,
+            self.message,
+            self.address,
+            self.key_id,
+            self.flow,
+            self.send,
+            self.send_key,
+            self.modification,
+            self.endpoint,
+        )
+
+    def seen_in(self, answer: object) -> list[str]:
+        """Return the tenant's values that an answer contains."""
+        return [mark for mark in self.marks if mark in str(answer)]
+
+
+def side(mesh: Mesh, channel: grpc.Channel, provider: str) -> Side:
+    address = new_address(mesh, provider)
+    tenant = connect(mesh, provider, address, ABILITIES)
+    made = subscribe(mesh, tenant)
+    mail = mesh.simulator.deliver(address, subject="Confidential", text="Nobody else's")
+    event = eventually(lambda: created_events(mesh, tenant))[0]
+    request = keys.CreateApiKeyRequest(
+        display_name=provider, role=access_pb2.ROLE_ADMIN, tenant_ids=[tenant], abilities=ABILITIES_OF_KEY
+    )
+    key = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request)
+    again = tenants.StartAuthorizationRequest(tenant_id=tenant)
+    started = tenant_services.TenantServiceStub(mesh.channel).StartAuthorization(again)
+    send_key = f"key-{uuid.uuid4()}"
+    send = send_services.SendServiceStub(mesh.channel).Send(to_send(tenant, send_key)).send
+    return Side(
+        tenant,
+        made.subscription_id,
+        event.mail.event_id,
+        mail["id"],
+        address,
+        key.secret,
+        key.api_key.api_key_id,
+        started.flow_id,
+        send.send_id,
+        send_key,
+        modified(mesh, tenant, mail["id"]),
+        endpoint(mesh, tenant),
+        with_key(channel, key.secret),
+    )
+
+
+def to_send(tenant: str, key: str) -> sends.SendRequest:
+    """Return a request for a mail that waits a week, so that nothing but the request is tested."""
+    mail = sends.NewMail(to=[sends.Recipient(address="ada@example.com")], subject="Secret plan", text="Soon")
+    request = sends.SendRequest(idempotency_key=key, tenant_id=tenant, mail=mail)
+    request.send_at.FromDatetime(datetime.now(UTC) + timedelta(days=7))
+    return request
+
+
+def modified(mesh: Mesh, tenant: str, message: str) -> str:
+    """Ask for a modification of a mail and return its id."""
+    change = messages.MessageChange(is_flagged=True)
+    request = messages.ModifyMessagesRequest(
+        idempotency_key="confidential", tenant_id=tenant, message_ids=[message], change=change
+    )
+    return message_services.MessageServiceStub(mesh.channel).ModifyMessages(request).modification.modification_id
+
+
+def endpoint(mesh: Mesh, tenant: str) -> str:
+    """Create an endpoint of a tenant, whose events never come, and return its id."""
+    chosen = endpoints.EndpointFilter(tenant_ids=[tenant], event_types=["send.uncertain"])
+    request = endpoints.CreateEndpointRequest(url=f"https://receiver.example.com/{tenant}", filter=chosen)
+    return endpoint_services.EndpointServiceStub(mesh.channel).CreateEndpoint(request).endpoint.endpoint_id
+
+
+def followed(mesh: Mesh) -> tuple[str, str]:
+    """Connect an account with a followed calendar; return the ids of the calendar and of its event."""
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address, ("mail.read", "calendar.read"))
+    stub = calendar_services.CalendarServiceStub(mesh.channel)
+    (calendar,) = stub.ListCalendars(calendars.ListCalendarsRequest(tenant_id=tenant), timeout=60).calendars
+    path = f"accounts/{address}/calendars/{calendar.provider_calendar_id}/events"
+    mesh.simulator.call("POST", path, subject="Secret", start="2026-11-30T14:00:00", end="2026-11-30T15:00:00")
+    stub.FollowCalendar(calendars.FollowCalendarRequest(calendar_id=calendar.calendar_id))
+    asked = calendars.ListCalendarEventsRequest(calendar_id=calendar.calendar_id, **WINDOW)
+    found = eventually(lambda: read_events(stub, asked), 120, what="the calendar is read")
+    return calendar.calendar_id, found[0].calendar_event_id
+
+
+def read_events(
+    stub: calendar_services.CalendarServiceStub, asked: calendars.ListCalendarEventsRequest
+) -> list[calendar_messages.CalendarEvent]:
+    """Return the events of a calendar; none while it is not read yet."""
+    try:
+        return list(stub.ListCalendarEvents(asked).calendar_events)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            raise
+        return []
+
+
+def single(other: Side) -> dict[str, Message]:
+    """Return every RPC that takes an id, with an id of another tenant."""
+    return {
+        "vault.v1.TenantService/GetTenant": tenants.GetTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/UpdateTenant": tenants.UpdateTenantRequest(tenant_id=other.tenant, display_name="x"),
+        "vault.v1.TenantService/DisableTenant": tenants.DisableTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/EnableTenant": tenants.EnableTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/GetAuthorization": tenants.GetAuthorizationRequest(flow_id=other.flow),
+        "vault.v1.ApiKeyService/RevokeApiKey": keys.RevokeApiKeyRequest(api_key_id=other.key_id),
+        "ingest.v1.SubscriptionService/CreateSubscription": subscriptions.CreateSubscriptionRequest(
+            tenant_id=other.tenant
+        ),
+        "ingest.v1.SubscriptionService/GetSubscription": subscriptions.GetSubscriptionRequest(
+            subscription_id=other.subscription
+        ),
+        "ingest.v1.SubscriptionService/RenewSubscription": subscriptions.RenewSubscriptionRequest(
+            subscription_id=other.subscription
+        ),
+        "ingest.v1.SubscriptionService/DeleteSubscription": subscriptions.DeleteSubscriptionRequest(
+            subscription_id=other.subscription
+        ),
+        "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
+        **on_messages(other),
+        **on_endpoints(other),
+        "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
+        "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
+        "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
+        "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
+            tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"
+        ),
+        "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
+        "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
+        "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(
+            send_id=other.send, resolution=sends.SEND_RESOLUTION_SEND_AGAIN
+        ),
+    }
+
+
+def on_messages(other: Side) -> dict[str, Message]:
+    """Return the RPCs that act on mail of another tenant."""
+    mail = {"tenant_id": other.tenant, "message_id": other.message}
+    change = messages.MessageChange(is_read=True)
+    asked = {
+        "GetMessage": messages.GetMessageRequest(**mail),
+        "GetRawMessage": messages.GetRawMessageRequest(**mail),
+        "GetAttachment": messages.GetAttachmentRequest(**mail, attachment_id="1"),
+        "ListFolders": messages.ListFoldersRequest(tenant_id=other.tenant),
+        "ListLabels": messages.ListLabelsRequest(tenant_id=other.tenant),
+        "SearchMessages": messages.SearchMessagesRequest(
+            tenant_id=other.tenant, query=messages.MessageQuery(text="Confidential")
+        ),
+        "ModifyMessages": messages.ModifyMessagesRequest(
+            idempotency_key="k", tenant_id=other.tenant, message_ids=[other.message], change=change
+        ),
+        "GetModification": messages.GetModificationRequest(modification_id=other.modification),
+    }
+    return {f"processor.v1.MessageService/{name}": request for name, request in asked.items()}
+
+
+def on_endpoints(other: Side) -> dict[str, Message]:
+    """Return the RPCs that act on an endpoint of another tenant."""
+    one = {"endpoint_id": other.endpoint}
+    asked = {
+        "GetEndpoint": endpoints.GetEndpointRequest(**one),
+        "UpdateEndpoint": endpoints.UpdateEndpointRequest(**one, display_name="x"),
+        "PauseEndpoint": endpoints.PauseEndpointRequest(**one),
+        "ResumeEndpoint": endpoints.ResumeEndpointRequest(**one),
+        "DeleteEndpoint": endpoints.DeleteEndpointRequest(**one),
+        "TestEndpoint": endpoints.TestEndpointRequest(**one),
+        "ListAttempts": endpoints.ListAttemptsRequest(**one),
+        "RotateEndpointKey": endpoints.RotateEndpointKeyRequest(**one),
+        "RetryAttempt": endpoints.RetryAttemptRequest(**one, attempt_id=other.event),
+        "RecoverEndpoint": endpoints.RecoverEndpointRequest(**one),
+    }
+    return {f"delivery.v1.EndpointService/{name}": request for name, request in asked.items()}
+
+
+def on_calendars(calendar: str, event: str) -> dict[str, Message]:
+    """Return the RPCs that take the id of a calendar or of its event."""
+    asked = {
+        "FollowCalendar": calendars.FollowCalendarRequest(calendar_id=calendar),
+        "UnfollowCalendar": calendars.UnfollowCalendarRequest(calendar_id=calendar),
+        "ListCalendarEvents": calendars.ListCalendarEventsRequest(calendar_id=calendar, **WINDOW),
+        "GetCalendarEvent": calendars.GetCalendarEventRequest(calendar_event_id=event),
+        "ListCalendarInstances": calendars.ListCalendarInstancesRequest(calendar_event_id=event, **WINDOW),
+    }
+    return {f"processor.v1.CalendarService/{name}": request for name, request in asked.items()}
+
+
+# These take a tenant as a filter of a list, or several ids: `lists` and the tests of batches try them.
+WITH_FILTERS = {
+    "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
+    "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
+    "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
+    "processor.v1.ProcessorService/ReplayEvents",
+}  # fmt: skip
