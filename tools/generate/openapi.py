@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool
+from typing_extensions import override
 
 from tools.generate import golang, openapi_finish, protos, python
 
@@ -15,7 +16,11 @@ _OPTIONS = ("naming=json", "enum_type=string", "default_response=true", "title=m
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks."""
+    """Writes texts of several lines as blocks, and equal parts without aliases: readers refuse many (npm's `yaml`)."""
+
+    @override
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
