@@ -33,7 +33,7 @@ from tests.factories.ingest import Watched, add_watched, graph_body, graph_item
 
 PATH = "/api/ms365/webhook"
 MESSAGE_ID = "@MESSAGE-ID-GOES-HERE-32-LETTERS"
-RATE_WITHOUT_BOUND = 10_000_000
+RATE_WITHOUT_BOUND = 1_000_000
 # Tenants in the form in which the follower of TokenVault stores them, each with an active subscription of its own.
 STRANGERS = (
     """
