@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.processor.outbox.answers import references
 from services.processor.outbox.content import checked
 from services.processor.outbox.graph import draft_of
 from services.processor.outbox.mailbox import MailNotMadeError, is_refused
@@ -133,3 +135,16 @@ def test_a_mail_is_attached_as_a_mail_where_its_lines_can_stand_as_they_are(cont
     assert content in made or content == first.get_payload(decode=True)
     assert ("a.eml", "b", b"b") == (first.get_filename(), second.get_filename(), second.get_payload(decode=True))
     assert max(map(len, made.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(900, True), (901, False), (990, False)])
+def test_an_id_that_makes_a_line_too_long_is_left_out(length: int, is_kept: bool) -> None:
+    short, long = "<root@x.example>", f"<{'x' * (length - 2)}>"
+    row = row_of(subject="Offer")
+    before = references(message_pb2.MailMessage(internet_message_id=short, references=[long]))
+    last = references(message_pb2.MailMessage(internet_message_id=long, references=[short]))
+    made = [mime_of(row, row.mail, ids) for ids in (before, last)]
+
+    assert ([long, short] if is_kept else [short]) == before
+    assert ([short, long] if is_kept else []) == last
+    assert max(len(line) for one in made for line in one.split(b"\r\n")) <= 998
