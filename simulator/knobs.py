@@ -124,6 +124,9 @@ class Knobs(BaseModel):
     gmail_body_charset: Literal["utf-8", "original"] = Field(
         default="utf-8", description="charset of text bodies served by Gmail"
     )
+    gmail_inline_bytes: int = Field(
+        default=1_000, ge=0, description="attachments of text up to this size stand in the message, without an id"
+    )
     gmail_held_back_bytes: int = Field(
         default=1_000_000, ge=0, description="text bodies larger than this are served as attachments"
     )

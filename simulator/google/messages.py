@@ -168,5 +168,6 @@ def view_of(call: Call, world: World) -> View:
         body_charset=world.knobs.gmail_body_charset,
         header_words=world.knobs.gmail_header_words,
         metadata_headers=tuple(call.every("metadataHeaders")),
+        inline_bytes=world.knobs.gmail_inline_bytes,
         held_back_bytes=world.knobs.gmail_held_back_bytes,
     )

@@ -30,11 +30,13 @@ class View:
         body_charset: str = "utf-8",
         header_words: str = "decoded",
         metadata_headers: tuple[str, ...] = (),
+        inline_bytes: int = 1_000,
         held_back_bytes: int = 1_000_000,
     ) -> None:
         self._mailbox = mailbox
         self._body_charset = body_charset
         self._header_words = header_words
+        self._inline_bytes = inline_bytes
         self._held_back_bytes = held_back_bytes
         self._metadata_headers = frozenset(name.lower() for name in metadata_headers)
 
@@ -67,7 +69,7 @@ class View:
         }
         if part.content_type.startswith("multipart/"):
             shown["body"] = {"size": 0}
-        elif part.is_attachment():
+        elif part.is_attachment() and not self._is_inline(part):
             shown["body"] = {"attachmentId": attachment_id(mail.serial, part_id), "size": len(part.content)}
         else:
             content = self._text(part)
@@ -79,6 +81,10 @@ class View:
             prefix = f"{part_id}." if part_id else ""
             shown["parts"] = [self._part(mail, child, f"{prefix}{index}") for index, child in enumerate(part.children)]
         return shown
+
+    def _is_inline(self, part: Part) -> bool:
+        """Tell whether an attachment's content stands in the message, as a small one of text may at Gmail."""
+        return part.content_type.startswith("text/") and len(part.content) <= self._inline_bytes
 
     def _headers(self, part: Part, only: frozenset[str] = frozenset()) -> list[JSON]:
         fields = part.sent_headers if self._header_words == "encoded" else part.headers

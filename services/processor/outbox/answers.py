@@ -20,8 +20,9 @@ ReadMail = Callable[[str, JSON], Awaitable[message_pb2.MailMessage]]
 """Reads a provider's object as a mail: the provider's name and the object."""
 GONE = "the mail that is answered or forwarded is not in the mailbox"
 DRAFT = "the mail that is answered or forwarded is a draft"
-# A message id as it may stand in a header: printable, and never an encoded word (RFC 5322, section 3.6.4).
-_ID = re.compile(r"<[!-;=?-~]{1,990}>")
+# A message id as it may stand in a header: printable, and never an encoded word (RFC 5322, section 3.6.4). The name of
+# the field and the id are one line, which has 998 bytes at most (section 2.1.1).
+_ID = re.compile(r"<[!-;=?-~]{1,898}>")
 _REFERENCES_MAX = 50
 _REFERENCES_CHARACTERS = 8000
 

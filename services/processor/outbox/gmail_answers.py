@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
 from services.processor.outbox.identities import identities
 from services.processor.outbox.mailbox import MailNotMadeError
-from services.processor.outbox.mime import mime_of
+from services.processor.outbox.mime import WHOLE_MAIL, mime_of, without_private_fields
 from services.processor.outbox.quoting import with_html_quote, with_text_quote
 from services.processor.outbox.rows import File, SendRow
 from services.providers.names import GOOGLEWS
@@ -58,7 +58,7 @@ class GmailAnswers:
         html = with_html_quote(mail, original, is_forward=is_forward)
         mail.text = mail.text or await text_of(self._read, mail.html)
         mail.text, mail.html = with_text_quote(mail, original, is_forward=is_forward), html
-        files = await self._files(row.original_id, original) if is_forward else []
+        files = await self._files(row.original_id, original, raw) if is_forward else []
         ids = [] if is_forward else references(original)
         made = await asyncio.to_thread(mime_of, row, mail, ids, [*attached, *files])
         return made, "" if is_forward else str(raw.get("threadId") or "")
@@ -72,20 +72,31 @@ class GmailAnswers:
         profile = await self._access.call("send_profile", f"{self._base}/profile")
         return [str(profile.get("emailAddress") or ""), *await identities(self._access, self._base)]
 
-    async def _files(self, message_id: str, original: message_pb2.MailMessage) -> list[File]:
-        """Return the original's attachments; the whole original as one where Gmail does not give each of them."""
+    async def _files(self, message_id: str, original: message_pb2.MailMessage, raw: JSON) -> list[File]:
+        """Return the original's attachments; the whole original as one where Gmail does not give each of them.
+
+        Gmail gives a small part in the message, without an attachment id. The whole original is the last resort: of
+        the account's own mail it names the blind recipients, and the recipients of the forward are not to see them.
+        """
         known = list(original.attachments)
         if sum(one.size_bytes for one in known) > _FILES_BYTES or len(known) > _FILES_MAX:
             raise MailNotMadeError("the mail that is forwarded has too many or too large attachments")
-        if any(one.kind != message_pb2.ATTACHMENT_KIND_FILE or not one.attachment_id for one in known):
-            return [File("forwarded.eml", "message/rfc822", await self._whole(message_id))]
+        given = _given(raw)
+        if any(
+            one.kind != message_pb2.ATTACHMENT_KIND_FILE
+            or not (one.attachment_id or one.part_id in given or not one.size_bytes)
+            for one in known
+        ):
+            return [File("forwarded.eml", WHOLE_MAIL, without_private_fields(await self._whole(message_id)))]
         return [
-            File(one.name, one.content_type, await self._content(message_id, one.attachment_id), one.content_id)
+            File(one.name, one.content_type, await self._content(message_id, one, given), one.content_id)
             for one in known
         ]
 
-    async def _content(self, message_id: str, attachment_id: str) -> bytes:
-        url = f"{self._base}/messages/{quote(message_id, safe='')}/attachments/{quote(attachment_id, safe='')}"
+    async def _content(self, message_id: str, part: message_pb2.Attachment, given: Mapping[str, str]) -> bytes:
+        if not part.attachment_id:
+            return _bytes(given.get(part.part_id, ""))
+        url = f"{self._base}/messages/{quote(message_id, safe='')}/attachments/{quote(part.attachment_id, safe='')}"
         return _bytes((await self._get(url)).get("data"))
 
     async def _whole(self, message_id: str) -> bytes:
@@ -99,6 +110,22 @@ class GmailAnswers:
             if exc.remedy is not Remedy.MISSING:
                 raise
             raise MailNotMadeError(GONE) from exc
+
+
+def _given(raw: JSON) -> dict[str, str]:
+    """Return the contents that a message has itself, as base64url, by the ids of their parts."""
+    found: dict[str, str] = {}
+    left = [raw.get("payload")]
+    while left:
+        part = left.pop()
+        if not isinstance(part, dict):
+            continue
+        body, inner = part.get("body"), part.get("parts")
+        data = body.get("data") if isinstance(body, dict) else None
+        if isinstance(data, str) and data:
+            found[str(part.get("partId") or "root")] = data
+        left += inner if isinstance(inner, list) else []
+    return found
 
 
 def _bytes(data: Any) -> bytes:

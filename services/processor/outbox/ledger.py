@@ -58,6 +58,10 @@ class Ledger:
         """Commit the id of the draft: the only one that is ever submitted."""
         return await self._change(row, {"draft_id": draft_id})
 
+    async def confirm(self, row: SendRow) -> None:
+        """Make sure that this worker holds the mailbox and that the send is in the state that the worker knows."""
+        await self._change(row, {"draft_id": row.draft_id})
+
     async def submitting(self, row: SendRow) -> SendRow:
         """Commit that the mail is submitted now. From here on nothing but the provider tells whether it was."""
         now = self._clock.now()

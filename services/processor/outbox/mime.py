@@ -25,6 +25,14 @@ _PLAIN_CHARACTERS = 60
 _FOLD = "\r\n "
 _FILE_NAME_CHARACTERS = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+WHOLE_MAIL = "message/rfc822"
+_LINE_BYTES = 998
+_HEAD = re.compile(rb"\A(?:\r?\n|.*?\r?\n\r?\n|.*\Z)", re.DOTALL)
+# Some programs end a line at a carriage return alone, and RFC 5322 (4.5) allows a blank before the colon.
+_PRIVATE = re.compile(
+    rb"(?i)(?:(?<=[\r\n])|\A)(?:bcc|resent-bcc|x-mailmesh-[!-9;-~]*)[ \t]*:"
+    rb"[^\r\n]*(?:(?:\r\n|[\r\n])[ \t][^\r\n]*)*(?:\r\n|[\r\n]|\Z)"
+)
 _BODY_HEADERS = ("mime-version", "content-type", "content-transfer-encoding")
 
 
@@ -52,6 +60,13 @@ def mime_of(row: SendRow, mail: pb2.NewMail, references: Sequence[str] = (), fil
     made = "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + _body(mail, files)
     _check(made, row, mail, references)
     return made
+
+
+def without_private_fields(mail: bytes) -> bytes:
+    """Return a mail without the fields that its recipients do not see, Bcc, and those that mailmesh writes."""
+    head = _HEAD.match(mail)
+    end = head.end() if head else 0
+    return _PRIVATE.sub(b"", mail[:end]) + mail[end:]
 
 
 def _fields(row: SendRow, mail: pb2.NewMail) -> dict[str, list[pb2.Recipient]]:
@@ -96,6 +111,9 @@ def _body(mail: pb2.NewMail, files: Sequence[File]) -> bytes:
 
 
 def _attach(made: EmailMessage, file: File) -> None:
+    if file.content_type == WHOLE_MAIL and _is_seven_bit(file.content):
+        _attach_mail(made, file)
+        return
     maintype, _, subtype = file.content_type.partition("/")
     if not _TYPE.fullmatch(file.content_type) or maintype in {"multipart", "message"}:
         maintype, subtype = "application", "octet-stream"
@@ -106,6 +124,26 @@ def _attach(made: EmailMessage, file: File) -> None:
         html.add_related(file.content, maintype, subtype, filename=name, cid=content_id, disposition="inline")
     else:
         made.add_attachment(file.content, maintype, subtype, filename=name)
+
+
+def _is_seven_bit(content: bytes) -> bool:
+    """Tell whether a mail can stand in another one as it is: RFC 2046 (5.2.1) allows it no encoding."""
+    if not content.isascii() or b"\0" in content:
+        return False
+    return all(len(line) <= _LINE_BYTES and not {10, 13} & set(line) for line in content.split(b"\r\n"))
+
+
+def _attach_mail(made: EmailMessage, file: File) -> None:
+    """Attach a mail with its lines as they are: to read and write it could make another mail of it."""
+    part = EmailMessage(policy=SMTP)
+    part.add_header("Content-Type", WHOLE_MAIL)
+    part.add_header("Content-Transfer-Encoding", "7bit")
+    name = plain_name(file.name, _FILE_NAME_CHARACTERS) or "attachment"
+    part.add_header("Content-Disposition", "attachment", filename=name)
+    part.set_payload(file.content.decode("ascii"))
+    if made.get_content_type() != "multipart/mixed":
+        made.make_mixed()
+    made.attach(part)
 
 
 def _check(made: bytes, row: SendRow, mail: pb2.NewMail, references: Sequence[str]) -> None:

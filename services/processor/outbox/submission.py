@@ -109,10 +109,28 @@ class Submission:
             return None
         if row.resolutions:
             row = await self._ledger.reached(row, found.anchor)
-        drafts = [copy for copy in found.copies if copy.is_draft and not copy.is_spare]
-        ready = await (self._ledger.drafted(row, drafts[0].message_id) if drafts else self._drafted(row))
-        await self._tidy(found.copies, ready.draft_id)
-        return ready
+        kept = next((copy.message_id for copy in found.copies if copy.is_draft and not copy.is_spare), "")
+        await self._clear_the_way(row, found.copies, kept)
+        return await (self._ledger.drafted(row, kept) if kept else self._drafted(row))
+
+    async def _clear_the_way(self, row: SendRow, copies: Sequence[MailCopy], kept: str) -> None:
+        """Delete all drafts but one before its id is committed: with the id, no look-up asks for the others.
+
+        A person could send one that stays. A failure that passes puts the send off; a refused deletion stops no mail.
+
+        Raises:
+            SourceError: A draft cannot be deleted now.
+        """
+        spares = [copy.message_id for copy in copies if copy.is_draft and copy.message_id != kept]
+        if spares:
+            await self._ledger.confirm(row)  # another worker's draft may be among them
+        for draft_id in spares:
+            try:
+                await self._mailbox.discard(draft_id)
+            except SourceError as exc:
+                if not is_refused(exc):
+                    raise
+                logger.warning("draft not deleted", error=exc.reason, detail=exc.detail)
 
     async def _looked_up(self, row: SendRow) -> Found | None:
         """Look up a send that is to be submitted. A refused look-up refuses no mail: it is repeated like any other."""

@@ -99,6 +99,7 @@ async def test_a_send_is_one_mail_wherever_its_worker_dies(
 
 ANSWER = "graph.messages.create_reply"
 CONTENT = "graph.messages.update"
+DISCARD = "graph.messages.permanent_delete"
 ANSWER_STEPS: dict[str, tuple[str, str]] = {
     "before Exchange prepares it": (ANSWER, "before"),
     "after Exchange has prepared it": (ANSWER, "after"),
@@ -125,6 +126,40 @@ async def test_an_answer_is_one_mail_and_no_draft_wherever_its_worker_dies(
         await outgoing.ended(row.send_id)
 
     await _is_one_answer(outgoing, row.send_id)
+
+
+async def test_a_worker_that_dies_while_it_clears_a_spare_leaves_no_draft(ground: Ground, tmp_path: Path) -> None:
+    outgoing = await Outgoing.of(ground)
+    account = outgoing.tenant.address
+    await ground.control.add_fault("close", endpoint=ANSWER, account=account, phase="after", count=1)
+    await ground.control.add_fault("hang", endpoint=DISCARD, account=account, seconds=90)
+    row = await outgoing.answer()
+    with worker_process(ground, tmp_path, **HASTE) as worker:
+        await ground.until(lambda: _has_struck(ground, DISCARD), PATIENCE)
+        worker.kill()
+        await asyncio.to_thread(worker.wait, 30)
+    await ground.control.clear_faults()
+    await end_holds(ground)
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(row.send_id)
+
+    await _is_one_answer(outgoing, row.send_id)
+
+
+@pytest.mark.parametrize(("status", "left"), [(503, 0), (403, 1)])
+async def test_a_spare_is_deleted_before_the_answer_unless_that_is_refused(
+    ground: Ground, status: int, left: int
+) -> None:
+    outgoing = await Outgoing.of(ground)
+    account = outgoing.tenant.address
+    await ground.control.add_fault("status", endpoint=ANSWER, account=account, status=500, phase="after", count=1)
+    await ground.control.add_fault("status", endpoint=DISCARD, account=account, status=status, count=1)
+    row = await outgoing.answer()
+    async with running(ground.worker_settings(**HASTE)):
+        await outgoing.ended(row.send_id)
+
+    assert ["RE: Offer"] == [mail["subject"] for mail in await outgoing.received()]
+    assert left == len(await outgoing.own(drafts=True))
 
 
 @pytest.mark.parametrize(
@@ -332,8 +367,9 @@ async def _is_submitted(outgoing: Outgoing, send_id: str) -> bool:
     return row.state is State.SENDING and row.attempts > 0
 
 
-async def _has_struck(ground: Ground) -> bool:
-    return any(fault["struck"] for fault in await ground.control.request("GET", "/faults"))
+async def _has_struck(ground: Ground, endpoint: str = "") -> bool:
+    faults = await ground.control.request("GET", "/faults")
+    return any(fault["struck"] for fault in faults if endpoint in ("", fault["endpoint"]))
 
 
 async def _is_one_mail(outgoing: Outgoing, send_id: str) -> None:

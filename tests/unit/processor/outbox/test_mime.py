@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
+from services.processor.outbox.answers import references
 from services.processor.outbox.content import checked
 from services.processor.outbox.graph import draft_of
 from services.processor.outbox.mailbox import MailNotMadeError, is_refused
-from services.processor.outbox.mime import mime_of
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.mime import mime_of, without_private_fields
+from services.processor.outbox.rows import File, SendRow
 from tests.factories.sends import send_row
 
 INJECTED = "=?utf-8?q?Hi=0d=0aBcc:_evil=40x.example=0d=0aX-Mailmesh-Send-Id:_OTHER=0d=0a=0d=0aother_body?="
@@ -93,3 +95,56 @@ _CONTENT = ["content-type", "content-transfer-encoding", "mime-version"]
 
 def _names(made: bytes) -> list[str]:
     return [name.lower() for name in message_from_bytes(made).keys()]  # noqa: SIM118
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Bcc: a@x.example\r\n",
+        b"bCC : a@x.example,\r\n\ta2@x.example,\r\n b@x.example\r\n",
+        b"BCC:\n a@x.example\n",
+        b"Resent-Bcc: a@x.example\r\n",
+        b"X-Mailmesh-Send-Id: a@x.example\r\n",
+        b"Subject: b\rBcc: a@x.example\r\n",
+    ],
+)
+def test_private_fields_are_taken_out_of_a_head_and_nothing_else(field: bytes) -> None:
+    before, after = b"To: b@x.example\r\nX-Bcc: kept\r\n", b"Cc: c@x.example\r\n\r\nBcc: text\r\n"
+    made = without_private_fields(before + field + after)
+
+    assert made.replace(b"Subject: b\r", b"") == before + after
+    assert b"a@x.example" not in without_private_fields(field)
+    assert b"\r\n\r\nBcc: text" == without_private_fields(b"\r\n\r\nBcc: text")
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (b"Subject: a\r\n\r\n--x\r\nbody", "message/rfc822"),
+        ("Subject: ü\r\n\r\nbody\r\n".encode(), "application/octet-stream"),
+        (b"Subject: a\r\n\r\n" + b"x" * 999, "application/octet-stream"),
+        (b"Subject: a\n\nbody\n", "application/octet-stream"),
+    ],
+)
+def test_a_mail_is_attached_as_a_mail_where_its_lines_can_stand_as_they_are(content: bytes, content_type: str) -> None:
+    row = row_of(subject="Offer")
+    made = mime_of(row, row.mail, (), [File("a.eml", "message/rfc822", content), File("b", "", b"b")])
+    first, second = message_from_bytes(made, policy=SMTP).iter_attachments()
+
+    assert content_type == first.get_content_type()
+    assert content in made or content == first.get_payload(decode=True)
+    assert ("a.eml", "b", b"b") == (first.get_filename(), second.get_filename(), second.get_payload(decode=True))
+    assert max(map(len, made.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(900, True), (901, False), (990, False)])
+def test_an_id_that_makes_a_line_too_long_is_left_out(length: int, is_kept: bool) -> None:
+    short, long = "<root@x.example>", f"<{'x' * (length - 2)}>"
+    row = row_of(subject="Offer")
+    before = references(message_pb2.MailMessage(internet_message_id=short, references=[long]))
+    last = references(message_pb2.MailMessage(internet_message_id=long, references=[short]))
+    made = [mime_of(row, row.mail, ids) for ids in (before, last)]
+
+    assert ([long, short] if is_kept else [short]) == before
+    assert ([short, long] if is_kept else []) == last
+    assert max(len(line) for one in made for line in one.split(b"\r\n")) <= 998

@@ -10,13 +10,14 @@ from email.utils import getaddresses
 
 import pytest
 
+from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mail.sources.reading import read_mail
 from services.processor.mailbox.failures import SourceError
 from services.processor.outbox.content import checked
 from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.graph import GraphOutbox
 from services.processor.outbox.mailbox import MailNotMadeError, is_refused, refusal_of
-from services.processor.outbox.rows import SendRow
+from services.processor.outbox.rows import File, SendRow
 from tests.programs.go_mail import read_by_go
 from tests.programs.simulator import RunningSimulator
 from tests.wire.processor.outbox.sending import Outgoing, sending
@@ -203,6 +204,52 @@ async def test_a_new_mail_has_its_headers_and_an_address_in_another_script(outgo
         assert text is not None
         assert "Thirty euros." == text.get_content().strip()
         assert "multipart/alternative" == mail.get_content_type()
+
+
+SECRET = "secret@outside.test"
+
+
+async def test_a_forward_of_the_accounts_own_mail_hides_its_blind_recipient(outgoing: Outgoing) -> None:
+    blind = [pb2.Recipient(address=SECRET)]
+    own = replace(outgoing.row(bcc=blind), history_anchor=await outgoing.mailbox.anchor())
+    own.content.mail.to[0].address = "bob@outside.test"
+    files = [File("a.txt", "text/plain", b"hello"), File("b.pdf", "application/pdf", b"%PDF")]
+    own = replace(own, draft_id=await outgoing.mailbox.draft(own, files))
+    await outgoing.mailbox.submit(own)
+    (copy,) = (await outgoing.mailbox.find(own)).copies
+    assert SECRET.encode() in await outgoing.eml(outgoing.sender, copy.message_id)
+    mail = await sent(outgoing, await outgoing.forward(copy.message_id))
+    names = {part.get_filename(): part.get_payload(decode=True) for part in mail.iter_attachments()}
+
+    assert {"a.txt": b"hello", "b.pdf": b"%PDF"} == names
+    assert SECRET not in everything(mail)
+
+
+async def test_a_whole_original_that_is_attached_names_no_blind_recipient(outgoing: Outgoing) -> None:
+    inner = base64.b64encode(b"Subject: inner\r\n\r\nThe inner mail.\r\n").decode()
+    original = await deliver(
+        outgoing,
+        bcc=[SECRET],
+        headers={"X-Mailmesh-Send-Id": "4d0f", "X-Order": "17"},
+        attachments=[{"contentType": "message/rfc822", "base64": inner}],
+    )
+    mail = await sent(outgoing, await outgoing.forward(original))
+
+    assert "The inner mail." in everything(mail)
+    assert SECRET not in everything(mail)
+    if not outgoing.sender.endswith("contoso.test"):  # Exchange attaches the inner mail alone
+        (whole,) = mail.iter_attachments()
+        read = whole.get_payload(0)
+        assert isinstance(read, EmailMessage)
+        assert ("message/rfc822", "forwarded.eml") == (whole.get_content_type(), whole.get_filename())
+        assert ("Offer", "17", None) == (read["Subject"], read["X-Order"], read["X-Mailmesh-Send-Id"])
+
+
+def everything(mail: EmailMessage) -> str:
+    """Return the headers and the decoded contents of all parts, those of attached mails included."""
+    contents = [part.get_payload(decode=True) or b"" for part in mail.walk()]
+    heads = [f"{name}: {value}" for part in mail.walk() for name, value in part.items()]
+    return "\n".join([*heads, *(content.decode("latin-1") for content in contents if isinstance(content, bytes))])
 
 
 async def test_a_forward_has_the_text_and_the_files_of_its_original(outgoing: Outgoing) -> None:
