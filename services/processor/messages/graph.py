@@ -134,7 +134,7 @@ def _needed(message_id: str, change: pb2.MessageChange, mail: JSON, folder_id: s
         fields.append("folder_id")
     if not patch and not target:
         return None
-    return OwnChange(message_id, tuple(fields), patch=patch, folder_id=target)
+    return OwnChange(message_id, tuple(fields), patch=patch, folder_id=target, categories_before=tuple(present))
 
 
 def _categories(present: Sequence[str], added: Iterable[str], removed: Iterable[str]) -> list[str]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
+from services.processor.mailbox.seen_change import AnnouncedCategories
 from services.processor.mailbox.transaction import Transactions
 from services.processor.messages.rows import ModificationRow, Outcome, OwnChange, Result, State
 from services.processor.messages.store import modifications, own_changes
@@ -16,6 +18,7 @@ REFUSED = "MODIFICATION_REFUSED"
 _RECOGNISED = timedelta(hours=1)
 """The time for which the event of a change of ours is expected."""
 _DETAIL_CHARACTERS = 500
+_CATEGORIES = "categories"
 
 
 class Ledger:
@@ -26,13 +29,17 @@ class Ledger:
         tenant_id: The mailbox's tenant.
         fence: The fence of the lease.
         clock: The time.
+        announced: Tells which mails have the categories that mailmesh announced last.
     """
 
-    def __init__(self, transactions: Transactions, tenant_id: str, fence: int, clock: Clock) -> None:
+    def __init__(
+        self, transactions: Transactions, tenant_id: str, fence: int, clock: Clock, announced: AnnouncedCategories
+    ) -> None:
         self._transactions = transactions
         self._tenant_id = tenant_id
         self._fence = fence
         self._clock = clock
+        self._announced = announced
 
     def fenced(self) -> AbstractAsyncContextManager[db.Connection]:
         """Return a transaction under the fence of the lease; see `Transactions.fenced`."""
@@ -44,7 +51,8 @@ class Ledger:
             return
         until = self._clock.now() + _RECOGNISED
         async with self.fenced() as connection:
-            await own_changes.intend(connection, self._tenant_id, row.modification_id, changes, until)
+            claimed = await self._claimed(connection, changes)
+            await own_changes.intend(connection, self._tenant_id, row.modification_id, claimed, until)
 
     async def ended(self, row: ModificationRow, results: Mapping[str, Result]) -> ModificationRow:
         """Commit the outcomes of mails, and the versions by which their events are recognised."""
@@ -74,11 +82,24 @@ class Ledger:
         async with self.fenced() as connection:
             await modifications.postpone(connection, self._tenant_id, until, reason, detail[:_DETAIL_CHARACTERS])
 
+    async def _claimed(self, connection: db.Connection, changes: Sequence[OwnChange]) -> Sequence[OwnChange]:
+        """Claim no categories where others changed them since the last event: one event will report both changes."""
+        present = {one.message_id: one.categories_before for one in changes if _CATEGORIES in one.fields}
+        if not present:
+            return changes
+        foreign = present.keys() - await self._announced(connection, self._tenant_id, present)
+        await own_changes.disclaim(connection, self._tenant_id, list(foreign), _CATEGORIES)
+        return [_without_categories(one) if one.message_id in foreign else one for one in changes]
+
     async def _note(self, connection: db.Connection, row: ModificationRow, results: Mapping[str, Result]) -> None:
         made = {one: result.version for one, result in results.items() if result.version}
         undone = [one for one, result in results.items() if result.outcome is not Outcome.DONE]
         await own_changes.made(connection, self._tenant_id, row.modification_id, made)
         await own_changes.forget(connection, self._tenant_id, row.modification_id, undone)
+
+
+def _without_categories(change: OwnChange) -> OwnChange:
+    return replace(change, fields=tuple(name for name in change.fields if name != _CATEGORIES))
 
 
 def _values(row: ModificationRow, results: Mapping[str, Result], now: datetime) -> dict[str, Any]:

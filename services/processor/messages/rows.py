@@ -88,6 +88,7 @@ class OwnChange:
         labels_removed: The labels that it removes; Google only.
         patch: The properties to set; Microsoft only.
         folder_id: The folder to move the mail to; empty without a move. Microsoft only.
+        categories_before: The categories that the mail had when the change was planned. Microsoft only.
     """
 
     message_id: str
@@ -96,6 +97,7 @@ class OwnChange:
     labels_removed: tuple[str, ...] = ()
     patch: Mapping[str, object] = field(default_factory=dict)
     folder_id: str = ""
+    categories_before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

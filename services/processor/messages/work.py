@@ -17,6 +17,7 @@ from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.graph_batch import AT_ONCE, BATCH_MAX
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.retry_policy import RetryPolicy
+from services.processor.mailbox.seen_change import AnnouncedCategories
 from services.processor.mailbox.store.mailboxes import FencedError
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
@@ -55,6 +56,7 @@ class Modifying:
         settings: Addresses, bounds and waits.
         clock: The time.
         take_quota: The mailboxes' quotas at Google, which the mail wing uses as well.
+        announced: Tells which mails have the categories that mailmesh announced last.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Modifying:
         settings: ProcessorSettings,
         clock: Clock,
         take_quota: TakeQuota,
+        announced: AnnouncedCategories,
     ) -> None:
         self._http = http
         self._tokens = tokens
@@ -72,6 +75,7 @@ class Modifying:
         self._settings = settings
         self._clock = clock
         self._take_quota = take_quota
+        self._announced = announced
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
         """See `MailboxWork.due_tenants`."""
@@ -86,7 +90,7 @@ class Modifying:
         """See `MailboxWork.process`. Failures concern modifications alone: mail goes on whatever becomes of them."""
         if not due:
             return
-        ledger = Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock)
+        ledger = self._ledger(held)
         until = time.monotonic() + self._settings.slice_seconds
         for row in due:
             with correlated(row.correlation_id):
@@ -98,7 +102,7 @@ class Modifying:
         if error.reason == _NO_READING:
             await self.process(held, due)
         elif due:
-            ledger = Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock)
+            ledger = self._ledger(held)
             await ledger.postpone(self._clock.now() + _PERSON_WAIT, error.reason, error.detail)
 
     async def _advance(self, ledger: Ledger, row: ModificationRow, until: float) -> bool:
@@ -159,6 +163,9 @@ class Modifying:
             current = await modifications.by_id(connection, row.modification_id, None)
             if current is not None:
                 await expire(connection, current, self._clock.now(), why)
+
+    def _ledger(self, held: HeldMailbox) -> Ledger:
+        return Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock, self._announced)
 
     def _mailbox(self, row: ModificationRow) -> ModifiableMailbox:
         if row.provider == GOOGLEWS:

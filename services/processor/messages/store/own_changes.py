@@ -68,6 +68,17 @@ async def forget(connection: db.Connection, tenant_id: str, modification_id: str
     )
 
 
+async def disclaim(connection: db.Connection, tenant_id: str, message_ids: Sequence[str], field: str) -> None:
+    """Claim a field of some mails as our own change no more, in any modification: another has changed it meanwhile."""
+    await connection.execute(
+        "UPDATE processor.own_changes SET fields = array_remove(fields, $3)"
+        " WHERE tenant_id = $1 AND message_id = ANY($2::text[]) AND $3 = ANY(fields)",
+        tenant_id,
+        list(message_ids),
+        field,
+    )
+
+
 async def recognise(connection: db.Connection, tenant_id: str, seen: Sequence[SeenChange]) -> dict[str, str]:
     """Tell which changes are our own entirely, and forget them. See `mail.commit.OwnChanges`."""
     rows = await connection.fetch(_FIND, tenant_id, [one.message_id for one in seen])
@@ -89,12 +100,21 @@ async def recognise(connection: db.Connection, tenant_id: str, seen: Sequence[Se
 
 
 def _is_own(seen: SeenChange, mine: Sequence[Mapping[str, object]]) -> bool:
-    """Return whether every difference is one that we made. A change with a person's beside it is not our own."""
-    if not any(row["version"] in ("", seen.version) for row in mine):
+    """Return whether every difference is one that we made. A change with a person's beside it is not our own.
+
+    No differences are proof of nothing: the change may concern what events do not report. Its version alone proves it.
+    """
+    if not seen.is_compared or not any(row["version"] in _proofs(seen) for row in mine):
         return False
     fields, added, removed = (_union(mine, name) for name in ("fields", "labels_added", "labels_removed"))
     is_marked = seen.fields - _DERIVED <= fields
     return is_marked and seen.labels_added <= added and seen.labels_removed <= removed
+
+
+def _proofs(seen: SeenChange) -> set[str]:
+    """Return the versions of ours that may belong to a change; an answer that was lost, or of Gmail, has none."""
+    is_visible = seen.fields - _DERIVED or seen.labels_added or seen.labels_removed
+    return {seen.version, ""} if is_visible else {seen.version} - {""}
 
 
 def _union(rows: Sequence[Mapping[str, object]], name: str) -> frozenset[str]:

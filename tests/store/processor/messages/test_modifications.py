@@ -124,6 +124,30 @@ async def test_a_modification_that_no_worker_makes_expires_by_its_deadline_and_i
     assert 0 == left
 
 
+@pytest.mark.parametrize("has_stranger", [True, False])
+async def test_categories_are_our_own_only_where_no_other_change_awaits_its_event(
+    ground: Ground, *, has_stranger: bool
+) -> None:
+    marking = await Marking.of(ground)
+    mail = await ground.control.deliver(marking.tenant.address, subject="Offer")
+    request = marking.request([mail["id"]])
+    request.change.CopyFrom(pb2.MessageChange(add_categories=["Processed"]))
+    async with running(ground.worker_settings()):
+        await ground.notify(marking.tenant, "created", mail)
+        await ground.settled()
+        if has_stranger:
+            await ground.control.update(marking.tenant.address, mail["id"], categories=["Urgent"])
+        row, _ = await marking.modifications().accept(request)
+        await marking.ended(row)
+        mails = (await ground.control.truth(marking.tenant.address))["messages"]
+        await ground.notify(marking.tenant, "updated", mails[0])
+        await ground.settled()
+    change = (await ground.events(marking.tenant))[1].mail
+
+    assert ["categories"] == list(change.change.fields)
+    assert ("" if has_stranger else row.modification_id) == change.modification_id
+
+
 async def test_a_full_queue_refuses_a_new_key_and_takes_a_known_one(ground: Ground) -> None:
     marking = await Marking.of(ground)
     modifications = marking.modifications(modifications_waiting=1)
