@@ -23,7 +23,7 @@ class PendingEvent:
         not_enriched: The reason why there is no message.
         change: The fields and places that an update changed.
         enriched_event_id: The event that now gets its message.
-        is_compared: Whether `change` names every difference: the message and its fields of before were known.
+        is_compared: Whether `change` names every difference: the message and its earlier fields were known.
     """
 
     event_type: str

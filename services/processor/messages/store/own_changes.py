@@ -8,10 +8,13 @@ from services.processor.mailbox.seen_change import SeenChange
 from services.processor.messages.rows import OwnChange
 
 _INTEND = """
-    INSERT INTO processor.own_changes
+    INSERT INTO processor.own_changes AS o
         (tenant_id, message_id, modification_id, fields, labels_added, labels_removed, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (tenant_id, message_id, modification_id) DO UPDATE SET expires_at = excluded.expires_at
+    ON CONFLICT (tenant_id, message_id, modification_id) DO UPDATE SET expires_at = excluded.expires_at,
+        fields = ARRAY(SELECT unnest(o.fields) UNION SELECT unnest(excluded.fields)),
+        labels_added = ARRAY(SELECT unnest(o.labels_added) UNION SELECT unnest(excluded.labels_added)),
+        labels_removed = ARRAY(SELECT unnest(o.labels_removed) UNION SELECT unnest(excluded.labels_removed))
 """
 _FIND = """
     SELECT message_id, modification_id, version, fields, labels_added, labels_removed FROM processor.own_changes
@@ -30,7 +33,7 @@ _DERIVED = frozenset({"size_bytes", "web_link", "attachments"})
 async def intend(
     connection: db.Connection, tenant_id: str, modification_id: str, changes: Sequence[OwnChange], until: datetime
 ) -> None:
-    """Store changes that are about to be made. A repeated intent keeps the version of the first."""
+    """Store changes that are about to be made. A repeated intent keeps the first's version, and the fields of both."""
     await connection.executemany(
         _INTEND,
         [
