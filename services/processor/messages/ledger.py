@@ -15,10 +15,12 @@ from services.processor.messages.store import modifications, own_changes
 from services.processor.metrics import MODIFIED
 
 REFUSED = "MODIFICATION_REFUSED"
-_RECOGNISED = timedelta(hours=1)
-"""The time for which the event of a change of ours is expected."""
 _DETAIL_CHARACTERS = 500
 _CATEGORIES = "categories"
+
+
+class ModificationEndedError(Exception):
+    """Another process has ended the modification: it was past its deadline, or its tenant was disconnected."""
 
 
 class Ledger:
@@ -30,32 +32,55 @@ class Ledger:
         fence: The fence of the lease.
         clock: The time.
         announced: Tells which mails have the categories that mailmesh announced last.
+        recognised: The time for which the event of a change of ours is expected, by provider.
     """
 
     def __init__(
-        self, transactions: Transactions, tenant_id: str, fence: int, clock: Clock, announced: AnnouncedCategories
+        self,
+        transactions: Transactions,
+        tenant_id: str,
+        fence: int,
+        clock: Clock,
+        announced: AnnouncedCategories,
+        recognised: Mapping[str, timedelta],
     ) -> None:
         self._transactions = transactions
         self._tenant_id = tenant_id
         self._fence = fence
         self._clock = clock
         self._announced = announced
+        self._recognised = recognised
 
     def fenced(self) -> AbstractAsyncContextManager[db.Connection]:
         """Return a transaction under the fence of the lease; see `Transactions.fenced`."""
         return self._transactions.fenced(self._tenant_id, self._fence)
 
+    async def earlier(self, row: ModificationRow) -> tuple[set[str], datetime | None]:
+        """See `modifications.earlier`."""
+        async with self._transactions.reading() as connection, connection.transaction():
+            return await modifications.earlier(connection, row, row.pending)
+
     async def intend(self, row: ModificationRow, changes: Sequence[OwnChange]) -> None:
-        """Commit changes before they are made: their notifications may come before the answer."""
+        """Commit changes before they are made: their notifications may come before the answer.
+
+        Raises:
+            ModificationEndedError: Another process has ended the modification: the changes must not be made.
+        """
         if not changes:
             return
-        until = self._clock.now() + _RECOGNISED
+        until = self._clock.now() + self._recognised[row.provider]
         async with self.fenced() as connection:
+            if not await modifications.is_pending(connection, row.modification_id):
+                raise ModificationEndedError
             claimed = await self._claimed(connection, changes)
             await own_changes.intend(connection, self._tenant_id, row.modification_id, claimed, until)
 
     async def ended(self, row: ModificationRow, results: Mapping[str, Result]) -> ModificationRow:
-        """Commit the outcomes of mails, and the versions by which their events are recognised."""
+        """Commit the outcomes of mails, and the versions by which their events are recognised.
+
+        Raises:
+            ModificationEndedError: Another process has ended the modification; the versions are committed.
+        """
         if not results:
             return row
         async with self.fenced() as connection:
@@ -64,18 +89,22 @@ class Ledger:
             changed = await modifications.change(connection, row.modification_id, values)
         for result in results.values():
             MODIFIED.labels(row.provider, result.outcome.name.lower()).inc()
-        return changed or row
+        return _unfinished(changed)
 
     async def wait(
         self, row: ModificationRow, until: datetime, reason: str, detail: str, *, failed: int
     ) -> ModificationRow:
-        """Commit when the remaining mails are retried."""
+        """Commit when the remaining mails are retried.
+
+        Raises:
+            ModificationEndedError: Another process has ended the modification.
+        """
         values = {"due_at": until, "reason": reason, "detail": detail[:_DETAIL_CHARACTERS]}
         async with self.fenced() as connection:
             changed = await modifications.change(
                 connection, row.modification_id, {**values, "attempts": row.attempts + failed}
             )
-        return changed or row
+        return _unfinished(changed)
 
     async def postpone(self, until: datetime, reason: str, detail: str) -> None:
         """Commit that no modification of the mailbox is acted on before a time."""
@@ -93,9 +122,15 @@ class Ledger:
 
     async def _note(self, connection: db.Connection, row: ModificationRow, results: Mapping[str, Result]) -> None:
         made = {one: result.version for one, result in results.items() if result.version}
-        undone = [one for one, result in results.items() if result.outcome is not Outcome.DONE]
+        undone = [one for one, result in results.items() if result.outcome is not Outcome.DONE and not result.version]
         await own_changes.made(connection, self._tenant_id, row.modification_id, made)
         await own_changes.forget(connection, self._tenant_id, row.modification_id, undone)
+
+
+def _unfinished(changed: ModificationRow | None) -> ModificationRow:
+    if changed is None:
+        raise ModificationEndedError
+    return changed
 
 
 def _without_categories(change: OwnChange) -> OwnChange:
