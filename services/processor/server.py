@@ -170,7 +170,7 @@ async def serving(
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
     server.add(
         add_MessageServiceServicer_to_server,
-        MessageServicer(Modifications(pool, wakes, settings, clock), reads),
+        MessageServicer(Modifications(pool, wakes, settings, clock), reads, settings.slow_reader_seconds),
         message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
     )
     server.add(

@@ -265,5 +265,8 @@ class ProcessorSettings(MeshSettings):
         4, ge=1, le=100, description="Largest number of concurrent replays of one API key in one process."
     )
     slow_reader_seconds: float = Field(
-        30.0, gt=0, le=600, description="Longest time for the reader of a stream to accept one event."
+        30.0,
+        gt=0,
+        le=600,
+        description="Longest time for the reader of a stream or download to accept one event or piece.",
     )

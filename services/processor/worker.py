@@ -25,6 +25,7 @@ from services.meshkit.process import background, observed
 from services.meshkit.settings import load
 from services.processor.calendar.requests import WAKE_PREFIX as CALENDAR_WAKE_PREFIX
 from services.processor.calendar.work import CalendarWork
+from services.processor.mail.announced import announced_categories
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
 from services.processor.mail.sources.reading import read_mail
@@ -95,7 +96,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         mail_sync = MailSync(
             http, tokens, transactions, settings, clock, sends.own_messages, own_changes.recognise, quotas
         )
-        modifying = Modifying(http, tokens, transactions, settings, clock, quotas.take)
+        modifying = Modifying(http, tokens, transactions, settings, clock, quotas.take, announced_categories)
         outbox = Outbox(http, tokens, transactions, settings, clock, read_mail, quotas.wait)
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
         work_of_wings = BothWings(outbox, BothWings(modifying, reading))

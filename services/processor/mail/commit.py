@@ -183,6 +183,7 @@ class MailCommitter:
                 frozenset(change.fields) | ({"folder_id"} if change.previous_folder_id else set()),
                 frozenset(change.label_ids_added),
                 frozenset(change.label_ids_removed),
+                event_to_publish.is_compared,
             )
             for reported, event_to_publish in drafted
             if event_to_publish.event_type == _UPDATED and (change := event_to_publish.change) is not None

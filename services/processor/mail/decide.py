@@ -89,7 +89,11 @@ def _changed(reported: ReportedChange, mapped: MappedMessage, known: MessageStat
     if not (was_covered or is_covered) or not coverage.allows("mail.updated"):
         return Decision((), replace(after, state=known.state))
     change = _change(known, after)
-    return Decision((PendingEvent("mail.updated", known.generation, mapped.version, mapped, change=change),), after)
+    is_compared = known.digests is not None
+    pending = PendingEvent(
+        "mail.updated", known.generation, mapped.version, mapped, change=change, is_compared=is_compared
+    )
+    return Decision((pending,), after)
 
 
 def _change(before: MessageState, after: MessageState) -> event_pb2.MailChange:

@@ -23,6 +23,7 @@ class PendingEvent:
         not_enriched: The reason why there is no message.
         change: The fields and places that an update changed.
         enriched_event_id: The event that now gets its message.
+        is_compared: Whether `change` names every difference: the message and its earlier fields were known.
     """
 
     event_type: str
@@ -32,6 +33,7 @@ class PendingEvent:
     not_enriched: event_pb2.NotEnriched | None = None
     change: event_pb2.MailChange | None = None
     enriched_event_id: str = ""
+    is_compared: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ _CATEGORY_CHARACTERS = 255
 _LABEL_CHARACTERS = 200
 _FOLDER_CHARACTERS = 300
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
-_ID = re.compile(r"[!-~]+")
+# "." and ".." are segments of a path, which clients and proxies resolve, and no ids.
+_ID = re.compile(r"(?!\.{1,2}\Z)[!-~]+")
 _NEVER_APPLIED = frozenset({"SENT", "DRAFT"})
 """The labels that Gmail alone applies (developers.google.com/gmail/api/guides/labels)."""
 _OF_MICROSOFT = ("add_categories", "remove_categories")
@@ -117,7 +118,7 @@ def check_text(field: str, text: str, characters: int) -> None:
     """Refuse an id that no provider has.
 
     Raises:
-        FieldInvalid: It is empty, too long, or not printable ASCII.
+        FieldInvalid: It is empty, too long, not printable ASCII, or a segment of a path, "." or "..".
     """
     if len(text) > characters or not _ID.fullmatch(text):
         raise FieldInvalid.of(field, f"must have 1 to {characters} printable ASCII characters")

@@ -9,10 +9,13 @@ from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.messages.content import labels_of
-from services.processor.messages.mailbox import Applied, Plan, result_of
+from services.processor.messages.mailbox import OF_THE_MAILBOX, Applied, Plan, result_of
 from services.processor.messages.rows import Outcome, OwnChange, Result
+from services.providers.failures import Meaning
 
 BATCH_UNITS, ONE_UNITS = 50, 5
+_ONE_BY_ONE = 10
+"""The number of mails whose own calls cost as much of the quota as one call of all."""
 _PATIENCE_SECONDS = 2.0
 _FIELDS = ("is_read", "label_ids")
 
@@ -41,7 +44,10 @@ class GmailMessages:
         return Plan([OwnChange(one, _FIELDS, added, removed) for one in message_ids])
 
     async def apply(self, changes: Sequence[OwnChange]) -> Applied:
-        """See `ModifiableMailbox.apply`. A mail that is gone may fail the call of all: then each has its own."""
+        """See `ModifiableMailbox.apply`. One mail may fail the call of all: it is found by halves.
+
+        Gmail refuses with 403 what it refuses for the whole account: no mail has rights of its own.
+        """
         if not changes:
             return Applied()
         ids = [one.message_id for one in changes]
@@ -49,11 +55,27 @@ class GmailMessages:
         try:
             await self._call("modify", f"{self._base}/batchModify", BATCH_UNITS, body)
         except SourceError as exc:
-            if exc.remedy is Remedy.MISSING:
-                return await self._one_by_one(changes)
-            result = result_of(exc)
-            return Applied(dict.fromkeys(ids, result), None) if result is not None else Applied({}, exc)
+            return await self._parts(changes, exc)
         return Applied(dict.fromkeys(ids, Result(Outcome.DONE)))
+
+    async def _parts(self, changes: Sequence[OwnChange], error: SourceError) -> Applied:
+        """Make changes that failed together in parts, where the failure may be that of one mail."""
+        if error.remedy is not Remedy.MISSING and error.meaning is not Meaning.FINAL:
+            raise error
+        if len(changes) <= _ONE_BY_ONE:
+            return await self._one_by_one(changes)
+        middle = len(changes) // 2
+        first = await self._half(changes[:middle])
+        if first.failure is not None:
+            return first
+        second = await self._half(changes[middle:])
+        return Applied({**first.results, **second.results}, second.failure)
+
+    async def _half(self, changes: Sequence[OwnChange]) -> Applied:
+        try:
+            return await self.apply(changes)
+        except SourceError as exc:  # a failure of the whole mailbox: what the other half has reached is kept
+            return Applied({}, exc)
 
     async def _one_by_one(self, changes: Sequence[OwnChange]) -> Applied:
         results: dict[str, Result] = {}
@@ -62,10 +84,7 @@ class GmailMessages:
             try:
                 await self._call("modify_one", url, ONE_UNITS, _labels(one))
             except SourceError as exc:
-                try:
-                    result = result_of(exc)
-                except SourceError as whole:
-                    return Applied(results, whole)
+                result = _result_of(exc)
                 if result is None:
                     return Applied(results, exc)
                 results[one.message_id] = result
@@ -81,6 +100,13 @@ class GmailMessages:
         if seconds:
             await asyncio.sleep(seconds)
         await self._access.call(operation, url, method="POST", body=body, is_empty=True)
+
+
+def _result_of(error: SourceError) -> Result | None:
+    """Return the outcome of one mail; None where the failure is not that of the mail."""
+    if error.meaning is Meaning.FORBIDDEN or error.remedy in OF_THE_MAILBOX:
+        return None
+    return result_of(error)
 
 
 def _labels(change: OwnChange) -> dict[str, object]:

@@ -4,6 +4,7 @@ A 412 comes without `If-Match` as well: such a mail is read again and retried. T
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -73,7 +74,7 @@ class GraphMessages:
             for message_id, mails in ended.items()
             if message_id in mails
         }
-        return Applied({**results, **refused, **done}, failure or later)
+        return Applied({**results, **_partial(refused, patched), **done}, failure or later)
 
     async def _run(self, operation: str, requests: Sequence[Request]) -> dict[str, JSON | SourceError]:
         return await run_batch(self._access, self._base, operation, requests) if requests else {}
@@ -115,6 +116,14 @@ def _sorted(
     return found, results, failure
 
 
+def _partial(refused: Mapping[str, Result], patched: Mapping[str, JSON]) -> dict[str, Result]:
+    """Return the outcomes of refused moves with the versions of properties that were set before: those are ours."""
+    return {
+        one: replace(result, version=_version(patched[one])) if one in patched else result
+        for one, result in refused.items()
+    }
+
+
 def _needed(message_id: str, change: pb2.MessageChange, mail: JSON, folder_id: str) -> OwnChange | None:
     """Return what a mail lacks; None when it is as the change wants it."""
     patch: dict[str, object] = {}
@@ -134,7 +143,7 @@ def _needed(message_id: str, change: pb2.MessageChange, mail: JSON, folder_id: s
         fields.append("folder_id")
     if not patch and not target:
         return None
-    return OwnChange(message_id, tuple(fields), patch=patch, folder_id=target)
+    return OwnChange(message_id, tuple(fields), patch=patch, folder_id=target, categories_before=tuple(present))
 
 
 def _categories(present: Sequence[str], added: Iterable[str], removed: Iterable[str]) -> list[str]:

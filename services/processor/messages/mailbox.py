@@ -10,7 +10,7 @@ from services.processor.messages.rows import Outcome, OwnChange, Result
 from services.providers.failures import Meaning
 
 _OF_THE_MAIL = frozenset({Meaning.FORBIDDEN, Meaning.FINAL})
-_OF_THE_MAILBOX = frozenset({Remedy.THROTTLED, Remedy.NEW_TOKEN, Remedy.PERSON})
+OF_THE_MAILBOX = frozenset({Remedy.THROTTLED, Remedy.NEW_TOKEN, Remedy.PERSON})
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ def result_of(error: SourceError) -> Result | None:
         return Result(Outcome.NOT_FOUND)
     if error.meaning in _OF_THE_MAIL:
         return Result(Outcome.REFUSED, detail=error.detail)
-    if error.remedy in _OF_THE_MAILBOX:
+    if error.remedy in OF_THE_MAILBOX:
         raise error
     return None

@@ -1,6 +1,6 @@
 """A modification as it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -71,6 +71,10 @@ class ModificationRow:
         pairs = zip(self.content.message_ids, self.outcomes, strict=True)
         return [message_id for message_id, outcome in pairs if outcome == Outcome.PENDING]
 
+    def pending_of(self, message_ids: Collection[str]) -> set[str]:
+        """Return those of some mails that this modification has still to change."""
+        return set(self.pending).intersection(message_ids)
+
     def outcomes_with(self, found: Mapping[str, Outcome]) -> bytes:
         """Return the outcomes with those of some mails set."""
         pairs = zip(self.content.message_ids, self.outcomes, strict=True)
@@ -88,6 +92,7 @@ class OwnChange:
         labels_removed: The labels that it removes; Google only.
         patch: The properties to set; Microsoft only.
         folder_id: The folder to move the mail to; empty without a move. Microsoft only.
+        categories_before: The categories that the mail had when the change was planned. Microsoft only.
     """
 
     message_id: str
@@ -96,6 +101,7 @@ class OwnChange:
     labels_removed: tuple[str, ...] = ()
     patch: Mapping[str, object] = field(default_factory=dict)
     folder_id: str = ""
+    categories_before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,8 @@ class Result:
 
     Args:
         outcome: The outcome.
-        version: The provider's version of the mail after the change; empty where the answer names none.
+        version: The provider's version of the mail after the change, or after the part of it that was made; empty where
+            the answer names none.
         detail: A sentence for people about a refusal.
     """
 

@@ -17,27 +17,32 @@ from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.graph_batch import AT_ONCE, BATCH_MAX
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.retry_policy import RetryPolicy
+from services.processor.mailbox.seen_change import AnnouncedCategories
 from services.processor.mailbox.store.mailboxes import FencedError
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.work import HeldMailbox
 from services.processor.messages.gmail import GmailMessages
 from services.processor.messages.graph import GraphMessages
-from services.processor.messages.ledger import Ledger, expire
+from services.processor.messages.ledger import Ledger, ModificationEndedError, expire
 from services.processor.messages.mailbox import ModifiableMailbox
 from services.processor.messages.rows import ModificationRow
 from services.processor.messages.store import modifications
 from services.processor.settings import ProcessorSettings
 from services.providers.abilities import MAIL_MARK
-from services.providers.names import GOOGLEWS
+from services.providers.names import GOOGLEWS, MS365
 
 logger = structlog.get_logger(__name__)
 
 _NO_READING = "ABILITY_NOT_GRANTED"
-_AT_ONCE = 20
+_AT_ONCE = 4
+"""Each may have half a megabyte of ids, and they are read for each held mailbox."""
 _FIRST_RETRY = timedelta(seconds=0.5)
 _THROTTLED_WAIT = timedelta(seconds=5)
+_RECOGNISED = timedelta(hours=1)
+"""The time for which the event of a change of ours is expected after the reconciliation that finds it at the latest."""
 _PERSON_WAIT = timedelta(seconds=60)
+_TURN_WAIT = timedelta(seconds=0.5)
 _UNEXPECTED_WAIT = timedelta(seconds=60)
 _UNEXPECTED_ATTEMPTS = 20
 
@@ -55,6 +60,7 @@ class Modifying:
         settings: Addresses, bounds and waits.
         clock: The time.
         take_quota: The mailboxes' quotas at Google, which the mail wing uses as well.
+        announced: Tells which mails have the categories that mailmesh announced last.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Modifying:
         settings: ProcessorSettings,
         clock: Clock,
         take_quota: TakeQuota,
+        announced: AnnouncedCategories,
     ) -> None:
         self._http = http
         self._tokens = tokens
@@ -72,6 +79,13 @@ class Modifying:
         self._settings = settings
         self._clock = clock
         self._take_quota = take_quota
+        self._announced = announced
+        # A history of Google's is complete at each reading; all folders of Microsoft's are compared more rarely.
+        idle = min(settings.reconcile_idle_seconds, settings.reconcile_seconds)
+        self._recognised = {
+            GOOGLEWS: _RECOGNISED + timedelta(seconds=idle),
+            MS365: _RECOGNISED + timedelta(seconds=settings.reconcile_seconds),
+        }
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
         """See `MailboxWork.due_tenants`."""
@@ -86,7 +100,7 @@ class Modifying:
         """See `MailboxWork.process`. Failures concern modifications alone: mail goes on whatever becomes of them."""
         if not due:
             return
-        ledger = Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock)
+        ledger = self._ledger(held)
         until = time.monotonic() + self._settings.slice_seconds
         for row in due:
             with correlated(row.correlation_id):
@@ -98,17 +112,24 @@ class Modifying:
         if error.reason == _NO_READING:
             await self.process(held, due)
         elif due:
-            ledger = Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock)
+            ledger = self._ledger(held)
             await ledger.postpone(self._clock.now() + _PERSON_WAIT, error.reason, error.detail)
 
     async def _advance(self, ledger: Ledger, row: ModificationRow, until: float) -> bool:
         """Take a modification as far as it goes now; return whether there is time for the next one."""
         try:
+            return await self._attempt(ledger, row, until)
+        except ModificationEndedError:
+            logger.info("modification ended meanwhile", modification_id=row.modification_id)
+            return True
+
+    async def _attempt(self, ledger: Ledger, row: ModificationRow, until: float) -> bool:
+        try:
             return await self._modify(ledger, row, until)
         except SourceError as exc:
             await self._put_off(ledger, row, exc)
             return exc.remedy not in (Remedy.THROTTLED, Remedy.PERSON, Remedy.NEW_TOKEN)
-        except (MeshError, OSError, FencedError):
+        except (MeshError, OSError, FencedError, ModificationEndedError):
             raise
         except Exception:
             UNEXPECTED.labels("modification").inc()
@@ -119,7 +140,8 @@ class Modifying:
 
     async def _modify(self, ledger: Ledger, row: ModificationRow, until: float) -> bool:
         mailbox, failure = self._mailbox(row), None
-        pending = row.pending
+        held, due_at = await ledger.earlier(row)
+        pending = [one for one in row.pending if one not in held]
         for begin in range(0, len(pending), mailbox.most):
             if time.monotonic() > until:
                 return False
@@ -133,6 +155,9 @@ class Modifying:
                 break
         if failure is not None:
             raise failure
+        if due_at is not None:
+            # An older wish must not be made last: these mails wait for the modification before.
+            await ledger.wait(row, max(due_at, self._clock.now() + _TURN_WAIT), row.reason, row.detail, failed=0)
         return True
 
     async def _put_off(self, ledger: Ledger, row: ModificationRow, error: SourceError) -> None:
@@ -159,6 +184,11 @@ class Modifying:
             current = await modifications.by_id(connection, row.modification_id, None)
             if current is not None:
                 await expire(connection, current, self._clock.now(), why)
+
+    def _ledger(self, held: HeldMailbox) -> Ledger:
+        return Ledger(
+            self._transactions, held.lease.tenant_id, held.lease.fence, self._clock, self._announced, self._recognised
+        )
 
     def _mailbox(self, row: ModificationRow) -> ModifiableMailbox:
         if row.provider == GOOGLEWS:

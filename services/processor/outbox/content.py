@@ -24,7 +24,8 @@ _ADDRESS_CHARACTERS = 320
 CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _HEADER_NAME = re.compile(r"[Xx]-[A-Za-z0-9-]{1,58}")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,498}[!-~])?")
-_MESSAGE_ID = re.compile(rf"[!-~]{{1,{MESSAGE_ID_CHARACTERS}}}")
+# "." and ".." are segments of a path, which clients and proxies resolve, and no ids.
+_MESSAGE_ID = re.compile(rf"(?!\.{{1,2}}\Z)[!-~]{{1,{MESSAGE_ID_CHARACTERS}}}")
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
 # The characters of a dot-atom (RFC 5322, section 3.2.3): quoted local parts are refused, since providers disagree.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")

@@ -1,5 +1,6 @@
 """MessageService: callers act on mail here."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -12,6 +13,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, page_size
+from services.processor.errors import ReaderTooSlow
 from services.processor.messages.content import ID_CHARACTERS, check_text
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.names import disposition
@@ -35,11 +37,13 @@ class MessageServicer(Base):
     Args:
         modifications: The use cases of modifications.
         reads: The use cases of reads.
+        write_seconds: The longest time that a caller may take to accept one piece of a download.
     """
 
-    def __init__(self, modifications: Modifications, reads: Reads) -> None:
+    def __init__(self, modifications: Modifications, reads: Reads, write_seconds: float) -> None:
         self._modifications = modifications
         self._reads = reads
+        self._write_seconds = write_seconds
         self._page_tokens = PageTokens(columns=(_is_token,))
         self._places = PageTokens(columns=(_is_place,))
 
@@ -73,7 +77,7 @@ class MessageServicer(Base):
     async def GetRawMessage(self, request: pb2.GetRawMessageRequest, context: "Context") -> None:  # type: ignore[override]
         """Stream one mail in MIME."""
         async with self._reads.raw(_place(request), _offset(request.offset)) as download:
-            await _send(download, context)
+            await send(download, context, self._write_seconds)
 
     @override
     async def GetAttachment(self, request: pb2.GetAttachmentRequest, context: "Context") -> None:  # type: ignore[override]
@@ -81,7 +85,7 @@ class MessageServicer(Base):
         place, offset = _place(request), _offset(request.offset)
         check_text("attachment_id", request.attachment_id, _ATTACHMENT_CHARACTERS)
         async with self._reads.attachment(place, request.attachment_id, offset) as download:
-            await _send(download, context)
+            await send(download, context, self._write_seconds)
 
     @override
     async def ListFolders(self, request: pb2.ListFoldersRequest, context: "Context") -> pb2.ListFoldersResponse:
@@ -119,17 +123,34 @@ class MessageServicer(Base):
         return self._places.write(request, [end] if end < count else None)
 
 
-async def _send(download: Download, context: "Context") -> None:
-    """Send content; the headers go out with the first bytes, so that a failure before them has its status."""
+async def send(download: Download, context: "Context", write_seconds: float) -> None:
+    """Send content; the headers go out with the first bytes, so that a failure before them has its status.
+
+    Args:
+        download: The content.
+        context: The call.
+        write_seconds: The longest time that the caller may take to accept one piece: the mailbox's others wait.
+
+    Raises:
+        ReaderTooSlow: The caller took longer.
+    """
     pieces = aiter(download.pieces)
     first = await anext(pieces, b"")
     headers = [("content-disposition", disposition(download.name))]
     if download.size is not None:
         headers.append(("x-content-size", str(download.size)))
     await context.send_initial_metadata(tuple(headers))
-    await context.write(HttpBody(content_type=download.media_type, data=first))
+    await _write(context, HttpBody(content_type=download.media_type, data=first), write_seconds)
     async for piece in pieces:
-        await context.write(HttpBody(content_type=download.media_type, data=piece))
+        await _write(context, HttpBody(content_type=download.media_type, data=piece), write_seconds)
+
+
+async def _write(context: "Context", body: HttpBody, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await context.write(body)
+    except TimeoutError as exc:
+        raise ReaderTooSlow from exc
 
 
 def _place(request: pb2.GetMessageRequest | pb2.GetRawMessageRequest | pb2.GetAttachmentRequest) -> Place:

@@ -1,6 +1,5 @@
 """The use cases of callers that read: one fresh mail, its MIME, an attachment."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from services.processor.messages.reading.failures import told
 from services.processor.messages.reading.gmail import GmailContent
 from services.processor.messages.reading.graph import GraphContent
 from services.processor.messages.reading.listings import FoundPage, GmailListings, GraphListings
+from services.processor.messages.reading.turns import Turns
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
 from services.providers.names import GOOGLEWS, MS365
@@ -45,6 +45,8 @@ class MappedMail(Protocol):
 
 
 _DOWNLOAD = " download"
+_TURN_SECONDS = 60.0
+"""The longest wait for the reads of the same mailbox before; a caller's own deadline may be shorter."""
 
 Fetch: TypeAlias = Callable[[MailboxAccess, str], Awaitable[MappedMail]]
 """Fetches one mail by its id. Raises `SourceError`."""
@@ -93,7 +95,7 @@ class Reads:
         self._fetch = fetch
         self._take_quota = take_quota
         self._shares = Shares("reads", settings.reads, settings.reads_per_tenant)
-        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns = Turns(_TURN_SECONDS)
 
     async def message(self, place: Place) -> tuple[str, MappedMail]:
         """Fetch one mail; return its provider and the mail.
@@ -146,7 +148,7 @@ class Reads:
             )
         with self._shares.take(place.tenant_id):
             try:
-                async with self._turn(f"{place.tenant_id}{kind}"):
+                async with self._turns.take(f"{place.tenant_id}{kind}"):
                     yield MailboxAccess(self._http, self._tokens, place.tenant_id, provider, 1)
             except SourceError as exc:
                 raise told(exc, provider, place.tenant_id, place.message_id) from exc
@@ -160,20 +162,6 @@ class Reads:
             raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
         # TokenVault checks the ability: tenants of an earlier release are stored without theirs.
         return found[0]
-
-    @asynccontextmanager
-    async def _turn(self, key: str) -> AsyncIterator[None]:
-        """Wait until no other call of this kind reads the mailbox; the caller's deadline bounds the wait."""
-        lock, users = self._turns.get(key, (asyncio.Lock(), 0))
-        self._turns[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._turns[key]
-            self._turns[key] = (lock, users - 1)
-            if users == 1:
-                del self._turns[key]
 
     def _content(self, access: MailboxAccess) -> "Content":
         if access.provider == GOOGLEWS:

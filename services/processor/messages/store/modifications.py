@@ -1,6 +1,6 @@
 """The statements over modifications."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,11 @@ _OVERDUE = f"""
         SELECT FROM processor.tenants t WHERE t.tenant_id = d.tenant_id AND t.status = 'disconnected'))
     ORDER BY due_at LIMIT $2 FOR UPDATE OF d SKIP LOCKED
 """  # noqa: S608 - constants
+_EARLIER = f"""
+    SELECT {_COLUMNS} FROM processor.modifications
+    WHERE tenant_id = $1 AND due_at IS NOT NULL AND modification_id < $2 ORDER BY modification_id
+"""  # noqa: S608 - constants
+_AT_ONCE = 4
 _DELETE_OLD = """
     DELETE FROM processor.modifications WHERE modification_id IN (
         SELECT modification_id FROM processor.modifications WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
@@ -80,6 +85,16 @@ async def count_waiting(connection: db.Connection, tenant_id: str) -> int:
     )
 
 
+async def is_pending(connection: db.Connection, modification_id: str) -> bool:
+    """Tell whether a modification is unfinished, and lock it: no other process ends it within this transaction."""
+    found = await connection.fetchval(
+        "SELECT true FROM processor.modifications WHERE modification_id = $1 AND state = $2 FOR UPDATE",
+        modification_id,
+        int(State.PENDING),
+    )
+    return bool(found)
+
+
 async def change(connection: db.Connection, modification_id: str, values: Mapping[str, Any]) -> ModificationRow | None:
     """Change an unfinished modification; return None when it is finished."""
     unknown = set(values) - _CHANGEABLE
@@ -106,6 +121,29 @@ async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[Mod
         limit,
     )
     return [_row(row) for row in rows]
+
+
+async def earlier(
+    connection: db.Connection, row: ModificationRow, message_ids: Collection[str]
+) -> tuple[set[str], datetime | None]:
+    """Find the mails that an earlier unfinished modification of the tenant changes as well, and when that is due.
+
+    Args:
+        connection: A connection in a transaction: contents are large, and are read a few at a time.
+        row: The modification that would be made.
+        message_ids: Its mails.
+
+    Returns:
+        Those of the mails that wait for their turn, and the latest time at which one of the earlier ones is due.
+    """
+    held: set[str] = set()
+    due_at: datetime | None = None
+    async for found in connection.cursor(_EARLIER, row.tenant_id, row.modification_id, prefetch=_AT_ONCE):
+        common = _row(found).pending_of(message_ids)
+        if common:
+            held |= common
+            due_at = max(found["due_at"], due_at or found["due_at"])
+    return held, due_at
 
 
 async def due_tenants(connection: db.Connection, limit: int) -> list[str]:

@@ -9,9 +9,11 @@ from mailmesh.processor.v1 import message_service_pb2 as pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.clock import ManualClock, SystemClock
 from services.processor.errors import ModificationQueueFull
+from services.processor.mailbox.transaction import Transactions
+from services.processor.messages.ledger import Ledger, ModificationEndedError
 from services.processor.messages.requests import Modifications
 from services.processor.messages.retention import ModificationRetention
-from services.processor.messages.rows import ModificationRow, Outcome, State
+from services.processor.messages.rows import ModificationRow, Outcome, OwnChange, Result, State
 from services.processor.worker import running
 from tests.store.processor.ground import Ground
 
@@ -122,6 +124,78 @@ async def test_a_modification_that_no_worker_makes_expires_by_its_deadline_and_i
 
     assert (State.FINISHED, [Outcome.EXPIRED] * 2, None) == (expired.state, list(expired.outcomes), expired.due_at)
     assert 0 == left
+
+
+@pytest.mark.parametrize("has_stranger", [True, False])
+async def test_categories_are_our_own_only_where_no_other_change_awaits_its_event(
+    ground: Ground, *, has_stranger: bool
+) -> None:
+    marking = await Marking.of(ground)
+    mail = await ground.control.deliver(marking.tenant.address, subject="Offer")
+    request = marking.request([mail["id"]])
+    request.change.CopyFrom(pb2.MessageChange(add_categories=["Processed"]))
+    async with running(ground.worker_settings()):
+        await ground.notify(marking.tenant, "created", mail)
+        await ground.settled()
+        if has_stranger:
+            await ground.control.update(marking.tenant.address, mail["id"], categories=["Urgent"])
+        row, _ = await marking.modifications().accept(request)
+        await marking.ended(row)
+        mails = (await ground.control.truth(marking.tenant.address))["messages"]
+        await ground.notify(marking.tenant, "updated", mails[0])
+        await ground.settled()
+    change = (await ground.events(marking.tenant))[1].mail
+
+    assert ["categories"] == list(change.change.fields)
+    assert ("" if has_stranger else row.modification_id) == change.modification_id
+
+
+async def test_a_later_wish_for_a_mail_waits_for_the_earlier_one(ground: Ground) -> None:
+    marking = await Marking.of(ground)
+    one, two = await marking.deliver(2)
+    fault = {"endpoint": "graph.messages.update", "message": one, "status": 503, "count": 2}
+    await ground.control.add_fault("status", account=marking.tenant.address, **fault)
+    first, _ = await marking.modifications().accept(marking.request([one, two]))
+    later = marking.request([one], key="two")
+    later.change.is_read = False
+    second, _ = await marking.modifications().accept(later)
+    async with running(ground.worker_settings()):
+        outcomes = [set((await marking.ended(row)).outcomes) for row in (first, second)]
+    kept = await ground.processor.fetchval(
+        "SELECT min(expires_at) - now() FROM processor.own_changes WHERE tenant_id = $1", marking.tenant.tenant_id
+    )
+
+    assert [{Outcome.DONE}, {Outcome.DONE}] == outcomes
+    assert {one: False, two: True} == await marking.read_marks()
+    assert kept > timedelta(seconds=ground.worker_settings().reconcile_seconds)
+
+
+async def _nothing_announced(*_: Any) -> frozenset[str]:
+    return frozenset()
+
+
+async def test_a_worker_stops_at_a_modification_that_was_ended_meanwhile(ground: Ground) -> None:
+    marking = await Marking.of(ground)
+    row, _ = await marking.modifications().accept(marking.request(["a", "b"]))
+    tenant_id, lifetime = marking.tenant.tenant_id, {"ms365": timedelta(hours=1)}
+    await ground.processor.execute("INSERT INTO processor.mailboxes (tenant_id, fence) VALUES ($1, 1)", tenant_id)
+    ledger = Ledger(Transactions(ground.processor), tenant_id, 1, SystemClock(), _nothing_announced, lifetime)
+    await ledger.intend(row, [OwnChange("a", ("is_read",)), OwnChange("b", ("is_read",))])
+    await ModificationRetention(ground.processor, ManualClock(row.deadline_at + timedelta(minutes=11))).round()
+    partial = {"a": Result(Outcome.REFUSED, "5"), "b": Result(Outcome.REFUSED)}
+    for step in (
+        ledger.ended(row, partial),
+        ledger.intend(row, [OwnChange("c", ("is_read",))]),
+        ledger.wait(row, row.deadline_at, "", "", failed=1),
+    ):
+        with pytest.raises(ModificationEndedError):
+            await step
+    left = await ground.processor.fetch(
+        "SELECT message_id, version FROM processor.own_changes WHERE tenant_id = $1", tenant_id
+    )
+
+    # The change that was made is still known as ours.
+    assert [("a", "5")] == [tuple(one) for one in left]
 
 
 async def test_a_full_queue_refuses_a_new_key_and_takes_a_known_one(ground: Ground) -> None:

@@ -25,6 +25,8 @@ def request(**change: Any) -> pb2.ModifyMessagesRequest:
         ({"remove_label_ids": ["DRAFT"]}, "change.remove_label_ids"),
         ({"add_label_ids": ["Label 1"]}, "change.add_label_ids[0]"),
         ({"is_read": True, "add_label_ids": ["UNREAD"]}, "change.remove_label_ids"),
+        ({"add_label_ids": [".."]}, "change.add_label_ids[0]"),
+        ({"folder_id": "."}, "change.folder_id"),
         ({"folder_id": "a b"}, "change.folder_id"),
         ({"place": 9}, "change.place"),
         ({"place": pb2.MAIL_PLACE_UNSPECIFIED}, "change"),
@@ -37,7 +39,7 @@ def test_a_malformed_or_contradictory_change_is_refused(change: dict[str, Any], 
     assert [field] == list(refused.value.violations)
 
 
-@pytest.mark.parametrize("ids", [[], ["a"] * 1001, [""], ["a b"], ["x" * 501]])
+@pytest.mark.parametrize("ids", [[], ["a"] * 1001, [""], ["a b"], ["x" * 501], ["."], [".."]])
 def test_ids_have_their_bounds(ids: list[str]) -> None:
     asked = request()
     asked.message_ids[:] = ids

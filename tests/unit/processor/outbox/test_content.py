@@ -114,6 +114,15 @@ def test_headers_are_few_and_each_has_a_name_of_its_own() -> None:
             checked(with_headers(wrong))
 
 
+@pytest.mark.parametrize("message_id", ["", ".", "..", "a b", "x" * 501])
+def test_the_id_of_an_original_is_an_id(message_id: str) -> None:
+    reply = pb2.Reply(message_id=message_id, text="Yes")
+    with pytest.raises(FieldInvalid) as refused:
+        checked(pb2.SendRequest(idempotency_key="k", reply=reply))
+
+    assert ["reply.message_id"] == list(refused.value.violations)
+
+
 def test_a_request_without_a_mail_is_refused() -> None:
     with pytest.raises(FieldInvalid):
         checked(pb2.SendRequest(idempotency_key="one", tenant_id="t"))

@@ -91,6 +91,19 @@ async def test_a_throttled_part_of_a_batch_stops_the_mailbox_and_keeps_the_other
     assert {one} == set(applied.results)
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(403, Outcome.REFUSED), (404, Outcome.NOT_FOUND)])
+async def test_a_refused_move_keeps_the_version_of_what_was_set(
+    microsoft: Acting, status: int, outcome: Outcome
+) -> None:
+    one = await microsoft.deliver()
+    await microsoft.control.add_fault("status", endpoint="graph.messages.move", message=one, status=status, count=1)
+    change, mailbox = pb2.MessageChange(is_read=True, place=pb2.MAIL_PLACE_TRASH), graph(microsoft)
+    result = (await mailbox.apply((await mailbox.plan(change, [one])).changes)).results[one]
+    version = (await microsoft.mails())[one]["etag"].removeprefix('W/"').rstrip('"')
+
+    assert (outcome, version) == (result.outcome, result.version)
+
+
 async def test_a_folder_that_is_not_there_is_refused_for_each_mail(microsoft: Acting) -> None:
     one = await microsoft.deliver()
     plan = await graph(microsoft).plan(pb2.MessageChange(folder_id="no-such-folder"), [one])
@@ -123,6 +136,41 @@ async def test_a_mail_that_is_gone_does_not_keep_the_others_unchanged(google: Ac
 
     assert [Outcome.DONE, Outcome.NOT_FOUND] == [result.outcome for result in applied.results.values()]
     assert "UNREAD" not in (await google.mails())[one]["labelIds"]
+
+
+async def test_one_refused_id_does_not_keep_a_hundred_mails_unchanged(google: Acting) -> None:
+    ids = [await google.deliver() for _ in range(30)]
+    mailbox = gmail(google)
+    await google.control.add_fault(
+        "status", endpoint="gmail.messages.batch_modify", account=google.address, status=400, code="invalidArgument",
+        count=3,
+    )  # fmt: skip
+    await google.control.add_fault(
+        "status", endpoint="gmail.messages.modify", account=google.address, status=400, code="invalidArgument", count=1
+    )
+    applied = await mailbox.apply((await mailbox.plan(pb2.MessageChange(is_read=True), ids)).changes)
+    outcomes = [applied.results[one].outcome for one in ids]
+
+    assert (None, [Outcome.REFUSED] + [Outcome.DONE] * 29) == (applied.failure, outcomes)
+    assert 1 == sum("UNREAD" in mail["labelIds"] for mail in (await google.mails()).values())
+
+
+@pytest.mark.parametrize("endpoint", ["gmail.messages.batch_modify", "gmail.messages.modify"])
+async def test_a_forbidden_account_has_no_outcome_for_its_mails(google: Acting, endpoint: str) -> None:
+    one, mailbox = await google.deliver(), gmail(google)
+    await google.control.add_fault(
+        "status", endpoint=endpoint, account=google.address, status=403, code="insufficientPermissions", count=1
+    )
+    plan = await mailbox.plan(pb2.MessageChange(is_read=True), ["18ffffffffffffff", one])
+    try:
+        applied = await mailbox.apply(plan.changes)
+    except SourceError as exc:
+        failure: SourceError | None = exc
+    else:
+        failure = applied.failure
+        assert one not in applied.results
+
+    assert Remedy.PERSON is (failure and failure.remedy)
 
 
 async def test_a_label_that_is_not_there_is_refused(google: Acting) -> None:
