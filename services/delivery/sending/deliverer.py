@@ -163,10 +163,10 @@ class Deliverer:
         return max(self._next_look - time.monotonic(), 0.0)
 
     async def _keep(self, row: EndpointRow, new: list[Delivery], position: str) -> None:
-        """Commit deliveries with the position behind them, unless a caller has moved the position meanwhile."""
+        """Commit deliveries with the position behind them, unless a caller has moved it or the tenants meanwhile."""
         async with db.transaction(self._means.pool) as connection:
             held = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
-            if held is None or held.position != row.position:
+            if held is None or (held.position, held.tenant_ids) != (row.position, row.tenant_ids):
                 self._next_look = 0.0
                 return
             if new:

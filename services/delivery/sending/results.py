@@ -36,9 +36,11 @@ async def record(
         row = await leases.held(connection, lease_id, endpoint_id, lock=True)
         if row is None:
             return None
-        rows = [await _one(connection, endpoint_id, one, schedule, now) for one in tried if not one.row.is_delivered]
-        await _delivered(connection, endpoint_id, [one for one in tried if one.row.is_delivered])
-        await attempts.insert(connection, endpoint_id, [*rows, *(one.row for one in tried if one.row.is_delivered)])
+        # A tenant that left the filter while its request was under way leaves no trace with the endpoint.
+        kept = [one for one in tried if row.covers(one.delivery.tenant_id)]
+        rows = [await _one(connection, endpoint_id, one, schedule, now) for one in kept if not one.row.is_delivered]
+        await _delivered(connection, endpoint_id, [one for one in kept if one.row.is_delivered])
+        await attempts.insert(connection, endpoint_id, [*rows, *(one.row for one in kept if one.row.is_delivered)])
         values = after(row, [one.outcome for one in tried], schedule, now)
         if row.state is State.FAILING and values["state"] is State.ACTIVE:
             # The receiver is back. While it was away, the schedule pushed deliveries hours ahead.

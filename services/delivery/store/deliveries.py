@@ -8,18 +8,18 @@ from services.meshkit import db
 
 # An event of a message that waits already is due no earlier than the message's last one.
 _INSERT = """
-    INSERT INTO delivery.deliveries (endpoint_id, event_id, event_type, order_key, body, due_at)
-    SELECT $1, n.event_id, n.event_type, n.order_key, n.body, greatest(now(), (
+    INSERT INTO delivery.deliveries (endpoint_id, event_id, tenant_id, event_type, order_key, body, due_at)
+    SELECT $1, n.event_id, n.tenant_id, n.event_type, n.order_key, n.body, greatest(now(), (
         SELECT max(d.due_at) FROM delivery.deliveries d
         WHERE d.endpoint_id = $1 AND d.order_key = n.order_key AND d.due_at IS NOT NULL))
-    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[])
-        WITH ORDINALITY AS n (event_id, event_type, order_key, body, place)
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bytea[])
+        WITH ORDINALITY AS n (event_id, tenant_id, event_type, order_key, body, place)
     ORDER BY n.place
     ON CONFLICT (endpoint_id, event_id) DO NOTHING
 """
 # The first of each message, soonest due first. Those that are not due yet tell the time of the next check.
 _NEXT = """
-    SELECT event_id, event_type, order_key, body, attempts,
+    SELECT event_id, tenant_id, event_type, order_key, body, attempts,
         extract(epoch FROM due_at - now())::float8 AS wait_seconds
     FROM delivery.deliveries d
     WHERE endpoint_id = $1 AND due_at IS NOT NULL AND order_key <> ALL($2::text[]) AND NOT EXISTS (
@@ -50,14 +50,18 @@ _EXHAUSTED = "endpoint_id = $1 AND exhausted_at IS NOT NULL AND ($2::timestamptz
 
 async def insert(connection: db.Connection, endpoint_id: str, new: Sequence[Delivery]) -> None:
     """Add deliveries at the end of an endpoint's queue. One that is there already stays as it is."""
-    columns = ([getattr(one, name) for one in new] for name in ("event_id", "event_type", "order_key", "body"))
+    names = ("event_id", "tenant_id", "event_type", "order_key", "body")
+    columns = ([getattr(one, name) for one in new] for name in names)
     await connection.execute(_INSERT, endpoint_id, *columns)
 
 
 async def following(connection: db.Connection, endpoint_id: str, busy: Sequence[str], limit: int) -> list[Delivery]:
     """Read the first delivery of each message, soonest due first; not those of messages that are being delivered."""
     found = await connection.fetch(_NEXT, endpoint_id, busy, limit)
-    return [Delivery(**{**one, "event_id": str(one["event_id"])}) for one in map(dict, found)]
+    return [
+        Delivery(**{**one, "event_id": str(one["event_id"]), "tenant_id": str(one["tenant_id"])})
+        for one in map(dict, found)
+    ]
 
 
 async def count(connection: db.Connection, endpoint_id: str) -> tuple[int, int]:

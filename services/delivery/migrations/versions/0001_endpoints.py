@@ -48,6 +48,7 @@ _UP = (
     CREATE TABLE delivery.deliveries (
         endpoint_id uuid NOT NULL,
         event_id uuid NOT NULL,
+        tenant_id uuid NOT NULL,
         sequence bigint GENERATED ALWAYS AS IDENTITY,
         event_type text NOT NULL,
         order_key text NOT NULL,
@@ -63,6 +64,7 @@ _UP = (
         attempt_id uuid PRIMARY KEY,
         endpoint_id uuid NOT NULL,
         event_id uuid NOT NULL,
+        tenant_id uuid NOT NULL,
         event_type text NOT NULL,
         number integer NOT NULL,
         started_at timestamptz NOT NULL,
