@@ -57,6 +57,7 @@ deliveries = Table(
     required("body", LargeBinary()),
     required("attempts", Integer()),
     Column("due_at", TIME),
+    Column("failed_at", TIME),
     Column("exhausted_at", TIME),
 )
 

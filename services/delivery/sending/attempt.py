@@ -127,4 +127,4 @@ class Attempts:
             reason=reason,
             answer=answer,
         )
-        return Tried(delivery, made, Outcome(not reason, status, reason, asked))
+        return Tried(delivery, made, Outcome(not reason, status, reason, asked, delivery.attempts == 0))

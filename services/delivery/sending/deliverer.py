@@ -190,7 +190,9 @@ class Deliverer:
             return _LOOK_SECONDS
         busy = [one.order_key for one in self._running.values()]
         async with db.connection(self._means.pool) as connection:
-            found = await deliveries.following(connection, self._endpoint_id, busy, free)
+            # A new event tells whether the receiver is back; one that it refused before may be refused for what it is.
+            probes = row.state is State.FAILING
+            found = await deliveries.following(connection, self._endpoint_id, busy, free, prefers_new=probes)
         for delivery in found:
             if delivery.wait_seconds > 0:
                 return delivery.wait_seconds

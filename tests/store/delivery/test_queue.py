@@ -106,7 +106,19 @@ def tried(one: Delivery, status: int) -> Tried:
         reason,
         b"answer",
     )
-    return Tried(one, made, Outcome(is_delivered, status, reason, None))
+    return Tried(one, made, Outcome(is_delivered, status, reason, None, one.attempts == 0))
+
+
+async def pass_time(pool: Pool, span: timedelta) -> None:
+    """Lets time pass for the queue: the database's clock stays, and everything that it is compared with moves back."""
+    await pool.execute(
+        "UPDATE delivery.deliveries SET due_at = due_at - $1::interval, failed_at = failed_at - $1", span
+    )
+    await pool.execute(
+        "UPDATE delivery.endpoints SET failing_since = failing_since - $1::interval,"
+        " succeeded_at = succeeded_at - $1, throttled_until = throttled_until - $1",
+        span,
+    )
 
 
 async def recorded(pool: Pool, lease_id: str, row: EndpointRow, *done: Tried) -> EndpointRow | None:
@@ -149,6 +161,7 @@ async def test_when_a_receiver_is_back_everything_that_waits_is_due(pool: Pool) 
     assert failing is not None
     assert (State.FAILING, []) == (failing.state, await ready(pool, row))
 
+    await pass_time(pool, timedelta(minutes=10))
     back = await recorded(pool, lease, row, tried(away[0], 200))
     assert back is not None
     assert (State.ACTIVE, FAILING_AFTER - 1) == (back.state, len(await ready(pool, row)))

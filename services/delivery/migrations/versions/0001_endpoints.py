@@ -55,6 +55,7 @@ _UP = (
         body bytea NOT NULL,
         attempts integer NOT NULL DEFAULT 0,
         due_at timestamptz,
+        failed_at timestamptz,
         exhausted_at timestamptz,
         PRIMARY KEY (endpoint_id, event_id)
     )
