@@ -50,12 +50,14 @@ deliveries = Table(
     metadata,
     required("endpoint_id", ID, primary_key=True),
     required("event_id", ID, primary_key=True),
+    required("tenant_id", ID),
     Column("sequence", BigInteger(), Identity(always=True), nullable=False),
     required("event_type", Text()),
     required("order_key", Text()),
     required("body", LargeBinary()),
     required("attempts", Integer()),
     Column("due_at", TIME),
+    Column("failed_at", TIME),
     Column("exhausted_at", TIME),
 )
 
@@ -65,6 +67,7 @@ attempts = Table(
     required("attempt_id", ID, primary_key=True),
     required("endpoint_id", ID),
     required("event_id", ID),
+    required("tenant_id", ID),
     required("event_type", Text()),
     required("number", Integer()),
     required("started_at", TIME),

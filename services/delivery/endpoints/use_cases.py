@@ -129,6 +129,9 @@ class Endpoints:
     ) -> EndpointRow:
         """Change an endpoint. Safe to call again.
 
+        Deliveries and attempts of tenants that the new filter excludes are deleted with the change: a key of the
+        tenants that are left may read the endpoint from then on, and set its address.
+
         Args:
             endpoint_id: The endpoint.
             scope: The caller's tenants.
@@ -144,6 +147,8 @@ class Endpoints:
             if headers is not None:
                 keys = self._sealer.signing_keys(row, self._clock.now())
                 sealed = {**asdict(self._sealer.seal(endpoint_id, keys, headers)), "header_names": sorted(headers)}
+            if tenants := values.get("tenant_ids"):
+                await attempts.delete_of_others(connection, endpoint_id, tenants)
             return await endpoints.change(connection, endpoint_id, {**values, **sealed})
 
         return await self._with_locked(endpoint_id, scope, changed)
@@ -210,19 +215,21 @@ class Endpoints:
 
         Raises:
             EndpointNotFound: There is no such endpoint in scope.
-            AttemptNotFound: It has no such attempt.
+            AttemptNotFound: It has no such attempt, or its filter excludes the event's tenant.
             EventNotFound: As Processor answers: the event is past retention.
         """
         async with db.connection(self._pool) as connection:
             found(endpoint_id, await endpoints.get(connection, endpoint_id, scope))
             event_id = await attempts.event_of(connection, endpoint_id, attempt_id)
             if event_id is None:
-                raise AttemptNotFound(resource=attempt_id, metadata={"attempt_id": attempt_id})
+                raise _no_attempt(attempt_id)
             is_queued = await deliveries.revive(connection, endpoint_id, event_id)
         if not is_queued:
             again = await self._stream.delivery(event_id)
             async with db.transaction(self._pool) as connection:
-                found(endpoint_id, await endpoints.get(connection, endpoint_id, scope, lock=True))
+                row = found(endpoint_id, await endpoints.get(connection, endpoint_id, scope, lock=True))
+                if not row.covers(again.tenant_id):
+                    raise _no_attempt(attempt_id)
                 await deliveries.insert(connection, endpoint_id, [again])
         await self._with_locked(endpoint_id, scope, _touched)
 
@@ -288,6 +295,10 @@ def found(endpoint_id: str, row: EndpointRow | None) -> EndpointRow:
     if row is None:
         raise EndpointNotFound(resource=endpoint_id, metadata={"endpoint_id": endpoint_id})
     return row
+
+
+def _no_attempt(attempt_id: str) -> AttemptNotFound:
+    return AttemptNotFound(resource=attempt_id, metadata={"attempt_id": attempt_id})
 
 
 async def _touched(connection: db.Connection, row: EndpointRow) -> EndpointRow:

@@ -11,6 +11,7 @@ from services.delivery import metrics
 from services.delivery.egress.client import EgressClient
 from services.delivery.egress.faults import EgressError, Fault
 from services.delivery.endpoints.secrets import Sealer
+from services.delivery.errors import TenantNotFound
 from services.delivery.sending import bodies
 from services.delivery.sending.feed import Feed
 from services.delivery.sending.schedule import Outcome, Schedule
@@ -68,19 +69,22 @@ class Attempts:
             KeyUnavailable, SealBroken: The endpoint's secrets do not open.
         """
         now = self._clock.now().isoformat()
-        return await self._send(row, Delivery(new_id(), bodies.TEST_TYPE, "", b""), bodies.test_body(row, now))
+        return await self._send(row, Delivery(new_id(), "", bodies.TEST_TYPE, "", b""), bodies.test_body(row, now))
 
     async def deliver(self, row: EndpointRow, delivery: Delivery) -> Tried:
         """Attempt a delivery.
 
         Raises:
             KeyUnavailable, SealBroken: The endpoint's secrets do not open.
+            TenantNotFound: The endpoint's filter excludes the event's tenant. Nothing was sent.
             Overloaded: This machine has no room for a connection.
             MeshError: The event cannot be read now. Nothing was sent.
         """
         return await self._send(row, delivery, await self._body(row, delivery))
 
     async def _body(self, row: EndpointRow, delivery: Delivery) -> bytes:
+        if not row.covers(delivery.tenant_id):
+            raise TenantNotFound(resource=delivery.tenant_id, metadata={"tenant_id": delivery.tenant_id})
         if row.view != pb2.ENDPOINT_VIEW_FULL:
             return delivery.body
         try:
@@ -113,6 +117,7 @@ class Attempts:
         made = AttemptRow(
             attempt_id=new_id(),
             event_id=delivery.event_id,
+            tenant_id=delivery.tenant_id,
             event_type=delivery.event_type,
             number=delivery.attempts + 1,
             started_at=started_at,
@@ -122,4 +127,4 @@ class Attempts:
             reason=reason,
             answer=answer,
         )
-        return Tried(delivery, made, Outcome(not reason, status, reason, asked))
+        return Tried(delivery, made, Outcome(not reason, status, reason, asked, delivery.attempts == 0))

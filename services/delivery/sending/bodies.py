@@ -26,7 +26,8 @@ def delivery_of(event: event_pb2.Event) -> Delivery:
     known = _json(content)
     data = {name: known[name] for name in _IDS if name in known}
     data["href"] = f"/v1/events/{content.event_id}"
-    return Delivery(content.event_id, content.event_type, _order_key(content), _body(known, data))
+    body = _body(known, data)
+    return Delivery(content.event_id, content.tenant_id, content.event_type, _order_key(content), body)
 
 
 def full_body(event: event_pb2.Event) -> bytes:
@@ -46,7 +47,7 @@ def matches(row: EndpointRow, event: event_pb2.Event) -> bool:
     content = content_of(event)
     kind = content.event_type.partition(".")[0]
     return (
-        (not row.tenant_ids or content.tenant_id in row.tenant_ids)
+        row.covers(content.tenant_id)
         and (not row.providers or content.provider in row.providers)
         and (content.event_type in row.event_types or f"{kind}.*" in row.event_types)
     )

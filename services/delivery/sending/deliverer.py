@@ -163,10 +163,10 @@ class Deliverer:
         return max(self._next_look - time.monotonic(), 0.0)
 
     async def _keep(self, row: EndpointRow, new: list[Delivery], position: str) -> None:
-        """Commit deliveries with the position behind them, unless a caller has moved the position meanwhile."""
+        """Commit deliveries with the position behind them, unless a caller has moved it or the tenants meanwhile."""
         async with db.transaction(self._means.pool) as connection:
             held = await leases.held(connection, self._lease_id, self._endpoint_id, lock=True)
-            if held is None or held.position != row.position:
+            if held is None or (held.position, held.tenant_ids) != (row.position, row.tenant_ids):
                 self._next_look = 0.0
                 return
             if new:
@@ -190,7 +190,9 @@ class Deliverer:
             return _LOOK_SECONDS
         busy = [one.order_key for one in self._running.values()]
         async with db.connection(self._means.pool) as connection:
-            found = await deliveries.following(connection, self._endpoint_id, busy, free)
+            # A new event tells whether the receiver is back; one that it refused before may be refused for what it is.
+            probes = row.state is State.FAILING
+            found = await deliveries.following(connection, self._endpoint_id, busy, free, prefers_new=probes)
         for delivery in found:
             if delivery.wait_seconds > 0:
                 return delivery.wait_seconds

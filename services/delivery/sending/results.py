@@ -8,7 +8,7 @@ import structlog
 
 from services.delivery import metrics
 from services.delivery.sending.attempt import Tried
-from services.delivery.sending.schedule import Schedule, after
+from services.delivery.sending.schedule import Schedule, after, ended_outage
 from services.delivery.store import attempts, deliveries, endpoints, leases
 from services.delivery.store.rows import AttemptRow, EndpointRow, State
 from services.meshkit import db
@@ -36,13 +36,17 @@ async def record(
         row = await leases.held(connection, lease_id, endpoint_id, lock=True)
         if row is None:
             return None
-        rows = [await _one(connection, endpoint_id, one, schedule, now) for one in tried if not one.row.is_delivered]
-        await _delivered(connection, endpoint_id, [one for one in tried if one.row.is_delivered])
-        await attempts.insert(connection, endpoint_id, [*rows, *(one.row for one in tried if one.row.is_delivered)])
-        values = after(row, [one.outcome for one in tried], schedule, now)
-        if row.state is State.FAILING and values["state"] is State.ACTIVE:
-            # The receiver is back. While it was away, the schedule pushed deliveries hours ahead.
-            await deliveries.let_go(connection, endpoint_id)
+        # A tenant that left the filter while its request was under way leaves no trace with the endpoint.
+        kept = [one for one in tried if row.covers(one.delivery.tenant_id)]
+        rows = [await _one(connection, endpoint_id, one, schedule, now) for one in kept if not one.row.is_delivered]
+        await _delivered(connection, endpoint_id, [one for one in kept if one.row.is_delivered])
+        await attempts.insert(connection, endpoint_id, [*rows, *(one.row for one in kept if one.row.is_delivered)])
+        outcomes = [one.outcome for one in tried]
+        values = after(row, outcomes, schedule, now)
+        if since := ended_outage(row, outcomes, now):
+            # While the receiver was away, the schedule pushed deliveries hours ahead. Those that it refused before that
+            # keep their schedule: they would use up their attempts.
+            await deliveries.let_go_since(connection, endpoint_id, since)
         changed = await endpoints.note(connection, endpoint_id, values)
     _tell(row, changed)
     return changed
@@ -68,7 +72,7 @@ async def _one(
         metrics.EXHAUSTED.inc()
         logger.warning("delivery exhausted", endpoint_id=endpoint_id, event_id=failed.event_id, reason=one.row.reason)
     else:
-        await deliveries.postpone(connection, endpoint_id, failed, at)
+        await deliveries.postpone(connection, endpoint_id, failed, now, at)
     return replace(one.row, next_attempt_at=at)
 
 

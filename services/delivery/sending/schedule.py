@@ -13,6 +13,8 @@ FAILING_AFTER = 5
 """So many failures in a row, of whatever events, make an endpoint failing: then one request at a time probes it."""
 _FIRST_PAUSE_SECONDS = 5.0
 _DOUBLINGS = 10
+_OUTAGE = timedelta(minutes=10)
+"""So long without a success a receiver was away, and did not refuse a few events only."""
 DISABLED_REASON = "NO_SUCCESS"
 GONE_REASON = "GONE"
 
@@ -78,12 +80,14 @@ class Outcome:
         status: The HTTP status; 0 without an answer.
         reason: Why it failed; empty otherwise.
         asked: The pause that the receiver asked for, or None.
+        is_first: Whether it was the first attempt of its delivery.
     """
 
     is_delivered: bool
     status: int
     reason: str
     asked: timedelta | None
+    is_first: bool = True
 
 
 def after(row: EndpointRow, outcomes: list[Outcome], schedule: Schedule, now: datetime) -> dict[str, object]:
@@ -97,7 +101,7 @@ def after(row: EndpointRow, outcomes: list[Outcome], schedule: Schedule, now: da
     """
     failures, since, succeeded_at = row.failures, row.failing_since, row.succeeded_at
     for outcome in outcomes:
-        failures = 0 if outcome.is_delivered else failures + 1
+        failures = 0 if outcome.is_delivered else _counted(failures, outcome)
         since = None if outcome.is_delivered else since or now
         succeeded_at = now if outcome.is_delivered else succeeded_at
     asked = max((one.asked for one in outcomes if one.asked is not None), default=None)
@@ -110,6 +114,24 @@ def after(row: EndpointRow, outcomes: list[Outcome], schedule: Schedule, now: da
         "state": state,
         "reason": reason,
     }
+
+
+def ended_outage(row: EndpointRow, outcomes: list[Outcome], now: datetime) -> datetime | None:
+    """Return the beginning of an outage that attempts ended, or None when there was none.
+
+    Args:
+        row: The endpoint before the attempts.
+        outcomes: Their results.
+        now: The present.
+    """
+    since = row.failing_since
+    is_back = row.state is State.FAILING and any(one.is_delivered for one in outcomes)
+    return since if is_back and since is not None and now - since >= _OUTAGE else None
+
+
+def _counted(failures: int, failed: Outcome) -> int:
+    """Count a failure. A repeated one lengthens no pause: the receiver may refuse that event only, and take others."""
+    return failures + 1 if failed.is_first or failures < FAILING_AFTER else failures
 
 
 def _state(

@@ -26,6 +26,10 @@ _OLD_EXHAUSTED = """
     DELETE FROM delivery.deliveries WHERE (endpoint_id, event_id) IN (
         SELECT endpoint_id, event_id FROM delivery.deliveries WHERE exhausted_at < $1 ORDER BY exhausted_at LIMIT $2)
 """
+_OF_OTHERS = (
+    "DELETE FROM delivery.deliveries WHERE endpoint_id = $1 AND tenant_id <> ALL($2::uuid[])",
+    "DELETE FROM delivery.attempts WHERE endpoint_id = $1 AND tenant_id <> ALL($2::uuid[])",
+)
 _DELETED = "SELECT endpoint_id FROM delivery.endpoints WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1"
 _OF_DELETED = (
     """
@@ -52,7 +56,7 @@ async def page(
     more = (event_id,) if event_id else ()
     found = await connection.fetch(_PAGE.format(chosen), endpoint_id, before, limit, *more)
     return [
-        AttemptRow(**{**one, "attempt_id": str(one["attempt_id"]), "event_id": str(one["event_id"])})
+        AttemptRow(**{**one, **{name: str(one[name]) for name in ("attempt_id", "event_id", "tenant_id")}})
         for one in map(dict, found)
     ]
 
@@ -63,6 +67,12 @@ async def event_of(connection: db.Connection, endpoint_id: str, attempt_id: str)
         "SELECT event_id FROM delivery.attempts WHERE endpoint_id = $1 AND attempt_id = $2", endpoint_id, attempt_id
     )
     return None if found is None else str(found)
+
+
+async def delete_of_others(connection: db.Connection, endpoint_id: str, tenant_ids: Sequence[str]) -> None:
+    """Delete the deliveries and attempts of an endpoint that belong to other tenants than these."""
+    for statement in _OF_OTHERS:
+        await connection.execute(statement, endpoint_id, tenant_ids)
 
 
 async def delete_old(connection: db.Connection, before: datetime, limit: int) -> int:

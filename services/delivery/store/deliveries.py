@@ -8,24 +8,24 @@ from services.meshkit import db
 
 # An event of a message that waits already is due no earlier than the message's last one.
 _INSERT = """
-    INSERT INTO delivery.deliveries (endpoint_id, event_id, event_type, order_key, body, due_at)
-    SELECT $1, n.event_id, n.event_type, n.order_key, n.body, greatest(now(), (
+    INSERT INTO delivery.deliveries (endpoint_id, event_id, tenant_id, event_type, order_key, body, due_at)
+    SELECT $1, n.event_id, n.tenant_id, n.event_type, n.order_key, n.body, greatest(now(), (
         SELECT max(d.due_at) FROM delivery.deliveries d
         WHERE d.endpoint_id = $1 AND d.order_key = n.order_key AND d.due_at IS NOT NULL))
-    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[])
-        WITH ORDINALITY AS n (event_id, event_type, order_key, body, place)
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bytea[])
+        WITH ORDINALITY AS n (event_id, tenant_id, event_type, order_key, body, place)
     ORDER BY n.place
     ON CONFLICT (endpoint_id, event_id) DO NOTHING
 """
 # The first of each message, soonest due first. Those that are not due yet tell the time of the next check.
 _NEXT = """
-    SELECT event_id, event_type, order_key, body, attempts,
+    SELECT event_id, tenant_id, event_type, order_key, body, attempts,
         extract(epoch FROM due_at - now())::float8 AS wait_seconds
     FROM delivery.deliveries d
     WHERE endpoint_id = $1 AND due_at IS NOT NULL AND order_key <> ALL($2::text[]) AND NOT EXISTS (
         SELECT FROM delivery.deliveries e
         WHERE e.endpoint_id = $1 AND e.order_key = d.order_key AND e.sequence < d.sequence AND e.due_at IS NOT NULL)
-    ORDER BY due_at, sequence LIMIT $3
+    ORDER BY CASE WHEN due_at > now() THEN 2 WHEN $4 AND attempts > 0 THEN 1 ELSE 0 END, due_at, sequence LIMIT $3
 """
 _COUNT = """
     SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at <= now()) AS due FROM delivery.deliveries
@@ -39,10 +39,16 @@ _LET_GO = """
     UPDATE delivery.deliveries SET due_at = now()
     WHERE endpoint_id = $1 AND due_at > now() AND ($2::text[] IS NULL OR order_key = ANY($2))
 """
-
+# Failed first then or later. Their messages' later events were held back with them.
+_LET_GO_SINCE = """
+    UPDATE delivery.deliveries SET due_at = now()
+    WHERE endpoint_id = $1 AND due_at > now() AND order_key IN (
+        SELECT order_key FROM delivery.deliveries WHERE endpoint_id = $1 AND due_at > now() AND failed_at >= $2)
+"""
 _REVIVE = """
     UPDATE delivery.deliveries
-    SET due_at = now(), exhausted_at = NULL, attempts = CASE WHEN due_at IS NULL THEN 0 ELSE attempts END
+    SET due_at = now(), exhausted_at = NULL, failed_at = CASE WHEN due_at IS NULL THEN NULL ELSE failed_at END,
+        attempts = CASE WHEN due_at IS NULL THEN 0 ELSE attempts END
     WHERE endpoint_id = $1 AND event_id = $2
 """
 _EXHAUSTED = "endpoint_id = $1 AND exhausted_at IS NOT NULL AND ($2::timestamptz IS NULL OR exhausted_at >= $2)"
@@ -50,14 +56,28 @@ _EXHAUSTED = "endpoint_id = $1 AND exhausted_at IS NOT NULL AND ($2::timestamptz
 
 async def insert(connection: db.Connection, endpoint_id: str, new: Sequence[Delivery]) -> None:
     """Add deliveries at the end of an endpoint's queue. One that is there already stays as it is."""
-    columns = ([getattr(one, name) for one in new] for name in ("event_id", "event_type", "order_key", "body"))
+    names = ("event_id", "tenant_id", "event_type", "order_key", "body")
+    columns = ([getattr(one, name) for one in new] for name in names)
     await connection.execute(_INSERT, endpoint_id, *columns)
 
 
-async def following(connection: db.Connection, endpoint_id: str, busy: Sequence[str], limit: int) -> list[Delivery]:
-    """Read the first delivery of each message, soonest due first; not those of messages that are being delivered."""
-    found = await connection.fetch(_NEXT, endpoint_id, busy, limit)
-    return [Delivery(**{**one, "event_id": str(one["event_id"])}) for one in map(dict, found)]
+async def following(
+    connection: db.Connection, endpoint_id: str, busy: Sequence[str], limit: int, *, prefers_new: bool = False
+) -> list[Delivery]:
+    """Read the first delivery of each message, soonest due first; not those of messages that are being delivered.
+
+    Args:
+        connection: A connection to PostgreSQL.
+        endpoint_id: The endpoint.
+        busy: The messages that are being delivered.
+        limit: The largest number of deliveries.
+        prefers_new: Whether due ones without a failed attempt come before the other due ones.
+    """
+    found = await connection.fetch(_NEXT, endpoint_id, busy, limit, prefers_new)
+    return [
+        Delivery(**{**one, "event_id": str(one["event_id"]), "tenant_id": str(one["tenant_id"])})
+        for one in map(dict, found)
+    ]
 
 
 async def count(connection: db.Connection, endpoint_id: str) -> tuple[int, int]:
@@ -74,12 +94,16 @@ async def finish(connection: db.Connection, endpoint_id: str, event_ids: Sequenc
     )
 
 
-async def postpone(connection: db.Connection, endpoint_id: str, failed: Delivery, until: datetime) -> None:
+async def postpone(
+    connection: db.Connection, endpoint_id: str, failed: Delivery, now: datetime, until: datetime
+) -> None:
     """Count a failed attempt, and hold back the message until the next one."""
     await connection.execute(
-        "UPDATE delivery.deliveries SET attempts = attempts + 1 WHERE endpoint_id = $1 AND event_id = $2",
+        "UPDATE delivery.deliveries SET attempts = attempts + 1, failed_at = coalesce(failed_at, $3)"
+        " WHERE endpoint_id = $1 AND event_id = $2",
         endpoint_id,
         failed.event_id,
+        now,
     )
     await connection.execute(_HOLD_BACK, endpoint_id, failed.order_key, until)
 
@@ -100,6 +124,11 @@ async def let_go(connection: db.Connection, endpoint_id: str, order_keys: Sequen
     await connection.execute(_LET_GO, endpoint_id, order_keys)
 
 
+async def let_go_since(connection: db.Connection, endpoint_id: str, since: datetime) -> None:
+    """Make the messages due now of which a delivery failed first at a time or later."""
+    await connection.execute(_LET_GO_SINCE, endpoint_id, since)
+
+
 async def revive(connection: db.Connection, endpoint_id: str, event_id: str) -> bool:
     """Make a delivery due now, with a new schedule if it was exhausted; return whether it is in the queue."""
     return db.affected(await connection.execute(_REVIVE, endpoint_id, event_id)) > 0
@@ -113,6 +142,6 @@ async def count_exhausted(connection: db.Connection, endpoint_id: str, since: da
 
 async def recover(connection: db.Connection, endpoint_id: str, since: datetime | None) -> int:
     """Make exhausted deliveries due now, with a new schedule; return their number."""
-    changed = "due_at = now(), exhausted_at = NULL, attempts = 0"
+    changed = "due_at = now(), failed_at = NULL, exhausted_at = NULL, attempts = 0"
     statement = f"UPDATE delivery.deliveries SET {changed} WHERE {_EXHAUSTED}"  # noqa: S608 - constants
     return db.affected(await connection.execute(statement, endpoint_id, since))

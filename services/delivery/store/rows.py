@@ -77,6 +77,10 @@ class EndpointRow:
     position: str
     revision: int
 
+    def covers(self, tenant_id: str) -> bool:
+        """Tell whether the filter includes a tenant."""
+        return not self.tenant_ids or tenant_id in self.tenant_ids
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -84,6 +88,7 @@ class Delivery:
 
     Args:
         event_id: The event's UUID.
+        tenant_id: The event's tenant; empty for a test.
         event_type: Its type.
         order_key: The message; deliveries with the same key are made one after the other.
         body: The thin form of the webhook, which holds no content of mail.
@@ -92,6 +97,7 @@ class Delivery:
     """
 
     event_id: str
+    tenant_id: str
     event_type: str
     order_key: str
     body: bytes
@@ -106,6 +112,7 @@ class AttemptRow:
     Args:
         attempt_id: Its UUID, which grows with time.
         event_id: The event.
+        tenant_id: The event's tenant.
         event_type: The event's type.
         number: Counts the attempts of the event, from 1.
         started_at: When it began.
@@ -119,6 +126,7 @@ class AttemptRow:
 
     attempt_id: str
     event_id: str
+    tenant_id: str
     event_type: str
     number: int
     started_at: datetime

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.delivery.endpoints.secrets import Sealer
 from services.delivery.endpoints.use_cases import Endpoints
-from services.delivery.errors import EndpointLimitReached, EndpointNotFound
+from services.delivery.errors import AttemptNotFound, EndpointLimitReached, EndpointNotFound
 from services.delivery.sending.attempt import Tried
 from services.delivery.sending.results import record
 from services.delivery.sending.retention import Retention
@@ -25,6 +26,7 @@ from tests.programs.postgres import TestDatabase
 Pool = "asyncpg.Pool[Any]"
 LEASE = timedelta(seconds=30)
 DAY = timedelta(days=1)
+TENANT, OTHER = new_id(), new_id()
 SCHEDULE = Schedule((timedelta(hours=1),) * 2, timedelta(minutes=5), timedelta(hours=1), 5 * DAY)
 VALUES = {
     "url": "https://receiver.example.com/hooks",
@@ -41,13 +43,16 @@ VALUES = {
 
 
 class Stream:
-    """A stream that stands at one place."""
+    """A stream that stands at one place, and whose events are of one tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
 
     async def position(self, cursor: str) -> str:
         return cursor
 
     async def delivery(self, event_id: str) -> Delivery:
-        return Delivery(event_id, "mail.created", "a", b"{}")
+        return Delivery(event_id, self.tenant, "mail.created", "a", b"{}")
 
 
 @pytest.fixture
@@ -56,8 +61,8 @@ async def pool(delivery_database: TestDatabase) -> AsyncIterator[Pool]:
         yield opened
 
 
-def use_cases(pool: Pool, limit: int = 10) -> Endpoints:
-    return Endpoints(pool, Sealer({"one": os.urandom(32)}), Stream(), limit, lambda: None, SystemClock())
+def use_cases(pool: Pool, limit: int = 10, tenant: str = TENANT) -> Endpoints:
+    return Endpoints(pool, Sealer({"one": os.urandom(32)}), Stream(tenant), limit, lambda: None, SystemClock())
 
 
 async def held(pool: Pool, lease_id: str, **values: object) -> EndpointRow:
@@ -68,8 +73,8 @@ async def held(pool: Pool, lease_id: str, **values: object) -> EndpointRow:
     return row
 
 
-def delivery(message: str, number: int = 0) -> Delivery:
-    return Delivery(new_id(), f"mail.{number}", message, b"{}")
+def delivery(message: str, number: int = 0, tenant: str = TENANT) -> Delivery:
+    return Delivery(new_id(), tenant, f"mail.{number}", message, b"{}")
 
 
 async def queued(pool: Pool, row: EndpointRow, *new: Delivery) -> list[str]:
@@ -89,9 +94,31 @@ def tried(one: Delivery, status: int) -> Tried:
     is_delivered, now = status == 200, datetime.now(UTC)
     reason = "" if is_delivered else "HTTP_STATUS"
     made = AttemptRow(
-        new_id(), one.event_id, one.event_type, one.attempts + 1, now, 5, is_delivered, status, reason, b"answer"
+        new_id(),
+        one.event_id,
+        one.tenant_id,
+        one.event_type,
+        one.attempts + 1,
+        now,
+        5,
+        is_delivered,
+        status,
+        reason,
+        b"answer",
     )
-    return Tried(one, made, Outcome(is_delivered, status, reason, None))
+    return Tried(one, made, Outcome(is_delivered, status, reason, None, one.attempts == 0))
+
+
+async def pass_time(pool: Pool, span: timedelta) -> None:
+    """Lets time pass for the queue: the database's clock stays, and everything that it is compared with moves back."""
+    await pool.execute(
+        "UPDATE delivery.deliveries SET due_at = due_at - $1::interval, failed_at = failed_at - $1", span
+    )
+    await pool.execute(
+        "UPDATE delivery.endpoints SET failing_since = failing_since - $1::interval,"
+        " succeeded_at = succeeded_at - $1, throttled_until = throttled_until - $1",
+        span,
+    )
 
 
 async def recorded(pool: Pool, lease_id: str, row: EndpointRow, *done: Tried) -> EndpointRow | None:
@@ -119,7 +146,7 @@ async def test_a_failing_message_holds_back_its_own_later_events_only(pool: Pool
 
     assert [other.event_id] == await queued(pool, row, third)
     # The schedule ends after two pauses: the delivery is kept, and its message goes on.
-    failed = Delivery(first.event_id, first.event_type, "a", b"{}", attempts=2)
+    failed = Delivery(first.event_id, TENANT, first.event_type, "a", b"{}", attempts=2)
     await recorded(pool, lease, row, tried(failed, 500))
     assert {second.event_id, other.event_id} == set(await ready(pool, row))
     assert {row.endpoint_id: (3, 1)} == await use_cases(pool).counts([row])
@@ -134,6 +161,7 @@ async def test_when_a_receiver_is_back_everything_that_waits_is_due(pool: Pool) 
     assert failing is not None
     assert (State.FAILING, []) == (failing.state, await ready(pool, row))
 
+    await pass_time(pool, timedelta(minutes=10))
     back = await recorded(pool, lease, row, tried(away[0], 200))
     assert back is not None
     assert (State.ACTIVE, FAILING_AFTER - 1) == (back.state, len(await ready(pool, row)))
@@ -205,7 +233,7 @@ async def test_exhausted_deliveries_are_counted_and_recovered_and_a_delivered_on
     row = await held(pool, lease)
     one, other = delivery("a"), delivery("b")
     await queued(pool, row, one, other)
-    ended = Delivery(one.event_id, one.event_type, "a", b"{}", attempts=2)
+    ended = Delivery(one.event_id, TENANT, one.event_type, "a", b"{}", attempts=2)
     await recorded(pool, lease, row, tried(ended, 500), tried(other, 200))
     assert [] == await ready(pool, row)
 
@@ -239,3 +267,33 @@ async def test_attempts_are_kept_and_those_past_their_time_are_deleted(pool: Poo
         assert 0 == await attempts.delete_old(connection, datetime.now(UTC) - DAY, 10)
         assert 1 == await attempts.delete_old(connection, datetime.now(UTC) + DAY, 10)
         assert await endpoints.get(connection, row.endpoint_id, None) is not None
+
+
+@pytest.mark.parametrize("before", [[TENANT, OTHER], []])
+async def test_a_tenant_that_leaves_the_filter_leaves_no_delivery_and_no_attempt(pool: Pool, before: list[str]) -> None:
+    lease, cases = new_id(), use_cases(pool, tenant=OTHER)
+    row = await held(pool, lease, tenant_ids=before)
+    mine, waiting, exhausted, sent = delivery("a"), *(delivery(key, tenant=OTHER) for key in ("b", "c", "d"))
+    await queued(pool, row, mine, waiting, exhausted, sent)
+    ended = replace(exhausted, attempts=2)
+    await recorded(pool, lease, row, tried(mine, 500), tried(ended, 500), tried(sent, 200))
+
+    await cases.update(row.endpoint_id, None, {"tenant_ids": [TENANT]}, None)
+    assert {row.endpoint_id: (1, 0)} == await cases.counts([row])
+    assert await recorded(pool, lease, row, tried(waiting, 200)) is not None  # Its request was under way.
+    listed = await cases.attempts(row.endpoint_id, [TENANT], "", None, 10)
+    assert [mine.event_id] == [one.event_id for one in listed]
+    assert 0 == await cases.recover(row.endpoint_id, [TENANT], None, is_dry=False)
+
+
+async def test_an_event_is_not_sent_again_once_its_tenant_left_the_filter(pool: Pool) -> None:
+    lease, cases = new_id(), use_cases(pool, tenant=OTHER)
+    row = await held(pool, lease, tenant_ids=[TENANT])
+    one = delivery("a")
+    await queued(pool, row, one)
+    await recorded(pool, lease, row, tried(one, 200))
+    [made] = await cases.attempts(row.endpoint_id, None, "", None, 10)
+    # The stream says that the event is another tenant's: the filter decides, however the attempt came here.
+    with pytest.raises(AttemptNotFound):
+        await cases.retry(row.endpoint_id, [TENANT], made.attempt_id)
+    assert {} == await cases.counts([row])

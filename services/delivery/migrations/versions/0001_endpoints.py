@@ -48,12 +48,14 @@ _UP = (
     CREATE TABLE delivery.deliveries (
         endpoint_id uuid NOT NULL,
         event_id uuid NOT NULL,
+        tenant_id uuid NOT NULL,
         sequence bigint GENERATED ALWAYS AS IDENTITY,
         event_type text NOT NULL,
         order_key text NOT NULL,
         body bytea NOT NULL,
         attempts integer NOT NULL DEFAULT 0,
         due_at timestamptz,
+        failed_at timestamptz,
         exhausted_at timestamptz,
         PRIMARY KEY (endpoint_id, event_id)
     )
@@ -63,6 +65,7 @@ _UP = (
         attempt_id uuid PRIMARY KEY,
         endpoint_id uuid NOT NULL,
         event_id uuid NOT NULL,
+        tenant_id uuid NOT NULL,
         event_type text NOT NULL,
         number integer NOT NULL,
         started_at timestamptz NOT NULL,

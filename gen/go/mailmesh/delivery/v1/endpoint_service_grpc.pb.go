@@ -52,7 +52,8 @@ type EndpointServiceClient interface {
 	// GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND.
 	GetEndpoint(ctx context.Context, in *GetEndpointRequest, opts ...grpc.CallOption) (*GetEndpointResponse, error)
 	// UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-	// selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
+	// selects among events that were not read yet. Deliveries and attempts of a tenant that the new filter excludes are deleted with
+	// the change, and no event of that tenant is sent afterwards. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
 	UpdateEndpoint(ctx context.Context, in *UpdateEndpointRequest, opts ...grpc.CallOption) (*UpdateEndpointResponse, error)
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*PauseEndpointResponse, error)
@@ -225,7 +226,8 @@ type EndpointServiceServer interface {
 	// GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND.
 	GetEndpoint(context.Context, *GetEndpointRequest) (*GetEndpointResponse, error)
 	// UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-	// selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
+	// selects among events that were not read yet. Deliveries and attempts of a tenant that the new filter excludes are deleted with
+	// the change, and no event of that tenant is sent afterwards. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
 	UpdateEndpoint(context.Context, *UpdateEndpointRequest) (*UpdateEndpointResponse, error)
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(context.Context, *PauseEndpointRequest) (*PauseEndpointResponse, error)

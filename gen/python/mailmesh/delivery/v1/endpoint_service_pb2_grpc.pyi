@@ -49,7 +49,8 @@ class EndpointServiceStub:
     """GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND."""
     UpdateEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.UpdateEndpointRequest, _endpoint_service_pb2.UpdateEndpointResponse]
     """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-    selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
+    selects among events that were not read yet. Deliveries and attempts of a tenant that the new filter excludes are deleted with
+    the change, and no event of that tenant is sent afterwards. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
     """
     PauseEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.PauseEndpointRequest, _endpoint_service_pb2.PauseEndpointResponse]
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
@@ -100,7 +101,8 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """GetEndpoint returns one endpoint. Reasons: ENDPOINT_NOT_FOUND."""
     UpdateEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.UpdateEndpointRequest, _endpoint_service_pb2.UpdateEndpointResponse]  # type: ignore[assignment]
     """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-    selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
+    selects among events that were not read yet. Deliveries and attempts of a tenant that the new filter excludes are deleted with
+    the change, and no event of that tenant is sent afterwards. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
     """
     PauseEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.PauseEndpointRequest, _endpoint_service_pb2.PauseEndpointResponse]  # type: ignore[assignment]
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
@@ -172,7 +174,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.UpdateEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.UpdateEndpointResponse]]:
         """UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-        selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
+        selects among events that were not read yet. Deliveries and attempts of a tenant that the new filter excludes are deleted with
+        the change, and no event of that tenant is sent afterwards. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -1225,7 +1225,8 @@ export const EndpointService: GenService<{
   },
   /**
    * UpdateEndpoint changes an endpoint. Deliveries that wait already are made with the new URL, view and headers; the filter
-   * selects among events that were not read yet. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
+   * selects among events that were not read yet. Deliveries and attempts of a tenant that the new filter excludes are deleted with
+   * the change, and no event of that tenant is sent afterwards. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND, TENANT_NOT_FOUND.
    *
    * @generated from rpc mailmesh.delivery.v1.EndpointService.UpdateEndpoint
    */
