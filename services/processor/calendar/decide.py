@@ -132,8 +132,15 @@ def _starts(now: StoredEvent, days: list[str]) -> list[pb2.EventTime]:
     made = []
     for day in days[:MAX_STARTS]:
         parsed = date.fromisoformat(day)
-        made.append(on_day(parsed) if series is None else series.original_start(parsed))
+        made.append(_start(series, parsed))
     return made
+
+
+def _start(series: Series | None, day: date) -> pb2.EventTime:
+    try:
+        return on_day(day) if series is None else series.original_start(day)
+    except OverflowError:  # beyond the last year
+        return on_day(day)
 
 
 _NONE: Exceptions = {}

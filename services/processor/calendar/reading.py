@@ -2,20 +2,24 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
+from services.meshkit.metrics import UNEXPECTED
 from services.processor.calendar.mapping.series import Series
 from services.processor.calendar.mapping.times import sort_instant
 from services.processor.calendar.rows import IN_USE, StoredEvent
 from services.processor.calendar.store import calendars, events
 from services.processor.errors import CalendarEventNotFound, CalendarNotFollowed, CalendarNotFound
+
+logger = structlog.get_logger(__name__)
 
 LONGEST_WINDOW = timedelta(days=400)
 PAGE_BYTES = 2 * 1024 * 1024
@@ -148,15 +152,19 @@ def _time(field: str, given: Timestamp) -> datetime:
 
 def _instances(series: Iterable[StoredEvent], window: Window, after: Place, limit: int) -> list[pb2.CalendarEvent]:
     """Return the first instances behind a place."""
-    expanded = [Series.of(one.event, one.exceptions) for one in series]
-    all_instances = (
-        one
-        for each in expanded
-        if each is not None
-        for one in each.instances(window.begin, window.end)
-        if _key(one) > (after.starts_at, after.event_id)
-    )
+    behind = (after.starts_at, after.event_id)
+    all_instances = (one for each in series for one in _expanded(each, window) if _key(one) > behind)
     return heapq.nsmallest(limit, all_instances, key=_key)
+
+
+def _expanded(one: StoredEvent, window: Window) -> Iterator[pb2.CalendarEvent]:
+    """Yield the instances of a series. One series that leads out of time must not hide a calendar: it ends there."""
+    series = Series.of(one.event, one.exceptions)
+    try:
+        yield from series.instances(window.begin, window.end) if series is not None else ()
+    except (OverflowError, ValueError) as exc:
+        UNEXPECTED.labels("calendar_series").inc()
+        logger.warning("series not expanded", calendar_event_id=one.event.calendar_event_id, error=str(exc))
 
 
 def _page(found: list[pb2.CalendarEvent], limit: int) -> EventsPage:

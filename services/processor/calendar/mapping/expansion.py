@@ -30,7 +30,8 @@ def expand(rule: Rule, start: date, begin: date, end: date, *, includes_start: b
         includes_start: Whether the first day is an instance even where the rule skips it, as RFC 5545 has it. Microsoft
             skips it.
     """
-    last = end if rule.until is None else min(end, rule.until + timedelta(days=1))
+    # The last day of time has no day after it.
+    last = end if rule.until is None or rule.until >= end else rule.until + timedelta(days=1)
     for seen, day in enumerate(_all(rule, start, begin, last, includes_start=includes_start), start=1):
         if day >= begin:
             yield day

@@ -60,7 +60,7 @@ class Series:
         for exception in self.exceptions.values():
             if overlaps(exception, begin, end):
                 yield exception
-        first, last = (begin - length - _SLACK).date(), (end + _SLACK).date()
+        first, last = _day_before(begin, length), (end + _SLACK).date()
         for day in expand(self.rule, self.first_day, first, last):
             key = day.isoformat()
             if key not in cancelled and key not in self.exceptions:
@@ -101,6 +101,14 @@ def overlaps(event: pb2.CalendarEvent, begin: datetime, end: datetime) -> bool:
     """Return whether an event is in a window; one without length is, where it begins."""
     starts, ends = sort_instant(event.start), sort_instant(event.end)
     return starts < end and (ends > begin or starts == ends >= begin)
+
+
+def _day_before(begin: datetime, length: timedelta) -> date:
+    """Return a day before all instances of a length that reach into a window; the first day of time at the earliest."""
+    try:
+        return (begin - length - _SLACK).date()
+    except OverflowError:
+        return date.min
 
 
 def _own_start(master: pb2.CalendarEvent) -> pb2.EventTime:

@@ -12,7 +12,6 @@ from services.processor.calendar.mapping.times import sort_instant
 from services.processor.calendar.rows import StoredEvent
 
 _ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)
-_LATE = datetime(9000, 1, 1, tzinfo=UTC)
 _TWO_DAYS = timedelta(days=2)
 _INSERT = """
     INSERT INTO processor.calendar_events (calendar_event_id, calendar_id, series_id, original_day, starts_at, ends_at,
@@ -185,7 +184,7 @@ def _end_of_series(master: pb2.CalendarEvent) -> datetime:
         return _ENDLESS
     length = sort_instant(master.end) - sort_instant(master.start)
     last = datetime(rule.until.year, rule.until.month, rule.until.day, tzinfo=UTC)
-    return min(_ENDLESS, last + length + _TWO_DAYS) if last < _LATE else _ENDLESS
+    return last + length + _TWO_DAYS if length < _ENDLESS - _TWO_DAYS - last else _ENDLESS
 
 
 def _event(row: asyncpg.Record) -> pb2.CalendarEvent:
