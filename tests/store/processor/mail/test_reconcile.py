@@ -82,6 +82,26 @@ async def test_a_first_comparison_finds_the_deletion_of_a_mail_that_was_announce
     assert [CREATED] == [event.event_type for event in events if event.message_id == kept["id"]]
 
 
+async def test_after_a_lost_cursor_the_deletion_of_a_mail_without_content_is_found(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    await asyncio.sleep(1.1)  # The provider cuts times to the second: what follows is surely after the beginning.
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant)
+        await ground.settled()
+        refusal = {"endpoint": "graph.messages.get", "account": tenant.address, "status": 400, "code": "BadRequest"}
+        await ground.control.add_fault("status", **refusal)
+        mail = await ground.control.deliver(tenant.address, subject="Unreadable")
+        await ground.notify(tenant, "created", mail)
+        await ground.settled()
+        await ground.control.clear_faults()
+        await ground.control.expire_history(tenant.address)
+        await ground.control.delete(tenant.address, mail["id"])
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    assert [CREATED, DELETED] == await ground.types(tenant)
+
+
 @pytest.mark.parametrize("folder", ["inbox", ""])
 async def test_a_request_is_answered_by_a_round_that_began_after_it(ground: Ground, folder: str) -> None:
     tenant = await ground.tenant("ms365", folder=folder)
