@@ -91,12 +91,14 @@ def decide_failed(
     """Decide about a message whose fetch failed: retry, and after some attempts publish the event without it.
 
     A final failure ends the lookup with its event. Without one it is retried: a known message may have changed or be
-    gone, and no other report of that comes.
+    gone, and no other report of that comes. A deletion is retried in any case: an answer that is no content does not
+    tell whether the message is gone. A message known as deleted is created again only when it is found, since a late or
+    repeated report of it is far likelier than its return.
     """
     attempts = reported.attempts + 1
     waiting = replace(reported, attempts=attempts, reason=error.reason)
-    is_known = known is not None and known.state is not State.DELETED and not known.open_event_id
-    is_final = error.remedy is Remedy.PERMANENT and not (is_known and DELETED in reported.kinds)
+    is_known = known is not None and not known.open_event_id
+    is_final = error.remedy is Remedy.PERMANENT and DELETED not in reported.kinds
     age = retry_policy.now - reported.received_at
     is_due = is_final or attempts >= retry_policy.attempts or age >= retry_policy.announce_after
     event_to_publish = _without_message(waiting, error, known, coverage, is_final=is_final) if is_due else None
@@ -129,7 +131,9 @@ def _without_message(
 ) -> PendingEvent | None:
     """Return the event that goes out without its message; None when it went out already, or reports nothing new."""
     why = event_pb2.NotEnriched(reason=error.reason, detail=error.detail, attempts=reported.attempts, is_final=is_final)
-    if known is None or known.state is State.DELETED or known.generation == UNSENT:
+    if known is not None and known.state is State.DELETED:
+        return None
+    if known is None or known.generation == UNSENT:
         telling = {CREATED} if known is not None and known.generation == UNSENT else {CREATED, UPDATED, DELETED}
         is_told = reported.kinds & telling and coverage.allows("mail.created")
         return (

@@ -60,7 +60,7 @@ async def reconcile(context: MailboxContext, graph: GraphMailbox, item: item_pb2
         if cursor.completed_at is not None and cursor.completed_at >= asked_at:
             continue
         try:
-            if not await _compare(context, graph, cursor, origin, deadline, refusals=item.attempts - 1):
+            if not await _compare(context, graph, cursor, origin, deadline, asked_at, refusals=item.attempts - 1):
                 return Round.PAUSED
         except SourceError as exc:
             failed = await _folder_failed(context, graph, exc)
@@ -106,14 +106,19 @@ async def _compare(
     cursor: FolderCursor,
     origin: Origin,
     deadline: float,
+    asked_at: datetime,
     *,
     refusals: int,
 ) -> bool:
     """Read a folder's delta round to its end, or until the time is over.
 
+    A round that an earlier request began does not answer this one: a page that it has read may have changed since, and
+    a listing leaves such a change to the next round. The next round follows at once.
+
     A link is Graph's own. One that is refused with an unknown word is given up when it is refused again.
     """
     has_restarted = False
+    is_earlier = not cursor.is_complete and cursor.round_started_at < asked_at
     if cursor.is_complete:
         cursor = replace(cursor, round_started_at=context.clock.now())
     while True:
@@ -124,13 +129,16 @@ async def _compare(
                 return await _gone(context, cursor)
             if not cursor.link or has_restarted or not _is_lost(exc, refusals):
                 raise
-            cursor, has_restarted = await _restarted(context, cursor, exc), True
+            cursor, has_restarted, is_earlier = await _restarted(context, cursor, exc), True, False
             continue
         await _process_page(context, graph, cursor, page, origin)
         if page.is_last:
             await _complete(context, graph, cursor, page.link, origin)
-            return True
-        cursor = await _moved(context, cursor, page.link)
+            if not is_earlier:
+                return True
+            cursor, is_earlier = _following(context, cursor, page.link), False
+        else:
+            cursor = await _moved(context, cursor, page.link)
         if time.monotonic() > deadline:
             return False
 
@@ -153,6 +161,10 @@ async def _restarted(context: MailboxContext, cursor: FolderCursor, error: Sourc
     logger.warning("delta cursor lost", tenant_id=context.tenant_id, error=error.reason, detail=error.detail)
     await context.note(note)
     return replace(cursor, link="", is_full=True, round_started_at=context.clock.now())
+
+
+def _following(context: MailboxContext, cursor: FolderCursor, link: str) -> FolderCursor:
+    return replace(cursor, link=link, is_full=False, is_complete=True, round_started_at=context.clock.now())
 
 
 async def _moved(context: MailboxContext, cursor: FolderCursor, link: str) -> FolderCursor:

@@ -102,11 +102,14 @@ async def mark_seen(connection: db.Connection, tenant_id: str, message_ids: Sequ
 async def unseen(
     connection: db.Connection, tenant_id: str, folder_id: str, since: datetime, after: str, limit: int
 ) -> list[str]:
-    """Read the messages of a folder that a listing lacked, ordered by id, after one id."""
+    """Read the messages of a folder that a listing lacked, ordered by id, after one id.
+
+    Messages that were announced without content are among them: their folder is unknown, and may be this one.
+    """
     rows = await connection.fetch(
         """
         SELECT message_id FROM processor.messages
-        WHERE tenant_id = $1 AND folder_id = $2 AND seen_at < $3 AND state < 3 AND message_id > $4
+        WHERE tenant_id = $1 AND folder_id IN ($2, '') AND seen_at < $3 AND state < 3 AND message_id > $4
         ORDER BY message_id LIMIT $5
         """,
         tenant_id,

@@ -8,6 +8,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,46 @@ async def test_a_first_comparison_finds_the_deletion_of_a_mail_that_was_announce
     events = await ground.events(tenant)
     assert [CREATED, DELETED] == [event.event_type for event in events if event.message_id == gone["id"]]
     assert [CREATED] == [event.event_type for event in events if event.message_id == kept["id"]]
+
+
+async def test_after_a_lost_cursor_the_deletion_of_a_mail_without_content_is_found(ground: Ground) -> None:
+    tenant = await ground.tenant("ms365")
+    await asyncio.sleep(1.1)  # The provider cuts times to the second: what follows is surely after the beginning.
+    async with running(ground.worker_settings()):
+        await ground.reconcile(tenant)
+        await ground.settled()
+        refusal = {"endpoint": "graph.messages.get", "account": tenant.address, "status": 400, "code": "BadRequest"}
+        await ground.control.add_fault("status", **refusal)
+        mail = await ground.control.deliver(tenant.address, subject="Unreadable")
+        await ground.notify(tenant, "created", mail)
+        await ground.settled()
+        await ground.control.clear_faults()
+        await ground.control.expire_history(tenant.address)
+        await ground.control.delete(tenant.address, mail["id"])
+        await ground.reconcile(tenant)
+        await ground.settled()
+
+    assert [CREATED, DELETED] == await ground.types(tenant)
+
+
+@pytest.mark.parametrize("folder", ["inbox", ""])
+async def test_a_request_is_answered_by_a_round_that_began_after_it(ground: Ground, folder: str) -> None:
+    tenant = await ground.tenant("ms365", folder=folder)
+    await asyncio.sleep(1.1)  # The provider cuts times to the second: what follows is surely after the beginning.
+    mails = (await ground.control.generate(tenant.address, 6))["messages"]
+    fault = {"endpoint": "graph.messages.delta", "account": tenant.address, "stored": True, "status": 503}
+    await ground.control.add_fault("status", **fault)
+    async with running(ground.worker_settings(page_size=4, retry_base_seconds=600.0, retry_max_seconds=600.0)):
+        interrupted = await ground.reconcile(tenant)
+        await ground.until(lambda: _waits(ground, interrupted), what="the first round is interrupted after a page")
+        listed = {event.message_id for event in await ground.events(tenant)}
+        gone = next(mail for mail in mails if mail["id"] in listed)
+        await ground.control.delete(tenant.address, gone["id"])
+        await ground.control.clear_faults()
+        asked = await ground.reconcile(tenant)
+        await ground.until(lambda: _is_done(ground, asked), what="the second request is answered")
+        await ground.until(lambda: _is_told_last(ground, tenant, gone["id"], DELETED), what="the deletion is told")
+        assert await _waits(ground, interrupted)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +254,18 @@ async def _known(ground: Ground) -> int:
 
 async def _told(ground: Ground) -> int:
     return int(await ground.processor.fetchval("SELECT count(*) FROM processor.messages WHERE state = 2"))
+
+
+async def _waits(ground: Ground, item_id: str) -> bool:
+    """Return whether an item was released to a later time."""
+    question = "SELECT count(*) FROM ingest.items WHERE item_id = $1 AND due_at > now() + interval '60 seconds'"
+    return bool(await ground.ingest.fetchval(question, item_id))
+
+
+async def _is_done(ground: Ground, item_id: str) -> bool:
+    return not await ground.ingest.fetchval("SELECT count(*) FROM ingest.items WHERE item_id = $1", item_id)
+
+
+async def _is_told_last(ground: Ground, tenant: Any, message_id: str, event_type: str) -> bool:
+    types = [event.event_type for event in await ground.events(tenant) if event.message_id == message_id]
+    return types[-1:] == [event_type]

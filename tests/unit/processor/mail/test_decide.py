@@ -253,6 +253,32 @@ def test_a_final_failure_that_publishes_nothing_ends_no_lookup_of_a_known_messag
     assert None is decide(given_up, refused, make_known(), INBOX, PATIENCE).again_at
 
 
+@pytest.mark.parametrize("status", [400, 403, 503])
+@pytest.mark.parametrize("kind", ["created", "updated", "deleted"])
+def test_a_report_of_a_deleted_message_that_cannot_be_fetched_creates_no_message(kind: str, status: int) -> None:
+    gone, reported = make_known(state=State.DELETED), make_hint(kind, attempts=9, version="7")
+    decision = decide(reported, Failed(classify(MS365, status, ["BadRequest"])), gone, INBOX, PATIENCE)
+
+    assert ([], None) == (types(decision), decision.known)
+    assert decision.again_at is not None
+    assert decision.reported is not None
+    assert NOTHING == decide(decision.reported, Missing(is_certain=True), gone, INBOX, PATIENCE)
+    assert ["mail.created"] == types(decide(decision.reported, Found(make_mapped()), gone, INBOX, PATIENCE))
+
+
+def test_a_deletion_of_an_unknown_message_is_told_after_a_final_failure() -> None:
+    refused = Failed(classify(MS365, 400, ["BadRequest"]))
+    first = decide(make_hint("deleted"), refused, None, LISTED, PATIENCE)
+    assert ([], True) == (types(first), first.again_at is not None)
+
+    last = decide(make_hint("deleted", attempts=2), refused, None, LISTED, PATIENCE)
+    assert (["mail.created"], True) == (types(last), last.again_at is not None)
+    assert last.known is not None
+    announced = replace(last.known, open_event_id="e")
+    assert last.reported is not None
+    assert ["mail.deleted"] == types(decide(last.reported, Missing(is_certain=True), announced, LISTED, PATIENCE))
+
+
 def test_an_old_notification_goes_out_however_few_the_attempts_were() -> None:
     reported = make_hint("created", received_at=NOW - timedelta(minutes=16))
 
