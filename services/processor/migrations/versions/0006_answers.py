@@ -58,7 +58,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The release before would send these rows as new mail, and a draft that a person was to finish as well.
+    # The release before would send these rows as new mail, a draft that a person was to finish as well, and a mail
+    # without its sender, its headers and its files.
     op.execute("DELETE FROM processor.sends WHERE NOT is_plain")
     op.execute("ALTER TABLE processor.mailboxes DROP COLUMN sends_held_until")
     op.execute("ALTER TABLE processor.sends DROP COLUMN is_plain")

@@ -67,7 +67,9 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow |
     names = ("send_id", "tenant_id", "idempotency_key", "digest", "provider", "content", "state", "correlation_id")
     content: pb2.SendRequest = row["content"]
     head, body = head_and_body(content)
-    is_plain = content.HasField("mail") and not content.is_draft_only
+    # A plain send is one that the release before the schema's 0006 sends as it was asked for.
+    has_more = content.HasField("from_address") or content.headers or content.attachments or content.is_draft_only
+    is_plain = content.HasField("mail") and not has_more
     stored = {**row, "content": head}
     values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at")]
     found = await connection.fetchrow(_INSERT, *values, body, is_plain)

@@ -267,3 +267,15 @@ async def test_a_forward_has_the_text_and_the_files_of_its_original(outgoing: Ou
     assert body is not None
     assert "For you." in body.get_content()
     assert "How much?" in body.get_content()
+
+
+async def test_a_forward_whose_draft_lacks_the_files_of_its_original_is_refused(outgoing: Outgoing) -> None:
+    file = {"name": "offer.pdf", "contentType": "application/pdf", "base64": base64.b64encode(b"%PDF").decode()}
+    row = await outgoing.forward(await deliver(outgoing, attachments=[file]))
+    await outgoing.control.set(graph_forward_attachments=False)
+    if outgoing.sender.endswith("contoso.test"):
+        with pytest.raises(MailNotMadeError, match="without all attachments"):
+            await outgoing.mailbox.draft(row)
+        assert all(copy.is_spare for copy in (await outgoing.mailbox.find(row)).copies)
+    else:  # the files of a forward at Google are ours to attach
+        assert ["offer.pdf"] == [part.get_filename() for part in (await sent(outgoing, row)).iter_attachments()]
