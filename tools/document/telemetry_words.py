@@ -90,6 +90,7 @@ FIELDS = {
     "batcher": "the name of the batcher whose group failed",
     "before": "the schema's revision before",
     "by": "the mesh identity that reported it",
+    "calendar_event_id": "the event of a calendar",
     "calendar_id": "the calendar",
     "caller": "the mesh identity on the other side of the connection",
     "cause": "the cause of the grant's end, one of mailmesh's words",
