@@ -47,7 +47,11 @@ KINDS = [
     "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
     "grpc.reflection.v1alpha.ServerReflection",
 ]
-MESH_FILES = ["mailmesh/ingest/v1/inbox_service.proto", "mailmesh/vault/v1/token_vault_service.proto"]
+MESH_FILES = [
+    "mailmesh/ingest/v1/inbox_service.proto",
+    "mailmesh/processor/v1/event_feed_service.proto",
+    "mailmesh/vault/v1/token_vault_service.proto",
+]
 
 
 @cache

@@ -168,7 +168,7 @@ def read_events(
 ) -> list[calendar_messages.CalendarEvent]:
     """Return the events of a calendar; none while it is not read yet."""
     try:
-        return list(stub.ListCalendarEvents(asked).calendar_events)
+        return list(stub.ListCalendarEvents(asked).events)
     except grpc.RpcError as error:
         if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
             raise
