@@ -42,8 +42,8 @@ def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
     """Check a filter. A caller whose key is limited to tenants gets no others, and none that are connected later.
 
     Raises:
-        FieldInvalid: A value is malformed, of a kind that endpoints do not get, or too many are given; or the caller's key
-            is limited to tenants and has none.
+        FieldInvalid: A value is malformed, of a kind that endpoints do not get, or too many are given; or the
+            caller's key is limited to tenants and has none.
         TenantNotFound: The caller may not see a tenant.
     """
     _bound("filter.tenant_ids", asked.tenant_ids, MAX_TENANTS)
