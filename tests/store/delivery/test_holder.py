@@ -1,4 +1,4 @@
-"""A process runs one deliverer for an endpoint, even when its own lease ends while it looks for free ones."""
+"""A process runs one deliverer for an endpoint, and that one delivers its queue whether or not Processor answers."""
 
 import asyncio
 from datetime import timedelta
@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from services.delivery.sending.attempt import Tried
 from services.delivery.sending.deliverer import Deliverer, Means
 from services.delivery.sending.holder import Holder
 from services.delivery.sending.slots import Slots
 from services.delivery.store import leases
+from services.delivery.store.rows import Delivery
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
-from tests.store.delivery.test_queue import SCHEDULE, VALUES, Pool, pool, use_cases
+from services.meshkit.errors import Unavailable
+from tests.store.delivery.test_queue import SCHEDULE, VALUES, Pool, delivery, pool, queued, tried, use_cases
 
 __all__ = ["pool"]
 _END_ALL = "UPDATE delivery.endpoints SET leased_until = now() - interval '1 second'"
@@ -52,3 +55,36 @@ async def test_a_claimed_endpoint_of_its_own_gets_no_second_deliverer(
         assert (1, 1) == (await holder.round(), delivering())
     finally:
         await holder.stop(0)
+
+
+class AbsentFeed:
+    """A stream whose service is away."""
+
+    async def page(self, _row: object, _count: int) -> None:
+        raise Unavailable
+
+
+class Accepting:
+    """Makes attempts that a receiver accepts."""
+
+    def __init__(self) -> None:
+        self.accepted = asyncio.Event()
+
+    async def deliver(self, _row: object, one: Delivery) -> Tried:
+        self.accepted.set()
+        return tried(one, 200)
+
+
+async def test_what_is_queued_is_delivered_while_processor_is_away(pool: Pool) -> None:
+    feed: Any = AbsentFeed()
+    attempts: Any = Accepting()
+    holder = Holder(Means(pool, feed, attempts, SCHEDULE, SystemClock(), Slots(1), 100), 10, timedelta(seconds=30))
+    row, _ = await use_cases(pool).create(VALUES, {}, "latest")
+    await queued(pool, row, delivery("a"))
+    await holder.round()
+    try:
+        async with asyncio.timeout(20):
+            await attempts.accepted.wait()
+    finally:
+        await holder.stop(5)
+    assert {} == await use_cases(pool).counts([row])

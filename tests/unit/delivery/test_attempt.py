@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.endpoints.secrets import Sealer
 from services.delivery.errors import TenantNotFound
 from services.delivery.sending.attempt import Attempts
 from services.delivery.store.rows import Delivery
 from services.meshkit.clock import SystemClock
+from services.meshkit.errors import DataLoss, MeshError, Unavailable
 from services.meshkit.ids import new_id
 from tests.unit.delivery.test_schedule import endpoint
 
@@ -21,3 +23,29 @@ async def test_nothing_is_sent_for_a_tenant_that_the_filter_excludes() -> None:
 
     with pytest.raises(TenantNotFound):
         await attempts.deliver(endpoint(tenant_ids=[new_id()]), other)
+
+
+class UnreadableFeed:
+    """A stream that answers each read of an event with a failure."""
+
+    def __init__(self, failure: MeshError) -> None:
+        self._failure = failure
+
+    async def event(self, _event_id: str) -> None:
+        raise self._failure
+
+
+async def test_an_event_that_stays_unreadable_is_a_failed_attempt_and_a_pause_of_processor_is_none() -> None:
+    nowhere: Any = None
+    row, one = endpoint(view=pb2.ENDPOINT_VIEW_FULL), Delivery(new_id(), new_id(), "mail.created", "a", b"{}", 3)
+
+    def attempts(failure: MeshError) -> Attempts:
+        feed: Any = UnreadableFeed(failure)
+        return Attempts(nowhere, Sealer({"one": os.urandom(32)}), feed, nowhere, SystemClock())
+
+    tried = await attempts(DataLoss()).deliver(row, one)
+    assert (4, False, 0, "DATA_LOSS") == (
+        tried.row.number, tried.row.is_delivered, tried.row.status, tried.row.reason
+    )  # fmt: skip
+    with pytest.raises(Unavailable):
+        await attempts(Unavailable()).deliver(row, one)
