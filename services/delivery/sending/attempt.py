@@ -1,5 +1,6 @@
 """One attempt: make the body, sign and send it, and judge the answer."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,8 @@ from services.meshkit.ids import new_id
 logger = structlog.get_logger(__name__)
 
 ANSWER_BYTES = 1024
+TESTS = 4
+"""Concurrent tests of one process. Callers may ask for any number, and each can hold a lookup of a silent name."""
 _CONTENT_TYPE = {"content-type": "application/json"}
 _PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted, Aborted)
 """Failures of reading an event that pass without an attempt being counted."""
@@ -72,15 +75,18 @@ class Attempts:
         self._feed = feed
         self._schedule = schedule
         self._clock = clock
+        self._tests = asyncio.Semaphore(TESTS)
 
     async def test(self, row: EndpointRow) -> Tried:
-        """Send one webhook that announces no event.
+        """Send one webhook that announces no event. A few at a time: tests of slow names leave room for deliveries.
 
         Raises:
             KeyUnavailable, SealBroken: The endpoint's secrets do not open.
         """
         now = self._clock.now().isoformat()
-        return await self._send(row, Delivery(new_id(), "", bodies.TEST_TYPE, "", b""), bodies.test_body(row, now))
+        one = Delivery(new_id(), "", bodies.TEST_TYPE, "", b"")
+        async with self._tests:
+            return await self._send(row, one, bodies.test_body(row, now))
 
     async def deliver(self, row: EndpointRow, delivery: Delivery) -> Tried:
         """Attempt a delivery.

@@ -1,18 +1,22 @@
 """An attempt is made for the tenants of the endpoint's filter only."""
 
+import asyncio
 import os
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
-from services.delivery.endpoints.secrets import Sealer
+from services.delivery.endpoints.secrets import KeptKey, Sealer
 from services.delivery.errors import TenantNotFound
-from services.delivery.sending.attempt import Attempts
+from services.delivery.sending.attempt import TESTS, Attempts
+from services.delivery.signing_keys import HmacKey
 from services.delivery.store.rows import Delivery
 from services.meshkit.clock import SystemClock
 from services.meshkit.errors import DataLoss, MeshError, Unavailable
 from services.meshkit.ids import new_id
+from services.meshkit.loops import cancel
 from tests.unit.delivery.test_schedule import endpoint
 
 
@@ -49,3 +53,29 @@ async def test_an_event_that_stays_unreadable_is_a_failed_attempt_and_a_pause_of
     )  # fmt: skip
     with pytest.raises(Unavailable):
         await attempts(Unavailable()).deliver(row, one)
+
+
+class SlowClient:
+    """A way to receivers whose names stay silent; it counts the requests that wait."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    async def post(self, *_values: object, **_named: object) -> None:
+        self.waiting += 1
+        await asyncio.Event().wait()
+
+
+async def test_tests_of_slow_receivers_take_a_few_lookups_only() -> None:
+    nowhere: Any = None
+    client: Any = SlowClient()
+    sealer = Sealer({"one": os.urandom(32)})
+    row = endpoint(endpoint_id=new_id())
+    row = replace(row, **asdict(sealer.seal(row.endpoint_id, [KeptKey(HmacKey.generate())], {})))
+    attempts = Attempts(client, sealer, nowhere, nowhere, SystemClock())
+    tests = [asyncio.create_task(attempts.test(row)) for _ in range(TESTS * 3)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await cancel(tests)
+
+    assert TESTS == client.waiting
