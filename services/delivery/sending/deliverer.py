@@ -157,7 +157,7 @@ class Deliverer:
                 self._next_look = 0.0
                 await self._disable(exc.reason)
                 return _LOOK_SECONDS
-            # What is queued already is delivered meanwhile.
+            # The queue is delivered meanwhile.
             logger.warning("events cannot be read now", endpoint_id=self._endpoint_id, reason=exc.reason)
             self._next_look = time.monotonic() + _AWAY_SECONDS
             return _AWAY_SECONDS
