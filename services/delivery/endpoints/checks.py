@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.egress.addresses import EgressRules
@@ -41,13 +42,18 @@ def selection(asked: pb2.EndpointFilter, caller: Caller) -> Selection:
     """Check a filter. A caller whose key is limited to tenants gets no others, and none that are connected later.
 
     Raises:
-        FieldInvalid: A value is malformed, of a kind that endpoints do not get, or too many are given.
+        FieldInvalid: A value is malformed, of a kind that endpoints do not get, or too many are given; or the
+            caller's key is limited to tenants and has none.
         TenantNotFound: The caller may not see a tenant.
     """
     _bound("filter.tenant_ids", asked.tenant_ids, MAX_TENANTS)
     tenants = {check_id(f"filter.tenant_ids[{at}]", one) for at, one in enumerate(asked.tenant_ids)}
     if caller.tenants is not None:
         tenants = tenants or set(caller.tenants)
+        if not tenants:  # An empty filter would mean all tenants.
+            raise FieldInvalid.of(
+                "filter.tenant_ids", "must name a tenant: the key is limited to tenants, and has none"
+            )
         if unseen := tenants - caller.tenants:
             raise TenantNotFound(resource=min(unseen), metadata={"tenant_id": min(unseen)})
     return Selection(
@@ -116,6 +122,18 @@ def overlap(value: Duration | None) -> timedelta:
     if not 0 <= value.seconds + value.nanos / 1e9 <= LONGEST_OVERLAP.total_seconds():
         raise FieldInvalid.of("overlap", "must be from 0 to 7 days")
     return timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
+
+
+def moment(field: str, value: Timestamp) -> datetime:
+    """Check a time.
+
+    Raises:
+        FieldInvalid: It is out of its range.
+    """
+    try:
+        return value.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise FieldInvalid.of(field, "must be a time of the years 1 to 9999") from None
 
 
 def concurrency(value: int) -> int:

@@ -29,6 +29,8 @@ _READ_BELOW = 200
 _LOOK_SECONDS = 60.0
 """The interval at which the position moves past events that the filter excludes: retention must not reach it."""
 _BUSY_SECONDS = 0.25
+_AWAY_SECONDS = 5.0
+"""The pause before events are read again while Processor is away."""
 _LONGEST_PAUSE_SECONDS = 30.0
 _LOST = ("CURSOR_EXPIRED", "CURSOR_EPOCH_CHANGED", "CURSOR_INVALID")
 
@@ -151,11 +153,14 @@ class Deliverer:
         try:
             page = await self._means.feed.page(row, _PAGE)
         except MeshError as exc:
-            self._next_look = 0.0
-            if exc.reason not in _LOST:
-                raise
-            await self._disable(exc.reason)
-            return _LOOK_SECONDS
+            if exc.reason in _LOST:
+                self._next_look = 0.0
+                await self._disable(exc.reason)
+                return _LOOK_SECONDS
+            # The queue is delivered meanwhile.
+            logger.warning("events cannot be read now", endpoint_id=self._endpoint_id, reason=exc.reason)
+            self._next_look = time.monotonic() + _AWAY_SECONDS
+            return _AWAY_SECONDS
         if page.next_cursor != row.position:
             await self._keep(row, [bodies.delivery_of(event) for event in page.events], page.next_cursor)
         if page.has_more:

@@ -116,6 +116,8 @@ class Holder:
         if room > 0:
             async with db.connection(self._means.pool) as connection:
                 claimed = await leases.claim(connection, self._lease_id, self._lease, room)
+        # A lease that ended a moment ago is claimed by its own holder: its deliverer must end before the next begins.
+        await cancel([self._held.pop(row.endpoint_id).task for row in claimed if row.endpoint_id in self._held])
         for row in claimed:
             deliverer = Deliverer(row.endpoint_id, self._lease_id, self._means)
             self._held[row.endpoint_id] = _Held(row, deliverer, asyncio.create_task(deliverer.run()))

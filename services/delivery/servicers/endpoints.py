@@ -115,7 +115,8 @@ class EndpointServicer(Base):
         self, request: pb2.RecoverEndpointRequest, context: "Context"
     ) -> pb2.RecoverEndpointResponse:
         """Make exhausted deliveries due again, or count them."""
-        since = request.exhausted_from.ToDatetime(UTC) if request.HasField("exhausted_from") else None
+        has_time = request.HasField("exhausted_from")
+        since = checks.moment("exhausted_from", request.exhausted_from) if has_time else None
         count = await self._endpoints.recover(_id(request), _scope(), since, is_dry=request.dry_run)
         return pb2.RecoverEndpointResponse(deliveries=count)
 

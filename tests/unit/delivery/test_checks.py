@@ -2,6 +2,7 @@
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.delivery.v1 import endpoint_service_pb2 as pb2
 from services.delivery.endpoints import checks
@@ -19,6 +20,17 @@ def test_a_limited_key_makes_endpoints_for_its_own_tenants_only() -> None:
     for asked in ([OTHERS], [MINE, OTHERS]):
         with pytest.raises(TenantNotFound):
             checks.selection(pb2.EndpointFilter(tenant_ids=asked), LIMITED)
+
+
+def test_a_limited_key_without_a_tenant_gets_no_endpoint_for_all_of_them() -> None:
+    with pytest.raises(FieldInvalid):
+        checks.selection(pb2.EndpointFilter(), Caller("envoy", "key", tenants=frozenset()))
+
+
+@pytest.mark.parametrize("asked", [Timestamp(seconds=1 << 60), Timestamp(seconds=-(1 << 60)), Timestamp(nanos=-1)])
+def test_a_time_out_of_range_is_refused_by_its_name(asked: Timestamp) -> None:
+    with pytest.raises(FieldInvalid, match="exhausted_from"):
+        checks.moment("exhausted_from", asked)
 
 
 def test_an_empty_filter_selects_the_kinds_that_the_ability_covers_and_others_are_refused() -> None:

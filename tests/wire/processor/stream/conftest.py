@@ -24,6 +24,7 @@ from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.processor.errors import KeyRevoked, TenantNotFound
+from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.server import serving
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.publish import EventDraft, publish
@@ -158,7 +159,8 @@ async def _running(
         server = MeshServer("processor", settings.listen, own, ServerLimits(grace_seconds=10.0))
         async with (
             WakeQueue.open(None, "processor") as wakes,
-            serving(server, settings, pool, inbox_channel, vault_channel, wakes),
+            ProviderHttp.of(settings) as http,
+            serving(server, settings, pool, inbox_channel, vault_channel, wakes, http),
             AsyncExitStack() as running,
         ):
             await running.enter_async_context(server.running())

@@ -58,7 +58,8 @@ type EndpointServiceClient interface {
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*PauseEndpointResponse, error)
 	// ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
+	// whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
 	// Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	ResumeEndpoint(ctx context.Context, in *ResumeEndpointRequest, opts ...grpc.CallOption) (*ResumeEndpointResponse, error)
 	// DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND.
@@ -232,7 +233,8 @@ type EndpointServiceServer interface {
 	// PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND.
 	PauseEndpoint(context.Context, *PauseEndpointRequest) (*PauseEndpointResponse, error)
 	// ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+	// due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
+	// whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
 	// Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
 	ResumeEndpoint(context.Context, *ResumeEndpointRequest) (*ResumeEndpointResponse, error)
 	// DeleteEndpoint deletes an endpoint with its key, its waiting deliveries and its attempts. Reasons: ENDPOINT_NOT_FOUND.

@@ -149,7 +149,8 @@ class EndpointServiceServicer:
 
     def ResumeEndpoint(self, request, context):
         """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-        due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+        due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
+        whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
         Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -56,7 +56,8 @@ class EndpointServiceStub:
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
     ResumeEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ResumeEndpointRequest, _endpoint_service_pb2.ResumeEndpointResponse]
     """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-    due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+    due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
+    whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
     Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     DeleteEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _endpoint_service_pb2.DeleteEndpointResponse]
@@ -108,7 +109,8 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """PauseEndpoint stops delivery to an endpoint. Its position stays. Safe to repeat. Reasons: ENDPOINT_NOT_FOUND."""
     ResumeEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ResumeEndpointRequest, _endpoint_service_pb2.ResumeEndpointResponse]  # type: ignore[assignment]
     """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-    due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+    due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
+    whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
     Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
     """
     DeleteEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _endpoint_service_pb2.DeleteEndpointResponse]  # type: ignore[assignment]
@@ -193,7 +195,8 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.ResumeEndpointResponse, _abc.Awaitable[_endpoint_service_pb2.ResumeEndpointResponse]]:
         """ResumeEndpoint continues delivery to an endpoint that is paused, disabled or gone, from its position. Waiting deliveries are
-        due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. Safe to repeat.
+        due at once. An endpoint that is delivering stays as it is, except for its position if `cursor` is given. From a cursor, events
+        whose deliveries wait or are exhausted are skipped: `RecoverEndpoint` makes exhausted deliveries due. Safe to repeat.
         Reasons: ENDPOINT_NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED.
         """
 

@@ -1,0 +1,90 @@
+"""A process runs one deliverer for an endpoint, and that one delivers its queue whether or not Processor answers."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.delivery.sending.attempt import Tried
+from services.delivery.sending.deliverer import Deliverer, Means
+from services.delivery.sending.holder import Holder
+from services.delivery.sending.slots import Slots
+from services.delivery.store import leases
+from services.delivery.store.rows import Delivery
+from services.meshkit import db
+from services.meshkit.clock import SystemClock
+from services.meshkit.errors import Unavailable
+from tests.store.delivery.test_queue import SCHEDULE, VALUES, Pool, delivery, pool, queued, tried, use_cases
+
+__all__ = ["pool"]
+_END_ALL = "UPDATE delivery.endpoints SET leased_until = now() - interval '1 second'"
+
+
+class SilentFeed:
+    """A stream that does not answer."""
+
+    async def page(self, _row: object, _count: int) -> None:
+        await asyncio.Event().wait()
+
+
+def delivering() -> int:
+    """Counts the deliverers that run."""
+    coroutines = [task.get_coro() for task in asyncio.all_tasks()]
+    return sum(getattr(one, "__qualname__", "") == Deliverer.run.__qualname__ for one in coroutines)
+
+
+async def test_a_claimed_endpoint_of_its_own_gets_no_second_deliverer(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed: Any = SilentFeed()
+    none: Any = None
+    means = Means(pool, feed, none, SCHEDULE, SystemClock(), Slots(1), 100)
+    holder = Holder(means, 10, timedelta(seconds=30))
+    await use_cases(pool).create(VALUES, {}, "latest")
+    assert 1 == await holder.round()
+    read = leases.revisions
+
+    async def read_and_end(connection: db.Connection, lease_id: str) -> dict[str, int]:
+        found = await read(connection, lease_id)
+        await connection.execute(_END_ALL)
+        return found
+
+    monkeypatch.setattr(leases, "revisions", read_and_end)
+    try:
+        assert (1, 1) == (await holder.round(), delivering())
+    finally:
+        await holder.stop(0)
+
+
+class AbsentFeed:
+    """A stream whose service is away."""
+
+    async def page(self, _row: object, _count: int) -> None:
+        raise Unavailable
+
+
+class Accepting:
+    """Makes attempts that a receiver accepts."""
+
+    def __init__(self) -> None:
+        self.accepted = asyncio.Event()
+
+    async def deliver(self, _row: object, one: Delivery) -> Tried:
+        self.accepted.set()
+        return tried(one, 200)
+
+
+async def test_what_is_queued_is_delivered_while_processor_is_away(pool: Pool) -> None:
+    feed: Any = AbsentFeed()
+    attempts: Any = Accepting()
+    holder = Holder(Means(pool, feed, attempts, SCHEDULE, SystemClock(), Slots(1), 100), 10, timedelta(seconds=30))
+    row, _ = await use_cases(pool).create(VALUES, {}, "latest")
+    await queued(pool, row, delivery("a"))
+    await holder.round()
+    try:
+        async with asyncio.timeout(20):
+            await attempts.accepted.wait()
+    finally:
+        await holder.stop(5)
+    assert {} == await use_cases(pool).counts([row])
