@@ -92,7 +92,7 @@ async def missing(connection: db.Connection, calendar_id: str, number: int, limi
     """Read stored events that a complete round did not list."""
     rows = await connection.fetch(
         "SELECT content FROM processor.calendar_events WHERE calendar_id = $1 AND round < $2 AND series_id IS NULL"
-        " AND deleted_at IS NULL LIMIT $3",
+        " AND deleted_at IS NULL ORDER BY calendar_event_id LIMIT $3",
         calendar_id,
         number,
         limit,
