@@ -223,7 +223,7 @@ def _size(row: asyncpg.Record, view: EventView) -> int:
 
 
 def _is_readable(row: asyncpg.Record) -> bool:
-    """Return whether this release can read an event. Readers pass over others, which a later release has published."""
+    """Return whether this release can read an event. Readers skip others, which a later release has published."""
     if not is_known(row["kind"]):
         _log_unknown(row["kind"])
         return False
@@ -233,7 +233,7 @@ def _is_readable(row: asyncpg.Record) -> bool:
 @cache
 def _log_unknown(kind: int) -> None:
     """Log an unknown kind once for each process."""
-    logger.warning("events of an unknown kind are passed over", kind=kind)
+    logger.warning("events of an unknown kind are skipped", kind=kind)
 
 
 def _event(row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL) -> event_pb2.Event:

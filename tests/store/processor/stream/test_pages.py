@@ -239,7 +239,7 @@ async def test_a_transaction_that_commits_late_is_read_in_its_place(pool: db.Poo
     assert [first.event_id, *await second] == await ids(reader)
 
 
-async def test_an_event_of_a_later_release_is_passed_over(
+async def test_an_event_of_a_later_release_is_skipped(
     pool: db.Pool, reader: EventReader, processor_database: TestDatabase
 ) -> None:
     first, later, last = await put(pool, mail_draft(), mail_draft(), mail_draft())
