@@ -386,7 +386,7 @@ calendar_events = Table(
     "calendar_events",
     metadata,
     required("calendar_event_id", ID, primary_key=True),
-    required("calendar_id", ID),
+    Column("calendar_id", ID, ForeignKey("processor.calendars.calendar_id", ondelete="CASCADE"), nullable=False),
     Column("series_id", ID),
     required("original_day", Text()),
     required("starts_at", TIME),

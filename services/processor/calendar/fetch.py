@@ -12,10 +12,13 @@ from services.processor.calendar.mapping.fields import text
 from services.processor.calendar.mapping.graph_event import CalendarOfEvents, UnreadableEventError, map_event
 from services.processor.calendar.mapping.times import local_day
 from services.processor.calendar.rows import SeenEvent
+from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON
+from services.providers.failures import Meaning
 
 logger = structlog.get_logger(__name__)
 
+PATIENCE = 5
 _INSTANCES = frozenset({"occurrence", "exception"})
 _MASTER = "seriesmaster"
 
@@ -28,11 +31,14 @@ class EventFetcher:
         source: The account's calendars at the provider.
         provider_calendar_id: The provider's id of the calendar.
         calendar: The facts that its events carry.
+        failures: The failed readings of the calendar in a row. From `PATIENCE` on, an event that cannot be read is left
+            out, so that it does not stop the others; the next complete round tries it again.
     """
 
     source: GraphCalendars
     provider_calendar_id: str
     calendar: CalendarOfEvents
+    failures: int = 0
 
     async def seen(self, entries: Sequence[JSON]) -> list[SeenEvent]:
         """Return the present versions of the entries' events, each once. An instance stands for its series.
@@ -61,9 +67,13 @@ class EventFetcher:
             None for an event that cannot be read, which is logged.
 
         Raises:
-            SourceError: It could not be read.
+            SourceError: It could not be read, and is worth another attempt; or the calendar cannot be read.
         """
-        found = entry or await self.source.event(self.provider_calendar_id, provider_id)
+        try:
+            found = entry or await self.source.event(self.provider_calendar_id, provider_id)
+        except SourceError as exc:
+            await self._check_left_out(exc)
+            return None
         if found is not None and text(found, "type").lower() in _INSTANCES and text(found, "seriesMasterId"):
             # A removed instance that is there after all: its series has it.
             return await self.one(text(found, "seriesMasterId"))
@@ -78,7 +88,29 @@ class EventFetcher:
             return None
 
     async def _exceptions(self, master: JSON) -> dict[str, pb2.CalendarEvent]:
-        return {day: event for one in exceptions_of(master) for day, event in [await self._exception(one)]}
+        found = {}
+        for one in exceptions_of(master):
+            try:
+                day, event = await self._exception(one)
+                found[day] = event
+            except ValueError as exc:
+                logger.warning("changed instance not readable", calendar_id=self.calendar.calendar_id, error=str(exc))
+            except SourceError as exc:
+                await self._check_left_out(exc)
+        return found
+
+    async def _check_left_out(self, error: SourceError) -> None:
+        """Make sure that a failure concerns one event for good; raise it when the calendar has to be read again.
+
+        A refusal is believed for the whole calendar only when the calendar itself is refused too.
+        """
+        if not error.status or error.remedy is Remedy.THROTTLED:
+            raise error
+        if error.meaning is Meaning.FORBIDDEN:
+            await self.source.has_calendar(self.provider_calendar_id)
+        elif self.failures < PATIENCE:
+            raise error
+        logger.warning("calendar event left out", calendar_id=self.calendar.calendar_id, detail=error.detail)
 
     async def _exception(self, found: JSON) -> tuple[str, pb2.CalendarEvent]:
         """Return a changed instance with the local day of its original start, which only `$select` brings."""

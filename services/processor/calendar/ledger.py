@@ -44,7 +44,13 @@ class CalendarLedger:
         self._clock = clock
 
     async def commit(
-        self, row: CalendarRow, seen: Sequence[SeenEvent], values: Mapping[str, Any], *, connects: bool = False
+        self,
+        row: CalendarRow,
+        seen: Sequence[SeenEvent],
+        values: Mapping[str, Any],
+        *,
+        connects: bool = False,
+        unread: Sequence[str] = (),
     ) -> CalendarRow:
         """Commit the present versions of events and the calendar's progress; publish what changed.
 
@@ -53,6 +59,7 @@ class CalendarLedger:
             seen: The versions.
             values: The calendar's new values by column.
             connects: Whether the first reading is complete with this commit.
+            unread: Stored events that could not be read, and are not asked for again in this round.
 
         Returns:
             The calendar as it is then.
@@ -67,6 +74,7 @@ class CalendarLedger:
             changed = await calendars.change(connection, row.calendar_id, row.follows, values)
             if changed is None:
                 raise CalendarChangedError
+            await events.touch(connection, unread, changed.round)
             decisions = await self._stored(connection, changed, seen, now)
             if "rounded_at" in values:
                 await events.forget_deleted(connection, row.calendar_id, now - _DELETED_KEPT)

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +103,7 @@ class CalendarReader:
                 bounds,
                 (after.starts_at, after.event_id),
                 limit + 1,
+                PAGE_BYTES,
                 with_series=not is_expanded,
             )
             series = await events.series(connection, calendar_id, bounds, MAX_SERIES) if is_expanded else []
@@ -150,16 +151,33 @@ def _time(field: str, given: Timestamp) -> datetime:
     return moment
 
 
-def _instances(series: Iterable[StoredEvent], window: Window, after: Place, limit: int) -> list[pb2.CalendarEvent]:
+def _instances(series: Sequence[StoredEvent], window: Window, after: Place, limit: int) -> list[pb2.CalendarEvent]:
     """Return the first instances behind a place."""
+    texts = {one.event.calendar_event_id: one.event.body_text for one in series}
     behind = (after.starts_at, after.event_id)
     all_instances = (one for each in series for one in _expanded(each, window) if _key(one) > behind)
-    return heapq.nsmallest(limit, all_instances, key=_key)
+    return _with_texts(heapq.nsmallest(limit, all_instances, key=_key), texts)
+
+
+def _with_texts(found: list[pb2.CalendarEvent], texts: Mapping[str, str]) -> list[pb2.CalendarEvent]:
+    """Give instances their series' text, in order, until they fill a page. The page ends before those without it."""
+    size = 0
+    for one in found:
+        if one.kind == pb2.EVENT_KIND_OCCURRENCE:
+            one.body_text = texts[one.series_master_id]
+        size += one.ByteSize()
+        if size > PAGE_BYTES:
+            break
+    return found
 
 
 def _expanded(one: StoredEvent, window: Window) -> Iterator[pb2.CalendarEvent]:
     """Yield the instances of a series. One series that leads out of time must not hide a calendar: it ends there."""
-    series = Series.of(one.event, one.exceptions)
+    # Without the text: a page copies a long one only into the instances that it returns.
+    master = pb2.CalendarEvent()
+    master.CopyFrom(one.event)
+    master.ClearField("body_text")
+    series = Series.of(master, one.exceptions)
     try:
         yield from series.instances(window.begin, window.end) if series is not None else ()
     except (OverflowError, ValueError) as exc:

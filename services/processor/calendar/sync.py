@@ -10,8 +10,9 @@ import structlog
 from services.meshkit.clock import Clock
 from services.processor.calendar.fetch import EventFetcher, facts_of
 from services.processor.calendar.graph import ChangesPage, GraphCalendars
+from services.processor.calendar.ids import event_uuid
 from services.processor.calendar.ledger import CalendarLedger
-from services.processor.calendar.rows import CalendarRow, Phase, State
+from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.settings import ProcessorSettings
 
@@ -63,7 +64,7 @@ class CalendarSync:
         """
         until = time.monotonic() + self._settings.slice_seconds
         facts = facts_of(row.calendar_id, row.info.owner_address, self._own_address)
-        fetcher = EventFetcher(self._source, row.provider_calendar_id, facts)
+        fetcher = EventFetcher(self._source, row.provider_calendar_id, facts, row.failures)
         present: CalendarRow | None = self._round_is_due(row)
         while present is not None and time.monotonic() < until:
             check = present.phase is Phase.CHECK
@@ -108,15 +109,19 @@ class CalendarSync:
         raise error
 
     async def _check(self, row: CalendarRow, fetcher: EventFetcher) -> CalendarRow | None:
-        """Read some stored events that the complete round did not list; each is there after all, or deleted."""
+        """Read some stored events that the complete round did not list; each is there after all, or deleted.
+
+        One that cannot be read stays as it is until the next round.
+        """
         missing = await self._ledger.missing(row, _MISSING_AT_ONCE)
-        found = [await fetcher.one(provider_id) for provider_id in missing]
-        seen = [one for one in found if one is not None]
-        if missing and not seen:
-            # None of them can be read: they stay as they are until the next round.
-            missing = []
         if missing:
-            return await self._ledger.commit(row, seen, {"phase": Phase.CHECK})
+            found = [(event_uuid(row.calendar_id, one), await fetcher.one(one)) for one in missing]
+            present = [(event_id, one) for event_id, one in found if one is not None]
+            # A single event that became an instance is its series' now. Its row goes first: the series may bring it.
+            seen = [SeenEvent(event_id, None) for event_id, one in present if one.event_id != event_id]
+            seen += [one for _, one in present]
+            unread = [event_id for event_id, one in found if one is None]
+            return await self._ledger.commit(row, seen, {"phase": Phase.CHECK}, unread=unread)
         values = self._up_to_date("" if row.is_listing else row.cursor)
         values |= {"rounded_at": self._clock.now(), "state": State.FOLLOWED}
         await self._ledger.commit(row, (), values, connects=row.state is State.READING)

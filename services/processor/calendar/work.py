@@ -30,6 +30,7 @@ from services.processor.mailbox.transaction import Transactions
 from services.processor.mailbox.work import HeldMailbox
 from services.processor.metrics import FAILURES
 from services.processor.settings import ProcessorSettings
+from services.processor.stream.store import tenants
 from services.providers.abilities import CALENDAR_READ
 from services.providers.failures import Meaning
 from services.providers.names import MS365
@@ -189,6 +190,8 @@ class CalendarWork:
     async def _store_list(self, held: HeldMailbox, found: Sequence[calendar_pb2.Calendar]) -> list[CalendarRow]:
         tenant_id, now = held.lease.tenant_id, self._clock.now()
         async with self._transactions.fenced(tenant_id, held.lease.fence) as connection:
+            if await tenants.is_disconnected(connection, tenant_id):
+                return []  # its calendars were deleted while the list was read
             lost = await calendars.save_list(connection, tenant_id, found)
             is_followed = await calendars.is_any_followed(connection, tenant_id)
             next_at = now + timedelta(seconds=self._settings.calendar_list_seconds) if is_followed else None

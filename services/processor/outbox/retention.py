@@ -12,6 +12,8 @@ READABLE = timedelta(days=30)
 _GRACE = timedelta(minutes=10)
 """The time after the deadline in which a worker may end the send itself, with better knowledge."""
 _BATCH = 500
+_FILES = 10
+"""The number of uploads that one statement deletes: each may have 25 MiB, and the statement has a deadline."""
 
 
 class SendRetention:
@@ -35,7 +37,12 @@ class SendRetention:
             ended += 1
         async with db.connection(self._pool) as connection:
             ended += await sends.delete_finished(connection, self._clock.now() - READABLE, _BATCH)
-            return ended + await uploads.delete_expired(connection, _BATCH)
+            for _ in range(_BATCH // _FILES):
+                deleted = await uploads.delete_expired(connection, _FILES)
+                ended += deleted
+                if deleted < _FILES:
+                    break
+            return ended
 
     async def _end_one(self) -> bool:
         """End one send in a transaction of its own: publishing must be its last step."""

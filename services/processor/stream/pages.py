@@ -3,18 +3,22 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
 from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.filter import Selection
-from services.processor.stream.serialization import Identity, join
+from services.processor.stream.serialization import Identity, is_known, join
 from services.processor.stream.store.event_reader import StreamState, find, load, look, stream_state
+
+logger = structlog.get_logger(__name__)
 
 EARLIEST = "earliest"
 LATEST = "latest"
@@ -102,7 +106,8 @@ class EventReader:
                 with_body=view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL),
                 with_raw=view == event_pb2.EVENT_VIEW_FULL,
             )
-        return Page([_event(row, state.epoch) for row in rows], found.end, found.end.position < state.head)
+        known = [row for row in rows if _is_readable(row)]
+        return Page([_event(row, state.epoch) for row in known], found.end, found.end.position < state.head)
 
     async def event(self, event_id: str, scope: list[str] | None, view: EventView) -> event_pb2.Event:
         """Return one event.
@@ -113,7 +118,7 @@ class EventReader:
         async with db.connection(self._pool) as connection:
             row = await find(connection, scope, event_id)
             state = await stream_state(connection, 0)
-        if row is None or row["position"] <= state.floor:
+        if row is None or row["position"] <= state.floor or not _is_readable(row):
             raise EventNotFound(resource=event_id)
         return _event(row, state.epoch, view)
 
@@ -215,6 +220,20 @@ def _size(row: asyncpg.Record, view: EventView) -> int:
     if view in (event_pb2.EVENT_VIEW_BODY, event_pb2.EVENT_VIEW_FULL):
         size += row["body_size"]
     return size + (row["raw_size"] if view == event_pb2.EVENT_VIEW_FULL else 0)
+
+
+def _is_readable(row: asyncpg.Record) -> bool:
+    """Return whether this release can read an event. Readers skip others, which a later release has published."""
+    if not is_known(row["kind"]):
+        _log_unknown(row["kind"])
+        return False
+    return True
+
+
+@cache
+def _log_unknown(kind: int) -> None:
+    """Log an unknown kind once for each process."""
+    logger.warning("events of an unknown kind are skipped", kind=kind)
 
 
 def _event(row: asyncpg.Record, epoch: bytes, view: EventView = event_pb2.EVENT_VIEW_FULL) -> event_pb2.Event:

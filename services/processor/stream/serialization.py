@@ -76,6 +76,11 @@ def split(event: Content) -> Payload:
     )
 
 
+def is_known(kind: int) -> bool:
+    """Return whether this release can read a kind; a later release may have left others behind."""
+    return kind in _NAMES
+
+
 def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
     """Join the parts of an event.
 

@@ -117,7 +117,7 @@ def _end_of(span: dict[str, Any]) -> tuple[int, date | None]:
     if kind == "noend":
         return 0, None
     if kind == "numbered":
-        return _required(span, "numberOfOccurrences", 100_000), None
+        return _required(span, "numberOfOccurrences", _MAX_COUNT), None
     until = _date(span, "endDate")
     if kind != "enddate" or until is None:
         raise RuleError("range is malformed")

@@ -22,12 +22,20 @@ _INSERT = """
         revision = excluded.revision, round = excluded.round, deleted_at = excluded.deleted_at,
         content = excluded.content
 """
+# One row too many, so that the reader sees that more follow.
 _PAGE = """
+    SELECT content FROM (
+    SELECT starts_at, calendar_event_id, content, row_number() OVER sorted AS place,
+        sum(octet_length(content)) OVER sorted - octet_length(content) AS bytes_before
+    FROM (
     SELECT calendar_event_id, starts_at, content FROM processor.calendar_events
     WHERE calendar_id = $1 AND series_id IS NULL AND deleted_at IS NULL AND starts_at < $3
         AND (ends_at > $2 OR (starts_at = ends_at AND starts_at >= $2)) AND ($6 OR NOT is_series)
         AND (starts_at, calendar_event_id) > ($4, $5)
     ORDER BY starts_at, calendar_event_id LIMIT $7
+    ) AS found WINDOW sorted AS (ORDER BY starts_at, calendar_event_id)
+    ) AS measured
+    WHERE bytes_before <= $8 OR place <= 2 ORDER BY starts_at, calendar_event_id
 """
 
 
@@ -92,7 +100,7 @@ async def missing(connection: db.Connection, calendar_id: str, number: int, limi
     """Read stored events that a complete round did not list."""
     rows = await connection.fetch(
         "SELECT content FROM processor.calendar_events WHERE calendar_id = $1 AND round < $2 AND series_id IS NULL"
-        " AND deleted_at IS NULL LIMIT $3",
+        " AND deleted_at IS NULL ORDER BY calendar_event_id LIMIT $3",
         calendar_id,
         number,
         limit,
@@ -135,11 +143,15 @@ async def page(
     window: tuple[datetime, datetime],
     after: tuple[datetime, str],
     limit: int,
+    size: int,
     *,
     with_series: bool,
 ) -> list[pb2.CalendarEvent]:
-    """Read the events that overlap a window, behind a position, by start; series at their first start."""
-    rows = await connection.fetch(_PAGE, calendar_id, *window, *after, with_series, limit)
+    """Read the events that overlap a window, behind a position, by start; series at their first start.
+
+    The page ends with the event that makes it larger than `size` bytes, or with the one after it.
+    """
+    rows = await connection.fetch(_PAGE, calendar_id, *window, *after, with_series, limit, size)
     return [_event(row) for row in rows]
 
 
@@ -153,7 +165,7 @@ async def series(
         WHERE calendar_id = $1 AND is_series AND deleted_at IS NULL AND ((starts_at < $3 AND ends_at > $2) OR EXISTS (
             SELECT FROM processor.calendar_events e
             WHERE e.series_id = s.calendar_event_id AND e.starts_at < $3 AND e.ends_at >= $2))
-        LIMIT $4
+        ORDER BY starts_at, calendar_event_id LIMIT $4
         """,
         calendar_id,
         *window,

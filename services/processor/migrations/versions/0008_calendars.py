@@ -1,7 +1,7 @@
 """Calendars: the list of each account, the followed ones with their cursors, and their events.
 
 Revision ID: 0008
-Revises: 0005
+Revises: 0007
 """
 
 from alembic import op
@@ -50,7 +50,7 @@ _UP = (
     """
     CREATE TABLE processor.calendar_events (
         calendar_event_id uuid PRIMARY KEY,
-        calendar_id uuid NOT NULL,
+        calendar_id uuid NOT NULL REFERENCES processor.calendars ON DELETE CASCADE,
         series_id uuid,
         original_day text NOT NULL DEFAULT '',
         starts_at timestamptz NOT NULL,
@@ -81,5 +81,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # The release before cannot read events of calendars (kind 6): one of them would stop every reader of the stream.
+    op.execute("DELETE FROM processor.events WHERE kind = 6")
     for table in ("calendar_events", "calendars", "calendar_lists"):
         op.execute(f"DROP TABLE processor.{table}")

@@ -49,6 +49,12 @@ async def status(connection: db.Connection, tenant_id: str) -> str:
     return str(await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1", tenant_id) or "")
 
 
+async def is_disconnected(connection: db.Connection, tenant_id: str) -> bool:
+    """Return whether a tenant is disconnected; a connected one stays so until the transaction ends."""
+    status = await connection.fetchval("SELECT status FROM processor.tenants WHERE tenant_id = $1 FOR SHARE", tenant_id)
+    return bool(status == "disconnected")
+
+
 async def account_of(connection: db.Connection, tenant_id: str) -> tuple[str, str]:
     """Read the provider's ids of a tenant's organisation and user; empty when the tenant is unknown."""
     row = await connection.fetchrow(
@@ -91,13 +97,9 @@ async def save(connection: db.Connection, tenant: tenant_pb2.Tenant, status: str
 async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
     """Delete the pending lookups and the calendars of a disconnected tenant.
 
-    Cursors and messages stay for a reconnect. A worker that is reading a calendar finds it gone and commits nothing.
+    Cursors and messages stay for a reconnect. The deletion of a calendar waits for a worker that is committing its
+    events, and takes those events too. A worker that commits later finds the calendar gone and commits nothing.
     """
     await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)
-    await connection.execute(
-        "DELETE FROM processor.calendar_events e USING processor.calendars c"
-        " WHERE c.calendar_id = e.calendar_id AND c.tenant_id = $1",
-        tenant_id,
-    )
     await connection.execute("DELETE FROM processor.calendars WHERE tenant_id = $1", tenant_id)
     await connection.execute("DELETE FROM processor.calendar_lists WHERE tenant_id = $1", tenant_id)

@@ -7,7 +7,7 @@ import pytest
 from services.processor.calendar.rows import State
 from services.processor.calendar.store import calendars
 from services.processor.worker import running
-from tests.store.processor.calendar.following import HASTE, FollowedCalendar
+from tests.store.processor.calendar.following import HASTE, MONDAYS, FollowedCalendar
 from tests.store.processor.ground import Ground
 
 pytestmark = pytest.mark.timeout(300)
@@ -89,3 +89,19 @@ async def test_throttling_postpones_and_nothing_is_lost(ground: Ground) -> None:
 
         await ground.until(is_postponed, what="the calendar waits")
         await followed.awaited("event.created")
+
+
+@pytest.mark.parametrize("status", [403, 410, 500])
+async def test_a_series_that_cannot_be_read_stops_no_other_event(ground: Ground, status: int) -> None:
+    followed = await FollowedCalendar.of(ground)
+    await followed.create(subject="Bad", recurrence=MONDAYS)
+    await followed.create(subject="Good")
+    facts = {"account": followed.tenant.address, "endpoint": "graph.events.get"}
+    await ground.control.add_fault(kind="status", status=status, code="ErrorItem", **facts)
+    async with running(ground.worker_settings(**HASTE, retry_base_seconds=0.05)):
+        await followed.follow()
+        await followed.create(subject="Later")
+        await followed.awaited("event.created")
+
+    assert ["Good", "Later"] == sorted(one.subject for one in (await followed.page()).events)
+    assert [] == ground.vault.faults

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import asyncpg
 import pytest
 
 from mailmesh.processor.v1 import event_pb2
@@ -12,6 +13,7 @@ from services.processor.stream.cursor import read_cursor
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
 from services.processor.stream.publish import EventDraft, publish
+from tests.programs.postgres import TestDatabase
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft, tenant_draft
 
 EVERYTHING = Selection(tenants=None)
@@ -235,3 +237,17 @@ async def test_a_transaction_that_commits_late_is_read_in_its_place(pool: db.Poo
         await transaction.commit()
 
     assert [first.event_id, *await second] == await ids(reader)
+
+
+async def test_an_event_of_a_later_release_is_skipped(
+    pool: db.Pool, reader: EventReader, processor_database: TestDatabase
+) -> None:
+    first, later, last = await put(pool, mail_draft(), mail_draft(), mail_draft())
+    # The service's own role may not change events.
+    owner = await asyncpg.connect(processor_database.url)
+    await owner.execute("UPDATE processor.events SET kind = 99 WHERE event_id = $1", later)
+    await owner.close()
+
+    assert [first, last] == await ids(reader)
+    with pytest.raises(EventNotFound):
+        await reader.event(later, None, BASIC)

@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from services.processor.calendar.mapping.graph_event import UnreadableEventError, map_event
-from services.processor.calendar.reading import Place, Window, _instances
+from services.processor.calendar.reading import PAGE_BYTES, Place, Window, _instances, _page
 from services.processor.calendar.rows import StoredEvent
 from services.processor.calendar.store.events import _end_of_series
 from tests.unit.processor.calendar.graph_json import CALENDAR, graph_event, weekly
@@ -68,3 +68,20 @@ def test_dates_at_the_ends_of_time_hide_no_other_series(
         return
     assert _end_of_series(stored.event) >= datetime.min.replace(tzinfo=UTC) + timedelta()
     assert 5 == listed(stored)
+
+
+def test_a_long_text_is_copied_only_into_a_page_of_instances() -> None:
+    span = {"type": "noEnd", "startDate": "2026-03-02"}
+    endless = series("2026-03-02T14:00:00", "2026-03-02T15:00:00", span, "daily")
+    endless.event.body_text = "x" * 199_000
+    year = Window(WINDOW.begin, WINDOW.begin + timedelta(days=365))
+    found = _instances([endless], year, Place(), 1001)
+    page = _page(found, 1000)
+    later = _page(_instances([endless], year, page.next or Place(), 1001), 1000)
+
+    assert sum(one.ByteSize() for one in found) < 2 * PAGE_BYTES
+    assert page.next is not None
+    assert {199_000} == {len(one.body_text) for one in (*page.events, *later.events)}
+    assert [one.start.local for one in found][: 2 * len(page.events)] == [
+        one.start.local for one in (*page.events, *later.events)
+    ]
