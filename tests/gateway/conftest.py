@@ -228,10 +228,10 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
             states = [
                 host["health_status"]
                 for cluster in clusters
-                if cluster["name"] in ("token_vault", "ingest", "processor")
+                if cluster["name"] in ("token_vault", "ingest", "processor", "delivery")
                 for host in cluster["host_statuses"]
             ]
-            if len(states) == 3 and sum(state == {"eds_health_status": "HEALTHY"} for state in states) == healthy:
+            if sum(state == {"eds_health_status": "HEALTHY"} for state in states) == healthy:
                 return
             await asyncio.sleep(0.05)
 
@@ -247,7 +247,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
             everything: Callable[[Seen], grpc.GenericRpcHandler] | None = None,
             **settings: Any,
         ) -> Edge:
-            edge_port, metrics_port, vault, ingest, processor = free_ports(5)
+            edge_port, metrics_port, vault, ingest, processor, delivery = free_ports(6)
             seen = Seen()
 
             def add_vault(server: grpc.aio.Server) -> None:
@@ -255,7 +255,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                 authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server(Authorizations(seen), server)
                 external_auth_pb2_grpc.add_AuthorizationServicer_to_server(Authority(seen), server)
 
-            for name, port, own in (
+            services = [
                 ("token-vault", vault, add_vault),
                 (
                     "ingest",
@@ -267,7 +267,11 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                     processor,
                     lambda server: event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(seen), server),
                 ),
-            ):
+            ]
+            if everything is not None:
+                services.append(("delivery", delivery, add_vault))
+                settings["delivery"] = (f"127.0.0.1:{delivery}",)
+            for name, port, own in services:
                 add = own if everything is None else _adding(everything(seen), Authority(seen))
                 shown = (impostors or {}).get(name, certificates.identity(name))
                 await stack.enter_async_context(_service(shown, port, add))
@@ -285,7 +289,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                 **settings,
             )
             server = await asyncio.to_thread(start_envoy, edge_settings)
-            await _until_healthy(server, 3 - len(impostors or {}))
+            await _until_healthy(server, len(services) - len(impostors or {}))
             scheme = "https" if settings.get("tls_certificate") else "http"
             client = await stack.enter_async_context(
                 httpx.AsyncClient(
