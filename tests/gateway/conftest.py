@@ -238,7 +238,7 @@ async def _until_healthy(server: EnvoyServer, healthy: int) -> None:
 
 @pytest.fixture
 async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path) -> AsyncIterator[StartEdge]:
-    """Start three servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
+    """Start four servers and Envoy: `await start_edge(limits...)`; `impostors` show another's certificate."""
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -267,10 +267,8 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                     processor,
                     lambda server: event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(seen), server),
                 ),
+                ("delivery", delivery, lambda _: None),
             ]
-            if everything is not None:
-                services.append(("delivery", delivery, add_vault))
-                settings["delivery"] = (f"127.0.0.1:{delivery}",)
             for name, port, own in services:
                 add = own if everything is None else _adding(everything(seen), Authority(seen))
                 shown = (impostors or {}).get(name, certificates.identity(name))
@@ -286,6 +284,7 @@ async def start_edge(certificates: MeshCertificates, start_envoy, tmp_path: Path
                 token_vault=(f"127.0.0.1:{vault}",),
                 ingest=(f"127.0.0.1:{ingest}",),
                 processor=(f"127.0.0.1:{processor}",),
+                delivery=(f"127.0.0.1:{delivery}",),
                 **settings,
             )
             server = await asyncio.to_thread(start_envoy, edge_settings)
