@@ -176,7 +176,10 @@ class ProcessorSettings(MeshSettings):
         10_000, ge=1, le=1_000_000, description="Largest number of unfinished sends of a tenant."
     )
     upload_bytes: int = Field(
-        256 * 1024 * 1024, ge=1024 * 1024, description="Largest size of a tenant's uploaded files together, in bytes."
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=1024**4,
+        description="Largest size of a tenant's uploaded files together, in bytes.",
     )
     send_attempts: int = Field(
         20, ge=1, le=1000, description="Failed attempts to prepare a mail after which its send fails."
@@ -250,6 +253,7 @@ class ProcessorSettings(MeshSettings):
     read_units_per_minute: int = Field(
         1200,
         ge=100,
+        le=1_000_000,
         description="Quota units of a Gmail mailbox that these calls of one process use in a minute; a mail takes 20.",
     )
 
