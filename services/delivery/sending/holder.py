@@ -67,6 +67,11 @@ class Holder:
         await self._notice({one: revision for one, revision in held.items() if one in self._held})
         return await self._claim()
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether there is an endpoint to deliver to."""
+        return bool(self._held)
+
     def concerned(self, event: event_pb2.Event) -> Iterator[Deliverer]:
         """Yield the deliverers whose endpoints want an event."""
         return (one.deliverer for one in self._held.values() if matches(one.row, event))

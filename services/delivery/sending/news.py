@@ -1,5 +1,7 @@
 """Follow the end of the event stream once for the whole process, and wake the endpoints that an event concerns."""
 
+import asyncio
+
 from services.delivery.endpoints.checks import KINDS
 from services.delivery.sending.feed import LATEST, Feed
 from services.delivery.sending.holder import Holder
@@ -7,11 +9,14 @@ from services.meshkit.guard import Guard
 
 _PAGE = 500
 _WAIT_SECONDS = 20
+_IDLE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class News:
     """Wakes deliverers. It only hastens them: each finds its events by its own position.
+
+    While the process holds no endpoint it reads nothing; a deliverer that begins reads by itself.
 
     Args:
         feed: The event stream.
@@ -36,6 +41,11 @@ class News:
             raise
 
     async def _step(self) -> None:
+        if not self._holder.is_holding:
+            # Each page costs Processor as much as a consumer does, and would wake no deliverer.
+            self._cursor = ""
+            await asyncio.sleep(_IDLE_SECONDS)
+            return
         if not self._cursor:
             self._cursor = await self._feed.position(LATEST)
             self._holder.wake_all()  # Events up to here may have come unseen.
