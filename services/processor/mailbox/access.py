@@ -76,6 +76,20 @@ class MailboxAccess:
             other = await self._tokens.another(self.tenant_id, lent.token, self._ability)
             return await self._http.call(self.provider, operation, method, url, other.token, **request)
 
+    async def upload(self, operation: str, url: str, **request: Any) -> JSON:
+        """Send one piece of a file to a URL that the provider gave out for it; the URL is the secret, without a token.
+
+        Args:
+            operation: The operation's name for metrics.
+            url: The complete URL.
+            request: The arguments of `ProviderHttp.call`: headers, content, success.
+
+        Raises:
+            SourceError: Any failure, classified by the table of failures.
+        """
+        async with self._holding(1):
+            return await self._http.call(self.provider, operation, "PUT", url, None, **request)
+
     @asynccontextmanager
     async def stream(self, operation: str, url: str, **request: Any) -> AsyncIterator[StreamedAnswer]:
         """Read an answer of any size; after a 401, ask for another token and retry once.

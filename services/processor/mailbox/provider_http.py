@@ -106,7 +106,7 @@ class ProviderHttp:
         operation: str,
         method: str,
         url: str,
-        token: Secret,
+        token: Secret | None,
         *,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -120,9 +120,9 @@ class ProviderHttp:
         Args:
             provider: "ms365" or "googlews".
             operation: The operation's name for metrics, without ids.
-            method: GET, POST, PATCH or DELETE.
+            method: GET, POST, PUT, PATCH or DELETE.
             url: The complete URL. It is sent unchanged: a provider's link must not be re-encoded.
-            token: The mailbox's access token.
+            token: The mailbox's access token; None for a URL that is itself the secret.
             params: The query of a URL that has none; a list repeats the name for each of its values.
             headers: Headers beside Authorization and Accept.
             body: The JSON body.
@@ -139,7 +139,9 @@ class ProviderHttp:
         asked = f"{url}?{urlencode(params, doseq=True, quote_via=quote)}" if params else url
         if not _WHOLE_URL.fullmatch(asked):
             raise classify(provider, 0, ["url_is_no_url"])
-        sent = {"authorization": f"Bearer {token.reveal()}", **(headers or {})}
+        sent = (
+            dict(headers or {}) if token is None else {"authorization": f"Bearer {token.reveal()}", **(headers or {})}
+        )
         data = content if body is None else orjson.dumps(body)
         if body is not None:
             sent["content-type"] = "application/json"

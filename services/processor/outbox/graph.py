@@ -16,13 +16,13 @@ from services.processor.outbox.answers import ReadMail
 from services.processor.outbox.graph_answers import GraphAnswers
 from services.processor.outbox.graph_fields import (
     IMMUTABLE,
-    attachment_of,
     headers_of,
     list_of,
     people,
     required_id,
     sender_of,
 )
+from services.processor.outbox.graph_files import GraphFiles
 from services.processor.outbox.rows import File, Found, MailCopy, SendRow
 from services.providers.marks import GRAPH_SEND
 from services.providers.names import MS365
@@ -47,6 +47,7 @@ class GraphOutbox:
         self._access = access
         self._base = base_url
         self._answers = GraphAnswers(access, base_url, read)
+        self._files = GraphFiles(access, base_url)
 
     async def anchor(self) -> str:
         """See `SendingMailbox.anchor`: the mark is found without."""
@@ -90,11 +91,7 @@ class GraphOutbox:
     async def _complete(self, row: SendRow, draft_id: str, files: Sequence[File]) -> None:
         """Add the files to a draft, and the mark at the end: a draft that has it is complete."""
         url = f"{self._base}/me/messages/{quote(draft_id, safe='')}"
-        for file in files:
-            await self._access.call(
-                "send_file", f"{url}/attachments", method="POST", headers=IMMUTABLE, body=attachment_of(file),
-                success=_CREATED,
-            )  # fmt: skip
+        await self._files.add(draft_id, files)
         mark = {"singleValueExtendedProperties": [{"id": GRAPH_SEND, "value": row.send_id}]}
         await self._access.call("send_draft_content", url, method="PATCH", headers=IMMUTABLE, body=mark, success=200)
 

@@ -17,13 +17,13 @@ from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed
 from services.processor.outbox.graph_fields import (
     IMMUTABLE,
-    attachment_of,
     headers_of,
     list_of,
     people,
     required_id,
     sender_of,
 )
+from services.processor.outbox.graph_files import GraphFiles
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.quoting import inserted, own_html
 from services.processor.outbox.rows import File, MailCopy, SendRow
@@ -50,6 +50,7 @@ class GraphAnswers:
         self._access = access
         self._me = f"{base_url}/me"
         self._read = read
+        self._files = GraphFiles(access, base_url)
 
     async def address(self, row: SendRow) -> pb2.NewMail:
         """See `SendingMailbox.address`."""
@@ -68,10 +69,7 @@ class GraphAnswers:
         draft_id = required_id(made)
         if is_forward:
             await self._check_files(row, draft_id)
-        for file in files:
-            await self._call(
-                "send_file", "POST", f"{self._message(draft_id)}/attachments", _CREATED, attachment_of(file)
-            )
+        await self._files.add(draft_id, files)
         await self._call("send_draft_content", "PATCH", self._message(draft_id), _CHANGED, _content(row, made))
         return draft_id
 
@@ -118,12 +116,12 @@ class GraphAnswers:
 
     async def _check_files(self, row: SendRow, draft_id: str) -> None:
         """Refuse a forward whose draft has fewer files than its original: it is not documented that it has all."""
-        kept = list_of(await self._files(draft_id))
-        given = list_of(await self._files(row.original_id))
+        kept = list_of(await self._listed(draft_id))
+        given = list_of(await self._listed(row.original_id))
         if len(kept) < len(given):
             raise MailNotMadeError("Exchange has prepared the forward without all attachments of its original")
 
-    async def _files(self, message_id: str) -> JSON:
+    async def _listed(self, message_id: str) -> JSON:
         url = f"{self._message(message_id)}/attachments"
         return await self._access.call("send_files", url, headers=IMMUTABLE, params={"$select": _FILES})
 

@@ -157,7 +157,7 @@ class Sends:
         send_at: datetime | None,
     ) -> SendRow | None:
         provider = await provider_of_sender(connection, content.tenant_id)
-        files = await check_files(connection, content, provider)
+        files = await check_files(connection, content)
         if await sends.count_waiting(connection, content.tenant_id) >= self._settings.sends_waiting:
             raise SendQueueFull(metadata={"tenant_id": content.tenant_id})
         due_at = send_at or now

@@ -15,12 +15,10 @@ from services.processor.outbox.sender import provider_of_sender
 from services.processor.outbox.store import uploads
 from services.processor.outbox.store.uploads import UploadRow
 from services.processor.settings import ProcessorSettings
-from services.providers.names import MS365
 
 FILE_BYTES = 25 * 1024 * 1024
 PART_BYTES = 512 * 1024
 _LEAST_PART_BYTES = 64 * 1024
-_GRAPH_FILE_BYTES = 3_000_000
 _KEPT = timedelta(days=1)
 _NAME_CHARACTERS = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
@@ -98,8 +96,8 @@ async def _append(connection: db.Connection, row: UploadRow, request: pb2.Upload
     return await uploads.append(connection, row, request.content)
 
 
-async def check_files(connection: db.Connection, content: pb2.SendRequest, provider: str) -> Sequence[str]:
-    """Return the ids of a send's files, which are complete, locked, and within the provider's bounds.
+async def check_files(connection: db.Connection, content: pb2.SendRequest) -> Sequence[str]:
+    """Return the ids of a send's files, which are complete, locked, and within the bounds.
 
     Raises:
         FieldInvalid: The files are too large.
@@ -114,8 +112,6 @@ async def check_files(connection: db.Connection, content: pb2.SendRequest, provi
         if row.received_bytes < row.size_bytes:
             metadata = {"upload_id": row.upload_id, "received_bytes": str(row.received_bytes)}
             raise UploadIncomplete(subject=row.upload_id, metadata=metadata)
-        if provider == MS365 and row.size_bytes > _GRAPH_FILE_BYTES:
-            raise FieldInvalid.of("attachments", f"must each have at most {_GRAPH_FILE_BYTES} bytes at Microsoft")
         total += row.size_bytes
         found.append(row.upload_id)
     if total > FILE_BYTES:

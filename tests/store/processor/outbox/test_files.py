@@ -80,6 +80,27 @@ async def test_a_mail_arrives_once_with_its_files(ground: Ground, provider: str,
     assert (["<logo@x.test>"], [], 0) == (ids, await outgoing.own(drafts=True), left)
 
 
+@pytest.mark.parametrize("fault", ["", "a piece taken, and its answer dropped", "the last piece's answer dropped"])
+async def test_a_file_above_three_megabytes_goes_to_microsoft_in_pieces(ground: Ground, fault: str) -> None:
+    outgoing = await Outgoing.of(ground)
+    files = {"large.bin": LARGE * 10, "between.bin": bytes(3_100_000), "small.txt": b"small"}
+    request = outgoing.request()
+    for name, content in files.items():
+        request.attachments.add(upload_id=(await upload(outgoing, name, content)).upload_id)
+    if fault:
+        await ground.control.set(upload_ranges="span")
+        after = 2 if "last" in fault else 0
+        await ground.control.add_fault("close", endpoint="graph.upload.put", phase="after", count=1, skip=after)
+    row, _ = await outgoing.sends().accept(request)
+    async with running(ground.worker_settings(**HASTE)):
+        sent = await outgoing.ended(row.send_id)
+        await outgoing.cleared(row.send_id)
+    mail = await mail_of(outgoing)
+    arrived = {part.get_filename(): part.get_payload(decode=True) for part in mail.iter_attachments()}
+
+    assert (State.SENT, files, []) == (sent.state, arrived, await outgoing.own(drafts=True))
+
+
 async def test_an_answer_has_files_too(ground: Ground) -> None:
     outgoing = await Outgoing.of(ground)
     original = await ground.control.deliver(

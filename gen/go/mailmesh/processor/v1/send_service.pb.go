@@ -1083,7 +1083,7 @@ type SendRequest struct {
 	IsDraftOnly bool `protobuf:"varint,7,opt,name=is_draft_only,json=isDraftOnly,proto3" json:"is_draft_only,omitempty"`
 	// headers are header fields of the caller's own, at most 4.
 	Headers []*MailHeader `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
-	// attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes.
+	// attachments are at most 20 files of 26,214,400 bytes together.
 	Attachments []*SendAttachment `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// from_address is the identity of the account that the mail comes from; absent means the account's usual one. Google: an address
 	// that the account's settings show as verified. Microsoft: a mailbox as which the account may send. A mail from another one is not

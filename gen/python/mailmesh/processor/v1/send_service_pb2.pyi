@@ -597,7 +597,7 @@ class SendRequest(_message.Message):
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendAttachment]:
-        """attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes."""
+        """attachments are at most 20 files of 26,214,400 bytes together."""
 
     @_builtins.property
     def from_address(self) -> Global___Recipient:

@@ -648,7 +648,7 @@ export type SendRequest = Message<"mailmesh.processor.v1.SendRequest"> & {
   headers: MailHeader[];
 
   /**
-   * attachments are at most 20 files of 26,214,400 bytes together; from a Microsoft account, each has at most 3,000,000 bytes.
+   * attachments are at most 20 files of 26,214,400 bytes together.
    *
    * @generated from field: repeated mailmesh.processor.v1.SendAttachment attachments = 9;
    */
