@@ -160,14 +160,14 @@ async def serving(
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()
-    server.add(
-        add_SendServiceServicer_to_server,
-        SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock)),
-        send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
-    )
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
     quotas = Quotas(settings.read_units_per_minute)
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
+    server.add(
+        add_SendServiceServicer_to_server,
+        SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock), reads),
+        send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
+    )
     server.add(
         add_MessageServiceServicer_to_server,
         MessageServicer(Modifications(pool, wakes, settings, clock), reads, settings.slow_reader_seconds),

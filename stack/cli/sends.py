@@ -151,6 +151,36 @@ def list_sends(
 
 
 @app.command()
+def identities(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
+    *,
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    """List the addresses from which an account may send, as `sends create --from` takes them.
+
+    Examples:
+      mailmesh sends identities 019a9f0e-7c1e-7000-8000-000000000001
+    """
+    with channel(context) as opened:
+        stub = services.SendServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[messages.Identity], str]:
+            answer = stub.ListIdentities(
+                messages.ListIdentitiesRequest(tenant_id=tenant, page_size=size, page_token=token)
+            )
+            return list(answer.identities), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    rows = [(one.address, one.display_name, "yes" if one.is_primary else "") for one in found]
+    print_table(("ADDRESS", "NAME", "PRIMARY"), rows, "The account names no address.")
+
+
+@app.command()
 def get(context: typer.Context, send_id: SendArgument, *, json: JsonOption = False) -> None:
     """Show a send and its outcome.
 

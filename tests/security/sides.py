@@ -208,6 +208,7 @@ def single(other: Side) -> dict[str, Message]:
         "processor.v1.SendService/UploadAttachment": sends.UploadAttachmentRequest(
             tenant_id=other.tenant, name="a", size_bytes=1, content=b"a"
         ),
+        "processor.v1.SendService/ListIdentities": sends.ListIdentitiesRequest(tenant_id=other.tenant),
         "processor.v1.SendService/GetSend": sends.GetSendRequest(send_id=other.send),
         "processor.v1.SendService/CancelSend": sends.CancelSendRequest(send_id=other.send),
         "processor.v1.SendService/ResolveSend": sends.ResolveSendRequest(

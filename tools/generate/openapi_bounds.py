@@ -55,6 +55,7 @@ BOUNDS: dict[str, JSON] = {
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
     "ListFoldersRequest.page_size": _PAGE_SIZE,
+    "ListIdentitiesRequest.page_size": _PAGE_SIZE,
     "ListLabelsRequest.page_size": _PAGE_SIZE,
     "ListSendsRequest.page_size": _PAGE_SIZE,
     "ListEndpointsRequest.page_size": _PAGE_SIZE,

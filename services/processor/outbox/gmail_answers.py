@@ -13,7 +13,7 @@ from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed, references, text_of
-from services.processor.outbox.identities import identities
+from services.processor.outbox.identities import verified
 from services.processor.outbox.mailbox import MailNotMadeError
 from services.processor.outbox.mime import WHOLE_MAIL, mime_of, without_private_fields
 from services.processor.outbox.quoting import with_html_quote, with_text_quote
@@ -70,7 +70,7 @@ class GmailAnswers:
     async def _own(self) -> list[str]:
         """Return the account's addresses: those that it may send from are its own."""
         profile = await self._access.call("send_profile", f"{self._base}/profile")
-        return [str(profile.get("emailAddress") or ""), *await identities(self._access, self._base)]
+        return [str(profile.get("emailAddress") or ""), *await verified(self._access, self._base)]
 
     async def _files(self, message_id: str, original: message_pb2.MailMessage, raw: JSON) -> list[File]:
         """Return the original's attachments; the whole original as one where Gmail does not give each of them.

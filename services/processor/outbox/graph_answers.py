@@ -13,6 +13,7 @@ from mailmesh.mail.v1 import message_pb2
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
+from services.processor.mailbox.identities import GRAPH_PROFILE, graph_identities
 from services.processor.mailbox.provider_http import JSON
 from services.processor.outbox.answers import GONE, ReadMail, addressed
 from services.processor.outbox.graph_fields import (
@@ -107,12 +108,8 @@ class GraphAnswers:
 
     async def _own(self) -> list[str]:
         """Return the account's addresses: its names, and the addresses under which Exchange delivers to it."""
-        params = {"$select": "mail,userPrincipalName,proxyAddresses"}
-        me = await self._access.call("send_profile", self._me, params=params)
-        listed = me.get("proxyAddresses")
-        proxies = listed if isinstance(listed, list) else []
-        smtp = [str(one)[5:] for one in proxies if str(one).lower().startswith("smtp:")]
-        return [str(name) for name in (me.get("mail"), me.get("userPrincipalName"), *smtp) if name]
+        me = await self._access.call("send_profile", self._me, params={"$select": GRAPH_PROFILE})
+        return [one.address for one in graph_identities(me)]
 
     async def _check_files(self, row: SendRow, draft_id: str) -> None:
         """Refuse a forward whose draft has fewer files than its original: it is not documented that it has all."""

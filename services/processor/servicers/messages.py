@@ -21,13 +21,13 @@ from services.processor.messages.reading.query import check_query
 from services.processor.messages.reading.reads import Place, Reads
 from services.processor.messages.requests import Modifications
 from services.processor.messages.rows import ModificationRow
+from services.processor.servicers.places import is_place, mailbox_of
 from services.processor.stream.filter import scope_of
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 _ATTACHMENT_CHARACTERS = 1000
 _RESULTS_MAX = 200
-_PLACES_MAX = 100_000
 _TOKEN_CHARACTERS = 2000
 
 
@@ -45,7 +45,7 @@ class MessageServicer(Base):
         self._reads = reads
         self._write_seconds = write_seconds
         self._page_tokens = PageTokens(columns=(_is_token,))
-        self._places = PageTokens(columns=(_is_place,))
+        self._places = PageTokens(columns=(is_place,))
 
     @override
     async def ModifyMessages(
@@ -90,7 +90,7 @@ class MessageServicer(Base):
     @override
     async def ListFolders(self, request: pb2.ListFoldersRequest, context: "Context") -> pb2.ListFoldersResponse:
         """List the folders of a Microsoft mailbox."""
-        place, size, begin = _mailbox(request.tenant_id), page_size(request.page_size), self._begin(request)
+        place, size, begin = mailbox_of(request.tenant_id), page_size(request.page_size), self._begin(request)
         folders, is_cut = await self._reads.folders(place)
         token = self._after(request, begin + size, len(folders))
         return pb2.ListFoldersResponse(folders=folders[begin : begin + size], next_page_token=token, is_cut=is_cut)
@@ -98,7 +98,7 @@ class MessageServicer(Base):
     @override
     async def ListLabels(self, request: pb2.ListLabelsRequest, context: "Context") -> pb2.ListLabelsResponse:
         """List the labels of a Google mailbox."""
-        place, size, begin = _mailbox(request.tenant_id), page_size(request.page_size), self._begin(request)
+        place, size, begin = mailbox_of(request.tenant_id), page_size(request.page_size), self._begin(request)
         labels = await self._reads.labels(place)
         token = self._after(request, begin + size, len(labels))
         return pb2.ListLabelsResponse(labels=labels[begin : begin + size], next_page_token=token)
@@ -108,7 +108,7 @@ class MessageServicer(Base):
         self, request: pb2.SearchMessagesRequest, context: "Context"
     ) -> pb2.SearchMessagesResponse:
         """Search a mailbox."""
-        place, size = _mailbox(request.tenant_id), min(page_size(request.page_size), _RESULTS_MAX)
+        place, size = mailbox_of(request.tenant_id), min(page_size(request.page_size), _RESULTS_MAX)
         check_query(request.query)
         position = self._page_tokens.read(request)
         page = await self._reads.search(place, request.query, size, str(position[0]) if position else "")
@@ -157,15 +157,6 @@ def _place(request: pb2.GetMessageRequest | pb2.GetRawMessageRequest | pb2.GetAt
     tenant_id = check_id("tenant_id", request.tenant_id)
     check_text("message_id", request.message_id, ID_CHARACTERS)
     return Place(tenant_id, request.message_id, current_caller().may_see(tenant_id))
-
-
-def _mailbox(tenant_id: str) -> Place:
-    checked = check_id("tenant_id", tenant_id)
-    return Place(checked, is_in_scope=current_caller().may_see(checked))
-
-
-def _is_place(value: str | int) -> bool:
-    return isinstance(value, int) and 0 <= value <= _PLACES_MAX
 
 
 def _is_token(value: str | int) -> bool:

@@ -13,9 +13,11 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, page_size
 from services.processor.errors import TenantNotFound
+from services.processor.messages.reading.reads import Reads
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow
 from services.processor.outbox.uploads import Uploads
+from services.processor.servicers.places import is_place, mailbox_of
 from services.processor.stream.filter import scope_of
 from services.providers.abilities import MAIL_READ
 
@@ -30,11 +32,14 @@ class SendServicer(Base):
     Args:
         sends: The use cases of sends.
         uploads: The use cases of files.
+        reads: Reads at the providers.
     """
 
-    def __init__(self, sends: Sends, uploads: Uploads) -> None:
+    def __init__(self, sends: Sends, uploads: Uploads, reads: Reads) -> None:
         self._sends = sends
         self._uploads = uploads
+        self._reads = reads
+        self._places = PageTokens(columns=(is_place,))
         self._page_tokens = PageTokens(columns=(is_row_id,))
 
     @override
@@ -60,6 +65,19 @@ class SendServicer(Base):
         upload = pb2.Upload(**{name: value for name, value in vars(row).items() if name != "expires_at"})
         upload.expires_at.FromDatetime(row.expires_at)
         return pb2.UploadAttachmentResponse(upload=upload)
+
+    @override
+    async def ListIdentities(
+        self, request: pb2.ListIdentitiesRequest, context: "Context"
+    ) -> pb2.ListIdentitiesResponse:
+        """List the addresses from which an account may send."""
+        size, position = page_size(request.page_size), self._places.read(request)
+        found = await self._reads.identities(mailbox_of(request.tenant_id))
+        begin = int(position[0]) if position else 0
+        end = begin + size
+        token = self._places.write(request, [end] if end < len(found) else None)
+        identities = [pb2.Identity(**vars(one)) for one in found[begin:end]]
+        return pb2.ListIdentitiesResponse(identities=identities, next_page_token=token)
 
     @override
     async def GetSend(self, request: pb2.GetSendRequest, context: "Context") -> pb2.GetSendResponse:

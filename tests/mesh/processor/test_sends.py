@@ -42,6 +42,24 @@ def received(mesh: Mesh, address: str, subject: str) -> int:
 
 
 @pytest.mark.parametrize("provider", ["ms365", "googlews"])
+def test_the_identities_of_an_account_are_listed_to_those_who_may_send(mesh: Mesh, provider: str) -> None:
+    address, tenant = sender(mesh, provider)
+    if provider == "googlews":
+        states = {f"desk-{address}": "accepted", f"new-{address}": "pending"}
+        mesh.simulator.call("PATCH", f"accounts/{address}", sendAs=states)
+    reader = connect(mesh, provider, new_address(mesh, provider), ["mail.read"])
+    listed = json.loads(mesh.run("sends", "identities", tenant, "--json").stdout)
+    table = mesh.run("sends", "identities", tenant).stdout
+    refused = mesh.run("sends", "identities", reader)
+
+    aliases = [f"desk-{address}"] if provider == "googlews" else []
+    others = [one["address"] for one in listed[1:]]
+    assert (address, True, aliases) == (listed[0]["address"], listed[0]["isPrimary"], others)
+    assert address in table
+    assert "ABILITY_NOT_GRANTED" in refused.stderr
+
+
+@pytest.mark.parametrize("provider", ["ms365", "googlews"])
 def test_a_send_over_rest_is_one_mail_its_event_and_one_created_event(mesh: Mesh, provider: str) -> None:
     _, tenant = sender(mesh, provider)
     recipient = new_address(mesh, "ms365")

@@ -49,6 +49,7 @@ COMMANDS = (
     ("reconcile", ID),
     ("send", "--tenant", ID, "--to", "ada@example.com", "--text", "x"),
     ("sends", "list"),
+    ("sends", "identities", ID),
     ("sends", "get", ID),
     ("sends", "cancel", ID),
     ("sends", "resolve", ID, "sent"),

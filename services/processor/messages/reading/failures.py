@@ -27,7 +27,7 @@ _KINDS: Mapping[str, type[MeshError]] = {
 """The kinds of failures by reason, as the catalogue has their gRPC codes; any other is a failed precondition."""
 
 
-def told(error: SourceError, provider: str, tenant_id: str, message_id: str) -> MeshError:
+def told(error: SourceError, provider: str, tenant_id: str, message_id: str, ability: str = MAIL_READ) -> MeshError:
     """Return the caller's failure, with the reason of the catalogue and its gRPC code.
 
     Args:
@@ -35,6 +35,7 @@ def told(error: SourceError, provider: str, tenant_id: str, message_id: str) -> 
         provider: "ms365" or "googlews".
         tenant_id: The tenant whose mailbox was read.
         message_id: The mail that was asked for.
+        ability: The ability that the request needed.
     """
     if error.reason == "MESSAGE_NOT_FOUND":
         return MessageNotFound(resource=message_id, metadata={"message_id": message_id})
@@ -42,9 +43,9 @@ def told(error: SourceError, provider: str, tenant_id: str, message_id: str) -> 
         return TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
     metadata = {"tenant_id": tenant_id, "detail": error.detail}
     if error.reason == "ABILITY_NOT_GRANTED":
-        command = connect_command(provider, tenant_id, (MAIL_READ,))
-        message = f"The tenant has not granted {MAIL_READ}. Connect its account again with this ability: {command}"
-        return AbilityNotGranted(message, subject=tenant_id, metadata={**metadata, "ability": MAIL_READ})
+        command = connect_command(provider, tenant_id, (ability,))
+        message = f"The tenant has not granted {ability}. Connect its account again with this ability: {command}"
+        return AbilityNotGranted(message, subject=tenant_id, metadata={**metadata, "ability": ability})
     kind = _KINDS.get(error.reason)
     if kind is None:
         return FailedPrecondition(error.detail, subject=tenant_id, reason=error.reason, metadata=metadata)

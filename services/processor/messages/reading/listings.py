@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, Rule, SourceError, classify
+from services.processor.mailbox.identities import GRAPH_PROFILE, Identity, google_identities, graph_identities
 from services.processor.mailbox.provider_http import JSON
 from services.processor.messages.reading.query import gmail_query, keyword_query
 from services.providers.names import GOOGLEWS, MS365
@@ -17,7 +18,7 @@ FOLDERS_MAX = 2000
 _FOLDER_PAGE = 200
 _FOLDER = "id,displayName,parentFolderId,childFolderCount,totalItemCount,unreadItemCount"
 _IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
-_LIST_UNITS, _LABELS_UNITS = 5, 1
+_LIST_UNITS, _LABELS_UNITS, _IDENTITIES_UNITS = 5, 1, 1
 _PATIENCE_SECONDS = 2.0
 
 
@@ -80,6 +81,11 @@ class GraphListings:
         following = parse_qs(urlsplit(str(answer.get("@odata.nextLink") or "")).query)
         return FoundPage(messages, next(iter(following.get("$skiptoken", ())), ""))
 
+    async def identities(self) -> list[Identity]:
+        """List the account's own addresses; Graph does not list the mailboxes as which it may send beside them."""
+        me = await self._access.call("list_identities", f"{self._base}/me", params={"$select": GRAPH_PROFILE})
+        return graph_identities(me)
+
     def _next(self, answer: JSON) -> str:
         """Return the link of the next page; the token goes to no other address."""
         link = str(answer.get("@odata.nextLink") or "")
@@ -112,6 +118,11 @@ class GmailListings:
             )
             for one in _entries(GOOGLEWS, answer, "labels")
         ]
+
+    async def identities(self) -> list[Identity]:
+        """List the verified addresses; the list has no pages. Raises `SourceError`."""
+        self._take(_IDENTITIES_UNITS)
+        return google_identities(await self._access.call("list_identities", f"{self._base}/settings/sendAs"))
 
     async def search(self, query: pb2.MessageQuery, size: int, token: str) -> FoundPage:
         """Search, newest first, without spam and trash. Raises `SourceError`."""

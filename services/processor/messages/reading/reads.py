@@ -15,6 +15,7 @@ from services.meshkit.shares import Shares
 from services.processor.errors import TenantNotFound
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.identities import Identity
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.messages.reading.download import Download, skipped
@@ -25,6 +26,7 @@ from services.processor.messages.reading.listings import FoundPage, GmailListing
 from services.processor.messages.reading.turns import Turns
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
+from services.providers.abilities import MAIL_READ, MAIL_SEND
 from services.providers.names import GOOGLEWS, MS365
 
 
@@ -124,6 +126,14 @@ class Reads:
                 return await google.search(query, size, token)
             return await GraphListings(access, self._settings.ms365_graph_url).search(query, size, token)
 
+    async def identities(self, place: Place) -> list[Identity]:
+        """List the addresses from which an account may send. Raises `MeshError`."""
+        async with self._reading(place, ability=MAIL_SEND) as access:
+            if access.provider == GOOGLEWS:
+                google = GmailListings(access, self._settings.google_gmail_url, self._take_quota)
+                return await google.identities()
+            return await GraphListings(access, self._settings.ms365_graph_url).identities()
+
     @asynccontextmanager
     async def raw(self, place: Place, offset: int) -> AsyncIterator[Download]:
         """Open a mail in MIME, from an offset on. Raises `MeshError`, also while the pieces are read."""
@@ -139,7 +149,9 @@ class Reads:
                 yield replace(download, pieces=skipped(download.pieces, offset))
 
     @asynccontextmanager
-    async def _reading(self, place: Place, kind: str = "", of: str = "") -> AsyncIterator[MailboxAccess]:
+    async def _reading(
+        self, place: Place, kind: str = "", of: str = "", ability: str = MAIL_READ
+    ) -> AsyncIterator[MailboxAccess]:
         """Give access to a mailbox in its turn, and tell the caller what fails."""
         provider = await self._provider(place)
         if of not in ("", provider):
@@ -149,9 +161,9 @@ class Reads:
         with self._shares.take(place.tenant_id):
             try:
                 async with self._turns.take(f"{place.tenant_id}{kind}"):
-                    yield MailboxAccess(self._http, self._tokens, place.tenant_id, provider, 1)
+                    yield MailboxAccess(self._http, self._tokens, place.tenant_id, provider, 1, ability)
             except SourceError as exc:
-                raise told(exc, provider, place.tenant_id, place.message_id) from exc
+                raise told(exc, provider, place.tenant_id, place.message_id, ability) from exc
 
     async def _provider(self, place: Place) -> str:
         found = None

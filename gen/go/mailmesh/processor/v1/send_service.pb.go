@@ -1701,6 +1701,191 @@ func (x *ResolveSendResponse) GetSend() *Send {
 	return nil
 }
 
+// ListIdentitiesRequest requests a page of an account's identities.
+type ListIdentitiesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant whose account it is.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// page_size is the maximum number of items to return. 0 means 50; a value above 1000 is reduced to 1000; a negative value
+	// fails with INVALID_ARGUMENT.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token is `next_page_token` of the previous page; the other fields must be the same as for that page. Empty requests
+	// the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListIdentitiesRequest) Reset() {
+	*x = ListIdentitiesRequest{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListIdentitiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListIdentitiesRequest) ProtoMessage() {}
+
+func (x *ListIdentitiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListIdentitiesRequest.ProtoReflect.Descriptor instead.
+func (*ListIdentitiesRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListIdentitiesRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ListIdentitiesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListIdentitiesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// Identity is one address from which an account may send.
+type Identity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is the address, as the provider spells it.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// display_name is the name beside it; empty where there is none.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// is_primary is true for the account's own address.
+	IsPrimary     bool `protobuf:"varint,3,opt,name=is_primary,json=isPrimary,proto3" json:"is_primary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Identity) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Identity) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *Identity) GetIsPrimary() bool {
+	if x != nil {
+		return x.IsPrimary
+	}
+	return false
+}
+
+// ListIdentitiesResponse is a page of identities.
+type ListIdentitiesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// identities are the identities of this page, in the provider's order.
+	Identities []*Identity `protobuf:"bytes,1,rep,name=identities,proto3" json:"identities,omitempty"`
+	// next_page_token requests the next page. Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListIdentitiesResponse) Reset() {
+	*x = ListIdentitiesResponse{}
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListIdentitiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListIdentitiesResponse) ProtoMessage() {}
+
+func (x *ListIdentitiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_send_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListIdentitiesResponse.ProtoReflect.Descriptor instead.
+func (*ListIdentitiesResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_send_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListIdentitiesResponse) GetIdentities() []*Identity {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
+func (x *ListIdentitiesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_mailmesh_processor_v1_send_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
@@ -1827,7 +2012,22 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"resolution\x18\x02 \x01(\x0e2%.mailmesh.processor.v1.SendResolutionB\x04\xe2A\x01\x02R\n" +
 	"resolution\"F\n" +
 	"\x13ResolveSendResponse\x12/\n" +
-	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send*\xe8\x01\n" +
+	"\x04send\x18\x01 \x01(\v2\x1b.mailmesh.processor.v1.SendR\x04send\"\x82\x01\n" +
+	"\x15ListIdentitiesRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12!\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\x04\xe2A\x01\x01R\bpageSize\x12#\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\tpageToken\"f\n" +
+	"\bIdentity\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1d\n" +
+	"\n" +
+	"is_primary\x18\x03 \x01(\bR\tisPrimary\"\x81\x01\n" +
+	"\x16ListIdentitiesResponse\x12?\n" +
+	"\n" +
+	"identities\x18\x01 \x03(\v2\x1f.mailmesh.processor.v1.IdentityR\n" +
+	"identities\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xe8\x01\n" +
 	"\tSendState\x12\x1a\n" +
 	"\x16SEND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11SEND_STATE_QUEUED\x10\x01\x12\x18\n" +
@@ -1841,10 +2041,11 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x0eSendResolution\x12\x1f\n" +
 	"\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n" +
-	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xf4\x06\n" +
+	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xa1\b\n" +
 	"\vSendService\x12v\n" +
 	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12\x9c\x01\n" +
-	"\x10UploadAttachment\x12..mailmesh.processor.v1.UploadAttachmentRequest\x1a/.mailmesh.processor.v1.UploadAttachmentResponse\"'\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/uploads\x12\x86\x01\n" +
+	"\x10UploadAttachment\x12..mailmesh.processor.v1.UploadAttachmentRequest\x1a/.mailmesh.processor.v1.UploadAttachmentResponse\"'\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/uploads\x12\xaa\x01\n" +
+	"\x0eListIdentities\x12,.mailmesh.processor.v1.ListIdentitiesRequest\x1a-.mailmesh.processor.v1.ListIdentitiesResponse\";\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02$\x12\"/v1/tenants/{tenant_id}/identities\x12\x86\x01\n" +
 	"\aGetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\",\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n" +
 	"\tListSends\x12'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\"\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\v\x12\t/v1/sends\x12\x99\x01\n" +
 	"\n" +
@@ -1865,7 +2066,7 @@ func file_mailmesh_processor_v1_send_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_send_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_mailmesh_processor_v1_send_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(SendState)(0),                   // 0: mailmesh.processor.v1.SendState
 	(SendResolution)(0),              // 1: mailmesh.processor.v1.SendResolution
@@ -1889,10 +2090,13 @@ var file_mailmesh_processor_v1_send_service_proto_goTypes = []any{
 	(*CancelSendResponse)(nil),       // 19: mailmesh.processor.v1.CancelSendResponse
 	(*ResolveSendRequest)(nil),       // 20: mailmesh.processor.v1.ResolveSendRequest
 	(*ResolveSendResponse)(nil),      // 21: mailmesh.processor.v1.ResolveSendResponse
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
+	(*ListIdentitiesRequest)(nil),    // 22: mailmesh.processor.v1.ListIdentitiesRequest
+	(*Identity)(nil),                 // 23: mailmesh.processor.v1.Identity
+	(*ListIdentitiesResponse)(nil),   // 24: mailmesh.processor.v1.ListIdentitiesResponse
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
-	22, // 0: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 0: mailmesh.processor.v1.Upload.expires_at:type_name -> google.protobuf.Timestamp
 	5,  // 1: mailmesh.processor.v1.UploadAttachmentResponse.upload:type_name -> mailmesh.processor.v1.Upload
 	2,  // 2: mailmesh.processor.v1.NewMail.to:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 3: mailmesh.processor.v1.NewMail.cc:type_name -> mailmesh.processor.v1.Recipient
@@ -1904,13 +2108,13 @@ var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	2,  // 9: mailmesh.processor.v1.Send.to:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 10: mailmesh.processor.v1.Send.cc:type_name -> mailmesh.processor.v1.Recipient
 	2,  // 11: mailmesh.processor.v1.Send.bcc:type_name -> mailmesh.processor.v1.Recipient
-	22, // 12: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
-	22, // 13: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
-	22, // 14: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
+	25, // 12: mailmesh.processor.v1.Send.created_at:type_name -> google.protobuf.Timestamp
+	25, // 13: mailmesh.processor.v1.Send.send_at:type_name -> google.protobuf.Timestamp
+	25, // 14: mailmesh.processor.v1.Send.finished_at:type_name -> google.protobuf.Timestamp
 	8,  // 15: mailmesh.processor.v1.SendRequest.mail:type_name -> mailmesh.processor.v1.NewMail
 	9,  // 16: mailmesh.processor.v1.SendRequest.reply:type_name -> mailmesh.processor.v1.Reply
 	10, // 17: mailmesh.processor.v1.SendRequest.forward:type_name -> mailmesh.processor.v1.Forward
-	22, // 18: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
+	25, // 18: mailmesh.processor.v1.SendRequest.send_at:type_name -> google.protobuf.Timestamp
 	3,  // 19: mailmesh.processor.v1.SendRequest.headers:type_name -> mailmesh.processor.v1.MailHeader
 	4,  // 20: mailmesh.processor.v1.SendRequest.attachments:type_name -> mailmesh.processor.v1.SendAttachment
 	2,  // 21: mailmesh.processor.v1.SendRequest.from_address:type_name -> mailmesh.processor.v1.Recipient
@@ -1921,23 +2125,26 @@ var file_mailmesh_processor_v1_send_service_proto_depIdxs = []int32{
 	11, // 26: mailmesh.processor.v1.CancelSendResponse.send:type_name -> mailmesh.processor.v1.Send
 	1,  // 27: mailmesh.processor.v1.ResolveSendRequest.resolution:type_name -> mailmesh.processor.v1.SendResolution
 	11, // 28: mailmesh.processor.v1.ResolveSendResponse.send:type_name -> mailmesh.processor.v1.Send
-	12, // 29: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
-	6,  // 30: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
-	14, // 31: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
-	16, // 32: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
-	18, // 33: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
-	20, // 34: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
-	13, // 35: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
-	7,  // 36: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
-	15, // 37: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
-	17, // 38: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
-	19, // 39: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
-	21, // 40: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
-	35, // [35:41] is the sub-list for method output_type
-	29, // [29:35] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	23, // 29: mailmesh.processor.v1.ListIdentitiesResponse.identities:type_name -> mailmesh.processor.v1.Identity
+	12, // 30: mailmesh.processor.v1.SendService.Send:input_type -> mailmesh.processor.v1.SendRequest
+	6,  // 31: mailmesh.processor.v1.SendService.UploadAttachment:input_type -> mailmesh.processor.v1.UploadAttachmentRequest
+	22, // 32: mailmesh.processor.v1.SendService.ListIdentities:input_type -> mailmesh.processor.v1.ListIdentitiesRequest
+	14, // 33: mailmesh.processor.v1.SendService.GetSend:input_type -> mailmesh.processor.v1.GetSendRequest
+	16, // 34: mailmesh.processor.v1.SendService.ListSends:input_type -> mailmesh.processor.v1.ListSendsRequest
+	18, // 35: mailmesh.processor.v1.SendService.CancelSend:input_type -> mailmesh.processor.v1.CancelSendRequest
+	20, // 36: mailmesh.processor.v1.SendService.ResolveSend:input_type -> mailmesh.processor.v1.ResolveSendRequest
+	13, // 37: mailmesh.processor.v1.SendService.Send:output_type -> mailmesh.processor.v1.SendResponse
+	7,  // 38: mailmesh.processor.v1.SendService.UploadAttachment:output_type -> mailmesh.processor.v1.UploadAttachmentResponse
+	24, // 39: mailmesh.processor.v1.SendService.ListIdentities:output_type -> mailmesh.processor.v1.ListIdentitiesResponse
+	15, // 40: mailmesh.processor.v1.SendService.GetSend:output_type -> mailmesh.processor.v1.GetSendResponse
+	17, // 41: mailmesh.processor.v1.SendService.ListSends:output_type -> mailmesh.processor.v1.ListSendsResponse
+	19, // 42: mailmesh.processor.v1.SendService.CancelSend:output_type -> mailmesh.processor.v1.CancelSendResponse
+	21, // 43: mailmesh.processor.v1.SendService.ResolveSend:output_type -> mailmesh.processor.v1.ResolveSendResponse
+	37, // [37:44] is the sub-list for method output_type
+	30, // [30:37] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_send_service_proto_init() }
@@ -1956,7 +2163,7 @@ func file_mailmesh_processor_v1_send_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_send_service_proto_rawDesc), len(file_mailmesh_processor_v1_send_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

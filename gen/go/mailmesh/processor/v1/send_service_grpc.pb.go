@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	SendService_Send_FullMethodName             = "/mailmesh.processor.v1.SendService/Send"
 	SendService_UploadAttachment_FullMethodName = "/mailmesh.processor.v1.SendService/UploadAttachment"
+	SendService_ListIdentities_FullMethodName   = "/mailmesh.processor.v1.SendService/ListIdentities"
 	SendService_GetSend_FullMethodName          = "/mailmesh.processor.v1.SendService/GetSend"
 	SendService_ListSends_FullMethodName        = "/mailmesh.processor.v1.SendService/ListSends"
 	SendService_CancelSend_FullMethodName       = "/mailmesh.processor.v1.SendService/CancelSend"
@@ -47,6 +48,11 @@ type SendServiceClient interface {
 	// are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
 	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
 	UploadAttachment(ctx context.Context, in *UploadAttachmentRequest, opts ...grpc.CallOption) (*UploadAttachmentResponse, error)
+	// ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
+	// settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
+	// beside them. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, OVERLOADED,
+	// and those for which a token is not lent.
+	ListIdentities(ctx context.Context, in *ListIdentitiesRequest, opts ...grpc.CallOption) (*ListIdentitiesResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(ctx context.Context, in *GetSendRequest, opts ...grpc.CallOption) (*GetSendResponse, error)
 	// ListSends lists sends, newest first.
@@ -81,6 +87,16 @@ func (c *sendServiceClient) UploadAttachment(ctx context.Context, in *UploadAtta
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UploadAttachmentResponse)
 	err := c.cc.Invoke(ctx, SendService_UploadAttachment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sendServiceClient) ListIdentities(ctx context.Context, in *ListIdentitiesRequest, opts ...grpc.CallOption) (*ListIdentitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListIdentitiesResponse)
+	err := c.cc.Invoke(ctx, SendService_ListIdentities_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +163,11 @@ type SendServiceServer interface {
 	// are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
 	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
 	UploadAttachment(context.Context, *UploadAttachmentRequest) (*UploadAttachmentResponse, error)
+	// ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
+	// settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
+	// beside them. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, OVERLOADED,
+	// and those for which a token is not lent.
+	ListIdentities(context.Context, *ListIdentitiesRequest) (*ListIdentitiesResponse, error)
 	// GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
 	GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error)
 	// ListSends lists sends, newest first.
@@ -172,6 +193,9 @@ func (UnimplementedSendServiceServer) Send(context.Context, *SendRequest) (*Send
 }
 func (UnimplementedSendServiceServer) UploadAttachment(context.Context, *UploadAttachmentRequest) (*UploadAttachmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UploadAttachment not implemented")
+}
+func (UnimplementedSendServiceServer) ListIdentities(context.Context, *ListIdentitiesRequest) (*ListIdentitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListIdentities not implemented")
 }
 func (UnimplementedSendServiceServer) GetSend(context.Context, *GetSendRequest) (*GetSendResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSend not implemented")
@@ -238,6 +262,24 @@ func _SendService_UploadAttachment_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SendServiceServer).UploadAttachment(ctx, req.(*UploadAttachmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SendService_ListIdentities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListIdentitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SendServiceServer).ListIdentities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SendService_ListIdentities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SendServiceServer).ListIdentities(ctx, req.(*ListIdentitiesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -328,6 +370,10 @@ var SendService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UploadAttachment",
 			Handler:    _SendService_UploadAttachment_Handler,
+		},
+		{
+			MethodName: "ListIdentities",
+			Handler:    _SendService_ListIdentities_Handler,
 		},
 		{
 			MethodName: "GetSend",

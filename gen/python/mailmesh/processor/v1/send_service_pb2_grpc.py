@@ -47,6 +47,11 @@ class SendServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentResponse.FromString,
                 _registered_method=True)
+        self.ListIdentities = channel.unary_unary(
+                '/mailmesh.processor.v1.SendService/ListIdentities',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.ListIdentitiesRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.ListIdentitiesResponse.FromString,
+                _registered_method=True)
         self.GetSend = channel.unary_unary(
                 '/mailmesh.processor.v1.SendService/GetSend',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.GetSendRequest.SerializeToString,
@@ -97,6 +102,16 @@ class SendServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIdentities(self, request, context):
+        """ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
+        settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
+        beside them. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, OVERLOADED,
+        and those for which a token is not lent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSend(self, request, context):
         """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND.
         """
@@ -139,6 +154,11 @@ def add_SendServiceServicer_to_server(servicer, server):
                     servicer.UploadAttachment,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentResponse.SerializeToString,
+            ),
+            'ListIdentities': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIdentities,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.ListIdentitiesRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_send__service__pb2.ListIdentitiesResponse.SerializeToString,
             ),
             'GetSend': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSend,
@@ -218,6 +238,33 @@ class SendService:
             '/mailmesh.processor.v1.SendService/UploadAttachment',
             mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_send__service__pb2.UploadAttachmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIdentities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.SendService/ListIdentities',
+            mailmesh_dot_processor_dot_v1_dot_send__service__pb2.ListIdentitiesRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_send__service__pb2.ListIdentitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,12 @@ class SendServiceStub:
     are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
     TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
     """
+    ListIdentities: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ListIdentitiesRequest, _send_service_pb2.ListIdentitiesResponse]
+    """ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
+    settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
+    beside them. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, OVERLOADED,
+    and those for which a token is not lent.
+    """
     GetSend: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.GetSendRequest, _send_service_pb2.GetSendResponse]
     """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND."""
     ListSends: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ListSendsRequest, _send_service_pb2.ListSendsResponse]
@@ -84,6 +90,12 @@ class SendServiceAsyncStub(SendServiceStub):
     and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
     are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
     TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+    """
+    ListIdentities: _aio.UnaryUnaryMultiCallable[_send_service_pb2.ListIdentitiesRequest, _send_service_pb2.ListIdentitiesResponse]  # type: ignore[assignment]
+    """ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
+    settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
+    beside them. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, OVERLOADED,
+    and those for which a token is not lent.
     """
     GetSend: _aio.UnaryUnaryMultiCallable[_send_service_pb2.GetSendRequest, _send_service_pb2.GetSendResponse]  # type: ignore[assignment]
     """GetSend returns one send. It can be read for 30 days after its end. Reasons: SEND_NOT_FOUND."""
@@ -128,6 +140,18 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
         are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
         TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def ListIdentities(
+        self,
+        request: _send_service_pb2.ListIdentitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_send_service_pb2.ListIdentitiesResponse, _abc.Awaitable[_send_service_pb2.ListIdentitiesResponse]]:
+        """ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
+        settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
+        beside them. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED, OVERLOADED,
+        and those for which a token is not lent.
         """
 
     @_abc_1.abstractmethod
