@@ -74,6 +74,12 @@ class ModificationNotFound(NotFound):
     resource_type = "modification"
 
 
+class ProcessedMarkNotSet(FailedPrecondition):
+    """The tenant has no setting that says how a processed mail is marked. Set it, and repeat the call."""
+
+    reason = "PROCESSED_MARK_NOT_SET"
+
+
 class ModificationQueueFull(ResourceExhausted):
     """The tenant has too many unfinished modifications. Wait until some are finished."""
 

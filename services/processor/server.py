@@ -43,6 +43,7 @@ from services.processor.mail.sources.quotas import Quotas
 from services.processor.mailbox.provider_http import ProviderHttp
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.token_dropper import TokenDropper
+from services.processor.messages.processed import ProcessedMails
 from services.processor.messages.reading.reads import Reads
 from services.processor.messages.requests import Modifications
 from services.processor.messages.retention import ModificationRetention
@@ -168,9 +169,10 @@ async def serving(
         SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock), reads),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
+    modifying = Modifications(pool, wakes, settings, clock)
     server.add(
         add_MessageServiceServicer_to_server,
-        MessageServicer(Modifications(pool, wakes, settings, clock), reads, settings.slow_reader_seconds),
+        MessageServicer(modifying, reads, settings.slow_reader_seconds, ProcessedMails(pool, modifying), reader),
         message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
     )
     server.add(

@@ -160,6 +160,14 @@ modifications = Table(
     required("attempts", Integer()),
 )
 
+processed_marks = Table(
+    "processed_marks",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("mark", LargeBinary()),
+    required("change", LargeBinary()),
+)
+
 own_changes = Table(
     "own_changes",
     metadata,

@@ -107,6 +107,60 @@ def modification(
     _print(found, json=json)
 
 
+@app.command("processed-mark")
+def processed_mark(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
+    *,
+    read: Annotated[bool, typer.Option("--read", help="Mark as read.")] = False,
+    category: Annotated[str, typer.Option(help="Category to add, Microsoft only.")] = "",
+    label: Annotated[str, typer.Option(help="Name of the label to add, Google only; made where there is none.")] = "",
+    folder: Annotated[
+        str, typer.Option(help="Name of the folder to move to, Microsoft only; made where there is none.")
+    ] = "",
+    json: JsonOption = False,
+) -> None:
+    """Set how mails of a tenant are marked once they are processed; without options, show it.
+
+    Examples:
+      mailmesh messages processed-mark 019a9f0e-7c1e-7000-8000-000000000002 --category Processed
+      mailmesh messages processed-mark 019a9f0e-7c1e-7000-8000-000000000002
+    """
+    mark = messages.ProcessedMark(is_read=read, category=category, label_name=label, folder_name=folder)
+    with channel(context) as opened:
+        stub = services.MessageServiceStub(opened)
+        if mark.ListFields():
+            mark = stub.SetProcessedMark(messages.SetProcessedMarkRequest(tenant_id=tenant, mark=mark)).mark
+        else:
+            mark = stub.GetProcessedMark(messages.GetProcessedMarkRequest(tenant_id=tenant)).mark
+    if json:
+        print_json(mark)
+        return
+    names = (("read", "yes" if mark.is_read else ""), ("category", mark.category), ("label", mark.label_name))
+    print_record([*names, ("folder", mark.folder_name)])
+
+
+@app.command()
+def processed(
+    context: typer.Context,
+    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event whose mail is processed.")],
+    *,
+    wait: Annotated[float, typer.Option(min=0, max=3600, help="Seconds to wait for the outcome.")] = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Mark the mail of an event as processed, as the tenant's `processed-mark` says. It can be repeated.
+
+    Examples:
+      mailmesh messages processed 019a9f0e-7c1e-7000-8000-00000000000c
+    """
+    with channel(context) as opened:
+        stub = services.MessageServiceStub(opened)
+        found = stub.MarkProcessed(messages.MarkProcessedRequest(event_id=event_id)).modification
+        found = _outcome(stub, found, wait) if wait else found
+    _print(found, json=json)
+    _check(found)
+
+
 def _change(read: bool | None, flag: bool | None, folder: str, move_to: str) -> messages.MessageChange:
     change = messages.MessageChange(is_read=read, is_flagged=flag)
     if folder and move_to:

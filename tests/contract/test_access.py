@@ -68,6 +68,7 @@ def test_rpcs_that_only_read_are_open_to_readers() -> None:
         "ListEndpoints": access_pb2.ROLE_OPERATOR,
         "ListAttempts": access_pb2.ROLE_OPERATOR,
         "GetModification": access_pb2.ROLE_OPERATOR,
+        "GetProcessedMark": access_pb2.ROLE_OPERATOR,
         "GetSend": access_pb2.ROLE_OPERATOR,
         "ListIdentities": access_pb2.ROLE_OPERATOR,
         "ListSends": access_pb2.ROLE_OPERATOR,

@@ -3,15 +3,19 @@
 import itertools
 from collections.abc import Sequence
 
+import grpc
+
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import event_service_pb2 as events
 from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.processor.v1 import message_service_pb2 as messages
+from mailmesh.processor.v1 import message_service_pb2_grpc as message_services
 from mailmesh.vault.v1 import tenant_pb2
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
-from tests.programs.mesh import Mesh
+from tests.programs.mesh import Mesh, eventually
 
 PROVIDERS = ("ms365", "googlews")
 _numbers = itertools.count(1)
@@ -33,7 +37,23 @@ def connect(mesh: Mesh, provider: str, address: str, abilities: Sequence[str] = 
     page = mesh.consent(started.authorization_url, address)
     found = stub.ListTenants(tenants.ListTenantsRequest(address=address)).tenants
     assert len(found) == 1, f"{address} was not connected: {page}"
+    if abilities:
+        eventually(lambda: _is_known_to_processor(mesh, found[0].tenant_id), what="Processor knows the tenant")
     return found[0].tenant_id
+
+
+def _is_known_to_processor(mesh: Mesh, tenant: str) -> bool:
+    """Tells whether Processor has followed TokenVault as far as to a tenant: it learns of each a moment later."""
+    try:
+        message_services.MessageServiceStub(mesh.channel).GetProcessedMark(
+            messages.GetProcessedMarkRequest(tenant_id=tenant)
+        )
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return False
+        if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            raise
+    return True
 
 
 def tenant_of(mesh: Mesh, tenant: str) -> tenant_pb2.Tenant:

@@ -234,6 +234,11 @@ def on_messages(other: Side) -> dict[str, Message]:
             idempotency_key="k", tenant_id=other.tenant, message_ids=[other.message], change=change
         ),
         "GetModification": messages.GetModificationRequest(modification_id=other.modification),
+        "SetProcessedMark": messages.SetProcessedMarkRequest(
+            tenant_id=other.tenant, mark=messages.ProcessedMark(is_read=True)
+        ),
+        "GetProcessedMark": messages.GetProcessedMarkRequest(tenant_id=other.tenant),
+        "MarkProcessed": messages.MarkProcessedRequest(event_id=other.event),
     }
     return {f"processor.v1.MessageService/{name}": request for name, request in asked.items()}
 

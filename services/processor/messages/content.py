@@ -13,7 +13,7 @@ MESSAGES_MAX = 1000
 CATEGORIES_MAX = 20
 LABELS_MAX = 50
 ID_CHARACTERS = 500
-_CATEGORY_CHARACTERS = 255
+CATEGORY_CHARACTERS = 255
 _LABEL_CHARACTERS = 200
 _FOLDER_CHARACTERS = 300
 _KEY = re.compile(rf"[!-~]{{1,{KEY_CHARACTERS}}}")
@@ -128,4 +128,4 @@ def _check_categories(field: str, names: Sequence[str]) -> None:
     if len(names) > CATEGORIES_MAX:
         raise FieldInvalid.of(field, f"must have at most {CATEGORIES_MAX} categories")
     for place, name in enumerate(names):
-        check_name(f"{field}[{place}]", name.strip(), _CATEGORY_CHARACTERS, least=1)
+        check_name(f"{field}[{place}]", name.strip(), CATEGORY_CHARACTERS, least=1)

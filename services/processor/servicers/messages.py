@@ -8,13 +8,15 @@ from google.api.httpbody_pb2 import HttpBody
 from typing_extensions import override
 
 from mailmesh.processor.v1 import message_service_pb2 as pb2
+from mailmesh.processor.v1.event_pb2 import EVENT_VIEW_BASIC
 from mailmesh.processor.v1.message_service_pb2_grpc import MessageServiceServicer as Base
 from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, page_size
-from services.processor.errors import ReaderTooSlow
+from services.processor.errors import EventNotFound, ReaderTooSlow, TenantNotFound
 from services.processor.messages.content import ID_CHARACTERS, check_text
+from services.processor.messages.processed import ProcessedMails
 from services.processor.messages.reading.download import Download
 from services.processor.messages.reading.names import disposition
 from services.processor.messages.reading.query import check_query
@@ -23,6 +25,8 @@ from services.processor.messages.requests import Modifications
 from services.processor.messages.rows import ModificationRow
 from services.processor.servicers.places import is_place, mailbox_of
 from services.processor.stream.filter import scope_of
+from services.processor.stream.pages import EventReader
+from services.providers.abilities import CALENDAR_READ
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -38,10 +42,21 @@ class MessageServicer(Base):
         modifications: The use cases of modifications.
         reads: The use cases of reads.
         write_seconds: The longest time that a caller may take to accept one piece of a download.
+        processed: The use cases of processed mails.
+        events: The reader of events.
     """
 
-    def __init__(self, modifications: Modifications, reads: Reads, write_seconds: float) -> None:
+    def __init__(
+        self,
+        modifications: Modifications,
+        reads: Reads,
+        write_seconds: float,
+        processed: ProcessedMails,
+        events: EventReader,
+    ) -> None:
         self._modifications = modifications
+        self._processed = processed
+        self._events = events
         self._reads = reads
         self._write_seconds = write_seconds
         self._page_tokens = PageTokens(columns=(_is_token,))
@@ -65,6 +80,40 @@ class MessageServicer(Base):
         modification_id = check_id("modification_id", request.modification_id)
         row = await self._modifications.get(modification_id, scope_of(current_caller()))
         return pb2.GetModificationResponse(modification=message_of(row))
+
+    @override
+    async def SetProcessedMark(
+        self, request: pb2.SetProcessedMarkRequest, context: "Context"
+    ) -> pb2.SetProcessedMarkResponse:
+        """Set a tenant's mark of processed mails."""
+        place = _seen(request.tenant_id)
+
+        async def resolve(mark: pb2.ProcessedMark) -> pb2.MessageChange:
+            return await self._reads.change_of(place, mark)
+
+        change = await self._processed.set_mark(place.tenant_id, request.mark, resolve)
+        return pb2.SetProcessedMarkResponse(mark=request.mark, change=change)
+
+    @override
+    async def GetProcessedMark(
+        self, request: pb2.GetProcessedMarkRequest, context: "Context"
+    ) -> pb2.GetProcessedMarkResponse:
+        """Return a tenant's mark of processed mails."""
+        mark, change = await self._processed.mark_of(_seen(request.tenant_id).tenant_id)
+        return pb2.GetProcessedMarkResponse(mark=mark, change=change)
+
+    @override
+    async def MarkProcessed(self, request: pb2.MarkProcessedRequest, context: "Context") -> pb2.MarkProcessedResponse:
+        """Mark the mail of an event."""
+        event_id = check_id("event_id", request.event_id)
+        event = await self._events.event(event_id, scope_of(current_caller()), EVENT_VIEW_BASIC)
+        kind = event.WhichOneof("kind")
+        if kind == "calendar_event" and not current_caller().has_ability(CALENDAR_READ):
+            raise EventNotFound(resource=event_id)
+        if kind != "mail":
+            raise FieldInvalid.of("event_id", "must be the id of an event about a mail")
+        row, was_known = await self._processed.apply(event_id, event.mail.tenant_id, event.mail.message_id)
+        return pb2.MarkProcessedResponse(modification=message_of(row), was_known=was_known)
 
     @override
     async def GetMessage(self, request: pb2.GetMessageRequest, context: "Context") -> pb2.GetMessageResponse:
@@ -151,6 +200,19 @@ async def _write(context: "Context", body: HttpBody, seconds: float) -> None:
             await context.write(body)
     except TimeoutError as exc:
         raise ReaderTooSlow from exc
+
+
+def _seen(tenant_id: str) -> Place:
+    """Return the mailbox of a tenant that the caller may see.
+
+    Raises:
+        FieldInvalid: The id is malformed.
+        TenantNotFound: The caller may not see it.
+    """
+    place = mailbox_of(tenant_id)
+    if not place.is_in_scope:
+        raise TenantNotFound(resource=place.tenant_id, metadata={"tenant_id": place.tenant_id})
+    return place
 
 
 def _place(request: pb2.GetMessageRequest | pb2.GetRawMessageRequest | pb2.GetAttachmentRequest) -> Place:

@@ -8,12 +8,15 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
 from mailmesh.ingest.v1 import subscription_service_pb2_grpc as subscription_services
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import message_service_pb2 as messages
+from mailmesh.processor.v1 import message_service_pb2_grpc as services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
 from tests.mesh.accounts import PROVIDERS, all_events, connect, created_events, new_address
@@ -195,3 +198,32 @@ def test_the_command_line_lists_folders_and_labels_and_searches(mesh: Mesh) -> N
         assert ([wanted], provider) == ([one["messageId"] for one in found], provider)
         assert {"ms365": "Sent Items", "googlews": "STARRED"}[provider] in folders.stdout
         assert "FIELD_INVALID" in refused.stderr
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_mail_of_an_event_is_marked_as_processed_once(mesh: Mesh, provider: str) -> None:
+    address, tenant = marker(mesh, provider)
+    stub = services.MessageServiceStub(mesh.channel)
+    (message_id,) = announced(mesh, address, tenant, 1)
+    (event,) = created_events(mesh, tenant)
+    unset = mesh.run("messages", "processed", event.mail.event_id)
+    fields = {"ms365": {"folder_name": "Done's"}, "googlews": {"label_name": "Orders/Done"}}[provider]
+    wrong = {"ms365": {"label_name": "Done"}, "googlews": {"folder_name": "Done"}}[provider]
+    mark = messages.ProcessedMark(is_read=True, **fields)
+    changes = [
+        stub.SetProcessedMark(messages.SetProcessedMarkRequest(tenant_id=tenant, mark=mark)).change for _ in range(2)
+    ]
+    with pytest.raises(grpc.RpcError) as refused:
+        other = messages.ProcessedMark(**wrong)
+        stub.SetProcessedMark(messages.SetProcessedMarkRequest(tenant_id=tenant, mark=other))
+    kept = json.loads(mesh.run("messages", "processed-mark", tenant, "--json").stdout)
+    done = [json.loads(mesh.run("messages", "processed", event.mail.event_id, "--json").stdout) for _ in range(2)]
+
+    assert "PROCESSED_MARK_NOT_SET" in unset.stderr
+    assert (changes[0], True) == (changes[1], kept["isRead"])
+    assert "is not a field of" in str(refused.value)
+    assert 1 == len({one["modificationId"] for one in done})
+    assert [{"messageId": message_id, "outcome": "MESSAGE_OUTCOME_DONE"}] == done[0]["messages"]
+    places = changes[0].folder_id or changes[0].add_label_ids[0]
+    (found,) = truth(mesh, address)
+    assert places in str(found)

@@ -110,7 +110,7 @@ class GmailListings:
 
     async def labels(self) -> list[pb2.MailLabel]:
         """List the labels; the list has no pages. Raises `SourceError`."""
-        self._take(_LABELS_UNITS)
+        self.take(_LABELS_UNITS)
         answer = await self._access.call("list_labels", f"{self._base}/labels")
         return [
             pb2.MailLabel(
@@ -121,12 +121,12 @@ class GmailListings:
 
     async def identities(self) -> list[Identity]:
         """List the verified addresses; the list has no pages. Raises `SourceError`."""
-        self._take(_IDENTITIES_UNITS)
+        self.take(_IDENTITIES_UNITS)
         return google_identities(await self._access.call("list_identities", f"{self._base}/settings/sendAs"))
 
     async def search(self, query: pb2.MessageQuery, size: int, token: str) -> FoundPage:
         """Search, newest first, without spam and trash. Raises `SourceError`."""
-        self._take(_LIST_UNITS)
+        self.take(_LIST_UNITS)
         params = {"q": gmail_query(query), "maxResults": str(size), **({"pageToken": token} if token else {})}
         answer = await self._access.call("search", f"{self._base}/messages", params=params)
         messages = [
@@ -135,7 +135,8 @@ class GmailListings:
         ]
         return FoundPage(messages, _text(answer, "nextPageToken"))
 
-    def _take(self, units: int) -> None:
+    def take(self, units: int) -> None:
+        """Take units of the quota for reads. Raises `SourceError` when it is used up."""
         seconds = self._take_quota(self._access.tenant_id, units)
         if seconds > _PATIENCE_SECONDS:
             rule = Rule(Remedy.THROTTLED, "PROVIDER_THROTTLED")

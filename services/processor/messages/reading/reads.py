@@ -23,10 +23,11 @@ from services.processor.messages.reading.failures import told
 from services.processor.messages.reading.gmail import GmailContent
 from services.processor.messages.reading.graph import GraphContent
 from services.processor.messages.reading.listings import FoundPage, GmailListings, GraphListings
+from services.processor.messages.reading.making import gmail_change, graph_change
 from services.processor.messages.reading.turns import Turns
 from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
-from services.providers.abilities import MAIL_READ, MAIL_SEND
+from services.providers.abilities import MAIL_MARK, MAIL_READ, MAIL_SEND
 from services.providers.names import GOOGLEWS, MS365
 
 
@@ -133,6 +134,14 @@ class Reads:
                 google = GmailListings(access, self._settings.google_gmail_url, self._take_quota)
                 return await google.identities()
             return await GraphListings(access, self._settings.ms365_graph_url).identities()
+
+    async def change_of(self, place: Place, mark: pb2.ProcessedMark) -> pb2.MessageChange:
+        """Return the change that a mark means, after making its label or folder. Raises `MeshError`."""
+        async with self._reading(place, ability=MAIL_MARK) as access:
+            if access.provider == GOOGLEWS:
+                base = self._settings.google_gmail_url
+                return await gmail_change(access, base, mark, GmailListings(access, base, self._take_quota))
+            return await graph_change(access, self._settings.ms365_graph_url, mark)
 
     @asynccontextmanager
     async def raw(self, place: Place, offset: int) -> AsyncIterator[Download]:

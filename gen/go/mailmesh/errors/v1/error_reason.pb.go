@@ -417,6 +417,12 @@ const (
 	// Do: Check the id and the key.
 	// Sample: {"reason": "MODIFICATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"modification_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
 	ErrorReason_ERROR_REASON_MODIFICATION_NOT_FOUND ErrorReason = 160
+	// PROCESSED_MARK_NOT_SET has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The tenant has no setting that says how a processed mail is marked.
+	// Do: Set it with `SetProcessedMark` (`mailmesh messages processed-mark`), and repeat the call.
+	// Sample: {"reason": "PROCESSED_MARK_NOT_SET", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_PROCESSED_MARK_NOT_SET ErrorReason = 240
 	// MODIFICATION_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
 	//
 	// When: The tenant has as many unfinished modifications as `MAILMESH_PROCESSOR_MODIFICATIONS_WAITING` permits.
@@ -631,6 +637,7 @@ var (
 		123: "ERROR_REASON_MAILBOX_UNAVAILABLE",
 		124: "ERROR_REASON_ITEM_POISONED",
 		160: "ERROR_REASON_MODIFICATION_NOT_FOUND",
+		240: "ERROR_REASON_PROCESSED_MARK_NOT_SET",
 		161: "ERROR_REASON_MODIFICATION_QUEUE_FULL",
 		162: "ERROR_REASON_MODIFICATION_REFUSED",
 		163: "ERROR_REASON_ATTACHMENT_NOT_FOUND",
@@ -722,6 +729,7 @@ var (
 		"ERROR_REASON_MAILBOX_UNAVAILABLE":           123,
 		"ERROR_REASON_ITEM_POISONED":                 124,
 		"ERROR_REASON_MODIFICATION_NOT_FOUND":        160,
+		"ERROR_REASON_PROCESSED_MARK_NOT_SET":        240,
 		"ERROR_REASON_MODIFICATION_QUEUE_FULL":       161,
 		"ERROR_REASON_MODIFICATION_REFUSED":          162,
 		"ERROR_REASON_ATTACHMENT_NOT_FOUND":          163,
@@ -780,7 +788,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb2\x19\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xdc\x19\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -847,7 +855,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_MESSAGE_UNREADABLE\x10z\x12$\n" +
 	" ERROR_REASON_MAILBOX_UNAVAILABLE\x10{\x12\x1e\n" +
 	"\x1aERROR_REASON_ITEM_POISONED\x10|\x12(\n" +
-	"#ERROR_REASON_MODIFICATION_NOT_FOUND\x10\xa0\x01\x12)\n" +
+	"#ERROR_REASON_MODIFICATION_NOT_FOUND\x10\xa0\x01\x12(\n" +
+	"#ERROR_REASON_PROCESSED_MARK_NOT_SET\x10\xf0\x01\x12)\n" +
 	"$ERROR_REASON_MODIFICATION_QUEUE_FULL\x10\xa1\x01\x12&\n" +
 	"!ERROR_REASON_MODIFICATION_REFUSED\x10\xa2\x01\x12&\n" +
 	"!ERROR_REASON_ATTACHMENT_NOT_FOUND\x10\xa3\x01\x12 \n" +

@@ -1704,6 +1704,392 @@ func (x *SearchMessagesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ProcessedMark is the mark of mails that are processed. At least one field is set.
+type ProcessedMark struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// is_read marks the mail as read.
+	IsRead bool `protobuf:"varint,1,opt,name=is_read,json=isRead,proto3" json:"is_read,omitempty"`
+	// category is a category to add, at most 255 characters. Microsoft only.
+	Category string `protobuf:"bytes,2,opt,name=category,proto3" json:"category,omitempty"`
+	// label_name is the name of a label to add, at most 200 characters; it is made where the mailbox has none. Google only.
+	LabelName string `protobuf:"bytes,3,opt,name=label_name,json=labelName,proto3" json:"label_name,omitempty"`
+	// folder_name is the name of a folder beside Inbox to which the mail is moved, at most 200 characters; it is made where the
+	// mailbox has none. Microsoft only.
+	FolderName    string `protobuf:"bytes,4,opt,name=folder_name,json=folderName,proto3" json:"folder_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessedMark) Reset() {
+	*x = ProcessedMark{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessedMark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessedMark) ProtoMessage() {}
+
+func (x *ProcessedMark) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessedMark.ProtoReflect.Descriptor instead.
+func (*ProcessedMark) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ProcessedMark) GetIsRead() bool {
+	if x != nil {
+		return x.IsRead
+	}
+	return false
+}
+
+func (x *ProcessedMark) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *ProcessedMark) GetLabelName() string {
+	if x != nil {
+		return x.LabelName
+	}
+	return ""
+}
+
+func (x *ProcessedMark) GetFolderName() string {
+	if x != nil {
+		return x.FolderName
+	}
+	return ""
+}
+
+// SetProcessedMarkRequest sets a tenant's mark of processed mails.
+type SetProcessedMarkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// mark is the mark.
+	Mark          *ProcessedMark `protobuf:"bytes,2,opt,name=mark,proto3" json:"mark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetProcessedMarkRequest) Reset() {
+	*x = SetProcessedMarkRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetProcessedMarkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetProcessedMarkRequest) ProtoMessage() {}
+
+func (x *SetProcessedMarkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetProcessedMarkRequest.ProtoReflect.Descriptor instead.
+func (*SetProcessedMarkRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SetProcessedMarkRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *SetProcessedMarkRequest) GetMark() *ProcessedMark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
+// SetProcessedMarkResponse has the setting.
+type SetProcessedMarkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// mark is the mark.
+	Mark *ProcessedMark `protobuf:"bytes,1,opt,name=mark,proto3" json:"mark,omitempty"`
+	// change is the change that it means for each mail, with the ids of the label and the folder.
+	Change        *MessageChange `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetProcessedMarkResponse) Reset() {
+	*x = SetProcessedMarkResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetProcessedMarkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetProcessedMarkResponse) ProtoMessage() {}
+
+func (x *SetProcessedMarkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetProcessedMarkResponse.ProtoReflect.Descriptor instead.
+func (*SetProcessedMarkResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetProcessedMarkResponse) GetMark() *ProcessedMark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
+func (x *SetProcessedMarkResponse) GetChange() *MessageChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+// GetProcessedMarkRequest asks for a tenant's mark of processed mails.
+type GetProcessedMarkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the UUID of the tenant.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProcessedMarkRequest) Reset() {
+	*x = GetProcessedMarkRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProcessedMarkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProcessedMarkRequest) ProtoMessage() {}
+
+func (x *GetProcessedMarkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProcessedMarkRequest.ProtoReflect.Descriptor instead.
+func (*GetProcessedMarkRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetProcessedMarkRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// GetProcessedMarkResponse has the setting.
+type GetProcessedMarkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// mark is the mark.
+	Mark *ProcessedMark `protobuf:"bytes,1,opt,name=mark,proto3" json:"mark,omitempty"`
+	// change is the change that it means for each mail.
+	Change        *MessageChange `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProcessedMarkResponse) Reset() {
+	*x = GetProcessedMarkResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProcessedMarkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProcessedMarkResponse) ProtoMessage() {}
+
+func (x *GetProcessedMarkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProcessedMarkResponse.ProtoReflect.Descriptor instead.
+func (*GetProcessedMarkResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetProcessedMarkResponse) GetMark() *ProcessedMark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
+func (x *GetProcessedMarkResponse) GetChange() *MessageChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+// MarkProcessedRequest names the event whose mail is processed.
+type MarkProcessedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// event_id is the UUID of the event.
+	EventId       string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkProcessedRequest) Reset() {
+	*x = MarkProcessedRequest{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkProcessedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkProcessedRequest) ProtoMessage() {}
+
+func (x *MarkProcessedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkProcessedRequest.ProtoReflect.Descriptor instead.
+func (*MarkProcessedRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *MarkProcessedRequest) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+// MarkProcessedResponse has the modification.
+type MarkProcessedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// modification is the modification that marks the mail.
+	Modification *Modification `protobuf:"bytes,1,opt,name=modification,proto3" json:"modification,omitempty"`
+	// was_known is true if an earlier call had committed it.
+	WasKnown      bool `protobuf:"varint,2,opt,name=was_known,json=wasKnown,proto3" json:"was_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkProcessedResponse) Reset() {
+	*x = MarkProcessedResponse{}
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkProcessedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkProcessedResponse) ProtoMessage() {}
+
+func (x *MarkProcessedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_processor_v1_message_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkProcessedResponse.ProtoReflect.Descriptor instead.
+func (*MarkProcessedResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_processor_v1_message_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *MarkProcessedResponse) GetModification() *Modification {
+	if x != nil {
+		return x.Modification
+	}
+	return nil
+}
+
+func (x *MarkProcessedResponse) GetWasKnown() bool {
+	if x != nil {
+		return x.WasKnown
+	}
+	return false
+}
+
 var File_mailmesh_processor_v1_message_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
@@ -1825,7 +2211,30 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\x12provider_thread_id\x18\x02 \x01(\tR\x10providerThreadId\"\x81\x01\n" +
 	"\x16SearchMessagesResponse\x12?\n" +
 	"\bmessages\x18\x01 \x03(\v2#.mailmesh.processor.v1.FoundMessageR\bmessages\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*k\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x01\n" +
+	"\rProcessedMark\x12\x1d\n" +
+	"\ais_read\x18\x01 \x01(\bB\x04\xe2A\x01\x01R\x06isRead\x12 \n" +
+	"\bcategory\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\bcategory\x12#\n" +
+	"\n" +
+	"label_name\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\tlabelName\x12%\n" +
+	"\vfolder_name\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\n" +
+	"folderName\"|\n" +
+	"\x17SetProcessedMarkRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12>\n" +
+	"\x04mark\x18\x02 \x01(\v2$.mailmesh.processor.v1.ProcessedMarkB\x04\xe2A\x01\x02R\x04mark\"\x92\x01\n" +
+	"\x18SetProcessedMarkResponse\x128\n" +
+	"\x04mark\x18\x01 \x01(\v2$.mailmesh.processor.v1.ProcessedMarkR\x04mark\x12<\n" +
+	"\x06change\x18\x02 \x01(\v2$.mailmesh.processor.v1.MessageChangeR\x06change\"<\n" +
+	"\x17GetProcessedMarkRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"\x92\x01\n" +
+	"\x18GetProcessedMarkResponse\x128\n" +
+	"\x04mark\x18\x01 \x01(\v2$.mailmesh.processor.v1.ProcessedMarkR\x04mark\x12<\n" +
+	"\x06change\x18\x02 \x01(\v2$.mailmesh.processor.v1.MessageChangeR\x06change\"7\n" +
+	"\x14MarkProcessedRequest\x12\x1f\n" +
+	"\bevent_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\aeventId\"}\n" +
+	"\x15MarkProcessedResponse\x12G\n" +
+	"\fmodification\x18\x01 \x01(\v2#.mailmesh.processor.v1.ModificationR\fmodification\x12\x1b\n" +
+	"\twas_known\x18\x02 \x01(\bR\bwasKnown*k\n" +
 	"\tMailPlace\x12\x1a\n" +
 	"\x16MAIL_PLACE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10MAIL_PLACE_INBOX\x10\x01\x12\x16\n" +
@@ -1841,11 +2250,13 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\x14MESSAGE_OUTCOME_DONE\x10\x02\x12\x1d\n" +
 	"\x19MESSAGE_OUTCOME_NOT_FOUND\x10\x03\x12\x1b\n" +
 	"\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1b\n" +
-	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\xe5\n" +
-	"\n" +
+	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\x84\x0f\n" +
 	"\x0eMessageService\x12\x9e\x01\n" +
 	"\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"/\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/messages:modify\x12\xae\x01\n" +
-	"\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x12\xa9\x01\n" +
+	"\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x12\xb7\x01\n" +
+	"\x10SetProcessedMark\x12..mailmesh.processor.v1.SetProcessedMarkRequest\x1a/.mailmesh.processor.v1.SetProcessedMarkResponse\"B\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02+:\x01*\x1a&/v1/tenants/{tenant_id}/processed-mark\x12\xb4\x01\n" +
+	"\x10GetProcessedMark\x12..mailmesh.processor.v1.GetProcessedMarkRequest\x1a/.mailmesh.processor.v1.GetProcessedMarkResponse\"?\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02(\x12&/v1/tenants/{tenant_id}/processed-mark\x12\xab\x01\n" +
+	"\rMarkProcessed\x12+.mailmesh.processor.v1.MarkProcessedRequest\x1a,.mailmesh.processor.v1.MarkProcessedResponse\"?\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/events/{event_id}:markProcessed\x12\xa9\x01\n" +
 	"\n" +
 	"GetMessage\x12(.mailmesh.processor.v1.GetMessageRequest\x1a).mailmesh.processor.v1.GetMessageResponse\"F\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02/\x12-/v1/tenants/{tenant_id}/messages/{message_id}\x12\xa0\x01\n" +
 	"\rGetRawMessage\x12+.mailmesh.processor.v1.GetRawMessageRequest\x1a\x14.google.api.HttpBody\"J\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x023\x121/v1/tenants/{tenant_id}/messages/{message_id}:raw0\x01\x12\xb8\x01\n" +
@@ -1869,36 +2280,43 @@ func file_mailmesh_processor_v1_message_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_processor_v1_message_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_mailmesh_processor_v1_message_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_mailmesh_processor_v1_message_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_mailmesh_processor_v1_message_service_proto_goTypes = []any{
-	(MailPlace)(0),                  // 0: mailmesh.processor.v1.MailPlace
-	(ModificationState)(0),          // 1: mailmesh.processor.v1.ModificationState
-	(MessageOutcome)(0),             // 2: mailmesh.processor.v1.MessageOutcome
-	(*MessageChange)(nil),           // 3: mailmesh.processor.v1.MessageChange
-	(*ModifiedMessage)(nil),         // 4: mailmesh.processor.v1.ModifiedMessage
-	(*Modification)(nil),            // 5: mailmesh.processor.v1.Modification
-	(*ModifyMessagesRequest)(nil),   // 6: mailmesh.processor.v1.ModifyMessagesRequest
-	(*ModifyMessagesResponse)(nil),  // 7: mailmesh.processor.v1.ModifyMessagesResponse
-	(*GetModificationRequest)(nil),  // 8: mailmesh.processor.v1.GetModificationRequest
-	(*GetModificationResponse)(nil), // 9: mailmesh.processor.v1.GetModificationResponse
-	(*GetMessageRequest)(nil),       // 10: mailmesh.processor.v1.GetMessageRequest
-	(*GetMessageResponse)(nil),      // 11: mailmesh.processor.v1.GetMessageResponse
-	(*GetRawMessageRequest)(nil),    // 12: mailmesh.processor.v1.GetRawMessageRequest
-	(*GetAttachmentRequest)(nil),    // 13: mailmesh.processor.v1.GetAttachmentRequest
-	(*ListFoldersRequest)(nil),      // 14: mailmesh.processor.v1.ListFoldersRequest
-	(*MailFolder)(nil),              // 15: mailmesh.processor.v1.MailFolder
-	(*ListFoldersResponse)(nil),     // 16: mailmesh.processor.v1.ListFoldersResponse
-	(*ListLabelsRequest)(nil),       // 17: mailmesh.processor.v1.ListLabelsRequest
-	(*MailLabel)(nil),               // 18: mailmesh.processor.v1.MailLabel
-	(*ListLabelsResponse)(nil),      // 19: mailmesh.processor.v1.ListLabelsResponse
-	(*MessageQuery)(nil),            // 20: mailmesh.processor.v1.MessageQuery
-	(*SearchMessagesRequest)(nil),   // 21: mailmesh.processor.v1.SearchMessagesRequest
-	(*FoundMessage)(nil),            // 22: mailmesh.processor.v1.FoundMessage
-	(*SearchMessagesResponse)(nil),  // 23: mailmesh.processor.v1.SearchMessagesResponse
-	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
-	(*v1.MailMessage)(nil),          // 25: mailmesh.mail.v1.MailMessage
-	(*structpb.Struct)(nil),         // 26: google.protobuf.Struct
-	(*httpbody.HttpBody)(nil),       // 27: google.api.HttpBody
+	(MailPlace)(0),                   // 0: mailmesh.processor.v1.MailPlace
+	(ModificationState)(0),           // 1: mailmesh.processor.v1.ModificationState
+	(MessageOutcome)(0),              // 2: mailmesh.processor.v1.MessageOutcome
+	(*MessageChange)(nil),            // 3: mailmesh.processor.v1.MessageChange
+	(*ModifiedMessage)(nil),          // 4: mailmesh.processor.v1.ModifiedMessage
+	(*Modification)(nil),             // 5: mailmesh.processor.v1.Modification
+	(*ModifyMessagesRequest)(nil),    // 6: mailmesh.processor.v1.ModifyMessagesRequest
+	(*ModifyMessagesResponse)(nil),   // 7: mailmesh.processor.v1.ModifyMessagesResponse
+	(*GetModificationRequest)(nil),   // 8: mailmesh.processor.v1.GetModificationRequest
+	(*GetModificationResponse)(nil),  // 9: mailmesh.processor.v1.GetModificationResponse
+	(*GetMessageRequest)(nil),        // 10: mailmesh.processor.v1.GetMessageRequest
+	(*GetMessageResponse)(nil),       // 11: mailmesh.processor.v1.GetMessageResponse
+	(*GetRawMessageRequest)(nil),     // 12: mailmesh.processor.v1.GetRawMessageRequest
+	(*GetAttachmentRequest)(nil),     // 13: mailmesh.processor.v1.GetAttachmentRequest
+	(*ListFoldersRequest)(nil),       // 14: mailmesh.processor.v1.ListFoldersRequest
+	(*MailFolder)(nil),               // 15: mailmesh.processor.v1.MailFolder
+	(*ListFoldersResponse)(nil),      // 16: mailmesh.processor.v1.ListFoldersResponse
+	(*ListLabelsRequest)(nil),        // 17: mailmesh.processor.v1.ListLabelsRequest
+	(*MailLabel)(nil),                // 18: mailmesh.processor.v1.MailLabel
+	(*ListLabelsResponse)(nil),       // 19: mailmesh.processor.v1.ListLabelsResponse
+	(*MessageQuery)(nil),             // 20: mailmesh.processor.v1.MessageQuery
+	(*SearchMessagesRequest)(nil),    // 21: mailmesh.processor.v1.SearchMessagesRequest
+	(*FoundMessage)(nil),             // 22: mailmesh.processor.v1.FoundMessage
+	(*SearchMessagesResponse)(nil),   // 23: mailmesh.processor.v1.SearchMessagesResponse
+	(*ProcessedMark)(nil),            // 24: mailmesh.processor.v1.ProcessedMark
+	(*SetProcessedMarkRequest)(nil),  // 25: mailmesh.processor.v1.SetProcessedMarkRequest
+	(*SetProcessedMarkResponse)(nil), // 26: mailmesh.processor.v1.SetProcessedMarkResponse
+	(*GetProcessedMarkRequest)(nil),  // 27: mailmesh.processor.v1.GetProcessedMarkRequest
+	(*GetProcessedMarkResponse)(nil), // 28: mailmesh.processor.v1.GetProcessedMarkResponse
+	(*MarkProcessedRequest)(nil),     // 29: mailmesh.processor.v1.MarkProcessedRequest
+	(*MarkProcessedResponse)(nil),    // 30: mailmesh.processor.v1.MarkProcessedResponse
+	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
+	(*v1.MailMessage)(nil),           // 32: mailmesh.mail.v1.MailMessage
+	(*structpb.Struct)(nil),          // 33: google.protobuf.Struct
+	(*httpbody.HttpBody)(nil),        // 34: google.api.HttpBody
 }
 var file_mailmesh_processor_v1_message_service_proto_depIdxs = []int32{
 	0,  // 0: mailmesh.processor.v1.MessageChange.place:type_name -> mailmesh.processor.v1.MailPlace
@@ -1906,38 +2324,50 @@ var file_mailmesh_processor_v1_message_service_proto_depIdxs = []int32{
 	1,  // 2: mailmesh.processor.v1.Modification.state:type_name -> mailmesh.processor.v1.ModificationState
 	3,  // 3: mailmesh.processor.v1.Modification.change:type_name -> mailmesh.processor.v1.MessageChange
 	4,  // 4: mailmesh.processor.v1.Modification.messages:type_name -> mailmesh.processor.v1.ModifiedMessage
-	24, // 5: mailmesh.processor.v1.Modification.created_at:type_name -> google.protobuf.Timestamp
-	24, // 6: mailmesh.processor.v1.Modification.finished_at:type_name -> google.protobuf.Timestamp
+	31, // 5: mailmesh.processor.v1.Modification.created_at:type_name -> google.protobuf.Timestamp
+	31, // 6: mailmesh.processor.v1.Modification.finished_at:type_name -> google.protobuf.Timestamp
 	3,  // 7: mailmesh.processor.v1.ModifyMessagesRequest.change:type_name -> mailmesh.processor.v1.MessageChange
 	5,  // 8: mailmesh.processor.v1.ModifyMessagesResponse.modification:type_name -> mailmesh.processor.v1.Modification
 	5,  // 9: mailmesh.processor.v1.GetModificationResponse.modification:type_name -> mailmesh.processor.v1.Modification
-	25, // 10: mailmesh.processor.v1.GetMessageResponse.message:type_name -> mailmesh.mail.v1.MailMessage
-	26, // 11: mailmesh.processor.v1.GetMessageResponse.raw:type_name -> google.protobuf.Struct
+	32, // 10: mailmesh.processor.v1.GetMessageResponse.message:type_name -> mailmesh.mail.v1.MailMessage
+	33, // 11: mailmesh.processor.v1.GetMessageResponse.raw:type_name -> google.protobuf.Struct
 	15, // 12: mailmesh.processor.v1.ListFoldersResponse.folders:type_name -> mailmesh.processor.v1.MailFolder
 	18, // 13: mailmesh.processor.v1.ListLabelsResponse.labels:type_name -> mailmesh.processor.v1.MailLabel
 	20, // 14: mailmesh.processor.v1.SearchMessagesRequest.query:type_name -> mailmesh.processor.v1.MessageQuery
 	22, // 15: mailmesh.processor.v1.SearchMessagesResponse.messages:type_name -> mailmesh.processor.v1.FoundMessage
-	6,  // 16: mailmesh.processor.v1.MessageService.ModifyMessages:input_type -> mailmesh.processor.v1.ModifyMessagesRequest
-	8,  // 17: mailmesh.processor.v1.MessageService.GetModification:input_type -> mailmesh.processor.v1.GetModificationRequest
-	10, // 18: mailmesh.processor.v1.MessageService.GetMessage:input_type -> mailmesh.processor.v1.GetMessageRequest
-	12, // 19: mailmesh.processor.v1.MessageService.GetRawMessage:input_type -> mailmesh.processor.v1.GetRawMessageRequest
-	13, // 20: mailmesh.processor.v1.MessageService.GetAttachment:input_type -> mailmesh.processor.v1.GetAttachmentRequest
-	14, // 21: mailmesh.processor.v1.MessageService.ListFolders:input_type -> mailmesh.processor.v1.ListFoldersRequest
-	17, // 22: mailmesh.processor.v1.MessageService.ListLabels:input_type -> mailmesh.processor.v1.ListLabelsRequest
-	21, // 23: mailmesh.processor.v1.MessageService.SearchMessages:input_type -> mailmesh.processor.v1.SearchMessagesRequest
-	7,  // 24: mailmesh.processor.v1.MessageService.ModifyMessages:output_type -> mailmesh.processor.v1.ModifyMessagesResponse
-	9,  // 25: mailmesh.processor.v1.MessageService.GetModification:output_type -> mailmesh.processor.v1.GetModificationResponse
-	11, // 26: mailmesh.processor.v1.MessageService.GetMessage:output_type -> mailmesh.processor.v1.GetMessageResponse
-	27, // 27: mailmesh.processor.v1.MessageService.GetRawMessage:output_type -> google.api.HttpBody
-	27, // 28: mailmesh.processor.v1.MessageService.GetAttachment:output_type -> google.api.HttpBody
-	16, // 29: mailmesh.processor.v1.MessageService.ListFolders:output_type -> mailmesh.processor.v1.ListFoldersResponse
-	19, // 30: mailmesh.processor.v1.MessageService.ListLabels:output_type -> mailmesh.processor.v1.ListLabelsResponse
-	23, // 31: mailmesh.processor.v1.MessageService.SearchMessages:output_type -> mailmesh.processor.v1.SearchMessagesResponse
-	24, // [24:32] is the sub-list for method output_type
-	16, // [16:24] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	24, // 16: mailmesh.processor.v1.SetProcessedMarkRequest.mark:type_name -> mailmesh.processor.v1.ProcessedMark
+	24, // 17: mailmesh.processor.v1.SetProcessedMarkResponse.mark:type_name -> mailmesh.processor.v1.ProcessedMark
+	3,  // 18: mailmesh.processor.v1.SetProcessedMarkResponse.change:type_name -> mailmesh.processor.v1.MessageChange
+	24, // 19: mailmesh.processor.v1.GetProcessedMarkResponse.mark:type_name -> mailmesh.processor.v1.ProcessedMark
+	3,  // 20: mailmesh.processor.v1.GetProcessedMarkResponse.change:type_name -> mailmesh.processor.v1.MessageChange
+	5,  // 21: mailmesh.processor.v1.MarkProcessedResponse.modification:type_name -> mailmesh.processor.v1.Modification
+	6,  // 22: mailmesh.processor.v1.MessageService.ModifyMessages:input_type -> mailmesh.processor.v1.ModifyMessagesRequest
+	8,  // 23: mailmesh.processor.v1.MessageService.GetModification:input_type -> mailmesh.processor.v1.GetModificationRequest
+	25, // 24: mailmesh.processor.v1.MessageService.SetProcessedMark:input_type -> mailmesh.processor.v1.SetProcessedMarkRequest
+	27, // 25: mailmesh.processor.v1.MessageService.GetProcessedMark:input_type -> mailmesh.processor.v1.GetProcessedMarkRequest
+	29, // 26: mailmesh.processor.v1.MessageService.MarkProcessed:input_type -> mailmesh.processor.v1.MarkProcessedRequest
+	10, // 27: mailmesh.processor.v1.MessageService.GetMessage:input_type -> mailmesh.processor.v1.GetMessageRequest
+	12, // 28: mailmesh.processor.v1.MessageService.GetRawMessage:input_type -> mailmesh.processor.v1.GetRawMessageRequest
+	13, // 29: mailmesh.processor.v1.MessageService.GetAttachment:input_type -> mailmesh.processor.v1.GetAttachmentRequest
+	14, // 30: mailmesh.processor.v1.MessageService.ListFolders:input_type -> mailmesh.processor.v1.ListFoldersRequest
+	17, // 31: mailmesh.processor.v1.MessageService.ListLabels:input_type -> mailmesh.processor.v1.ListLabelsRequest
+	21, // 32: mailmesh.processor.v1.MessageService.SearchMessages:input_type -> mailmesh.processor.v1.SearchMessagesRequest
+	7,  // 33: mailmesh.processor.v1.MessageService.ModifyMessages:output_type -> mailmesh.processor.v1.ModifyMessagesResponse
+	9,  // 34: mailmesh.processor.v1.MessageService.GetModification:output_type -> mailmesh.processor.v1.GetModificationResponse
+	26, // 35: mailmesh.processor.v1.MessageService.SetProcessedMark:output_type -> mailmesh.processor.v1.SetProcessedMarkResponse
+	28, // 36: mailmesh.processor.v1.MessageService.GetProcessedMark:output_type -> mailmesh.processor.v1.GetProcessedMarkResponse
+	30, // 37: mailmesh.processor.v1.MessageService.MarkProcessed:output_type -> mailmesh.processor.v1.MarkProcessedResponse
+	11, // 38: mailmesh.processor.v1.MessageService.GetMessage:output_type -> mailmesh.processor.v1.GetMessageResponse
+	34, // 39: mailmesh.processor.v1.MessageService.GetRawMessage:output_type -> google.api.HttpBody
+	34, // 40: mailmesh.processor.v1.MessageService.GetAttachment:output_type -> google.api.HttpBody
+	16, // 41: mailmesh.processor.v1.MessageService.ListFolders:output_type -> mailmesh.processor.v1.ListFoldersResponse
+	19, // 42: mailmesh.processor.v1.MessageService.ListLabels:output_type -> mailmesh.processor.v1.ListLabelsResponse
+	23, // 43: mailmesh.processor.v1.MessageService.SearchMessages:output_type -> mailmesh.processor.v1.SearchMessagesResponse
+	33, // [33:44] is the sub-list for method output_type
+	22, // [22:33] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_message_service_proto_init() }
@@ -1955,7 +2385,7 @@ func file_mailmesh_processor_v1_message_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_processor_v1_message_service_proto_rawDesc), len(file_mailmesh_processor_v1_message_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   21,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

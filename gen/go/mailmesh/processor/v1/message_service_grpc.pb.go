@@ -20,14 +20,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	MessageService_ModifyMessages_FullMethodName  = "/mailmesh.processor.v1.MessageService/ModifyMessages"
-	MessageService_GetModification_FullMethodName = "/mailmesh.processor.v1.MessageService/GetModification"
-	MessageService_GetMessage_FullMethodName      = "/mailmesh.processor.v1.MessageService/GetMessage"
-	MessageService_GetRawMessage_FullMethodName   = "/mailmesh.processor.v1.MessageService/GetRawMessage"
-	MessageService_GetAttachment_FullMethodName   = "/mailmesh.processor.v1.MessageService/GetAttachment"
-	MessageService_ListFolders_FullMethodName     = "/mailmesh.processor.v1.MessageService/ListFolders"
-	MessageService_ListLabels_FullMethodName      = "/mailmesh.processor.v1.MessageService/ListLabels"
-	MessageService_SearchMessages_FullMethodName  = "/mailmesh.processor.v1.MessageService/SearchMessages"
+	MessageService_ModifyMessages_FullMethodName   = "/mailmesh.processor.v1.MessageService/ModifyMessages"
+	MessageService_GetModification_FullMethodName  = "/mailmesh.processor.v1.MessageService/GetModification"
+	MessageService_SetProcessedMark_FullMethodName = "/mailmesh.processor.v1.MessageService/SetProcessedMark"
+	MessageService_GetProcessedMark_FullMethodName = "/mailmesh.processor.v1.MessageService/GetProcessedMark"
+	MessageService_MarkProcessed_FullMethodName    = "/mailmesh.processor.v1.MessageService/MarkProcessed"
+	MessageService_GetMessage_FullMethodName       = "/mailmesh.processor.v1.MessageService/GetMessage"
+	MessageService_GetRawMessage_FullMethodName    = "/mailmesh.processor.v1.MessageService/GetRawMessage"
+	MessageService_GetAttachment_FullMethodName    = "/mailmesh.processor.v1.MessageService/GetAttachment"
+	MessageService_ListFolders_FullMethodName      = "/mailmesh.processor.v1.MessageService/ListFolders"
+	MessageService_ListLabels_FullMethodName       = "/mailmesh.processor.v1.MessageService/ListLabels"
+	MessageService_SearchMessages_FullMethodName   = "/mailmesh.processor.v1.MessageService/SearchMessages"
 )
 
 // MessageServiceClient is the client API for MessageService service.
@@ -43,6 +46,18 @@ type MessageServiceClient interface {
 	ModifyMessages(ctx context.Context, in *ModifyMessagesRequest, opts ...grpc.CallOption) (*ModifyMessagesResponse, error)
 	// GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
 	GetModification(ctx context.Context, in *GetModificationRequest, opts ...grpc.CallOption) (*GetModificationResponse, error)
+	// SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+	// yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+	// PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+	SetProcessedMark(ctx context.Context, in *SetProcessedMarkRequest, opts ...grpc.CallOption) (*SetProcessedMarkResponse, error)
+	// GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+	// PROCESSED_MARK_NOT_SET.
+	GetProcessedMark(ctx context.Context, in *GetProcessedMarkRequest, opts ...grpc.CallOption) (*GetProcessedMarkResponse, error)
+	// MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+	// call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+	// EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+	// event that is not about a mail.
+	MarkProcessed(ctx context.Context, in *MarkProcessedRequest, opts ...grpc.CallOption) (*MarkProcessedResponse, error)
 	// GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
 	// ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
 	// OVERLOADED.
@@ -89,6 +104,36 @@ func (c *messageServiceClient) GetModification(ctx context.Context, in *GetModif
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetModificationResponse)
 	err := c.cc.Invoke(ctx, MessageService_GetModification_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *messageServiceClient) SetProcessedMark(ctx context.Context, in *SetProcessedMarkRequest, opts ...grpc.CallOption) (*SetProcessedMarkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetProcessedMarkResponse)
+	err := c.cc.Invoke(ctx, MessageService_SetProcessedMark_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *messageServiceClient) GetProcessedMark(ctx context.Context, in *GetProcessedMarkRequest, opts ...grpc.CallOption) (*GetProcessedMarkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetProcessedMarkResponse)
+	err := c.cc.Invoke(ctx, MessageService_GetProcessedMark_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *messageServiceClient) MarkProcessed(ctx context.Context, in *MarkProcessedRequest, opts ...grpc.CallOption) (*MarkProcessedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MarkProcessedResponse)
+	err := c.cc.Invoke(ctx, MessageService_MarkProcessed_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +231,18 @@ type MessageServiceServer interface {
 	ModifyMessages(context.Context, *ModifyMessagesRequest) (*ModifyMessagesResponse, error)
 	// GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
 	GetModification(context.Context, *GetModificationRequest) (*GetModificationResponse, error)
+	// SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+	// yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+	// PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+	SetProcessedMark(context.Context, *SetProcessedMarkRequest) (*SetProcessedMarkResponse, error)
+	// GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+	// PROCESSED_MARK_NOT_SET.
+	GetProcessedMark(context.Context, *GetProcessedMarkRequest) (*GetProcessedMarkResponse, error)
+	// MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+	// call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+	// EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+	// event that is not about a mail.
+	MarkProcessed(context.Context, *MarkProcessedRequest) (*MarkProcessedResponse, error)
 	// GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
 	// ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
 	// OVERLOADED.
@@ -223,6 +280,15 @@ func (UnimplementedMessageServiceServer) ModifyMessages(context.Context, *Modify
 }
 func (UnimplementedMessageServiceServer) GetModification(context.Context, *GetModificationRequest) (*GetModificationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModification not implemented")
+}
+func (UnimplementedMessageServiceServer) SetProcessedMark(context.Context, *SetProcessedMarkRequest) (*SetProcessedMarkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetProcessedMark not implemented")
+}
+func (UnimplementedMessageServiceServer) GetProcessedMark(context.Context, *GetProcessedMarkRequest) (*GetProcessedMarkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetProcessedMark not implemented")
+}
+func (UnimplementedMessageServiceServer) MarkProcessed(context.Context, *MarkProcessedRequest) (*MarkProcessedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MarkProcessed not implemented")
 }
 func (UnimplementedMessageServiceServer) GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetMessage not implemented")
@@ -295,6 +361,60 @@ func _MessageService_GetModification_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(MessageServiceServer).GetModification(ctx, req.(*GetModificationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MessageService_SetProcessedMark_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetProcessedMarkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).SetProcessedMark(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_SetProcessedMark_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).SetProcessedMark(ctx, req.(*SetProcessedMarkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MessageService_GetProcessedMark_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetProcessedMarkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).GetProcessedMark(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_GetProcessedMark_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).GetProcessedMark(ctx, req.(*GetProcessedMarkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MessageService_MarkProcessed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MarkProcessedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MessageServiceServer).MarkProcessed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MessageService_MarkProcessed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MessageServiceServer).MarkProcessed(ctx, req.(*MarkProcessedRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -407,6 +527,18 @@ var MessageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetModification",
 			Handler:    _MessageService_GetModification_Handler,
+		},
+		{
+			MethodName: "SetProcessedMark",
+			Handler:    _MessageService_SetProcessedMark_Handler,
+		},
+		{
+			MethodName: "GetProcessedMark",
+			Handler:    _MessageService_GetProcessedMark_Handler,
+		},
+		{
+			MethodName: "MarkProcessed",
+			Handler:    _MessageService_MarkProcessed_Handler,
 		},
 		{
 			MethodName: "GetMessage",

@@ -477,6 +477,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Check the id and the key.
     Sample: {"reason": "MODIFICATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"modification_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
     """
+    ERROR_REASON_PROCESSED_MARK_NOT_SET: _ErrorReason.ValueType  # 240
+    """PROCESSED_MARK_NOT_SET has the gRPC code FAILED_PRECONDITION.
+
+    When: The tenant has no setting that says how a processed mail is marked.
+    Do: Set it with `SetProcessedMark` (`mailmesh messages processed-mark`), and repeat the call.
+    Sample: {"reason": "PROCESSED_MARK_NOT_SET", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
     ERROR_REASON_MODIFICATION_QUEUE_FULL: _ErrorReason.ValueType  # 161
     """MODIFICATION_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.
 
@@ -1101,6 +1108,13 @@ ERROR_REASON_MODIFICATION_NOT_FOUND: ErrorReason.ValueType  # 160
 When: The modification does not exist, is past its 30 days, or is outside the key's scope.
 Do: Check the id and the key.
 Sample: {"reason": "MODIFICATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"modification_id": "019a9f0e-7c1e-7000-8000-00000000000b"}}
+"""
+ERROR_REASON_PROCESSED_MARK_NOT_SET: ErrorReason.ValueType  # 240
+"""PROCESSED_MARK_NOT_SET has the gRPC code FAILED_PRECONDITION.
+
+When: The tenant has no setting that says how a processed mail is marked.
+Do: Set it with `SetProcessedMark` (`mailmesh messages processed-mark`), and repeat the call.
+Sample: {"reason": "PROCESSED_MARK_NOT_SET", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
 """
 ERROR_REASON_MODIFICATION_QUEUE_FULL: ErrorReason.ValueType  # 161
 """MODIFICATION_QUEUE_FULL has the gRPC code RESOURCE_EXHAUSTED.

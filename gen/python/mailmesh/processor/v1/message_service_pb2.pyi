@@ -855,3 +855,199 @@ class SearchMessagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchMessagesResponse: _TypeAlias = SearchMessagesResponse  # noqa: Y015
+
+@_typing.final
+class ProcessedMark(_message.Message):
+    """ProcessedMark is the mark of mails that are processed. At least one field is set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_READ_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    LABEL_NAME_FIELD_NUMBER: _builtins.int
+    FOLDER_NAME_FIELD_NUMBER: _builtins.int
+    is_read: _builtins.bool
+    """is_read marks the mail as read."""
+    category: _builtins.str
+    """category is a category to add, at most 255 characters. Microsoft only."""
+    label_name: _builtins.str
+    """label_name is the name of a label to add, at most 200 characters; it is made where the mailbox has none. Google only."""
+    folder_name: _builtins.str
+    """folder_name is the name of a folder beside Inbox to which the mail is moved, at most 200 characters; it is made where the
+    mailbox has none. Microsoft only.
+    """
+    def __init__(
+        self,
+        *,
+        is_read: _builtins.bool = ...,
+        category: _builtins.str = ...,
+        label_name: _builtins.str = ...,
+        folder_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "folder_name", b"folder_name", "is_read", b"is_read", "label_name", b"label_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProcessedMark: _TypeAlias = ProcessedMark  # noqa: Y015
+
+@_typing.final
+class SetProcessedMarkRequest(_message.Message):
+    """SetProcessedMarkRequest sets a tenant's mark of processed mails."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MARK_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant."""
+    @_builtins.property
+    def mark(self) -> Global___ProcessedMark:
+        """mark is the mark."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        mark: Global___ProcessedMark | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mark", b"mark"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mark", b"mark", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetProcessedMarkRequest: _TypeAlias = SetProcessedMarkRequest  # noqa: Y015
+
+@_typing.final
+class SetProcessedMarkResponse(_message.Message):
+    """SetProcessedMarkResponse has the setting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARK_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def mark(self) -> Global___ProcessedMark:
+        """mark is the mark."""
+
+    @_builtins.property
+    def change(self) -> Global___MessageChange:
+        """change is the change that it means for each mail, with the ids of the label and the folder."""
+
+    def __init__(
+        self,
+        *,
+        mark: Global___ProcessedMark | None = ...,
+        change: Global___MessageChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "mark", b"mark"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "mark", b"mark"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetProcessedMarkResponse: _TypeAlias = SetProcessedMarkResponse  # noqa: Y015
+
+@_typing.final
+class GetProcessedMarkRequest(_message.Message):
+    """GetProcessedMarkRequest asks for a tenant's mark of processed mails."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the UUID of the tenant."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetProcessedMarkRequest: _TypeAlias = GetProcessedMarkRequest  # noqa: Y015
+
+@_typing.final
+class GetProcessedMarkResponse(_message.Message):
+    """GetProcessedMarkResponse has the setting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARK_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def mark(self) -> Global___ProcessedMark:
+        """mark is the mark."""
+
+    @_builtins.property
+    def change(self) -> Global___MessageChange:
+        """change is the change that it means for each mail."""
+
+    def __init__(
+        self,
+        *,
+        mark: Global___ProcessedMark | None = ...,
+        change: Global___MessageChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "mark", b"mark"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "mark", b"mark"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetProcessedMarkResponse: _TypeAlias = GetProcessedMarkResponse  # noqa: Y015
+
+@_typing.final
+class MarkProcessedRequest(_message.Message):
+    """MarkProcessedRequest names the event whose mail is processed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """event_id is the UUID of the event."""
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkProcessedRequest: _TypeAlias = MarkProcessedRequest  # noqa: Y015
+
+@_typing.final
+class MarkProcessedResponse(_message.Message):
+    """MarkProcessedResponse has the modification."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODIFICATION_FIELD_NUMBER: _builtins.int
+    WAS_KNOWN_FIELD_NUMBER: _builtins.int
+    was_known: _builtins.bool
+    """was_known is true if an earlier call had committed it."""
+    @_builtins.property
+    def modification(self) -> Global___Modification:
+        """modification is the modification that marks the mail."""
+
+    def __init__(
+        self,
+        *,
+        modification: Global___Modification | None = ...,
+        was_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["modification", b"modification"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["modification", b"modification", "was_known", b"was_known"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkProcessedResponse: _TypeAlias = MarkProcessedResponse  # noqa: Y015

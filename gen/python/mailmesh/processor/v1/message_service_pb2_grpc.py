@@ -46,6 +46,21 @@ class MessageServiceStub:
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationResponse.FromString,
                 _registered_method=True)
+        self.SetProcessedMark = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/SetProcessedMark',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SetProcessedMarkRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SetProcessedMarkResponse.FromString,
+                _registered_method=True)
+        self.GetProcessedMark = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/GetProcessedMark',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetProcessedMarkRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetProcessedMarkResponse.FromString,
+                _registered_method=True)
+        self.MarkProcessed = channel.unary_unary(
+                '/mailmesh.processor.v1.MessageService/MarkProcessed',
+                request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.MarkProcessedRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.MarkProcessedResponse.FromString,
+                _registered_method=True)
         self.GetMessage = channel.unary_unary(
                 '/mailmesh.processor.v1.MessageService/GetMessage',
                 request_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetMessageRequest.SerializeToString,
@@ -94,6 +109,33 @@ class MessageServiceServicer:
 
     def GetModification(self, request, context):
         """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetProcessedMark(self, request, context):
+        """SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+        yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+        PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProcessedMark(self, request, context):
+        """GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+        PROCESSED_MARK_NOT_SET.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkProcessed(self, request, context):
+        """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+        call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+        EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+        event that is not about a mail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +205,21 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.GetModification,
                     request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationRequest.FromString,
                     response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationResponse.SerializeToString,
+            ),
+            'SetProcessedMark': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetProcessedMark,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SetProcessedMarkRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SetProcessedMarkResponse.SerializeToString,
+            ),
+            'GetProcessedMark': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProcessedMark,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetProcessedMarkRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetProcessedMarkResponse.SerializeToString,
+            ),
+            'MarkProcessed': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkProcessed,
+                    request_deserializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.MarkProcessedRequest.FromString,
+                    response_serializer=mailmesh_dot_processor_dot_v1_dot_message__service__pb2.MarkProcessedResponse.SerializeToString,
             ),
             'GetMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMessage,
@@ -250,6 +307,87 @@ class MessageService:
             '/mailmesh.processor.v1.MessageService/GetModification',
             mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationRequest.SerializeToString,
             mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetModificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetProcessedMark(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/SetProcessedMark',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SetProcessedMarkRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.SetProcessedMarkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProcessedMark(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/GetProcessedMark',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetProcessedMarkRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.GetProcessedMarkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkProcessed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.processor.v1.MessageService/MarkProcessed',
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.MarkProcessedRequest.SerializeToString,
+            mailmesh_dot_processor_dot_v1_dot_message__service__pb2.MarkProcessedResponse.FromString,
             options,
             channel_credentials,
             insecure,

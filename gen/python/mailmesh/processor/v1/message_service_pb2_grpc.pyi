@@ -42,6 +42,21 @@ class MessageServiceStub:
     """
     GetModification: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetModificationRequest, _message_service_pb2.GetModificationResponse]
     """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
+    SetProcessedMark: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.SetProcessedMarkRequest, _message_service_pb2.SetProcessedMarkResponse]
+    """SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+    yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+    PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+    """
+    GetProcessedMark: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetProcessedMarkRequest, _message_service_pb2.GetProcessedMarkResponse]
+    """GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+    PROCESSED_MARK_NOT_SET.
+    """
+    MarkProcessed: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.MarkProcessedRequest, _message_service_pb2.MarkProcessedResponse]
+    """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+    call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+    EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+    event that is not about a mail.
+    """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
     """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
     ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
@@ -84,6 +99,21 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """
     GetModification: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetModificationRequest, _message_service_pb2.GetModificationResponse]  # type: ignore[assignment]
     """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
+    SetProcessedMark: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SetProcessedMarkRequest, _message_service_pb2.SetProcessedMarkResponse]  # type: ignore[assignment]
+    """SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+    yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+    PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+    """
+    GetProcessedMark: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetProcessedMarkRequest, _message_service_pb2.GetProcessedMarkResponse]  # type: ignore[assignment]
+    """GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+    PROCESSED_MARK_NOT_SET.
+    """
+    MarkProcessed: _aio.UnaryUnaryMultiCallable[_message_service_pb2.MarkProcessedRequest, _message_service_pb2.MarkProcessedResponse]  # type: ignore[assignment]
+    """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+    call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+    EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+    event that is not about a mail.
+    """
     GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
     ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
@@ -135,6 +165,39 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.GetModificationResponse, _abc.Awaitable[_message_service_pb2.GetModificationResponse]]:
         """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def SetProcessedMark(
+        self,
+        request: _message_service_pb2.SetProcessedMarkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.SetProcessedMarkResponse, _abc.Awaitable[_message_service_pb2.SetProcessedMarkResponse]]:
+        """SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+        yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+        PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+        """
+
+    @_abc_1.abstractmethod
+    def GetProcessedMark(
+        self,
+        request: _message_service_pb2.GetProcessedMarkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.GetProcessedMarkResponse, _abc.Awaitable[_message_service_pb2.GetProcessedMarkResponse]]:
+        """GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+        PROCESSED_MARK_NOT_SET.
+        """
+
+    @_abc_1.abstractmethod
+    def MarkProcessed(
+        self,
+        request: _message_service_pb2.MarkProcessedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.MarkProcessedResponse, _abc.Awaitable[_message_service_pb2.MarkProcessedResponse]]:
+        """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+        call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+        EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+        event that is not about a mail.
+        """
 
     @_abc_1.abstractmethod
     def GetMessage(

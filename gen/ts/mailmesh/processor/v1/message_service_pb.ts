@@ -19,7 +19,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/processor/v1/message_service.proto.
  */
 export const file_mailmesh_processor_v1_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC9wcm9jZXNzb3IvdjEvbWVzc2FnZV9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEixAIKDU1lc3NhZ2VDaGFuZ2USGgoHaXNfcmVhZBgBIAEoCEIE4kEBAUgBiAEBEh0KCmlzX2ZsYWdnZWQYAiABKAhCBOJBAQFIAogBARIcCg5hZGRfY2F0ZWdvcmllcxgDIAMoCUIE4kEBARIfChFyZW1vdmVfY2F0ZWdvcmllcxgEIAMoCUIE4kEBARIbCg1hZGRfbGFiZWxfaWRzGAUgAygJQgTiQQEBEh4KEHJlbW92ZV9sYWJlbF9pZHMYBiADKAlCBOJBAQESGQoJZm9sZGVyX2lkGAcgASgJQgTiQQEBSAASNwoFcGxhY2UYCCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbFBsYWNlQgTiQQEBSABCDQoLZGVzdGluYXRpb25CCgoIX2lzX3JlYWRCDQoLX2lzX2ZsYWdnZWQiXQoPTW9kaWZpZWRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSNgoHb3V0Y29tZRgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlT3V0Y29tZSKhAwoMTW9kaWZpY2F0aW9uEhcKD21vZGlmaWNhdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEjcKBXN0YXRlGAUgASgOMigubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvblN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSNAoGY2hhbmdlGAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2USOAoIbWVzc2FnZXMYCSADKAsyJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpZWRNZXNzYWdlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgMIAEoBSKmAQoVTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQISOgoGY2hhbmdlGAQgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2VCBOJBAQIiZgoWTW9kaWZ5TWVzc2FnZXNSZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uEhEKCXdhc19rbm93bhgCIAEoCCI3ChZHZXRNb2RpZmljYXRpb25SZXF1ZXN0Eh0KD21vZGlmaWNhdGlvbl9pZBgBIAEoCUIE4kEBAiJUChdHZXRNb2RpZmljYXRpb25SZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uImEKEUdldE1lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhkKC2luY2x1ZGVfcmF3GAMgASgIQgTiQQEBIo0BChJHZXRNZXNzYWdlUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIuCgdtZXNzYWdlGAMgASgLMh0ubWFpbG1lc2gubWFpbC52MS5NYWlsTWVzc2FnZRIkCgNyYXcYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Il8KFEdldFJhd01lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhQKBm9mZnNldBgDIAEoA0IE4kEBASJ8ChRHZXRBdHRhY2htZW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGAoKbWVzc2FnZV9pZBgCIAEoCUIE4kEBAhIbCg1hdHRhY2htZW50X2lkGAMgASgJQgTiQQECEhQKBm9mZnNldBgEIAEoA0IE4kEBASJgChJMaXN0Rm9sZGVyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBInoKCk1haWxGb2xkZXISEQoJZm9sZGVyX2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRIYChBwYXJlbnRfZm9sZGVyX2lkGAMgASgJEhMKC3RvdGFsX2NvdW50GAQgASgFEhQKDHVucmVhZF9jb3VudBgFIAEoBSJyChNMaXN0Rm9sZGVyc1Jlc3BvbnNlEjIKB2ZvbGRlcnMYASADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbEZvbGRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSDgoGaXNfY3V0GAMgASgIIl8KEUxpc3RMYWJlbHNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASJGCglNYWlsTGFiZWwSEAoIbGFiZWxfaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhEKCWlzX3N5c3RlbRgDIAEoCCJfChJMaXN0TGFiZWxzUmVzcG9uc2USMAoGbGFiZWxzGAEgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1haWxMYWJlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoMTWVzc2FnZVF1ZXJ5EhIKBHRleHQYASABKAlCBOJBAQESEgoEZnJvbRgCIAEoCUIE4kEBARIQCgJ0bxgDIAEoCUIE4kEBARIVCgdzdWJqZWN0GAQgASgJQgTiQQEBEh0KD2hhc19hdHRhY2htZW50cxgFIAEoCEIE4kEBASKdAQoVU2VhcmNoTWVzc2FnZXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhI4CgVxdWVyeRgCIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlUXVlcnlCBOJBAQISFwoJcGFnZV9zaXplGAMgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YBCABKAlCBOJBAQEiPgoMRm91bmRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGAIgASgJImgKFlNlYXJjaE1lc3NhZ2VzUmVzcG9uc2USNQoIbWVzc2FnZXMYASADKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm91bmRNZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSprCglNYWlsUGxhY2USGgoWTUFJTF9QTEFDRV9VTlNQRUNJRklFRBAAEhQKEE1BSUxfUExBQ0VfSU5CT1gQARIWChJNQUlMX1BMQUNFX0FSQ0hJVkUQAhIUChBNQUlMX1BMQUNFX1RSQVNIEAMqeAoRTW9kaWZpY2F0aW9uU3RhdGUSIgoeTU9ESUZJQ0FUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaTU9ESUZJQ0FUSU9OX1NUQVRFX1BFTkRJTkcQARIfChtNT0RJRklDQVRJT05fU1RBVEVfRklOSVNIRUQQAirBAQoOTWVzc2FnZU91dGNvbWUSHwobTUVTU0FHRV9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGwoXTUVTU0FHRV9PVVRDT01FX1BFTkRJTkcQARIYChRNRVNTQUdFX09VVENPTUVfRE9ORRACEh0KGU1FU1NBR0VfT1VUQ09NRV9OT1RfRk9VTkQQAxIbChdNRVNTQUdFX09VVENPTUVfUkVGVVNFRBAEEhsKF01FU1NBR0VfT1VUQ09NRV9FWFBJUkVEEAUy5QoKDk1lc3NhZ2VTZXJ2aWNlEp4BCg5Nb2RpZnlNZXNzYWdlcxIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Nb2RpZnlNZXNzYWdlc1JlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZ5TWVzc2FnZXNSZXNwb25zZSIvkM4YAqLOGAltYWlsLm1hcmuC0+STAhgiEy92MS9tZXNzYWdlczptb2RpZnk6ASoSrgEKD0dldE1vZGlmaWNhdGlvbhItLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRNb2RpZmljYXRpb25SZXF1ZXN0Gi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1vZGlmaWNhdGlvblJlc3BvbnNlIjyQzhgCos4YCW1haWwubWFya4LT5JMCJRIjL3YxL21vZGlmaWNhdGlvbnMve21vZGlmaWNhdGlvbl9pZH0SqQEKCkdldE1lc3NhZ2USKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TWVzc2FnZVJlc3BvbnNlIkaQzhgBos4YCW1haWwucmVhZILT5JMCLxItL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXMve21lc3NhZ2VfaWR9EqABCg1HZXRSYXdNZXNzYWdlEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFJhd01lc3NhZ2VSZXF1ZXN0GhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJKkM4YAaLOGAltYWlsLnJlYWSC0+STAjMSMS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L21lc3NhZ2VzL3ttZXNzYWdlX2lkfTpyYXcwARK4AQoNR2V0QXR0YWNobWVudBIrLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRBdHRhY2htZW50UmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiYpDOGAGizhgJbWFpbC5yZWFkgtPkkwJLEkkvdjEvdGVuYW50cy97dGVuYW50X2lkfS9tZXNzYWdlcy97bWVzc2FnZV9pZH0vYXR0YWNobWVudHMve2F0dGFjaG1lbnRfaWR9MAESngEKC0xpc3RGb2xkZXJzEikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkxpc3RGb2xkZXJzUmVxdWVzdBoqLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Rm9sZGVyc1Jlc3BvbnNlIjiQzhgBos4YCW1haWwucmVhZILT5JMCIRIfL3YxL3RlbmFudHMve3RlbmFudF9pZH0vZm9sZGVycxKaAQoKTGlzdExhYmVscxIoLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0TGFiZWxzUmVxdWVzdBopLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0TGFiZWxzUmVzcG9uc2UiN5DOGAGizhgJbWFpbC5yZWFkgtPkkwIgEh4vdjEvdGVuYW50cy97dGVuYW50X2lkfS9sYWJlbHMSsgEKDlNlYXJjaE1lc3NhZ2VzEiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNlYXJjaE1lc3NhZ2VzUmVxdWVzdBotLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZWFyY2hNZXNzYWdlc1Jlc3BvbnNlIkOQzhgBos4YCW1haWwucmVhZILT5JMCLCInL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXM6c2VhcmNoOgEqGgSIzhgCQiIKHmludGVybmFsLm1haWxtZXNoLnByb2Nlc3Nvci52MVABYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
+  fileDesc("CittYWlsbWVzaC9wcm9jZXNzb3IvdjEvbWVzc2FnZV9zZXJ2aWNlLnByb3RvEhVtYWlsbWVzaC5wcm9jZXNzb3IudjEixAIKDU1lc3NhZ2VDaGFuZ2USGgoHaXNfcmVhZBgBIAEoCEIE4kEBAUgBiAEBEh0KCmlzX2ZsYWdnZWQYAiABKAhCBOJBAQFIAogBARIcCg5hZGRfY2F0ZWdvcmllcxgDIAMoCUIE4kEBARIfChFyZW1vdmVfY2F0ZWdvcmllcxgEIAMoCUIE4kEBARIbCg1hZGRfbGFiZWxfaWRzGAUgAygJQgTiQQEBEh4KEHJlbW92ZV9sYWJlbF9pZHMYBiADKAlCBOJBAQESGQoJZm9sZGVyX2lkGAcgASgJQgTiQQEBSAASNwoFcGxhY2UYCCABKA4yIC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbFBsYWNlQgTiQQEBSABCDQoLZGVzdGluYXRpb25CCgoIX2lzX3JlYWRCDQoLX2lzX2ZsYWdnZWQiXQoPTW9kaWZpZWRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSNgoHb3V0Y29tZRgCIAEoDjIlLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlT3V0Y29tZSKhAwoMTW9kaWZpY2F0aW9uEhcKD21vZGlmaWNhdGlvbl9pZBgBIAEoCRIRCgl0ZW5hbnRfaWQYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEjcKBXN0YXRlGAUgASgOMigubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvblN0YXRlEg4KBnJlYXNvbhgGIAEoCRIOCgZkZXRhaWwYByABKAkSNAoGY2hhbmdlGAggASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2USOAoIbWVzc2FnZXMYCSADKAsyJi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpZWRNZXNzYWdlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgMIAEoBSKmAQoVTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Eh0KD2lkZW1wb3RlbmN5X2tleRgBIAEoCUIE4kEBAhIXCgl0ZW5hbnRfaWQYAiABKAlCBOJBAQISGQoLbWVzc2FnZV9pZHMYAyADKAlCBOJBAQISOgoGY2hhbmdlGAQgASgLMiQubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1lc3NhZ2VDaGFuZ2VCBOJBAQIiZgoWTW9kaWZ5TWVzc2FnZXNSZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uEhEKCXdhc19rbm93bhgCIAEoCCI3ChZHZXRNb2RpZmljYXRpb25SZXF1ZXN0Eh0KD21vZGlmaWNhdGlvbl9pZBgBIAEoCUIE4kEBAiJUChdHZXRNb2RpZmljYXRpb25SZXNwb25zZRI5Cgxtb2RpZmljYXRpb24YASABKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZpY2F0aW9uImEKEUdldE1lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhkKC2luY2x1ZGVfcmF3GAMgASgIQgTiQQEBIo0BChJHZXRNZXNzYWdlUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIuCgdtZXNzYWdlGAMgASgLMh0ubWFpbG1lc2gubWFpbC52MS5NYWlsTWVzc2FnZRIkCgNyYXcYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Il8KFEdldFJhd01lc3NhZ2VSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIYCgptZXNzYWdlX2lkGAIgASgJQgTiQQECEhQKBm9mZnNldBgDIAEoA0IE4kEBASJ8ChRHZXRBdHRhY2htZW50UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISGAoKbWVzc2FnZV9pZBgCIAEoCUIE4kEBAhIbCg1hdHRhY2htZW50X2lkGAMgASgJQgTiQQECEhQKBm9mZnNldBgEIAEoA0IE4kEBASJgChJMaXN0Rm9sZGVyc1JlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIYCgpwYWdlX3Rva2VuGAMgASgJQgTiQQEBInoKCk1haWxGb2xkZXISEQoJZm9sZGVyX2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRIYChBwYXJlbnRfZm9sZGVyX2lkGAMgASgJEhMKC3RvdGFsX2NvdW50GAQgASgFEhQKDHVucmVhZF9jb3VudBgFIAEoBSJyChNMaXN0Rm9sZGVyc1Jlc3BvbnNlEjIKB2ZvbGRlcnMYASADKAsyIS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWFpbEZvbGRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSDgoGaXNfY3V0GAMgASgIIl8KEUxpc3RMYWJlbHNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhIXCglwYWdlX3NpemUYAiABKAVCBOJBAQESGAoKcGFnZV90b2tlbhgDIAEoCUIE4kEBASJGCglNYWlsTGFiZWwSEAoIbGFiZWxfaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhEKCWlzX3N5c3RlbRgDIAEoCCJfChJMaXN0TGFiZWxzUmVzcG9uc2USMAoGbGFiZWxzGAEgAygLMiAubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1haWxMYWJlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoMTWVzc2FnZVF1ZXJ5EhIKBHRleHQYASABKAlCBOJBAQESEgoEZnJvbRgCIAEoCUIE4kEBARIQCgJ0bxgDIAEoCUIE4kEBARIVCgdzdWJqZWN0GAQgASgJQgTiQQEBEh0KD2hhc19hdHRhY2htZW50cxgFIAEoCEIE4kEBASKdAQoVU2VhcmNoTWVzc2FnZXNSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAhI4CgVxdWVyeRgCIAEoCzIjLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlUXVlcnlCBOJBAQISFwoJcGFnZV9zaXplGAMgASgFQgTiQQEBEhgKCnBhZ2VfdG9rZW4YBCABKAlCBOJBAQEiPgoMRm91bmRNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSGgoScHJvdmlkZXJfdGhyZWFkX2lkGAIgASgJImgKFlNlYXJjaE1lc3NhZ2VzUmVzcG9uc2USNQoIbWVzc2FnZXMYASADKAsyIy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuRm91bmRNZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJzCg1Qcm9jZXNzZWRNYXJrEhUKB2lzX3JlYWQYASABKAhCBOJBAQESFgoIY2F0ZWdvcnkYAiABKAlCBOJBAQESGAoKbGFiZWxfbmFtZRgDIAEoCUIE4kEBARIZCgtmb2xkZXJfbmFtZRgEIAEoCUIE4kEBASJsChdTZXRQcm9jZXNzZWRNYXJrUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISOAoEbWFyaxgCIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Qcm9jZXNzZWRNYXJrQgTiQQECIoQBChhTZXRQcm9jZXNzZWRNYXJrUmVzcG9uc2USMgoEbWFyaxgBIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5Qcm9jZXNzZWRNYXJrEjQKBmNoYW5nZRgCIAEoCzIkLm1haWxtZXNoLnByb2Nlc3Nvci52MS5NZXNzYWdlQ2hhbmdlIjIKF0dldFByb2Nlc3NlZE1hcmtSZXF1ZXN0EhcKCXRlbmFudF9pZBgBIAEoCUIE4kEBAiKEAQoYR2V0UHJvY2Vzc2VkTWFya1Jlc3BvbnNlEjIKBG1hcmsYASABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuUHJvY2Vzc2VkTWFyaxI0CgZjaGFuZ2UYAiABKAsyJC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTWVzc2FnZUNoYW5nZSIuChRNYXJrUHJvY2Vzc2VkUmVxdWVzdBIWCghldmVudF9pZBgBIAEoCUIE4kEBAiJlChVNYXJrUHJvY2Vzc2VkUmVzcG9uc2USOQoMbW9kaWZpY2F0aW9uGAEgASgLMiMubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmaWNhdGlvbhIRCgl3YXNfa25vd24YAiABKAgqawoJTWFpbFBsYWNlEhoKFk1BSUxfUExBQ0VfVU5TUEVDSUZJRUQQABIUChBNQUlMX1BMQUNFX0lOQk9YEAESFgoSTUFJTF9QTEFDRV9BUkNISVZFEAISFAoQTUFJTF9QTEFDRV9UUkFTSBADKngKEU1vZGlmaWNhdGlvblN0YXRlEiIKHk1PRElGSUNBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEh4KGk1PRElGSUNBVElPTl9TVEFURV9QRU5ESU5HEAESHwobTU9ESUZJQ0FUSU9OX1NUQVRFX0ZJTklTSEVEEAIqwQEKDk1lc3NhZ2VPdXRjb21lEh8KG01FU1NBR0VfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhsKF01FU1NBR0VfT1VUQ09NRV9QRU5ESU5HEAESGAoUTUVTU0FHRV9PVVRDT01FX0RPTkUQAhIdChlNRVNTQUdFX09VVENPTUVfTk9UX0ZPVU5EEAMSGwoXTUVTU0FHRV9PVVRDT01FX1JFRlVTRUQQBBIbChdNRVNTQUdFX09VVENPTUVfRVhQSVJFRBAFMoQPCg5NZXNzYWdlU2VydmljZRKeAQoOTW9kaWZ5TWVzc2FnZXMSLC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTW9kaWZ5TWVzc2FnZXNSZXF1ZXN0Gi0ubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1vZGlmeU1lc3NhZ2VzUmVzcG9uc2UiL5DOGAKizhgJbWFpbC5tYXJrgtPkkwIYIhMvdjEvbWVzc2FnZXM6bW9kaWZ5OgEqEq4BCg9HZXRNb2RpZmljYXRpb24SLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0TW9kaWZpY2F0aW9uUmVxdWVzdBouLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRNb2RpZmljYXRpb25SZXNwb25zZSI8kM4YAqLOGAltYWlsLm1hcmuC0+STAiUSIy92MS9tb2RpZmljYXRpb25zL3ttb2RpZmljYXRpb25faWR9ErcBChBTZXRQcm9jZXNzZWRNYXJrEi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNldFByb2Nlc3NlZE1hcmtSZXF1ZXN0Gi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLlNldFByb2Nlc3NlZE1hcmtSZXNwb25zZSJCkM4YAqLOGAltYWlsLm1hcmuC0+STAisaJi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L3Byb2Nlc3NlZC1tYXJrOgEqErQBChBHZXRQcm9jZXNzZWRNYXJrEi4ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFByb2Nlc3NlZE1hcmtSZXF1ZXN0Gi8ubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldFByb2Nlc3NlZE1hcmtSZXNwb25zZSI/kM4YAqLOGAltYWlsLm1hcmuC0+STAigSJi92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L3Byb2Nlc3NlZC1tYXJrEqsBCg1NYXJrUHJvY2Vzc2VkEisubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1hcmtQcm9jZXNzZWRSZXF1ZXN0GiwubWFpbG1lc2gucHJvY2Vzc29yLnYxLk1hcmtQcm9jZXNzZWRSZXNwb25zZSI/kM4YAqLOGAltYWlsLm1hcmuC0+STAigiIy92MS9ldmVudHMve2V2ZW50X2lkfTptYXJrUHJvY2Vzc2VkOgEqEqkBCgpHZXRNZXNzYWdlEigubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1lc3NhZ2VSZXF1ZXN0GikubWFpbG1lc2gucHJvY2Vzc29yLnYxLkdldE1lc3NhZ2VSZXNwb25zZSJGkM4YAaLOGAltYWlsLnJlYWSC0+STAi8SLS92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L21lc3NhZ2VzL3ttZXNzYWdlX2lkfRKgAQoNR2V0UmF3TWVzc2FnZRIrLm1haWxtZXNoLnByb2Nlc3Nvci52MS5HZXRSYXdNZXNzYWdlUmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiSpDOGAGizhgJbWFpbC5yZWFkgtPkkwIzEjEvdjEvdGVuYW50cy97dGVuYW50X2lkfS9tZXNzYWdlcy97bWVzc2FnZV9pZH06cmF3MAESuAEKDUdldEF0dGFjaG1lbnQSKy5tYWlsbWVzaC5wcm9jZXNzb3IudjEuR2V0QXR0YWNobWVudFJlcXVlc3QaFC5nb29nbGUuYXBpLkh0dHBCb2R5ImKQzhgBos4YCW1haWwucmVhZILT5JMCSxJJL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbWVzc2FnZXMve21lc3NhZ2VfaWR9L2F0dGFjaG1lbnRzL3thdHRhY2htZW50X2lkfTABEp4BCgtMaXN0Rm9sZGVycxIpLm1haWxtZXNoLnByb2Nlc3Nvci52MS5MaXN0Rm9sZGVyc1JlcXVlc3QaKi5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdEZvbGRlcnNSZXNwb25zZSI4kM4YAaLOGAltYWlsLnJlYWSC0+STAiESHy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L2ZvbGRlcnMSmgEKCkxpc3RMYWJlbHMSKC5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdExhYmVsc1JlcXVlc3QaKS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuTGlzdExhYmVsc1Jlc3BvbnNlIjeQzhgBos4YCW1haWwucmVhZILT5JMCIBIeL3YxL3RlbmFudHMve3RlbmFudF9pZH0vbGFiZWxzErIBCg5TZWFyY2hNZXNzYWdlcxIsLm1haWxtZXNoLnByb2Nlc3Nvci52MS5TZWFyY2hNZXNzYWdlc1JlcXVlc3QaLS5tYWlsbWVzaC5wcm9jZXNzb3IudjEuU2VhcmNoTWVzc2FnZXNSZXNwb25zZSJDkM4YAaLOGAltYWlsLnJlYWSC0+STAiwiJy92MS90ZW5hbnRzL3t0ZW5hbnRfaWR9L21lc3NhZ2VzOnNlYXJjaDoBKhoEiM4YAkIiCh5pbnRlcm5hbC5tYWlsbWVzaC5wcm9jZXNzb3IudjFQAWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_mail_v1_message]);
 
 /**
  * MessageChange is a change of mails. At least one field is set.
@@ -865,6 +865,203 @@ export const SearchMessagesResponseSchema: GenMessage<SearchMessagesResponse> = 
   messageDesc(file_mailmesh_processor_v1_message_service, 20);
 
 /**
+ * ProcessedMark is the mark of mails that are processed. At least one field is set.
+ *
+ * @generated from message mailmesh.processor.v1.ProcessedMark
+ */
+export type ProcessedMark = Message<"mailmesh.processor.v1.ProcessedMark"> & {
+  /**
+   * is_read marks the mail as read.
+   *
+   * @generated from field: bool is_read = 1;
+   */
+  isRead: boolean;
+
+  /**
+   * category is a category to add, at most 255 characters. Microsoft only.
+   *
+   * @generated from field: string category = 2;
+   */
+  category: string;
+
+  /**
+   * label_name is the name of a label to add, at most 200 characters; it is made where the mailbox has none. Google only.
+   *
+   * @generated from field: string label_name = 3;
+   */
+  labelName: string;
+
+  /**
+   * folder_name is the name of a folder beside Inbox to which the mail is moved, at most 200 characters; it is made where the
+   * mailbox has none. Microsoft only.
+   *
+   * @generated from field: string folder_name = 4;
+   */
+  folderName: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.ProcessedMark.
+ * Use `create(ProcessedMarkSchema)` to create a new message.
+ */
+export const ProcessedMarkSchema: GenMessage<ProcessedMark> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 21);
+
+/**
+ * SetProcessedMarkRequest sets a tenant's mark of processed mails.
+ *
+ * @generated from message mailmesh.processor.v1.SetProcessedMarkRequest
+ */
+export type SetProcessedMarkRequest = Message<"mailmesh.processor.v1.SetProcessedMarkRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * mark is the mark.
+   *
+   * @generated from field: mailmesh.processor.v1.ProcessedMark mark = 2;
+   */
+  mark?: ProcessedMark | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SetProcessedMarkRequest.
+ * Use `create(SetProcessedMarkRequestSchema)` to create a new message.
+ */
+export const SetProcessedMarkRequestSchema: GenMessage<SetProcessedMarkRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 22);
+
+/**
+ * SetProcessedMarkResponse has the setting.
+ *
+ * @generated from message mailmesh.processor.v1.SetProcessedMarkResponse
+ */
+export type SetProcessedMarkResponse = Message<"mailmesh.processor.v1.SetProcessedMarkResponse"> & {
+  /**
+   * mark is the mark.
+   *
+   * @generated from field: mailmesh.processor.v1.ProcessedMark mark = 1;
+   */
+  mark?: ProcessedMark | undefined;
+
+  /**
+   * change is the change that it means for each mail, with the ids of the label and the folder.
+   *
+   * @generated from field: mailmesh.processor.v1.MessageChange change = 2;
+   */
+  change?: MessageChange | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.SetProcessedMarkResponse.
+ * Use `create(SetProcessedMarkResponseSchema)` to create a new message.
+ */
+export const SetProcessedMarkResponseSchema: GenMessage<SetProcessedMarkResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 23);
+
+/**
+ * GetProcessedMarkRequest asks for a tenant's mark of processed mails.
+ *
+ * @generated from message mailmesh.processor.v1.GetProcessedMarkRequest
+ */
+export type GetProcessedMarkRequest = Message<"mailmesh.processor.v1.GetProcessedMarkRequest"> & {
+  /**
+   * tenant_id is the UUID of the tenant.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetProcessedMarkRequest.
+ * Use `create(GetProcessedMarkRequestSchema)` to create a new message.
+ */
+export const GetProcessedMarkRequestSchema: GenMessage<GetProcessedMarkRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 24);
+
+/**
+ * GetProcessedMarkResponse has the setting.
+ *
+ * @generated from message mailmesh.processor.v1.GetProcessedMarkResponse
+ */
+export type GetProcessedMarkResponse = Message<"mailmesh.processor.v1.GetProcessedMarkResponse"> & {
+  /**
+   * mark is the mark.
+   *
+   * @generated from field: mailmesh.processor.v1.ProcessedMark mark = 1;
+   */
+  mark?: ProcessedMark | undefined;
+
+  /**
+   * change is the change that it means for each mail.
+   *
+   * @generated from field: mailmesh.processor.v1.MessageChange change = 2;
+   */
+  change?: MessageChange | undefined;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.GetProcessedMarkResponse.
+ * Use `create(GetProcessedMarkResponseSchema)` to create a new message.
+ */
+export const GetProcessedMarkResponseSchema: GenMessage<GetProcessedMarkResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 25);
+
+/**
+ * MarkProcessedRequest names the event whose mail is processed.
+ *
+ * @generated from message mailmesh.processor.v1.MarkProcessedRequest
+ */
+export type MarkProcessedRequest = Message<"mailmesh.processor.v1.MarkProcessedRequest"> & {
+  /**
+   * event_id is the UUID of the event.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.MarkProcessedRequest.
+ * Use `create(MarkProcessedRequestSchema)` to create a new message.
+ */
+export const MarkProcessedRequestSchema: GenMessage<MarkProcessedRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 26);
+
+/**
+ * MarkProcessedResponse has the modification.
+ *
+ * @generated from message mailmesh.processor.v1.MarkProcessedResponse
+ */
+export type MarkProcessedResponse = Message<"mailmesh.processor.v1.MarkProcessedResponse"> & {
+  /**
+   * modification is the modification that marks the mail.
+   *
+   * @generated from field: mailmesh.processor.v1.Modification modification = 1;
+   */
+  modification?: Modification | undefined;
+
+  /**
+   * was_known is true if an earlier call had committed it.
+   *
+   * @generated from field: bool was_known = 2;
+   */
+  wasKnown: boolean;
+};
+
+/**
+ * Describes the message mailmesh.processor.v1.MarkProcessedResponse.
+ * Use `create(MarkProcessedResponseSchema)` to create a new message.
+ */
+export const MarkProcessedResponseSchema: GenMessage<MarkProcessedResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_processor_v1_message_service, 27);
+
+/**
  * MailPlace is a place that every mailbox has.
  *
  * @generated from enum mailmesh.processor.v1.MailPlace
@@ -1023,6 +1220,42 @@ export const MessageService: GenService<{
     methodKind: "unary";
     input: typeof GetModificationRequestSchema;
     output: typeof GetModificationResponseSchema;
+  },
+  /**
+   * SetProcessedMark sets how mails of a tenant are marked once they are processed. A label or a folder that the mailbox does not have
+   * yet is made at the provider now, once. Safe to repeat. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROVIDER_THROTTLED,
+   * PROVIDER_UNAVAILABLE, OVERLOADED; FIELD_INVALID for a mark that the provider does not have.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.SetProcessedMark
+   */
+  setProcessedMark: {
+    methodKind: "unary";
+    input: typeof SetProcessedMarkRequestSchema;
+    output: typeof SetProcessedMarkResponseSchema;
+  },
+  /**
+   * GetProcessedMark returns how mails of a tenant are marked once they are processed. Reasons: TENANT_NOT_FOUND,
+   * PROCESSED_MARK_NOT_SET.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.GetProcessedMark
+   */
+  getProcessedMark: {
+    methodKind: "unary";
+    input: typeof GetProcessedMarkRequestSchema;
+    output: typeof GetProcessedMarkResponseSchema;
+  },
+  /**
+   * MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
+   * call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
+   * EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
+   * event that is not about a mail.
+   *
+   * @generated from rpc mailmesh.processor.v1.MessageService.MarkProcessed
+   */
+  markProcessed: {
+    methodKind: "unary";
+    input: typeof MarkProcessedRequestSchema;
+    output: typeof MarkProcessedResponseSchema;
   },
   /**
    * GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
