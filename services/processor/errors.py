@@ -176,6 +176,18 @@ class UploadsFull(ResourceExhausted):
     reason = "UPLOADS_FULL"
 
 
+class TenantStorageFull(ResourceExhausted):
+    """The tenant's sends, uploads and modifications keep too many bytes. Wait until old ones are deleted."""
+
+    reason = "TENANT_STORAGE_FULL"
+
+
+class KeyStorageFull(ResourceExhausted):
+    """The API key's sends, uploads and modifications keep too many bytes. Wait until old ones are deleted."""
+
+    reason = "KEY_STORAGE_FULL"
+
+
 class SendQueueFull(ResourceExhausted):
     """The tenant has too many unfinished sends. Wait until some are finished."""
 

@@ -181,6 +181,30 @@ class ProcessorSettings(MeshSettings):
         le=1024**4,
         description="Largest size of a tenant's uploaded files together, in bytes.",
     )
+    send_memory_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=25 * 1024 * 1024,
+        le=64 * 1024**3,
+        description=(
+            "Largest size of the files that one worker prepares for mails at a time, in bytes; a mail needs about "
+            "twelve times its files of memory while it is written. Further mails with files wait."
+        ),
+    )
+    tenant_kept_bytes: int = Field(
+        1024**3,
+        ge=1024 * 1024,
+        le=1024**4,
+        description=(
+            "Largest size of a tenant's sends, uploads and modifications together, waiting and ended, in bytes; each "
+            "counts a kibibyte besides its content."
+        ),
+    )
+    key_kept_bytes: int = Field(
+        16 * 1024**3,
+        ge=1024 * 1024,
+        le=1024**4,
+        description="The same bound for everything that one API key has submitted, for all of its tenants together.",
+    )
     send_attempts: int = Field(
         20, ge=1, le=1000, description="Failed attempts to prepare a mail after which its send fails."
     )

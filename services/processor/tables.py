@@ -12,6 +12,7 @@ sends                 mail that callers asked for, its progress and its outcome
 calendar_lists        when the list of an account's calendars was read, and is due
 calendars             the calendars of accounts, the followed ones with their cursors
 calendar_events       the events of followed calendars, and the changed instances of series
+kept_bytes            the bytes of sends, uploads and modifications of each tenant and API key; triggers count
 uploads, *_parts      files that callers uploaded for sends, in parts
 send_files            the uploaded files that unfinished sends need
 workers, duties       live workers, and duties that one process has at a time
@@ -158,6 +159,7 @@ modifications = Table(
     required("deadline_at", TIME),
     Column("finished_at", TIME),
     required("attempts", Integer()),
+    Column("key_id", ID),
 )
 
 processed_marks = Table(
@@ -214,6 +216,15 @@ sends = Table(
     required("provider_thread_id", Text()),
     required("resolutions", Integer()),
     required("is_resolved", Boolean()),
+    Column("key_id", ID),
+)
+
+kept_bytes = Table(
+    "kept_bytes",
+    metadata,
+    required("holder", ID, primary_key=True),
+    required("bytes", BigInteger()),
+    required("upload_bytes", BigInteger()),
 )
 
 uploads = Table(
@@ -227,6 +238,7 @@ uploads = Table(
     required("received_bytes", Integer()),
     required("created_at", TIME),
     required("expires_at", TIME),
+    Column("key_id", ID),
 )
 
 upload_parts = Table(

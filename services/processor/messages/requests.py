@@ -16,6 +16,7 @@ from services.processor.errors import (
     ModificationQueueFull,
     TenantNotFound,
 )
+from services.processor.mailbox.kept import reserve
 from services.processor.messages.content import check_provider, checked
 from services.processor.messages.rows import ModificationRow, Outcome, State
 from services.processor.messages.store import modifications
@@ -44,13 +45,14 @@ class Modifications:
         self._clock = clock
 
     async def accept(
-        self, request: pb2.ModifyMessagesRequest, *, is_in_scope: bool = True
+        self, request: pb2.ModifyMessagesRequest, *, is_in_scope: bool = True, key_id: str | None = None
     ) -> tuple[ModificationRow, bool]:
         """Commit a modification. Safe to call again: the same key with the same content is the same modification.
 
         Args:
             request: The request, with a well-formed tenant id.
             is_in_scope: Whether the caller may see the tenant. The content is checked first, for all callers alike.
+            key_id: The API key of the call, whose bytes are bounded; None for a call of the mesh.
 
         Returns:
             The modification, and whether an earlier call had committed it.
@@ -61,13 +63,15 @@ class Modifications:
             IdempotencyKeyReused: The key has another content.
             AbilityNotGranted: The tenant has not granted marks.
             ModificationQueueFull: The tenant has too many unfinished modifications.
+            TenantStorageFull: The tenant keeps too many bytes.
+            KeyStorageFull: The API key keeps too many bytes.
         """
         content, digest = checked(request), digest_of(request)
         if not is_in_scope:
             raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
         async with db.transaction(self._pool) as connection:
             known = await modifications.by_key(connection, request.tenant_id, request.idempotency_key)
-            made = known or await self._insert(connection, content, digest)
+            made = known or await self._insert(connection, content, digest, key_id)
             row = made or await modifications.by_key(connection, request.tenant_id, request.idempotency_key)
         if row is None or row.digest != digest:
             raise IdempotencyKeyReused(metadata={"idempotency_key": request.idempotency_key})
@@ -88,12 +92,14 @@ class Modifications:
         return row
 
     async def _insert(
-        self, connection: db.Connection, content: pb2.ModifyMessagesRequest, digest: bytes
+        self, connection: db.Connection, content: pb2.ModifyMessagesRequest, digest: bytes, key_id: str | None
     ) -> ModificationRow | None:
         provider = await provider_of(connection, content.tenant_id, MAIL_MARK)
         check_provider(content.change, provider)
         if await modifications.count_waiting(connection, content.tenant_id) >= self._settings.modifications_waiting:
             raise ModificationQueueFull(metadata={"tenant_id": content.tenant_id})
+        size = content.ByteSize() + len(content.message_ids)
+        await reserve(connection, self._settings, content.tenant_id, key_id, size)
         now = self._clock.now()
         row = {
             "modification_id": new_id(),
@@ -107,6 +113,7 @@ class Modifications:
             "correlation_id": correlation_id(),
             "due_at": now,
             "deadline_at": now + timedelta(seconds=self._settings.modification_deadline_seconds),
+            "key_id": key_id,
         }
         return await modifications.insert(connection, row)
 

@@ -54,6 +54,13 @@ class Ledger:
             found.append(File(*file, attachment.content_id))
         return found
 
+    async def file_bytes(self, row: SendRow) -> int:
+        """Read the size of a send's files together, in bytes."""
+        if not row.content.attachments:
+            return 0
+        async with self._transactions.reading() as connection:
+            return await uploads.bytes_of(connection, row.send_id)
+
     async def drafted(self, row: SendRow, draft_id: str) -> SendRow:
         """Commit the id of the draft: the only one that is ever submitted."""
         return await self._change(row, {"draft_id": draft_id})

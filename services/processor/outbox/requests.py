@@ -18,6 +18,7 @@ from services.processor.errors import (
     SendQueueFull,
     TenantNotFound,
 )
+from services.processor.mailbox.kept import reserve
 from services.processor.outbox.content import checked
 from services.processor.outbox.outcome import finish
 from services.processor.outbox.rows import UNSUBMITTED, SendRow, State
@@ -47,12 +48,15 @@ class Sends:
         self._settings = settings
         self._clock = clock
 
-    async def accept(self, request: pb2.SendRequest, *, is_in_scope: bool = True) -> tuple[SendRow, bool]:
+    async def accept(
+        self, request: pb2.SendRequest, *, is_in_scope: bool = True, key_id: str | None = None
+    ) -> tuple[SendRow, bool]:
         """Commit a send. Safe to call again: the same key with the same content is the same send.
 
         Args:
             request: The request, with a well-formed tenant id.
             is_in_scope: Whether the caller may see the tenant. The content is checked first, for all callers alike.
+            key_id: The API key of the call, whose bytes are bounded; None for a call of the mesh.
 
         Returns:
             The send, and whether an earlier call had committed it.
@@ -63,6 +67,8 @@ class Sends:
             IdempotencyKeyReused: The key has another content.
             AbilityNotGranted: The tenant has not granted sending.
             SendQueueFull: The tenant has too many unfinished sends.
+            TenantStorageFull: The tenant keeps too many bytes.
+            KeyStorageFull: The API key keeps too many bytes.
             UploadNotFound: The tenant has no such file.
             UploadIncomplete: Parts of a file are missing.
         """
@@ -73,7 +79,7 @@ class Sends:
             raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
         async with db.transaction(self._pool) as connection:
             known = await sends.by_key(connection, request.tenant_id, request.idempotency_key)
-            made = known or await self._insert(connection, content, digest, now, send_at)
+            made = known or await self._insert(connection, content, digest, now, send_at, key_id)
             row = made or await sends.by_key(connection, request.tenant_id, request.idempotency_key)
         if row is None or row.digest != digest:
             raise IdempotencyKeyReused(metadata={"idempotency_key": request.idempotency_key})
@@ -155,11 +161,13 @@ class Sends:
         digest: bytes,
         now: datetime,
         send_at: datetime | None,
+        key_id: str | None,
     ) -> SendRow | None:
         provider = await provider_of_sender(connection, content.tenant_id)
         files = await check_files(connection, content)
         if await sends.count_waiting(connection, content.tenant_id) >= self._settings.sends_waiting:
             raise SendQueueFull(metadata={"tenant_id": content.tenant_id})
+        await reserve(connection, self._settings, content.tenant_id, key_id, content.ByteSize())
         due_at = send_at or now
         row = {
             "send_id": new_id(),
@@ -173,6 +181,7 @@ class Sends:
             "send_at": send_at,
             "due_at": due_at,
             "deadline_at": due_at + timedelta(seconds=self._settings.send_deadline_seconds),
+            "key_id": key_id,
         }
         made = await sends.insert(connection, row)
         if made is not None and files:

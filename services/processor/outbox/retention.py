@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
+from services.processor.mailbox.store import kept_bytes
 from services.processor.outbox.outcome import end
 from services.processor.outbox.store import sends, uploads
 
@@ -42,6 +43,7 @@ class SendRetention:
                 ended += deleted
                 if deleted < _FILES:
                     break
+            await kept_bytes.delete_empty(connection)
             return ended
 
     async def _end_one(self) -> bool:

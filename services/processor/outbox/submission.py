@@ -19,6 +19,7 @@ from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.outbox.ledger import Ledger
 from services.processor.outbox.mailbox import HistoryLostError, SendingMailbox, is_refused, is_unprocessed, refusal_of
+from services.processor.outbox.room import NoRoomError, Room
 from services.processor.outbox.rows import UNSUBMITTED, Found, MailCopy, SendRow, State
 from services.processor.settings import ProcessorSettings
 from services.providers.failures import Meaning
@@ -30,6 +31,7 @@ _LONGEST_LOOK = timedelta(seconds=30)
 _CLEARING = timedelta(hours=1)
 _THROTTLED_WAIT = timedelta(seconds=5)
 _LOST_ATTEMPTS = 2
+_NO_ROOM_WAIT = timedelta(seconds=2)
 
 
 class Submission:
@@ -40,11 +42,15 @@ class Submission:
         ledger: Commits the steps.
         settings: Bounds and waits.
         clock: The time.
+        room: The memory of the process for files.
     """
 
-    def __init__(self, mailbox: SendingMailbox, ledger: Ledger, settings: ProcessorSettings, clock: Clock) -> None:
+    def __init__(
+        self, mailbox: SendingMailbox, ledger: Ledger, settings: ProcessorSettings, clock: Clock, room: Room
+    ) -> None:
         self._mailbox = mailbox
         self._ledger = ledger
+        self._room = room
         self._settings = settings
         self._clock = clock
         self._held_until: datetime | None = None
@@ -60,9 +66,22 @@ class Submission:
         if row.state is State.SENDING:
             await self._confirm(row)
         elif row.state in UNSUBMITTED:
-            await self._begin(row)
+            await self._begin_in_room(row)
         else:
             await self._clear(row)
+
+    async def _begin_in_room(self, row: SendRow) -> None:
+        """Begin a send once there is memory for its files; without it, the mailbox's other work goes first."""
+        has_draft = bool(row.draft_id) and not row.resolutions
+        size = 0 if has_draft else await self._ledger.file_bytes(row)
+        if not size:
+            await self._begin(row)
+            return
+        try:
+            async with self._room.take(size, self._settings.slice_seconds):
+                await self._begin(row)
+        except NoRoomError:
+            await self._ledger.wait(row, self._clock.now() + _NO_ROOM_WAIT)
 
     async def _begin(self, row: SendRow) -> None:
         if self._clock.now() >= row.deadline_at:

@@ -11,6 +11,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.ids import new_id
 from services.meshkit.text import check_name
 from services.processor.errors import UploadIncomplete, UploadNotFound, UploadsFull
+from services.processor.mailbox.kept import reserve
 from services.processor.outbox.sender import provider_of_sender
 from services.processor.outbox.store import uploads
 from services.processor.outbox.store.uploads import UploadRow
@@ -38,8 +39,12 @@ class Uploads:
         self._settings = settings
         self._clock = clock
 
-    async def take(self, request: pb2.UploadAttachmentRequest) -> UploadRow:
+    async def take(self, request: pb2.UploadAttachmentRequest, key_id: str | None = None) -> UploadRow:
         """Add a part to a file, or begin one.
+
+        Args:
+            request: The part.
+            key_id: The API key of the call, whose bytes are bounded; None for a call of the mesh.
 
         Raises:
             FieldInvalid: A field is missing, malformed or out of its range.
@@ -47,6 +52,8 @@ class Uploads:
             AbilityNotGranted: The tenant has not granted sending.
             UploadNotFound: The tenant has no such file.
             UploadsFull: The tenant's files have too many bytes.
+            TenantStorageFull: The tenant keeps too many bytes.
+            KeyStorageFull: The API key keeps too many bytes.
         """
         if not 0 < len(request.content) <= PART_BYTES:
             raise FieldInvalid.of("content", f"must have 1 to {PART_BYTES} bytes")
@@ -55,12 +62,14 @@ class Uploads:
             if request.upload_id:
                 row = await uploads.lock(connection, request.tenant_id, request.upload_id)
             else:
-                row = await self._begin(connection, request)
+                row = await self._begin(connection, request, key_id)
             if row is None:
                 raise UploadNotFound(resource=request.upload_id, metadata={"upload_id": request.upload_id})
             return await _append(connection, row, request)
 
-    async def _begin(self, connection: db.Connection, request: pb2.UploadAttachmentRequest) -> UploadRow:
+    async def _begin(
+        self, connection: db.Connection, request: pb2.UploadAttachmentRequest, key_id: str | None
+    ) -> UploadRow:
         row = UploadRow(
             upload_id=new_id(),
             tenant_id=request.tenant_id,
@@ -71,9 +80,10 @@ class Uploads:
             expires_at=self._clock.now() + _KEPT,
         )
         _check(row)
-        if await uploads.used_bytes(connection, row.tenant_id) + row.size_bytes > self._settings.upload_bytes:
+        kept = await reserve(connection, self._settings, row.tenant_id, key_id, row.size_bytes)
+        if kept.uploads + row.size_bytes > self._settings.upload_bytes:
             raise UploadsFull(metadata={"tenant_id": row.tenant_id})
-        await uploads.insert(connection, row)
+        await uploads.insert(connection, row, key_id)
         return row
 
 

@@ -23,6 +23,7 @@ from services.processor.outbox.gmail import GmailOutbox
 from services.processor.outbox.graph import GraphOutbox
 from services.processor.outbox.ledger import Ledger, SendChangedError
 from services.processor.outbox.mailbox import SendingMailbox
+from services.processor.outbox.room import Room
 from services.processor.outbox.rows import SendRow
 from services.processor.outbox.store import sends
 from services.processor.outbox.submission import Submission
@@ -67,6 +68,7 @@ class Outbox:
         self._clock = clock
         self._read = read
         self._take_units = take_units
+        self._room = Room(settings.send_memory_bytes)
 
     async def due_tenants(self, limit: int) -> Sequence[str]:
         """See `MailboxWork.due_tenants`."""
@@ -82,7 +84,7 @@ class Outbox:
         if not due:
             return
         ledger = Ledger(self._transactions, held.lease.tenant_id, held.lease.fence, self._clock)
-        submission = Submission(self._mailbox(held, due[0].provider), ledger, self._settings, self._clock)
+        submission = Submission(self._mailbox(held, due[0].provider), ledger, self._settings, self._clock, self._room)
         until = time.monotonic() + self._settings.slice_seconds
         for row in due:
             if time.monotonic() > until:

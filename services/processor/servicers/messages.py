@@ -68,8 +68,10 @@ class MessageServicer(Base):
     ) -> pb2.ModifyMessagesResponse:
         """Commit a modification."""
         request.tenant_id = check_id("tenant_id", request.tenant_id)
-        is_in_scope = current_caller().may_see(request.tenant_id)
-        row, was_known = await self._modifications.accept(request, is_in_scope=is_in_scope)
+        caller = current_caller()
+        row, was_known = await self._modifications.accept(
+            request, is_in_scope=caller.may_see(request.tenant_id), key_id=caller.key_id or None
+        )
         return pb2.ModifyMessagesResponse(modification=message_of(row), was_known=was_known)
 
     @override

@@ -48,7 +48,10 @@ class SendServicer(Base):
         request.tenant_id = check_id("tenant_id", request.tenant_id)
         if request.HasField("forward"):  # it shows mail of the account to whom the caller chooses
             current_caller().require_ability(MAIL_READ)
-        row, was_known = await self._sends.accept(request, is_in_scope=current_caller().may_see(request.tenant_id))
+        caller = current_caller()
+        row, was_known = await self._sends.accept(
+            request, is_in_scope=caller.may_see(request.tenant_id), key_id=caller.key_id or None
+        )
         return pb2.SendResponse(send=message_of(row), was_known=was_known)
 
     @override
@@ -61,7 +64,7 @@ class SendServicer(Base):
             request.upload_id = check_id("upload_id", request.upload_id)
         if not current_caller().may_see(request.tenant_id):
             raise TenantNotFound(resource=request.tenant_id, metadata={"tenant_id": request.tenant_id})
-        row = await self._uploads.take(request)
+        row = await self._uploads.take(request, current_caller().key_id or None)
         upload = pb2.Upload(**{name: value for name, value in vars(row).items() if name != "expires_at"})
         upload.expires_at.FromDatetime(row.expires_at)
         return pb2.UploadAttachmentResponse(upload=upload)

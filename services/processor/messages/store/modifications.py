@@ -16,8 +16,8 @@ _COLUMNS = ", ".join(_NAMES)
 _CHANGEABLE = {"state", "outcomes", "reason", "detail", "due_at", "finished_at", "attempts"}
 _INSERT = f"""
     INSERT INTO processor.modifications (modification_id, tenant_id, idempotency_key, digest, provider, content, state,
-        outcomes, correlation_id, due_at, deadline_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        outcomes, correlation_id, due_at, deadline_at, key_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
@@ -50,7 +50,7 @@ _DELETE_OLD = """
 async def insert(connection: db.Connection, row: Mapping[str, Any]) -> ModificationRow | None:
     """Insert a modification. Return None when the tenant has one with this key."""
     names = ("modification_id", "tenant_id", "idempotency_key", "digest", "provider", "content", "state", "outcomes")
-    values = [row[name] for name in (*names, "correlation_id", "due_at", "deadline_at")]
+    values = [row[name] for name in (*names, "correlation_id", "due_at", "deadline_at", "key_id")]
     found = await connection.fetchrow(_INSERT, *values)
     return None if found is None else _row(found)
 

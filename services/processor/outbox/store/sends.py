@@ -18,10 +18,12 @@ _CHANGEABLE = {*_NAMES, "body"} - {"content"}
 _UNSUBMITTED = [int(state) for state in UNSUBMITTED]
 PAGE_BYTES = 2 * 1024 * 1024
 """The size at which a page of sends ends, in bytes of their content; a page has one send at least."""
+DUE_BYTES = 2 * 1024 * 1024
+"""The size at which a worker's turn at one mailbox ends, in bytes of its sends; a turn has one send at least."""
 _INSERT = f"""
     INSERT INTO processor.sends (send_id, tenant_id, idempotency_key, digest, provider, content, state, correlation_id,
-        send_at, due_at, deadline_at, body, is_plain)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        send_at, due_at, deadline_at, key_id, body, is_plain)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
@@ -38,6 +40,18 @@ _PACE = """
     SELECT count(*) AS submitted, min(submitted_at) AS first FROM processor.sends
     WHERE tenant_id = $1 AND submitted_at > $2
 """
+_DUE = f"""
+    SELECT {_COLUMNS} FROM (
+        SELECT *, sum(octet_length(content) + octet_length(body) + octet_length(addressed))
+            OVER (ORDER BY due_at, send_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM (
+            SELECT * FROM processor.sends
+            WHERE tenant_id = $1 AND due_at <= now() AND (state <> ALL($3::smallint[]) OR NOT EXISTS (
+                SELECT FROM processor.mailboxes WHERE tenant_id = $1 AND sends_held_until > now()))
+            ORDER BY due_at, send_id LIMIT $2
+        ) AS first
+    ) AS sized WHERE before IS NULL OR before < $4 ORDER BY due_at, send_id
+"""  # noqa: S608 - constants
 _OVERDUE = f"""
     SELECT {_COLUMNS} FROM processor.sends s
     WHERE due_at IS NOT NULL AND state = ANY($4::smallint[]) AND (
@@ -71,7 +85,7 @@ async def insert(connection: db.Connection, row: Mapping[str, Any]) -> SendRow |
     has_more = content.HasField("from_address") or content.headers or content.attachments or content.is_draft_only
     is_plain = content.HasField("mail") and not has_more
     stored = {**row, "content": head}
-    values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at")]
+    values = [stored[name] for name in (*names, "send_at", "due_at", "deadline_at", "key_id")]
     found = await connection.fetchrow(_INSERT, *values, body, is_plain)
     return None if found is None else _row(found)
 
@@ -158,16 +172,8 @@ async def change(
 
 
 async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[SendRow]:
-    """Read the due sends of one tenant, longest due first."""
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM processor.sends"  # noqa: S608
-        " WHERE tenant_id = $1 AND due_at <= now() AND (state <> ALL($3::smallint[]) OR NOT EXISTS ("
-        "SELECT FROM processor.mailboxes WHERE tenant_id = $1 AND sends_held_until > now()))"
-        " ORDER BY due_at, send_id LIMIT $2",
-        tenant_id,
-        limit,
-        _UNSUBMITTED,
-    )
+    """Read the due sends of one tenant, longest due first: up to a limit, and to the size that `DUE_BYTES` gives."""
+    rows = await connection.fetch(_DUE, tenant_id, limit, _UNSUBMITTED, DUE_BYTES)
     return [_row(row) for row in rows]
 
 

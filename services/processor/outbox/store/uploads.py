@@ -33,17 +33,18 @@ class UploadRow:
 _COLUMNS = "upload_id::text, tenant_id::text, name, content_type, size_bytes, received_bytes, expires_at"
 
 
-async def insert(connection: db.Connection, row: UploadRow) -> None:
+async def insert(connection: db.Connection, row: UploadRow, key_id: str | None) -> None:
     """Insert a file of which nothing was received."""
     await connection.execute(
-        "INSERT INTO processor.uploads (upload_id, tenant_id, name, content_type, size_bytes, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO processor.uploads (upload_id, tenant_id, name, content_type, size_bytes, expires_at, key_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         row.upload_id,
         row.tenant_id,
         row.name,
         row.content_type,
         row.size_bytes,
         row.expires_at,
+        key_id,
     )
 
 
@@ -76,16 +77,6 @@ async def append(connection: db.Connection, row: UploadRow, content: bytes) -> U
     return UploadRow(**found)
 
 
-async def used_bytes(connection: db.Connection, tenant_id: str) -> int:
-    """Return the size of a tenant's files together; other uploads of the tenant wait for the transaction's end."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 6))", tenant_id)
-    return int(
-        await connection.fetchval(
-            "SELECT coalesce(sum(size_bytes), 0) FROM processor.uploads WHERE tenant_id = $1", tenant_id
-        )
-    )
-
-
 async def attach(connection: db.Connection, send_id: str, upload_ids: Sequence[str]) -> None:
     """Keep files until a send has its outcome."""
     await connection.execute(
@@ -98,6 +89,17 @@ async def attach(connection: db.Connection, send_id: str, upload_ids: Sequence[s
 async def detach(connection: db.Connection, send_id: str) -> None:
     """Let the files of a send go. Safe to call again."""
     await connection.execute("DELETE FROM processor.send_files WHERE send_id = $1", send_id)
+
+
+async def bytes_of(connection: db.Connection, send_id: str) -> int:
+    """Return the size of a send's files together."""
+    return int(
+        await connection.fetchval(
+            "SELECT coalesce(sum(u.size_bytes), 0) FROM processor.uploads u JOIN processor.send_files f"
+            " USING (upload_id) WHERE f.send_id = $1",
+            send_id,
+        )
+    )
 
 
 async def read(connection: db.Connection, send_id: str, upload_id: str) -> tuple[str, str, bytes] | None:

@@ -169,3 +169,22 @@ async def test_files_of_a_tenant_are_bounded_and_end_after_a_day_unless_a_send_w
     left = await ground.processor.fetch("SELECT upload_id::text AS id FROM processor.uploads")
 
     assert ([kept.upload_id], True) == ([row["id"] for row in left], gone.upload_id != kept.upload_id)
+
+
+async def test_files_of_two_mailboxes_are_in_memory_one_after_the_other(ground: Ground) -> None:
+    both = [await Outgoing.of(ground, "googlews") for _ in range(2)]
+    await ground.control.add_fault("latency", endpoint="gmail.drafts.create", seconds=1.5, count=2)
+    rows = []
+    for outgoing in both:
+        request = outgoing.request()
+        request.attachments.add(upload_id=(await upload(outgoing, "a.bin", bytes(14 * 1024 * 1024))).upload_id)
+        rows.append((await outgoing.sends().accept(request))[0])
+    async with running(ground.worker_settings(**HASTE, send_memory_bytes=25 * 1024 * 1024, slice_seconds=0.3)):
+        ended = [await outgoing.ended(row.send_id) for outgoing, row in zip(both, rows, strict=True)]
+    first, second = sorted(
+        await ground.control.calls(endpoint="gmail.drafts.create"), key=lambda call: float(call["number"])
+    )
+
+    assert [State.SENT, State.SENT] == [row.state for row in ended]
+    # A call is recorded when it ends: the second one began after the end of the first.
+    assert second["at"] - second["milliseconds"] / 1000 >= first["at"]

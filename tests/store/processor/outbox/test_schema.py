@@ -33,7 +33,7 @@ def row_of(key: str) -> dict[str, Any]:
     return {
         "send_id": new_id(), "tenant_id": new_id(), "idempotency_key": key, "digest": b"", "provider": "googlews",
         "content": REQUESTS[key], "state": State.QUEUED, "correlation_id": new_id(), "send_at": None, "due_at": now,
-        "deadline_at": now,
+        "deadline_at": now, "key_id": None,
     }  # fmt: skip
 
 

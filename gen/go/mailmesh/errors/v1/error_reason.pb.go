@@ -567,6 +567,18 @@ const (
 	// Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
 	// Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
 	ErrorReason_ERROR_REASON_SENDER_NOT_PERMITTED ErrorReason = 158
+	// TENANT_STORAGE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The tenant's sends, uploads and modifications, waiting and ended, have as many bytes as `MAILMESH_PROCESSOR_TENANT_KEPT_BYTES` permits.
+	// Do: Decide about uncertain sends and cancel needless ones; a body goes with the outcome, a file a day after its upload, all else after 30 days. Or raise the bound.
+	// Sample: {"reason": "TENANT_STORAGE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+	ErrorReason_ERROR_REASON_TENANT_STORAGE_FULL ErrorReason = 166
+	// KEY_STORAGE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: Everything that the API key has submitted for its tenants has as many bytes as `MAILMESH_PROCESSOR_KEY_KEPT_BYTES` permits.
+	// Do: As with TENANT_STORAGE_FULL, for all of the key's tenants; or use a key for each group of tenants.
+	// Sample: {"reason": "KEY_STORAGE_FULL", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+	ErrorReason_ERROR_REASON_KEY_STORAGE_FULL ErrorReason = 167
 )
 
 // Enum value maps for ErrorReason.
@@ -662,6 +674,8 @@ var (
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
 		158: "ERROR_REASON_SENDER_NOT_PERMITTED",
+		166: "ERROR_REASON_TENANT_STORAGE_FULL",
+		167: "ERROR_REASON_KEY_STORAGE_FULL",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                   0,
@@ -754,6 +768,8 @@ var (
 		"ERROR_REASON_UPLOAD_INCOMPLETE":             156,
 		"ERROR_REASON_UPLOADS_FULL":                  157,
 		"ERROR_REASON_SENDER_NOT_PERMITTED":          158,
+		"ERROR_REASON_TENANT_STORAGE_FULL":           166,
+		"ERROR_REASON_KEY_STORAGE_FULL":              167,
 	}
 )
 
@@ -788,7 +804,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xdc\x19\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa7\x1a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -880,7 +896,9 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +
-	"!ERROR_REASON_SENDER_NOT_PERMITTED\x10\x9e\x01B\x1f\n" +
+	"!ERROR_REASON_SENDER_NOT_PERMITTED\x10\x9e\x01\x12%\n" +
+	" ERROR_REASON_TENANT_STORAGE_FULL\x10\xa6\x01\x12\"\n" +
+	"\x1dERROR_REASON_KEY_STORAGE_FULL\x10\xa7\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -42,7 +42,8 @@ type MessageServiceClient interface {
 	// ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
 	// `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
 	// the same modification for 30 days after its end. The events of the changes have the source EVENT_SOURCE_COMMAND and name the
-	// modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL.
+	// modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL,
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	ModifyMessages(ctx context.Context, in *ModifyMessagesRequest, opts ...grpc.CallOption) (*ModifyMessagesResponse, error)
 	// GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
 	GetModification(ctx context.Context, in *GetModificationRequest, opts ...grpc.CallOption) (*GetModificationResponse, error)
@@ -227,7 +228,8 @@ type MessageServiceServer interface {
 	// ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
 	// `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
 	// the same modification for 30 days after its end. The events of the changes have the source EVENT_SOURCE_COMMAND and name the
-	// modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL.
+	// modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL,
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	ModifyMessages(context.Context, *ModifyMessagesRequest) (*ModifyMessagesResponse, error)
 	// GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND.
 	GetModification(context.Context, *GetModificationRequest) (*GetModificationResponse, error)

@@ -41,12 +41,12 @@ type SendServiceClient interface {
 	// Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
 	// shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
 	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-	// UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
 	Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error)
 	// UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
 	// and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
 	// are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	UploadAttachment(ctx context.Context, in *UploadAttachmentRequest, opts ...grpc.CallOption) (*UploadAttachmentResponse, error)
 	// ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
 	// settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send
@@ -156,12 +156,12 @@ type SendServiceServer interface {
 	// Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
 	// shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
 	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-	// UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
 	Send(context.Context, *SendRequest) (*SendResponse, error)
 	// UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
 	// and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
 	// are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+	// TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
 	UploadAttachment(context.Context, *UploadAttachmentRequest) (*UploadAttachmentResponse, error)
 	// ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
 	// settings show as verified. Microsoft: the account's own addresses, since Graph does not list the mailboxes as which it may send

@@ -652,6 +652,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
     Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
     """
+    ERROR_REASON_TENANT_STORAGE_FULL: _ErrorReason.ValueType  # 166
+    """TENANT_STORAGE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The tenant's sends, uploads and modifications, waiting and ended, have as many bytes as `MAILMESH_PROCESSOR_TENANT_KEPT_BYTES` permits.
+    Do: Decide about uncertain sends and cancel needless ones; a body goes with the outcome, a file a day after its upload, all else after 30 days. Or raise the bound.
+    Sample: {"reason": "TENANT_STORAGE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+    """
+    ERROR_REASON_KEY_STORAGE_FULL: _ErrorReason.ValueType  # 167
+    """KEY_STORAGE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: Everything that the API key has submitted for its tenants has as many bytes as `MAILMESH_PROCESSOR_KEY_KEPT_BYTES` permits.
+    Do: As with TENANT_STORAGE_FULL, for all of the key's tenants; or use a key for each group of tenants.
+    Sample: {"reason": "KEY_STORAGE_FULL", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1283,5 +1297,19 @@ ERROR_REASON_SENDER_NOT_PERMITTED: ErrorReason.ValueType  # 158
 When: The account may not send from the address in `from`. Recorded in sends and their events.
 Do: Verify the address at Google, or grant the right to send as it at Microsoft, and send the mail with another key.
 Sample: {"reason": "SENDER_NOT_PERMITTED", "domain": "mailmesh", "metadata": {"detail": "ErrorSendAsDenied"}}
+"""
+ERROR_REASON_TENANT_STORAGE_FULL: ErrorReason.ValueType  # 166
+"""TENANT_STORAGE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The tenant's sends, uploads and modifications, waiting and ended, have as many bytes as `MAILMESH_PROCESSOR_TENANT_KEPT_BYTES` permits.
+Do: Decide about uncertain sends and cancel needless ones; a body goes with the outcome, a file a day after its upload, all else after 30 days. Or raise the bound.
+Sample: {"reason": "TENANT_STORAGE_FULL", "domain": "mailmesh", "metadata": {"tenant_id": "019a9f0e-7c1e-7000-8000-000000000002"}}
+"""
+ERROR_REASON_KEY_STORAGE_FULL: ErrorReason.ValueType  # 167
+"""KEY_STORAGE_FULL has the gRPC code RESOURCE_EXHAUSTED.
+
+When: Everything that the API key has submitted for its tenants has as many bytes as `MAILMESH_PROCESSOR_KEY_KEPT_BYTES` permits.
+Do: As with TENANT_STORAGE_FULL, for all of the key's tenants; or use a key for each group of tenants.
+Sample: {"reason": "KEY_STORAGE_FULL", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

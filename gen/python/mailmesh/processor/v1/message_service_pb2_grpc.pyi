@@ -38,7 +38,8 @@ class MessageServiceStub:
     """ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
     `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
     the same modification for 30 days after its end. The events of the changes have the source EVENT_SOURCE_COMMAND and name the
-    modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL.
+    modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL,
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     GetModification: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetModificationRequest, _message_service_pb2.GetModificationResponse]
     """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
@@ -95,7 +96,8 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
     `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
     the same modification for 30 days after its end. The events of the changes have the source EVENT_SOURCE_COMMAND and name the
-    modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL.
+    modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL,
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     GetModification: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetModificationRequest, _message_service_pb2.GetModificationResponse]  # type: ignore[assignment]
     """GetModification returns one modification. It can be read for 30 days after its end. Reasons: MODIFICATION_NOT_FOUND."""
@@ -155,7 +157,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
         `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
         the same modification for 30 days after its end. The events of the changes have the source EVENT_SOURCE_COMMAND and name the
-        modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL.
+        modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL,
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
         """
 
     @_abc_1.abstractmethod

@@ -86,7 +86,7 @@ class SendServiceServicer:
         Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
         shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
         TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-        UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +96,7 @@ class SendServiceServicer:
         """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
         and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
         are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,13 +42,13 @@ class SendServiceStub:
     Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
     shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
     TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-    UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
     """
     UploadAttachment: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.UploadAttachmentRequest, _send_service_pb2.UploadAttachmentResponse]
     """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
     and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
     are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     ListIdentities: _grpc.UnaryUnaryMultiCallable[_send_service_pb2.ListIdentitiesRequest, _send_service_pb2.ListIdentitiesResponse]
     """ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
@@ -83,13 +83,13 @@ class SendServiceAsyncStub(SendServiceStub):
     Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
     shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
     TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-    UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
     """
     UploadAttachment: _aio.UnaryUnaryMultiCallable[_send_service_pb2.UploadAttachmentRequest, _send_service_pb2.UploadAttachmentResponse]  # type: ignore[assignment]
     """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
     and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
     are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+    TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
     """
     ListIdentities: _aio.UnaryUnaryMultiCallable[_send_service_pb2.ListIdentitiesRequest, _send_service_pb2.ListIdentitiesResponse]  # type: ignore[assignment]
     """ListIdentities lists the addresses from which an account may send, as `from_address` takes them. Google: all that the account's
@@ -127,7 +127,7 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
         shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
         TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-        UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
         """
 
     @_abc_1.abstractmethod
@@ -139,7 +139,7 @@ class SendServiceServicer(metaclass=_abc_1.ABCMeta):
         """UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
         and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
         are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+        TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
         """
 
     @_abc_1.abstractmethod

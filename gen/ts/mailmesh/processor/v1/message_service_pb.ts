@@ -1202,7 +1202,8 @@ export const MessageService: GenService<{
    * ModifyMessages commits a modification of 1 to 1,000 mails and returns before it is made. A worker makes it;
    * `GetModification` reports the outcome of each mail. Safe to repeat: the same `idempotency_key` with the same content returns
    * the same modification for 30 days after its end. The events of the changes have the source EVENT_SOURCE_COMMAND and name the
-   * modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL.
+   * modification. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, IDEMPOTENCY_KEY_REUSED, MODIFICATION_QUEUE_FULL,
+   * TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
    *
    * @generated from rpc mailmesh.processor.v1.MessageService.ModifyMessages
    */

@@ -1130,7 +1130,7 @@ export const SendService: GenService<{
    * Safe to repeat: the same `idempotency_key` with the same content returns the same send for 30 days after its end. A forward
    * shows mail of the account to others, so that the API key needs the ability "mail.read" beside "mail.send" for it. Reasons:
    * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, KEY_LACKS_ABILITY, IDEMPOTENCY_KEY_REUSED, SEND_QUEUE_FULL,
-   * UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
+   * TENANT_STORAGE_FULL, KEY_STORAGE_FULL, UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.Send
    */
@@ -1143,7 +1143,7 @@ export const SendService: GenService<{
    * UploadAttachment takes a file that mails may have as an attachment, in parts of at most 512 KiB: the first call begins the file,
    * and each next one adds the bytes from `received_bytes` on. Safe to repeat with an `upload_id`: bytes that were received already
    * are taken again and change nothing. A file is kept for a day, and longer only for mails that wait to be sent. Reasons:
-   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL.
+   * TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, UPLOAD_NOT_FOUND, UPLOADS_FULL, TENANT_STORAGE_FULL, KEY_STORAGE_FULL.
    *
    * @generated from rpc mailmesh.processor.v1.SendService.UploadAttachment
    */
