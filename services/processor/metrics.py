@@ -21,6 +21,11 @@ STEP_SECONDS = Histogram(
 LONG_MAPPINGS = Counter(
     "mailmesh_processor_long_mappings_total", "Long mails that were mapped in a process, by outcome.", ["outcome"]
 )
+LONG_ANSWERS = Counter(
+    "mailmesh_processor_long_answers_total",
+    "Answers about mail that a process parses, because they are long.",
+    ["provider", "operation"],
+)
 ITEMS = Counter("mailmesh_processor_items_total", "Inbox items by outcome.", ["outcome"])
 FAILURES = Counter("mailmesh_processor_failures_total", "Failures by remedy.", ["provider", "remedy", "reason"])
 PUT_OFF = Counter("mailmesh_processor_lookups_put_off_total", "Lookups of messages that were postponed.", ["provider"])

@@ -1,14 +1,16 @@
 """One mailbox at its provider: the token, one retry with another token, and the bound on concurrent requests."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON, ProviderHttp, StreamedAnswer
 from services.processor.mailbox.token_cache import LentToken, TokenCache
 from services.providers.abilities import MAIL_READ
+
+_Answer = TypeVar("_Answer")
 
 
 class MailboxAccess:
@@ -65,16 +67,30 @@ class MailboxAccess:
         Raises:
             SourceError: Any failure, classified by the table of failures.
         """
+        return await self._with_tokens(self._http.call, operation, url, slots, request)
+
+    async def fetch(self, operation: str, url: str, *, slots: int = 1, **request: Any) -> JSON | bytes:
+        """Make one request for mail; a long answer is returned as it came. See `call` and `ProviderHttp.fetch`."""
+        return await self._with_tokens(self._http.fetch, operation, url, slots, request)
+
+    async def _with_tokens(
+        self,
+        ask: Callable[..., Awaitable[_Answer]],
+        operation: str,
+        url: str,
+        slots: int,
+        request: dict[str, Any],
+    ) -> _Answer:
         method = request.pop("method", "GET")
         async with self._holding(min(slots, self._at_once)):
             lent = await self.lent()
             try:
-                return await self._http.call(self.provider, operation, method, url, lent.token, **request)
+                return await ask(self.provider, operation, method, url, lent.token, **request)
             except SourceError as exc:
                 if exc.remedy is not Remedy.NEW_TOKEN:
                     raise
             other = await self._tokens.another(self.tenant_id, lent.token, self._ability)
-            return await self._http.call(self.provider, operation, method, url, other.token, **request)
+            return await ask(self.provider, operation, method, url, other.token, **request)
 
     async def upload(self, operation: str, url: str, **request: Any) -> JSON:
         """Send one piece of a file to a URL that the provider gave out for it; the URL is the secret, without a token.

@@ -1,7 +1,6 @@
 """HTTP to the providers: bounded in time, size and number, with every failure classified by the table of failures."""
 
 import io
-import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +16,8 @@ from yarl import URL
 
 from services.meshkit.secret import Secret
 from services.processor.mailbox.failures import SourceError, classify
-from services.processor.metrics import PROVIDER_REQUESTS, PROVIDER_SECONDS
+from services.processor.mailbox.parsing import MAX_PARSED_BYTES, parse, parse_short
+from services.processor.metrics import LONG_ANSWERS, PROVIDER_REQUESTS, PROVIDER_SECONDS
 from services.processor.settings import ProcessorSettings
 from services.providers.failures import error_words
 from services.providers.retry_after import retry_after
@@ -44,6 +44,37 @@ class StreamedAnswer:
 
     length: int | None
     pieces: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request, with the arguments of `ProviderHttp.call`."""
+
+    provider: str
+    operation: str
+    method: str
+    url: str
+    token: Secret | None
+    params: Mapping[str, Any] | None
+    headers: Mapping[str, str] | None
+    body: JSON | None
+    content: bytes | None
+
+    def written(self) -> tuple[str, dict[str, str], bytes | None]:
+        """Return the URL, the headers and the body as they are sent.
+
+        Raises:
+            SourceError: The URL is none.
+        """
+        query = urlencode(self.params, doseq=True, quote_via=quote) if self.params else ""
+        asked = f"{self.url}?{query}" if query else self.url
+        if not _WHOLE_URL.fullmatch(asked):
+            raise classify(self.provider, 0, ["url_is_no_url"])
+        authorization = {} if self.token is None else {"authorization": f"Bearer {self.token.reveal()}"}
+        sent = {**authorization, **(self.headers or {})}
+        if self.body is None:
+            return asked, sent, self.content
+        return asked, {**sent, "content-type": "application/json"}, orjson.dumps(self.body)
 
 
 class ProviderHttp:
@@ -136,25 +167,50 @@ class ProviderHttp:
         Raises:
             SourceError: Any other answer, classified.
         """
-        asked = f"{url}?{urlencode(params, doseq=True, quote_via=quote)}" if params else url
-        if not _WHOLE_URL.fullmatch(asked):
-            raise classify(provider, 0, ["url_is_no_url"])
-        sent = (
-            dict(headers or {}) if token is None else {"authorization": f"Bearer {token.reveal()}", **(headers or {})}
-        )
-        data = content if body is None else orjson.dumps(body)
-        if body is not None:
-            sent["content-type"] = "application/json"
-        with PROVIDER_SECONDS.labels(provider, operation).time():
-            status, answered, raw = await self._exchange(provider, operation, method, asked, sent, data)
-        PROVIDER_REQUESTS.labels(provider, operation, str(status)).inc()
-        if not 200 <= status < 300:  # noqa: PLR2004 - the range of success
-            raise failure(provider, status, answered, parse(raw))
-        if success is not None and status != success:
-            raise classify(provider, 0, [f"answered_{status}"])
+        request = _Request(provider, operation, method, url, token, params, headers, body, content)
+        raw = await self._succeed(request, success)
         if (shown := parse(raw)) is None:
             if success is not None or is_empty:
                 return {}
+            raise classify(provider, 0, ["answer_is_no_json"])
+        return shown
+
+    async def fetch(
+        self,
+        provider: str,
+        operation: str,
+        method: str,
+        url: str,
+        token: Secret,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: JSON | None = None,
+    ) -> JSON | bytes:
+        """Make one request for mail, which may be long.
+
+        Args:
+            provider: See `call`, as of the other arguments.
+            operation: See `call`.
+            method: See `call`.
+            url: See `call`.
+            token: See `call`.
+            params: See `call`.
+            headers: See `call`.
+            body: See `call`.
+
+        Returns:
+            The JSON object of the answer. An answer longer than `MAX_PARSED_BYTES` is returned as it came: to parse it
+            here would hold the event loop.
+
+        Raises:
+            SourceError: Any other answer, classified.
+        """
+        raw = await self._succeed(_Request(provider, operation, method, url, token, params, headers, body, None), None)
+        if len(raw) > MAX_PARSED_BYTES:
+            LONG_ANSWERS.labels(provider, operation).inc()
+            return raw
+        if (shown := parse(raw)) is None:
             raise classify(provider, 0, ["answer_is_no_json"])
         return shown
 
@@ -198,11 +254,26 @@ class ProviderHttp:
             ) as answer:
                 PROVIDER_REQUESTS.labels(provider, operation, str(answer.status)).inc()
                 if not 200 <= answer.status < 300:  # noqa: PLR2004 - the range of success
-                    raise failure(provider, answer.status, answer.headers, parse(await self._read(provider, answer)))
+                    raise failure(
+                        provider, answer.status, answer.headers, parse_short(await self._read(provider, answer))
+                    )
                 yield StreamedAnswer(answer.content_length, answer.content.iter_any())
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             PROVIDER_REQUESTS.labels(provider, operation, "none").inc()
             raise classify(provider, 0, [type(exc).__name__]) from exc
+
+    async def _succeed(self, request: "_Request", success: int | None) -> bytes:
+        """Make a request; return the answer's body when it is a success. Raises `SourceError`."""
+        provider, operation = request.provider, request.operation
+        asked, sent, data = request.written()
+        with PROVIDER_SECONDS.labels(provider, operation).time():
+            status, answered, raw = await self._exchange(provider, operation, request.method, asked, sent, data)
+        PROVIDER_REQUESTS.labels(provider, operation, str(status)).inc()
+        if not 200 <= status < 300:  # noqa: PLR2004 - the range of success
+            raise failure(provider, status, answered, parse_short(raw))
+        if success is not None and status != success:
+            raise classify(provider, 0, [f"answered_{status}"])
+        return raw
 
     async def _exchange(
         self, provider: str, operation: str, method: str, url: str, headers: Mapping[str, str], data: bytes | None
@@ -231,23 +302,6 @@ class ProviderHttp:
 def _body(data: bytes | None) -> bytes | io.BytesIO | None:
     """Return a body as aiohttp sends it: a long one in pieces, so that the event loop goes on."""
     return io.BytesIO(data) if data is not None and len(data) > _WHOLE_BYTES else data
-
-
-def parse(raw: bytes) -> JSON | None:
-    """Read a JSON object; None when the answer is something else."""
-    try:
-        shown = orjson.loads(raw)
-    except ValueError:
-        shown = _parse_leniently(raw)
-    return shown if isinstance(shown, dict) else None
-
-
-def _parse_leniently(raw: bytes) -> Any:
-    """Read the deviations from strict JSON that providers have been seen to send: half surrogates, endless numbers."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-        return None
 
 
 def failure(provider: str, status: int, headers: Mapping[str, str], body: JSON | None) -> SourceError:

@@ -92,14 +92,18 @@ def make_safe(source: str, max_tags: int = MAX_TAGS) -> Safe:
     """Does what `sanitize` does, and tells what it hid."""
     nested = outline(source[:MAX_SOURCE_CHARACTERS].removeprefix("\ufeff"), max_tags)
     made = str(_first_cleaner.clean(nested.html)).strip()
-    if made == nested.html:
-        return Safe(made, nested.has_hidden_text, nested.is_cut, nested.tags)
+    if made != nested.html:
+        made = _settled(made)
+    return Safe(made, nested.has_hidden_text, nested.is_cut, nested.tags)
+
+
+def _settled(made: str) -> str:
+    """Cleans until nothing changes: a parser may read the tree that it repaired as another one (mutation)."""
     for _ in range(_MAX_ROUNDS):
-        # The tree that a parser repairs may be read as another one once it is written (mutation): so it is read again.
         before, made = made, _cleaned(made)
         if before == made:
-            return Safe(made, nested.has_hidden_text, nested.is_cut, nested.tags)
-    return Safe(entities.escape(to_text(made)), nested.has_hidden_text, nested.is_cut, nested.tags)
+            return made
+    return entities.escape(to_text(made))
 
 
 def _cleaned(source: str) -> str:
@@ -114,5 +118,5 @@ def cut(fragment: str, max_bytes: int) -> str:
     while len(fragment.encode()) > max_bytes:
         kept = kept * 7 // 8
         beginning = fragment.encode()[:kept].decode("utf-8", "ignore")
-        fragment = sanitize(_CUT_TAG.sub("", beginning))
+        fragment = _settled(_CUT_TAG.sub("", beginning))
     return fragment

@@ -167,7 +167,7 @@ class MimeTree:
         if self._visited > _MAX_TREE_PARTS or depth > MAX_DEPTH:
             return []
         media_type = text(raw, "mimeType").strip().lower()[:255] or "text/plain"
-        inner = items(raw, "parts")
+        inner = items(raw, "parts")[: _MAX_TREE_PARTS + 1]
         # The parts of an attached mail or report are not of this mail; any other part that has parts is looked into.
         if media_type.startswith("message/") or not (inner or media_type.startswith("multipart/")):
             return self._leaf(raw, media_type, parent, is_first=is_first)

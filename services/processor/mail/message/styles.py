@@ -17,6 +17,7 @@ from services.processor.mail.message.hiding import (
 from services.processor.mail.message.lengths import NUMBER, PIXELS
 
 _MAX_STYLE_CHARACTERS = 8 * 1024
+_MAX_KEPT_CHARACTERS = 128
 
 _SIDES = ("", "-top", "-right", "-bottom", "-left")
 _BORDERS = {f"border{side}{part}" for side in _SIDES for part in ("", "-color", "-style", "-width")}
@@ -163,6 +164,12 @@ def _variable(given: Mapping[str, str], found: re.Match[str]) -> str:
 
 def still(source: str) -> str:
     """Returns the declarations of an inline style that stay."""
+    return _still(source) if len(source) <= _MAX_KEPT_CHARACTERS else read_style(source).css
+
+
+@lru_cache(maxsize=32_768)
+def _still(source: str) -> str:
+    """Keeps the results of more styles than `read_style`: all of a mail are asked for again when it is cleaned."""
     return read_style(source).css
 
 

@@ -1,7 +1,6 @@
 """Gmail over HTTP: messages, history, lists, the profile. Other modules interpret the answers."""
 
 import asyncio
-import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -10,9 +9,10 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from services.meshkit.loops import for_each
+from services.processor.mail.message.fields import text
 from services.processor.mail.sources.failure_scope import FailureScope
-from services.processor.mail.sources.findings import Failed, Fetched, Finding, mapped_by
-from services.processor.mail.sources.gmail_mapping import detached_bodies, map_message
+from services.processor.mail.sources.findings import Failed, Fetched, Finding, held_back, mapped_by
+from services.processor.mail.sources.gmail_mapping import map_message
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, Rule, SourceError
 from services.processor.mailbox.provider_http import JSON
@@ -197,24 +197,32 @@ class GmailMailbox:
         return self._quota.seconds_until(_SPARE_SHARE)
 
     async def _fetch_one(self, message_id: str) -> Finding:
+        path = f"/messages/{message_id}"
         try:
-            raw = await self._call("message", f"/messages/{message_id}", GET_UNITS, {"format": "full"})
-            await self._put_in_bodies(message_id, raw)
+            raw = await self._fetch("message", path, {"format": "full"})
+            bodies = await self._bodies(path, await held_back(raw))
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
         self.scope.succeeded(message_id)
-        return await mapped_by(map_message, GOOGLEWS, raw)
+        return await mapped_by(map_message, GOOGLEWS, raw, bodies)
 
-    async def _put_in_bodies(self, message_id: str, raw: JSON) -> None:
-        """Fetch the bodies that Gmail withholds because they are large. A body that cannot be fetched counts as cut."""
-        for attachment_id, body in itertools.islice(detached_bodies(raw), _BODIES):
-            path = f"/messages/{message_id}/attachments/{quote(attachment_id, safe='')}"
+    async def _bodies(self, path: str, attachment_ids: Sequence[str]) -> dict[str, str | bytes]:
+        """Fetch the bodies that Gmail withholds. A body that cannot be fetched counts as cut."""
+        found: dict[str, str | bytes] = {}
+        for attachment_id in attachment_ids[:_BODIES]:
             try:
-                body["data"] = (await self._call("attachment", path, GET_UNITS)).get("data")
+                answer = await self._fetch("attachment", f"{path}/attachments/{quote(attachment_id, safe='')}")
             except SourceError as exc:
                 if exc.remedy not in (Remedy.MISSING, Remedy.PERMANENT) and exc.meaning is not Meaning.FORBIDDEN:
                     raise
                 await self.scope.check(exc)
+                continue
+            found[attachment_id] = answer if isinstance(answer, bytes) else text(answer, "data")
+        return found
+
+    async def _fetch(self, operation: str, path: str, params: dict[str, object] | None = None) -> JSON | bytes:
+        await self._quota.take(GET_UNITS)
+        return await self.access.fetch(operation, f"{self._base}{path}", params=params)
 
     async def _call(self, operation: str, path: str, units: int, params: dict[str, object] | None = None) -> JSON:
         await self._quota.take(units)

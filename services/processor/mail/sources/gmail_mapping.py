@@ -1,7 +1,7 @@
 """Gmail's message to the contract's mail: pure, and never an exception whatever the object holds."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mailmesh.mail.v1 import message_pb2
@@ -74,11 +74,23 @@ def _send_mark(headers: Headers, labels: list[str]) -> str:
     return mark.lower() if is_id(mark) and {LABEL_SENT, LABEL_DRAFT} & set(labels) else ""
 
 
+def put_in_bodies(raw: dict[str, Any], bodies: Mapping[str, str]) -> None:
+    """Puts fetched bodies where Gmail held them back.
+
+    Args:
+        raw: The object, which is changed.
+        bodies: The `data` of the attachments by their id; a body that is missing or empty counts as cut.
+    """
+    for attachment_id, body in list(detached_bodies(raw)):
+        if data := bodies.get(attachment_id):
+            body["data"] = data
+
+
 def detached_bodies(raw: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Finds the bodies that Gmail holds back because they are large.
 
     Yields:
-        The attachment id to fetch, and the part's `body`, to put the fetched `data` into.
+        The attachment id to fetch, and the part's `body`, which gets the fetched `data`.
     """
     yield from MimeTree(members(raw, "payload")).detached()
 

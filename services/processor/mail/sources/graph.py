@@ -1,5 +1,6 @@
 """Microsoft Graph over HTTP: messages by immutable id, folders, delta. Other modules interpret the answers."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +11,9 @@ import structlog
 
 from services.processor.mail.message.fields import iso_time
 from services.processor.mail.sources.failure_scope import FailureScope
-from services.processor.mail.sources.findings import Fetched, Finding, mapped_by
+from services.processor.mail.sources.findings import LONG_MAILS, Fetched, Finding, mapped_by
 from services.processor.mail.sources.graph_mapping import map_message
+from services.processor.mail.sources.mapping_pool import MappingError
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import SourceError, classify
 from services.processor.mailbox.provider_http import JSON, failure
@@ -187,7 +189,7 @@ class GraphMailbox:
     async def _fetch_one(self, message_id: str) -> Finding:
         url = f"{self._base}{_message_path(message_id)}"
         try:
-            raw = await self.access.call("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
+            raw = await self.access.fetch("message", url, params=QUERY, headers={"prefer": _IMMUTABLE})
         except SourceError as exc:
             return await self.scope.finding_of(message_id, exc)
         self.scope.succeeded(message_id)
@@ -204,14 +206,19 @@ class GraphMailbox:
             for number, message_id in enumerate(ids)
         ]
         try:
-            answer = await self.access.call(
+            answer = await self.access.fetch(
                 "batch", f"{self._base}/$batch", method="POST", slots=REQUESTS_AT_ONCE, body={"requests": requests}
             )
         except SourceError as exc:
             await self.scope.check(exc)
             logger.warning("batch refused", error=exc.reason, detail=exc.detail)
             return
-        await self._take_apart(ids, answer.get("responses"), findings)
+        try:
+            responses = answer.get("responses") if isinstance(answer, dict) else await LONG_MAILS.responses(answer)
+        except MappingError as exc:
+            logger.warning("batch not taken apart", error=exc.word)
+            return
+        await self._take_apart(ids, responses, findings)
 
     async def _take_apart(self, ids: Sequence[str], responses: object, findings: dict[str, Finding]) -> None:
         """Sort the answers. The failure of the whole mailbox is raised after the others' findings are added."""
@@ -225,6 +232,7 @@ class GraphMailbox:
                 findings[message_id] = await self._finding_in(message_id, response)
             except SourceError as exc:
                 whole = exc
+            await asyncio.sleep(0)  # twenty mails in one turn would hold the event loop
         if whole is not None:
             raise whole
 

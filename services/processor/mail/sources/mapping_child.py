@@ -5,6 +5,7 @@ environment, no token and no connection: hostile mail is read where nothing can 
 """
 
 import io
+import json
 import pickle
 import resource
 import signal
@@ -13,16 +14,62 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from services.processor.mail.sources import gmail_mapping, graph_mapping
+from services.processor.mail.sources import batch_parts, gmail_mapping, graph_mapping
 from services.processor.mail.sources.mapped import MappedMessage
+from services.processor.mailbox.parsing import parse
 from services.providers.names import GOOGLEWS, MS365
 
 ANSWER = struct.Struct(">?I")
-"""Before each answer: whether it is a mail (else the name of an exception), and its length in bytes."""
+"""Before each answer: whether it is the result (else the word of a failure), and its length in bytes."""
+NO_JSON, NO_MESSAGE = "answer_is_no_json", "message_is_no_object"
+"""Words of failures: bytes that are no JSON object, and an object that is no message."""
 MAPPINGS: Mapping[str, Callable[[dict[str, Any]], MappedMessage]] = {
     MS365: graph_mapping.map_message,
     GOOGLEWS: gmail_mapping.map_message,
 }
+
+
+class _AnswerError(Exception):
+    """The provider's answer is not of the kind that was asked for. The argument is the word of the failure."""
+
+
+def map_object(provider: str, raw: dict[str, Any] | bytes, bodies: Mapping[str, str | bytes]) -> bytes:
+    """Map a provider's object; see `MappingPool.map`."""
+    given = _parsed(raw)
+    if not given.get("id"):
+        raise _AnswerError(NO_MESSAGE)
+    if bodies:
+        gmail_mapping.put_in_bodies(given, {name: _data(body) for name, body in bodies.items()})
+    return MAPPINGS[provider](given).to_bytes()
+
+
+def list_detached(raw: bytes) -> bytes:
+    """List the attachment ids of the bodies that Gmail holds back; see `MappingPool.detached`."""
+    ids = [attachment_id for attachment_id, _ in gmail_mapping.detached_bodies(_parsed(raw))]
+    return json.dumps(ids).encode()
+
+
+def split_batch(raw: bytes) -> bytes:
+    """Take a batch's answer apart; see `MappingPool.responses`."""
+    return batch_parts.split(_parsed(raw))
+
+
+OPERATIONS: Mapping[str, Callable[..., bytes]] = {
+    operation.__name__: operation for operation in (map_object, list_detached, split_batch)
+}
+
+
+def _parsed(raw: dict[str, Any] | bytes) -> dict[str, Any]:
+    given = parse(raw) if isinstance(raw, bytes) else raw
+    if given is None:
+        raise _AnswerError(NO_JSON)
+    return given
+
+
+def _data(body: str | bytes) -> str:
+    """Return the base64 of an attachment's answer; empty when it has none, so that the body counts as cut."""
+    found = body if isinstance(body, str) else (parse(body) or {}).get("data")
+    return found if isinstance(found, str) else ""
 
 
 def main(cpu_seconds: float, memory_bytes: int) -> None:
@@ -60,8 +107,10 @@ def _confine(memory_bytes: int) -> None:
 
 def _answer(requests: BinaryIO) -> tuple[bool, bytes]:
     try:
-        provider, raw = pickle.load(requests)  # noqa: S301 - the parent wrote it
-        return True, MAPPINGS[provider](raw).to_bytes()
+        operation, arguments = pickle.load(requests)  # noqa: S301 - the parent wrote it
+        return True, OPERATIONS[operation](*arguments)
+    except _AnswerError as exc:
+        return False, str(exc).encode()
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError) as exc:
         return False, type(exc).__name__.encode()
 

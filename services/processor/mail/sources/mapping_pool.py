@@ -1,19 +1,22 @@
-"""Long mails are mapped in processes of their own: a mail that takes long or much memory harms that process alone."""
+"""Long mails are read in processes of their own: a mail that takes long or much memory harms that process alone."""
 
 import asyncio
-import itertools
+import json
 import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
+from services.processor.mail.sources import batch_parts
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.sources.mapping_child import ANSWER, MAPPINGS
+from services.processor.mail.sources.mapping_child import ANSWER, MAPPINGS, list_detached, map_object, split_batch
+from services.processor.mail.sources.mapping_tasks import Task, has_many_members, longest_answer
 from services.processor.mailbox.provider_http import JSON
 
 CHILD = "services.processor.mail.sources.mapping_child"
@@ -21,16 +24,11 @@ MAX_CHILDREN = 2
 """One maps while the other one meets a hostile mail. More would take the processors of the other workers."""
 MAX_WAITING = 200
 """Long mails that wait for a child; each occupies the memory of the provider's answer."""
-_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _END_SECONDS = 5.0
 _CLOSING_SECONDS = 0.5
 _ATTEMPTS = 2
-MAX_MEMBERS = 100_000
-"""Members of an object that is sent whole; writing more of them for the child would hold the interpreter's lock."""
-_MAX_ENTRIES = 20_000
-"""Entries that remain of each list of a larger object; the mapping reads no more of any list."""
-MAX_DEPTH = 300
-"""Levels that remain of an object that is too deep; the mapping reads fewer."""
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -86,26 +84,23 @@ class _Child:
             env={},
         )
 
-    def map(self, provider: str, raw: JSON) -> MappedMessage:
-        """Map one object.
+    def run(self, task: Task) -> bytes:
+        """Run a task; return its answer.
 
         Raises:
-            MappingError: The object cannot be mapped.
+            MappingError: The object cannot be read.
             _EndedError: The child ended.
         """
         timer = threading.Timer(self._deadline_seconds, self._process.kill)
         timer.start()
         try:
-            is_mapped, answer = self._exchange(provider, raw)
+            is_done, answer = self._exchange(task)
         finally:
             timer.cancel()
             self.used_at = time.monotonic()
-        if not is_mapped:
+        if not is_done:
             raise MappingError(answer.decode("ascii", "replace")[:100], is_passing=False)
-        try:
-            return MappedMessage.from_bytes(answer)
-        except ValueError as exc:
-            raise MappingError("mapping_answer_malformed", is_passing=False) from exc
+        return answer
 
     @property
     def pid(self) -> int:
@@ -134,20 +129,21 @@ class _Child:
             return False
         return True
 
-    def _exchange(self, provider: str, raw: JSON) -> tuple[bool, bytes]:
+    def _exchange(self, task: Task) -> tuple[bool, bytes]:
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None and answers is not None  # noqa: PT018, S101 - both are pipes
         try:
-            pickle.dump((provider, raw), requests, protocol=5)
+            # The bytes of a long answer are written as they are, without the interpreter's lock.
+            pickle.dump((task.operation, task.arguments), requests, protocol=5)
             requests.flush()
         except BrokenPipeError:
             pass  # a child that cannot read a request to its end says why in its answer
         head = answers.read(ANSWER.size)
-        is_mapped, length = ANSWER.unpack(head) if len(head) == ANSWER.size else (False, -1)
-        answer = answers.read(length) if 0 <= length <= _MAX_ANSWER_BYTES else b""
+        is_done, length = ANSWER.unpack(head) if len(head) == ANSWER.size else (False, -1)
+        answer = answers.read(length) if 0 <= length <= task.max_bytes else b""
         if len(answer) != length:
             raise _EndedError
-        return is_mapped, answer
+        return is_done, answer
 
 
 class MappingPool:
@@ -168,21 +164,53 @@ class MappingPool:
         self._ends = 0
         self._waiting = 0
 
-    async def map(self, provider: str, raw: JSON) -> MappedMessage:
+    async def map(
+        self, provider: str, raw: JSON | bytes, bodies: Mapping[str, str | bytes] | None = None
+    ) -> MappedMessage:
         """Map a provider's object in a child.
 
         Args:
             provider: A provider that `mapping_child.MAPPINGS` has.
-            raw: The object; it must not be changed until the call returns.
+            raw: The object, or the provider's answer with it; an object must not be changed until the call returns.
+            bodies: The bodies that Gmail holds back, by attachment id: their base64, or the provider's answer with it.
 
         Raises:
             MappingError: The object cannot be mapped, takes too long, or ended its child twice; or too many wait.
         """
-        if provider not in MAPPINGS or self._waiting >= MAX_WAITING:
+        if provider not in MAPPINGS:
+            raise MappingError("mapping_unknown", is_passing=False)
+        return await self._run(Task(map_object.__name__, (provider, raw, bodies or {})), MappedMessage.from_bytes)
+
+    async def detached(self, raw: bytes) -> list[str]:
+        """List the bodies that Gmail holds back of a mail, in a child; return their attachment ids.
+
+        Args:
+            raw: The provider's answer with the mail.
+
+        Raises:
+            MappingError: See `map`.
+        """
+        task = Task(list_detached.__name__, (raw,), max_bytes=longest_answer(raw))
+        return await self._run(task, lambda answer: [str(found) for found in json.loads(answer)])
+
+    async def responses(self, raw: bytes) -> list[JSON]:
+        """Take apart the answer of a batch of Graph, in a child; return its responses, with long bodies as bytes.
+
+        Args:
+            raw: The provider's answer.
+
+        Raises:
+            MappingError: See `map`.
+        """
+        task = Task(split_batch.__name__, (raw,), max_bytes=longest_answer(raw))
+        return await self._run(task, batch_parts.read)
+
+    async def _run(self, task: Task, read: Callable[[bytes], _Result]) -> _Result:
+        if self._waiting >= MAX_WAITING:
             raise MappingError("mapping_busy", is_passing=True)
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._map, provider, raw)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._result, task, read)
         finally:
             self._waiting -= 1
 
@@ -216,28 +244,35 @@ class MappingPool:
         with self._lock:
             return [child.pid for child in (*self._idle, *self._busy)]
 
-    def _map(self, provider: str, raw: JSON) -> MappedMessage:
-        """Map an object; a child that ends meanwhile gets one successor, since its end may have nothing to do with it.
+    def _result(self, task: Task, read: Callable[[bytes], _Result]) -> _Result:
+        """Run a task, and read its answer. Raises `MappingError`."""
+        try:
+            return read(self._answer(task))
+        except ValueError as exc:
+            raise MappingError("mapping_answer_malformed", is_passing=False) from exc
+
+    def _answer(self, task: Task) -> bytes:
+        """Run a task; a child that ends meanwhile gets one successor, since its end may have nothing to do with it.
 
         Raises:
             MappingError: See `map`.
         """
-        ends, given, code = self._ends, without_depths(raw, MAX_DEPTH) if has_many_members(raw) else raw, 0
+        ends, given, code = self._ends, task.without_depths() if has_many_members(task.arguments) else task, 0
         for _ in range(_ATTEMPTS):
             child = self._take()
             try:
-                mapped = child.map(provider, given)
+                answer = child.run(given)
             except _EndedError:
                 code = self._discard(child)
             except RecursionError:  # the object is deeper than a pickle goes
                 self._discard(child)
-                given = without_depths(raw, MAX_DEPTH)
+                given = task.without_depths()
             except BaseException:
                 self._discard(child)
                 raise
             else:
                 self._give_back(child)
-                return mapped
+                return answer
             if code == -signal.SIGPROF:
                 raise MappingError("mapping_took_too_long", is_passing=False)
             if self._ends != ends:
@@ -264,27 +299,3 @@ class MappingPool:
         with self._lock:
             self._busy.discard(child)
         return child.end(at_once=True)
-
-
-def has_many_members(value: Any) -> bool:
-    """Tell whether JSON has more members than a child gets; it stops when it knows."""
-    left, waiting = MAX_MEMBERS, [value]
-    for found in waiting:
-        if isinstance(found, dict | list):
-            left -= len(found)
-            if left < 0:
-                return True
-            waiting += found.values() if isinstance(found, dict) else found
-    return False
-
-
-def without_depths(value: Any, levels: int) -> Any:
-    """Copy JSON without what is nested deeper than a number of levels, and without entries that are never read."""
-    if not isinstance(value, dict | list):
-        return value
-    if not levels:
-        return None
-    if isinstance(value, dict):
-        members = itertools.islice(value.items(), _MAX_ENTRIES)
-        return {name: without_depths(member, levels - 1) for name, member in members}
-    return [without_depths(member, levels - 1) for member in itertools.islice(value, _MAX_ENTRIES)]

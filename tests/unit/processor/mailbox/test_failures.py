@@ -7,7 +7,7 @@ import pytest
 from mailmesh.errors.v1 import error_reason_pb2
 from mailmesh.vault.v1 import token_vault_service_pb2 as vault_pb2
 from services.processor.mailbox.failures import RULES, TOKEN_REFUSALS, Remedy, classify, token_refused
-from services.processor.mailbox.provider_http import parse
+from services.processor.mailbox.parsing import parse
 from services.providers.failures import Meaning
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from services.meshkit.secret import Secret
 from services.processor.mailbox.failures import Remedy, SourceError
+from services.processor.mailbox.parsing import MAX_PARSED_BYTES
 from services.processor.mailbox.provider_http import JSON, ProviderHttp
 from stack.certificates import MeshCertificates
 
@@ -107,6 +108,25 @@ async def test_a_small_answer_that_unpacks_to_a_large_one_is_refused(certificate
 async def test_an_answer_over_the_bound_is_refused(certificates: MeshCertificates) -> None:
     async with provider(certificates, with_body(b'{"id": "' + b"x" * MAX_BYTES + b'"}')) as made:
         assert "answer_too_large" in str(await refusal(made))
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_a_long_answer_about_mail_is_left_unparsed(certificates: MeshCertificates, is_long: bool) -> None:
+    body = b'{"id": "' + b"x" * (MAX_PARSED_BYTES if is_long else 9) + b'"}'
+    async with provider(certificates, with_body(body)) as made:
+        found = await made.http.fetch("ms365", "test", "GET", f"{made.url}/v1.0/me", TOKEN)
+
+    assert (body if is_long else {"id": "x" * 9}) == found
+
+
+@pytest.mark.parametrize("body", [b'{"id": ', b'{"error": {"code": "' + b"x" * MAX_PARSED_BYTES + b'"}}'])
+async def test_an_answer_about_mail_that_is_no_success_fails(certificates: MeshCertificates, body: bytes) -> None:
+    status = "200 OK" if len(body) < MAX_PARSED_BYTES else "503 Service Unavailable"
+    async with provider(certificates, with_body(body, status=status)) as made:
+        with pytest.raises(SourceError) as raised:
+            await made.http.fetch("ms365", "test", "GET", f"{made.url}/v1.0/me", TOKEN)
+
+    assert Remedy.LATER is raised.value.remedy
 
 
 async def test_the_token_goes_nowhere_but_to_where_it_was_meant_for(certificates: MeshCertificates) -> None:

@@ -57,6 +57,43 @@ def test_time_grows_no_faster_than_the_input(name: str) -> None:
     assert [] == fast
 
 
+# Pieces of which no two are alike, so that nothing that is kept for the next one helps; {} is a number.
+NUMBERED = {
+    "styles": '<p style="width:{}px;color:#{}">x</p>', "long styles": '<b style="--a:{};font:{}px a;margin:{}px">x</b>',
+    "links": "<a href=b{}>x</a>", "quoted links": '<a href="b{}/../c?d={}&amp;e">x</a>', "tags": "<x{}>y</x{}>",
+    "attributes": '<p a{}="{}" title="{}">x', "classes": "<style>.c{}{{color:red}}</style><p class=c{}>x</p>",
+    "paths": "<style>.a .c{}{{display:none}}</style><p class='a c{}'>x", "hidden": "<p style='display:none'>{}</p>",
+    "places": "<style>p:nth-child({}){{color:red}}</style><p>x</p>", "nested": "<style>.c{}{{.d{}{{top:0}}}}</style>",
+    "grounds": '<td bgcolor="#{}"><font color="#{}">x</font></td>', "unread": "<style>:foo({}){{color:red}}</style>",
+    "words": "w{} ", "references": "&#{};&amp;", "pictures": '<img src="cid:{}@x">', "lists": "<ol start={}><li>x",
+    "open": "<div class=c{}>", "variables": '<p style="--v{}:red;color:var(--v{})">x',
+}  # fmt: skip
+
+
+def _numbered(piece: str, count: int) -> str:
+    head = "<base href=https://x.example/>"
+    return head + "".join(
+        piece.replace("{}", str(1000 + n)).replace("{{", "{").replace("}}", "}") for n in range(count)
+    )
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_time_grows_no_faster_than_a_body_of_pieces_that_differ(name: str) -> None:
+    small, large = (_mail(_numbered(NUMBERED[name], count)) for count in (500, TIMES * 500))
+
+    assert not grows_too_fast(lambda: gmail_mapping.map_message(small), lambda: gmail_mapping.map_message(large))
+
+
+def test_a_style_is_read_once_as_it_stands_and_once_as_it_is_written() -> None:
+    """Also when there are more of them than are kept, and when the body has to be cut."""
+    count = 8_000
+    read_style.cache_clear()
+    mapped = gmail_mapping.map_message(_mail(_numbered("<p style='top:0;width:{}px;color:#00{}'>some text here", count)))
+
+    assert mapped.truncation is not None
+    assert 2 * count >= read_style.cache_info().misses
+
+
 def _mail(html: str) -> dict[str, Any]:
     data = base64.urlsafe_b64encode(html.encode()).decode()
     return {"id": "m1", "payload": {"mimeType": "text/html", "body": {"data": data}}}

@@ -1,10 +1,13 @@
 """Long mails are mapped in processes that a mail may end and that leave nothing behind."""
 
 import asyncio
+import base64
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +18,10 @@ import pytest
 from services.processor.mail.sources import findings, gmail_mapping, graph_mapping
 from services.processor.mail.sources.findings import Failed, Found, mapped_by
 from services.processor.mail.sources.mapped import MappedMessage
-from services.processor.mail.sources.mapping_pool import MappingError, MappingLimits, MappingPool, has_many_members
-from services.processor.mailbox.failures import Remedy
+from services.processor.mail.sources.mapping_pool import MappingError, MappingLimits, MappingPool
+from services.processor.mail.sources.mapping_tasks import has_many_members
+from services.processor.mailbox.failures import Remedy, SourceError, classify
+from services.processor.mailbox.parsing import MAX_PARSED_BYTES
 from services.providers.names import GOOGLEWS, MS365
 from tests.programs.mesh import eventually
 from tests.unit.processor.mail.message.growth import ATTEMPTS
@@ -99,6 +104,73 @@ async def test_an_object_deeper_than_a_pickle_goes_is_mapped(pool: MappingPool) 
         raw = {"id": "m", "payload": raw["payload"], "deep": [raw]}
 
     assert "x" == (await pool.map(GOOGLEWS, raw)).message.body.text
+
+
+@pytest.mark.parametrize("raw", [LONG, {**of_html("x"), "subject": "\ud83d"}, GOOGLE["header fields"]()])
+async def test_a_process_parses_the_answer_of_a_provider(pool: MappingPool, raw: Raw) -> None:
+    assert gmail_mapping.map_message(raw) == await pool.map(GOOGLEWS, json.dumps(raw).encode())
+
+
+@pytest.mark.parametrize("is_answer", [False, True])
+async def test_a_process_puts_in_the_bodies_that_gmail_holds_back(pool: MappingPool, is_answer: bool) -> None:
+    held, data = {"attachmentId": "a", "size": 1}, base64.urlsafe_b64encode(b"<p>Held</p>").decode()
+    raw: Raw = {"id": "m", "payload": {"mimeType": "text/html", "body": held}}
+    answer = json.dumps(raw).encode()
+
+    assert ["a"] == await pool.detached(answer)
+    given = json.dumps({"size": 1, "data": data}).encode() if is_answer else data
+    assert "Held" == (await pool.map(GOOGLEWS, answer, {"a": given})).message.body.text
+    assert (await pool.map(GOOGLEWS, answer, {"a": b"{}"})).truncation is not None
+
+
+LONG_BODY = {"id": "l", "x": "ü" * MAX_PARSED_BYTES}
+BODIES = [{"id": "m", "subject": "\ud83d"}, {"id": "n", "x": [1e30, True]}, None, [1], LONG_BODY]
+
+
+async def test_a_process_takes_a_batch_apart(pool: MappingPool) -> None:
+    given = [{"id": str(n), "status": 200, "headers": {"a": "b"}, "body": body} for n, body in enumerate(BODIES)]
+    found = await pool.responses(json.dumps({"responses": [*given, "no response"]}).encode())
+
+    assert [("b", str(n), 200) for n in range(5)] == [(one["headers"]["a"], one["id"], one["status"]) for one in found]
+    *short, long = [one["body"] for one in found]
+    assert [body if isinstance(body, dict) else None for body in BODIES[:-1]] == short
+    assert isinstance(long, bytes)
+    assert LONG_BODY == json.loads(long)
+
+
+@pytest.mark.parametrize(("answer", "word"), [
+    (b"", "answer_is_no_json"), (b'{"id"', "answer_is_no_json"), (b"[1]", "answer_is_no_json"),
+    (b"[" * 100_000, "answer_is_no_json"), (b"{}", "message_is_no_object"),
+])  # fmt: skip
+async def test_an_answer_without_a_message_fails_as_a_short_one_does(
+    pool: MappingPool, answer: bytes, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "LONG_MAILS", pool)
+    failed = await mapped_by(gmail_mapping.map_message, GOOGLEWS, answer)
+
+    assert isinstance(failed, Failed)
+    assert classify(GOOGLEWS, 0 if word == "answer_is_no_json" else 422, [word]).rule == failed.error.rule
+    if word == "answer_is_no_json":
+        with pytest.raises(MappingError, match=word):
+            await pool.responses(answer)
+        with pytest.raises(MappingError, match=word):
+            await pool.detached(answer)
+        with pytest.raises(SourceError):
+            await findings.held_back(answer + b' "attachmentId"')
+
+
+async def test_held_back_bodies_of_many_parts_are_found_beside_the_event_loop() -> None:
+    held = [{"mimeType": "text/plain", "body": {"attachmentId": f"a{number}"}} for number in range(3000)]
+    before, turns = threading.active_count(), 0
+    finding = asyncio.ensure_future(findings.held_back(of_parts(held)))
+    while not finding.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert [f"a{number}" for number in range(len(await finding))] == await finding
+    assert 100 <= len(await finding)
+    assert turns > 1
+    assert threading.active_count() <= before + 1
 
 
 async def test_a_mail_that_takes_too_long_ends_its_process_alone() -> None:
