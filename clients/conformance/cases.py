@@ -1,4 +1,4 @@
-"""The cases: what the mesh plays, what the client is told to do, and the answers that are right."""
+"""The cases: the script of the mesh, the commands to the client, and the right answers."""
 
 from dataclasses import dataclass
 
@@ -35,8 +35,8 @@ class Case:
 
     Attributes:
         name: Its name, which is also the API key of its calls.
-        title: What a client must do, for the table.
-        openings: What the mesh plays to each call, in order.
+        title: The duty of the client, for the table.
+        openings: The script of each call, in order.
         commands: The fields of the commands behind their name; `{url}`, `{key}` and `{folder}` are filled in.
         answers: The lines that the client must print.
         asked: The cursors, or names of calls, that the mesh must see, in order.

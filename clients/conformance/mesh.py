@@ -21,7 +21,7 @@ class Play:
     """One case that is being played.
 
     Attributes:
-        openings: What each call of the case gets, in order; further calls get the last one.
+        openings: The script of each call of the case, in order; further calls get the last one.
         proxy: The proxy in front of the case's client.
         asked: The cursors that the client asked for, or the names of unary calls.
         times: When it asked, by the monotonic clock.

@@ -23,7 +23,7 @@ WEBHOOKS_TITLE = "accepts and refuses each of the webhook vectors as they say"
 
 @dataclass(frozen=True)
 class Report:
-    """What a client did.
+    """The outcome of a run.
 
     Attributes:
         client: The client's name.

@@ -1,4 +1,4 @@
-"""What the difficult mesh says to each call of a case: messages as bytes, failures, silence, cuts."""
+"""The script of the difficult mesh for each call of a case: messages as bytes, failures, silence, cuts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Next:
-    """Send the event behind the cursor that the client asked for: whatever a reset has swallowed comes again."""
+    """Send the event behind the cursor that the client asked for: an event that a reset swallowed is sent once more."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def tenant(status: int = tenant_pb2.TENANT_STATUS_ACTIVE) -> Send:
 
 
 _STATUS_FIELD = tenant_pb2.Tenant.DESCRIPTOR.fields_by_name["status"].number
-# What a closing stream says.
+# The end of a closing stream.
 SHUTTING_DOWN = Fail(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
 
 

@@ -19,7 +19,7 @@ func (p processed) Error() string { return p.fault.Error() }
 // Follow gives the events behind the saved cursor to process, for ever.
 //
 // It saves the cursor of an event after process returned nil: an event whose processing failed is delivered again, with the same
-// id. Follow returns the error of process or of the store, the context's error, or an *Error that another attempt does not mend,
+// id. Follow returns the error of process or of the store, the context's error, or an *Error that another attempt does not fix,
 // such as a refused key or a lost cursor.
 func Follow(ctx context.Context, connection grpc.ClientConnInterface, store CursorStore, options Options, process func(*processor.Event) error) error {
 	options = options.withDefaults()

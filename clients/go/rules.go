@@ -66,7 +66,7 @@ func (o Options) pause(failures int, failure *Error) time.Duration {
 	return pause
 }
 
-// cursorAfter returns the cursor with which to open the stream again, or the failure that another attempt does not mend.
+// cursorAfter returns the cursor with which to open the stream again, or the failure that another attempt does not fix.
 func (o Options) cursorAfter(failure *Error, cursor string) (string, error) {
 	if failure.IsCursorLost() {
 		if o.OnGap == nil || failure.OldestCursor() == "" {

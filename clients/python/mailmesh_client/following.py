@@ -32,7 +32,7 @@ async def follow(
         options: How to follow.
 
     Raises:
-        MailmeshError: A failure that another attempt does not mend, such as a refused key or a lost cursor.
+        MailmeshError: A failure that another attempt does not fix, such as a refused key or a lost cursor.
     """
     wanted = options or FollowOptions()
     cursor = await _settled(store.load()) or wanted.start
@@ -82,7 +82,7 @@ def follow_sync(
     """Yield the events behind the saved cursor, for ever, blocking the thread; as `follow` does.
 
     Raises:
-        MailmeshError: A failure that another attempt does not mend.
+        MailmeshError: A failure that another attempt does not fix.
         TypeError: The store is one for asyncio.
     """
     wanted = options or FollowOptions()

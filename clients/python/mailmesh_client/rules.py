@@ -99,7 +99,7 @@ def cursor_after(error: MailmeshError, cursor: str, options: FollowOptions) -> s
     """Return the cursor with which to open the stream again.
 
     Raises:
-        MailmeshError: The failure, which another attempt does not mend.
+        MailmeshError: The failure, which another attempt does not fix.
     """
     if isinstance(error, CursorLostError) and options.on_gap and error.oldest_cursor:
         options.on_gap(error)

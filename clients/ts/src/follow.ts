@@ -16,7 +16,7 @@ import { type FollowOptions, Rules, stepOf } from "./rules.js";
  * The cursor of an event is saved when the next event is asked for: an event whose processing fails is delivered again, with the
  * same id.
  *
- * @throws MailmeshError A failure that another attempt does not mend, such as a refused key or a lost cursor.
+ * @throws MailmeshError A failure that another attempt does not fix, such as a refused key or a lost cursor.
  */
 export async function* follow(
   transport: Transport,

@@ -67,7 +67,7 @@ export class Rules {
     return Math.max(pause, Math.min(error?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS));
   }
 
-  /** Returns the cursor with which to open the stream again, or throws the failure that another attempt does not mend. */
+  /** Returns the cursor with which to open the stream again, or throws the failure that another attempt does not fix. */
   cursorAfter(error: MailmeshError, cursor: string): string {
     if (error.isCursorLost && this.options.onGap && error.oldestCursor) {
       this.options.onGap(error);
