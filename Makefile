@@ -77,6 +77,11 @@ audit: $(VENV) $(NODE) ## Compare the locked packages with the published advisor
 	$(BIN)/uvx pip-audit==2.10.1 --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.lock
 	npm audit --omit=optional
 
+.PHONY: clients
+clients: $(VENV) $(NODE) $(GO) ## Build the clients as packages into .cache/clients, and run the conformance suite
+	$(BIN)/python -m clients.builds
+	$(BIN)/python -m clients.conformance
+
 .PHONY: format
 format: $(VENV) ## Format the Python code and apply the fixes of ruff
 	$(BIN)/ruff format .
@@ -111,7 +116,8 @@ node_modules/.installed: package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-.cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum
+.cache/go/.installed: tools/go/go.mod tools/go/go.sum tests/clients/openapi/go/go.sum clients/go/go.sum
 	cd tools/go && GOBIN=$(CURDIR)/.cache/go/bin GOFLAGS=-mod=readonly go install tool
 	cd tests/clients/openapi/go && GOFLAGS=-mod=readonly go mod download
+	cd clients/go && GOFLAGS=-mod=readonly go mod download
 	touch $@

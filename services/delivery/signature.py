@@ -1,8 +1,8 @@
 """Signatures of webhooks as Standard Webhooks has them: `v1` (HMAC-SHA256) and `v1a` (Ed25519).
 
 Source: standard-webhooks/standard-webhooks, spec/standard-webhooks.md. The signature covers the id, the time of the
-attempt and the body's bytes as sent, separated by full stops. The vectors in examples/webhooks hold the same cases for
-receivers in other languages.
+attempt and the body's bytes as sent, separated by full stops. The vectors in clients/conformance/webhooks.json hold the
+same cases for receivers in other languages.
 """
 
 import base64

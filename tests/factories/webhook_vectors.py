@@ -1,4 +1,4 @@
-"""The vectors of examples/webhooks, computed from published keys and without mailmesh's own signer.
+"""The vectors of webhooks, computed from published keys and without mailmesh's own signer.
 
 `python -m tests.factories.webhook_vectors` writes the file again.
 """
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tools.generate.protos import ROOT
 
-FILE = ROOT / "examples" / "webhooks" / "vectors.json"
+FILE = ROOT / "clients" / "conformance" / "webhooks.json"
 SENT_AT = 1_795_780_800
 EVENT = "0193-5f0e_evt"
 BODY = '{"type":"mail.created", "data":{"subject":"Grüße, 例え. 🎉"}}\n'.encode()

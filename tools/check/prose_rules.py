@@ -18,6 +18,7 @@ HELD = (
     "pyproject.toml",
     "zensical.toml",
     "examples/",
+    "clients/",
     "gateway/",
     "proto/",
     "stack/",

@@ -1,11 +1,6 @@
-// Verifies mailmesh's webhooks with Node 20 alone.
-//
-// `verify` is all that a receiver needs. Run as a program, the file reads cases from its input, one a line; see README.md.
+// Verifies the webhooks of mailmesh: Standard Webhooks, `v1` and `v1a`.
 
 import { createHmac, createPublicKey, timingSafeEqual, verify as verifySignature } from "node:crypto";
-import { createInterface } from "node:readline";
-import { argv, stdin } from "node:process";
-import { pathToFileURL } from "node:url";
 
 const TOLERANCE_SECONDS = 300;
 const WEBHOOK_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -25,7 +20,7 @@ export type Outcome = "accepted" | "header_missing" | "header_invalid" | "too_ol
  * @param body The bytes as received, before any parsing.
  * @param now Seconds since 1970.
  */
-export function verify(
+export function verifyWebhook(
   keys: readonly string[],
   headers: Readonly<Record<string, string | string[] | undefined>>,
   body: Uint8Array,
@@ -58,13 +53,3 @@ function matches(key: string, entry: string, content: Buffer): boolean {
   const encoded = Buffer.concat([ED25519_PREFIX, Buffer.from(key.slice(5), "base64")]);
   return verifySignature(null, content, createPublicKey({ key: encoded, format: "der", type: "spki" }), signature);
 }
-
-async function main(): Promise<void> {
-  for await (const line of createInterface({ input: stdin })) {
-    const [now = "", id, timestamp, signatures, body = "", keys = ""] = line.split("\t");
-    const headers = { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures };
-    console.log(verify(keys.split(" ").filter(Boolean), headers, Buffer.from(body, "base64"), Number(now)));
-  }
-}
-
-if (import.meta.url === pathToFileURL(argv[1] ?? "").href) await main();

@@ -1,14 +1,11 @@
-"""Verify mailmesh's webhooks with Python 3.11 and the package `cryptography`.
-
-`verify` is all that a receiver needs. Run as a program, the file reads cases from its input, one a line; see README.md.
-"""
+"""Verifies the webhooks of mailmesh: Standard Webhooks, `v1` and `v1a`."""
 
 import base64
 import binascii
 import hmac
 import re
-import sys
 import time
+from collections.abc import Mapping, Sequence
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,7 +16,7 @@ TIMESTAMP = re.compile(r"[1-9][0-9]{0,11}")
 MOST_CHARACTERS = 4096
 
 
-def verify(keys: list[str], headers: dict[str, str], body: bytes, now: float | None = None) -> str:
+def verify_webhook(keys: Sequence[str], headers: Mapping[str, str], body: bytes, now: float | None = None) -> str:
     """Return the refusal of a webhook, or "accepted".
 
     Args:
@@ -27,6 +24,12 @@ def verify(keys: list[str], headers: dict[str, str], body: bytes, now: float | N
         headers: The request's headers, names in lower case.
         body: The bytes as received, before any parsing.
         now: Seconds since 1970; by default the machine's clock.
+
+    Returns:
+        "accepted", "header_missing", "header_invalid", "too_old", "too_new" or "signature_wrong".
+
+    Raises:
+        binascii.Error: A key is no base64.
     """
     names = ("webhook-id", "webhook-timestamp", "webhook-signature")
     webhook_id, timestamp, signatures = (headers.get(name, "") for name in names)
@@ -60,15 +63,3 @@ def _matches(key: str, version: str, text: str, content: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-def main() -> None:
-    """Print the outcome of each case."""
-    for line in sys.stdin:
-        now, webhook_id, timestamp, signatures, body, keys = line.rstrip("\n").split("\t")
-        headers = {"webhook-id": webhook_id, "webhook-timestamp": timestamp, "webhook-signature": signatures}
-        print(verify(keys.split(), headers, base64.b64decode(body), float(now)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Clients that others install, and the suite that holds them to one behaviour."""
