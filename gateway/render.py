@@ -44,6 +44,8 @@ TIMEOUT_SECONDS = {
     "mailmesh.delivery.v1.EndpointService": 60,
 }
 USUAL_TIMEOUT_SECONDS = 30
+# All others get no cookies: the secrets of sessions and flows end at the edge.
+READING_COOKIES = frozenset({"mailmesh.vault.v1.AuthorizationService", "mailmesh.vault.v1.SessionService"})
 # Every answer has them. Pages of an authorization bring a policy of their own, which allows their style.
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -76,6 +78,7 @@ class EdgeService:
     is_open: bool
     is_webhook: bool
     timeout_seconds: int
+    removed_headers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ def _edge_service(service: ContractService) -> EdgeService:
         is_open=service.door == access_pb2.DOOR_OPEN,
         is_webhook=is_webhook,
         timeout_seconds=TIMEOUT_SECONDS.get(service.name, usual),
+        removed_headers=("authorization",) if service.name in READING_COOKIES else ("authorization", "cookie"),
     )
 
 
