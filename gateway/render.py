@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 
+from gateway.console import CONTENT_TYPES, HEADERS, PREFIX, console
 from gateway.contract import ContractService, descriptor_path, edge_services, keyed_prefixes
 from gateway.gate import program
 from gateway.names import ADMIN_SOCKET
@@ -121,6 +122,7 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
 
     Raises:
         OSError: The folder cannot be written.
+        ConsoleError: The console's folder holds something that no build makes.
     """
     paths: dict[str, str] = {}
     for name, secret in _secrets(settings).items():
@@ -162,6 +164,10 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
     return template.render(
         descriptor_path=str(path),
         gate=program(path),
+        console=console(),
+        console_prefix=PREFIX,
+        console_types=CONTENT_TYPES,
+        console_headers=HEADERS,
         services=services,
         # Beside the webhooks, whose limits are wider.
         keyed_prefixes=keyed_prefixes(path, "/api/"),
