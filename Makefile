@@ -56,6 +56,10 @@ gen: $(VENV) $(NODE) $(GO) ## Rewrite gen/ and docs/reference (Node: TypeScript;
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.document
 
+.PHONY: console
+console: $(NODE) ## Build the console from console/src into console/dist
+	node console/build.mjs
+
 .PHONY: protos
 protos: $(VENV) ## Lay the files of google/api and google/rpc, which the contract imports, into .cache/proto
 	$(BIN)/python -c 'from tools.generate.protos import lay_third_party; lay_third_party()'

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from gateway.console import ConsoleError
 from gateway.render import render
 from gateway.settings import EdgeSettings
 from services.meshkit.settings import SettingsError, load, reference
@@ -26,7 +27,7 @@ def main() -> int:
 def _render(folder: Path) -> int:
     try:
         sys.stdout.write(f"{render(load(EdgeSettings), folder)}\n")
-    except (SettingsError, OSError) as exc:
+    except (SettingsError, ConsoleError, OSError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     return 0

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 
+from gateway.console import CONTENT_TYPES, HEADERS, PREFIX, console
 from gateway.contract import ContractService, descriptor_path, edge_services, keyed_prefixes
 from gateway.gate import program
 from gateway.names import ADMIN_SOCKET
@@ -44,6 +45,8 @@ TIMEOUT_SECONDS = {
     "mailmesh.delivery.v1.EndpointService": 60,
 }
 USUAL_TIMEOUT_SECONDS = 30
+# All others get no cookies: the secrets of sessions and flows end at the edge.
+READING_COOKIES = frozenset({"mailmesh.vault.v1.AuthorizationService", "mailmesh.vault.v1.SessionService"})
 # Every answer has them. Pages of an authorization bring a policy of their own, which allows their style.
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -76,6 +79,7 @@ class EdgeService:
     is_open: bool
     is_webhook: bool
     timeout_seconds: int
+    removed_headers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
 
     Raises:
         OSError: The folder cannot be written.
+        ConsoleError: The console's folder holds something that no build makes.
     """
     paths: dict[str, str] = {}
     for name, secret in _secrets(settings).items():
@@ -159,6 +164,10 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
     return template.render(
         descriptor_path=str(path),
         gate=program(path),
+        console=console(),
+        console_prefix=PREFIX,
+        console_types=CONTENT_TYPES,
+        console_headers=HEADERS,
         services=services,
         # Beside the webhooks, whose limits are wider.
         keyed_prefixes=keyed_prefixes(path, "/api/"),
@@ -213,6 +222,7 @@ def _edge_service(service: ContractService) -> EdgeService:
         is_open=service.door == access_pb2.DOOR_OPEN,
         is_webhook=is_webhook,
         timeout_seconds=TIMEOUT_SECONDS.get(service.name, usual),
+        removed_headers=("authorization",) if service.name in READING_COOKIES else ("authorization", "cookie"),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from gateway.console import PREFIX as CONSOLE
 from stack.ready import Ready
 from stack.terminal import Part, line, visible
 
@@ -50,6 +51,7 @@ class Report:
         """Shows the addresses."""
         rows = [
             ("HTTP and gRPC", ready.http),
+            ("Console", f"{ready.public_url or ready.http}{CONSOLE}"),
             ("Admin key", str(ready.admin_key_file)),
             ("Logs", str(ready.log_folder)),
         ]

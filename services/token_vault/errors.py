@@ -19,11 +19,15 @@ MeshError
 │       ├── FlowStateInvalid, ConsentDenied, AdminConsentNeeded
 │       └── RefreshTokenMissing, IdentityUnproven, AccountMismatch, AbilitiesWouldBeLost
 ├── Unauthenticated
-│   └── KeyRevoked                KEY_REVOKED
+│   ├── KeyRevoked                KEY_REVOKED
+│   └── SessionInvalid            SESSION_INVALID
 ├── PermissionDenied
-│   └── ScopeTooWide              SCOPE_TOO_WIDE
+│   ├── ScopeTooWide              SCOPE_TOO_WIDE
+│   ├── OriginNotProven           ORIGIN_NOT_PROVEN
+│   └── KeyRequired               KEY_REQUIRED
 ├── ResourceExhausted
-│   └── ProviderThrottled         PROVIDER_THROTTLED
+│   ├── ProviderThrottled         PROVIDER_THROTTLED
+│   └── SessionLimitReached       SESSION_LIMIT_REACHED
 ├── Unavailable
 │   ├── ProviderUnavailable       PROVIDER_UNAVAILABLE
 │   └── KeyUnavailable            KEY_UNAVAILABLE
@@ -225,10 +229,28 @@ class KeyRevoked(Unauthenticated):
     reason = "KEY_REVOKED"
 
 
+class SessionInvalid(Unauthenticated):
+    """The session has ended, or there is none: sign in again."""
+
+    reason = "SESSION_INVALID"
+
+
 class ScopeTooWide(PermissionDenied):
     """The request exceeds the rights of the key that asks."""
 
     reason = "SCOPE_TOO_WIDE"
+
+
+class OriginNotProven(PermissionDenied):
+    """The request has a session cookie, and does not prove that a page of this installation sent it."""
+
+    reason = "ORIGIN_NOT_PROVEN"
+
+
+class KeyRequired(PermissionDenied):
+    """Only the API key itself may do this, not a session."""
+
+    reason = "KEY_REQUIRED"
 
 
 class ProviderThrottled(ResourceExhausted):
@@ -236,6 +258,13 @@ class ProviderThrottled(ResourceExhausted):
 
     reason = "PROVIDER_THROTTLED"
     default_retry_after = timedelta(seconds=5)
+
+
+class SessionLimitReached(ResourceExhausted):
+    """The API key has as many sessions as one key may have: sign out elsewhere first."""
+
+    reason = "SESSION_LIMIT_REACHED"
+    default_retry_after = timedelta(seconds=60)
 
 
 class ProviderUnavailable(Unavailable):

@@ -17,6 +17,8 @@ from mailmesh.vault.v1 import (
     audit_service_pb2_grpc,
     authorization_service_pb2,
     authorization_service_pb2_grpc,
+    session_service_pb2,
+    session_service_pb2_grpc,
     tenant_service_pb2,
     tenant_service_pb2_grpc,
     token_vault_service_pb2,
@@ -45,6 +47,8 @@ from services.token_vault.api_access.api_keys import ApiKeys
 from services.token_vault.api_access.authenticate import ApiKeyAuthenticator
 from services.token_vault.api_access.authorize import Authorizer
 from services.token_vault.api_access.edge_contract import EdgeContract, load_contract
+from services.token_vault.api_access.origin import Origins
+from services.token_vault.api_access.sessions import SessionLife, Sessions
 from services.token_vault.audit import AuditLog
 from services.token_vault.issuers.configured import configured_issuers
 from services.token_vault.issuers.issuer import Issuer
@@ -55,6 +59,7 @@ from services.token_vault.servicers.api_keys import ApiKeyServicer
 from services.token_vault.servicers.audit import AuditServicer
 from services.token_vault.servicers.authorization import AuthorizationServicer
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
+from services.token_vault.servicers.sessions import SessionServicer
 from services.token_vault.servicers.tenants import TenantServicer
 from services.token_vault.servicers.token_vault import TokenVaultServicer
 from services.token_vault.settings import NAME, VaultSettings
@@ -128,6 +133,7 @@ class Vault:
     changes: TenantChangeFeed
     api_keys: ApiKeys
     authenticator: ApiKeyAuthenticator
+    sessions: Sessions
     changes_head: HeadWatch
     loops: tuple[PeriodicLoop, ...]
 
@@ -191,7 +197,7 @@ def mesh_server(settings: VaultSettings, tls: TlsFiles, vault: Vault, contract: 
     )
     server.add(
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-        ExtAuthzServicer(Authorizer(vault.authenticator, contract.needs)),
+        ExtAuthzServicer(Authorizer(vault.authenticator, vault.sessions, contract.needs), Origins(settings.public_url)),
         external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         callers=[EDGE],
     )
@@ -212,6 +218,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     )
     prober = Prober(at.pool, Examiner(lender, at.issuers, at.clock), at.clock)
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
+    sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
     changes_head = HeadWatch(at.pool, tenant_changes.CHANNEL, tenant_changes.current_position)
     return Vault(
         clock=at.clock,
@@ -225,6 +232,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         changes=TenantChangeFeed(at.pool, at.clock, changes_head),
         api_keys=ApiKeys(at.pool, at.clock),
         authenticator=authenticator,
+        sessions=sessions,
         changes_head=changes_head,
         loops=(
             *_token_loops(at, refresher),
@@ -232,6 +240,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
             PeriodicLoop("probe", _PROBE_SECONDS, prober.round),
             PeriodicLoop("key beat", _BEAT_SECONDS, registration.beat, round_seconds=15),
             PeriodicLoop("key use", _LAST_USED_SECONDS, authenticator.note_used, round_seconds=30),
+            PeriodicLoop("session use", _LAST_USED_SECONDS, sessions.note_used, round_seconds=30),
             *_upkeep_loops(at),
         ),
     )
@@ -240,6 +249,14 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
 def _connector(at: Resources, cipher: TokenCipher) -> Connector:
     admission, flow_life = Admission(at.pool, cipher, at.clock), timedelta(seconds=at.settings.flow_seconds)
     return Connector(at.pool, admission, at.issuers, at.clock, at.settings.public_url, flow_life)
+
+
+def _session_life(settings: VaultSettings) -> SessionLife:
+    return SessionLife(
+        idle=timedelta(seconds=settings.session_idle_seconds),
+        whole=timedelta(seconds=settings.session_seconds),
+        cached=timedelta(seconds=settings.api_key_cache_seconds),
+    )
 
 
 def _disconnect_bounds(settings: VaultSettings, lease: timedelta) -> DisconnectBounds:
@@ -259,7 +276,8 @@ def _token_loops(at: Resources, refresher: Refresher) -> tuple[PeriodicLoop, ...
 
 def _upkeep_loops(at: Resources) -> tuple[PeriodicLoop, ...]:
     changes_kept = timedelta(days=at.settings.change_retention_days)
-    upkeep = Upkeep(at.pool, at.clock, at.settings.audit_retention_days, changes_kept)
+    sessions_idle = timedelta(seconds=at.settings.session_idle_seconds)
+    upkeep = Upkeep(at.pool, at.clock, at.settings.audit_retention_days, changes_kept, sessions_idle)
     return (
         PeriodicLoop("prune", _PRUNE_SECONDS, upkeep.prune),
         PeriodicLoop("measure", _MEASURE_SECONDS, upkeep.measure, round_seconds=30),
@@ -268,7 +286,14 @@ def _upkeep_loops(at: Resources) -> tuple[PeriodicLoop, ...]:
 
 def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
     servicer = TokenVaultServicer(
-        vault.lender, vault.changes, vault.prober, vault.disconnector, vault.api_keys, vault.pool, vault.clock
+        vault.lender,
+        vault.changes,
+        vault.prober,
+        vault.disconnector,
+        vault.api_keys,
+        vault.sessions,
+        vault.pool,
+        vault.clock,
     )
     server.add(
         token_vault_service_pb2_grpc.add_TokenVaultServiceServicer_to_server,
@@ -295,6 +320,11 @@ def _add_key_services(server: MeshServer, vault: Vault) -> None:
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
         AuditServicer(vault.pool),
         audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    )
+    server.add(
+        session_service_pb2_grpc.add_SessionServiceServicer_to_server,
+        SessionServicer(vault.sessions, vault.api_keys),
+        session_service_pb2.DESCRIPTOR.services_by_name["SessionService"],
     )
 
 

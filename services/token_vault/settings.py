@@ -150,6 +150,12 @@ class VaultSettings(KeySettings, MeshSettings):
         90, ge=90, le=3650, description="Retention of the audit log, which is deleted by whole months."
     )
     change_retention_days: int = Field(90, ge=7, le=3650, description="Retention of the log of tenants' changes.")
+    session_idle_seconds: int = Field(
+        1800, ge=60, le=86_400, description="How long a browser's session lasts without a request."
+    )
+    session_seconds: int = Field(
+        43_200, ge=300, le=604_800, description="How long a browser's session lasts at most; then it signs in again."
+    )
     api_key_cache_seconds: float = Field(
-        3.0, ge=0, le=10, description="How long the answer about an API key may be reused."
+        3.0, ge=0, le=10, description="How long the answer about an API key or a session may be reused."
     )

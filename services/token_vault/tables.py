@@ -159,6 +159,20 @@ request_ids = sa.Table(
     sa.Index("request_ids_age", "created_at"),
 )
 
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("session_id", _Id, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("api_key_id", _Id, sa.ForeignKey("vault.api_keys.api_key_id"), nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("last_used_at", _Time, nullable=False),
+    sa.Column("expires_at", _Time, nullable=False),
+    sa.UniqueConstraint("digest", name="sessions_digest"),
+    sa.Index("sessions_of_key", "api_key_id"),
+    sa.Index("sessions_age", "expires_at"),
+)
+
 change_position = sa.Table(
     "change_position",
     metadata,

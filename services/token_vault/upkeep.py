@@ -8,7 +8,7 @@ import structlog
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.token_vault.metrics import AUDIT_PRUNED, REFRESH_LAG, TENANTS
-from services.token_vault.store import api_keys, audit, authorization_flows, tenant_changes, tenants, tokens
+from services.token_vault.store import api_keys, audit, authorization_flows, sessions, tenant_changes, tenants, tokens
 from services.token_vault.tokens.eligibility import STATUSES
 
 logger = structlog.get_logger(__name__)
@@ -27,12 +27,14 @@ class Upkeep:
         clock: The time.
         audit_days: Retention of the audit log.
         changes_kept: Retention of the log of tenants' changes.
+        sessions_idle: How long an idle session stays.
     """
 
     pool: db.Pool
     clock: Clock
     audit_days: int
     changes_kept: timedelta
+    sessions_idle: timedelta
 
     async def prune(self) -> int:
         """Delete rows past their retention, and make the audit log's next months. For a loop."""
@@ -41,6 +43,7 @@ class Upkeep:
             pruned = {
                 "flows": await authorization_flows.prune_flows(connection, now, FLOWS_KEPT),
                 "request_ids": await api_keys.prune_requests(connection, now, REQUEST_IDS_KEPT),
+                "sessions": await sessions.prune_sessions(connection, now, self.sessions_idle),
                 "changes": await tenant_changes.prune_changes(connection, now, self.changes_kept),
             }
         async with db.transaction(self.pool) as connection:

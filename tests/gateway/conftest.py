@@ -31,7 +31,8 @@ from mailmesh.vault.v1 import (
 from services.meshkit.errors import ApiKeyInvalid, MeshError
 from services.meshkit.header_bounds import METADATA_OPTIONS
 from services.meshkit.settings import load
-from services.token_vault.api_access.authorize import Allowed
+from services.token_vault.api_access.authorize import Allowed, Presented
+from services.token_vault.api_access.origin import Origins
 from services.token_vault.servicers.ext_authz import ExtAuthzServicer
 from stack.certificates import Identity, MeshCertificates
 from stack.ports import free_ports
@@ -142,14 +143,14 @@ class Authority(external_auth_pb2_grpc.AuthorizationServicer):
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
 
-    async def authorize(self, method: str, _authorization: str) -> Allowed:
+    async def authorize(self, method: str, _presented: Presented) -> Allowed:
         raise self.seen.denial or ApiKeyInvalid
 
     async def Check(self, request, context):
         http = request.attributes.request.http
         self.seen.record("Check", http.path, context)
         if self.seen.denial is not None:
-            return await ExtAuthzServicer(self).Check(request, context)
+            return await ExtAuthzServicer(self, Origins("")).Check(request, context)
         key = http.headers.get("authorization", "").removeprefix("Bearer ")
         if key not in (ADMIN_KEY, READER_KEY):
             return _denied(401, code_pb2.UNAUTHENTICATED, "API_KEY_INVALID")

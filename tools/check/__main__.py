@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from tools.check import contract, documents, drift, edge, locks, openapi, prose, site
+from tools.check import console, contract, documents, drift, edge, locks, openapi, prose, site
 from tools.check.outcome import CheckError, Skipped
 from tools.generate.protos import GenerationError
 
@@ -25,6 +25,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "prose keeps the rules": prose.prose,
     "the site builds": site.site,
     "Envoy accepts its configuration": edge.valid,
+    "the console has its types": console.types,
+    "console/dist is fresh": console.fresh,
     "locks hold no address": locks.without_addresses,
     "locks are in step": locks.in_step,
 }

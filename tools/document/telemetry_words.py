@@ -144,6 +144,7 @@ FIELDS = {
     "request_ids": "deleted request ids",
     "revoked": "the fate of the grant",
     "schema": "the migrated schema",
+    "sessions": "deleted sessions of browsers, past their end",
     "since": "the start time of the reconciliation",
     "state": "the state of the endpoint now",
     "so_far": "number of rewrapped data keys",

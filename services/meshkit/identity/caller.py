@@ -14,9 +14,11 @@ KEY_ID_HEADER = "x-mailmesh-key-id"
 ROLE_HEADER = "x-mailmesh-role"
 TENANTS_HEADER = "x-mailmesh-tenants"
 ABILITIES_HEADER = "x-mailmesh-abilities"
+SESSION_HEADER = "x-mailmesh-session-id"
+"""The browser's session that stood for the key, if one did."""
 SOURCE_HEADER = "x-mailmesh-source-address"
 """The address that a request from outside came from. It grants nothing: it bounds the share of one address."""
-IDENTITY_HEADERS = frozenset({KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER, ABILITIES_HEADER})
+IDENTITY_HEADERS = frozenset({KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER, ABILITIES_HEADER, SESSION_HEADER})
 ALL_TENANTS = "*"
 ALL_ABILITIES = "*"
 DEFAULT_ABILITIES = frozenset({"mail.read"})
@@ -50,6 +52,7 @@ class Caller:
         role: The rights of that key; `NONE` without a key.
         tenants: The tenants that the caller may see. None means all of them.
         abilities: The abilities of that key, `ALL_ABILITIES` for all; none without a key.
+        session_id: The browser's session that stood for the key, empty without one.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Caller:
     role: Role = Role.NONE
     tenants: frozenset[str] | None = None
     abilities: frozenset[str] = frozenset()
+    session_id: str = ""
 
     def may_see(self, tenant_id: str) -> bool:
         """Tell whether a tenant is in the caller's scope."""
@@ -148,7 +152,8 @@ def key_caller(name: str, headers: Mapping[str, str]) -> Caller:
         raise ApiKeyInvalid
     scope = None if tenants == ALL_TENANTS else _parts(tenants)
     abilities = headers.get(ABILITIES_HEADER)
-    return Caller(name, key_id, role, scope, DEFAULT_ABILITIES if abilities is None else _abilities(abilities))
+    granted = DEFAULT_ABILITIES if abilities is None else _abilities(abilities)
+    return Caller(name, key_id, role, scope, granted, headers.get(SESSION_HEADER, ""))
 
 
 def _abilities(header: str) -> frozenset[str]:

@@ -94,6 +94,7 @@ def _reader(
         view=basic_by_default(request.view),
         heartbeat_seconds=heartbeat_seconds(request.heartbeat_seconds),
         key_id=caller.key_id,
+        session_id=caller.session_id,
         write=write,
     )
 

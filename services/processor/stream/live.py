@@ -66,6 +66,7 @@ class Reader:
         view: The parts of each event that the reader gets.
         heartbeat_seconds: The longest silence.
         key_id: The API key that opened the stream.
+        session_id: The browser's session that stood for the key, empty without one.
         write: Sends a step and returns when there is room for more.
     """
 
@@ -73,6 +74,7 @@ class Reader:
     view: EventView
     heartbeat_seconds: float
     key_id: str
+    session_id: str
     write: Callable[[Step], Awaitable[None]]
 
 
@@ -136,7 +138,7 @@ class Following:
         while True:
             if self._stopping.is_set():
                 raise ShuttingDown
-            await self._keys.check(reader.key_id)
+            await self._keys.check(reader.key_id, reader.session_id)
             # PostgreSQL checks that the reader's cursor is still valid; events in memory are only trusted for a
             # cursor that was good in the same life of it.
             is_known, life = life == self._tail.life, self._tail.life

@@ -32,7 +32,7 @@ class ApiKeyServicer(ApiKeyServiceServicer):
         self, request: pb.CreateApiKeyRequest, context: "_Context[Any, Any]"
     ) -> pb.CreateApiKeyResponse:
         row, secret = await self._api_keys.create(current_caller(), _new_key(request))
-        return pb.CreateApiKeyResponse(api_key=_message(row), secret=secret.reveal() if secret else "")
+        return pb.CreateApiKeyResponse(api_key=to_message(row), secret=secret.reveal() if secret else "")
 
     @override
     async def ListApiKeys(
@@ -46,7 +46,7 @@ class ApiKeyServicer(ApiKeyServiceServicer):
         given = rows[:size]
         behind: Position | None = [given[-1].created_at.isoformat(), given[-1].api_key_id] if len(rows) > size else None
         return pb.ListApiKeysResponse(
-            api_keys=[_message(row) for row in given], next_page_token=self._pages.write(request, behind)
+            api_keys=[to_message(row) for row in given], next_page_token=self._pages.write(request, behind)
         )
 
     @override
@@ -54,7 +54,7 @@ class ApiKeyServicer(ApiKeyServiceServicer):
         self, request: pb.RevokeApiKeyRequest, context: "_Context[Any, Any]"
     ) -> pb.RevokeApiKeyResponse:
         row = await self._api_keys.revoke(current_caller(), check_id("api_key_id", request.api_key_id))
-        return pb.RevokeApiKeyResponse(api_key=_message(row))
+        return pb.RevokeApiKeyResponse(api_key=to_message(row))
 
 
 def _new_key(request: pb.CreateApiKeyRequest) -> NewKey:
@@ -74,7 +74,8 @@ def _new_key(request: pb.CreateApiKeyRequest) -> NewKey:
     )
 
 
-def _message(row: ApiKeyRow) -> pb.ApiKey:
+def to_message(row: ApiKeyRow) -> pb.ApiKey:
+    """Describe a key without its secret."""
     message = pb.ApiKey(
         api_key_id=row.api_key_id,
         display_name=row.display_name,

@@ -1,6 +1,5 @@
 """AuthorizationService: the page with the button, the browser's two steps and the page at the end."""
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,7 +17,7 @@ from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.flow_secrets import cookie_name, page_cookie_name
 from services.token_vault.accounts.flow_steps import Returned
 from services.token_vault.accounts.redirect_errors import refusal
-from services.token_vault.servicers.cookies import read_cookies
+from services.token_vault.servicers.cookies import presented_cookies
 
 _Context = grpc.aio.ServicerContext
 _MAX_CHARACTERS = 4096
@@ -45,7 +44,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     ) -> pb.OpenAuthorizationResponse:
         ticket = request.ticket[:_MAX_CHARACTERS]
         try:
-            offered = await self._connector.offer(request.provider, ticket, _cookies(context))
+            offered = await self._connector.offer(request.provider, ticket, presented_cookies(context))
         except MeshError as exc:
             page = await _page(context, result_pages.of_ticket(exc.reason), "400")
             return pb.OpenAuthorizationResponse(page=page)
@@ -62,7 +61,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         form = _form(request.form.data)
         try:
             opened = await self._connector.open(
-                request.provider, form.get("ticket", ""), form.get("proof", ""), _cookies(context)
+                request.provider, form.get("ticket", ""), form.get("proof", ""), presented_cookies(context)
             )
         except MeshError as exc:
             page = await _page(context, result_pages.of_ticket(exc.reason), "400")
@@ -80,7 +79,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             request.state[:_MAX_CHARACTERS],
             request.code[:_MAX_CHARACTERS],
             refusal(request.provider, request.error, request.error_description, request.error_subcode),
-            _cookies(context),
+            presented_cookies(context),
         )
         flow_id = await self._connector.complete(returned)
         names = (cookie_name(returned.state), page_cookie_name(flow_id)) if flow_id else ()
@@ -127,8 +126,3 @@ def _form(body: bytes) -> dict[str, str]:
 
 def _empty() -> httpbody_pb2.HttpBody:
     return httpbody_pb2.HttpBody(content_type="text/plain")
-
-
-def _cookies(context: "_Context[Any, Any]") -> Mapping[str, str]:
-    metadata = context.invocation_metadata() or ()
-    return read_cookies(value for name, value in metadata if name == "cookie" and isinstance(value, str))

@@ -1,6 +1,11 @@
 """Read the cookies of a request as browsers send them (RFC 6265, section 5.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import grpc
+
+SESSION_COOKIE = "__Host-mailmesh-session"
 
 
 def read_cookies(headers: Iterable[str]) -> dict[str, str]:
@@ -19,3 +24,9 @@ def read_cookies(headers: Iterable[str]) -> dict[str, str]:
             if equals:
                 found.setdefault(name.strip(), value.strip())
     return found
+
+
+def presented_cookies(context: "grpc.aio.ServicerContext[Any, Any]") -> Mapping[str, str]:
+    """Read the cookies of a call."""
+    metadata = context.invocation_metadata() or ()
+    return read_cookies(value for name, value in metadata if name == "cookie" and isinstance(value, str))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import grpc
 from envoy.config.core.v3 import base_pb2
+from envoy.service.auth.v3 import attribute_context_pb2
 from envoy.service.auth.v3 import external_auth_pb2 as pb
 from envoy.service.auth.v3.external_auth_pb2_grpc import AuthorizationServicer
 from envoy.type.v3 import http_status_pb2
@@ -18,9 +19,17 @@ from google.rpc import code_pb2, status_pb2
 from typing_extensions import override
 
 from services.meshkit.errors import MeshError
-from services.meshkit.identity.caller import ABILITIES_HEADER, KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER
+from services.meshkit.identity.caller import (
+    ABILITIES_HEADER,
+    KEY_ID_HEADER,
+    ROLE_HEADER,
+    SESSION_HEADER,
+    TENANTS_HEADER,
+)
 from services.meshkit.status import to_status
-from services.token_vault.api_access.authorize import Allowed, Authorizer
+from services.token_vault.api_access.authorize import Allowed, Authorizer, Presented
+from services.token_vault.api_access.origin import Origins
+from services.token_vault.servicers.cookies import SESSION_COOKIE, read_cookies
 
 _Context = grpc.aio.ServicerContext
 _REST_MARK = "x-envoy-original-path"
@@ -41,20 +50,29 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
 
     Args:
         authorizer: Authorizes requests.
+        origins: Tell our own pages from others.
     """
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, origins: Origins) -> None:
         self._authorizer = authorizer
+        self._origins = origins
 
     @override
     async def Check(self, request: pb.CheckRequest, context: "_Context[Any, Any]") -> pb.CheckResponse:
         http = request.attributes.request.http
         method = http.path.partition("?")[0]
         try:
-            allowed = await self._authorizer.authorize(method, http.headers.get("authorization", ""))
+            allowed = await self._authorizer.authorize(method, self._presented(http))
         except MeshError as exc:
             return _denied(exc, is_rest=_REST_MARK in http.headers)
         return _allowed(allowed)
+
+    def _presented(self, http: attribute_context_pb2.AttributeContext.HttpRequest) -> Presented:
+        return Presented(
+            http.headers.get("authorization", ""),
+            read_cookies((http.headers.get("cookie", ""),)).get(SESSION_COOKIE, ""),
+            self._origins.has_sent(http.headers, http.scheme, http.host),
+        )
 
 
 def _allowed(allowed: Allowed) -> pb.CheckResponse:
@@ -64,6 +82,7 @@ def _allowed(allowed: Allowed) -> pb.CheckResponse:
         (ROLE_HEADER, allowed.role),
         (TENANTS_HEADER, allowed.tenants),
         (ABILITIES_HEADER, allowed.abilities),
+        *([(SESSION_HEADER, allowed.session_id)] if allowed.session_id else []),
     ):
         response.ok_response.headers.append(_header(name, value))
     return response

@@ -21,6 +21,7 @@ from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.accounts.probe import Fault, Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.api_access.api_keys import ApiKeys
+from services.token_vault.api_access.sessions import Sessions
 from services.token_vault.issuers.google import PROVIDER as GOOGLE
 from services.token_vault.store import audit, tenants, tokens
 from services.token_vault.store.tenants import tenant_message
@@ -47,6 +48,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         prober: Prober,
         disconnector: Disconnector,
         api_keys: ApiKeys,
+        sessions: Sessions,
         pool: db.Pool,
         clock: Clock,
     ) -> None:
@@ -55,6 +57,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self._prober = prober
         self._disconnector = disconnector
         self._api_keys = api_keys
+        self._sessions = sessions
         self._pool = pool
         self._clock = clock
 
@@ -109,6 +112,8 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self, request: pb.CheckApiKeyRequest, context: "_Context[Any, Any]"
     ) -> pb.CheckApiKeyResponse:
         key = await self._api_keys.check(check_id("api_key_id", request.api_key_id))
+        if request.session_id:
+            await self._sessions.check(check_id("session_id", request.session_id))
         response = pb.CheckApiKeyResponse()
         if key.expires_at is not None:
             response.expires_at.FromDatetime(key.expires_at)

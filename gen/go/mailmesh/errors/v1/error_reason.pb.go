@@ -223,6 +223,13 @@ const (
 	// Do: Open the stream again with another key from the last position.
 	// Sample: {"reason": "KEY_REVOKED", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_KEY_REVOKED ErrorReason = 53
+	// SESSION_INVALID has the gRPC code UNAUTHENTICATED.
+	//
+	// When: The browser's session is unknown, was ended, was idle for too long or is past its end, or its API key was revoked or has expired; the
+	// answer does not distinguish the cases.
+	// Do: Sign in again with an API key.
+	// Sample: {"reason": "SESSION_INVALID", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_SESSION_INVALID ErrorReason = 54
 	// ROLE_TOO_LOW has the gRPC code PERMISSION_DENIED.
 	//
 	// When: The API key's role may not call this RPC.
@@ -248,6 +255,18 @@ const (
 	// Do: Use a key with the ability in the metadata; an admin creates one.
 	// Sample: {"reason": "KEY_LACKS_ABILITY", "domain": "mailmesh", "metadata": {"required_ability": "mail.send", "abilities": "mail.read"}}
 	ErrorReason_ERROR_REASON_KEY_LACKS_ABILITY ErrorReason = 63
+	// ORIGIN_NOT_PROVEN has the gRPC code PERMISSION_DENIED.
+	//
+	// When: A request with a session cookie does not prove that a page of this installation sent it.
+	// Do: Open the console at the installation's public address. Programs send a key as `Authorization: Bearer` instead of the cookie.
+	// Sample: {"reason": "ORIGIN_NOT_PROVEN", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_ORIGIN_NOT_PROVEN ErrorReason = 64
+	// KEY_REQUIRED has the gRPC code PERMISSION_DENIED.
+	//
+	// When: A session asked for something that only the API key itself may do, such as making another session.
+	// Do: Send the key as `Authorization: Bearer`.
+	// Sample: {"reason": "KEY_REQUIRED", "domain": "mailmesh", "metadata": {}}
+	ErrorReason_ERROR_REASON_KEY_REQUIRED ErrorReason = 65
 	// PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
 	//
 	// When: The provider throttles this mailbox or this installation; `RetryInfo` states the delay.
@@ -278,6 +297,12 @@ const (
 	// Do: Send a smaller body.
 	// Sample: {"reason": "BODY_TOO_LARGE", "domain": "mailmesh", "metadata": {}}
 	ErrorReason_ERROR_REASON_BODY_TOO_LARGE ErrorReason = 74
+	// SESSION_LIMIT_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: The API key has as many sessions as one key may have.
+	// Do: Sign out in other browsers, or everywhere.
+	// Sample: {"reason": "SESSION_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "100"}}
+	ErrorReason_ERROR_REASON_SESSION_LIMIT_REACHED ErrorReason = 75
 	// PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
 	//
 	// When: The provider did not answer, or answered with a temporary fault. No change was made.
@@ -617,15 +642,19 @@ var (
 		51:  "ERROR_REASON_CALLER_UNKNOWN",
 		52:  "ERROR_REASON_PUSH_TOKEN_INVALID",
 		53:  "ERROR_REASON_KEY_REVOKED",
+		54:  "ERROR_REASON_SESSION_INVALID",
 		60:  "ERROR_REASON_ROLE_TOO_LOW",
 		61:  "ERROR_REASON_CALLER_NOT_ALLOWED",
 		62:  "ERROR_REASON_SCOPE_TOO_WIDE",
 		63:  "ERROR_REASON_KEY_LACKS_ABILITY",
+		64:  "ERROR_REASON_ORIGIN_NOT_PROVEN",
+		65:  "ERROR_REASON_KEY_REQUIRED",
 		70:  "ERROR_REASON_PROVIDER_THROTTLED",
 		71:  "ERROR_REASON_OVERLOADED",
 		72:  "ERROR_REASON_RATE_LIMITED",
 		73:  "ERROR_REASON_READER_TOO_SLOW",
 		74:  "ERROR_REASON_BODY_TOO_LARGE",
+		75:  "ERROR_REASON_SESSION_LIMIT_REACHED",
 		80:  "ERROR_REASON_PROVIDER_UNAVAILABLE",
 		81:  "ERROR_REASON_KEY_UNAVAILABLE",
 		82:  "ERROR_REASON_STORE_UNAVAILABLE",
@@ -711,15 +740,19 @@ var (
 		"ERROR_REASON_CALLER_UNKNOWN":                51,
 		"ERROR_REASON_PUSH_TOKEN_INVALID":            52,
 		"ERROR_REASON_KEY_REVOKED":                   53,
+		"ERROR_REASON_SESSION_INVALID":               54,
 		"ERROR_REASON_ROLE_TOO_LOW":                  60,
 		"ERROR_REASON_CALLER_NOT_ALLOWED":            61,
 		"ERROR_REASON_SCOPE_TOO_WIDE":                62,
 		"ERROR_REASON_KEY_LACKS_ABILITY":             63,
+		"ERROR_REASON_ORIGIN_NOT_PROVEN":             64,
+		"ERROR_REASON_KEY_REQUIRED":                  65,
 		"ERROR_REASON_PROVIDER_THROTTLED":            70,
 		"ERROR_REASON_OVERLOADED":                    71,
 		"ERROR_REASON_RATE_LIMITED":                  72,
 		"ERROR_REASON_READER_TOO_SLOW":               73,
 		"ERROR_REASON_BODY_TOO_LARGE":                74,
+		"ERROR_REASON_SESSION_LIMIT_REACHED":         75,
 		"ERROR_REASON_PROVIDER_UNAVAILABLE":          80,
 		"ERROR_REASON_KEY_UNAVAILABLE":               81,
 		"ERROR_REASON_STORE_UNAVAILABLE":             82,
@@ -804,7 +837,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xa7\x1a\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb4\x1b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -839,16 +872,20 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_API_KEY_INVALID\x102\x12\x1f\n" +
 	"\x1bERROR_REASON_CALLER_UNKNOWN\x103\x12#\n" +
 	"\x1fERROR_REASON_PUSH_TOKEN_INVALID\x104\x12\x1c\n" +
-	"\x18ERROR_REASON_KEY_REVOKED\x105\x12\x1d\n" +
+	"\x18ERROR_REASON_KEY_REVOKED\x105\x12 \n" +
+	"\x1cERROR_REASON_SESSION_INVALID\x106\x12\x1d\n" +
 	"\x19ERROR_REASON_ROLE_TOO_LOW\x10<\x12#\n" +
 	"\x1fERROR_REASON_CALLER_NOT_ALLOWED\x10=\x12\x1f\n" +
 	"\x1bERROR_REASON_SCOPE_TOO_WIDE\x10>\x12\"\n" +
-	"\x1eERROR_REASON_KEY_LACKS_ABILITY\x10?\x12#\n" +
+	"\x1eERROR_REASON_KEY_LACKS_ABILITY\x10?\x12\"\n" +
+	"\x1eERROR_REASON_ORIGIN_NOT_PROVEN\x10@\x12\x1d\n" +
+	"\x19ERROR_REASON_KEY_REQUIRED\x10A\x12#\n" +
 	"\x1fERROR_REASON_PROVIDER_THROTTLED\x10F\x12\x1b\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10G\x12\x1d\n" +
 	"\x19ERROR_REASON_RATE_LIMITED\x10H\x12 \n" +
 	"\x1cERROR_REASON_READER_TOO_SLOW\x10I\x12\x1f\n" +
-	"\x1bERROR_REASON_BODY_TOO_LARGE\x10J\x12%\n" +
+	"\x1bERROR_REASON_BODY_TOO_LARGE\x10J\x12&\n" +
+	"\"ERROR_REASON_SESSION_LIMIT_REACHED\x10K\x12%\n" +
 	"!ERROR_REASON_PROVIDER_UNAVAILABLE\x10P\x12 \n" +
 	"\x1cERROR_REASON_KEY_UNAVAILABLE\x10Q\x12\"\n" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10R\x12$\n" +

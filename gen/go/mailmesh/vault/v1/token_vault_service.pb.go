@@ -675,7 +675,9 @@ func (*ConfirmTenantReleaseResponse) Descriptor() ([]byte, []int) {
 type CheckApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// api_key_id is the key's UUID, not the key.
-	ApiKeyId      string `protobuf:"bytes,1,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
+	ApiKeyId string `protobuf:"bytes,1,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
+	// session_id is the browser's session that stood for the key when the stream was opened. It is checked as well. Empty without one.
+	SessionId     string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -713,6 +715,13 @@ func (*CheckApiKeyRequest) Descriptor() ([]byte, []int) {
 func (x *CheckApiKeyRequest) GetApiKeyId() string {
 	if x != nil {
 		return x.ApiKeyId
+	}
+	return ""
+}
+
+func (x *CheckApiKeyRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
 	}
 	return ""
 }
@@ -908,10 +917,12 @@ const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant\"@\n" +
 	"\x1bConfirmTenantReleaseRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"\x1e\n" +
-	"\x1cConfirmTenantReleaseResponse\"8\n" +
+	"\x1cConfirmTenantReleaseResponse\"]\n" +
 	"\x12CheckApiKeyRequest\x12\"\n" +
 	"\n" +
-	"api_key_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bapiKeyId\"P\n" +
+	"api_key_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bapiKeyId\x12#\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\tsessionId\"P\n" +
 	"\x13CheckApiKeyResponse\x129\n" +
 	"\n" +
 	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x17\n" +

@@ -251,6 +251,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Open the stream again with another key from the last position.
     Sample: {"reason": "KEY_REVOKED", "domain": "mailmesh", "metadata": {}}
     """
+    ERROR_REASON_SESSION_INVALID: _ErrorReason.ValueType  # 54
+    """SESSION_INVALID has the gRPC code UNAUTHENTICATED.
+
+    When: The browser's session is unknown, was ended, was idle for too long or is past its end, or its API key was revoked or has expired; the
+    answer does not distinguish the cases.
+    Do: Sign in again with an API key.
+    Sample: {"reason": "SESSION_INVALID", "domain": "mailmesh", "metadata": {}}
+    """
     ERROR_REASON_ROLE_TOO_LOW: _ErrorReason.ValueType  # 60
     """ROLE_TOO_LOW has the gRPC code PERMISSION_DENIED.
 
@@ -279,6 +287,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: The API key does not have the ability that the RPC needs.
     Do: Use a key with the ability in the metadata; an admin creates one.
     Sample: {"reason": "KEY_LACKS_ABILITY", "domain": "mailmesh", "metadata": {"required_ability": "mail.send", "abilities": "mail.read"}}
+    """
+    ERROR_REASON_ORIGIN_NOT_PROVEN: _ErrorReason.ValueType  # 64
+    """ORIGIN_NOT_PROVEN has the gRPC code PERMISSION_DENIED.
+
+    When: A request with a session cookie does not prove that a page of this installation sent it.
+    Do: Open the console at the installation's public address. Programs send a key as `Authorization: Bearer` instead of the cookie.
+    Sample: {"reason": "ORIGIN_NOT_PROVEN", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_KEY_REQUIRED: _ErrorReason.ValueType  # 65
+    """KEY_REQUIRED has the gRPC code PERMISSION_DENIED.
+
+    When: A session asked for something that only the API key itself may do, such as making another session.
+    Do: Send the key as `Authorization: Bearer`.
+    Sample: {"reason": "KEY_REQUIRED", "domain": "mailmesh", "metadata": {}}
     """
     ERROR_REASON_PROVIDER_THROTTLED: _ErrorReason.ValueType  # 70
     """PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
@@ -314,6 +336,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: The request's body is larger than the edge accepts (HTTP 413).
     Do: Send a smaller body.
     Sample: {"reason": "BODY_TOO_LARGE", "domain": "mailmesh", "metadata": {}}
+    """
+    ERROR_REASON_SESSION_LIMIT_REACHED: _ErrorReason.ValueType  # 75
+    """SESSION_LIMIT_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: The API key has as many sessions as one key may have.
+    Do: Sign out in other browsers, or everywhere.
+    Sample: {"reason": "SESSION_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "100"}}
     """
     ERROR_REASON_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 80
     """PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.
@@ -897,6 +926,14 @@ When: The API key of an open stream was revoked or has expired; the last positio
 Do: Open the stream again with another key from the last position.
 Sample: {"reason": "KEY_REVOKED", "domain": "mailmesh", "metadata": {}}
 """
+ERROR_REASON_SESSION_INVALID: ErrorReason.ValueType  # 54
+"""SESSION_INVALID has the gRPC code UNAUTHENTICATED.
+
+When: The browser's session is unknown, was ended, was idle for too long or is past its end, or its API key was revoked or has expired; the
+answer does not distinguish the cases.
+Do: Sign in again with an API key.
+Sample: {"reason": "SESSION_INVALID", "domain": "mailmesh", "metadata": {}}
+"""
 ERROR_REASON_ROLE_TOO_LOW: ErrorReason.ValueType  # 60
 """ROLE_TOO_LOW has the gRPC code PERMISSION_DENIED.
 
@@ -925,6 +962,20 @@ ERROR_REASON_KEY_LACKS_ABILITY: ErrorReason.ValueType  # 63
 When: The API key does not have the ability that the RPC needs.
 Do: Use a key with the ability in the metadata; an admin creates one.
 Sample: {"reason": "KEY_LACKS_ABILITY", "domain": "mailmesh", "metadata": {"required_ability": "mail.send", "abilities": "mail.read"}}
+"""
+ERROR_REASON_ORIGIN_NOT_PROVEN: ErrorReason.ValueType  # 64
+"""ORIGIN_NOT_PROVEN has the gRPC code PERMISSION_DENIED.
+
+When: A request with a session cookie does not prove that a page of this installation sent it.
+Do: Open the console at the installation's public address. Programs send a key as `Authorization: Bearer` instead of the cookie.
+Sample: {"reason": "ORIGIN_NOT_PROVEN", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_KEY_REQUIRED: ErrorReason.ValueType  # 65
+"""KEY_REQUIRED has the gRPC code PERMISSION_DENIED.
+
+When: A session asked for something that only the API key itself may do, such as making another session.
+Do: Send the key as `Authorization: Bearer`.
+Sample: {"reason": "KEY_REQUIRED", "domain": "mailmesh", "metadata": {}}
 """
 ERROR_REASON_PROVIDER_THROTTLED: ErrorReason.ValueType  # 70
 """PROVIDER_THROTTLED has the gRPC code RESOURCE_EXHAUSTED.
@@ -960,6 +1011,13 @@ ERROR_REASON_BODY_TOO_LARGE: ErrorReason.ValueType  # 74
 When: The request's body is larger than the edge accepts (HTTP 413).
 Do: Send a smaller body.
 Sample: {"reason": "BODY_TOO_LARGE", "domain": "mailmesh", "metadata": {}}
+"""
+ERROR_REASON_SESSION_LIMIT_REACHED: ErrorReason.ValueType  # 75
+"""SESSION_LIMIT_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+
+When: The API key has as many sessions as one key may have.
+Do: Sign out in other browsers, or everywhere.
+Sample: {"reason": "SESSION_LIMIT_REACHED", "domain": "mailmesh", "metadata": {"limit": "100"}}
 """
 ERROR_REASON_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 80
 """PROVIDER_UNAVAILABLE has the gRPC code UNAVAILABLE.

@@ -1,10 +1,6 @@
 """The whole way through the real edge: keys, roles, scopes, browsers, reflection, health."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,119 +11,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from gateway.render import render
-from gateway.settings import EdgeSettings
 from mailmesh.vault.v1 import tenant_service_pb2, tenant_service_pb2_grpc
-from services.meshkit.settings import load
 from simulator.browser import consent
-from stack.certificates import MeshCertificates
-from stack.ports import free_ports
-from stack.programs.envoy import EnvoyServer
-from stack.programs.running import running
-from tests.programs.postgres import PostgresProgram, TestDatabase
-from tests.programs.simulator import RunningSimulator
-from tests.programs.vault import VaultGround, VaultProcess, eventually, new_keys, vault_ground
+from tests.mesh.token_vault.edge.conftest import Edge
+from tests.programs.vault import eventually
 
 pytestmark = pytest.mark.timeout(300)
-FIRST = ("api_keys", "audit_entries")
-"""Where the making of the first admin key leaves a row."""
-
-
-@dataclass(frozen=True)
-class Front:
-    """An edge and one TokenVault behind it, which all tests of this module use, and the first admin key."""
-
-    database: TestDatabase
-    keys: str
-    process: VaultProcess
-    port: int
-    admin: str
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An edge in front of one TokenVault that holds the first admin key and nothing else."""
-
-    ground: VaultGround
-    url: str
-    port: int
-    http: httpx.AsyncClient
-    admin: str
-
-    async def call(self, method: str, path: str, key: str = "", **body: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        return await self.http.request(method, path, headers=headers, json=body or None)
-
-    async def key(self, **wanted: Any) -> tuple[str, str]:
-        """Makes a key with the admin key: its id and itself."""
-        answer = await self.call("POST", "/v1/api-keys", self.admin, **{"displayName": "test", **wanted})
-        assert answer.status_code == 200, answer.text
-        return answer.json()["apiKey"]["apiKeyId"], answer.json()["secret"]
-
-
-def edge_settings(port: int, metrics_port: int, vault_port: int, certificates: MeshCertificates) -> EdgeSettings:
-    identity = certificates.identity("envoy")
-    return load(
-        EdgeSettings,
-        listen=f"127.0.0.1:{port}",
-        metrics_listen=f"127.0.0.1:{metrics_port}",
-        mesh_certificate=identity.certificate,
-        mesh_key=identity.key,
-        mesh_authority=identity.authority,
-        token_vault=(f"127.0.0.1:{vault_port}",),
-        public_url=f"http://127.0.0.1:{port}",
-    )
-
-
-@pytest.fixture(scope="module")
-def front(
-    postgres: PostgresProgram,
-    simulator: RunningSimulator,
-    certificates: MeshCertificates,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Front]:
-    database, keys = postgres.migrated_database("token_vault"), new_keys("k1")
-    folder, (port, metrics_port) = tmp_path_factory.mktemp("front"), free_ports(2)
-
-    async def start() -> Front:
-        async with vault_ground(database, simulator, certificates, folder, keys) as ground:
-            await ground.start(MAILMESH_PUBLIC_URL=f"http://127.0.0.1:{port}")
-            _, key, _ = await ground.run("create-admin-key", "--name", "first")
-            for table in FIRST:
-                await ground.fetch(f"CREATE TABLE first_{table} AS TABLE vault.{table}")
-            return Front(database, keys, ground.lend(), port, key.strip())
-
-    made = asyncio.run(start())
-    configuration = render(edge_settings(port, metrics_port, made.process.port, certificates), folder)
-    with running(EnvoyServer(configuration).program(), folder):
-        yield made
-    made.process.kill()
-    postgres.drop(database)
-
-
-@pytest.fixture
-async def edge(
-    front: Front, simulator: RunningSimulator, certificates: MeshCertificates, tmp_path: Path
-) -> AsyncIterator[Edge]:
-    async with (
-        vault_ground(front.database, simulator, certificates, tmp_path, front.keys) as ground,
-        httpx.AsyncClient(base_url=front.url, timeout=60, trust_env=False) as http,
-    ):
-        await ground.empty()
-        for table in FIRST:
-            await ground.fetch(f"INSERT INTO vault.{table} SELECT * FROM first_{table}")  # noqa: S608 - our own names
-        ground.borrow(front.process)
-        opened = Edge(ground, front.url, front.port, http, front.admin)
-
-        async def is_up() -> bool:
-            return (await opened.call("GET", "/v1/api-keys", opened.admin)).status_code == 200
-
-        await eventually(is_up)
-        yield opened
 
 
 async def test_a_browser_connects_through_the_edge(edge: Edge) -> None:

@@ -1,0 +1,35 @@
+// The audit log, newest first.
+import { audit } from "../api.js";
+import { FilterField } from "../parts/controls.js";
+import { List, usePages } from "../parts/list.js";
+import { Account } from "../parts/account.js";
+import { Id, Outside, State, Time } from "../parts/show.js";
+import { href, useRoute } from "../route.js";
+
+export function AuditPage() {
+  const { query } = useRoute();
+  const [action, tenantId] = [query.get("action") ?? "", query.get("tenant") ?? ""];
+  const pages = usePages(["audit", action, tenantId], async (pageToken) => {
+    const page = await audit.listAuditEntries({ pageToken, action, tenantId });
+    return { items: page.auditEntries, next: page.nextPageToken };
+  });
+  return (
+    <>
+      <h1>Audit</h1>
+      <div className="filters"><FilterField name="action" label="Action" hint="token.issue" /><FilterField name="tenant" label="Tenant" hint="its id" /></div>
+      <List
+        label="Audit entries" pages={pages} columns={["Time", "Author", "Action", "Outcome", "Account", "Details"]}
+        empty={<p>No entry fits these filters. <a href={href(["audit"])}>Show all</a></p>}
+        row={(entry) => ({
+          key: entry.auditEntryId,
+          cells: [
+            <Time at={entry.occurredAt} />, <Id value={entry.actor} />, <code>{entry.action}</code>,
+            entry.outcome === "ok" ? "ok" : <State word={entry.outcome} />,
+            entry.tenantId ? <Account id={entry.tenantId} /> : "",
+            <Outside text={Object.entries(entry.detail).map(([name, value]) => `${name}: ${value}`).join(", ")} />,
+          ],
+        })}
+      />
+    </>
+  );
+}

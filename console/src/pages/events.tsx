@@ -1,0 +1,119 @@
+// The stream of events, live, newest first.
+import { useEffect, useRef, useState } from "react";
+import { EventView, type Event } from "../../../gen/ts/mailmesh/processor/v1/event_pb.js";
+import { streams } from "../api.js";
+import { failureOf } from "../failure.js";
+import { Button, FilterChoice, FilterField } from "../parts/controls.js";
+import { Account } from "../parts/account.js";
+import { Empty, Failed, Outside, Table, Time } from "../parts/show.js";
+import { href, useRoute } from "../route.js";
+import { PROVIDERS } from "./accounts.js";
+
+const KEPT = 500;
+const TYPES: [string, string][] = [["mail.*", "mail"], ["tenant.*", "accounts"], ["send.*", "sends"], ["calendar.*", "calendars"]];
+
+interface Row {
+  event: Event;
+  head: { eventId: string; tenantId: string; eventType: string; receivedAt?: Parameters<typeof Time>[0]["at"] };
+  about: string;
+}
+
+function rowOf(event: Event): Row | undefined {
+  const { kind } = event;
+  switch (kind.case) {
+    case "mail": return { event, head: kind.value, about: kind.value.message?.subject || kind.value.message?.preview || kind.value.messageId };
+    case "tenant": return { event, head: kind.value, about: kind.value.statusDetail };
+    case "send": return { event, head: kind.value, about: kind.value.detail || kind.value.idempotencyKey };
+    case "calendarEvent": return { event, head: kind.value, about: kind.value.event?.subject ?? "" };
+    default: return undefined;
+  }
+}
+
+interface Tail {
+  rows: Row[];
+  isLive: boolean;
+  error: unknown;
+}
+
+// Reads the stream while the page shows it. It resumes behind the last event after a fault, and waits longer each time.
+function useTail(tenant: string, provider: string, type: string, from: string, isPaused: boolean): Tail {
+  const [tail, setTail] = useState<Tail>({ rows: [], isLive: false, error: undefined });
+  const cursor = useRef("");
+  const filter = JSON.stringify([tenant, provider, type, from]);
+  useEffect(() => {
+    cursor.current = from === "earliest" ? "earliest" : "latest";
+    setTail({ rows: [], isLive: false, error: undefined });
+  }, [filter, from]);
+  useEffect(() => {
+    if (isPaused) return undefined;
+    const stop = new AbortController();
+    let waiting: Row[] = [];
+    // A burst is drawn a few times a second, whatever its rate.
+    const drawing = setInterval(() => {
+      if (waiting.length === 0) return;
+      const newest = waiting.reverse();
+      waiting = [];
+      setTail((last) => ({ ...last, rows: [...newest, ...last.rows].slice(0, KEPT) }));
+    }, 200);
+    const read = async () => {
+      const request = {
+        cursor: cursor.current, view: EventView.BASIC, heartbeatSeconds: 5,
+        filter: { tenantIds: tenant ? [tenant] : [], providers: provider ? [provider] : [], eventTypes: type ? [type] : [] },
+      };
+      for await (const { step } of streams.streamEvents(request, { signal: stop.signal })) {
+        setTail((last) => (last.isLive && last.error === undefined ? last : { ...last, isLive: true, error: undefined }));
+        if (step.case === "heartbeat") cursor.current = step.value.position;
+        if (step.case !== "event") continue;
+        cursor.current = step.value.position;
+        const row = rowOf(step.value);
+        if (row) waiting = [...waiting, row].slice(-KEPT);
+      }
+    };
+    const follow = async () => {
+      for (let pause = 500; !stop.signal.aborted; pause = Math.min(pause * 2, 15_000)) {
+        const error = await read().then(() => undefined, (failure: unknown) => failure);
+        if (stop.signal.aborted) return;
+        setTail((last) => ({ ...last, isLive: false, error }));
+        if (error !== undefined && failureOf(error).isSignedOut) return;
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    };
+    void follow();
+    return () => { stop.abort(); clearInterval(drawing); };
+  }, [filter, isPaused]);
+  return tail;
+}
+
+export function EventsPage() {
+  const { query } = useRoute();
+  const [tenant, provider, type, from] = ["tenant", "provider", "type", "from"].map((name) => query.get(name) ?? "");
+  const [isPaused, setPaused] = useState(false);
+  const tail = useTail(tenant ?? "", provider ?? "", type ?? "", from ?? "", isPaused);
+  const all = Object.fromEntries(query);
+  return (
+    <>
+      <div className="title">
+        <h1>Events</h1>
+        <span role="status" className={tail.isLive && !isPaused ? "state good" : "state calm"}>{isPaused ? "paused" : tail.isLive ? "live" : "connecting"}</span>
+        <Button className="plain" onPress={() => setPaused(!isPaused)}>{isPaused ? "Continue" : "Pause"}</Button>
+      </div>
+      <div className="filters">
+        <FilterChoice name="type" label="Kind" options={TYPES} />
+        <FilterChoice name="provider" label="Provider" options={PROVIDERS} />
+        <FilterField name="tenant" label="Tenant" hint="its id" />
+        <FilterChoice name="from" label="Begin" usual="with the next event" options={[["earliest", "with the oldest stored event"]]} />
+      </div>
+      {tail.error !== undefined && <Failed error={tail.error} />}
+      {tail.rows.length === 0
+        ? <Empty><p>No event yet. Send a mail to a connected account, or <a href={href(["events"], { ...all, from: "earliest" })}>begin with the oldest stored event</a>.</p></Empty>
+        : <Table label="Events" columns={["Received", "Type", "Subject or detail", "Account"]} rows={tail.rows.map(({ head, about, event }) => ({
+          key: event.position,
+          cells: [
+            <Time at={head.receivedAt} />, <a href={href(["events", head.eventId])}>{head.eventType}</a>, <Outside text={about} />,
+            <Account id={head.tenantId} />,
+          ],
+        }))} />}
+      {tail.rows.length >= KEPT && <p className="faint">The latest {KEPT} events are shown.</p>}
+    </>
+  );
+}
