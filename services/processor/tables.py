@@ -12,6 +12,7 @@ sends                 mail that callers asked for, its progress and its outcome
 calendar_lists        when the list of an account's calendars was read, and is due
 calendars             the calendars of accounts, the followed ones with their cursors
 calendar_events       the events of followed calendars, and the changed instances of series
+calendar_unread       the events of followed calendars that could not be read
 uploads, *_parts      files that callers uploaded for sends, in parts
 send_files            the uploaded files that unfinished sends need
 workers, duties       live workers, and duties that one process has at a time
@@ -396,4 +397,16 @@ calendar_events = Table(
     required("round", Integer()),
     Column("deleted_at", TIME),
     required("content", LargeBinary()),
+)
+
+calendar_unread = Table(
+    "calendar_unread",
+    metadata,
+    required("calendar_event_id", ID, primary_key=True),
+    Column("calendar_id", ID, ForeignKey("processor.calendars.calendar_id", ondelete="CASCADE"), nullable=False),
+    Column("series_id", ID),
+    required("round", Integer()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("seen_at", TIME),
 )

@@ -10,8 +10,8 @@ from services.processor.calendar.graph import GraphCalendars, exceptions_of, is_
 from services.processor.calendar.ids import event_uuid
 from services.processor.calendar.mapping.fields import text
 from services.processor.calendar.mapping.graph_event import CalendarOfEvents, UnreadableEventError, map_event
-from services.processor.calendar.mapping.times import local_day
-from services.processor.calendar.rows import SeenEvent
+from services.processor.calendar.mapping.series import day_in_series
+from services.processor.calendar.rows import SeenEvent, Unread
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.mailbox.provider_http import JSON
 from services.providers.failures import Meaning
@@ -19,6 +19,7 @@ from services.providers.failures import Meaning
 logger = structlog.get_logger(__name__)
 
 PATIENCE = 5
+MALFORMED = "MESSAGE_UNREADABLE"
 _INSTANCES = frozenset({"occurrence", "exception"})
 _MASTER = "seriesmaster"
 
@@ -53,18 +54,14 @@ class EventFetcher:
             if provider_id:
                 is_enough = "@removed" not in entry and kind not in (*_INSTANCES, _MASTER) and is_whole(entry)
                 whole[provider_id] = entry if is_enough else None
-        found = [await self.one(provider_id, entry) for provider_id, entry in whole.items()]
-        return [one for one in found if one is not None]
+        return [await self.one(provider_id, entry) for provider_id, entry in whole.items()]
 
-    async def one(self, provider_id: str, entry: JSON | None = None) -> SeenEvent | None:
-        """Return the present version of an event.
+    async def one(self, provider_id: str, entry: JSON | None = None) -> SeenEvent:
+        """Return the present version of an event; of one that cannot be read, the cause.
 
         Args:
             provider_id: The provider's id.
             entry: The event, where a page had all of it.
-
-        Returns:
-            None for an event that cannot be read, which is logged.
 
         Raises:
             SourceError: It could not be read, and is worth another attempt; or the calendar cannot be read.
@@ -73,7 +70,7 @@ class EventFetcher:
             found = entry or await self.source.event(self.provider_calendar_id, provider_id)
         except SourceError as exc:
             await self._check_left_out(exc)
-            return None
+            return _unread_event(Unread(event_uuid(self.calendar.calendar_id, provider_id), exc.reason, exc.detail))
         if found is not None and text(found, "type").lower() in _INSTANCES and text(found, "seriesMasterId"):
             # A removed instance that is there after all: its series has it.
             return await self.one(text(found, "seriesMasterId"))
@@ -82,22 +79,28 @@ class EventFetcher:
             return SeenEvent(event_id, None)
         try:
             event = map_event(found, self.calendar)
-            return SeenEvent(event.calendar_event_id, event, await self._exceptions(found))
         except UnreadableEventError as exc:
             logger.warning("calendar event not readable", calendar_id=self.calendar.calendar_id, error=str(exc))
-            return None
+            return _unread_event(Unread(event_id, MALFORMED, str(exc)))
+        exceptions, unread = await self._exceptions(found, event)
+        return SeenEvent(event.calendar_event_id, event, exceptions, unread)
 
-    async def _exceptions(self, master: JSON) -> dict[str, pb2.CalendarEvent]:
-        found = {}
+    async def _exceptions(
+        self, master: JSON, series: pb2.CalendarEvent
+    ) -> tuple[dict[str, pb2.CalendarEvent], list[Unread]]:
+        found, unread = {}, []
         for one in exceptions_of(master):
+            event_id = event_uuid(self.calendar.calendar_id, text(one, "id"))
             try:
-                day, event = await self._exception(one)
-                found[day] = event
+                event = await self._exception(one)
+                found[day_in_series(series, event.original_start).isoformat()] = event
             except ValueError as exc:
                 logger.warning("changed instance not readable", calendar_id=self.calendar.calendar_id, error=str(exc))
+                unread.append(Unread(event_id, MALFORMED, str(exc)))
             except SourceError as exc:
                 await self._check_left_out(exc)
-        return found
+                unread.append(Unread(event_id, exc.reason, exc.detail))
+        return found, unread
 
     async def _check_left_out(self, error: SourceError) -> None:
         """Make sure that a failure concerns one event for good; raise it when the calendar has to be read again.
@@ -112,15 +115,15 @@ class EventFetcher:
             raise error
         logger.warning("calendar event left out", calendar_id=self.calendar.calendar_id, detail=error.detail)
 
-    async def _exception(self, found: JSON) -> tuple[str, pb2.CalendarEvent]:
-        """Return a changed instance with the local day of its original start, which only `$select` brings."""
+    async def _exception(self, found: JSON) -> pb2.CalendarEvent:
+        """Return a changed instance with its original start, which only `$select` brings."""
         event = map_event(found, self.calendar)
         if not event.HasField("original_start"):
             asked = await self.source.event(self.provider_calendar_id, event.provider_event_id)
             event = event if asked is None else map_event(asked, self.calendar)
         if not event.HasField("original_start"):
             event.original_start.CopyFrom(event.start)
-        return local_day(event.original_start).isoformat(), event
+        return event
 
 
 def facts_of(calendar_id: str, owner_address: str, own_address: str) -> CalendarOfEvents:
@@ -128,3 +131,7 @@ def facts_of(calendar_id: str, owner_address: str, own_address: str) -> Calendar
     facts = CalendarOfEvents(calendar_id)
     is_shared = bool(owner_address) and owner_address.lower() != own_address.lower()
     return replace(facts, delegate_email=owner_address) if is_shared else facts
+
+
+def _unread_event(unread: Unread) -> SeenEvent:
+    return SeenEvent(unread.event_id, None, unread=(unread,))

@@ -102,7 +102,8 @@ class Calendars:
                 "followed_at": now,
                 "due_at": now,
             }
-            await stored_events.forget(connection, calendar_id)
+            if not await stored_events.forget(connection, calendar_id):
+                values["phase"] = Phase.CLEAR
             await calendars.request_list(connection, row.tenant_id)
             row = _changed(await calendars.change(connection, calendar_id, row.follows, values))
         self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
@@ -120,8 +121,9 @@ class Calendars:
                 return row
             # The number of the following changes, so that a worker that is reading the calendar commits nothing more.
             values = {**_FRESH_START, "state": State.AVAILABLE, "follows": row.follows + 1, "followed_at": None}
+            if not await stored_events.forget(connection, calendar_id):
+                values["phase"] = Phase.CLEAR
             changed = _changed(await calendars.change(connection, calendar_id, row.follows, {**values, "due_at": None}))
-            await stored_events.forget(connection, calendar_id)
             organisation, user = await tenants.account_of(connection, row.tenant_id)
             event = event_of(changed, WITHDRAWN, self._clock.now(), organisation, user)
             draft = about_calendar(changed, event)

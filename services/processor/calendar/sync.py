@@ -67,8 +67,12 @@ class CalendarSync:
         fetcher = EventFetcher(self._source, row.provider_calendar_id, facts, row.failures)
         present: CalendarRow | None = self._round_is_due(row)
         while present is not None and time.monotonic() < until:
-            check = present.phase is Phase.CHECK
-            present = await (self._check(present, fetcher) if check else self._page(present, fetcher))
+            present = await self._step(present, fetcher)
+
+    async def _step(self, row: CalendarRow, fetcher: EventFetcher) -> CalendarRow | None:
+        if row.phase is Phase.CLEAR:
+            return await self._ledger.clear(row)
+        return await (self._check(row, fetcher) if row.phase is Phase.CHECK else self._page(row, fetcher))
 
     def _round_is_due(self, row: CalendarRow) -> CalendarRow:
         """Return the calendar without its cursor when a complete round is due."""
@@ -116,12 +120,10 @@ class CalendarSync:
         missing = await self._ledger.missing(row, _MISSING_AT_ONCE)
         if missing:
             found = [(event_uuid(row.calendar_id, one), await fetcher.one(one)) for one in missing]
-            present = [(event_id, one) for event_id, one in found if one is not None]
             # A single event that became an instance is its series' now. Its row goes first: the series may bring it.
-            seen = [SeenEvent(event_id, None) for event_id, one in present if one.event_id != event_id]
-            seen += [one for _, one in present]
-            unread = [event_id for event_id, one in found if one is None]
-            return await self._ledger.commit(row, seen, {"phase": Phase.CHECK}, unread=unread)
+            seen = [SeenEvent(event_id, None) for event_id, one in found if one.event_id != event_id]
+            seen += [one for _, one in found]
+            return await self._ledger.commit(row, seen, {"phase": Phase.CHECK})
         values = self._up_to_date("" if row.is_listing else row.cursor)
         values |= {"rounded_at": self._clock.now(), "state": State.FOLLOWED}
         await self._ledger.commit(row, (), values, connects=row.state is State.READING)

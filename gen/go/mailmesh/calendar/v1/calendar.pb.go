@@ -122,9 +122,12 @@ type Calendar struct {
 	// followed_at is the time of the last call of `FollowCalendar`. Absent while the calendar is not followed.
 	FollowedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=followed_at,json=followedAt,proto3" json:"followed_at,omitempty"`
 	// synced_at is the time up to which every change was read. Absent before the first complete reading.
-	SyncedAt      *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SyncedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
+	// unreadable_events is the number of events and changed instances that the provider would not show, or that mailmesh could not
+	// read, when it last asked; at most 1000. They are missing in lists and in the stream until a later reading succeeds.
+	UnreadableEvents int32 `protobuf:"varint,18,opt,name=unreadable_events,json=unreadableEvents,proto3" json:"unreadable_events,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Calendar) Reset() {
@@ -276,11 +279,18 @@ func (x *Calendar) GetSyncedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Calendar) GetUnreadableEvents() int32 {
+	if x != nil {
+		return x.UnreadableEvents
+	}
+	return 0
+}
+
 var File_mailmesh_calendar_v1_calendar_proto protoreflect.FileDescriptor
 
 const file_mailmesh_calendar_v1_calendar_proto_rawDesc = "" +
 	"\n" +
-	"#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x04\n" +
+	"#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x05\n" +
 	"\bCalendar\x12\x1f\n" +
 	"\vcalendar_id\x18\x01 \x01(\tR\n" +
 	"calendarId\x12\x1b\n" +
@@ -303,7 +313,8 @@ const file_mailmesh_calendar_v1_calendar_proto_rawDesc = "" +
 	"\x06detail\x18\x0f \x01(\tR\x06detail\x12;\n" +
 	"\vfollowed_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"followedAt\x127\n" +
-	"\tsynced_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt*\xa4\x01\n" +
+	"\tsynced_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt\x12+\n" +
+	"\x11unreadable_events\x18\x12 \x01(\x05R\x10unreadableEvents*\xa4\x01\n" +
 	"\rCalendarState\x12\x1e\n" +
 	"\x1aCALENDAR_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18CALENDAR_STATE_AVAILABLE\x10\x01\x12\x1a\n" +

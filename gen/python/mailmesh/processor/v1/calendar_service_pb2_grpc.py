@@ -99,7 +99,8 @@ class CalendarServiceServicer:
 
     def ListCalendarEvents(self, request, context):
         """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+        CALENDAR_WINDOW_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +114,8 @@ class CalendarServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCalendarInstances(self, request, context):
-        """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND.
+        """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+        CALENDAR_WINDOW_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
