@@ -12,6 +12,7 @@ sends                 mail that callers asked for, its progress and its outcome
 calendar_lists        when the list of an account's calendars was read, and is due
 calendars             the calendars of accounts, the followed ones with their cursors
 calendar_events       the events of followed calendars, and the changed instances of series
+calendar_staged       the entries of complete rounds of calendars that are still compared
 calendar_unread       the events of followed calendars that could not be read
 uploads, *_parts      files that callers uploaded for sends, in parts
 send_files            the uploaded files that unfinished sends need
@@ -409,4 +410,14 @@ calendar_unread = Table(
     required("reason", Text()),
     required("detail", Text()),
     required("seen_at", TIME),
+)
+
+calendar_staged = Table(
+    "calendar_staged",
+    metadata,
+    Column("calendar_id", ID, ForeignKey("processor.calendars.calendar_id", ondelete="CASCADE"), primary_key=True),
+    required("series", Text(), primary_key=True),
+    required("provider_event_id", Text(), primary_key=True),
+    required("round", Integer()),
+    required("content", LargeBinary()),
 )

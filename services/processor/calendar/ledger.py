@@ -11,9 +11,11 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.processor.calendar.decide import Decision, decide
-from services.processor.calendar.mapping.fields import timestamp
-from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State
-from services.processor.calendar.store import calendars, events, unread
+from services.processor.calendar.mapping.fields import text, timestamp
+from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State, StoredEvent
+from services.processor.calendar.store import calendars, events, staged, unread
+from services.processor.calendar.store.staged import StagedEvent
+from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.transaction import Transactions
 from services.processor.metrics import CALENDAR_UNREAD, EVENTS
 from services.processor.stream.publish import EventDraft, publish
@@ -51,6 +53,7 @@ class CalendarLedger:
         values: Mapping[str, Any],
         *,
         connects: bool = False,
+        merged: Sequence[str] = (),
     ) -> CalendarRow:
         """Commit the present versions of events and the calendar's progress; publish what changed.
 
@@ -59,6 +62,7 @@ class CalendarLedger:
             seen: The versions.
             values: The calendar's new values by column.
             connects: Whether the first reading is complete with this commit.
+            merged: The stored entries of a complete round that are compared with this commit, by their series.
 
         Returns:
             The calendar as it is then.
@@ -73,6 +77,7 @@ class CalendarLedger:
             changed = await calendars.change(connection, row.calendar_id, row.follows, values)
             if changed is None:
                 raise CalendarChangedError
+            await staged.forget(connection, row.calendar_id, merged)
             decisions = await self._stored(connection, changed, seen, now)
             if "rounded_at" in values:
                 await events.forget_deleted(connection, row.calendar_id, now - _DELETED_KEPT)
@@ -121,6 +126,32 @@ class CalendarLedger:
             if changed is None:
                 raise CalendarChangedError
         return changed
+
+    async def stage(self, row: CalendarRow, entries: Sequence[JSON], values: Mapping[str, Any]) -> CalendarRow:
+        """Commit the entries of a page of a complete round, and the calendar's progress. Nothing is published.
+
+        Raises:
+            CalendarChangedError: The calendar was followed again or unfollowed.
+            FencedError: Another worker holds the mailbox.
+        """
+        found = {one.provider_event_id: one for one in map(staged_event, entries) if one.provider_event_id}
+        async with self._transactions.fenced(self._tenant.tenant_id, self._fence) as connection:
+            changed = await calendars.change(connection, row.calendar_id, row.follows, values)
+            if changed is None:
+                raise CalendarChangedError
+            await staged.forget_old(connection, row.calendar_id, changed.round, events.AT_ONCE)
+            await staged.save(connection, row.calendar_id, list(found.values()), changed.round)
+        return changed
+
+    async def staged(self, row: CalendarRow, limit: int) -> list[StagedEvent]:
+        """Return the stored entries of some series and events of the last complete round."""
+        async with self._transactions.reading() as connection:
+            return await staged.some(connection, row.calendar_id, row.round, limit)
+
+    async def known(self, row: CalendarRow, event_ids: Sequence[str]) -> dict[str, StoredEvent]:
+        """Return stored events with their changed instances, by id."""
+        async with self._transactions.reading() as connection:
+            return await events.load(connection, row.calendar_id, event_ids)
 
     async def missing(self, row: CalendarRow, limit: int) -> list[str]:
         """Return the provider's ids of stored events that the last complete round did not list."""
@@ -173,6 +204,12 @@ class CalendarLedger:
         for draft in drafts:
             if draft.calendar_event is not None:
                 EVENTS.labels(self._tenant.provider, draft.calendar_event.event_type, "true").inc()
+
+
+def staged_event(entry: JSON) -> StagedEvent:
+    """Return an entry of a page in the form in which it waits for the end of its round."""
+    provider_id = text(entry, "id")
+    return StagedEvent(text(entry, "recurringEventId") or provider_id, provider_id, entry)
 
 
 def event_of(

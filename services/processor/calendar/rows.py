@@ -32,6 +32,8 @@ class Phase(IntEnum):
     """Read the whole calendar."""
     CHECK = 2
     """Read each stored event that the complete round did not list."""
+    MERGE = 4
+    """Compare the stored entries of a complete round, where the parts of a series come on several pages."""
     CLEAR = 3
     """Delete the events of an earlier following. No caller sees them any more."""
 

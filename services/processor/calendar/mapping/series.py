@@ -104,7 +104,8 @@ class Series:
     def _by_rule(self, begin: datetime, end: datetime, spend: Callable[[], None]) -> Iterator[Slot]:
         cancelled = set(self.master.cancelled_dates)
         first, last = _day_before(begin, self._length), (end + _SLACK).date()
-        for day in expand(self.rule, self.first_day, first, last, spend=spend):
+        starts_too = self.master.recurrence.is_start_included
+        for day in expand(self.rule, self.first_day, first, last, includes_start=starts_too, spend=spend):
             key = day.isoformat()
             if key in cancelled or key in self.exceptions or (starts := self._instant(day)) >= end:
                 continue

@@ -152,6 +152,16 @@ async def forget(connection: db.Connection, calendar_id: str) -> bool:
             left,
         )
         left -= int(deleted.rpartition(" ")[2])
+    if left > 0:
+        await connection.execute(
+            "DELETE FROM processor.calendar_staged WHERE calendar_id = $1 AND ctid IN ("
+            "SELECT ctid FROM processor.calendar_staged WHERE calendar_id = $1 LIMIT $2)",
+            calendar_id,
+            left,
+        )
+        left *= not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM processor.calendar_staged WHERE calendar_id = $1)", calendar_id
+        )
     return left > 0
 
 

@@ -11,7 +11,8 @@ from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.ids import new_id
 from services.processor.calendar.clearing import CalendarClearing
-from services.processor.calendar.mapping.graph_event import CalendarOfEvents, map_event
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.parts import CalendarOfEvents
 from services.processor.calendar.rows import CalendarRow, State, StoredEvent
 from services.processor.calendar.store import calendars, events
 from services.processor.calendar.work import CalendarWork

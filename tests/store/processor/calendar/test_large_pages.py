@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from mailmesh.calendar.v1 import calendar_event_pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
-from services.processor.calendar.mapping.graph_event import CalendarOfEvents, map_event
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.parts import CalendarOfEvents
 from services.processor.calendar.reading import PAGE_BYTES, CalendarReader, Place, Window
 from services.processor.calendar.rows import State, StoredEvent
 from services.processor.calendar.store import calendars, events

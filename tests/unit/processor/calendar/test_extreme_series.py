@@ -9,7 +9,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
-from services.processor.calendar.mapping.graph_event import UnreadableEventError, map_event
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.parts import UnreadableEventError
 from services.processor.calendar.mapping.series import Slot
 from services.processor.calendar.reading import PAGE_BYTES, EventsPage, Place, Window, _page
 from services.processor.calendar.rows import StoredEvent

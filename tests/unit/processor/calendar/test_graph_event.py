@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
-from services.processor.calendar.mapping.graph_event import (
-    MAX_ATTENDEES,
-    MAX_BODY,
-    CalendarOfEvents,
-    UnreadableEventError,
-    map_event,
-)
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.parts import MAX_ATTENDEES, MAX_BODY, CalendarOfEvents, UnreadableEventError
 from services.processor.calendar.mapping.series import Series, day_in_series, slot_key
 from tests.unit.processor.calendar.graph_json import CALENDAR, UTC_MIDNIGHT, graph_event, weekly
 

@@ -528,7 +528,7 @@ const (
 	// CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The tenant's provider is one whose calendars this version cannot read.
-	// Do: Use a tenant of Microsoft.
+	// Do: Use a tenant of Microsoft or Google.
 	// Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED ErrorReason = 184
 	// CALENDAR_FORBIDDEN has the gRPC code PERMISSION_DENIED.

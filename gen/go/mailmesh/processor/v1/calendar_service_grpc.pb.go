@@ -32,7 +32,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-// key's scope. Microsoft accounts only.
+// key's scope.
 type CalendarServiceClient interface {
 	// ListCalendars lists the calendars of a tenant's account, by name. It waits some seconds for a worker that reads the list at
 	// the provider when the stored list is older than a minute. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -127,7 +127,7 @@ func (c *calendarServiceClient) ListCalendarInstances(ctx context.Context, in *L
 // for forward compatibility.
 //
 // CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-// key's scope. Microsoft accounts only.
+// key's scope.
 type CalendarServiceServer interface {
 	// ListCalendars lists the calendars of a tenant's account, by name. It waits some seconds for a worker that reads the list at
 	// the provider when the stored list is older than a minute. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,

@@ -607,7 +607,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
 
     When: The tenant's provider is one whose calendars this version cannot read.
-    Do: Use a tenant of Microsoft.
+    Do: Use a tenant of Microsoft or Google.
     Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
     """
     ERROR_REASON_CALENDAR_FORBIDDEN: _ErrorReason.ValueType  # 185
@@ -1239,7 +1239,7 @@ ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED: ErrorReason.ValueType  # 184
 """CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
 
 When: The tenant's provider is one whose calendars this version cannot read.
-Do: Use a tenant of Microsoft.
+Do: Use a tenant of Microsoft or Google.
 Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 """
 ERROR_REASON_CALENDAR_FORBIDDEN: ErrorReason.ValueType  # 185

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class CalendarServiceStub:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     def __init__(self, channel):
@@ -70,7 +70,7 @@ class CalendarServiceStub:
 
 class CalendarServiceServicer:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     def ListCalendars(self, request, context):
@@ -164,7 +164,7 @@ def add_CalendarServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CalendarService:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class CalendarServiceStub:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     @_typing.overload
@@ -61,7 +61,7 @@ class CalendarServiceStub:
 @_typing.type_check_only
 class CalendarServiceAsyncStub(CalendarServiceStub):
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -90,7 +90,7 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
 
 class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     @_abc_1.abstractmethod

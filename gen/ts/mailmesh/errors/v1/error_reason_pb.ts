@@ -936,7 +936,7 @@ export enum ErrorReason {
    * CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
    *
    * When: The tenant's provider is one whose calendars this version cannot read.
-   * Do: Use a tenant of Microsoft.
+   * Do: Use a tenant of Microsoft or Google.
    * Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
    *
    * @generated from enum value: ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED = 184;

@@ -386,7 +386,7 @@ export const ListCalendarInstancesResponseSchema: GenMessage<ListCalendarInstanc
 
 /**
  * CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
- * key's scope. Microsoft accounts only.
+ * key's scope.
  *
  * @generated from service mailmesh.processor.v1.CalendarService
  */
