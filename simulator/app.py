@@ -22,6 +22,7 @@ from simulator.edge import Edge
 from simulator.files import write_private
 from simulator.google.accounts import ISSUER, GoogleAccounts
 from simulator.google.batch import Batch as GmailBatch
+from simulator.google.calendars import CalendarsApi as GoogleCalendarsApi
 from simulator.google.drafts import Drafts as GmailDrafts
 from simulator.google.gmail import COMMON_QUERY, GmailRules
 from simulator.google.history import History
@@ -176,6 +177,7 @@ class Simulator:
         Uploads(world, sender, drafts, intake).register(operations)
         for other in (History(world), self.watches, GmailBatch(edge.serve), tokens):
             other.register(operations)
+        GoogleCalendarsApi().register(operations)
         GoogleAccounts(world, self._keys["googlews"]).register(operations)
         return edge, tokens
 
@@ -227,6 +229,7 @@ class Simulator:
                 "MAILMESH_GOOGLEWS_CERTS_URL": f"{google}/oauth2/v3/certs",
                 "MAILMESH_GOOGLEWS_USERINFO_URL": f"{google}/v1/userinfo",
                 "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
+                "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
                 "MAILMESH_GOOGLEWS_CLIENT_ID": options.google_client_id,
                 "MAILMESH_GOOGLEWS_CLIENT_SECRET": options.google_secret,
                 "MAILMESH_GOOGLEWS_ISSUER": ISSUER,

@@ -97,11 +97,11 @@ class SimulatorControl:
     # Calendars
 
     async def calendars(self, account: str) -> list[JSON]:
-        """Return a Microsoft account's calendars with their events."""
+        """Return an account's calendars with their events."""
         return _list(await self.request("GET", f"{_account(account)}/calendars"))
 
     async def add_calendar(self, account: str, name: str, **facts: Any) -> JSON:
-        """Add a calendar: ``owner``, ``canEdit``."""
+        """Add a calendar: ``owner``; ``canEdit`` at Microsoft, ``role`` and ``pushes`` at Google."""
         return _object(await self.request("POST", f"{_account(account)}/calendars", {"name": name, **facts}))
 
     async def remove_calendar(self, account: str, calendar: str) -> JSON:
@@ -109,7 +109,7 @@ class SimulatorControl:
         return _object(await self.request("DELETE", f"{_account(account)}/calendars/{quote(calendar, safe='')}"))
 
     async def create_event(self, account: str, calendar: str, **fields: Any) -> JSON:
-        """Add an event of Graph's fields; ``start`` and ``end`` are a wall clock in UTC, ``body`` is text."""
+        """Add an event of the provider's fields; Graph's times are a wall clock in UTC, its ``body`` is text."""
         return _object(await self.request("POST", _events(account, calendar), fields))
 
     async def update_event(self, account: str, calendar: str, event: str, **fields: Any) -> JSON:
@@ -129,6 +129,17 @@ class SimulatorControl:
     ) -> JSON:
         """Change the instance of a series on a local day that it begins at a time in UTC."""
         body = {"day": day, "original": original, **fields}
+        return _object(await self.request("POST", f"{_events(account, calendar, event)}/instances", body))
+
+    async def cancel_google(self, account: str, calendar: str, event: str, original: JSON) -> JSON:
+        """Cancel the instance of a Google series with an original start."""
+        return _object(
+            await self.request("POST", f"{_events(account, calendar, event)}/cancel", {"original": original})
+        )
+
+    async def change_google(self, account: str, calendar: str, event: str, original: JSON, **fields: Any) -> JSON:
+        """Change the instance of a Google series with an original start."""
+        body = {"original": original, **fields}
         return _object(await self.request("POST", f"{_events(account, calendar, event)}/instances", body))
 
     # Mail

@@ -123,4 +123,5 @@ def simulated_providers(ports: Ports, identity: Identity) -> dict[str, str]:
         "MAILMESH_GOOGLEWS_CERTS_URL": f"{google}/oauth2/v3/certs",
         "MAILMESH_GOOGLEWS_USERINFO_URL": f"{google}/v1/userinfo",
         "MAILMESH_GOOGLEWS_GMAIL_URL": f"{google}/gmail/v1",
+        "MAILMESH_GOOGLEWS_CALENDAR_URL": f"{google}/calendar/v3",
     }

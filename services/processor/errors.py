@@ -127,6 +127,12 @@ class CalendarNotFollowed(FailedPrecondition):
     reason = "CALENDAR_NOT_FOLLOWED"
 
 
+class CalendarWindowTooLarge(FailedPrecondition):
+    """The instances of the calendar's series take too much work in this window. Ask for a shorter one."""
+
+    reason = "CALENDAR_WINDOW_TOO_LARGE"
+
+
 class CalendarsNotRead(Unavailable):
     """No worker has read the tenant's list of calendars yet. Repeat the call after a few seconds."""
 

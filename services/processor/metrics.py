@@ -37,6 +37,11 @@ CURSORS_REFUSED = Counter(
 HELD = Gauge("mailmesh_processor_mailboxes_held", "Mailboxes that this worker holds now.")
 FENCED = Counter("mailmesh_processor_fenced_total", "Commits refused because the lease was lost.")
 RECONCILED = Counter("mailmesh_processor_reconciliations_total", "Reconciliations by outcome.", ["provider", "outcome"])
+CALENDAR_UNREAD = Counter(
+    "mailmesh_processor_calendar_events_unreadable_total",
+    "Readings of calendar events and changed instances that failed for this event alone, by reason.",
+    ["provider", "reason"],
+)
 SENDS = Counter("mailmesh_processor_sends_total", "Sends that workers ended, by outcome.", ["provider", "outcome"])
 MODIFIED = Counter(
     "mailmesh_processor_modified_messages_total", "Mails of modifications, by outcome.", ["provider", "outcome"]

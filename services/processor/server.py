@@ -35,6 +35,7 @@ from services.meshkit.queue import WakeQueue
 from services.meshkit.server import MeshServer, ServerLimits
 from services.meshkit.settings import load
 from services.meshkit.shares import Shares
+from services.processor.calendar.clearing import CalendarClearing
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
 from services.processor.mail.fresh import FreshMail
@@ -184,9 +185,10 @@ async def serving(
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
+    clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
     dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
-    loops = (loop.run(), sends.run(), modifications.run(), dropper.run(), long_mails.run())
+    loops = (loop.run(), sends.run(), modifications.run(), clearing.run(), dropper.run(), long_mails.run())
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:
             yield

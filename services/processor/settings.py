@@ -24,6 +24,13 @@ class ProcessorSettings(MeshSettings):
         pattern=r"^https://.+[^/]$",
     )
 
+    google_calendar_url: str = env(
+        "MAILMESH_GOOGLEWS_CALENDAR_URL",
+        "https://www.googleapis.com/calendar/v3",
+        description="The Google Calendar API with its version.",
+        pattern=r"^https://.+[^/]$",
+    )
+
     connections: int = Field(
         16, ge=2, le=200, description="Largest number of connections to PostgreSQL of one process."
     )

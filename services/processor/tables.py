@@ -13,6 +13,8 @@ calendar_lists        when the list of an account's calendars was read, and is d
 calendars             the calendars of accounts, the followed ones with their cursors
 calendar_events       the events of followed calendars, and the changed instances of series
 kept_bytes            the bytes of sends, uploads and modifications of each tenant and API key; triggers count
+calendar_staged       the entries of complete rounds of calendars that are still compared
+calendar_unread       the events of followed calendars that could not be read
 uploads, *_parts      files that callers uploaded for sends, in parts
 send_files            the uploaded files that unfinished sends need
 workers, duties       live workers, and duties that one process has at a time
@@ -415,5 +417,27 @@ calendar_events = Table(
     required("revision", BigInteger()),
     required("round", Integer()),
     Column("deleted_at", TIME),
+    required("content", LargeBinary()),
+)
+
+calendar_unread = Table(
+    "calendar_unread",
+    metadata,
+    required("calendar_event_id", ID, primary_key=True),
+    Column("calendar_id", ID, ForeignKey("processor.calendars.calendar_id", ondelete="CASCADE"), nullable=False),
+    Column("series_id", ID),
+    required("round", Integer()),
+    required("reason", Text()),
+    required("detail", Text()),
+    required("seen_at", TIME),
+)
+
+calendar_staged = Table(
+    "calendar_staged",
+    metadata,
+    Column("calendar_id", ID, ForeignKey("processor.calendars.calendar_id", ondelete="CASCADE"), primary_key=True),
+    required("series", Text(), primary_key=True),
+    required("provider_event_id", Text(), primary_key=True),
+    required("round", Integer()),
     required("content", LargeBinary()),
 )

@@ -1,8 +1,13 @@
-"""Control of the calendars of Microsoft accounts."""
+"""Control of the calendars of accounts: those of Microsoft here, those of Google in their own fields."""
+
+from collections.abc import Callable
+from typing import Any
 
 from simulator.control.actions import Actions, ControlError, account_of, flag
+from simulator.control.google_calendars import GoogleCalendarControl
 from simulator.http import JSON
 from simulator.mailboxes.calendars import FIELDS, Calendar, CalendarEvent, Calendars
+from simulator.mailboxes.gmail import GmailMailbox
 from simulator.mailboxes.graph import GraphMailbox
 from simulator.state import World
 
@@ -12,19 +17,30 @@ class CalendarControl:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._google = GoogleCalendarControl(world)
 
     def register(self, actions: Actions) -> None:
         """Add the actions to the table."""
         many = "/control/accounts/{account}/calendars"
         events = f"{many}/{{calendar}}/events"
-        actions.add("calendars.list", "GET", many, self.every)
-        actions.add("calendars.add", "POST", many, self.add)
-        actions.add("calendars.remove", "DELETE", f"{many}/{{calendar}}", self.remove)
-        actions.add("events.create", "POST", events, self.create)
-        actions.add("events.update", "PATCH", f"{events}/{{event}}", self.update)
-        actions.add("events.delete", "DELETE", f"{events}/{{event}}", self.delete)
-        actions.add("events.cancel", "POST", f"{events}/{{event}}/cancel", self.cancel)
-        actions.add("events.change", "POST", f"{events}/{{event}}/instances", self.change_instance)
+        actions.add("calendars.list", "GET", many, self._of("every"))
+        actions.add("calendars.add", "POST", many, self._of("add"))
+        actions.add("calendars.remove", "DELETE", f"{many}/{{calendar}}", self._of("remove"))
+        actions.add("events.create", "POST", events, self._of("create"))
+        actions.add("events.update", "PATCH", f"{events}/{{event}}", self._of("update"))
+        actions.add("events.delete", "DELETE", f"{events}/{{event}}", self._of("delete"))
+        actions.add("events.cancel", "POST", f"{events}/{{event}}/cancel", self._of("cancel"))
+        actions.add("events.change", "POST", f"{events}/{{event}}/instances", self._of("change_instance"))
+
+    def _of(self, name: str) -> Callable[[JSON], Any]:
+        """Return an action that is carried out in the fields of the account's provider."""
+        microsoft, google = getattr(self, name), getattr(self._google, name)
+
+        def act(body: JSON) -> Any:
+            is_google = isinstance(account_of(self._world, body).mailbox, GmailMailbox)
+            return google(body) if is_google else microsoft(body)
+
+        return act
 
     def every(self, body: JSON) -> list[JSON]:
         """Return an account's calendars with their events."""
@@ -76,7 +92,7 @@ class CalendarControl:
     def _calendars(self, body: JSON) -> Calendars:
         mailbox = account_of(self._world, body).mailbox
         if not isinstance(mailbox, GraphMailbox):
-            raise ControlError(400, "only Microsoft accounts have simulated calendars")
+            raise ControlError(400, "the account is not Microsoft's")
         return mailbox.calendars
 
     def _found(self, body: JSON) -> tuple[Calendars, Calendar]:

@@ -305,6 +305,7 @@ class MailControl:
         mailbox = account_of(self._world, body).mailbox
         if isinstance(mailbox, GmailMailbox):
             mailbox.expire_history()
+            mailbox.calendars.epoch += 1
             return {"historyId": str(mailbox.history_id)}
         mailbox.delta_epoch += 1
         mailbox.delta_failure = (int(body.get("status", 410)), str(body.get("code", "syncStateNotFound")))

@@ -8,6 +8,7 @@ from simulator.clock import Clock
 from simulator.eml import MailSource
 from simulator.knobs import Knobs
 from simulator.mailboxes.gmail_mail import SCHEDULED, SYSTEM_LABELS, GmailMail, HistoryKind, HistoryRecord
+from simulator.mailboxes.google_calendars import GoogleCalendars
 from simulator.mailboxes.mailbox import Mailbox, MailboxError
 
 
@@ -33,6 +34,7 @@ class GmailMailbox(Mailbox[GmailMail]):
         self.aliases: dict[str, str] = {}
         self.alias_settings: dict[str, dict[str, Any]] = {}
         self.default_alias = ""
+        self.calendars = GoogleCalendars(address, clock)
         self._drafts: dict[str, int] = {}
         self._base = 0x1900_0000_0000_0000 | self.random.randrange(1 << 32) << 24
 

@@ -66,8 +66,19 @@ def list_calendars(
         print_json(found)
         return
     print_table(
-        ("CALENDAR", "NAME", "OWNER", "STATE", "SYNCED", "REASON"),
-        [(one.calendar_id, one.name, one.owner_address, _state(one), when(one.synced_at), one.reason) for one in found],
+        ("CALENDAR", "NAME", "OWNER", "STATE", "SYNCED", "UNREADABLE", "REASON"),
+        [
+            (
+                one.calendar_id,
+                one.name,
+                one.owner_address,
+                _state(one),
+                when(one.synced_at),
+                str(one.unreadable_events or ""),
+                one.reason,
+            )
+            for one in found
+        ],
         "The account has no calendars.",
     )
 
@@ -222,6 +233,7 @@ def _print_calendar(found: calendar_messages.Calendar, *, json: bool) -> None:
         ("state", _state(found)),
         ("reason", f"{found.reason} {found.detail}".strip()),
         ("synced", when(found.synced_at)),
+        ("unreadable events", str(found.unreadable_events or "")),
     ]
     print_record([(name, value) for name, value in record if value])
 

@@ -4,11 +4,15 @@ Changes are listed by `events/delta`, which has series, their changed instances 
 do not mention it without a window, so where an account refuses it, every round lists `/events` instead.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
+from mailmesh.calendar.v1 import calendar_pb2
+from services.processor.calendar.fetch import EXCEPTIONS, EventFetcher
 from services.processor.calendar.mapping.fields import objects, text
+from services.processor.calendar.mapping.graph_calendar import map_calendar
+from services.processor.calendar.mapping.parts import CalendarOfEvents
+from services.processor.calendar.source import ChangesPage, Fetcher, Known
 from services.processor.mailbox.access import MailboxAccess
 from services.processor.mailbox.failures import Remedy, SourceError, classify
 from services.processor.mailbox.provider_http import JSON
@@ -23,49 +27,36 @@ _FIELDS = (
     "sensitivity,showAs,categories,isReminderOn,reminderMinutesBeforeStart,location,locations,isOnlineMeeting,"
     "onlineMeetingProvider,onlineMeeting,hasAttachments,webLink,createdDateTime,lastModifiedDateTime,recurrence"
 )
-_EXCEPTIONS = "exceptionOccurrences"
 _SERIES = "seriesmaster"
 _BAD_REQUEST = 400
-_WHOLE = frozenset({"subject", "start", "end", "isAllDay", "attendees", "changeKey"})
-"""The members that a stub of an event lacks."""
-
-
-@dataclass(frozen=True)
-class ChangesPage:
-    """One page of changes.
-
-    Args:
-        entries: Events, stubs, or `@removed`.
-        link: The link of the next page, or of the next round.
-        is_last: Whether the round is over.
-    """
-
-    entries: list[JSON]
-    link: str
-    is_last: bool
 
 
 class GraphCalendars:
-    """The calendars of one account at Graph.
+    """The calendars of one account at Graph; implements `source.CalendarSource`.
 
     Args:
         access: The account's access to the provider.
         base_url: The base URL of Graph, with its version.
     """
 
+    provider = MS365
+    is_staged = False
+    can_list_instead = True
+
     def __init__(self, access: MailboxAccess, base_url: str) -> None:
         self._access = access
         self._base = base_url
 
-    async def calendars(self) -> list[JSON]:
-        """List the account's calendars, at most 1000. Raises `SourceError`."""
+    async def calendars(self, own_address: str) -> list[calendar_pb2.Calendar]:
+        """See `CalendarSource.calendars`."""
         found: list[JSON] = []
         link = f"{self._base}/me/calendars?{urlencode({'$top': 100})}"
         while link and len(found) < _MAX_CALENDARS:
             page = await self._access.call("calendars", self._checked(link))
             found += objects(page, "value")
             link = text(page, "@odata.nextLink", 10_000)
-        return found[:_MAX_CALENDARS]
+        mapped = [map_calendar(one, own_address) for one in found[:_MAX_CALENDARS]]
+        return [one for one in mapped if one is not None]
 
     async def has_calendar(self, calendar_id: str) -> bool:
         """Return whether a calendar can still be read. Raises `SourceError` for other failures than its absence."""
@@ -99,6 +90,10 @@ class GraphCalendars:
             objects(answer, "value"), following or text(answer, "@odata.deltaLink", 10_000), is_last=not following
         )
 
+    def fetcher(self, provider_calendar_id: str, calendar: CalendarOfEvents, failures: int, known: Known) -> Fetcher:  # noqa: ARG002 - the protocol's
+        """See `CalendarSource.fetcher`."""
+        return EventFetcher(self, provider_calendar_id, calendar, failures)
+
     async def event(self, calendar_id: str, event_id: str) -> JSON | None:
         """Read one event by its calendar's path, a series with its changed and deleted instances.
 
@@ -108,7 +103,7 @@ class GraphCalendars:
         Raises:
             SourceError: Another failure.
         """
-        whole = {"$select": f"{_FIELDS},cancelledOccurrences", "$expand": _EXCEPTIONS}
+        whole = {"$select": f"{_FIELDS},cancelledOccurrences", "$expand": EXCEPTIONS}
         try:
             return await self._one(calendar_id, event_id, whole)
         except SourceError as exc:
@@ -134,13 +129,3 @@ class GraphCalendars:
         if not link.startswith(f"{self._base}/"):
             raise classify(MS365, 0, ["link_leads_elsewhere"])
         return link
-
-
-def is_whole(entry: JSON) -> bool:
-    """Return whether an entry of a page is the event itself and not a stub of it."""
-    return entry.keys() >= _WHOLE
-
-
-def exceptions_of(master: JSON) -> list[JSON]:
-    """Return the changed instances of a series that was read by `event`."""
-    return objects(master, _EXCEPTIONS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from mailmesh.calendar.v1 import event_pb2
@@ -10,11 +11,13 @@ from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
 from services.processor.calendar.decide import Decision, decide
-from services.processor.calendar.mapping.fields import timestamp
-from services.processor.calendar.rows import CalendarRow, SeenEvent, State
-from services.processor.calendar.store import calendars, events
+from services.processor.calendar.mapping.fields import text, timestamp
+from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State, StoredEvent
+from services.processor.calendar.store import calendars, events, staged, unread
+from services.processor.calendar.store.staged import StagedEvent
+from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.transaction import Transactions
-from services.processor.metrics import EVENTS
+from services.processor.metrics import CALENDAR_UNREAD, EVENTS
 from services.processor.stream.publish import EventDraft, publish
 
 CONNECTED = "calendar.connected"
@@ -50,7 +53,7 @@ class CalendarLedger:
         values: Mapping[str, Any],
         *,
         connects: bool = False,
-        unread: Sequence[str] = (),
+        merged: Sequence[str] = (),
     ) -> CalendarRow:
         """Commit the present versions of events and the calendar's progress; publish what changed.
 
@@ -59,7 +62,7 @@ class CalendarLedger:
             seen: The versions.
             values: The calendar's new values by column.
             connects: Whether the first reading is complete with this commit.
-            unread: Stored events that could not be read, and are not asked for again in this round.
+            merged: The stored entries of a complete round that are compared with this commit, by their series.
 
         Returns:
             The calendar as it is then.
@@ -74,10 +77,11 @@ class CalendarLedger:
             changed = await calendars.change(connection, row.calendar_id, row.follows, values)
             if changed is None:
                 raise CalendarChangedError
-            await events.touch(connection, unread, changed.round)
+            await staged.forget(connection, row.calendar_id, merged)
             decisions = await self._stored(connection, changed, seen, now)
             if "rounded_at" in values:
                 await events.forget_deleted(connection, row.calendar_id, now - _DELETED_KEPT)
+                await unread.forget_unlisted(connection, row.calendar_id, changed.round)
             drafts = [] if row.state is State.READING else [self._draft(changed, one, now) for one in decisions]
             if connects:
                 drafts.append(self._about(changed, CONNECTED, now))
@@ -98,10 +102,56 @@ class CalendarLedger:
             changed = await calendars.change(connection, row.calendar_id, row.follows, values)
             if changed is None:
                 raise CalendarChangedError
-            await events.forget(connection, row.calendar_id)
+            if not await events.forget(connection, row.calendar_id):
+                changed = await calendars.change(connection, row.calendar_id, row.follows, {"phase": Phase.CLEAR})
+                assert changed is not None  # noqa: S101 - it was changed above
             draft = self._about(changed, WITHDRAWN, now)
             await publish(connection, [draft])
         self._count([draft])
+
+    async def clear(self, row: CalendarRow) -> CalendarRow:
+        """Commit the deletion of some events of an earlier following.
+
+        Returns:
+            The calendar, in the phase in which its first reading begins when all are deleted.
+
+        Raises:
+            CalendarChangedError: The calendar was followed again or unfollowed.
+            FencedError: Another worker holds the mailbox.
+        """
+        async with self._transactions.fenced(self._tenant.tenant_id, self._fence) as connection:
+            is_empty = await events.forget(connection, row.calendar_id)
+            phase = Phase.CHANGES if is_empty else Phase.CLEAR
+            changed = await calendars.change(connection, row.calendar_id, row.follows, {"phase": phase})
+            if changed is None:
+                raise CalendarChangedError
+        return changed
+
+    async def stage(self, row: CalendarRow, entries: Sequence[JSON], values: Mapping[str, Any]) -> CalendarRow:
+        """Commit the entries of a page of a complete round, and the calendar's progress. Nothing is published.
+
+        Raises:
+            CalendarChangedError: The calendar was followed again or unfollowed.
+            FencedError: Another worker holds the mailbox.
+        """
+        found = {one.provider_event_id: one for one in map(staged_event, entries) if one.provider_event_id}
+        async with self._transactions.fenced(self._tenant.tenant_id, self._fence) as connection:
+            changed = await calendars.change(connection, row.calendar_id, row.follows, values)
+            if changed is None:
+                raise CalendarChangedError
+            await staged.forget_old(connection, row.calendar_id, changed.round, events.AT_ONCE)
+            await staged.save(connection, row.calendar_id, list(found.values()), changed.round)
+        return changed
+
+    async def staged(self, row: CalendarRow, limit: int) -> list[StagedEvent]:
+        """Return the stored entries of some series and events of the last complete round."""
+        async with self._transactions.reading() as connection:
+            return await staged.some(connection, row.calendar_id, row.round, limit)
+
+    async def known(self, row: CalendarRow, event_ids: Sequence[str]) -> dict[str, StoredEvent]:
+        """Return stored events with their changed instances, by id."""
+        async with self._transactions.reading() as connection:
+            return await events.load(connection, row.calendar_id, event_ids)
 
     async def missing(self, row: CalendarRow, limit: int) -> list[str]:
         """Return the provider's ids of stored events that the last complete round did not list."""
@@ -113,8 +163,11 @@ class CalendarLedger:
         self, connection: db.Connection, row: CalendarRow, seen: Sequence[SeenEvent], now: datetime
     ) -> list[Decision]:
         known = await events.load(connection, row.calendar_id, [one.event_id for one in seen])
-        decisions, same = [], []
-        for one in {one.event_id: one for one in seen}.values():
+        await self._note_unread(connection, row, seen, now)
+        # One that cannot be read stays as it is until it can be.
+        same = [one.event_id for one in seen if one.is_unread]
+        decisions = []
+        for one in {one.event_id: one for one in seen if not one.is_unread}.values():
             before = known.get(one.event_id)
             decision = decide(before, one)
             is_same = decision is not None and not decision.event_type and before is not None
@@ -125,6 +178,13 @@ class CalendarLedger:
         await events.touch(connection, same, row.round)
         await events.save(connection, row.calendar_id, [one.stored for one in decisions], row.round, now)
         return [one for one in decisions if one.event_type]
+
+    async def _note_unread(
+        self, connection: db.Connection, row: CalendarRow, seen: Sequence[SeenEvent], now: datetime
+    ) -> None:
+        await unread.save(connection, row.calendar_id, seen, row.round, now)
+        for one in chain.from_iterable(each.unread for each in seen):
+            CALENDAR_UNREAD.labels(self._tenant.provider, one.reason).inc()
 
     def _draft(self, row: CalendarRow, decision: Decision, now: datetime) -> EventDraft:
         event = self._event(row, decision.event_type, now)
@@ -144,6 +204,12 @@ class CalendarLedger:
         for draft in drafts:
             if draft.calendar_event is not None:
                 EVENTS.labels(self._tenant.provider, draft.calendar_event.event_type, "true").inc()
+
+
+def staged_event(entry: JSON) -> StagedEvent:
+    """Return an entry of a page in the form in which it waits for the end of its round."""
+    provider_id = text(entry, "id")
+    return StagedEvent(text(entry, "recurringEventId") or provider_id, provider_id, entry)
 
 
 def event_of(

@@ -1,30 +1,29 @@
 """Read the events of a followed calendar in a window: stored ones in order, with the series expanded on request."""
 
 import asyncio
-import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
-import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.errors import FieldInvalid
-from services.meshkit.metrics import UNEXPECTED
-from services.processor.calendar.mapping.series import Series
+from services.processor.calendar.instances import Budget, FirstSlots, Wanted, first_slots
+from services.processor.calendar.mapping.series import Slot, slot_key
 from services.processor.calendar.mapping.times import sort_instant
-from services.processor.calendar.rows import IN_USE, StoredEvent
+from services.processor.calendar.rows import IN_USE, Phase
 from services.processor.calendar.store import calendars, events
 from services.processor.errors import CalendarEventNotFound, CalendarNotFollowed, CalendarNotFound
 
-logger = structlog.get_logger(__name__)
-
 LONGEST_WINDOW = timedelta(days=400)
 PAGE_BYTES = 2 * 1024 * 1024
-MAX_SERIES = 5000
-"""The largest number of series that one page expands."""
+_SERIES_AT_ONCE = 500
+_SERIES_BYTES = 8 * 1024 * 1024
+_EXPANSIONS_AT_ONCE = 2
+"""The number of pages of a process whose instances are calculated at the same time: each takes a processor."""
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -50,6 +49,10 @@ class Place:
     event_id: str = _NO_ID
 
 
+Entry = tuple[tuple[datetime, str], pb2.CalendarEvent | Slot]
+"""The place of an event, and the event, or the instance that can become one."""
+
+
 @dataclass(frozen=True)
 class EventsPage:
     """A page of events.
@@ -72,6 +75,7 @@ class CalendarReader:
 
     def __init__(self, pool: db.Pool) -> None:
         self._pool = pool
+        self._expanding = asyncio.Semaphore(_EXPANSIONS_AT_ONCE)
 
     async def page(
         self, calendar_id: str, scope: list[str] | None, window: Window, after: Place, limit: int, *, is_expanded: bool
@@ -89,28 +93,28 @@ class CalendarReader:
         Raises:
             CalendarNotFound: There is no such calendar in scope.
             CalendarNotFollowed: It is not followed.
+            CalendarWindowTooLarge: Its series take too much work in the window.
         """
-        bounds = (window.begin, window.end)
         async with db.connection(self._pool) as connection:
             row = await calendars.by_id(connection, calendar_id, scope)
             if row is None:
                 raise CalendarNotFound(resource=calendar_id, metadata={"calendar_id": calendar_id})
             if row.state not in IN_USE:
                 raise CalendarNotFollowed(subject=calendar_id, metadata={"calendar_id": calendar_id})
+            if row.phase is Phase.CLEAR:
+                return EventsPage([], None)
             found = await events.page(
                 connection,
                 calendar_id,
-                bounds,
+                (window.begin, window.end),
                 (after.starts_at, after.event_id),
                 limit + 1,
                 PAGE_BYTES,
                 with_series=not is_expanded,
             )
-            series = await events.series(connection, calendar_id, bounds, MAX_SERIES) if is_expanded else []
-        if series:
-            # Apart from the event loop: thousands of series take a while.
-            found += await asyncio.to_thread(_instances, series, window, after, limit + 1)
-        return _page(found, limit)
+        if not is_expanded:
+            return _page(found, FirstSlots(), limit)
+        return await self._with_instances(found, calendar_id, _wanted(window, after, limit))
 
     async def instances(
         self, series_id: str, scope: list[str] | None, window: Window, after: Place, limit: int
@@ -119,14 +123,31 @@ class CalendarReader:
 
         Raises:
             CalendarEventNotFound: There is no such series in scope.
+            CalendarWindowTooLarge: The window takes too much work.
         """
         async with db.connection(self._pool) as connection:
             event = await events.by_id(connection, series_id, scope)
             stored = {} if event is None else await events.load(connection, event.calendar_id, [series_id])
         if event is None or event.kind != pb2.EVENT_KIND_MASTER or series_id not in stored:
             raise CalendarEventNotFound(resource=series_id, metadata={"calendar_event_id": series_id})
-        found = await asyncio.to_thread(_instances, [stored[series_id]], window, after, limit + 1)
-        return _page(found, limit)
+        wanted, budget = _wanted(window, after, limit), Budget(event.calendar_id)
+        async with self._expanding:
+            first = await asyncio.to_thread(first_slots, FirstSlots(), [stored[series_id]], wanted, budget)
+        return _page([], first, limit)
+
+    async def _with_instances(self, found: list[pb2.CalendarEvent], calendar_id: str, wanted: Wanted) -> EventsPage:
+        """Return a page of single events and of instances; the series are read in parts, however many there are."""
+        first, last_id = FirstSlots(), _NO_ID
+        async with self._expanding:
+            budget = Budget(calendar_id)
+            while last_id:
+                async with db.connection(self._pool) as connection:
+                    series, last_id = await events.series(
+                        connection, calendar_id, (wanted.begin, wanted.end), last_id, _SERIES_AT_ONCE, _SERIES_BYTES
+                    )
+                # Apart from the event loop: hundreds of series take a while.
+                first = await asyncio.to_thread(first_slots, first, series, wanted, budget)
+        return _page(found, first, wanted.limit)
 
 
 def window_of(begin: Timestamp, end: Timestamp) -> Window:
@@ -151,51 +172,37 @@ def _time(field: str, given: Timestamp) -> datetime:
     return moment
 
 
-def _instances(series: Sequence[StoredEvent], window: Window, after: Place, limit: int) -> list[pb2.CalendarEvent]:
-    """Return the first instances behind a place."""
-    texts = {one.event.calendar_event_id: one.event.body_text for one in series}
-    behind = (after.starts_at, after.event_id)
-    all_instances = (one for each in series for one in _expanded(each, window) if _key(one) > behind)
-    return _with_texts(heapq.nsmallest(limit, all_instances, key=_key), texts)
+def _wanted(window: Window, after: Place, limit: int) -> Wanted:
+    return Wanted(window.begin, window.end, (after.starts_at, after.event_id), limit, PAGE_BYTES)
 
 
-def _with_texts(found: list[pb2.CalendarEvent], texts: Mapping[str, str]) -> list[pb2.CalendarEvent]:
-    """Give instances their series' text, in order, until they fill a page. The page ends before those without it."""
+def _page(found: list[pb2.CalendarEvent], first: FirstSlots, limit: int) -> EventsPage:
+    """Return a page of events within its bounds; it has one event at least.
+
+    Where the instances are cut, it ends with the last of them, since unknown instances may precede later events.
+    """
+    entries: list[Entry] = [(_key(event), event) for event in found]
+    entries += [(slot_key(slot), slot) for slot in first.slots]
+    entries.sort(key=itemgetter(0))
+    if first.is_cut:
+        last = slot_key(first.slots[-1])
+        entries = [entry for entry in entries if entry[0] <= last]
+    kept = _fitting(entries[:limit])
+    has_more = first.is_cut or len(kept) < len(entries)
+    return EventsPage(kept, Place(*entries[len(kept) - 1][0]) if has_more else None)
+
+
+def _fitting(entries: Sequence[Entry]) -> list[pb2.CalendarEvent]:
+    """Return the events that fill a page, one at least; instances are made only for it."""
     size = 0
-    for one in found:
-        if one.kind == pb2.EVENT_KIND_OCCURRENCE:
-            one.body_text = texts[one.series_master_id]
-        size += one.ByteSize()
-        if size > PAGE_BYTES:
-            break
-    return found
-
-
-def _expanded(one: StoredEvent, window: Window) -> Iterator[pb2.CalendarEvent]:
-    """Yield the instances of a series. One series that leads out of time must not hide a calendar: it ends there."""
-    # Without the text: a page copies a long one only into the instances that it returns.
-    master = pb2.CalendarEvent()
-    master.CopyFrom(one.event)
-    master.ClearField("body_text")
-    series = Series.of(master, one.exceptions)
-    try:
-        yield from series.instances(window.begin, window.end) if series is not None else ()
-    except (OverflowError, ValueError) as exc:
-        UNEXPECTED.labels("calendar_series").inc()
-        logger.warning("series not expanded", calendar_event_id=one.event.calendar_event_id, error=str(exc))
-
-
-def _page(found: list[pb2.CalendarEvent], limit: int) -> EventsPage:
-    """Return a page of events within its bounds; it has one event at least."""
-    found.sort(key=_key)
-    size, kept = 0, 0
-    for event in found[:limit]:
+    kept: list[pb2.CalendarEvent] = []
+    for _, entry in entries:
+        event = entry.event() if isinstance(entry, Slot) else entry
         size += event.ByteSize()
         if kept and size > PAGE_BYTES:
             break
-        kept += 1
-    place = Place(*_key(found[kept - 1])) if kept < len(found) else None
-    return EventsPage(found[:kept], place)
+        kept.append(event)
+    return kept
 
 
 def _key(event: pb2.CalendarEvent) -> tuple[datetime, str]:

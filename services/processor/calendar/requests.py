@@ -23,7 +23,7 @@ from services.processor.errors import (
 from services.processor.stream.publish import publish
 from services.processor.stream.store import tenants
 from services.providers.abilities import CALENDAR_READ, connect_command
-from services.providers.names import MS365
+from services.providers.names import GOOGLEWS, MS365
 
 WAKE_PREFIX = "calendar:"
 """The beginning of the keys by which workers are woken for due calendars."""
@@ -70,7 +70,7 @@ class Calendars:
         Raises:
             TenantNotFound: There is no such tenant in scope.
             AbilityNotGranted: It has not granted the reading of calendars.
-            CalendarProviderUnsupported: It is not of Microsoft.
+            CalendarProviderUnsupported: Its provider has no calendars that this version reads.
             CalendarsNotRead: No worker has read the list yet.
         """
         async with db.connection(self._pool) as connection:
@@ -102,7 +102,8 @@ class Calendars:
                 "followed_at": now,
                 "due_at": now,
             }
-            await stored_events.forget(connection, calendar_id)
+            if not await stored_events.forget(connection, calendar_id):
+                values["phase"] = Phase.CLEAR
             await calendars.request_list(connection, row.tenant_id)
             row = _changed(await calendars.change(connection, calendar_id, row.follows, values))
         self._wakes.wake(f"{WAKE_PREFIX}{row.tenant_id}")
@@ -120,8 +121,9 @@ class Calendars:
                 return row
             # The number of the following changes, so that a worker that is reading the calendar commits nothing more.
             values = {**_FRESH_START, "state": State.AVAILABLE, "follows": row.follows + 1, "followed_at": None}
+            if not await stored_events.forget(connection, calendar_id):
+                values["phase"] = Phase.CLEAR
             changed = _changed(await calendars.change(connection, calendar_id, row.follows, {**values, "due_at": None}))
-            await stored_events.forget(connection, calendar_id)
             organisation, user = await tenants.account_of(connection, row.tenant_id)
             event = event_of(changed, WITHDRAWN, self._clock.now(), organisation, user)
             draft = about_calendar(changed, event)
@@ -182,7 +184,7 @@ async def _check_tenant(connection: db.Connection, tenant_id: str, *, is_in_scop
     if found is None:
         raise TenantNotFound(resource=tenant_id, metadata={"tenant_id": tenant_id})
     provider, abilities = found
-    if provider != MS365:
+    if provider not in (MS365, GOOGLEWS):
         raise CalendarProviderUnsupported(subject=tenant_id, metadata={"provider": provider})
     if CALENDAR_READ not in abilities:
         command = connect_command(provider, tenant_id, (CALENDAR_READ,))

@@ -1,6 +1,6 @@
 """Calendars and their events as they are stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -32,6 +32,10 @@ class Phase(IntEnum):
     """Read the whole calendar."""
     CHECK = 2
     """Read each stored event that the complete round did not list."""
+    MERGE = 4
+    """Compare the stored entries of a complete round, where the parts of a series come on several pages."""
+    CLEAR = 3
+    """Delete the events of an earlier following. No caller sees them any more."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class CalendarRow:
         round: The number of the last complete round, finished or not.
         phase: The step of reading.
         rounded_at: When the last complete round was finished, or None.
+        unread: The number of its events that could not be read, at most 1000.
     """
 
     calendar_id: str
@@ -77,6 +82,7 @@ class CalendarRow:
     round: int
     phase: Phase
     rounded_at: datetime | None
+    unread: int
 
     def message(self) -> pb2.Calendar:
         """Return the calendar in the form of the contract."""
@@ -85,7 +91,7 @@ class CalendarRow:
         made.calendar_id, made.tenant_id = self.calendar_id, self.tenant_id
         made.provider_calendar_id = self.provider_calendar_id
         made.state = int(self.state)  # type: ignore[assignment]
-        made.reason, made.detail = self.reason, self.detail
+        made.reason, made.detail, made.unreadable_events = self.reason, self.detail, self.unread
         for name, moment in (("followed_at", self.followed_at), ("synced_at", self.synced_at)):
             if moment is not None:
                 getattr(made, name).CopyFrom(timestamp(moment.astimezone(UTC)))
@@ -114,15 +120,37 @@ class StoredEvent:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """An event, or a changed instance, that could not be read.
+
+    Args:
+        event_id: mailmesh's UUID of it.
+        reason: The reason from the error catalogue.
+        detail: A sentence about it.
+    """
+
+    event_id: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class SeenEvent:
     """The provider's present version of an event.
 
     Args:
         event_id: mailmesh's UUID of the event.
-        event: The event; None when the provider does not have it any more.
+        event: The event; None when the provider does not have it any more, or when it could not be read.
         exceptions: Its changed instances.
+        unread: The event itself or those of its changed instances that could not be read.
     """
 
     event_id: str
     event: event_pb2.CalendarEvent | None
     exceptions: Exceptions = field(default_factory=dict)
+    unread: Sequence[Unread] = ()
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the event itself could not be read, so that its stored version stays."""
+        return any(one.event_id == self.event_id for one in self.unread)

@@ -3,16 +3,17 @@
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 
 from services.meshkit.clock import Clock
-from services.processor.calendar.fetch import EventFetcher, facts_of
-from services.processor.calendar.graph import ChangesPage, GraphCalendars
+from services.processor.calendar.fetch import facts_of
 from services.processor.calendar.ids import event_uuid
 from services.processor.calendar.ledger import CalendarLedger
 from services.processor.calendar.rows import CalendarRow, Phase, SeenEvent, State
+from services.processor.calendar.source import CalendarSource, ChangesPage, Fetcher
 from services.processor.mailbox.failures import Remedy, SourceError
 from services.processor.settings import ProcessorSettings
 
@@ -21,6 +22,7 @@ logger = structlog.get_logger(__name__)
 _PAST = timedelta(days=366)
 """Single events that began longer before the calendar was followed need not be listed."""
 _MISSING_AT_ONCE = 20
+_MERGED_AT_ONCE = 50
 _NO_SUCH_CALL = frozenset({400, 404, 405, 501})
 """The statuses of an account that cannot list changes without a window."""
 
@@ -42,7 +44,7 @@ class CalendarSync:
 
     def __init__(
         self,
-        source: GraphCalendars,
+        source: CalendarSource,
         ledger: CalendarLedger,
         settings: ProcessorSettings,
         clock: Clock,
@@ -63,12 +65,19 @@ class CalendarSync:
             SourceError: The provider did not answer as it should.
         """
         until = time.monotonic() + self._settings.slice_seconds
-        facts = facts_of(row.calendar_id, row.info.owner_address, self._own_address)
-        fetcher = EventFetcher(self._source, row.provider_calendar_id, facts, row.failures)
+        facts = facts_of(row.calendar_id, row.info, self._own_address)
+        known = partial(self._ledger.known, row)
+        fetcher = self._source.fetcher(row.provider_calendar_id, facts, row.failures, known)
         present: CalendarRow | None = self._round_is_due(row)
         while present is not None and time.monotonic() < until:
-            check = present.phase is Phase.CHECK
-            present = await (self._check(present, fetcher) if check else self._page(present, fetcher))
+            present = await self._step(present, fetcher)
+
+    async def _step(self, row: CalendarRow, fetcher: Fetcher) -> CalendarRow | None:
+        if row.phase is Phase.CLEAR:
+            return await self._ledger.clear(row)
+        if row.phase is Phase.MERGE:
+            return await self._merge(row, fetcher)
+        return await (self._check(row, fetcher) if row.phase is Phase.CHECK else self._page(row, fetcher))
 
     def _round_is_due(self, row: CalendarRow) -> CalendarRow:
         """Return the calendar without its cursor when a complete round is due."""
@@ -76,7 +85,7 @@ class CalendarSync:
         is_due = row.rounded_at is not None and row.rounded_at + longest < self._clock.now()
         return replace(row, cursor="") if is_due and row.phase is Phase.CHANGES else row
 
-    async def _page(self, row: CalendarRow, fetcher: EventFetcher) -> CalendarRow | None:
+    async def _page(self, row: CalendarRow, fetcher: Fetcher) -> CalendarRow | None:
         """Read and commit one page; return the calendar when more is to be read."""
         begins = not row.cursor
         row = self._begun(row) if begins else row
@@ -84,11 +93,13 @@ class CalendarSync:
             page = await self._source.page(row.cursor)
         except SourceError as exc:
             return await self._refused(row, exc, begins=begins)
+        if row.phase is Phase.ROUND and self._source.is_staged:
+            return await self._ledger.stage(row, page.entries, _progress(row, page, Phase.MERGE))
         seen = await fetcher.seen(page.entries)
         if page.is_last and row.phase is Phase.CHANGES:
             await self._ledger.commit(row, seen, self._up_to_date(page.link))
             return None
-        return await self._ledger.commit(row, seen, _progress(row, page))
+        return await self._ledger.commit(row, seen, _progress(row, page, Phase.CHECK))
 
     def _begun(self, row: CalendarRow) -> CalendarRow:
         """Return the calendar at the beginning of a complete round."""
@@ -103,12 +114,20 @@ class CalendarSync:
         if not begins and error.remedy is Remedy.CURSOR_LOST:
             logger.info("calendar cursor lost", calendar_id=row.calendar_id, detail=error.detail)
             return await self._ledger.commit(row, (), {"cursor": "", "phase": Phase.CHANGES})
-        if begins and not row.is_listing and error.status in _NO_SUCH_CALL:
+        can_list = self._source.can_list_instead and not row.is_listing
+        if begins and can_list and error.status in _NO_SUCH_CALL:
             logger.info("calendar changes cannot be listed", calendar_id=row.calendar_id, detail=error.detail)
             return await self._ledger.commit(row, (), {"cursor": "", "phase": Phase.CHANGES, "is_listing": True})
         raise error
 
-    async def _check(self, row: CalendarRow, fetcher: EventFetcher) -> CalendarRow | None:
+    async def _merge(self, row: CalendarRow, fetcher: Fetcher) -> CalendarRow:
+        """Compare some series and events of a complete round, each with all its parts."""
+        staged = await self._ledger.staged(row, _MERGED_AT_ONCE)
+        seen = await fetcher.whole([one.entry for one in staged])
+        phase = Phase.MERGE if staged else Phase.CHECK
+        return await self._ledger.commit(row, seen, {"phase": phase}, merged=[one.series for one in staged])
+
+    async def _check(self, row: CalendarRow, fetcher: Fetcher) -> CalendarRow | None:
         """Read some stored events that the complete round did not list; each is there after all, or deleted.
 
         One that cannot be read stays as it is until the next round.
@@ -116,12 +135,10 @@ class CalendarSync:
         missing = await self._ledger.missing(row, _MISSING_AT_ONCE)
         if missing:
             found = [(event_uuid(row.calendar_id, one), await fetcher.one(one)) for one in missing]
-            present = [(event_id, one) for event_id, one in found if one is not None]
             # A single event that became an instance is its series' now. Its row goes first: the series may bring it.
-            seen = [SeenEvent(event_id, None) for event_id, one in present if one.event_id != event_id]
-            seen += [one for _, one in present]
-            unread = [event_id for event_id, one in found if one is None]
-            return await self._ledger.commit(row, seen, {"phase": Phase.CHECK}, unread=unread)
+            seen = [SeenEvent(event_id, None) for event_id, one in found if one.event_id != event_id]
+            seen += [one for _, one in found]
+            return await self._ledger.commit(row, seen, {"phase": Phase.CHECK})
         values = self._up_to_date("" if row.is_listing else row.cursor)
         values |= {"rounded_at": self._clock.now(), "state": State.FOLLOWED}
         await self._ledger.commit(row, (), values, connects=row.state is State.READING)
@@ -141,7 +158,7 @@ class CalendarSync:
         }
 
 
-def _progress(row: CalendarRow, page: ChangesPage) -> dict[str, Any]:
-    """Return the values behind a page that is not the end; behind the last page of a round, the check follows."""
-    phase = Phase.CHECK if page.is_last else row.phase
+def _progress(row: CalendarRow, page: ChangesPage, following: Phase) -> dict[str, Any]:
+    """Return the values behind a page; behind the last page of a round, the following phase begins."""
+    phase = following if page.is_last else row.phase
     return {"cursor": page.link, "phase": phase, "round": row.round}

@@ -14,10 +14,11 @@ from services.meshkit.correlation import correlated
 from services.meshkit.errors import MeshError
 from services.meshkit.ids import new_id
 from services.meshkit.metrics import UNEXPECTED
+from services.processor.calendar.google import GoogleCalendars
 from services.processor.calendar.graph import GraphCalendars
 from services.processor.calendar.ledger import CalendarChangedError, CalendarLedger
-from services.processor.calendar.mapping.graph_calendar import map_calendar
 from services.processor.calendar.rows import CalendarRow
+from services.processor.calendar.source import CalendarSource
 from services.processor.calendar.store import calendars
 from services.processor.calendar.sync import CalendarGoneError, CalendarSync
 from services.processor.mailbox.access import MailboxAccess
@@ -33,7 +34,7 @@ from services.processor.settings import ProcessorSettings
 from services.processor.stream.store import tenants
 from services.providers.abilities import CALENDAR_READ
 from services.providers.failures import Meaning
-from services.providers.names import MS365
+from services.providers.names import GOOGLEWS
 
 logger = structlog.get_logger(__name__)
 
@@ -109,13 +110,14 @@ class CalendarWork:
             await self._postpone(held, error, _NO_TOKEN_WAIT)
 
     async def _process(self, held: HeldMailbox, due: DueCalendars) -> None:
-        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, MS365, 1, CALENDAR_READ)
+        provider = held.tenant.provider
+        access = MailboxAccess(self._http, self._tokens, held.lease.tenant_id, provider, 1, CALENDAR_READ)
         try:
             lent = await access.lent()
         except SourceError as exc:
             await self._postpone(held, exc, _NO_TOKEN_WAIT)
             return
-        source = GraphCalendars(access, self._settings.ms365_graph_url)
+        source = self._source(provider, access)
         ledger = CalendarLedger(self._transactions, lent.tenant, held.lease.fence, self._clock)
         sync = CalendarSync(source, ledger, self._settings, self._clock, lent.tenant.address)
         try:
@@ -129,6 +131,11 @@ class CalendarWork:
         except SourceError as exc:  # throttled: nothing else of this account is asked for now
             await self._postpone(held, exc, exc.retry_after or _THROTTLED_WAIT)
 
+    def _source(self, provider: str, access: MailboxAccess) -> CalendarSource:
+        if provider == GOOGLEWS:
+            return GoogleCalendars(access, self._settings.google_calendar_url)
+        return GraphCalendars(access, self._settings.ms365_graph_url)
+
     async def _read(self, sync: CalendarSync, ledger: CalendarLedger, row: CalendarRow) -> None:
         try:
             await sync.read(row)
@@ -137,7 +144,7 @@ class CalendarWork:
         except CalendarGoneError:
             await self._withdraw(ledger, row, "CALENDAR_NOT_FOUND", "the account does not have the calendar any more")
         except SourceError as exc:
-            FAILURES.labels(MS365, exc.remedy.value, exc.reason).inc()
+            FAILURES.labels(row.info.provider, exc.remedy.value, exc.reason).inc()
             if exc.remedy is Remedy.THROTTLED:
                 raise
             if exc.meaning is Meaning.FORBIDDEN:
@@ -168,19 +175,18 @@ class CalendarWork:
             logger.info("calendar changed meanwhile", calendar_id=row.calendar_id)
 
     async def _read_list(
-        self, held: HeldMailbox, source: GraphCalendars, ledger: CalendarLedger, own_address: str
+        self, held: HeldMailbox, source: CalendarSource, ledger: CalendarLedger, own_address: str
     ) -> None:
         """Read the account's calendars, and withdraw the followed ones that it does not have any more."""
         tenant_id = held.lease.tenant_id
         try:
-            listed = [map_calendar(one, own_address) for one in await source.calendars()]
-            found = {one.provider_calendar_id: one for one in listed if one is not None}
+            found = {one.provider_calendar_id: one for one in await source.calendars(own_address)}
             lost = await self._store_list(held, list(found.values()))
             for row in lost:
                 if not await source.has_calendar(row.provider_calendar_id):
                     await self._withdraw(ledger, row, "CALENDAR_NOT_FOUND", "the account's list lacks the calendar")
         except SourceError as exc:
-            FAILURES.labels(MS365, exc.remedy.value, exc.reason).inc()
+            FAILURES.labels(source.provider, exc.remedy.value, exc.reason).inc()
             if exc.remedy is Remedy.THROTTLED:
                 raise
             async with self._transactions.fenced(tenant_id, held.lease.fence) as connection:

@@ -312,6 +312,7 @@ async def standing(
             "provider_ca": simulator.ca_file,
             "ms365_graph_url": simulator.settings["MAILMESH_MS365_GRAPH_URL"],
             "google_gmail_url": simulator.settings["MAILMESH_GOOGLEWS_GMAIL_URL"],
+            "google_calendar_url": simulator.settings["MAILMESH_GOOGLEWS_CALENDAR_URL"],
         }
         wakes = None
         if redis_url:

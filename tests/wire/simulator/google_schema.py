@@ -1,4 +1,4 @@
-"""Holds the simulated Gmail's answers against Google's discovery document, which ships with Google's client."""
+"""Holds the simulated Gmail's and Calendar's answers against the discovery documents in Google's client."""
 
 import base64
 import email
@@ -26,11 +26,12 @@ def document(name: str) -> dict[str, Any]:
 def _methods(name: str) -> tuple[tuple[str, re.Pattern[str], str], ...]:
     """Verb, path and schema of the answer of each method of an API."""
     found: list[tuple[str, re.Pattern[str], str]] = []
+    service = document(name)["servicePath"]
 
     def walk(resources: dict[str, Any]) -> None:
         for resource in resources.values():
             for method in resource.get("methods", {}).values():
-                path = re.sub(r"\{\+?\w+\}", "[^/]+", method.get("flatPath", method["path"]))
+                path = service + re.sub(r"\{\+?\w+\}", "[^/]+", method.get("flatPath", method["path"]))
                 found.append((method["httpMethod"], re.compile(path), method.get("response", {}).get("$ref", "")))
             walk(resource.get("resources", {}))
 
@@ -40,7 +41,7 @@ def _methods(name: str) -> tuple[tuple[str, re.Pattern[str], str], ...]:
 
 
 def check_answer(method: str, url: str, status: int, content: bytes, asked: bytes = b"") -> None:
-    """Asserts that an answer of Gmail's is what the document says; errors must have Google's error object."""
+    """Asserts that an answer is what the API's document says; errors must have Google's error object."""
     path = _PREFIX.sub("", url).partition("?")[0]
     if _BATCH.fullmatch(path) and status == 200:
         _check_batch(asked, content)
@@ -51,14 +52,15 @@ def check_answer(method: str, url: str, status: int, content: bytes, asked: byte
         assert status == error["code"]
         assert all({"message", "domain", "reason"} <= set(one) for one in error["errors"])
         return
-    known = [schema for verb, pattern, schema in _methods("gmail.v1") if verb == method and pattern.fullmatch(path)]
+    name = "calendar.v3" if path.startswith("calendar/") else "gmail.v1"
+    known = [schema for verb, pattern, schema in _methods(name) if verb == method and pattern.fullmatch(path)]
     if not known or status == 308 or not content:
         assert not known or status in {204, 308} or "uploadType" in url, (
             f"{method} {path} answers {status} without a body"
         )
         return
     assert known[0], f"{method} {path} has no body at Google"
-    check("gmail.v1", {"$ref": known[0]}, json.loads(content), known[0])
+    check(name, {"$ref": known[0]}, json.loads(content), known[0])
 
 
 def _check_batch(asked: bytes, content: bytes) -> None:

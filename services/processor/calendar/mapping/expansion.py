@@ -19,7 +19,13 @@ _MONTHS = 12
 _LAST_YEAR = 9999
 
 
-def expand(rule: Rule, start: date, begin: date, end: date, *, includes_start: bool = False) -> Iterator[date]:
+def _free() -> None:
+    """Count no step."""
+
+
+def expand(
+    rule: Rule, start: date, begin: date, end: date, *, includes_start: bool = False, spend: Callable[[], None] = _free
+) -> Iterator[date]:
     """Yield the local days of a rule's instances in a window, in order.
 
     Args:
@@ -29,23 +35,28 @@ def expand(rule: Rule, start: date, begin: date, end: date, *, includes_start: b
         end: The day after the window.
         includes_start: Whether the first day is an instance even where the rule skips it, as RFC 5545 has it. Microsoft
             skips it.
+        spend: Called for each period that is examined; it ends the expansion by raising.
     """
     # The last day of time has no day after it.
     last = end if rule.until is None or rule.until >= end else rule.until + timedelta(days=1)
-    for seen, day in enumerate(_all(rule, start, begin, last, includes_start=includes_start), start=1):
+    days = _all(rule, start, begin, last, includes_start=includes_start, spend=spend)
+    for seen, day in enumerate(days, start=1):
         if day >= begin:
             yield day
         if rule.count and seen >= rule.count:
             return
 
 
-def _all(rule: Rule, start: date, begin: date, last: date, *, includes_start: bool) -> Iterator[date]:
+def _all(
+    rule: Rule, start: date, begin: date, last: date, *, includes_start: bool, spend: Callable[[], None]
+) -> Iterator[date]:
     """Yield the days from the start to the window's end; without `COUNT`, those long before the window are skipped."""
     if includes_start and start < last:
         yield start
     period = _PERIODS[rule.frequency]
     first = 0 if rule.count else _periods_before(rule, start, begin)
     for number in count(first):
+        spend()
         found = period(rule, start, number * rule.interval) if number - first < MAX_PERIODS else None
         if found is None or found[0] >= last:
             return

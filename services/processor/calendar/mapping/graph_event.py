@@ -1,12 +1,8 @@
 """Microsoft Graph's `event` as a `CalendarEvent`. The answers must be in UTC: no `Prefer: outlook.timezone`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-
-from google.protobuf import struct_pb2
-from google.protobuf.json_format import ParseDict, ParseError
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.processor.calendar.ids import event_uuid
@@ -23,21 +19,26 @@ from services.processor.calendar.mapping.fields import (
     texts,
     timestamp,
 )
+from services.processor.calendar.mapping.parts import (
+    MAX_ATTENDEES,
+    MAX_BODY,
+    MAX_CANCELLED,
+    MAX_DIAL_INS,
+    MAX_NAME,
+    MAX_REMINDER,
+    MAX_SUBJECT,
+    CalendarOfEvents,
+    UnreadableEventError,
+    cut_text,
+    fit,
+    names_of,
+    provider_form,
+    web_address,
+)
 from services.processor.calendar.mapping.rules import WEEKDAYS, RuleError
 from services.processor.calendar.mapping.times import ZoneName, at_instant, local_day, on_day
 from services.processor.calendar.mapping.zones import first_known, zone_info
 
-MAX_BODY = 200_000
-MAX_ATTENDEES = 1000
-MAX_NAMES = 100
-MAX_EVENT_BYTES = 600_000
-_FEW_ATTENDEES = 50
-MAX_CANCELLED = 2000
-_MAX_FORM_BYTES = 10_000
-_MAX_NAME = 500
-_MAX_SUBJECT = 2000
-_MAX_REMINDER = 10_000_000
-_MAX_DIAL_INS = 50
 _KINDS = {
     "singleinstance": pb2.EVENT_KIND_SINGLE,
     "seriesmaster": pb2.EVENT_KIND_MASTER,
@@ -72,25 +73,6 @@ _BUSY = {
 _NO_MEETING = frozenset({"", "unknown"})
 
 
-class UnreadableEventError(ValueError):
-    """The event has no id or no time that can be read."""
-
-
-@dataclass(frozen=True)
-class CalendarOfEvents:
-    """The facts of a calendar that its events carry.
-
-    Args:
-        calendar_id: mailmesh's UUID of the calendar.
-        delegate_email: The owner's address when it is not the account's own.
-        zone: The provider's name of the mailbox's zone, for events whose own zone is unknown; empty without one.
-    """
-
-    calendar_id: str
-    delegate_email: str = ""
-    zone: str = ""
-
-
 def map_event(found: Mapping[str, Any], calendar: CalendarOfEvents) -> pb2.CalendarEvent:
     """Return an event in our form.
 
@@ -112,7 +94,7 @@ def map_event(found: Mapping[str, Any], calendar: CalendarOfEvents) -> pb2.Calen
         ical_uid=text(found, "iCalUId"),
         kind=_KINDS.get(text(found, "type").lower(), pb2.EVENT_KIND_SINGLE),
         status=pb2.EVENT_STATUS_CANCELLED if flag(found, "isCancelled") else pb2.EVENT_STATUS_CONFIRMED,
-        subject=_cut_text(text(found, "subject", _MAX_SUBJECT + 1), _MAX_SUBJECT, cut),
+        subject=cut_text(text(found, "subject", MAX_SUBJECT + 1), MAX_SUBJECT, cut),
         body_text=_body(found, cut),
         is_organizer=flag(found, "isOrganizer"),
         organizer=_person(member(found, "organizer"), cut),
@@ -133,20 +115,10 @@ def map_event(found: Mapping[str, Any], calendar: CalendarOfEvents) -> pb2.Calen
     _add_series(event, found, calendar, cut)
     if (meeting := _meeting(found)) is not None:
         event.online_meeting.CopyFrom(meeting)
-    _fit(event, cut)
+    fit(event, cut)
     if cut.ByteSize():
         event.truncation.CopyFrom(cut)
     return event
-
-
-def _fit(event: pb2.CalendarEvent, cut: pb2.EventTruncation) -> None:
-    """Cut attendees, then the body, until the event leaves room in an entry of the stream, which holds 1 MiB."""
-    while event.ByteSize() > MAX_EVENT_BYTES and len(event.attendees) > _FEW_ATTENDEES:
-        del event.attendees[len(event.attendees) // 2 :]
-        cut.are_attendees_cut = True
-    while event.ByteSize() > MAX_EVENT_BYTES and event.body_text:
-        event.body_text = event.body_text[: len(event.body_text) // 2]
-        cut.is_body_cut = True
 
 
 def _add_times(event: pb2.CalendarEvent, found: Mapping[str, Any], calendar: CalendarOfEvents) -> None:
@@ -174,11 +146,11 @@ def _add_lists(event: pb2.CalendarEvent, found: Mapping[str, Any], cut: pb2.Even
     attendees = objects(found, "attendees")
     cut.are_attendees_cut = len(attendees) > MAX_ATTENDEES
     event.attendees.extend(_attendee(one, cut) for one in attendees[:MAX_ATTENDEES])
-    event.categories.extend(_names(list(texts(found, "categories", _MAX_NAME + 1)), cut))
-    places = [text(one, "displayName", _MAX_NAME + 1) for one in objects(found, "locations")]
-    first = text(member(found, "location"), "displayName", _MAX_NAME + 1)
-    event.locations.extend(_names(list(dict.fromkeys(place for place in (first, *places) if place)), cut))
-    minutes = number(found, "reminderMinutesBeforeStart", -_MAX_REMINDER, _MAX_REMINDER)
+    event.categories.extend(names_of(list(texts(found, "categories", MAX_NAME + 1)), cut))
+    places = [text(one, "displayName", MAX_NAME + 1) for one in objects(found, "locations")]
+    first = text(member(found, "location"), "displayName", MAX_NAME + 1)
+    event.locations.extend(names_of(list(dict.fromkeys(place for place in (first, *places) if place)), cut))
+    minutes = number(found, "reminderMinutesBeforeStart", -MAX_REMINDER, MAX_REMINDER)
     if flag(found, "isReminderOn") and minutes is not None:
         event.reminder_minutes.append(minutes)
 
@@ -222,7 +194,7 @@ def _recurrence(event: pb2.CalendarEvent, given: Any, cut: pb2.EventTruncation) 
     named = graph_rules.recurrence_zone(given) or event.start.provider_zone
     zone = first_known(named, event.start.iana_zone)
     made = pb2.Recurrence(iana_zone="" if event.is_all_day else zone.iana)
-    form = _form(given)
+    form = provider_form(given)
     cut.is_provider_form_cut = form is None
     if form is not None:
         made.provider_form.CopyFrom(form)
@@ -243,20 +215,11 @@ def _recurrence(event: pb2.CalendarEvent, given: Any, cut: pb2.EventTruncation) 
     return made
 
 
-def _form(given: Any) -> struct_pb2.Struct | None:
-    """Return the provider's form; None when it is too large or cannot be kept."""
-    try:
-        form = ParseDict(given if isinstance(given, dict) else {}, struct_pb2.Struct())
-    except (ParseError, ValueError, RecursionError):
-        return None
-    return form if form.ByteSize() <= _MAX_FORM_BYTES else None
-
-
 def _meeting(found: Mapping[str, Any]) -> pb2.OnlineMeeting | None:
     info, provider = member(found, "onlineMeeting"), text(found, "onlineMeetingProvider")
     if not flag(found, "isOnlineMeeting") or (provider.lower() in _NO_MEETING and not info):
         return None
-    url, number_of = _web(text(info, "joinUrl")), text(info, "conferenceId", 100)
+    url, number_of = web_address(text(info, "joinUrl")), text(info, "conferenceId", 100)
     tolls = [text(info, "tollNumber", 100), *texts(info, "tollFreeNumbers", 100)]
     tolls += [text(phone, "number", 100) for phone in objects(info, "phones")]
     dial_ins = [f"tel:{toll},,{number_of}#" if number_of else f"tel:{toll}" for toll in dict.fromkeys(tolls) if toll]
@@ -265,13 +228,8 @@ def _meeting(found: Mapping[str, Any]) -> pb2.OnlineMeeting | None:
         state=pb2.ONLINE_MEETING_STATE_READY if url else pb2.ONLINE_MEETING_STATE_PENDING,
         join_url=url,
         conference_id=number_of,
-        dial_ins=dial_ins[:_MAX_DIAL_INS],
+        dial_ins=dial_ins[:MAX_DIAL_INS],
     )
-
-
-def _web(url: str) -> str:
-    """Return an address that a person may open; nothing for other schemes, which a stranger could have written."""
-    return url if url.lower().startswith(("https://", "http://")) else ""
 
 
 def _body(found: Mapping[str, Any], cut: pb2.EventTruncation) -> str:
@@ -296,20 +254,8 @@ def _attendee(given: dict[str, Any], cut: pb2.EventTruncation) -> pb2.Attendee:
 
 def _person(owner: dict[str, Any], cut: pb2.EventTruncation) -> pb2.Person:
     given = member(owner, "emailAddress")
-    address, name = text(given, "address", _MAX_NAME + 1), text(given, "name", _MAX_NAME + 1)
-    return pb2.Person(address=_cut_text(address, _MAX_NAME, cut), name=_cut_text(name, _MAX_NAME, cut))
-
-
-def _names(names: list[str], cut: pb2.EventTruncation) -> list[str]:
-    if len(names) > MAX_NAMES:
-        cut.are_texts_cut = True
-    return [_cut_text(name, _MAX_NAME, cut) for name in names[:MAX_NAMES]]
-
-
-def _cut_text(value: str, most: int, cut: pb2.EventTruncation) -> str:
-    if len(value) > most:
-        cut.are_texts_cut = True
-    return value[:most]
+    address, name = text(given, "address", MAX_NAME + 1), text(given, "name", MAX_NAME + 1)
+    return pb2.Person(address=cut_text(address, MAX_NAME, cut), name=cut_text(name, MAX_NAME, cut))
 
 
 def _day_of_id(occurrence: str) -> str:

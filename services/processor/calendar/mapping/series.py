@@ -1,8 +1,11 @@
 """The instances of a series: its rule in local time, without the deleted ones, with the changed ones in their place."""
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import NamedTuple
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.processor.calendar.ids import instance_uuid
@@ -18,10 +21,36 @@ from services.processor.calendar.mapping.times import (
     sort_instant,
     zone_of,
 )
-from services.processor.calendar.mapping.zones import UTC_ZONE, Zone
+from services.processor.calendar.mapping.zones import UTC_ZONE, Zone, zone_info
 
 _SLACK = timedelta(days=2)
 """Around the window: local days and zones' offsets."""
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+class Slot(NamedTuple):
+    """An instance in the order of lists, before its message is made.
+
+    Args:
+        starts_at: The instant by which lists are sorted.
+        event_id: mailmesh's UUID of the instance.
+        series: The series.
+        day: The local day that the rule gives it; None for a changed instance.
+    """
+
+    starts_at: datetime
+    event_id: str
+    series: "Series"
+    day: date | None
+
+    def event(self) -> pb2.CalendarEvent:
+        """Return the instance."""
+        return self.series.changed[self.event_id] if self.day is None else self.series.at(self.day)
+
+
+def slot_key(slot: Slot) -> tuple[datetime, str]:
+    """Return the place of a slot in lists."""
+    return slot.starts_at, slot.event_id
 
 
 @dataclass(frozen=True)
@@ -49,40 +78,49 @@ class Series:
         except (RuleError, ValueError):
             return None
 
-    def instances(self, begin: datetime, end: datetime) -> Iterator[pb2.CalendarEvent]:
-        """Yield the instances that overlap a window, by the time that the rule gives them.
+    @cached_property
+    def changed(self) -> Mapping[str, pb2.CalendarEvent]:
+        """The changed instances by mailmesh's id."""
+        return {one.calendar_event_id: one for one in self.exceptions.values()}
 
-        A moved instance comes where the rule has it, so that the caller sorts. It is found although the rule's own time
-        for it is outside of the window.
+    def slots(self, begin: datetime, end: datetime, spend: Callable[[], None]) -> Iterator[Slot]:
+        """Yield the instances that overlap a window, by start and id.
+
+        Args:
+            begin: The beginning of the window.
+            end: The time behind it.
+            spend: Called for each step; it ends the expansion by raising.
+
+        Raises:
+            OverflowError: An instance leads out of time.
         """
-        length = sort_instant(self.master.end) - sort_instant(self.master.start)
+        moved = [
+            Slot(sort_instant(one.start), event_id, self, None)
+            for event_id, one in self.changed.items()
+            if overlaps(one, begin, end)
+        ]
+        yield from heapq.merge(sorted(moved, key=slot_key), _in_order(self._by_rule(begin, end, spend)), key=slot_key)
+
+    def _by_rule(self, begin: datetime, end: datetime, spend: Callable[[], None]) -> Iterator[Slot]:
         cancelled = set(self.master.cancelled_dates)
-        for exception in self.exceptions.values():
-            if overlaps(exception, begin, end):
-                yield exception
-        first, last = _day_before(begin, length), (end + _SLACK).date()
-        for day in expand(self.rule, self.first_day, first, last):
+        first, last = _day_before(begin, self._length), (end + _SLACK).date()
+        starts_too = self.master.recurrence.is_start_included
+        for day in expand(self.rule, self.first_day, first, last, includes_start=starts_too, spend=spend):
             key = day.isoformat()
-            if key not in cancelled and key not in self.exceptions:
-                instance = self.at(day)
-                if overlaps(instance, begin, end):
-                    yield instance
+            if key in cancelled or key in self.exceptions or (starts := self._instant(day)) >= end:
+                continue
+            if starts >= begin or sort_instant(self._end(self.original_start(day))) > begin:
+                yield Slot(starts, instance_uuid(self.master.calendar_event_id, key), self, day)
 
     def at(self, day: date) -> pb2.CalendarEvent:
         """Return the instance of a local day as the rule has it."""
-        master = self.master
+        master, start = self.master, self.original_start(day)
         instance = pb2.CalendarEvent()
         instance.CopyFrom(master)
         for name in ("recurrence", "cancelled_dates", "provider_event_id"):
             instance.ClearField(name)
-        start = self.original_start(day)
-        span = local_clock(master.end) - local_clock(master.start)
-        end_zone = zone_of(master.end)
-        if master.end.iana_zone != master.start.iana_zone:
-            # Different zones: the wall clocks cannot be compared, so the time that passes is kept.
-            span, end_zone = sort_instant(master.end) - sort_instant(master.start), zone_of(master.start)
-        instance.start.CopyFrom(start)
-        instance.end.CopyFrom(shifted(start, span, end_zone))
+        instance.start.CopyFrom(start if self._has_one_zone else at_instant(sort_instant(start), zone_of(master.start)))
+        instance.end.CopyFrom(self._end(start))
         instance.original_start.CopyFrom(start)
         instance.kind = pb2.EVENT_KIND_OCCURRENCE
         instance.series_master_id = master.calendar_event_id
@@ -90,11 +128,74 @@ class Series:
         return instance
 
     def original_start(self, day: date) -> pb2.EventTime:
-        """Return the start that the rule gives the instance of a local day."""
+        """Return the start that the rule gives the instance of a local day, in the zone of the rule."""
         if self.master.is_all_day:
             return on_day(day)
-        start = _own_start(self.master)
+        start = self._start
         return shifted(start, timedelta(days=(day - local_day(start)).days), zone_of(start))
+
+    def _end(self, start: pb2.EventTime) -> pb2.EventTime:
+        """Return the end of the instance that the rule begins at `start`.
+
+        In one zone the wall clocks keep their distance. In several zones wall clocks cannot be compared, so the time
+        that passes is kept. An end beyond the last year is the last hour of time.
+        """
+        master = self.master
+        try:
+            if self._has_one_zone:
+                return shifted(start, local_clock(master.end) - local_clock(master.start), zone_of(master.end))
+            return at_instant(sort_instant(start) + self._length, zone_of(master.end))
+        except OverflowError:
+            return on_day(date.max) if master.is_all_day else at_instant(_LAST, zone_of(master.end))
+
+    def _instant(self, day: date) -> datetime:
+        """Return the instant at which the rule begins the instance of a local day."""
+        if self.master.is_all_day:
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        clock = datetime.combine(day, self._clock, zone_info(self._start.iana_zone))
+        return clock.astimezone(UTC)
+
+    @cached_property
+    def _start(self) -> pb2.EventTime:
+        return _own_start(self.master)
+
+    @cached_property
+    def _clock(self) -> time:
+        return local_clock(self._start).time()
+
+    @cached_property
+    def _length(self) -> timedelta:
+        return sort_instant(self.master.end) - sort_instant(self.master.start)
+
+    @cached_property
+    def _has_one_zone(self) -> bool:
+        master = self.master
+        return master.is_all_day or master.start.iana_zone == master.end.iana_zone == self._start.iana_zone
+
+
+def day_in_series(master: pb2.CalendarEvent, original_start: pb2.EventTime) -> date:
+    """Return the local day, in the zone of a series' rule, of an instance's original start.
+
+    The provider may state the original start in another zone, where it can be another day.
+
+    Raises:
+        ValueError: The time is empty.
+    """
+    zone = master.recurrence.iana_zone
+    if not zone or not original_start.HasField("instant") or zone == original_start.iana_zone:
+        return local_day(original_start)
+    return local_day(at_instant(sort_instant(original_start), ZoneName(Zone(zone), "")))
+
+
+def _in_order(slots: Iterable[Slot]) -> Iterator[Slot]:
+    """Yield slots by start and id; two days of a rule have one instant where a zone left a day out."""
+    held: Slot | None = None
+    for slot in slots:
+        first, held = (None, slot) if held is None else sorted((held, slot), key=slot_key)
+        if first is not None:
+            yield first
+    if held is not None:
+        yield held
 
 
 def overlaps(event: pb2.CalendarEvent, begin: datetime, end: datetime) -> bool:

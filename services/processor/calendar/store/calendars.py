@@ -13,7 +13,9 @@ from services.meshkit.ids import new_id
 from services.processor.calendar.rows import IN_USE, CalendarRow, Phase, State
 
 _NAMES = tuple(field.name for field in fields(CalendarRow))
-_COLUMNS = ", ".join(_NAMES)
+_UNREAD = """(SELECT count(*)::int FROM (SELECT FROM processor.calendar_unread u
+    WHERE u.calendar_id = calendars.calendar_id LIMIT 1000) AS rows) AS unread"""
+_COLUMNS = ", ".join(_UNREAD if name == "unread" else name for name in _NAMES)
 _ACTIVE = "coalesce(t.status, 'active') IN ('active', 'token_expired')"
 _DUE_TENANTS = f"""
     SELECT d.tenant_id FROM (
@@ -178,6 +180,26 @@ async def by_id(
         scope,
     )
     return None if row is None else _row(row)
+
+
+async def lock_clearing(connection: db.Connection) -> CalendarRow | None:
+    """Lock a calendar whose events are to be deleted and that no worker reads; None when there is none free."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.calendars WHERE phase = 3 AND NOT state = ANY($1::smallint[])"  # noqa: S608
+        " ORDER BY calendar_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        [int(state) for state in IN_USE],
+    )
+    return None if row is None else _row(row)
+
+
+async def cleared(connection: db.Connection, calendar_id: str) -> None:
+    """Note that a calendar has no events any more; delete it when its account is disconnected."""
+    await connection.execute(
+        "DELETE FROM processor.calendars WHERE calendar_id = $1 AND NOT is_listed AND tenant_id IN ("
+        "SELECT tenant_id FROM processor.tenants WHERE status = 'disconnected')",
+        calendar_id,
+    )
+    await connection.execute("UPDATE processor.calendars SET phase = 0 WHERE calendar_id = $1", calendar_id)
 
 
 async def change(

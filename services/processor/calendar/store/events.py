@@ -9,8 +9,10 @@ from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.meshkit import db
 from services.processor.calendar.mapping.rules import RuleError, parse_rule
 from services.processor.calendar.mapping.times import sort_instant
-from services.processor.calendar.rows import StoredEvent
+from services.processor.calendar.rows import IN_USE, Phase, StoredEvent
 
+AT_ONCE = 2000
+"""The number of events that one transaction deletes."""
 _ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)
 _TWO_DAYS = timedelta(days=2)
 _INSERT = """
@@ -36,6 +38,22 @@ _PAGE = """
     ) AS found WINDOW sorted AS (ORDER BY starts_at, calendar_event_id)
     ) AS measured
     WHERE bytes_before <= $8 OR place <= 2 ORDER BY starts_at, calendar_event_id
+"""
+# One row too many, as above.
+_SERIES = """
+    SELECT calendar_event_id, bytes_before FROM (
+    SELECT calendar_event_id,
+        sum(octet_length(content)) OVER sorted - octet_length(content) AS bytes_before
+    FROM (
+    SELECT calendar_event_id, content FROM processor.calendar_events s
+    WHERE calendar_id = $1 AND is_series AND deleted_at IS NULL AND calendar_event_id > $4
+        AND ((starts_at < $3 AND ends_at > $2) OR EXISTS (
+            SELECT FROM processor.calendar_events e
+            WHERE e.series_id = s.calendar_event_id AND e.starts_at < $3 AND e.ends_at >= $2))
+    ORDER BY calendar_event_id LIMIT $5
+    ) AS found WINDOW sorted AS (ORDER BY calendar_event_id)
+    ) AS measured
+    ORDER BY calendar_event_id
 """
 
 
@@ -109,30 +127,54 @@ async def missing(connection: db.Connection, calendar_id: str, number: int, limi
 
 
 async def forget_deleted(connection: db.Connection, calendar_id: str, before: datetime) -> None:
-    """Empty the last versions of events that were deleted at the provider before a time.
+    """Empty the last versions of events that were deleted at the provider before a time, `AT_ONCE` of them at most.
 
     The numbers of their changes stay, so that a restored event makes no change with an earlier number.
     """
     await connection.execute(
-        "UPDATE processor.calendar_events SET content = ''"
-        " WHERE calendar_id = $1 AND deleted_at < $2 AND content <> ''",
+        "UPDATE processor.calendar_events SET content = '' WHERE calendar_event_id IN ("
+        "SELECT calendar_event_id FROM processor.calendar_events"
+        " WHERE calendar_id = $1 AND deleted_at < $2 AND content <> '' LIMIT $3)",
         calendar_id,
         before,
+        AT_ONCE,
     )
 
 
-async def forget(connection: db.Connection, calendar_id: str) -> None:
-    """Delete all events of a calendar."""
-    await connection.execute("DELETE FROM processor.calendar_events WHERE calendar_id = $1", calendar_id)
+async def forget(connection: db.Connection, calendar_id: str) -> bool:
+    """Delete events of a calendar, `AT_ONCE` at most; return whether it has none any more."""
+    left = AT_ONCE
+    for table in ("calendar_unread", "calendar_events"):
+        deleted = await connection.execute(
+            f"DELETE FROM processor.{table} WHERE calendar_event_id IN ("  # noqa: S608 - constants
+            f"SELECT calendar_event_id FROM processor.{table} WHERE calendar_id = $1 LIMIT $2)",
+            calendar_id,
+            left,
+        )
+        left -= int(deleted.rpartition(" ")[2])
+    if left > 0:
+        await connection.execute(
+            "DELETE FROM processor.calendar_staged WHERE calendar_id = $1 AND ctid IN ("
+            "SELECT ctid FROM processor.calendar_staged WHERE calendar_id = $1 LIMIT $2)",
+            calendar_id,
+            left,
+        )
+        left *= not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM processor.calendar_staged WHERE calendar_id = $1)", calendar_id
+        )
+    return left > 0
 
 
 async def by_id(connection: db.Connection, event_id: str, scope: list[str] | None) -> pb2.CalendarEvent | None:
     """Read one event, series or changed instance of a tenant in scope; None when it is deleted or unknown."""
     row = await connection.fetchrow(
         "SELECT e.content FROM processor.calendar_events e JOIN processor.calendars c USING (calendar_id)"
-        " WHERE e.calendar_event_id = $1 AND e.deleted_at IS NULL AND ($2::uuid[] IS NULL OR c.tenant_id = ANY($2))",
+        " WHERE e.calendar_event_id = $1 AND e.deleted_at IS NULL AND ($2::uuid[] IS NULL OR c.tenant_id = ANY($2))"
+        " AND c.state = ANY($3::smallint[]) AND c.phase <> $4",
         event_id,
         scope,
+        [int(state) for state in IN_USE],
+        int(Phase.CLEAR),
     )
     return None if row is None else _event(row)
 
@@ -156,22 +198,25 @@ async def page(
 
 
 async def series(
-    connection: db.Connection, calendar_id: str, window: tuple[datetime, datetime], limit: int
-) -> list[StoredEvent]:
-    """Read the series that may have instances in a window, with their changed instances."""
-    rows = await connection.fetch(
-        """
-        SELECT calendar_event_id FROM processor.calendar_events s
-        WHERE calendar_id = $1 AND is_series AND deleted_at IS NULL AND ((starts_at < $3 AND ends_at > $2) OR EXISTS (
-            SELECT FROM processor.calendar_events e
-            WHERE e.series_id = s.calendar_event_id AND e.starts_at < $3 AND e.ends_at >= $2))
-        ORDER BY starts_at, calendar_event_id LIMIT $4
-        """,
-        calendar_id,
-        *window,
-        limit,
-    )
-    return list((await load(connection, calendar_id, [str(row["calendar_event_id"]) for row in rows])).values())
+    connection: db.Connection, calendar_id: str, window: tuple[datetime, datetime], after: str, limit: int, size: int
+) -> tuple[list[StoredEvent], str]:
+    """Read some series that may have instances in a window, with their changed instances, by id.
+
+    Args:
+        connection: A connection.
+        calendar_id: The calendar.
+        window: The window.
+        after: The id behind which reading goes on.
+        limit: The largest number of series.
+        size: The bytes after which no further series is read.
+
+    Returns:
+        The series, and the id behind which further ones follow; empty at the end.
+    """
+    rows = await connection.fetch(_SERIES, calendar_id, *window, after, limit + 1)
+    ids = [str(row["calendar_event_id"]) for row in rows if row["bytes_before"] <= size][:limit]
+    stored = await load(connection, calendar_id, ids)
+    return list(stored.values()), ids[-1] if len(ids) < len(rows) else ""
 
 
 def _values(

@@ -6,6 +6,14 @@ from datetime import datetime, timedelta
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 
+_EVENTS_AT_ONCE = 2000
+"""The number of events of calendars that one transaction deletes."""
+_FORGET_FEW = """
+    DELETE FROM processor.calendars WHERE tenant_id = $1 AND $2::bigint >= (SELECT count(*) FROM (
+        SELECT FROM processor.calendar_events JOIN processor.calendars USING (calendar_id)
+        WHERE tenant_id = $1 LIMIT $2::bigint + 1) AS rows)
+"""
+
 
 async def take_duty(connection: db.Connection, name: str, holder: str, lasts: timedelta) -> bool:
     """Take or keep a duty that one process has at a time. Return whether this process has it until `lasts` from now."""
@@ -99,8 +107,14 @@ async def forget_mailbox(connection: db.Connection, tenant_id: str) -> None:
 
     Cursors and messages stay for a reconnect. The deletion of a calendar waits for a worker that is committing its
     events, and takes those events too. A worker that commits later finds the calendar gone and commits nothing.
+    Calendars with many events leave sight at once, as unfollowed ones, and are deleted in parts.
     """
     await connection.execute("DELETE FROM processor.lookups WHERE tenant_id = $1", tenant_id)
-    await connection.execute("DELETE FROM processor.calendars WHERE tenant_id = $1", tenant_id)
+    await connection.execute(_FORGET_FEW, tenant_id, _EVENTS_AT_ONCE)
+    await connection.execute(
+        "UPDATE processor.calendars SET state = 1, phase = 3, follows = follows + 1, is_listed = false, due_at = NULL,"
+        " followed_at = NULL, cursor = '', reason = '', detail = '' WHERE tenant_id = $1",
+        tenant_id,
+    )
     await connection.execute("DELETE FROM processor.calendar_lists WHERE tenant_id = $1", tenant_id)
     await connection.execute("DELETE FROM processor.processed_marks WHERE tenant_id = $1", tenant_id)

@@ -12,6 +12,11 @@ from services.processor.calendar.rows import CalendarRow, State
 from tests.store.processor.ground import Ground, read_events
 
 SCOPES = "openid profile email offline_access User.Read Mail.Read Calendars.Read Calendars.Read.Shared"
+GOOGLE_SCOPES = (
+    "openid email https://www.googleapis.com/auth/gmail.readonly"
+    " https://www.googleapis.com/auth/calendar.calendarlist.readonly"
+    " https://www.googleapis.com/auth/calendar.events.readonly"
+)
 HASTE = {"calendar_poll_seconds": 0.3, "calendar_list_seconds": 1.0, "calendar_listing_seconds": 0.3}
 """Settings of workers that poll oftener than real ones."""
 WINDOW = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC))
@@ -50,15 +55,15 @@ class FollowedCalendar:
         self.row: CalendarRow
 
     @classmethod
-    async def of(cls, ground: Ground) -> "FollowedCalendar":
+    async def of(cls, ground: Ground, provider: str = "ms365") -> "FollowedCalendar":
         """Add the account; its calendar is not followed yet."""
-        tenant = await ground.tenant("ms365")
+        tenant = await ground.tenant(provider)
         await ground.processor.execute(
             "UPDATE processor.tenants SET granted_abilities = $2 WHERE tenant_id = $1",
             tenant.tenant_id,
             ["mail.read", "calendar.read"],
         )
-        ground.vault.scopes[tenant.tenant_id] = SCOPES
+        ground.vault.scopes[tenant.tenant_id] = SCOPES if provider == "ms365" else GOOGLE_SCOPES
         return cls(ground, tenant, (await ground.control.calendars(tenant.address))[0]["id"])
 
     async def follow(self, provider_id: str = "") -> CalendarRow:

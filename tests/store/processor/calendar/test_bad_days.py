@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from services.processor.calendar.rows import State
-from services.processor.calendar.store import calendars
+from services.processor.calendar.store import calendars, events
 from services.processor.worker import running
 from tests.store.processor.calendar.following import HASTE, MONDAYS, FollowedCalendar
 from tests.store.processor.ground import Ground
@@ -99,9 +99,47 @@ async def test_a_series_that_cannot_be_read_stops_no_other_event(ground: Ground,
     facts = {"account": followed.tenant.address, "endpoint": "graph.events.get"}
     await ground.control.add_fault(kind="status", status=status, code="ErrorItem", **facts)
     async with running(ground.worker_settings(**HASTE, retry_base_seconds=0.05)):
-        await followed.follow()
+        row = await followed.follow()
         await followed.create(subject="Later")
         await followed.awaited("event.created")
 
+    async with ground.processor.acquire() as connection:
+        found = await calendars.by_id(connection, row.calendar_id, None)
+    assert found is not None
+    assert 1 == found.message().unreadable_events
     assert ["Good", "Later"] == sorted(one.subject for one in (await followed.page()).events)
     assert [] == ground.vault.faults
+
+
+async def test_an_event_that_can_be_read_again_is_not_counted_any_more(ground: Ground) -> None:
+    followed = await FollowedCalendar.of(ground)
+    bad = await followed.create(subject="Bad", recurrence=MONDAYS)
+    facts = {"account": followed.tenant.address, "endpoint": "graph.events.get"}
+    fault = await ground.control.add_fault(kind="status", status=403, code="ErrorItem", **facts)
+    async with running(ground.worker_settings(**HASTE, retry_base_seconds=0.05)):
+        await followed.follow()
+        await ground.control.remove_fault(str(fault["id"]))
+        await ground.control.update_event(followed.tenant.address, followed.provider_id, bad["id"], subject="Good")
+        await followed.awaited("event.created")
+
+    assert 0 == await ground.processor.fetchval("SELECT count(*) FROM processor.calendar_unread")
+
+
+async def test_a_large_calendar_is_cleared_before_it_is_read_again(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "AT_ONCE", 3)
+    followed = await FollowedCalendar.of(ground)
+    made = [await followed.create(subject=f"Event {number}") for number in range(10)]
+    async with running(ground.worker_settings(**HASTE)):
+        row = await followed.follow()
+        before = (await followed.page()).events
+        await followed.calendars.unfollow(row.calendar_id, None)
+        hidden = await followed.calendars.event(before[0].calendar_event_id, None)
+        for one in made[1:]:
+            await ground.control.delete_event(followed.tenant.address, followed.provider_id, one["id"])
+        await followed.follow()
+
+    assert hidden is None
+    assert (10, ["Event 0"]) == (len(before), [one.subject for one in (await followed.page()).events])
+    assert 1 == await ground.processor.fetchval("SELECT count(*) FROM processor.calendar_events")

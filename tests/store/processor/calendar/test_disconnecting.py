@@ -4,12 +4,16 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from mailmesh.calendar.v1 import calendar_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.ids import new_id
+from services.processor.calendar.clearing import CalendarClearing
 from services.processor.calendar.mapping.graph_event import map_event
-from services.processor.calendar.rows import CalendarRow, StoredEvent
+from services.processor.calendar.mapping.parts import CalendarOfEvents
+from services.processor.calendar.rows import CalendarRow, State, StoredEvent
 from services.processor.calendar.store import calendars, events
 from services.processor.calendar.work import CalendarWork
 from services.processor.mailbox.transaction import Transactions
@@ -63,3 +67,34 @@ async def test_a_list_that_was_read_before_the_disconnect_is_not_stored_after_it
 
     assert [] == await work._store_list(held, LISTED)
     assert 0 == await pool.fetchval("SELECT count(*) FROM processor.calendars")
+
+
+async def test_many_events_leave_sight_at_once_and_are_deleted_in_parts(
+    pool: db.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "AT_ONCE", 3)
+    monkeypatch.setattr(tenants, "_EVENTS_AT_ONCE", 3)
+    tenant_id = new_id()
+    row = await listed(pool, tenant_id)
+    await pool.execute(
+        "INSERT INTO processor.tenants (tenant_id, provider, external_tenant_id, user_id, status, change_number,"
+        " changed_at) VALUES ($1, 'ms365', 'o', 'u', 'disconnected', 1, now())",
+        tenant_id,
+    )
+    facts = CalendarOfEvents(row.calendar_id)
+    stored = [StoredEvent(map_event(graph_event(id=f"AAMkAD-{n}="), facts), 1) for n in range(10)]
+    async with db.transaction(pool) as connection:
+        await calendars.change(connection, row.calendar_id, row.follows, {"state": State.FOLLOWED})
+        await events.save(connection, row.calendar_id, stored, 1, SystemClock().now())
+        shown = await events.by_id(connection, stored[0].event.calendar_event_id, None)
+    await forget(pool, tenant_id)
+    async with db.connection(pool) as connection:
+        hidden = await events.by_id(connection, stored[0].event.calendar_event_id, None)
+    left = await pool.fetchval("SELECT count(*) FROM processor.calendar_events")
+    parts = await CalendarClearing(pool).round()
+
+    assert (shown is None, hidden is None) == (False, True)
+    assert (10, 4) == (left, parts)
+    assert 0 == await pool.fetchval("SELECT count(*) FROM processor.calendar_events")
+    assert 0 == await pool.fetchval("SELECT count(*) FROM processor.calendars")
+    assert 0 == await CalendarClearing(pool).round()

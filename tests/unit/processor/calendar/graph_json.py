@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.processor.calendar.mapping.graph_event import CalendarOfEvents
+from services.processor.calendar.mapping.parts import CalendarOfEvents
 
 CALENDAR = CalendarOfEvents("019a9f0e-7c1e-7000-8000-00000000000c")
 UTC_MIDNIGHT = {"dateTime": "2026-03-08T00:00:00.0000000", "timeZone": "UTC"}

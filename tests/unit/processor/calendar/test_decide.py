@@ -4,7 +4,8 @@ from typing import Any
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
 from services.processor.calendar.decide import CREATED, DELETED, MAX_INSTANCES, UPDATED, decide
-from services.processor.calendar.mapping.graph_event import MAX_EVENT_BYTES, map_event
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.parts import MAX_EVENT_BYTES
 from services.processor.calendar.rows import SeenEvent, StoredEvent
 from tests.unit.processor.calendar.graph_json import CALENDAR, graph_event, weekly
 

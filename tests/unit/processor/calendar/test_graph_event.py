@@ -6,14 +6,9 @@ from typing import Any
 import pytest
 
 from mailmesh.calendar.v1 import calendar_event_pb2 as pb2
-from services.processor.calendar.mapping.graph_event import (
-    MAX_ATTENDEES,
-    MAX_BODY,
-    CalendarOfEvents,
-    UnreadableEventError,
-    map_event,
-)
-from services.processor.calendar.mapping.series import Series
+from services.processor.calendar.mapping.graph_event import map_event
+from services.processor.calendar.mapping.parts import MAX_ATTENDEES, MAX_BODY, CalendarOfEvents, UnreadableEventError
+from services.processor.calendar.mapping.series import Series, day_in_series, slot_key
 from tests.unit.processor.calendar.graph_json import CALENDAR, UTC_MIDNIGHT, graph_event, weekly
 
 
@@ -177,11 +172,11 @@ def test_the_same_event_keeps_its_id_and_another_calendar_gives_another() -> Non
 def instances(master: dict[str, Any], *exceptions: dict[str, Any], until: int = 31) -> list[pb2.CalendarEvent]:
     found = map_event(master, CALENDAR)
     changed = [map_event(one, CALENDAR) for one in exceptions]
-    days = {(one.original_start.local or one.original_start.date)[:10]: one for one in changed}
+    days = {day_in_series(found, one.original_start).isoformat(): one for one in changed}
     series = Series.of(found, days)
     assert series is not None
     window = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, until, tzinfo=UTC)
-    return sorted(series.instances(*window), key=lambda one: one.start.local or one.start.date)
+    return [slot.event() for slot in series.slots(*window, lambda: None)]
 
 
 def test_a_series_keeps_its_wall_clock_over_the_change_of_the_clocks() -> None:
@@ -204,6 +199,54 @@ def test_a_deleted_instance_is_missing_and_a_moved_one_comes_once() -> None:
     assert "2026-03-16T09:00:00" == found[1].original_start.local
     assert found[0].series_master_id == found[1].series_master_id == map_event(weekly(), CALENDAR).calendar_event_id
     assert 4 == len({one.calendar_event_id for one in found})
+
+
+def test_a_rule_in_another_zone_than_the_start_gives_start_and_end_in_their_own_zones() -> None:
+    """A rule of Auckland's Tuesdays, for a meeting from 15:00 to 17:00 on New York's Mondays that ends in Chicago."""
+    rule = weekly()["recurrence"]
+    rule["pattern"]["daysOfWeek"] = ["tuesday"]
+    rule["range"] = {"type": "noEnd", "startDate": "2026-03-03", "recurrenceTimeZone": "New Zealand Standard Time"}
+    times = {
+        "start": {"dateTime": "2026-03-02T20:00:00.0000000", "timeZone": "UTC"},
+        "end": {"dateTime": "2026-03-02T22:00:00.0000000", "timeZone": "UTC"},
+        "originalEndTimeZone": "Central Standard Time",
+    }
+    moved = graph_event(
+        id="AAMkAD-moved=",
+        type="exception",
+        seriesMasterId="AAMkAD-series=",
+        originalStart="2026-03-16T20:00:00Z",
+        start={"dateTime": "2026-03-19T20:00:00.0000000", "timeZone": "UTC"},
+        end={"dateTime": "2026-03-19T22:00:00.0000000", "timeZone": "UTC"},
+    )
+    found = instances(weekly(recurrence=rule, **times), moved, until=26)
+    assert ["03-02T15:00:00", "03-09T16:00:00", "03-19T16:00:00", "03-23T16:00:00"] == [
+        one.start.local[5:] for one in found
+    ]
+    assert {"America/New_York"} == {one.start.iana_zone for one in found}
+    assert {2 * 3600} == {one.end.instant.seconds - one.start.instant.seconds for one in found}
+    plain = [one for one in found if one.kind == pb2.EVENT_KIND_OCCURRENCE]
+    assert {("America/Chicago", "17:00:00")} == {(one.end.iana_zone, one.end.local[11:]) for one in plain[1:]}
+    assert ["2026-03-03T09:00:00", "2026-03-10T09:00:00"] == [one.original_start.local for one in plain[:2]]
+
+
+def test_a_day_that_a_zone_left_out_gives_no_instance_out_of_order() -> None:
+    """Samoa had no 30 December 2011: the instances of the 30th and 31st begin at one instant."""
+    rule = weekly()["recurrence"]
+    rule["pattern"] = {"type": "daily", "interval": 1}
+    rule["range"] = {"type": "noEnd", "startDate": "2011-12-01", "recurrenceTimeZone": "Samoa Standard Time"}
+    times = {
+        "start": {"dateTime": "2011-12-01T19:00:00.0000000", "timeZone": "UTC"},
+        "end": {"dateTime": "2011-12-01T20:00:00.0000000", "timeZone": "UTC"},
+        "originalStartTimeZone": "Samoa Standard Time",
+        "originalEndTimeZone": "Samoa Standard Time",
+    }
+    series = Series.of(map_event(weekly(recurrence=rule, **times), CALENDAR), {})
+    assert series is not None
+    window = datetime(2011, 12, 25, tzinfo=UTC), datetime(2012, 1, 5, tzinfo=UTC)
+    keys = [slot_key(slot) for slot in series.slots(*window, lambda: None)]
+    assert sorted(keys) == keys
+    assert len(keys) == len({key[0] for key in keys}) + 1
 
 
 def test_a_series_of_whole_days_has_dates() -> None:

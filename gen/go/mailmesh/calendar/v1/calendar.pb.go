@@ -92,7 +92,7 @@ type Calendar struct {
 	CalendarId string `protobuf:"bytes,1,opt,name=calendar_id,json=calendarId,proto3" json:"calendar_id,omitempty"`
 	// tenant_id is the UUID of the tenant whose account has the calendar.
 	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// provider is "ms365".
+	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	// provider_calendar_id is the provider's id of the calendar. A shared calendar has another id in its owner's account.
 	ProviderCalendarId string `protobuf:"bytes,4,opt,name=provider_calendar_id,json=providerCalendarId,proto3" json:"provider_calendar_id,omitempty"`
@@ -122,7 +122,12 @@ type Calendar struct {
 	// followed_at is the time of the last call of `FollowCalendar`. Absent while the calendar is not followed.
 	FollowedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=followed_at,json=followedAt,proto3" json:"followed_at,omitempty"`
 	// synced_at is the time up to which every change was read. Absent before the first complete reading.
-	SyncedAt      *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
+	SyncedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
+	// unreadable_events is the number of events and changed instances that the provider would not show, or that mailmesh could not
+	// read, when it last asked; at most 1000. They are missing in lists and in the stream until a later reading succeeds.
+	UnreadableEvents int32 `protobuf:"varint,18,opt,name=unreadable_events,json=unreadableEvents,proto3" json:"unreadable_events,omitempty"`
+	// time_zone is the IANA time zone of the calendar. Empty when the provider does not state it; Microsoft does not.
+	TimeZone      string `protobuf:"bytes,19,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -276,11 +281,25 @@ func (x *Calendar) GetSyncedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Calendar) GetUnreadableEvents() int32 {
+	if x != nil {
+		return x.UnreadableEvents
+	}
+	return 0
+}
+
+func (x *Calendar) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
 var File_mailmesh_calendar_v1_calendar_proto protoreflect.FileDescriptor
 
 const file_mailmesh_calendar_v1_calendar_proto_rawDesc = "" +
 	"\n" +
-	"#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x04\n" +
+	"#mailmesh/calendar/v1/calendar.proto\x12\x14mailmesh.calendar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x05\n" +
 	"\bCalendar\x12\x1f\n" +
 	"\vcalendar_id\x18\x01 \x01(\tR\n" +
 	"calendarId\x12\x1b\n" +
@@ -303,7 +322,9 @@ const file_mailmesh_calendar_v1_calendar_proto_rawDesc = "" +
 	"\x06detail\x18\x0f \x01(\tR\x06detail\x12;\n" +
 	"\vfollowed_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"followedAt\x127\n" +
-	"\tsynced_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt*\xa4\x01\n" +
+	"\tsynced_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bsyncedAt\x12+\n" +
+	"\x11unreadable_events\x18\x12 \x01(\x05R\x10unreadableEvents\x12\x1b\n" +
+	"\ttime_zone\x18\x13 \x01(\tR\btimeZone*\xa4\x01\n" +
 	"\rCalendarState\x12\x1e\n" +
 	"\x1aCALENDAR_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18CALENDAR_STATE_AVAILABLE\x10\x01\x12\x1a\n" +

@@ -96,6 +96,8 @@ const (
 	EventStatus_EVENT_STATUS_CONFIRMED EventStatus = 1
 	// EVENT_STATUS_CANCELLED means that the organizer called the event off. It is still in the calendar.
 	EventStatus_EVENT_STATUS_CANCELLED EventStatus = 2
+	// EVENT_STATUS_TENTATIVE means that the organizer has not confirmed the event. Google only.
+	EventStatus_EVENT_STATUS_TENTATIVE EventStatus = 3
 )
 
 // Enum value maps for EventStatus.
@@ -104,11 +106,13 @@ var (
 		0: "EVENT_STATUS_UNSPECIFIED",
 		1: "EVENT_STATUS_CONFIRMED",
 		2: "EVENT_STATUS_CANCELLED",
+		3: "EVENT_STATUS_TENTATIVE",
 	}
 	EventStatus_value = map[string]int32{
 		"EVENT_STATUS_UNSPECIFIED": 0,
 		"EVENT_STATUS_CONFIRMED":   1,
 		"EVENT_STATUS_CANCELLED":   2,
+		"EVENT_STATUS_TENTATIVE":   3,
 	}
 )
 
@@ -511,6 +515,8 @@ const (
 	OnlineMeetingState_ONLINE_MEETING_STATE_PENDING OnlineMeetingState = 1
 	// ONLINE_MEETING_STATE_READY means that `join_url` is there.
 	OnlineMeetingState_ONLINE_MEETING_STATE_READY OnlineMeetingState = 2
+	// ONLINE_MEETING_STATE_FAILED means that the provider could not make the meeting. The event takes place without it.
+	OnlineMeetingState_ONLINE_MEETING_STATE_FAILED OnlineMeetingState = 3
 )
 
 // Enum value maps for OnlineMeetingState.
@@ -519,11 +525,13 @@ var (
 		0: "ONLINE_MEETING_STATE_UNSPECIFIED",
 		1: "ONLINE_MEETING_STATE_PENDING",
 		2: "ONLINE_MEETING_STATE_READY",
+		3: "ONLINE_MEETING_STATE_FAILED",
 	}
 	OnlineMeetingState_value = map[string]int32{
 		"ONLINE_MEETING_STATE_UNSPECIFIED": 0,
 		"ONLINE_MEETING_STATE_PENDING":     1,
 		"ONLINE_MEETING_STATE_READY":       2,
+		"ONLINE_MEETING_STATE_FAILED":      3,
 	}
 )
 
@@ -670,10 +678,13 @@ type Recurrence struct {
 	UntilDate string `protobuf:"bytes,10,opt,name=until_date,json=untilDate,proto3" json:"until_date,omitempty"`
 	// iana_zone is the time zone in which the rule is expanded.
 	IanaZone string `protobuf:"bytes,11,opt,name=iana_zone,json=ianaZone,proto3" json:"iana_zone,omitempty"`
-	// provider_form is the rule as the provider gives it.
-	ProviderForm  *structpb.Struct `protobuf:"bytes,12,opt,name=provider_form,json=providerForm,proto3" json:"provider_form,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// provider_form is the rule as the provider gives it: Microsoft's `patternedRecurrence`, or Google's lines as `recurrence`.
+	ProviderForm *structpb.Struct `protobuf:"bytes,12,opt,name=provider_form,json=providerForm,proto3" json:"provider_form,omitempty"`
+	// is_start_included is true if the series' own start is an instance even where the rule skips it: so at Google, and not at
+	// Microsoft.
+	IsStartIncluded bool `protobuf:"varint,13,opt,name=is_start_included,json=isStartIncluded,proto3" json:"is_start_included,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Recurrence) Reset() {
@@ -788,6 +799,13 @@ func (x *Recurrence) GetProviderForm() *structpb.Struct {
 		return x.ProviderForm
 	}
 	return nil
+}
+
+func (x *Recurrence) GetIsStartIncluded() bool {
+	if x != nil {
+		return x.IsStartIncluded
+	}
+	return false
 }
 
 // Person is a person, a room or a device with a mail address.
@@ -1071,7 +1089,10 @@ type CalendarEvent struct {
 	// delegate_email is the address of the calendar's owner when it is not the account's own. Empty otherwise.
 	DelegateEmail string `protobuf:"bytes,33,opt,name=delegate_email,json=delegateEmail,proto3" json:"delegate_email,omitempty"`
 	// truncation lists the parts that are cut because of size limits. Absent when nothing is cut.
-	Truncation    *EventTruncation `protobuf:"bytes,34,opt,name=truncation,proto3" json:"truncation,omitempty"`
+	Truncation *EventTruncation `protobuf:"bytes,34,opt,name=truncation,proto3" json:"truncation,omitempty"`
+	// event_type is Google's kind of the event: "default", "outOfOffice", "focusTime", "workingLocation", "birthday", "fromGmail";
+	// Google may add kinds. Empty at Microsoft.
+	EventType     string `protobuf:"bytes,35,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1344,6 +1365,13 @@ func (x *CalendarEvent) GetTruncation() *EventTruncation {
 	return nil
 }
 
+func (x *CalendarEvent) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
 // EventTruncation lists the parts of a calendar event that are cut because of size limits.
 type EventTruncation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1437,7 +1465,7 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"\x04date\x18\x03 \x01(\tR\x04date\x12\x1b\n" +
 	"\tiana_zone\x18\x04 \x01(\tR\bianaZone\x12#\n" +
 	"\rprovider_zone\x18\x05 \x01(\tR\fproviderZone\x12.\n" +
-	"\x13is_zone_approximate\x18\x06 \x01(\bR\x11isZoneApproximate\"\xb3\x03\n" +
+	"\x13is_zone_approximate\x18\x06 \x01(\bR\x11isZoneApproximate\"\xdf\x03\n" +
 	"\n" +
 	"Recurrence\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12G\n" +
@@ -1455,7 +1483,8 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"until_date\x18\n" +
 	" \x01(\tR\tuntilDate\x12\x1b\n" +
 	"\tiana_zone\x18\v \x01(\tR\bianaZone\x12<\n" +
-	"\rprovider_form\x18\f \x01(\v2\x17.google.protobuf.StructR\fproviderForm\"6\n" +
+	"\rprovider_form\x18\f \x01(\v2\x17.google.protobuf.StructR\fproviderForm\x12*\n" +
+	"\x11is_start_included\x18\r \x01(\bR\x0fisStartIncluded\"6\n" +
 	"\x06Person\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"\xf9\x01\n" +
@@ -1469,7 +1498,7 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2(.mailmesh.calendar.v1.OnlineMeetingStateR\x05state\x12\x19\n" +
 	"\bjoin_url\x18\x03 \x01(\tR\ajoinUrl\x12#\n" +
 	"\rconference_id\x18\x04 \x01(\tR\fconferenceId\x12\x19\n" +
-	"\bdial_ins\x18\x05 \x03(\tR\adialIns\"\xe8\f\n" +
+	"\bdial_ins\x18\x05 \x03(\tR\adialIns\"\x87\r\n" +
 	"\rCalendarEvent\x12*\n" +
 	"\x11calendar_event_id\x18\x01 \x01(\tR\x0fcalendarEventId\x12\x1f\n" +
 	"\vcalendar_id\x18\x02 \x01(\tR\n" +
@@ -1520,7 +1549,9 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"\x0edelegate_email\x18! \x01(\tR\rdelegateEmail\x12E\n" +
 	"\n" +
 	"truncation\x18\" \x01(\v2%.mailmesh.calendar.v1.EventTruncationR\n" +
-	"truncation\"\xe9\x01\n" +
+	"truncation\x12\x1d\n" +
+	"\n" +
+	"event_type\x18# \x01(\tR\teventType\"\xe9\x01\n" +
 	"\x0fEventTruncation\x12\x1e\n" +
 	"\vis_body_cut\x18\x01 \x01(\bR\tisBodyCut\x12*\n" +
 	"\x11are_attendees_cut\x18\x02 \x01(\bR\x0fareAttendeesCut\x12\"\n" +
@@ -1532,11 +1563,12 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"\x11EVENT_KIND_SINGLE\x10\x01\x12\x15\n" +
 	"\x11EVENT_KIND_MASTER\x10\x02\x12\x19\n" +
 	"\x15EVENT_KIND_OCCURRENCE\x10\x03\x12\x18\n" +
-	"\x14EVENT_KIND_EXCEPTION\x10\x04*c\n" +
+	"\x14EVENT_KIND_EXCEPTION\x10\x04*\x7f\n" +
 	"\vEventStatus\x12\x1c\n" +
 	"\x18EVENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_STATUS_CONFIRMED\x10\x01\x12\x1a\n" +
-	"\x16EVENT_STATUS_CANCELLED\x10\x02*\xce\x01\n" +
+	"\x16EVENT_STATUS_CANCELLED\x10\x02\x12\x1a\n" +
+	"\x16EVENT_STATUS_TENTATIVE\x10\x03*\xce\x01\n" +
 	"\x0eResponseStatus\x12\x1f\n" +
 	"\x1bRESPONSE_STATUS_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dRESPONSE_STATUS_NOT_RESPONDED\x10\x01\x12\x1d\n" +
@@ -1571,11 +1603,12 @@ const file_mailmesh_calendar_v1_calendar_event_proto_rawDesc = "" +
 	"\x1aRECURRENCE_FREQUENCY_DAILY\x10\x01\x12\x1f\n" +
 	"\x1bRECURRENCE_FREQUENCY_WEEKLY\x10\x02\x12 \n" +
 	"\x1cRECURRENCE_FREQUENCY_MONTHLY\x10\x03\x12\x1f\n" +
-	"\x1bRECURRENCE_FREQUENCY_YEARLY\x10\x04*|\n" +
+	"\x1bRECURRENCE_FREQUENCY_YEARLY\x10\x04*\x9d\x01\n" +
 	"\x12OnlineMeetingState\x12$\n" +
 	" ONLINE_MEETING_STATE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cONLINE_MEETING_STATE_PENDING\x10\x01\x12\x1e\n" +
-	"\x1aONLINE_MEETING_STATE_READY\x10\x02B!\n" +
+	"\x1aONLINE_MEETING_STATE_READY\x10\x02\x12\x1f\n" +
+	"\x1bONLINE_MEETING_STATE_FAILED\x10\x03B!\n" +
 	"\x1dinternal.mailmesh.calendar.v1P\x01b\x06proto3"
 
 var (

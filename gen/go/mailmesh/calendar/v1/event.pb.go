@@ -30,7 +30,7 @@ type NormalizedCalendarEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// event_id is mailmesh's UUID of this entry of the stream.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// provider is "ms365".
+	// provider is "ms365" or "googlews".
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 	// tenant_id is mailmesh's UUID of the tenant.
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`

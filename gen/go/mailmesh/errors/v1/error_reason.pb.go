@@ -559,7 +559,7 @@ const (
 	// CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
 	//
 	// When: The tenant's provider is one whose calendars this version cannot read.
-	// Do: Use a tenant of Microsoft.
+	// Do: Use a tenant of Microsoft or Google.
 	// Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 	ErrorReason_ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED ErrorReason = 184
 	// CALENDAR_FORBIDDEN has the gRPC code PERMISSION_DENIED.
@@ -568,6 +568,12 @@ const (
 	// Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
 	// Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 	ErrorReason_ERROR_REASON_CALENDAR_FORBIDDEN ErrorReason = 185
+	// CALENDAR_WINDOW_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The instances of a calendar's series take too much work in the requested window.
+	// Do: Ask for a shorter window, or without `is_expanded`.
+	// Sample: {"reason": "CALENDAR_WINDOW_TOO_LARGE", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE ErrorReason = 186
 	// UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
 	//
 	// When: The uploaded file does not exist, is older than a day, or belongs to another tenant.
@@ -699,6 +705,7 @@ var (
 		183: "ERROR_REASON_CALENDARS_NOT_READ",
 		184: "ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED",
 		185: "ERROR_REASON_CALENDAR_FORBIDDEN",
+		186: "ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE",
 		155: "ERROR_REASON_UPLOAD_NOT_FOUND",
 		156: "ERROR_REASON_UPLOAD_INCOMPLETE",
 		157: "ERROR_REASON_UPLOADS_FULL",
@@ -797,6 +804,7 @@ var (
 		"ERROR_REASON_CALENDARS_NOT_READ":            183,
 		"ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED": 184,
 		"ERROR_REASON_CALENDAR_FORBIDDEN":            185,
+		"ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE":     186,
 		"ERROR_REASON_UPLOAD_NOT_FOUND":              155,
 		"ERROR_REASON_UPLOAD_INCOMPLETE":             156,
 		"ERROR_REASON_UPLOADS_FULL":                  157,
@@ -837,7 +845,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xb4\x1b\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe1\x1b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -929,7 +937,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\"ERROR_REASON_CALENDAR_NOT_FOLLOWED\x10\xb6\x01\x12$\n" +
 	"\x1fERROR_REASON_CALENDARS_NOT_READ\x10\xb7\x01\x12/\n" +
 	"*ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED\x10\xb8\x01\x12$\n" +
-	"\x1fERROR_REASON_CALENDAR_FORBIDDEN\x10\xb9\x01\x12\"\n" +
+	"\x1fERROR_REASON_CALENDAR_FORBIDDEN\x10\xb9\x01\x12+\n" +
+	"&ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE\x10\xba\x01\x12\"\n" +
 	"\x1dERROR_REASON_UPLOAD_NOT_FOUND\x10\x9b\x01\x12#\n" +
 	"\x1eERROR_REASON_UPLOAD_INCOMPLETE\x10\x9c\x01\x12\x1e\n" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +

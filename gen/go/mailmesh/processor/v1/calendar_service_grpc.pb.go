@@ -32,7 +32,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-// key's scope. Microsoft accounts only.
+// key's scope.
 type CalendarServiceClient interface {
 	// ListCalendars lists the calendars of a tenant's account, by name. It waits some seconds for a worker that reads the list at
 	// the provider when the stored list is older than a minute. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -44,11 +44,13 @@ type CalendarServiceClient interface {
 	// UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND.
 	UnfollowCalendar(ctx context.Context, in *UnfollowCalendarRequest, opts ...grpc.CallOption) (*UnfollowCalendarResponse, error)
 	// ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-	// its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+	// its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(ctx context.Context, in *ListCalendarEventsRequest, opts ...grpc.CallOption) (*ListCalendarEventsResponse, error)
 	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
 	GetCalendarEvent(ctx context.Context, in *GetCalendarEventRequest, opts ...grpc.CallOption) (*GetCalendarEventResponse, error)
-	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND.
+	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarInstances(ctx context.Context, in *ListCalendarInstancesRequest, opts ...grpc.CallOption) (*ListCalendarInstancesResponse, error)
 }
 
@@ -125,7 +127,7 @@ func (c *calendarServiceClient) ListCalendarInstances(ctx context.Context, in *L
 // for forward compatibility.
 //
 // CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-// key's scope. Microsoft accounts only.
+// key's scope.
 type CalendarServiceServer interface {
 	// ListCalendars lists the calendars of a tenant's account, by name. It waits some seconds for a worker that reads the list at
 	// the provider when the stored list is older than a minute. Reasons: TENANT_NOT_FOUND, ABILITY_NOT_GRANTED,
@@ -137,11 +139,13 @@ type CalendarServiceServer interface {
 	// UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND.
 	UnfollowCalendar(context.Context, *UnfollowCalendarRequest) (*UnfollowCalendarResponse, error)
 	// ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-	// its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+	// its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarEvents(context.Context, *ListCalendarEventsRequest) (*ListCalendarEventsResponse, error)
 	// GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND.
 	GetCalendarEvent(context.Context, *GetCalendarEventRequest) (*GetCalendarEventResponse, error)
-	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND.
+	// ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+	// CALENDAR_WINDOW_TOO_LARGE.
 	ListCalendarInstances(context.Context, *ListCalendarInstancesRequest) (*ListCalendarInstancesResponse, error)
 	mustEmbedUnimplementedCalendarServiceServer()
 }

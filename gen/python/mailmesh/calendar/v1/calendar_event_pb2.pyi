@@ -65,6 +65,8 @@ class _EventStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventStat
     """EVENT_STATUS_CONFIRMED means that the event takes place."""
     EVENT_STATUS_CANCELLED: _EventStatus.ValueType  # 2
     """EVENT_STATUS_CANCELLED means that the organizer called the event off. It is still in the calendar."""
+    EVENT_STATUS_TENTATIVE: _EventStatus.ValueType  # 3
+    """EVENT_STATUS_TENTATIVE means that the organizer has not confirmed the event. Google only."""
 
 class EventStatus(_EventStatus, metaclass=_EventStatusEnumTypeWrapper):
     """EventStatus tells whether an event takes place."""
@@ -75,6 +77,8 @@ EVENT_STATUS_CONFIRMED: EventStatus.ValueType  # 1
 """EVENT_STATUS_CONFIRMED means that the event takes place."""
 EVENT_STATUS_CANCELLED: EventStatus.ValueType  # 2
 """EVENT_STATUS_CANCELLED means that the organizer called the event off. It is still in the calendar."""
+EVENT_STATUS_TENTATIVE: EventStatus.ValueType  # 3
+"""EVENT_STATUS_TENTATIVE means that the organizer has not confirmed the event. Google only."""
 Global___EventStatus: _TypeAlias = EventStatus  # noqa: Y015
 
 class _ResponseStatus:
@@ -277,6 +281,8 @@ class _OnlineMeetingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_On
     """ONLINE_MEETING_STATE_PENDING means that the provider has not given the join address yet."""
     ONLINE_MEETING_STATE_READY: _OnlineMeetingState.ValueType  # 2
     """ONLINE_MEETING_STATE_READY means that `join_url` is there."""
+    ONLINE_MEETING_STATE_FAILED: _OnlineMeetingState.ValueType  # 3
+    """ONLINE_MEETING_STATE_FAILED means that the provider could not make the meeting. The event takes place without it."""
 
 class OnlineMeetingState(_OnlineMeetingState, metaclass=_OnlineMeetingStateEnumTypeWrapper):
     """OnlineMeetingState tells whether an online meeting can be joined."""
@@ -287,6 +293,8 @@ ONLINE_MEETING_STATE_PENDING: OnlineMeetingState.ValueType  # 1
 """ONLINE_MEETING_STATE_PENDING means that the provider has not given the join address yet."""
 ONLINE_MEETING_STATE_READY: OnlineMeetingState.ValueType  # 2
 """ONLINE_MEETING_STATE_READY means that `join_url` is there."""
+ONLINE_MEETING_STATE_FAILED: OnlineMeetingState.ValueType  # 3
+"""ONLINE_MEETING_STATE_FAILED means that the provider could not make the meeting. The event takes place without it."""
 Global___OnlineMeetingState: _TypeAlias = OnlineMeetingState  # noqa: Y015
 
 @_typing.final
@@ -351,6 +359,7 @@ class Recurrence(_message.Message):
     UNTIL_DATE_FIELD_NUMBER: _builtins.int
     IANA_ZONE_FIELD_NUMBER: _builtins.int
     PROVIDER_FORM_FIELD_NUMBER: _builtins.int
+    IS_START_INCLUDED_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """rule is the rule as RFC 5545 writes it, without "RRULE:". Empty when mailmesh cannot expand the rule."""
     frequency: Global___RecurrenceFrequency.ValueType
@@ -369,6 +378,10 @@ class Recurrence(_message.Message):
     """until_date is the last local day on which an instance may begin, "2026-12-31". Empty when the rule has no last day."""
     iana_zone: _builtins.str
     """iana_zone is the time zone in which the rule is expanded."""
+    is_start_included: _builtins.bool
+    """is_start_included is true if the series' own start is an instance even where the rule skips it: so at Google, and not at
+    Microsoft.
+    """
     @_builtins.property
     def days_of_week(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """days_of_week are "MO" to "SU"."""
@@ -379,7 +392,7 @@ class Recurrence(_message.Message):
 
     @_builtins.property
     def provider_form(self) -> _struct_pb2.Struct:
-        """provider_form is the rule as the provider gives it."""
+        """provider_form is the rule as the provider gives it: Microsoft's `patternedRecurrence`, or Google's lines as `recurrence`."""
 
     def __init__(
         self,
@@ -396,10 +409,11 @@ class Recurrence(_message.Message):
         until_date: _builtins.str = ...,
         iana_zone: _builtins.str = ...,
         provider_form: _struct_pb2.Struct | None = ...,
+        is_start_included: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provider_form", b"provider_form"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "days_of_month", b"days_of_month", "days_of_week", b"days_of_week", "frequency", b"frequency", "iana_zone", b"iana_zone", "interval", b"interval", "month", b"month", "provider_form", b"provider_form", "rule", b"rule", "set_position", b"set_position", "until_date", b"until_date", "week_start", b"week_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "days_of_month", b"days_of_month", "days_of_week", b"days_of_week", "frequency", b"frequency", "iana_zone", b"iana_zone", "interval", b"interval", "is_start_included", b"is_start_included", "month", b"month", "provider_form", b"provider_form", "rule", b"rule", "set_position", b"set_position", "until_date", b"until_date", "week_start", b"week_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -549,6 +563,7 @@ class CalendarEvent(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     DELEGATE_EMAIL_FIELD_NUMBER: _builtins.int
     TRUNCATION_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
     calendar_event_id: _builtins.str
     """calendar_event_id is mailmesh's UUID of the event. An event keeps it when its calendar is followed again."""
     calendar_id: _builtins.str
@@ -589,6 +604,10 @@ class CalendarEvent(_message.Message):
     """version is the provider's word for this version of the event."""
     delegate_email: _builtins.str
     """delegate_email is the address of the calendar's owner when it is not the account's own. Empty otherwise."""
+    event_type: _builtins.str
+    """event_type is Google's kind of the event: "default", "outOfOffice", "focusTime", "workingLocation", "birthday", "fromGmail";
+    Google may add kinds. Empty at Microsoft.
+    """
     @_builtins.property
     def original_start(self) -> Global___EventTime:
         """original_start is the start that the series' rule gives an occurrence or exception: with `series_master_id` the identity of
@@ -684,10 +703,11 @@ class CalendarEvent(_message.Message):
         version: _builtins.str = ...,
         delegate_email: _builtins.str = ...,
         truncation: Global___EventTruncation | None = ...,
+        event_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "end", b"end", "modified_at", b"modified_at", "online_meeting", b"online_meeting", "organizer", b"organizer", "original_start", b"original_start", "recurrence", b"recurrence", "start", b"start", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attendees", b"attendees", "body_text", b"body_text", "busy", b"busy", "calendar_event_id", b"calendar_event_id", "calendar_id", b"calendar_id", "cancelled_dates", b"cancelled_dates", "categories", b"categories", "created_at", b"created_at", "delegate_email", b"delegate_email", "end", b"end", "has_attachments", b"has_attachments", "ical_uid", b"ical_uid", "importance", b"importance", "is_all_day", b"is_all_day", "is_draft", b"is_draft", "is_organizer", b"is_organizer", "kind", b"kind", "locations", b"locations", "modified_at", b"modified_at", "my_response", b"my_response", "online_meeting", b"online_meeting", "organizer", b"organizer", "original_start", b"original_start", "provider_event_id", b"provider_event_id", "recurrence", b"recurrence", "reminder_minutes", b"reminder_minutes", "series_master_id", b"series_master_id", "start", b"start", "status", b"status", "subject", b"subject", "truncation", b"truncation", "version", b"version", "visibility", b"visibility", "web_url", b"web_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attendees", b"attendees", "body_text", b"body_text", "busy", b"busy", "calendar_event_id", b"calendar_event_id", "calendar_id", b"calendar_id", "cancelled_dates", b"cancelled_dates", "categories", b"categories", "created_at", b"created_at", "delegate_email", b"delegate_email", "end", b"end", "event_type", b"event_type", "has_attachments", b"has_attachments", "ical_uid", b"ical_uid", "importance", b"importance", "is_all_day", b"is_all_day", "is_draft", b"is_draft", "is_organizer", b"is_organizer", "kind", b"kind", "locations", b"locations", "modified_at", b"modified_at", "my_response", b"my_response", "online_meeting", b"online_meeting", "organizer", b"organizer", "original_start", b"original_start", "provider_event_id", b"provider_event_id", "recurrence", b"recurrence", "reminder_minutes", b"reminder_minutes", "series_master_id", b"series_master_id", "start", b"start", "status", b"status", "subject", b"subject", "truncation", b"truncation", "version", b"version", "visibility", b"visibility", "web_url", b"web_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

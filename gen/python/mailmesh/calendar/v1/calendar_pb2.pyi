@@ -75,12 +75,14 @@ class Calendar(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     FOLLOWED_AT_FIELD_NUMBER: _builtins.int
     SYNCED_AT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_EVENTS_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     calendar_id: _builtins.str
     """calendar_id is mailmesh's UUID of the calendar."""
     tenant_id: _builtins.str
     """tenant_id is the UUID of the tenant whose account has the calendar."""
     provider: _builtins.str
-    """provider is "ms365"."""
+    """provider is "ms365" or "googlews"."""
     provider_calendar_id: _builtins.str
     """provider_calendar_id is the provider's id of the calendar. A shared calendar has another id in its owner's account."""
     name: _builtins.str
@@ -103,6 +105,12 @@ class Calendar(_message.Message):
     """reason is the `ErrorReason` without prefix of a withdrawal or of the last failed reading. Empty otherwise."""
     detail: _builtins.str
     """detail is a sentence that a person can act on. Empty without a reason."""
+    unreadable_events: _builtins.int
+    """unreadable_events is the number of events and changed instances that the provider would not show, or that mailmesh could not
+    read, when it last asked; at most 1000. They are missing in lists and in the stream until a later reading succeeds.
+    """
+    time_zone: _builtins.str
+    """time_zone is the IANA time zone of the calendar. Empty when the provider does not state it; Microsoft does not."""
     @_builtins.property
     def online_meeting_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """online_meeting_providers are the provider's names of the online meetings that the calendar permits:
@@ -137,10 +145,12 @@ class Calendar(_message.Message):
         detail: _builtins.str = ...,
         followed_at: _timestamp_pb2.Timestamp | None = ...,
         synced_at: _timestamp_pb2.Timestamp | None = ...,
+        unreadable_events: _builtins.int = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["followed_at", b"followed_at", "synced_at", b"synced_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "can_write", b"can_write", "color", b"color", "detail", b"detail", "followed_at", b"followed_at", "is_default", b"is_default", "is_shared", b"is_shared", "name", b"name", "online_meeting_providers", b"online_meeting_providers", "owner_address", b"owner_address", "owner_name", b"owner_name", "provider", b"provider", "provider_calendar_id", b"provider_calendar_id", "reason", b"reason", "state", b"state", "synced_at", b"synced_at", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_id", b"calendar_id", "can_write", b"can_write", "color", b"color", "detail", b"detail", "followed_at", b"followed_at", "is_default", b"is_default", "is_shared", b"is_shared", "name", b"name", "online_meeting_providers", b"online_meeting_providers", "owner_address", b"owner_address", "owner_name", b"owner_name", "provider", b"provider", "provider_calendar_id", b"provider_calendar_id", "reason", b"reason", "state", b"state", "synced_at", b"synced_at", "tenant_id", b"tenant_id", "time_zone", b"time_zone", "unreadable_events", b"unreadable_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,7 +49,7 @@ class NormalizedCalendarEvent(_message.Message):
     event_id: _builtins.str
     """event_id is mailmesh's UUID of this entry of the stream."""
     provider: _builtins.str
-    """provider is "ms365"."""
+    """provider is "ms365" or "googlews"."""
     tenant_id: _builtins.str
     """tenant_id is mailmesh's UUID of the tenant."""
     external_tenant_id: _builtins.str

@@ -643,7 +643,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
 
     When: The tenant's provider is one whose calendars this version cannot read.
-    Do: Use a tenant of Microsoft.
+    Do: Use a tenant of Microsoft or Google.
     Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
     """
     ERROR_REASON_CALENDAR_FORBIDDEN: _ErrorReason.ValueType  # 185
@@ -652,6 +652,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     When: The provider refuses to show a calendar that the account could read before. Recorded in calendars and their events.
     Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
     Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE: _ErrorReason.ValueType  # 186
+    """CALENDAR_WINDOW_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+
+    When: The instances of a calendar's series take too much work in the requested window.
+    Do: Ask for a shorter window, or without `is_expanded`.
+    Sample: {"reason": "CALENDAR_WINDOW_TOO_LARGE", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
     """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 155
     """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.
@@ -1318,7 +1325,7 @@ ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED: ErrorReason.ValueType  # 184
 """CALENDAR_PROVIDER_UNSUPPORTED has the gRPC code FAILED_PRECONDITION.
 
 When: The tenant's provider is one whose calendars this version cannot read.
-Do: Use a tenant of Microsoft.
+Do: Use a tenant of Microsoft or Google.
 Sample: {"reason": "CALENDAR_PROVIDER_UNSUPPORTED", "domain": "mailmesh", "metadata": {"provider": "googlews"}}
 """
 ERROR_REASON_CALENDAR_FORBIDDEN: ErrorReason.ValueType  # 185
@@ -1327,6 +1334,13 @@ ERROR_REASON_CALENDAR_FORBIDDEN: ErrorReason.ValueType  # 185
 When: The provider refuses to show a calendar that the account could read before. Recorded in calendars and their events.
 Do: Ask the calendar's owner to share it again, and call `FollowCalendar`.
 Sample: {"reason": "CALENDAR_FORBIDDEN", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE: ErrorReason.ValueType  # 186
+"""CALENDAR_WINDOW_TOO_LARGE has the gRPC code FAILED_PRECONDITION.
+
+When: The instances of a calendar's series take too much work in the requested window.
+Do: Ask for a shorter window, or without `is_expanded`.
+Sample: {"reason": "CALENDAR_WINDOW_TOO_LARGE", "domain": "mailmesh", "metadata": {"calendar_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 155
 """UPLOAD_NOT_FOUND has the gRPC code NOT_FOUND.

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class CalendarServiceStub:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     def __init__(self, channel):
@@ -70,7 +70,7 @@ class CalendarServiceStub:
 
 class CalendarServiceServicer:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     def ListCalendars(self, request, context):
@@ -99,7 +99,8 @@ class CalendarServiceServicer:
 
     def ListCalendarEvents(self, request, context):
         """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+        CALENDAR_WINDOW_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +114,8 @@ class CalendarServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCalendarInstances(self, request, context):
-        """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND.
+        """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+        CALENDAR_WINDOW_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,7 +164,7 @@ def add_CalendarServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CalendarService:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     @staticmethod

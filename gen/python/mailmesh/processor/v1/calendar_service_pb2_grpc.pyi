@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class CalendarServiceStub:
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     @_typing.overload
@@ -48,17 +48,20 @@ class CalendarServiceStub:
     """UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND."""
     ListCalendarEvents: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarEventsRequest, _calendar_service_pb2.ListCalendarEventsResponse]
     """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-    its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+    its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+    CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]
     """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND."""
     ListCalendarInstances: _grpc.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarInstancesRequest, _calendar_service_pb2.ListCalendarInstancesResponse]
-    """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND."""
+    """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+    CALENDAR_WINDOW_TOO_LARGE.
+    """
 
 @_typing.type_check_only
 class CalendarServiceAsyncStub(CalendarServiceStub):
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -75,16 +78,19 @@ class CalendarServiceAsyncStub(CalendarServiceStub):
     """UnfollowCalendar ends the following of a calendar and deletes its stored events. Safe to repeat. Reasons: CALENDAR_NOT_FOUND."""
     ListCalendarEvents: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarEventsRequest, _calendar_service_pb2.ListCalendarEventsResponse]  # type: ignore[assignment]
     """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-    its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+    its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+    CALENDAR_WINDOW_TOO_LARGE.
     """
     GetCalendarEvent: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.GetCalendarEventRequest, _calendar_service_pb2.GetCalendarEventResponse]  # type: ignore[assignment]
     """GetCalendarEvent returns one stored event: a single one, a series, or a changed instance. Reasons: CALENDAR_EVENT_NOT_FOUND."""
     ListCalendarInstances: _aio.UnaryUnaryMultiCallable[_calendar_service_pb2.ListCalendarInstancesRequest, _calendar_service_pb2.ListCalendarInstancesResponse]  # type: ignore[assignment]
-    """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND."""
+    """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+    CALENDAR_WINDOW_TOO_LARGE.
+    """
 
 class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
     """CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
-    key's scope. Microsoft accounts only.
+    key's scope.
     """
 
     @_abc_1.abstractmethod
@@ -123,7 +129,8 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_calendar_service_pb2.ListCalendarEventsResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarEventsResponse]]:
         """ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+        its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+        CALENDAR_WINDOW_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod
@@ -140,6 +147,8 @@ class CalendarServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _calendar_service_pb2.ListCalendarInstancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_calendar_service_pb2.ListCalendarInstancesResponse, _abc.Awaitable[_calendar_service_pb2.ListCalendarInstancesResponse]]:
-        """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND."""
+        """ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+        CALENDAR_WINDOW_TOO_LARGE.
+        """
 
 def add_CalendarServiceServicer_to_server(servicer: CalendarServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

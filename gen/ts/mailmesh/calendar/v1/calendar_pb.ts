@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/calendar/v1/calendar.proto.
  */
 export const file_mailmesh_calendar_v1_calendar: GenFile = /*@__PURE__*/
-  fileDesc("CiNtYWlsbWVzaC9jYWxlbmRhci92MS9jYWxlbmRhci5wcm90bxIUbWFpbG1lc2guY2FsZW5kYXIudjEiugMKCENhbGVuZGFyEhMKC2NhbGVuZGFyX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIcChRwcm92aWRlcl9jYWxlbmRhcl9pZBgEIAEoCRIMCgRuYW1lGAUgASgJEhUKDW93bmVyX2FkZHJlc3MYBiABKAkSEgoKb3duZXJfbmFtZRgHIAEoCRISCgppc19kZWZhdWx0GAggASgIEhEKCWlzX3NoYXJlZBgJIAEoCBIRCgljYW5fd3JpdGUYCiABKAgSIAoYb25saW5lX21lZXRpbmdfcHJvdmlkZXJzGAsgAygJEg0KBWNvbG9yGAwgASgJEjIKBXN0YXRlGA0gASgOMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJTdGF0ZRIOCgZyZWFzb24YDiABKAkSDgoGZGV0YWlsGA8gASgJEi8KC2ZvbGxvd2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglzeW5jZWRfYXQYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKqQBCg1DYWxlbmRhclN0YXRlEh4KGkNBTEVOREFSX1NUQVRFX1VOU1BFQ0lGSUVEEAASHAoYQ0FMRU5EQVJfU1RBVEVfQVZBSUxBQkxFEAESGgoWQ0FMRU5EQVJfU1RBVEVfUkVBRElORxACEhsKF0NBTEVOREFSX1NUQVRFX0ZPTExPV0VEEAMSHAoYQ0FMRU5EQVJfU1RBVEVfV0lUSERSQVdOEARCIQodaW50ZXJuYWwubWFpbG1lc2guY2FsZW5kYXIudjFQAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiNtYWlsbWVzaC9jYWxlbmRhci92MS9jYWxlbmRhci5wcm90bxIUbWFpbG1lc2guY2FsZW5kYXIudjEi6AMKCENhbGVuZGFyEhMKC2NhbGVuZGFyX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIcChRwcm92aWRlcl9jYWxlbmRhcl9pZBgEIAEoCRIMCgRuYW1lGAUgASgJEhUKDW93bmVyX2FkZHJlc3MYBiABKAkSEgoKb3duZXJfbmFtZRgHIAEoCRISCgppc19kZWZhdWx0GAggASgIEhEKCWlzX3NoYXJlZBgJIAEoCBIRCgljYW5fd3JpdGUYCiABKAgSIAoYb25saW5lX21lZXRpbmdfcHJvdmlkZXJzGAsgAygJEg0KBWNvbG9yGAwgASgJEjIKBXN0YXRlGA0gASgOMiMubWFpbG1lc2guY2FsZW5kYXIudjEuQ2FsZW5kYXJTdGF0ZRIOCgZyZWFzb24YDiABKAkSDgoGZGV0YWlsGA8gASgJEi8KC2ZvbGxvd2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglzeW5jZWRfYXQYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXVucmVhZGFibGVfZXZlbnRzGBIgASgFEhEKCXRpbWVfem9uZRgTIAEoCSqkAQoNQ2FsZW5kYXJTdGF0ZRIeChpDQUxFTkRBUl9TVEFURV9VTlNQRUNJRklFRBAAEhwKGENBTEVOREFSX1NUQVRFX0FWQUlMQUJMRRABEhoKFkNBTEVOREFSX1NUQVRFX1JFQURJTkcQAhIbChdDQUxFTkRBUl9TVEFURV9GT0xMT1dFRBADEhwKGENBTEVOREFSX1NUQVRFX1dJVEhEUkFXThAEQiEKHWludGVybmFsLm1haWxtZXNoLmNhbGVuZGFyLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Calendar is one calendar of a connected account.
@@ -37,7 +37,7 @@ export type Calendar = Message<"mailmesh.calendar.v1.Calendar"> & {
   tenantId: string;
 
   /**
-   * provider is "ms365".
+   * provider is "ms365" or "googlews".
    *
    * @generated from field: string provider = 3;
    */
@@ -141,6 +141,21 @@ export type Calendar = Message<"mailmesh.calendar.v1.Calendar"> & {
    * @generated from field: google.protobuf.Timestamp synced_at = 17;
    */
   syncedAt?: Timestamp | undefined;
+
+  /**
+   * unreadable_events is the number of events and changed instances that the provider would not show, or that mailmesh could not
+   * read, when it last asked; at most 1000. They are missing in lists and in the stream until a later reading succeeds.
+   *
+   * @generated from field: int32 unreadable_events = 18;
+   */
+  unreadableEvents: number;
+
+  /**
+   * time_zone is the IANA time zone of the calendar. Empty when the provider does not state it; Microsoft does not.
+   *
+   * @generated from field: string time_zone = 19;
+   */
+  timeZone: string;
 };
 
 /**

@@ -35,7 +35,7 @@ export type NormalizedCalendarEvent = Message<"mailmesh.calendar.v1.NormalizedCa
   eventId: string;
 
   /**
-   * provider is "ms365".
+   * provider is "ms365" or "googlews".
    *
    * @generated from field: string provider = 2;
    */

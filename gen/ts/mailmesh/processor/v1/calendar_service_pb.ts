@@ -386,7 +386,7 @@ export const ListCalendarInstancesResponseSchema: GenMessage<ListCalendarInstanc
 
 /**
  * CalendarService reads the calendars of connected accounts and follows their changes. Every RPC sees only tenants in the API
- * key's scope. Microsoft accounts only.
+ * key's scope.
  *
  * @generated from service mailmesh.processor.v1.CalendarService
  */
@@ -426,7 +426,8 @@ export const CalendarService: GenService<{
   },
   /**
    * ListCalendarEvents lists the stored events of a followed calendar that overlap a window, by start. A series is one entry at
-   * its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED.
+   * its first start, or, expanded, one entry for each instance. Reasons: CALENDAR_NOT_FOUND, CALENDAR_NOT_FOLLOWED,
+   * CALENDAR_WINDOW_TOO_LARGE.
    *
    * @generated from rpc mailmesh.processor.v1.CalendarService.ListCalendarEvents
    */
@@ -446,7 +447,8 @@ export const CalendarService: GenService<{
     output: typeof GetCalendarEventResponseSchema;
   },
   /**
-   * ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND.
+   * ListCalendarInstances lists the instances of a series that overlap a window, by start. Reasons: CALENDAR_EVENT_NOT_FOUND,
+   * CALENDAR_WINDOW_TOO_LARGE.
    *
    * @generated from rpc mailmesh.processor.v1.CalendarService.ListCalendarInstances
    */

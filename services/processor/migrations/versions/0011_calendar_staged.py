@@ -1,0 +1,33 @@
+"""Events of a complete round of a calendar that wait until the round has listed all of them.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        CREATE TABLE processor.calendar_staged (
+            calendar_id uuid NOT NULL REFERENCES processor.calendars ON DELETE CASCADE,
+            series text NOT NULL,
+            provider_event_id text NOT NULL,
+            round integer NOT NULL,
+            content bytea NOT NULL,
+            PRIMARY KEY (calendar_id, series, provider_event_id)
+        )
+        """
+    )
+
+
+def downgrade() -> None:
+    # The release before does not know the phase 4, and reads such a calendar afresh.
+    op.execute("UPDATE processor.calendars SET phase = 0, cursor = '' WHERE phase = 4")
+    op.execute("DROP TABLE processor.calendar_staged")

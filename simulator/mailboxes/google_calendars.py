@@ -1,0 +1,208 @@
+"""The calendars of a Google account: events as Google's resources, and a log for sync tokens."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from simulator.clock import Clock
+from simulator.mailboxes.mailbox import MailboxError
+
+JSON = dict[str, Any]
+FIELDS = frozenset({
+    "summary", "description", "location", "start", "end", "recurrence", "attendees", "attendeesOmitted", "visibility",
+    "transparency", "reminders", "conferenceData", "hangoutLink", "eventType", "colorId", "status", "organizer",
+    "workingLocationProperties", "outOfOfficeProperties", "focusTimeProperties", "extendedProperties",
+    "guestsCanModify", "guestsCanInviteOthers", "guestsCanSeeOtherGuests", "anyoneCanAddSelf", "source",
+})  # fmt: skip
+"""The fields of an event that a program or a test gives."""
+_SPARSE = ("kind", "etag", "id", "status", "recurringEventId", "originalStartTime")
+"""The fields that a cancelled event keeps for sure."""
+
+
+@dataclass(slots=True)
+class GoogleCalendar:
+    """One calendar.
+
+    Attributes:
+        id: Google's id: the address of its owner for a primary calendar.
+        name: Its summary.
+        owner: The address of the one who owns its data.
+        role: The account's access role.
+        pushes: Whether it can have a channel; public holidays cannot.
+        events: The events by id, cancelled ones too.
+        log: The ids of changed events in the order of their changes.
+    """
+
+    id: str
+    name: str
+    owner: str
+    is_primary: bool = False
+    role: str = "owner"
+    zone: str = "Europe/Berlin"
+    pushes: bool = True
+    events: dict[str, JSON] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+
+class GoogleCalendars:
+    """The calendars of one account.
+
+    Args:
+        address: The account's address.
+        clock: The simulated time.
+    """
+
+    def __init__(self, address: str, clock: Clock) -> None:
+        self._address = address
+        self._clock = clock
+        self.by_id: dict[str, GoogleCalendar] = {}
+        self.epoch = 0
+        self.by_id[address] = GoogleCalendar(address, address, address, is_primary=True)
+
+    def add(self, name: str, owner: str, *, role: str = "owner", pushes: bool = True) -> GoogleCalendar:
+        """Add a calendar; one of another owner is shared."""
+        made = GoogleCalendar(f"c_{uuid.uuid4().hex}@group.calendar.google.com", name, owner, role=role, pushes=pushes)
+        self.by_id[made.id] = made
+        return made
+
+    def find(self, calendar_id: str) -> GoogleCalendar:
+        """Return a calendar, the account's own one by "primary" as well.
+
+        Raises:
+            MailboxError: There is none.
+        """
+        found = self.by_id.get(self._address if calendar_id == "primary" else calendar_id)
+        if found is None:
+            raise MailboxError("not_found", f"no calendar {calendar_id}")
+        return found
+
+    def event(self, calendar: GoogleCalendar, event_id: str) -> JSON:
+        """Return an event.
+
+        Raises:
+            MailboxError: There is none and never was.
+        """
+        if event_id not in calendar.events:
+            raise MailboxError("not_found", f"no event {event_id}")
+        return calendar.events[event_id]
+
+    def create(self, calendar: GoogleCalendar, fields: Mapping[str, Any], event_id: str = "") -> JSON:
+        """Add an event.
+
+        Raises:
+            MailboxError: A field is unknown, a time is missing, or the id is taken, also by a deleted event.
+        """
+        _check(fields)
+        if not {"start", "end"} <= fields.keys():
+            raise MailboxError("invalid", "start and end are missing")
+        if fields.get("recurrence") and "dateTime" in fields["start"] and not fields["start"].get("timeZone"):
+            raise MailboxError("invalid", "Missing time zone definition for start time.")
+        event_id = event_id or uuid.uuid4().hex
+        if event_id in calendar.events:
+            raise MailboxError("conflict", "The requested identifier already exists.")
+        own = {"email": calendar.id, "self": True}
+        made = {
+            "id": event_id, "iCalUID": f"{event_id}@google.com", "status": "confirmed", "created": self._now(),
+            "creator": {"email": self._address, "self": True}, "organizer": own, "sequence": 0,
+            "reminders": {"useDefault": True}, "eventType": "default",
+            "htmlLink": f"https://www.google.com/calendar/event?eid={event_id}", **fields,
+        }  # fmt: skip
+        calendar.events[event_id] = made
+        self._touch(calendar, made)
+        return made
+
+    def update(self, calendar: GoogleCalendar, event: JSON, fields: Mapping[str, Any]) -> JSON:
+        """Change fields of an event; None removes one."""
+        _check(fields)
+        for name, value in fields.items():
+            if value is None:
+                event.pop(name, None)
+            else:
+                event[name] = value
+        if fields.keys() & {"start", "end", "recurrence"}:
+            event["sequence"] += 1
+        self._touch(calendar, event)
+        return event
+
+    def delete(self, calendar: GoogleCalendar, event: JSON) -> None:
+        """Delete an event: of a series with its changed instances, of which no trace comes; its id stays taken."""
+        for one in [one for one in calendar.events.values() if one.get("recurringEventId") == event["id"]]:
+            del calendar.events[one["id"]]
+        self._cancel(calendar, event)
+
+    def change_instance(
+        self, calendar: GoogleCalendar, master: JSON, original: Mapping[str, str], fields: Mapping[str, Any]
+    ) -> JSON:
+        """Change or cancel one instance of a series, which becomes an exception.
+
+        Args:
+            calendar: The calendar.
+            master: The series.
+            original: The start that the series gives the instance: `date`, or `dateTime` with an offset.
+            fields: The fields that differ; the status "cancelled" cancels it.
+        """
+        _check(fields)
+        event_id = f"{master['id']}_{_stamp(original)}"
+        if event_id not in calendar.events:
+            kept = {name: value for name, value in master.items() if name != "recurrence"}
+            begin = dict(original)
+            if "timeZone" in master["start"]:
+                begin.setdefault("timeZone", master["start"]["timeZone"])
+            ids = {"id": event_id, "recurringEventId": master["id"], "originalStartTime": begin}
+            calendar.events[event_id] = {**kept, **ids, "start": begin, "end": _shifted(master, original)}
+        event = calendar.events[event_id]
+        if fields.get("status") == "cancelled":
+            self._cancel(calendar, event)
+            return event
+        return self.update(calendar, event, {"status": "confirmed", **fields})
+
+    def _cancel(self, calendar: GoogleCalendar, event: JSON) -> None:
+        event["status"] = "cancelled"
+        self._touch(calendar, event)
+
+    def _touch(self, calendar: GoogleCalendar, event: JSON) -> None:
+        calendar.log.append(event["id"])
+        event["updated"] = self._now()
+        event["etag"] = f'"{len(calendar.log):016d}"'
+
+    def _now(self) -> str:
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def shown(event: JSON) -> JSON:
+    """Return an event as the API shows it: a cancelled one keeps little more than its ids."""
+    whole = {"kind": "calendar#event", **event}
+    if event["status"] == "cancelled":
+        return {name: whole[name] for name in _SPARSE if name in whole}
+    return whole
+
+
+def etag_of(*parts: object) -> str:
+    """Return an etag in Google's form."""
+    return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"'
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    if unknown := sorted(fields.keys() - FIELDS):
+        raise MailboxError("invalid", f"no field {unknown[0]} of an event")
+
+
+def _stamp(original: Mapping[str, str]) -> str:
+    """Return the end of an instance's id: its original start, in UTC."""
+    if "date" in original:
+        return original["date"].replace("-", "")
+    return datetime.fromisoformat(original["dateTime"]).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _shifted(master: JSON, original: Mapping[str, str]) -> JSON:
+    """Return the end of an instance that begins at its original start."""
+    if "date" in original:
+        days = date.fromisoformat(master["end"]["date"]) - date.fromisoformat(master["start"]["date"])
+        return {"date": (date.fromisoformat(original["date"]) + days).isoformat()}
+    length = datetime.fromisoformat(master["end"]["dateTime"]) - datetime.fromisoformat(master["start"]["dateTime"])
+    end = datetime.fromisoformat(original["dateTime"]) + length
+    zone = {"timeZone": master["end"]["timeZone"]} if "timeZone" in master["end"] else {}
+    return {"dateTime": end.isoformat(), **zone}
