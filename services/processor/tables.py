@@ -7,6 +7,7 @@ folder_cursors        the progress of each Graph folder's reconciliation
 messages              the state of each message, so that no change is published twice
 lookups               Processor's own queue: messages to look up again
 modifications         changes of mails that callers asked for, and the outcome of each mail
+processed_marks       how mails of tenants are marked once they are processed
 own_changes           the changes of modifications whose events are expected
 sends                 mail that callers asked for, its progress and its outcome
 calendar_lists        when the list of an account's calendars was read, and is due

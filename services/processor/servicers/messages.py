@@ -26,6 +26,7 @@ from services.processor.messages.rows import ModificationRow
 from services.processor.servicers.places import is_place, mailbox_of
 from services.processor.stream.filter import scope_of
 from services.processor.stream.pages import EventReader
+from services.processor.stream.reply_text import set_reply_text
 from services.providers.abilities import CALENDAR_READ
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class MessageServicer(Base):
     async def GetMessage(self, request: pb2.GetMessageRequest, context: "Context") -> pb2.GetMessageResponse:
         """Fetch one mail."""
         provider, mail = await self._reads.message(_place(request))
+        set_reply_text(mail.message.body)
         raw = mail.raw if request.include_raw else None
         return pb2.GetMessageResponse(provider=provider, version=mail.version, message=mail.message, raw=raw)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
+from services.processor.stream.reply_text import reply_text, set_reply_text
 
 KIND_MAIL = 1
 KIND_TENANT = 2
@@ -70,9 +71,15 @@ def split(event: Content) -> Payload:
         return Payload(basic.SerializeToString(deterministic=True), _compressed(body), b"", len(body))
     if not isinstance(basic, mail_pb2.NormalizedMailEvent):
         return Payload(basic.SerializeToString(deterministic=True))
+    # The new text of a mail is made from its spans on reading; a page counts it.
+    body_size = len(reply_text(basic.message.body).encode())
     body, raw = _take_body(basic), _take_raw(basic)
     return Payload(
-        basic.SerializeToString(deterministic=True), _compressed(body), _compressed(raw), len(body), len(raw)
+        basic.SerializeToString(deterministic=True),
+        _compressed(body),
+        _compressed(raw),
+        body_size + len(body),
+        len(raw),
     )
 
 
@@ -92,6 +99,8 @@ def join(kind: int, parts: list[bytes], identity: Identity) -> event_pb2.Event:
     event = event_pb2.Event(position=identity.position)
     content: Content = getattr(event, _NAMES[kind])
     content.MergeFromString(parts[0] + b"".join(_plain(part) for part in parts[1:] if part))
+    if isinstance(content, mail_pb2.NormalizedMailEvent) and content.message.body.spans:
+        set_reply_text(content.message.body)
     content.event_id = str(identity.event_id)
     content.position = identity.position
     if identity.replay_id is not None:

@@ -9,8 +9,11 @@ from services.processor.mail.message import html
 from services.processor.mail.message.bounds import HTML_BYTES, TEXT_BYTES, Cuts
 from services.processor.mail.message.fields import clean
 from services.processor.mail.message.html import Safe
-from services.processor.mail.message.html_text import to_text, trimmed
+from services.processor.mail.message.html_text import trimmed
 from services.processor.mail.message.outline import MAX_TAGS
+from services.processor.mail.message.reply_marks import mark, unmarked
+from services.processor.mail.message.reply_spans import marked_text, set_spans
+from services.processor.mail.message.reply_split import Mark
 
 MAX_PARTS = 100
 """Parts that are shown one below the other; parts behind them count as cut."""
@@ -51,14 +54,15 @@ def make_body(parts: Sequence[Part], cuts: Cuts) -> message_pb2.Body:
     fragments = list(_fragments(shown, cuts)) if has_html else [Safe("")] * len(shown)
     if len(parts) > MAX_PARTS or any(part.is_cut for part in shown):
         cuts.is_text_cut, cuts.is_html_cut = True, cuts.is_html_cut or has_html
-    texts = [_text(part, fragment.html) for part, fragment in zip(shown, fragments, strict=True)]
-    text = "\n\n".join(text for text in texts if text)
-    return message_pb2.Body(
+    text, marks = _joined_texts(shown, fragments)
+    body = message_pb2.Body(
         text=cuts.text(text, TEXT_BYTES, "is_text_cut"),
-        html=_joined([fragment.html for fragment in fragments], cuts) if has_html else "",
+        html=_joined([unmarked(fragment.html) for fragment in fragments], cuts) if has_html else "",
         is_text_from_html=any(part.has_html_only for part in shown),
         has_hidden_text=any(fragment.has_hidden_text for fragment in fragments),
     )
+    set_spans(body, marks)
+    return body
 
 
 def text_as_html(text: str) -> str:
@@ -86,16 +90,27 @@ def _fragments(parts: Sequence[Part], cuts: Cuts) -> Iterator[Safe]:
         if len(part.html) > left:
             cuts.is_html_cut, cuts.is_text_cut = True, cuts.is_text_cut or part.has_html_only
             cuts.left_out_bytes += len(part.html) - left
-        made = html.make_safe(part.html[:left], tags) if left else Safe("")
+        source = part.html[:left]
+        made = html.make_safe(mark(source) if part.has_html_only else source, tags) if left else Safe("")
         if made.is_cut:
             cuts.is_html_cut, cuts.is_text_cut = True, cuts.is_text_cut or part.has_html_only
         yield made
         left, tags = max(0, left - len(part.html)), tags - made.tags
 
 
-def _text(part: Part, fragment: str) -> str:
+def _joined_texts(parts: Sequence[Part], fragments: Sequence[Safe]) -> tuple[str, list[Mark]]:
+    """Joins the texts of the parts, and gives the places that their HTML marks as quoted."""
+    texts: list[str] = []
+    marks: list[Mark] = []
+    for part, fragment in zip(parts, fragments, strict=True):
+        if text := _text(part, fragment.html, marks, sum(len(before) + 2 for before in texts)):
+            texts.append(text)
+    return "\n\n".join(texts), marks
+
+
+def _text(part: Part, fragment: str, marks: list[Mark], start: int) -> str:
     if part.has_html_only:
-        return clean(to_text(fragment))
+        return clean(marked_text(fragment, marks, start))
     return clean("\n".join(trimmed(line) for line in lines_of(part.text or "").split("\n")).strip("\n"))
 
 

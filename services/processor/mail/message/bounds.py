@@ -154,7 +154,7 @@ def _drop(owner: str, *names: str) -> Any:
 _GIVEN_UP = (
     ("is_raw_cut", _fit_raw),
     ("is_html_cut", _drop("body", "html")),
-    ("is_text_cut", _drop("body", "text")),
+    ("is_text_cut", _drop("body", "text", "spans", "split_method", "split_confidence")),
     ("are_headers_cut", _drop("message", "headers", "references")),
     ("are_recipients_cut", _drop("message", "to", "cc", "bcc", "reply_to")),
     ("are_attachments_cut", _drop("message", "attachments")),

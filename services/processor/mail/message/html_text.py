@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterator
 
 _TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*+)([^"<>]*+(?:"[^"<]*+"[^"<>]*+)*+)>|([^<]++|<)')
 _BLANKS = re.compile(r"[ \t\n\f\r]+")
@@ -110,11 +111,12 @@ def trimmed(line: str) -> str:
     return f"{kept} " if kept.lstrip("> ") == _SIGNATURE and line != kept and line[len(kept)] in " \xa0" else kept
 
 
-def to_text(fragment: str) -> str:
+def to_text(fragment: str, marks: list[tuple[str, int]] | None = None) -> str:
     """Makes text of a sanitized fragment. Time grows with its length.
 
     Args:
         fragment: What `sanitize` returned: well nested, in lower case, attributes in quotes.
+        marks: Gets, for each `wbr` element, its attributes and the number of characters before it that are not blank.
     """
     writer = _Writer()
     preformatted: list[bool] = []
@@ -123,10 +125,9 @@ def to_text(fragment: str) -> str:
         if text:
             writer.text(text)
         elif name in _VOID:
-            if name == "br":
-                writer.line_break()
-            elif name == "hr":
-                writer.block(1)
+            _void(writer, name)
+            if name == "wbr" and marks is not None:
+                marks.append((attributes, len(writer.pieces)))
         elif closing:
             display = displays.pop() if displays else ""
             writer.is_preformatted -= preformatted.pop() if preformatted else 0
@@ -143,7 +144,25 @@ def to_text(fragment: str) -> str:
                 _open(writer, name, attributes)
             preformatted.append(name == "pre" or ("white-space" in attributes and bool(_SPACE.search(attributes))))
             writer.is_preformatted += preformatted[-1]
+    if marks:
+        marks[:] = _counted(marks, writer.pieces)
     return writer.whole()
+
+
+def _void(writer: _Writer, name: str) -> None:
+    if name == "br":
+        writer.line_break()
+    elif name == "hr":
+        writer.block(1)
+
+
+def _counted(marks: list[tuple[str, int]], pieces: list[str]) -> Iterator[tuple[str, int]]:
+    """Replace numbers of pieces by numbers of characters that are not blank: these stay when white space is trimmed."""
+    count = place = 0
+    for attributes, end in marks:
+        count += sum(len(word) for piece in pieces[place:end] for word in piece.split())
+        place = end
+        yield attributes, count
 
 
 def _display(attributes: str) -> str:

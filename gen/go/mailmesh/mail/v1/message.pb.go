@@ -81,6 +81,182 @@ func (Importance) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{0}
 }
 
+// TextSpanKind is the kind of a part of a mail's text.
+type TextSpanKind int32
+
+const (
+	// TEXT_SPAN_KIND_UNSPECIFIED is used by no span.
+	TextSpanKind_TEXT_SPAN_KIND_UNSPECIFIED TextSpanKind = 0
+	// TEXT_SPAN_KIND_REPLY is new text of the author.
+	TextSpanKind_TEXT_SPAN_KIND_REPLY TextSpanKind = 1
+	// TEXT_SPAN_KIND_QUOTED is earlier mail, with the line that introduces it.
+	TextSpanKind_TEXT_SPAN_KIND_QUOTED TextSpanKind = 2
+	// TEXT_SPAN_KIND_SIGNATURE is the author's signature, or the line that a telephone adds.
+	TextSpanKind_TEXT_SPAN_KIND_SIGNATURE TextSpanKind = 3
+	// TEXT_SPAN_KIND_FORWARDED is a forwarded mail, when its mail program says that it is one.
+	TextSpanKind_TEXT_SPAN_KIND_FORWARDED TextSpanKind = 4
+)
+
+// Enum value maps for TextSpanKind.
+var (
+	TextSpanKind_name = map[int32]string{
+		0: "TEXT_SPAN_KIND_UNSPECIFIED",
+		1: "TEXT_SPAN_KIND_REPLY",
+		2: "TEXT_SPAN_KIND_QUOTED",
+		3: "TEXT_SPAN_KIND_SIGNATURE",
+		4: "TEXT_SPAN_KIND_FORWARDED",
+	}
+	TextSpanKind_value = map[string]int32{
+		"TEXT_SPAN_KIND_UNSPECIFIED": 0,
+		"TEXT_SPAN_KIND_REPLY":       1,
+		"TEXT_SPAN_KIND_QUOTED":      2,
+		"TEXT_SPAN_KIND_SIGNATURE":   3,
+		"TEXT_SPAN_KIND_FORWARDED":   4,
+	}
+)
+
+func (x TextSpanKind) Enum() *TextSpanKind {
+	p := new(TextSpanKind)
+	*p = x
+	return p
+}
+
+func (x TextSpanKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TextSpanKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_mail_v1_message_proto_enumTypes[1].Descriptor()
+}
+
+func (TextSpanKind) Type() protoreflect.EnumType {
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[1]
+}
+
+func (x TextSpanKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TextSpanKind.Descriptor instead.
+func (TextSpanKind) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{1}
+}
+
+// SplitMethod is the way in which the spans of a text were found.
+type SplitMethod int32
+
+const (
+	// SPLIT_METHOD_UNSPECIFIED means that there is no text.
+	SplitMethod_SPLIT_METHOD_UNSPECIFIED SplitMethod = 0
+	// SPLIT_METHOD_WHOLE means that no earlier mail was found.
+	SplitMethod_SPLIT_METHOD_WHOLE SplitMethod = 1
+	// SPLIT_METHOD_HTML means that the HTML marks earlier mail as such.
+	SplitMethod_SPLIT_METHOD_HTML SplitMethod = 2
+	// SPLIT_METHOD_TEXT means that lines of the text introduce or quote earlier mail.
+	SplitMethod_SPLIT_METHOD_TEXT SplitMethod = 3
+)
+
+// Enum value maps for SplitMethod.
+var (
+	SplitMethod_name = map[int32]string{
+		0: "SPLIT_METHOD_UNSPECIFIED",
+		1: "SPLIT_METHOD_WHOLE",
+		2: "SPLIT_METHOD_HTML",
+		3: "SPLIT_METHOD_TEXT",
+	}
+	SplitMethod_value = map[string]int32{
+		"SPLIT_METHOD_UNSPECIFIED": 0,
+		"SPLIT_METHOD_WHOLE":       1,
+		"SPLIT_METHOD_HTML":        2,
+		"SPLIT_METHOD_TEXT":        3,
+	}
+)
+
+func (x SplitMethod) Enum() *SplitMethod {
+	p := new(SplitMethod)
+	*p = x
+	return p
+}
+
+func (x SplitMethod) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SplitMethod) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_mail_v1_message_proto_enumTypes[2].Descriptor()
+}
+
+func (SplitMethod) Type() protoreflect.EnumType {
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[2]
+}
+
+func (x SplitMethod) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SplitMethod.Descriptor instead.
+func (SplitMethod) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{2}
+}
+
+// SplitConfidence says how sure the spans of a text are.
+type SplitConfidence int32
+
+const (
+	// SPLIT_CONFIDENCE_UNSPECIFIED means that there is no text.
+	SplitConfidence_SPLIT_CONFIDENCE_UNSPECIFIED SplitConfidence = 0
+	// SPLIT_CONFIDENCE_LOW means that the text is longer than 65,536 characters or 5,000 lines: the rest belongs to the last span.
+	SplitConfidence_SPLIT_CONFIDENCE_LOW SplitConfidence = 1
+	// SPLIT_CONFIDENCE_MEDIUM means that a line introduces earlier mail which nothing else marks.
+	SplitConfidence_SPLIT_CONFIDENCE_MEDIUM SplitConfidence = 2
+	// SPLIT_CONFIDENCE_HIGH means that marks of HTML, quote signs or a block of header fields decided, or that nothing speaks of
+	// earlier mail.
+	SplitConfidence_SPLIT_CONFIDENCE_HIGH SplitConfidence = 3
+)
+
+// Enum value maps for SplitConfidence.
+var (
+	SplitConfidence_name = map[int32]string{
+		0: "SPLIT_CONFIDENCE_UNSPECIFIED",
+		1: "SPLIT_CONFIDENCE_LOW",
+		2: "SPLIT_CONFIDENCE_MEDIUM",
+		3: "SPLIT_CONFIDENCE_HIGH",
+	}
+	SplitConfidence_value = map[string]int32{
+		"SPLIT_CONFIDENCE_UNSPECIFIED": 0,
+		"SPLIT_CONFIDENCE_LOW":         1,
+		"SPLIT_CONFIDENCE_MEDIUM":      2,
+		"SPLIT_CONFIDENCE_HIGH":        3,
+	}
+)
+
+func (x SplitConfidence) Enum() *SplitConfidence {
+	p := new(SplitConfidence)
+	*p = x
+	return p
+}
+
+func (x SplitConfidence) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SplitConfidence) Descriptor() protoreflect.EnumDescriptor {
+	return file_mailmesh_mail_v1_message_proto_enumTypes[3].Descriptor()
+}
+
+func (SplitConfidence) Type() protoreflect.EnumType {
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[3]
+}
+
+func (x SplitConfidence) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SplitConfidence.Descriptor instead.
+func (SplitConfidence) EnumDescriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{3}
+}
+
 // AttachmentKind is the kind of an attachment.
 type AttachmentKind int32
 
@@ -122,11 +298,11 @@ func (x AttachmentKind) String() string {
 }
 
 func (AttachmentKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_mail_v1_message_proto_enumTypes[1].Descriptor()
+	return file_mailmesh_mail_v1_message_proto_enumTypes[4].Descriptor()
 }
 
 func (AttachmentKind) Type() protoreflect.EnumType {
-	return &file_mailmesh_mail_v1_message_proto_enumTypes[1]
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[4]
 }
 
 func (x AttachmentKind) Number() protoreflect.EnumNumber {
@@ -135,7 +311,7 @@ func (x AttachmentKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AttachmentKind.Descriptor instead.
 func (AttachmentKind) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{1}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{4}
 }
 
 // ThreadReason is the reason why a message joined its thread. The subject is never a reason.
@@ -188,11 +364,11 @@ func (x ThreadReason) String() string {
 }
 
 func (ThreadReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_mail_v1_message_proto_enumTypes[2].Descriptor()
+	return file_mailmesh_mail_v1_message_proto_enumTypes[5].Descriptor()
 }
 
 func (ThreadReason) Type() protoreflect.EnumType {
-	return &file_mailmesh_mail_v1_message_proto_enumTypes[2]
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[5]
 }
 
 func (x ThreadReason) Number() protoreflect.EnumNumber {
@@ -201,7 +377,7 @@ func (x ThreadReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ThreadReason.Descriptor instead.
 func (ThreadReason) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{2}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{5}
 }
 
 // AutomationKind classifies a mail that a machine wrote, by its standard headers.
@@ -259,11 +435,11 @@ func (x AutomationKind) String() string {
 }
 
 func (AutomationKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_mailmesh_mail_v1_message_proto_enumTypes[3].Descriptor()
+	return file_mailmesh_mail_v1_message_proto_enumTypes[6].Descriptor()
 }
 
 func (AutomationKind) Type() protoreflect.EnumType {
-	return &file_mailmesh_mail_v1_message_proto_enumTypes[3]
+	return &file_mailmesh_mail_v1_message_proto_enumTypes[6]
 }
 
 func (x AutomationKind) Number() protoreflect.EnumNumber {
@@ -272,7 +448,7 @@ func (x AutomationKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AutomationKind.Descriptor instead.
 func (AutomationKind) EnumDescriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{6}
 }
 
 // Address is one mailbox in a header of a mail.
@@ -411,8 +587,17 @@ type Body struct {
 	// has_hidden_text says that the HTML part had text that no reader is shown (`display:none`, no size, no opacity, ink
 	// in the colour of its ground). That text is in neither `text` nor `html`.
 	HasHiddenText bool `protobuf:"varint,4,opt,name=has_hidden_text,json=hasHiddenText,proto3" json:"has_hidden_text,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// reply_text is the new text of the mail, without quoted and forwarded mail and without the signature: the spans of kind REPLY,
+	// each without white space around it, with an empty line between two. Empty when the mail has no new text.
+	ReplyText string `protobuf:"bytes,5,opt,name=reply_text,json=replyText,proto3" json:"reply_text,omitempty"`
+	// spans divide `text` from its first character to its last, in order. Nothing is removed from `text`. Empty when `text` is empty.
+	Spans []*TextSpan `protobuf:"bytes,6,rep,name=spans,proto3" json:"spans,omitempty"`
+	// split_method is the way in which the spans were found.
+	SplitMethod SplitMethod `protobuf:"varint,7,opt,name=split_method,json=splitMethod,proto3,enum=mailmesh.mail.v1.SplitMethod" json:"split_method,omitempty"`
+	// split_confidence says how sure the spans are.
+	SplitConfidence SplitConfidence `protobuf:"varint,8,opt,name=split_confidence,json=splitConfidence,proto3,enum=mailmesh.mail.v1.SplitConfidence" json:"split_confidence,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Body) Reset() {
@@ -473,6 +658,98 @@ func (x *Body) GetHasHiddenText() bool {
 	return false
 }
 
+func (x *Body) GetReplyText() string {
+	if x != nil {
+		return x.ReplyText
+	}
+	return ""
+}
+
+func (x *Body) GetSpans() []*TextSpan {
+	if x != nil {
+		return x.Spans
+	}
+	return nil
+}
+
+func (x *Body) GetSplitMethod() SplitMethod {
+	if x != nil {
+		return x.SplitMethod
+	}
+	return SplitMethod_SPLIT_METHOD_UNSPECIFIED
+}
+
+func (x *Body) GetSplitConfidence() SplitConfidence {
+	if x != nil {
+		return x.SplitConfidence
+	}
+	return SplitConfidence_SPLIT_CONFIDENCE_UNSPECIFIED
+}
+
+// TextSpan is a part of a mail's text.
+type TextSpan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind is the kind of the part.
+	Kind TextSpanKind `protobuf:"varint,1,opt,name=kind,proto3,enum=mailmesh.mail.v1.TextSpanKind" json:"kind,omitempty"`
+	// start is the position of its first character, counted in Unicode code points from 0.
+	Start int32 `protobuf:"varint,2,opt,name=start,proto3" json:"start,omitempty"`
+	// end is the position after its last character.
+	End           int32 `protobuf:"varint,3,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextSpan) Reset() {
+	*x = TextSpan{}
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextSpan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextSpan) ProtoMessage() {}
+
+func (x *TextSpan) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextSpan.ProtoReflect.Descriptor instead.
+func (*TextSpan) Descriptor() ([]byte, []int) {
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TextSpan) GetKind() TextSpanKind {
+	if x != nil {
+		return x.Kind
+	}
+	return TextSpanKind_TEXT_SPAN_KIND_UNSPECIFIED
+}
+
+func (x *TextSpan) GetStart() int32 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *TextSpan) GetEnd() int32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
 // Attachment describes an attachment. Events do not contain the content of attachments.
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -502,7 +779,7 @@ type Attachment struct {
 
 func (x *Attachment) Reset() {
 	*x = Attachment{}
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[3]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +791,7 @@ func (x *Attachment) String() string {
 func (*Attachment) ProtoMessage() {}
 
 func (x *Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[3]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +804,7 @@ func (x *Attachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
 func (*Attachment) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{3}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Attachment) GetAttachmentId() string {
@@ -603,7 +880,7 @@ type Thread struct {
 
 func (x *Thread) Reset() {
 	*x = Thread{}
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[4]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +892,7 @@ func (x *Thread) String() string {
 func (*Thread) ProtoMessage() {}
 
 func (x *Thread) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[4]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +905,7 @@ func (x *Thread) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Thread.ProtoReflect.Descriptor instead.
 func (*Thread) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{4}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Thread) GetThreadId() string {
@@ -729,7 +1006,7 @@ type MailMessage struct {
 
 func (x *MailMessage) Reset() {
 	*x = MailMessage{}
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[5]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +1018,7 @@ func (x *MailMessage) String() string {
 func (*MailMessage) ProtoMessage() {}
 
 func (x *MailMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[5]
+	mi := &file_mailmesh_mail_v1_message_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +1031,7 @@ func (x *MailMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailMessage.ProtoReflect.Descriptor instead.
 func (*MailMessage) Descriptor() ([]byte, []int) {
-	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{5}
+	return file_mailmesh_mail_v1_message_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MailMessage) GetSubject() string {
@@ -950,12 +1227,21 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x05group\x18\x03 \x01(\tR\x05group\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x81\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xe2\x02\n" +
 	"\x04Body\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04html\x18\x02 \x01(\tR\x04html\x12)\n" +
 	"\x11is_text_from_html\x18\x03 \x01(\bR\x0eisTextFromHtml\x12&\n" +
-	"\x0fhas_hidden_text\x18\x04 \x01(\bR\rhasHiddenText\"\x92\x02\n" +
+	"\x0fhas_hidden_text\x18\x04 \x01(\bR\rhasHiddenText\x12\x1d\n" +
+	"\n" +
+	"reply_text\x18\x05 \x01(\tR\treplyText\x120\n" +
+	"\x05spans\x18\x06 \x03(\v2\x1a.mailmesh.mail.v1.TextSpanR\x05spans\x12@\n" +
+	"\fsplit_method\x18\a \x01(\x0e2\x1d.mailmesh.mail.v1.SplitMethodR\vsplitMethod\x12L\n" +
+	"\x10split_confidence\x18\b \x01(\x0e2!.mailmesh.mail.v1.SplitConfidenceR\x0fsplitConfidence\"f\n" +
+	"\bTextSpan\x122\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1e.mailmesh.mail.v1.TextSpanKindR\x04kind\x12\x14\n" +
+	"\x05start\x18\x02 \x01(\x05R\x05start\x12\x10\n" +
+	"\x03end\x18\x03 \x01(\x05R\x03end\"\x92\x02\n" +
 	"\n" +
 	"Attachment\x12#\n" +
 	"\rattachment_id\x18\x01 \x01(\tR\fattachmentId\x12\x12\n" +
@@ -1015,7 +1301,23 @@ const file_mailmesh_mail_v1_message_proto_rawDesc = "" +
 	"\x16IMPORTANCE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eIMPORTANCE_LOW\x10\x01\x12\x15\n" +
 	"\x11IMPORTANCE_NORMAL\x10\x02\x12\x13\n" +
-	"\x0fIMPORTANCE_HIGH\x10\x03*\x84\x01\n" +
+	"\x0fIMPORTANCE_HIGH\x10\x03*\x9f\x01\n" +
+	"\fTextSpanKind\x12\x1e\n" +
+	"\x1aTEXT_SPAN_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14TEXT_SPAN_KIND_REPLY\x10\x01\x12\x19\n" +
+	"\x15TEXT_SPAN_KIND_QUOTED\x10\x02\x12\x1c\n" +
+	"\x18TEXT_SPAN_KIND_SIGNATURE\x10\x03\x12\x1c\n" +
+	"\x18TEXT_SPAN_KIND_FORWARDED\x10\x04*q\n" +
+	"\vSplitMethod\x12\x1c\n" +
+	"\x18SPLIT_METHOD_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12SPLIT_METHOD_WHOLE\x10\x01\x12\x15\n" +
+	"\x11SPLIT_METHOD_HTML\x10\x02\x12\x15\n" +
+	"\x11SPLIT_METHOD_TEXT\x10\x03*\x85\x01\n" +
+	"\x0fSplitConfidence\x12 \n" +
+	"\x1cSPLIT_CONFIDENCE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14SPLIT_CONFIDENCE_LOW\x10\x01\x12\x1b\n" +
+	"\x17SPLIT_CONFIDENCE_MEDIUM\x10\x02\x12\x19\n" +
+	"\x15SPLIT_CONFIDENCE_HIGH\x10\x03*\x84\x01\n" +
 	"\x0eAttachmentKind\x12\x1f\n" +
 	"\x1bATTACHMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ATTACHMENT_KIND_FILE\x10\x01\x12\x18\n" +
@@ -1050,43 +1352,51 @@ func file_mailmesh_mail_v1_message_proto_rawDescGZIP() []byte {
 	return file_mailmesh_mail_v1_message_proto_rawDescData
 }
 
-var file_mailmesh_mail_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_mailmesh_mail_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_mailmesh_mail_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_mailmesh_mail_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_mailmesh_mail_v1_message_proto_goTypes = []any{
 	(Importance)(0),               // 0: mailmesh.mail.v1.Importance
-	(AttachmentKind)(0),           // 1: mailmesh.mail.v1.AttachmentKind
-	(ThreadReason)(0),             // 2: mailmesh.mail.v1.ThreadReason
-	(AutomationKind)(0),           // 3: mailmesh.mail.v1.AutomationKind
-	(*Address)(nil),               // 4: mailmesh.mail.v1.Address
-	(*Header)(nil),                // 5: mailmesh.mail.v1.Header
-	(*Body)(nil),                  // 6: mailmesh.mail.v1.Body
-	(*Attachment)(nil),            // 7: mailmesh.mail.v1.Attachment
-	(*Thread)(nil),                // 8: mailmesh.mail.v1.Thread
-	(*MailMessage)(nil),           // 9: mailmesh.mail.v1.MailMessage
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(TextSpanKind)(0),             // 1: mailmesh.mail.v1.TextSpanKind
+	(SplitMethod)(0),              // 2: mailmesh.mail.v1.SplitMethod
+	(SplitConfidence)(0),          // 3: mailmesh.mail.v1.SplitConfidence
+	(AttachmentKind)(0),           // 4: mailmesh.mail.v1.AttachmentKind
+	(ThreadReason)(0),             // 5: mailmesh.mail.v1.ThreadReason
+	(AutomationKind)(0),           // 6: mailmesh.mail.v1.AutomationKind
+	(*Address)(nil),               // 7: mailmesh.mail.v1.Address
+	(*Header)(nil),                // 8: mailmesh.mail.v1.Header
+	(*Body)(nil),                  // 9: mailmesh.mail.v1.Body
+	(*TextSpan)(nil),              // 10: mailmesh.mail.v1.TextSpan
+	(*Attachment)(nil),            // 11: mailmesh.mail.v1.Attachment
+	(*Thread)(nil),                // 12: mailmesh.mail.v1.Thread
+	(*MailMessage)(nil),           // 13: mailmesh.mail.v1.MailMessage
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_mailmesh_mail_v1_message_proto_depIdxs = []int32{
-	1,  // 0: mailmesh.mail.v1.Attachment.kind:type_name -> mailmesh.mail.v1.AttachmentKind
-	2,  // 1: mailmesh.mail.v1.Thread.reason:type_name -> mailmesh.mail.v1.ThreadReason
-	4,  // 2: mailmesh.mail.v1.MailMessage.from_address:type_name -> mailmesh.mail.v1.Address
-	4,  // 3: mailmesh.mail.v1.MailMessage.sender:type_name -> mailmesh.mail.v1.Address
-	4,  // 4: mailmesh.mail.v1.MailMessage.to:type_name -> mailmesh.mail.v1.Address
-	4,  // 5: mailmesh.mail.v1.MailMessage.cc:type_name -> mailmesh.mail.v1.Address
-	4,  // 6: mailmesh.mail.v1.MailMessage.bcc:type_name -> mailmesh.mail.v1.Address
-	4,  // 7: mailmesh.mail.v1.MailMessage.reply_to:type_name -> mailmesh.mail.v1.Address
-	10, // 8: mailmesh.mail.v1.MailMessage.sent_at:type_name -> google.protobuf.Timestamp
-	10, // 9: mailmesh.mail.v1.MailMessage.mail_received_at:type_name -> google.protobuf.Timestamp
-	5,  // 10: mailmesh.mail.v1.MailMessage.headers:type_name -> mailmesh.mail.v1.Header
-	8,  // 11: mailmesh.mail.v1.MailMessage.thread:type_name -> mailmesh.mail.v1.Thread
-	6,  // 12: mailmesh.mail.v1.MailMessage.body:type_name -> mailmesh.mail.v1.Body
-	0,  // 13: mailmesh.mail.v1.MailMessage.importance:type_name -> mailmesh.mail.v1.Importance
-	7,  // 14: mailmesh.mail.v1.MailMessage.attachments:type_name -> mailmesh.mail.v1.Attachment
-	3,  // 15: mailmesh.mail.v1.MailMessage.automation:type_name -> mailmesh.mail.v1.AutomationKind
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	10, // 0: mailmesh.mail.v1.Body.spans:type_name -> mailmesh.mail.v1.TextSpan
+	2,  // 1: mailmesh.mail.v1.Body.split_method:type_name -> mailmesh.mail.v1.SplitMethod
+	3,  // 2: mailmesh.mail.v1.Body.split_confidence:type_name -> mailmesh.mail.v1.SplitConfidence
+	1,  // 3: mailmesh.mail.v1.TextSpan.kind:type_name -> mailmesh.mail.v1.TextSpanKind
+	4,  // 4: mailmesh.mail.v1.Attachment.kind:type_name -> mailmesh.mail.v1.AttachmentKind
+	5,  // 5: mailmesh.mail.v1.Thread.reason:type_name -> mailmesh.mail.v1.ThreadReason
+	7,  // 6: mailmesh.mail.v1.MailMessage.from_address:type_name -> mailmesh.mail.v1.Address
+	7,  // 7: mailmesh.mail.v1.MailMessage.sender:type_name -> mailmesh.mail.v1.Address
+	7,  // 8: mailmesh.mail.v1.MailMessage.to:type_name -> mailmesh.mail.v1.Address
+	7,  // 9: mailmesh.mail.v1.MailMessage.cc:type_name -> mailmesh.mail.v1.Address
+	7,  // 10: mailmesh.mail.v1.MailMessage.bcc:type_name -> mailmesh.mail.v1.Address
+	7,  // 11: mailmesh.mail.v1.MailMessage.reply_to:type_name -> mailmesh.mail.v1.Address
+	14, // 12: mailmesh.mail.v1.MailMessage.sent_at:type_name -> google.protobuf.Timestamp
+	14, // 13: mailmesh.mail.v1.MailMessage.mail_received_at:type_name -> google.protobuf.Timestamp
+	8,  // 14: mailmesh.mail.v1.MailMessage.headers:type_name -> mailmesh.mail.v1.Header
+	12, // 15: mailmesh.mail.v1.MailMessage.thread:type_name -> mailmesh.mail.v1.Thread
+	9,  // 16: mailmesh.mail.v1.MailMessage.body:type_name -> mailmesh.mail.v1.Body
+	0,  // 17: mailmesh.mail.v1.MailMessage.importance:type_name -> mailmesh.mail.v1.Importance
+	11, // 18: mailmesh.mail.v1.MailMessage.attachments:type_name -> mailmesh.mail.v1.Attachment
+	6,  // 19: mailmesh.mail.v1.MailMessage.automation:type_name -> mailmesh.mail.v1.AutomationKind
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_mail_v1_message_proto_init() }
@@ -1099,8 +1409,8 @@ func file_mailmesh_mail_v1_message_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_mail_v1_message_proto_rawDesc), len(file_mailmesh_mail_v1_message_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   6,
+			NumEnums:      7,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

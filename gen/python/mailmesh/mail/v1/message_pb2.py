@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emailmesh/mail/v1/message.proto\x12\x10mailmesh.mail.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\x07\x41\x64\x64ress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"V\n\x04\x42ody\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04html\x18\x02 \x01(\t\x12\x19\n\x11is_text_from_html\x18\x03 \x01(\x08\x12\x17\n\x0fhas_hidden_text\x18\x04 \x01(\x08\"\xc3\x01\n\nAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x11\n\tis_inline\x18\x05 \x01(\x08\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12.\n\x04kind\x18\x07 \x01(\x0e\x32 .mailmesh.mail.v1.AttachmentKind\x12\x0f\n\x07part_id\x18\x08 \x01(\t\"\x82\x01\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x02 \x01(\t\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.mailmesh.mail.v1.ThreadReason\x12\x19\n\x11reason_message_id\x18\x04 \x01(\t\"\xf6\x06\n\x0bMailMessage\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x35\n\x0c\x66rom_address\x18\x02 \x01(\x0b\x32\x19.mailmesh.mail.v1.AddressR\x04\x66rom\x12)\n\x06sender\x18\x03 \x01(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02to\x18\x04 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02\x63\x63\x18\x05 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12&\n\x03\x62\x63\x63\x18\x06 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x08reply_to\x18\x07 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x07sent_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10mail_received_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07headers\x18\n \x03(\x0b\x32\x18.mailmesh.mail.v1.Header\x12\x1b\n\x13internet_message_id\x18\x0b \x01(\t\x12\x13\n\x0bin_reply_to\x18\x0c \x01(\t\x12\x12\n\nreferences\x18\r \x03(\t\x12(\n\x06thread\x18\x0e \x01(\x0b\x32\x18.mailmesh.mail.v1.Thread\x12$\n\x04\x62ody\x18\x0f \x01(\x0b\x32\x16.mailmesh.mail.v1.Body\x12\x0f\n\x07preview\x18\x10 \x01(\t\x12\x30\n\nimportance\x18\x11 \x01(\x0e\x32\x1c.mailmesh.mail.v1.Importance\x12\x0f\n\x07is_read\x18\x12 \x01(\x08\x12\x10\n\x08is_draft\x18\x13 \x01(\x08\x12\x11\n\tfolder_id\x18\x14 \x01(\t\x12\x11\n\tlabel_ids\x18\x15 \x03(\t\x12\x12\n\ncategories\x18\x16 \x03(\t\x12\x31\n\x0b\x61ttachments\x18\x17 \x03(\x0b\x32\x1c.mailmesh.mail.v1.Attachment\x12\x12\n\nsize_bytes\x18\x18 \x01(\x03\x12\x34\n\nautomation\x18\x19 \x01(\x0e\x32 .mailmesh.mail.v1.AutomationKind\x12\x10\n\x08web_link\x18\x1a \x01(\t*h\n\nImportance\x12\x1a\n\x16IMPORTANCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eIMPORTANCE_LOW\x10\x01\x12\x15\n\x11IMPORTANCE_NORMAL\x10\x02\x12\x13\n\x0fIMPORTANCE_HIGH\x10\x03*\x84\x01\n\x0e\x41ttachmentKind\x12\x1f\n\x1b\x41TTACHMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTACHMENT_KIND_FILE\x10\x01\x12\x18\n\x14\x41TTACHMENT_KIND_ITEM\x10\x02\x12\x1d\n\x19\x41TTACHMENT_KIND_REFERENCE\x10\x03*\xcc\x01\n\x0cThreadReason\x12\x1d\n\x19THREAD_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15THREAD_REASON_STARTED\x10\x01\x12\x1d\n\x19THREAD_REASON_IN_REPLY_TO\x10\x02\x12\x1c\n\x18THREAD_REASON_REFERENCES\x10\x03\x12\x1e\n\x1aTHREAD_REASON_CONVERSATION\x10\x04\x12%\n!THREAD_REASON_CHILD_ARRIVED_FIRST\x10\x05*\xef\x01\n\x0e\x41utomationKind\x12\x1f\n\x1b\x41UTOMATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41UTOMATION_KIND_AUTO_REPLY\x10\x01\x12\"\n\x1e\x41UTOMATION_KIND_AUTO_GENERATED\x10\x02\x12\x1a\n\x16\x41UTOMATION_KIND_BOUNCE\x10\x03\x12 \n\x1c\x41UTOMATION_KIND_MAILING_LIST\x10\x04\x12\x1b\n\x17\x41UTOMATION_KIND_RECEIPT\x10\x05\x12\x1d\n\x19\x41UTOMATION_KIND_COMPLAINT\x10\x06\x42\x1d\n\x19internal.mailmesh.mail.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emailmesh/mail/v1/message.proto\x12\x10mailmesh.mail.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\x07\x41\x64\x64ress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x87\x02\n\x04\x42ody\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04html\x18\x02 \x01(\t\x12\x19\n\x11is_text_from_html\x18\x03 \x01(\x08\x12\x17\n\x0fhas_hidden_text\x18\x04 \x01(\x08\x12\x12\n\nreply_text\x18\x05 \x01(\t\x12)\n\x05spans\x18\x06 \x03(\x0b\x32\x1a.mailmesh.mail.v1.TextSpan\x12\x33\n\x0csplit_method\x18\x07 \x01(\x0e\x32\x1d.mailmesh.mail.v1.SplitMethod\x12;\n\x10split_confidence\x18\x08 \x01(\x0e\x32!.mailmesh.mail.v1.SplitConfidence\"T\n\x08TextSpan\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.mailmesh.mail.v1.TextSpanKind\x12\r\n\x05start\x18\x02 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x05\"\xc3\x01\n\nAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x11\n\tis_inline\x18\x05 \x01(\x08\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12.\n\x04kind\x18\x07 \x01(\x0e\x32 .mailmesh.mail.v1.AttachmentKind\x12\x0f\n\x07part_id\x18\x08 \x01(\t\"\x82\x01\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x02 \x01(\t\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.mailmesh.mail.v1.ThreadReason\x12\x19\n\x11reason_message_id\x18\x04 \x01(\t\"\xf6\x06\n\x0bMailMessage\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x35\n\x0c\x66rom_address\x18\x02 \x01(\x0b\x32\x19.mailmesh.mail.v1.AddressR\x04\x66rom\x12)\n\x06sender\x18\x03 \x01(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02to\x18\x04 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12%\n\x02\x63\x63\x18\x05 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12&\n\x03\x62\x63\x63\x18\x06 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x08reply_to\x18\x07 \x03(\x0b\x32\x19.mailmesh.mail.v1.Address\x12+\n\x07sent_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10mail_received_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07headers\x18\n \x03(\x0b\x32\x18.mailmesh.mail.v1.Header\x12\x1b\n\x13internet_message_id\x18\x0b \x01(\t\x12\x13\n\x0bin_reply_to\x18\x0c \x01(\t\x12\x12\n\nreferences\x18\r \x03(\t\x12(\n\x06thread\x18\x0e \x01(\x0b\x32\x18.mailmesh.mail.v1.Thread\x12$\n\x04\x62ody\x18\x0f \x01(\x0b\x32\x16.mailmesh.mail.v1.Body\x12\x0f\n\x07preview\x18\x10 \x01(\t\x12\x30\n\nimportance\x18\x11 \x01(\x0e\x32\x1c.mailmesh.mail.v1.Importance\x12\x0f\n\x07is_read\x18\x12 \x01(\x08\x12\x10\n\x08is_draft\x18\x13 \x01(\x08\x12\x11\n\tfolder_id\x18\x14 \x01(\t\x12\x11\n\tlabel_ids\x18\x15 \x03(\t\x12\x12\n\ncategories\x18\x16 \x03(\t\x12\x31\n\x0b\x61ttachments\x18\x17 \x03(\x0b\x32\x1c.mailmesh.mail.v1.Attachment\x12\x12\n\nsize_bytes\x18\x18 \x01(\x03\x12\x34\n\nautomation\x18\x19 \x01(\x0e\x32 .mailmesh.mail.v1.AutomationKind\x12\x10\n\x08web_link\x18\x1a \x01(\t*h\n\nImportance\x12\x1a\n\x16IMPORTANCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eIMPORTANCE_LOW\x10\x01\x12\x15\n\x11IMPORTANCE_NORMAL\x10\x02\x12\x13\n\x0fIMPORTANCE_HIGH\x10\x03*\x9f\x01\n\x0cTextSpanKind\x12\x1e\n\x1aTEXT_SPAN_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14TEXT_SPAN_KIND_REPLY\x10\x01\x12\x19\n\x15TEXT_SPAN_KIND_QUOTED\x10\x02\x12\x1c\n\x18TEXT_SPAN_KIND_SIGNATURE\x10\x03\x12\x1c\n\x18TEXT_SPAN_KIND_FORWARDED\x10\x04*q\n\x0bSplitMethod\x12\x1c\n\x18SPLIT_METHOD_UNSPECIFIED\x10\x00\x12\x16\n\x12SPLIT_METHOD_WHOLE\x10\x01\x12\x15\n\x11SPLIT_METHOD_HTML\x10\x02\x12\x15\n\x11SPLIT_METHOD_TEXT\x10\x03*\x85\x01\n\x0fSplitConfidence\x12 \n\x1cSPLIT_CONFIDENCE_UNSPECIFIED\x10\x00\x12\x18\n\x14SPLIT_CONFIDENCE_LOW\x10\x01\x12\x1b\n\x17SPLIT_CONFIDENCE_MEDIUM\x10\x02\x12\x19\n\x15SPLIT_CONFIDENCE_HIGH\x10\x03*\x84\x01\n\x0e\x41ttachmentKind\x12\x1f\n\x1b\x41TTACHMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTACHMENT_KIND_FILE\x10\x01\x12\x18\n\x14\x41TTACHMENT_KIND_ITEM\x10\x02\x12\x1d\n\x19\x41TTACHMENT_KIND_REFERENCE\x10\x03*\xcc\x01\n\x0cThreadReason\x12\x1d\n\x19THREAD_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15THREAD_REASON_STARTED\x10\x01\x12\x1d\n\x19THREAD_REASON_IN_REPLY_TO\x10\x02\x12\x1c\n\x18THREAD_REASON_REFERENCES\x10\x03\x12\x1e\n\x1aTHREAD_REASON_CONVERSATION\x10\x04\x12%\n!THREAD_REASON_CHILD_ARRIVED_FIRST\x10\x05*\xef\x01\n\x0e\x41utomationKind\x12\x1f\n\x1b\x41UTOMATION_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41UTOMATION_KIND_AUTO_REPLY\x10\x01\x12\"\n\x1e\x41UTOMATION_KIND_AUTO_GENERATED\x10\x02\x12\x1a\n\x16\x41UTOMATION_KIND_BOUNCE\x10\x03\x12 \n\x1c\x41UTOMATION_KIND_MAILING_LIST\x10\x04\x12\x1b\n\x17\x41UTOMATION_KIND_RECEIPT\x10\x05\x12\x1d\n\x19\x41UTOMATION_KIND_COMPLAINT\x10\x06\x42\x1d\n\x19internal.mailmesh.mail.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +33,32 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.mail.v1.message_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\031internal.mailmesh.mail.v1P\001'
-  _globals['_IMPORTANCE']._serialized_start=1489
-  _globals['_IMPORTANCE']._serialized_end=1593
-  _globals['_ATTACHMENTKIND']._serialized_start=1596
-  _globals['_ATTACHMENTKIND']._serialized_end=1728
-  _globals['_THREADREASON']._serialized_start=1731
-  _globals['_THREADREASON']._serialized_end=1935
-  _globals['_AUTOMATIONKIND']._serialized_start=1938
-  _globals['_AUTOMATIONKIND']._serialized_end=2177
+  _globals['_IMPORTANCE']._serialized_start=1753
+  _globals['_IMPORTANCE']._serialized_end=1857
+  _globals['_TEXTSPANKIND']._serialized_start=1860
+  _globals['_TEXTSPANKIND']._serialized_end=2019
+  _globals['_SPLITMETHOD']._serialized_start=2021
+  _globals['_SPLITMETHOD']._serialized_end=2134
+  _globals['_SPLITCONFIDENCE']._serialized_start=2137
+  _globals['_SPLITCONFIDENCE']._serialized_end=2270
+  _globals['_ATTACHMENTKIND']._serialized_start=2273
+  _globals['_ATTACHMENTKIND']._serialized_end=2405
+  _globals['_THREADREASON']._serialized_start=2408
+  _globals['_THREADREASON']._serialized_end=2612
+  _globals['_AUTOMATIONKIND']._serialized_start=2615
+  _globals['_AUTOMATIONKIND']._serialized_end=2854
   _globals['_ADDRESS']._serialized_start=85
   _globals['_ADDRESS']._serialized_end=140
   _globals['_HEADER']._serialized_start=142
   _globals['_HEADER']._serialized_end=179
-  _globals['_BODY']._serialized_start=181
-  _globals['_BODY']._serialized_end=267
-  _globals['_ATTACHMENT']._serialized_start=270
-  _globals['_ATTACHMENT']._serialized_end=465
-  _globals['_THREAD']._serialized_start=468
-  _globals['_THREAD']._serialized_end=598
-  _globals['_MAILMESSAGE']._serialized_start=601
-  _globals['_MAILMESSAGE']._serialized_end=1487
+  _globals['_BODY']._serialized_start=182
+  _globals['_BODY']._serialized_end=445
+  _globals['_TEXTSPAN']._serialized_start=447
+  _globals['_TEXTSPAN']._serialized_end=531
+  _globals['_ATTACHMENT']._serialized_start=534
+  _globals['_ATTACHMENT']._serialized_end=729
+  _globals['_THREAD']._serialized_start=732
+  _globals['_THREAD']._serialized_end=862
+  _globals['_MAILMESSAGE']._serialized_start=865
+  _globals['_MAILMESSAGE']._serialized_end=1751
 # @@protoc_insertion_point(module_scope)

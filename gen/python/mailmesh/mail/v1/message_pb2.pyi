@@ -48,6 +48,98 @@ IMPORTANCE_HIGH: Importance.ValueType  # 3
 """IMPORTANCE_HIGH is high importance."""
 Global___Importance: _TypeAlias = Importance  # noqa: Y015
 
+class _TextSpanKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextSpanKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextSpanKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_SPAN_KIND_UNSPECIFIED: _TextSpanKind.ValueType  # 0
+    """TEXT_SPAN_KIND_UNSPECIFIED is used by no span."""
+    TEXT_SPAN_KIND_REPLY: _TextSpanKind.ValueType  # 1
+    """TEXT_SPAN_KIND_REPLY is new text of the author."""
+    TEXT_SPAN_KIND_QUOTED: _TextSpanKind.ValueType  # 2
+    """TEXT_SPAN_KIND_QUOTED is earlier mail, with the line that introduces it."""
+    TEXT_SPAN_KIND_SIGNATURE: _TextSpanKind.ValueType  # 3
+    """TEXT_SPAN_KIND_SIGNATURE is the author's signature, or the line that a telephone adds."""
+    TEXT_SPAN_KIND_FORWARDED: _TextSpanKind.ValueType  # 4
+    """TEXT_SPAN_KIND_FORWARDED is a forwarded mail, when its mail program says that it is one."""
+
+class TextSpanKind(_TextSpanKind, metaclass=_TextSpanKindEnumTypeWrapper):
+    """TextSpanKind is the kind of a part of a mail's text."""
+
+TEXT_SPAN_KIND_UNSPECIFIED: TextSpanKind.ValueType  # 0
+"""TEXT_SPAN_KIND_UNSPECIFIED is used by no span."""
+TEXT_SPAN_KIND_REPLY: TextSpanKind.ValueType  # 1
+"""TEXT_SPAN_KIND_REPLY is new text of the author."""
+TEXT_SPAN_KIND_QUOTED: TextSpanKind.ValueType  # 2
+"""TEXT_SPAN_KIND_QUOTED is earlier mail, with the line that introduces it."""
+TEXT_SPAN_KIND_SIGNATURE: TextSpanKind.ValueType  # 3
+"""TEXT_SPAN_KIND_SIGNATURE is the author's signature, or the line that a telephone adds."""
+TEXT_SPAN_KIND_FORWARDED: TextSpanKind.ValueType  # 4
+"""TEXT_SPAN_KIND_FORWARDED is a forwarded mail, when its mail program says that it is one."""
+Global___TextSpanKind: _TypeAlias = TextSpanKind  # noqa: Y015
+
+class _SplitMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SplitMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SplitMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SPLIT_METHOD_UNSPECIFIED: _SplitMethod.ValueType  # 0
+    """SPLIT_METHOD_UNSPECIFIED means that there is no text."""
+    SPLIT_METHOD_WHOLE: _SplitMethod.ValueType  # 1
+    """SPLIT_METHOD_WHOLE means that no earlier mail was found."""
+    SPLIT_METHOD_HTML: _SplitMethod.ValueType  # 2
+    """SPLIT_METHOD_HTML means that the HTML marks earlier mail as such."""
+    SPLIT_METHOD_TEXT: _SplitMethod.ValueType  # 3
+    """SPLIT_METHOD_TEXT means that lines of the text introduce or quote earlier mail."""
+
+class SplitMethod(_SplitMethod, metaclass=_SplitMethodEnumTypeWrapper):
+    """SplitMethod is the way in which the spans of a text were found."""
+
+SPLIT_METHOD_UNSPECIFIED: SplitMethod.ValueType  # 0
+"""SPLIT_METHOD_UNSPECIFIED means that there is no text."""
+SPLIT_METHOD_WHOLE: SplitMethod.ValueType  # 1
+"""SPLIT_METHOD_WHOLE means that no earlier mail was found."""
+SPLIT_METHOD_HTML: SplitMethod.ValueType  # 2
+"""SPLIT_METHOD_HTML means that the HTML marks earlier mail as such."""
+SPLIT_METHOD_TEXT: SplitMethod.ValueType  # 3
+"""SPLIT_METHOD_TEXT means that lines of the text introduce or quote earlier mail."""
+Global___SplitMethod: _TypeAlias = SplitMethod  # noqa: Y015
+
+class _SplitConfidence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SplitConfidenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SplitConfidence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SPLIT_CONFIDENCE_UNSPECIFIED: _SplitConfidence.ValueType  # 0
+    """SPLIT_CONFIDENCE_UNSPECIFIED means that there is no text."""
+    SPLIT_CONFIDENCE_LOW: _SplitConfidence.ValueType  # 1
+    """SPLIT_CONFIDENCE_LOW means that the text is longer than 65,536 characters or 5,000 lines: the rest belongs to the last span."""
+    SPLIT_CONFIDENCE_MEDIUM: _SplitConfidence.ValueType  # 2
+    """SPLIT_CONFIDENCE_MEDIUM means that a line introduces earlier mail which nothing else marks."""
+    SPLIT_CONFIDENCE_HIGH: _SplitConfidence.ValueType  # 3
+    """SPLIT_CONFIDENCE_HIGH means that marks of HTML, quote signs or a block of header fields decided, or that nothing speaks of
+    earlier mail.
+    """
+
+class SplitConfidence(_SplitConfidence, metaclass=_SplitConfidenceEnumTypeWrapper):
+    """SplitConfidence says how sure the spans of a text are."""
+
+SPLIT_CONFIDENCE_UNSPECIFIED: SplitConfidence.ValueType  # 0
+"""SPLIT_CONFIDENCE_UNSPECIFIED means that there is no text."""
+SPLIT_CONFIDENCE_LOW: SplitConfidence.ValueType  # 1
+"""SPLIT_CONFIDENCE_LOW means that the text is longer than 65,536 characters or 5,000 lines: the rest belongs to the last span."""
+SPLIT_CONFIDENCE_MEDIUM: SplitConfidence.ValueType  # 2
+"""SPLIT_CONFIDENCE_MEDIUM means that a line introduces earlier mail which nothing else marks."""
+SPLIT_CONFIDENCE_HIGH: SplitConfidence.ValueType  # 3
+"""SPLIT_CONFIDENCE_HIGH means that marks of HTML, quote signs or a block of header fields decided, or that nothing speaks of
+earlier mail.
+"""
+Global___SplitConfidence: _TypeAlias = SplitConfidence  # noqa: Y015
+
 class _AttachmentKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -233,6 +325,10 @@ class Body(_message.Message):
     HTML_FIELD_NUMBER: _builtins.int
     IS_TEXT_FROM_HTML_FIELD_NUMBER: _builtins.int
     HAS_HIDDEN_TEXT_FIELD_NUMBER: _builtins.int
+    REPLY_TEXT_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    SPLIT_METHOD_FIELD_NUMBER: _builtins.int
+    SPLIT_CONFIDENCE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """text is the plain text: the mail's own text/plain part, or text converted from the HTML if there is no such part. Empty
     when the mail has no readable part or the view omits bodies.
@@ -249,6 +345,18 @@ class Body(_message.Message):
     """has_hidden_text says that the HTML part had text that no reader is shown (`display:none`, no size, no opacity, ink
     in the colour of its ground). That text is in neither `text` nor `html`.
     """
+    reply_text: _builtins.str
+    """reply_text is the new text of the mail, without quoted and forwarded mail and without the signature: the spans of kind REPLY,
+    each without white space around it, with an empty line between two. Empty when the mail has no new text.
+    """
+    split_method: Global___SplitMethod.ValueType
+    """split_method is the way in which the spans were found."""
+    split_confidence: Global___SplitConfidence.ValueType
+    """split_confidence says how sure the spans are."""
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextSpan]:
+        """spans divide `text` from its first character to its last, in order. Nothing is removed from `text`. Empty when `text` is empty."""
+
     def __init__(
         self,
         *,
@@ -256,14 +364,48 @@ class Body(_message.Message):
         html: _builtins.str = ...,
         is_text_from_html: _builtins.bool = ...,
         has_hidden_text: _builtins.bool = ...,
+        reply_text: _builtins.str = ...,
+        spans: _abc.Iterable[Global___TextSpan] | None = ...,
+        split_method: Global___SplitMethod.ValueType = ...,
+        split_confidence: Global___SplitConfidence.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_hidden_text", b"has_hidden_text", "html", b"html", "is_text_from_html", b"is_text_from_html", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_hidden_text", b"has_hidden_text", "html", b"html", "is_text_from_html", b"is_text_from_html", "reply_text", b"reply_text", "spans", b"spans", "split_confidence", b"split_confidence", "split_method", b"split_method", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Body: _TypeAlias = Body  # noqa: Y015
+
+@_typing.final
+class TextSpan(_message.Message):
+    """TextSpan is a part of a mail's text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    kind: Global___TextSpanKind.ValueType
+    """kind is the kind of the part."""
+    start: _builtins.int
+    """start is the position of its first character, counted in Unicode code points from 0."""
+    end: _builtins.int
+    """end is the position after its last character."""
+    def __init__(
+        self,
+        *,
+        kind: Global___TextSpanKind.ValueType = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "kind", b"kind", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextSpan: _TypeAlias = TextSpan  # noqa: Y015
 
 @_typing.final
 class Attachment(_message.Message):

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/mail/v1/message.proto.
  */
 export const file_mailmesh_mail_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tYWlsbWVzaC9tYWlsL3YxL21lc3NhZ2UucHJvdG8SEG1haWxtZXNoLm1haWwudjEiNwoHQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFZ3JvdXAYAyABKAkiJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkiVgoEQm9keRIMCgR0ZXh0GAEgASgJEgwKBGh0bWwYAiABKAkSGQoRaXNfdGV4dF9mcm9tX2h0bWwYAyABKAgSFwoPaGFzX2hpZGRlbl90ZXh0GAQgASgIIsMBCgpBdHRhY2htZW50EhUKDWF0dGFjaG1lbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxjb250ZW50X3R5cGUYAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoAxIRCglpc19pbmxpbmUYBSABKAgSEgoKY29udGVudF9pZBgGIAEoCRIuCgRraW5kGAcgASgOMiAubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50S2luZBIPCgdwYXJ0X2lkGAggASgJIoIBCgZUaHJlYWQSEQoJdGhyZWFkX2lkGAEgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgCIAEoCRIuCgZyZWFzb24YAyABKA4yHi5tYWlsbWVzaC5tYWlsLnYxLlRocmVhZFJlYXNvbhIZChFyZWFzb25fbWVzc2FnZV9pZBgEIAEoCSL2BgoLTWFpbE1lc3NhZ2USDwoHc3ViamVjdBgBIAEoCRI1Cgxmcm9tX2FkZHJlc3MYAiABKAsyGS5tYWlsbWVzaC5tYWlsLnYxLkFkZHJlc3NSBGZyb20SKQoGc2VuZGVyGAMgASgLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAnRvGAQgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAmNjGAUgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiYKA2JjYxgGIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCghyZXBseV90bxgHIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCgdzZW50X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBtYWlsX3JlY2VpdmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgdoZWFkZXJzGAogAygLMhgubWFpbG1lc2gubWFpbC52MS5IZWFkZXISGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgLIAEoCRITCgtpbl9yZXBseV90bxgMIAEoCRISCgpyZWZlcmVuY2VzGA0gAygJEigKBnRocmVhZBgOIAEoCzIYLm1haWxtZXNoLm1haWwudjEuVGhyZWFkEiQKBGJvZHkYDyABKAsyFi5tYWlsbWVzaC5tYWlsLnYxLkJvZHkSDwoHcHJldmlldxgQIAEoCRIwCgppbXBvcnRhbmNlGBEgASgOMhwubWFpbG1lc2gubWFpbC52MS5JbXBvcnRhbmNlEg8KB2lzX3JlYWQYEiABKAgSEAoIaXNfZHJhZnQYEyABKAgSEQoJZm9sZGVyX2lkGBQgASgJEhEKCWxhYmVsX2lkcxgVIAMoCRISCgpjYXRlZ29yaWVzGBYgAygJEjEKC2F0dGFjaG1lbnRzGBcgAygLMhwubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50EhIKCnNpemVfYnl0ZXMYGCABKAMSNAoKYXV0b21hdGlvbhgZIAEoDjIgLm1haWxtZXNoLm1haWwudjEuQXV0b21hdGlvbktpbmQSEAoId2ViX2xpbmsYGiABKAkqaAoKSW1wb3J0YW5jZRIaChZJTVBPUlRBTkNFX1VOU1BFQ0lGSUVEEAASEgoOSU1QT1JUQU5DRV9MT1cQARIVChFJTVBPUlRBTkNFX05PUk1BTBACEhMKD0lNUE9SVEFOQ0VfSElHSBADKoQBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRABEhgKFEFUVEFDSE1FTlRfS0lORF9JVEVNEAISHQoZQVRUQUNITUVOVF9LSU5EX1JFRkVSRU5DRRADKswBCgxUaHJlYWRSZWFzb24SHQoZVEhSRUFEX1JFQVNPTl9VTlNQRUNJRklFRBAAEhkKFVRIUkVBRF9SRUFTT05fU1RBUlRFRBABEh0KGVRIUkVBRF9SRUFTT05fSU5fUkVQTFlfVE8QAhIcChhUSFJFQURfUkVBU09OX1JFRkVSRU5DRVMQAxIeChpUSFJFQURfUkVBU09OX0NPTlZFUlNBVElPThAEEiUKIVRIUkVBRF9SRUFTT05fQ0hJTERfQVJSSVZFRF9GSVJTVBAFKu8BCg5BdXRvbWF0aW9uS2luZBIfChtBVVRPTUFUSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIeChpBVVRPTUFUSU9OX0tJTkRfQVVUT19SRVBMWRABEiIKHkFVVE9NQVRJT05fS0lORF9BVVRPX0dFTkVSQVRFRBACEhoKFkFVVE9NQVRJT05fS0lORF9CT1VOQ0UQAxIgChxBVVRPTUFUSU9OX0tJTkRfTUFJTElOR19MSVNUEAQSGwoXQVVUT01BVElPTl9LSU5EX1JFQ0VJUFQQBRIdChlBVVRPTUFUSU9OX0tJTkRfQ09NUExBSU5UEAZCHQoZaW50ZXJuYWwubWFpbG1lc2gubWFpbC52MVABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5tYWlsbWVzaC9tYWlsL3YxL21lc3NhZ2UucHJvdG8SEG1haWxtZXNoLm1haWwudjEiNwoHQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFZ3JvdXAYAyABKAkiJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkihwIKBEJvZHkSDAoEdGV4dBgBIAEoCRIMCgRodG1sGAIgASgJEhkKEWlzX3RleHRfZnJvbV9odG1sGAMgASgIEhcKD2hhc19oaWRkZW5fdGV4dBgEIAEoCBISCgpyZXBseV90ZXh0GAUgASgJEikKBXNwYW5zGAYgAygLMhoubWFpbG1lc2gubWFpbC52MS5UZXh0U3BhbhIzCgxzcGxpdF9tZXRob2QYByABKA4yHS5tYWlsbWVzaC5tYWlsLnYxLlNwbGl0TWV0aG9kEjsKEHNwbGl0X2NvbmZpZGVuY2UYCCABKA4yIS5tYWlsbWVzaC5tYWlsLnYxLlNwbGl0Q29uZmlkZW5jZSJUCghUZXh0U3BhbhIsCgRraW5kGAEgASgOMh4ubWFpbG1lc2gubWFpbC52MS5UZXh0U3BhbktpbmQSDQoFc3RhcnQYAiABKAUSCwoDZW5kGAMgASgFIsMBCgpBdHRhY2htZW50EhUKDWF0dGFjaG1lbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxjb250ZW50X3R5cGUYAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoAxIRCglpc19pbmxpbmUYBSABKAgSEgoKY29udGVudF9pZBgGIAEoCRIuCgRraW5kGAcgASgOMiAubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50S2luZBIPCgdwYXJ0X2lkGAggASgJIoIBCgZUaHJlYWQSEQoJdGhyZWFkX2lkGAEgASgJEhoKEnByb3ZpZGVyX3RocmVhZF9pZBgCIAEoCRIuCgZyZWFzb24YAyABKA4yHi5tYWlsbWVzaC5tYWlsLnYxLlRocmVhZFJlYXNvbhIZChFyZWFzb25fbWVzc2FnZV9pZBgEIAEoCSL2BgoLTWFpbE1lc3NhZ2USDwoHc3ViamVjdBgBIAEoCRI1Cgxmcm9tX2FkZHJlc3MYAiABKAsyGS5tYWlsbWVzaC5tYWlsLnYxLkFkZHJlc3NSBGZyb20SKQoGc2VuZGVyGAMgASgLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAnRvGAQgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiUKAmNjGAUgAygLMhkubWFpbG1lc2gubWFpbC52MS5BZGRyZXNzEiYKA2JjYxgGIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCghyZXBseV90bxgHIAMoCzIZLm1haWxtZXNoLm1haWwudjEuQWRkcmVzcxIrCgdzZW50X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBtYWlsX3JlY2VpdmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgdoZWFkZXJzGAogAygLMhgubWFpbG1lc2gubWFpbC52MS5IZWFkZXISGwoTaW50ZXJuZXRfbWVzc2FnZV9pZBgLIAEoCRITCgtpbl9yZXBseV90bxgMIAEoCRISCgpyZWZlcmVuY2VzGA0gAygJEigKBnRocmVhZBgOIAEoCzIYLm1haWxtZXNoLm1haWwudjEuVGhyZWFkEiQKBGJvZHkYDyABKAsyFi5tYWlsbWVzaC5tYWlsLnYxLkJvZHkSDwoHcHJldmlldxgQIAEoCRIwCgppbXBvcnRhbmNlGBEgASgOMhwubWFpbG1lc2gubWFpbC52MS5JbXBvcnRhbmNlEg8KB2lzX3JlYWQYEiABKAgSEAoIaXNfZHJhZnQYEyABKAgSEQoJZm9sZGVyX2lkGBQgASgJEhEKCWxhYmVsX2lkcxgVIAMoCRISCgpjYXRlZ29yaWVzGBYgAygJEjEKC2F0dGFjaG1lbnRzGBcgAygLMhwubWFpbG1lc2gubWFpbC52MS5BdHRhY2htZW50EhIKCnNpemVfYnl0ZXMYGCABKAMSNAoKYXV0b21hdGlvbhgZIAEoDjIgLm1haWxtZXNoLm1haWwudjEuQXV0b21hdGlvbktpbmQSEAoId2ViX2xpbmsYGiABKAkqaAoKSW1wb3J0YW5jZRIaChZJTVBPUlRBTkNFX1VOU1BFQ0lGSUVEEAASEgoOSU1QT1JUQU5DRV9MT1cQARIVChFJTVBPUlRBTkNFX05PUk1BTBACEhMKD0lNUE9SVEFOQ0VfSElHSBADKp8BCgxUZXh0U3BhbktpbmQSHgoaVEVYVF9TUEFOX0tJTkRfVU5TUEVDSUZJRUQQABIYChRURVhUX1NQQU5fS0lORF9SRVBMWRABEhkKFVRFWFRfU1BBTl9LSU5EX1FVT1RFRBACEhwKGFRFWFRfU1BBTl9LSU5EX1NJR05BVFVSRRADEhwKGFRFWFRfU1BBTl9LSU5EX0ZPUldBUkRFRBAEKnEKC1NwbGl0TWV0aG9kEhwKGFNQTElUX01FVEhPRF9VTlNQRUNJRklFRBAAEhYKElNQTElUX01FVEhPRF9XSE9MRRABEhUKEVNQTElUX01FVEhPRF9IVE1MEAISFQoRU1BMSVRfTUVUSE9EX1RFWFQQAyqFAQoPU3BsaXRDb25maWRlbmNlEiAKHFNQTElUX0NPTkZJREVOQ0VfVU5TUEVDSUZJRUQQABIYChRTUExJVF9DT05GSURFTkNFX0xPVxABEhsKF1NQTElUX0NPTkZJREVOQ0VfTUVESVVNEAISGQoVU1BMSVRfQ09ORklERU5DRV9ISUdIEAMqhAEKDkF0dGFjaG1lbnRLaW5kEh8KG0FUVEFDSE1FTlRfS0lORF9VTlNQRUNJRklFRBAAEhgKFEFUVEFDSE1FTlRfS0lORF9GSUxFEAESGAoUQVRUQUNITUVOVF9LSU5EX0lURU0QAhIdChlBVFRBQ0hNRU5UX0tJTkRfUkVGRVJFTkNFEAMqzAEKDFRocmVhZFJlYXNvbhIdChlUSFJFQURfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVVEhSRUFEX1JFQVNPTl9TVEFSVEVEEAESHQoZVEhSRUFEX1JFQVNPTl9JTl9SRVBMWV9UTxACEhwKGFRIUkVBRF9SRUFTT05fUkVGRVJFTkNFUxADEh4KGlRIUkVBRF9SRUFTT05fQ09OVkVSU0FUSU9OEAQSJQohVEhSRUFEX1JFQVNPTl9DSElMRF9BUlJJVkVEX0ZJUlNUEAUq7wEKDkF1dG9tYXRpb25LaW5kEh8KG0FVVE9NQVRJT05fS0lORF9VTlNQRUNJRklFRBAAEh4KGkFVVE9NQVRJT05fS0lORF9BVVRPX1JFUExZEAESIgoeQVVUT01BVElPTl9LSU5EX0FVVE9fR0VORVJBVEVEEAISGgoWQVVUT01BVElPTl9LSU5EX0JPVU5DRRADEiAKHEFVVE9NQVRJT05fS0lORF9NQUlMSU5HX0xJU1QQBBIbChdBVVRPTUFUSU9OX0tJTkRfUkVDRUlQVBAFEh0KGUFVVE9NQVRJT05fS0lORF9DT01QTEFJTlQQBkIdChlpbnRlcm5hbC5tYWlsbWVzaC5tYWlsLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Address is one mailbox in a header of a mail.
@@ -118,6 +118,35 @@ export type Body = Message<"mailmesh.mail.v1.Body"> & {
    * @generated from field: bool has_hidden_text = 4;
    */
   hasHiddenText: boolean;
+
+  /**
+   * reply_text is the new text of the mail, without quoted and forwarded mail and without the signature: the spans of kind REPLY,
+   * each without white space around it, with an empty line between two. Empty when the mail has no new text.
+   *
+   * @generated from field: string reply_text = 5;
+   */
+  replyText: string;
+
+  /**
+   * spans divide `text` from its first character to its last, in order. Nothing is removed from `text`. Empty when `text` is empty.
+   *
+   * @generated from field: repeated mailmesh.mail.v1.TextSpan spans = 6;
+   */
+  spans: TextSpan[];
+
+  /**
+   * split_method is the way in which the spans were found.
+   *
+   * @generated from field: mailmesh.mail.v1.SplitMethod split_method = 7;
+   */
+  splitMethod: SplitMethod;
+
+  /**
+   * split_confidence says how sure the spans are.
+   *
+   * @generated from field: mailmesh.mail.v1.SplitConfidence split_confidence = 8;
+   */
+  splitConfidence: SplitConfidence;
 };
 
 /**
@@ -126,6 +155,41 @@ export type Body = Message<"mailmesh.mail.v1.Body"> & {
  */
 export const BodySchema: GenMessage<Body> = /*@__PURE__*/
   messageDesc(file_mailmesh_mail_v1_message, 2);
+
+/**
+ * TextSpan is a part of a mail's text.
+ *
+ * @generated from message mailmesh.mail.v1.TextSpan
+ */
+export type TextSpan = Message<"mailmesh.mail.v1.TextSpan"> & {
+  /**
+   * kind is the kind of the part.
+   *
+   * @generated from field: mailmesh.mail.v1.TextSpanKind kind = 1;
+   */
+  kind: TextSpanKind;
+
+  /**
+   * start is the position of its first character, counted in Unicode code points from 0.
+   *
+   * @generated from field: int32 start = 2;
+   */
+  start: number;
+
+  /**
+   * end is the position after its last character.
+   *
+   * @generated from field: int32 end = 3;
+   */
+  end: number;
+};
+
+/**
+ * Describes the message mailmesh.mail.v1.TextSpan.
+ * Use `create(TextSpanSchema)` to create a new message.
+ */
+export const TextSpanSchema: GenMessage<TextSpan> = /*@__PURE__*/
+  messageDesc(file_mailmesh_mail_v1_message, 3);
 
 /**
  * Attachment describes an attachment. Events do not contain the content of attachments.
@@ -199,7 +263,7 @@ export type Attachment = Message<"mailmesh.mail.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_message, 3);
+  messageDesc(file_mailmesh_mail_v1_message, 4);
 
 /**
  * Thread is the conversation that contains a message, per tenant.
@@ -241,7 +305,7 @@ export type Thread = Message<"mailmesh.mail.v1.Thread"> & {
  * Use `create(ThreadSchema)` to create a new message.
  */
 export const ThreadSchema: GenMessage<Thread> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_message, 4);
+  messageDesc(file_mailmesh_mail_v1_message, 5);
 
 /**
  * MailMessage is a mail in its state at the time of the fetch.
@@ -446,7 +510,7 @@ export type MailMessage = Message<"mailmesh.mail.v1.MailMessage"> & {
  * Use `create(MailMessageSchema)` to create a new message.
  */
 export const MailMessageSchema: GenMessage<MailMessage> = /*@__PURE__*/
-  messageDesc(file_mailmesh_mail_v1_message, 5);
+  messageDesc(file_mailmesh_mail_v1_message, 6);
 
 /**
  * Importance is the importance that the sender declared.
@@ -490,6 +554,137 @@ export const ImportanceSchema: GenEnum<Importance> = /*@__PURE__*/
   enumDesc(file_mailmesh_mail_v1_message, 0);
 
 /**
+ * TextSpanKind is the kind of a part of a mail's text.
+ *
+ * @generated from enum mailmesh.mail.v1.TextSpanKind
+ */
+export enum TextSpanKind {
+  /**
+   * TEXT_SPAN_KIND_UNSPECIFIED is used by no span.
+   *
+   * @generated from enum value: TEXT_SPAN_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * TEXT_SPAN_KIND_REPLY is new text of the author.
+   *
+   * @generated from enum value: TEXT_SPAN_KIND_REPLY = 1;
+   */
+  REPLY = 1,
+
+  /**
+   * TEXT_SPAN_KIND_QUOTED is earlier mail, with the line that introduces it.
+   *
+   * @generated from enum value: TEXT_SPAN_KIND_QUOTED = 2;
+   */
+  QUOTED = 2,
+
+  /**
+   * TEXT_SPAN_KIND_SIGNATURE is the author's signature, or the line that a telephone adds.
+   *
+   * @generated from enum value: TEXT_SPAN_KIND_SIGNATURE = 3;
+   */
+  SIGNATURE = 3,
+
+  /**
+   * TEXT_SPAN_KIND_FORWARDED is a forwarded mail, when its mail program says that it is one.
+   *
+   * @generated from enum value: TEXT_SPAN_KIND_FORWARDED = 4;
+   */
+  FORWARDED = 4,
+}
+
+/**
+ * Describes the enum mailmesh.mail.v1.TextSpanKind.
+ */
+export const TextSpanKindSchema: GenEnum<TextSpanKind> = /*@__PURE__*/
+  enumDesc(file_mailmesh_mail_v1_message, 1);
+
+/**
+ * SplitMethod is the way in which the spans of a text were found.
+ *
+ * @generated from enum mailmesh.mail.v1.SplitMethod
+ */
+export enum SplitMethod {
+  /**
+   * SPLIT_METHOD_UNSPECIFIED means that there is no text.
+   *
+   * @generated from enum value: SPLIT_METHOD_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * SPLIT_METHOD_WHOLE means that no earlier mail was found.
+   *
+   * @generated from enum value: SPLIT_METHOD_WHOLE = 1;
+   */
+  WHOLE = 1,
+
+  /**
+   * SPLIT_METHOD_HTML means that the HTML marks earlier mail as such.
+   *
+   * @generated from enum value: SPLIT_METHOD_HTML = 2;
+   */
+  HTML = 2,
+
+  /**
+   * SPLIT_METHOD_TEXT means that lines of the text introduce or quote earlier mail.
+   *
+   * @generated from enum value: SPLIT_METHOD_TEXT = 3;
+   */
+  TEXT = 3,
+}
+
+/**
+ * Describes the enum mailmesh.mail.v1.SplitMethod.
+ */
+export const SplitMethodSchema: GenEnum<SplitMethod> = /*@__PURE__*/
+  enumDesc(file_mailmesh_mail_v1_message, 2);
+
+/**
+ * SplitConfidence says how sure the spans of a text are.
+ *
+ * @generated from enum mailmesh.mail.v1.SplitConfidence
+ */
+export enum SplitConfidence {
+  /**
+   * SPLIT_CONFIDENCE_UNSPECIFIED means that there is no text.
+   *
+   * @generated from enum value: SPLIT_CONFIDENCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * SPLIT_CONFIDENCE_LOW means that the text is longer than 65,536 characters or 5,000 lines: the rest belongs to the last span.
+   *
+   * @generated from enum value: SPLIT_CONFIDENCE_LOW = 1;
+   */
+  LOW = 1,
+
+  /**
+   * SPLIT_CONFIDENCE_MEDIUM means that a line introduces earlier mail which nothing else marks.
+   *
+   * @generated from enum value: SPLIT_CONFIDENCE_MEDIUM = 2;
+   */
+  MEDIUM = 2,
+
+  /**
+   * SPLIT_CONFIDENCE_HIGH means that marks of HTML, quote signs or a block of header fields decided, or that nothing speaks of
+   * earlier mail.
+   *
+   * @generated from enum value: SPLIT_CONFIDENCE_HIGH = 3;
+   */
+  HIGH = 3,
+}
+
+/**
+ * Describes the enum mailmesh.mail.v1.SplitConfidence.
+ */
+export const SplitConfidenceSchema: GenEnum<SplitConfidence> = /*@__PURE__*/
+  enumDesc(file_mailmesh_mail_v1_message, 3);
+
+/**
  * AttachmentKind is the kind of an attachment.
  *
  * @generated from enum mailmesh.mail.v1.AttachmentKind
@@ -528,7 +723,7 @@ export enum AttachmentKind {
  * Describes the enum mailmesh.mail.v1.AttachmentKind.
  */
 export const AttachmentKindSchema: GenEnum<AttachmentKind> = /*@__PURE__*/
-  enumDesc(file_mailmesh_mail_v1_message, 1);
+  enumDesc(file_mailmesh_mail_v1_message, 4);
 
 /**
  * ThreadReason is the reason why a message joined its thread. The subject is never a reason.
@@ -584,7 +779,7 @@ export enum ThreadReason {
  * Describes the enum mailmesh.mail.v1.ThreadReason.
  */
 export const ThreadReasonSchema: GenEnum<ThreadReason> = /*@__PURE__*/
-  enumDesc(file_mailmesh_mail_v1_message, 2);
+  enumDesc(file_mailmesh_mail_v1_message, 5);
 
 /**
  * AutomationKind classifies a mail that a machine wrote, by its standard headers.
@@ -648,5 +843,5 @@ export enum AutomationKind {
  * Describes the enum mailmesh.mail.v1.AutomationKind.
  */
 export const AutomationKindSchema: GenEnum<AutomationKind> = /*@__PURE__*/
-  enumDesc(file_mailmesh_mail_v1_message, 3);
+  enumDesc(file_mailmesh_mail_v1_message, 6);
 

@@ -16,6 +16,8 @@ from services.processor.mail.message.html import sanitize
 from services.processor.mail.message.html_text import to_text
 from services.processor.mail.message.ids import message_ids
 from services.processor.mail.message.outline import MAX_TAGS, outline
+from services.processor.mail.message.reply_marks import mark
+from services.processor.mail.message.reply_split import split
 from services.processor.mail.message.sheets import Sheet
 from services.processor.mail.message.styles import read_style
 from services.processor.mail.message.syntax import parse_value, without_comments
@@ -32,13 +34,16 @@ PIECES = [
     "=?utf-8?q?",
     "=?a?b?", "?=", "=?u?q?a?= ", "&amp", "&#", "&nbsp;", "<p>", "</p>", "<b", "<!--", "<style>", "<pre>", "<a b=",
     '<a b="', "<td>", "<br>", "\xa0", "{", "}", "/*", "*/", "a{", "url(", "rgb(", "1", "1e", "-1", "> ", "\n> ", " \n",
-    ";a=", ";a*0=", "cid:", "\u2028", "=E4",
+    ";a=", ";a*0=", "cid:", "\u2028", "=E4", "On \n", "On x ", "From:\n", "From: a@b\n", "a@b 2024 10:00 wrote:\n",
+    "--\n", "__________\n", "x\xa0\n", "<div ", "<div>", "<div class=gmail_attr>", "<div class='", "</div>",
+    "<blockquote type=cite>",
 ]  # fmt: skip
 READERS: dict[str, Read] = {
     "addresses": parse_addresses, "ids": lambda text: list(message_ids(text)), "words": decode_words,
     "date": parse_date, "parameters": parse_value.__wrapped__, "comments": without_comments,
     "outline": outline, "sanitize": sanitize, "text of html": to_text, "style": read_style.__wrapped__,
     "sheet": lambda text: Sheet().add(text),
+    "split": split, "marks": lambda text: mark("gmail_attr" + text),
     "flowed": lambda text: unflow(text, delete_space=True),
 }  # fmt: skip
 SMALL = 4_000
