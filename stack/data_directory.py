@@ -91,6 +91,11 @@ class DataDirectory:
         return self.root / "delivery.keys"
 
     @property
+    def restored(self) -> Path:
+        """Present from a restore until the next start has settled what the backup left open."""
+        return self.root / "restored"
+
+    @property
     def ports(self) -> Path:
         """The ports of the last run, so that addresses stay the same."""
         return self.root / "ports.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stack.addresses import ENVOY_METRICS, Ports, choose_ports
 from stack.admin_key import ensure_admin_key
+from stack.backup.restore import is_to_be_settled
 from stack.data_directory import DataDirectory
 from stack.environment import Servers
 from stack.errors import StackError, StartError, StoppedError, describe
@@ -24,6 +25,7 @@ from stack.prepare import (
     migrate,
     prepare_databases,
     remove_socket_folder,
+    settle_restored,
     socket_folder,
 )
 from stack.programs.postgres import PostgresServer
@@ -132,6 +134,7 @@ class Launcher:
             with self._report.step("Bringing databases up to date", "databases are up to date"):
                 prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
                 migrate(prepared.admin_url, plan, self._data)
+                settle_restored(plan, self._data)
                 rendering.wait()
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
@@ -178,6 +181,7 @@ class Launcher:
 
     @contextlib.contextmanager
     def _prepared(self) -> Iterator[Prepared]:
+        is_to_be_settled(self._data)  # refuses an interrupted restore, before anything is made in its place
         self._data.prepare()
         self._data.certificates.ensure()
         for path in (self._data.vault_keys, self._data.delivery_keys):

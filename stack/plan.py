@@ -15,7 +15,7 @@ from stack.programs.envoy import EnvoyServer
 from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
 from stack.programs.redis import RedisServer
-from stack.programs.services import migration_program, service_program, worker_program
+from stack.programs.services import migration_program, restored_program, service_program, worker_program
 from stack.programs.simulator import simulator_program
 
 # Variables that the edge must not have.
@@ -30,12 +30,14 @@ class Plan:
     Attributes:
         servers: First stage: the servers that everything else needs.
         migrations: Programs that end, run once the database is there.
+        restored: Programs that end, run after the migrations when the database was restored from a backup.
         services: Second stage: the services of the mesh.
         edge: Last stage: the workers, and the door.
     """
 
     servers: tuple[Program, ...]
     migrations: tuple[Program, ...]
+    restored: tuple[Program, ...]
     services: tuple[Program, ...]
     edge: tuple[Program, ...]
 
@@ -103,6 +105,9 @@ class Planner:
                     ("processor", "processor"),
                     ("delivery", "delivery"),
                 )
+            ),
+            restored=tuple(
+                restored_program(service, self._mesh(service, service)) for service in ("ingest", "processor")
             ),
             services=tuple(self._services()),
             edge=(*self._workers(), self._envoy()),

@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 
+from stack.backup.restore import is_to_be_settled
 from stack.blocking import run_blocking
 from stack.data_directory import DataDirectory
 from stack.errors import StartError
@@ -32,6 +33,7 @@ from stack.schema_mark import is_migrated, mark_migrated
 
 DATABASE = "mailmesh"
 MIGRATION_SECONDS = 300.0
+RESTORED_SECONDS = 3600.0
 RENDER_SECONDS = 30.0
 
 
@@ -106,19 +108,43 @@ def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
     with _refusals("PostgreSQL cannot be asked for its schemas"):
         if run_blocking(is_migrated(admin_url)):
             return
+    _run_to_end(plan.migrations, data, MIGRATION_SECONDS)
+    with _refusals("PostgreSQL refuses the mark of the migrations"):
+        run_blocking(mark_migrated(admin_url))
+
+
+def settle_restored(plan: Plan, data: DataDirectory) -> None:
+    """Settles what a backup left open, after the migrations, when the data directory was restored.
+
+    Safe to call again: yes; an interrupted start repeats it.
+
+    Raises:
+        StartError: A program failed; the message has the end of its log.
+        BackupError: The restore was interrupted.
+    """
+    if not is_to_be_settled(data):
+        return
+    _run_to_end(plan.restored, data, RESTORED_SECONDS)
+    data.restored.unlink()
+
+
+def _run_to_end(programs: Sequence[Program], data: DataDirectory, seconds: float) -> None:
+    """Runs programs side by side until all have ended.
+
+    Raises:
+        StartError: One failed, or the time is over; the message has the end of its log.
+    """
     # Logs are shown to others, so the programs' variables lie elsewhere.
     started = [
         RunningProgram(program, data.logs / f"{program.name}.log", data.environments / f"{program.name}.json")
-        for program in plan.migrations
+        for program in programs
     ]
-    in_time = wait_until(lambda: not any(run.is_running for run in started), MIGRATION_SECONDS)
+    in_time = wait_until(lambda: not any(run.is_running for run in started), seconds)
     for run in started:
         if not in_time:
             run.kill()
         if run.exit_code != 0:
             raise StartError(f"{run.program.name} failed:\n{run.log_tail()}")
-    with _refusals("PostgreSQL refuses the mark of the migrations"):
-        run_blocking(mark_migrated(admin_url))
 
 
 class EdgeRendering:

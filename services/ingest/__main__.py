@@ -1,4 +1,7 @@
-"""Command line of Ingest: `python -m services.ingest serve` serves, `... migrate` upgrades the schema."""
+"""Command line of Ingest: `python -m services.ingest serve` serves, `... migrate` upgrades the schema.
+
+`... restored` compares every mailbox with its provider after the database was restored from a backup.
+"""
 
 import asyncio
 import sys
@@ -6,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.ingest.migrate import migrations
+from services.meshkit.db import open_pool
 from services.meshkit.logs import configure_logs
 from services.meshkit.process import observed, run
 from services.meshkit.settings import StoreSettings, load
@@ -29,13 +33,27 @@ async def migrate(_stop: asyncio.Event) -> None:
     await migrations(settings.database_url).upgrade()
 
 
-COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {"serve": serve, "migrate": migrate}
+async def restored(_stop: asyncio.Event) -> None:
+    """Queue a comparison of every watched mailbox and make every subscription due. Safe to call again."""
+    from services.ingest.restored import compare_everything  # noqa: PLC0415 - the other commands need none of it
+
+    settings = load(StoreSettings)
+    configure_logs("ingest", settings.log_level)
+    async with open_pool(settings.database_url, "ingest restored") as pool:
+        await compare_everything(pool)
+
+
+COMMANDS: Final[dict[str, Callable[[asyncio.Event], Awaitable[None]]]] = {
+    "serve": serve,
+    "migrate": migrate,
+    "restored": restored,
+}
 
 
 def main(arguments: list[str]) -> int:
     """Run the command that the arguments name, and return the exit code."""
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print("usage: python -m services.ingest serve|migrate", file=sys.stderr)  # noqa: T201 - for the person who starts it
+        print("usage: python -m services.ingest serve|migrate|restored", file=sys.stderr)  # noqa: T201 - for the person who starts it
         return 2
     return run(COMMANDS[arguments[0]])
 

@@ -1,9 +1,10 @@
-"""Start Processor: `python -m services.processor serve|work|migrate|new-epoch`."""
+"""Start Processor: `python -m services.processor serve|work|migrate|new-epoch|restored`."""
 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
+from services.meshkit.clock import SystemClock
 from services.meshkit.db import open_pool
 from services.meshkit.process import run
 from services.meshkit.secret import Secret
@@ -43,11 +44,20 @@ async def new_epoch(_stop: asyncio.Event) -> None:
         await begin_epoch(pool)
 
 
+async def restored(_stop: asyncio.Event) -> None:
+    """Make every send without an outcome uncertain, after the database was restored from a backup."""
+    from services.processor.restored import settle_sends  # noqa: PLC0415 - the other commands need none of it
+
+    async with open_pool(load(MigrateSettings).database_url, "processor restored") as pool:
+        await settle_sends(pool, SystemClock())
+
+
 COMMANDS: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
     "serve": serve,
     "work": work,
     "migrate": migrate,
     "new-epoch": new_epoch,
+    "restored": restored,
 }
 
 

@@ -18,6 +18,7 @@ from stack.cli import (
     tenants,
     vault,
 )
+from stack.cli.backups import backup, restore
 from stack.cli.connect import connect
 from stack.cli.connection import Target
 from stack.cli.doctor import doctor
@@ -68,6 +69,8 @@ def root(
 app.command(rich_help_panel=RUN)(up)
 app.command(rich_help_panel=RUN)(demo)
 app.command(rich_help_panel=RUN, context_settings={"allow_extra_args": True})(simulate)
+app.command(rich_help_panel=RUN)(backup)
+app.command(rich_help_panel=RUN)(restore)
 app.command(rich_help_panel=USE)(connect)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=USE)
 app.add_typer(subscriptions.app, name="subscriptions", rich_help_panel=USE)

@@ -61,6 +61,16 @@ def migration_program(service: str, environment: Mapping[str, str]) -> Program:
     )
 
 
+def restored_program(service: str, environment: Mapping[str, str]) -> Program:
+    """Returns a service's steps after a restore as a program that comes to an end."""
+    return Program(
+        name=f"restored-{service}",
+        command=(sys.executable, "-m", f"services.{service}", "restored"),
+        is_ready=bool,
+        environment=environment,
+    )
+
+
 def is_serving(port: int, mesh_name: str, operator: Identity) -> bool:
     """Asks a service of the mesh for its health.
 

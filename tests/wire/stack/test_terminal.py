@@ -83,7 +83,7 @@ COMMANDS = (
     ("calendars", "show", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
-WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate")}
+WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}
 OTHER_NAMES = {("tenants", "show"), ("subscriptions", "show"), ("events", "show")}
 # Downloads, and commands that answer by a sentence.
 WITHOUT_JSON = {("messages", "raw"), ("messages", "attachment"), ("endpoints", "retry"), ("endpoints", "delete")}

@@ -229,6 +229,16 @@ async def lock_overdue(connection: db.Connection, grace: timedelta, limit: int) 
     return [_row(row) for row in rows]
 
 
+async def lock_unfinished(connection: db.Connection) -> SendRow | None:
+    """Lock one send that has no outcome yet; return None when every send has one."""
+    found = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM processor.sends WHERE state = ANY($1::smallint[])"  # noqa: S608 - constants
+        " ORDER BY state, send_id LIMIT 1 FOR UPDATE",
+        [*_UNSUBMITTED, int(State.SENDING)],
+    )
+    return None if found is None else _row(found)
+
+
 async def delete_finished(connection: db.Connection, before: datetime, limit: int) -> int:
     """Delete sends that had their outcome before a time; return their number. An uncertain one waits for a person."""
     return db.affected(await connection.execute(_DELETE_OLD, before, limit, int(State.UNCERTAIN)))

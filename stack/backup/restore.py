@@ -1,0 +1,72 @@
+"""Restore a backup into a data directory, and remember that the next start has to settle what the backup left open."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.backup import cluster, sealed
+from stack.backup.manifest import BackupError, Manifest
+from stack.data_directory import DataDirectory
+from stack.files import write_private
+
+UNPACKING, UNPACKED = "unpacking\n", "unpacked\n"
+
+
+def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: Mapping[str, str]) -> Manifest:
+    """Writes the files of a backup into a data directory in which no installation is.
+
+    Args:
+        data: The data directory.
+        folder: The backup.
+        key: The backup key, 32 bytes.
+        environment: Our own environment: DATABASE_URL names an existing server, whose database the operator restores.
+
+    Raises:
+        BackupError: The backup is incomplete, was changed, or does not fit; or an installation is in the directory.
+        DirectoryLockedError: A mesh runs in the directory.
+
+    Safe to call again: yes, after it was interrupted; else it refuses, since the directory has an installation.
+    """
+    manifest = Manifest.read(folder)
+    packed = sealed.unseal(folder, key, manifest.bound())
+    is_existing = bool(environment.get("DATABASE_URL"))
+    _check_fit(manifest, is_existing=is_existing)
+    data.root.mkdir(parents=True, exist_ok=True)
+    with data.locked():
+        _check_empty(data)
+        write_private(data.restored, UNPACKING)
+        data.prepare()
+        sealed.unpack(packed, data)
+        if not is_existing:
+            cluster.unpack(folder, data.postgres)
+        write_private(data.restored, UNPACKED)
+    return manifest
+
+
+def is_to_be_settled(data: DataDirectory) -> bool:
+    """Says whether the data directory was restored and has not been settled since.
+
+    Raises:
+        BackupError: The restore was interrupted.
+    """
+    if not data.restored.exists():
+        return False
+    if data.restored.read_text(encoding="utf-8") != UNPACKED:
+        raise BackupError(f"the restore into {data.root} was interrupted: run `mailmesh restore` again")
+    return True
+
+
+def _check_fit(manifest: Manifest, *, is_existing: bool) -> None:
+    if is_existing:
+        return
+    if not manifest.postgres_major:
+        raise BackupError("the backup has no database: restore it on its own server, and name that by DATABASE_URL")
+    if manifest.postgres_major != (ours := cluster.major_version()):
+        theirs = f"the backup is of PostgreSQL {manifest.postgres_major}"
+        raise BackupError(f"{theirs}, and this release runs {ours}: restore it with release {manifest.release}")
+
+
+def _check_empty(data: DataDirectory) -> None:
+    is_interrupted = data.restored.exists() and data.restored.read_text(encoding="utf-8") == UNPACKING
+    has_any = data.postgres.exists() or data.vault_keys.exists() or data.restored.exists()
+    if has_any and not is_interrupted:
+        raise BackupError(f"{data.root} has an installation already: name an empty directory with --data")

@@ -1,0 +1,91 @@
+"""`mailmesh backup` and `mailmesh restore`: copies of an installation on this machine, and the way back."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.backup.manifest import Manifest
+from stack.cli.connection import target
+from stack.cli.output import JsonOption, console, print_json, show, show_aside
+from stack.data_directory import DataDirectory
+
+KeyOption = Annotated[
+    Path,
+    typer.Option("--backup-key", metavar="FILE", help="File with the key that seals the backup's secrets."),
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the backup.")]
+
+
+def backup(
+    context: typer.Context,
+    folder: FolderArgument,
+    *,
+    backup_key: KeyOption,
+    timeout: Annotated[
+        int, typer.Option(min=1, max=604800, help="Give up on the database's backup after this many seconds.")
+    ] = 3600,
+    json: JsonOption = False,
+) -> None:
+    """Write a backup of the running mesh into a new folder.
+
+    The backup has the database with its write-ahead log, and the keys, certificates and passwords of the data
+    directory, sealed with the backup key. The command makes the key when its file does not exist: keep a copy of it
+    apart from the backups. The database itself is not sealed and holds mail: keep it on an encrypted disk. With
+    DATABASE_URL the database is on a server of its own and is not part of the backup.
+
+    Examples:
+      mailmesh backup /backups/2026-11-27 --backup-key /secure/backup.key
+    """
+    from stack.backup.sealed import ensure_backup_key, read_backup_key  # noqa: PLC0415 - other commands start faster
+    from stack.backup.take import take_backup  # noqa: PLC0415
+
+    wanted = target(context)
+    ready = wanted.ready()
+    if ensure_backup_key(backup_key):
+        show_aside(f"{backup_key} is a new key: without it no backup opens; keep a copy apart from the backups")
+    with console.status("Backing up the database"):
+        key = read_backup_key(backup_key)
+        taken = take_backup(DataDirectory(wanted.data.resolve()), ready, folder.resolve(), key, float(timeout))
+    _show(taken, folder, f"the backup of {taken.created_at} is complete in {folder}", is_json=json)
+    if not taken.postgres_major and not json:
+        show("the database is on a server of its own and is not in the backup: back it up there")
+
+
+def restore(context: typer.Context, folder: FolderArgument, *, backup_key: KeyOption, json: JsonOption = False) -> None:
+    """Restore a backup into an empty data directory; `mailmesh up` then starts it.
+
+    The next start compares every mailbox with its provider, so changes after the backup become events, and makes every
+    send uncertain that had no outcome at the time of the backup, so nothing is sent twice. Readers whose cursors are
+    younger than the backup get CURSOR_EPOCH_CHANGED. API keys that were revoked and tenants that were disconnected or
+    erased after the backup are back: repeat those steps. With DATABASE_URL only the keys, certificates and passwords
+    are restored; restore the database on its own server first.
+
+    Examples:
+      mailmesh --data /var/lib/mailmesh restore /backups/2026-11-27 --backup-key /secure/backup.key
+    """
+    from stack.backup.restore import restore_backup  # noqa: PLC0415 - other commands start faster
+    from stack.backup.sealed import read_backup_key  # noqa: PLC0415
+
+    wanted = target(context)
+    with console.status("Restoring the backup"):
+        data = DataDirectory(wanted.data.resolve())
+        restored = restore_backup(data, folder.resolve(), read_backup_key(backup_key), os.environ)
+    _show(
+        restored, folder, f"the backup of {restored.created_at} is restored; start it with `mailmesh up`", is_json=json
+    )
+
+
+def _show(manifest: Manifest, folder: Path, sentence: str, *, is_json: bool) -> None:
+    if not is_json:
+        show(sentence)
+        return
+    print_json(
+        {
+            "folder": str(folder),
+            "createdAt": manifest.created_at,
+            "release": manifest.release,
+            "hasDatabase": bool(manifest.postgres_major),
+        }
+    )

@@ -1,0 +1,146 @@
+"""Backups that are incomplete, changed or sealed with another key are refused before anything is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stack.backup import sealed
+from stack.backup.manifest import CLUSTER, MANIFEST, SECRETS, BackupError, Manifest, digest_of
+from stack.backup.restore import UNPACKED, UNPACKING, is_to_be_settled, restore_backup
+from stack.data_directory import DataDirectory
+
+EXISTING = {"DATABASE_URL": "postgresql://elsewhere/mailmesh"}
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> bytes:
+    assert sealed.ensure_backup_key(tmp_path / "backup.key")
+    return sealed.read_backup_key(tmp_path / "backup.key")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, key: bytes) -> Path:
+    """A backup of an installation whose database is elsewhere, but for one file in the database's place."""
+    data = DataDirectory(tmp_path / "data")
+    data.prepare()
+    data.vault_keys.write_text("the vault's keys")
+    (data.root / "certificates").mkdir()
+    (data.root / "certificates" / "ca.key").write_text("the authority's key")
+    made = tmp_path / "backup"
+    (made / CLUSTER).mkdir(parents=True)
+    (made / CLUSTER / "base.tar.gz").write_bytes(b"base")
+    files = {f"{CLUSTER}/base.tar.gz": digest_of(made / CLUSTER / "base.tar.gz")}
+    manifest = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=18, files=files)
+    sealed.seal(made, sealed.collect(data), key, manifest.bound())
+    (made / MANIFEST).write_text(manifest.model_dump_json())
+    return made
+
+
+def restored(tmp_path: Path, folder: Path, key: bytes) -> DataDirectory:
+    data = DataDirectory(tmp_path / "restored")
+    restore_backup(data, folder, key, EXISTING)
+    return data
+
+
+def test_the_secrets_come_back_for_their_owner_only(tmp_path: Path, folder: Path, key: bytes) -> None:
+    data = restored(tmp_path, folder, key)
+
+    authority = data.root / "certificates" / "ca.key"
+    assert ("the vault's keys", "the authority's key") == (data.vault_keys.read_text(), authority.read_text())
+    assert [0o600, 0o600] == [path.stat().st_mode & 0o777 for path in (data.vault_keys, authority)]
+    assert is_to_be_settled(data)
+
+
+def test_no_secret_is_readable_in_a_backup(folder: Path) -> None:
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+    assert [] == [word for word in (b"vault's", b"authority's", b"vault.keys") if word in everything]
+
+
+@pytest.mark.parametrize("name", [SECRETS, f"{CLUSTER}/base.tar.gz"])
+@pytest.mark.parametrize("change", ["altered", "missing"])
+def test_a_changed_file_is_refused_and_nothing_is_written(
+    tmp_path: Path, folder: Path, key: bytes, name: str, change: str
+) -> None:
+    path = folder / name
+    if change == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(BackupError):
+        restored(tmp_path, folder, key)
+    assert not (tmp_path / "restored").exists()
+
+
+def test_another_database_under_a_fitting_manifest_is_refused(tmp_path: Path, folder: Path, key: bytes) -> None:
+    path = folder / CLUSTER / "base.tar.gz"
+    path.write_bytes(b"another database")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"] = {f"{CLUSTER}/base.tar.gz": digest_of(path)}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    with pytest.raises(BackupError, match="does not open this backup"):
+        restored(tmp_path, folder, key)
+
+
+HEAD = '{"format": 1, "created_at": "2026-11-27T12:00:00+00:00", "release": "1", "postgres_major": 18, "files": '
+MANIFESTS = {
+    "empty": "",
+    "a list": "[]",
+    "cut": HEAD,
+    "of a later release": '{"format": 2}',
+    "long": "x" * 70_000,
+    "with a path outside": HEAD + '{"../../etc/passwd": "00"}}',
+}
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS.values(), ids=MANIFESTS)
+def test_a_hostile_manifest_is_refused(tmp_path: Path, folder: Path, key: bytes, manifest: str) -> None:
+    (folder / MANIFEST).write_text(manifest)
+
+    with pytest.raises(BackupError):
+        restored(tmp_path, folder, key)
+
+
+@pytest.mark.parametrize("text", ["", "short", "bm90IGEga2V5", "é" * 40])
+def test_a_file_without_a_key_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "key").write_text(text)
+
+    with pytest.raises(BackupError, match="no backup key"):
+        sealed.read_backup_key(tmp_path / "key")
+
+
+def test_a_missing_key_is_not_made_by_a_restore(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match="does not exist"):
+        sealed.read_backup_key(tmp_path / "key")
+    assert not (tmp_path / "key").exists()
+
+
+def test_a_directory_with_an_installation_is_refused(tmp_path: Path, folder: Path, key: bytes) -> None:
+    restored(tmp_path, folder, key)
+
+    with pytest.raises(BackupError, match="installation already"):
+        restored(tmp_path, folder, key)
+
+
+def test_an_interrupted_restore_is_refused_by_a_start_and_repeated(tmp_path: Path, folder: Path, key: bytes) -> None:
+    data = restored(tmp_path, folder, key)
+    data.restored.write_text(UNPACKING)
+    with pytest.raises(BackupError, match="interrupted"):
+        is_to_be_settled(data)
+
+    restored(tmp_path, folder, key)
+
+    assert data.restored.read_text() == UNPACKED
+
+
+def test_a_backup_without_its_database_needs_an_existing_server(tmp_path: Path, folder: Path, key: bytes) -> None:
+    bare = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=0, files={})
+    packed = sealed.unseal(folder, key, Manifest.read(folder).bound())
+    sealed.seal(folder, packed, key, bare.bound())
+    (folder / MANIFEST).write_text(bare.model_dump_json())
+
+    with pytest.raises(BackupError, match="DATABASE_URL"):
+        restore_backup(DataDirectory(tmp_path / "restored"), folder, key, {})
