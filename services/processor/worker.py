@@ -101,7 +101,7 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
         work_of_wings = BothWings(outbox, BothWings(modifying, reading))
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
-        dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)
+        dispatcher = Dispatcher(inbox, mailbox_worker.due_tenants, mailbox_worker.process, settings)
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
         health = Health()
         health.watch(Dependency("postgres", partial(db.ping, pool)))
