@@ -128,8 +128,9 @@ async def ping(pool: Pool) -> None:
     Raises:
         StoreUnavailable: The database gave no answer, or it is read-only: a standby, or held so by its operator.
     """
-    async with connection(pool) as lent:
-        await lending.check_writable(lent)
+    with store_errors():
+        async with lending.lent(pool, ACQUIRE_SECONDS, trusted_seconds=0.0):
+            return  # the connection has just answered
 
 
 def affected(status: str) -> int:

@@ -108,9 +108,9 @@ class Loan:
         self._proxy = connection
         self._history: History = connection.history
 
-    async def is_answering(self) -> bool:
-        """Say whether it can be used now, for writing too. Asks the server unless it has just answered."""
-        if time.monotonic() - self._history.answered_at < _TRUSTED_SECONDS and not self.connection.is_closed():
+    async def is_answering(self, trusted_seconds: float = _TRUSTED_SECONDS) -> bool:
+        """Say whether it can be used now, for writing too. Asks the server unless it has answered within a time."""
+        if time.monotonic() - self._history.answered_at < trusted_seconds and not self.connection.is_closed():
             return True
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
@@ -145,22 +145,24 @@ class Loan:
             await self._pool.replace_older(self._history.made_at)
 
 
-async def borrow(pool: Pool, wait_seconds: float) -> Loan:
+async def borrow(pool: Pool, wait_seconds: float, trusted_seconds: float | None = None) -> Loan:
     """Take a connection that answers, for as long as the caller likes.
 
     Args:
         pool: Source of the connection, as `db.open_pool` made it.
         wait_seconds: For a free connection and its answer.
+        trusted_seconds: A connection that has answered within this time is not asked; 0 to ask it in any case.
 
     Raises:
         TimeoutError: No connection is free in time.
         asyncpg.PostgresError: A new connection cannot be made; `store_errors` translates all that is raised here.
     """
     until = time.monotonic() + wait_seconds
+    trusted = _TRUSTED_SECONDS if trusted_seconds is None else trusted_seconds
     while True:
         loan = Loan(pool, await pool.acquire(timeout=max(0.0, until - time.monotonic())))
         try:
-            if await loan.is_answering():
+            if await loan.is_answering(trusted):
                 return loan
         except BaseException:
             await loan.end()
@@ -169,9 +171,9 @@ async def borrow(pool: Pool, wait_seconds: float) -> Loan:
 
 
 @asynccontextmanager
-async def lent(pool: Pool, wait_seconds: float) -> AsyncIterator[Connection]:
+async def lent(pool: Pool, wait_seconds: float, trusted_seconds: float | None = None) -> AsyncIterator[Connection]:
     """Lend a connection that answers to the block, and drop it behind the block when it was found dead."""
-    loan = await borrow(pool, wait_seconds)
+    loan = await borrow(pool, wait_seconds, trusted_seconds)
     try:
         yield loan.connection
     except Exception as exc:

@@ -57,6 +57,11 @@ class PeriodicLoop:
         """Start the next round at once. Safe to call again: calls before the round starts count as one."""
         self._nudged.set()
 
+    def rouse(self) -> None:
+        """End the longer waits of an idle loop, because work may fall due soon. Safe to call again."""
+        if self._idle_rounds >= IDLE_ROUNDS:
+            self.nudge()
+
     async def run(self) -> None:
         """Goes on until it is cancelled. The round that runs then is cancelled with it."""
         while True:

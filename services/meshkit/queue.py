@@ -137,7 +137,8 @@ async def work(url: Secret, queue: str, wake: Wake, *, at_once: int = 10, job_se
     Args:
         url: `redis://...`.
         queue: The queue's name.
-        wake: The work on a key. Its exceptions are logged and counted; the wake-up is over in any case.
+        wake: The work on a key. Its exceptions are logged and counted; the wake-up is over in any case. It gets an
+            empty key whenever Redis is lost or cannot be reached: wake-ups for any key may be lost.
         at_once: Wake-ups that are processed at the same time.
         job_seconds: The time limit of one.
     """
@@ -153,6 +154,7 @@ async def _work_once(url: Secret, queue: str, woken: "_Woken") -> None:
         await asyncio.shield(taking)
     except Exception as exc:
         WORKER_RESTARTS.labels(queue).inc()
+        woken.start_anything()
         if isinstance(exc, RedisError):
             raise ConnectionError(errno.ENOTCONN, f"Redis is lost: {type(exc).__name__}") from exc
         raise
@@ -213,6 +215,13 @@ class _Woken:
             WAKE_UPS.labels(self._queue, "work_failed").inc()
             logger.warning("wake-up not readable", queue=self._queue)
             return
+        self._start(key, correlation_id, parent)
+
+    def start_anything(self) -> None:
+        """Process an empty key: wake-ups may be lost."""
+        self._start("", "", "")
+
+    def _start(self, key: str, correlation_id: str, parent: str) -> None:
         task = asyncio.create_task(self._one(key, correlation_id, parent), name=f"{self._queue} woken")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

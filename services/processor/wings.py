@@ -3,12 +3,12 @@
 A send therefore never waits for a reconciliation.
 """
 
-from collections.abc import Sequence
-from itertools import chain, zip_longest
-from typing import Generic, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Any, Generic, TypeVar
 
 from services.meshkit import db
 from services.processor.mailbox.failures import SourceError
+from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.mailbox.work import HeldMailbox, MailboxWork
 
 First = TypeVar("First")
@@ -27,29 +27,37 @@ class BothWings(Generic[First, Then]):
         self._first = first
         self._then = then
 
-    async def due_tenants(self, limit: int) -> Sequence[str]:
-        """See `MailboxWork.due_tenants`."""
-        turns = zip_longest(await self._first.due_tenants(limit), await self._then.due_tenants(limit))
-        # In turns, so that neither wing's queue keeps the other's from the room that there is.
-        return list(dict.fromkeys(tenant for tenant in chain.from_iterable(turns) if tenant is not None))[:limit]
+    @property
+    def queues(self) -> Sequence[DueQueue]:
+        """See `MailboxWork.queues`."""
+        return (*self._first.queues, *self._then.queues)
 
     async def read_due(
-        self, connection: db.Connection, tenant_id: str
+        self, connection: db.Connection, tenant_id: str, due: Collection[str]
     ) -> Sequence[tuple[Sequence[First], Sequence[Then]]]:
-        """See `MailboxWork.read_due`."""
-        first = await self._first.read_due(connection, tenant_id)
-        return [(first, await self._then.read_due(connection, tenant_id))]
+        """See `MailboxWork.read_due`. A wing without due entries is not asked."""
+        first = await self._first.read_due(connection, tenant_id, due) if _is_any_due(self._first, due) else ()
+        then = await self._then.read_due(connection, tenant_id, due) if _is_any_due(self._then, due) else ()
+        return [(first, then)]
 
     async def process(self, held: HeldMailbox, due: Sequence[tuple[Sequence[First], Sequence[Then]]]) -> None:
         """See `MailboxWork.process`."""
-        for first, then in due:
-            await self._first.process(held, first)
-            await self._then.process(held, then)
+        first, then = _parts(due)
+        await self._first.process(held, first)
+        await self._then.process(held, then)
 
     async def recover(
         self, held: HeldMailbox, due: Sequence[tuple[Sequence[First], Sequence[Then]]], error: SourceError
     ) -> None:
         """See `MailboxWork.recover`."""
-        for first, then in due:
-            await self._first.recover(held, first, error)
-            await self._then.recover(held, then, error)
+        first, then = _parts(due)
+        await self._first.recover(held, first, error)
+        await self._then.recover(held, then, error)
+
+
+def _is_any_due(wing: MailboxWork[Any], due: Collection[str]) -> bool:
+    return any(queue.name in due for queue in wing.queues)
+
+
+def _parts(due: Sequence[tuple[Sequence[First], Sequence[Then]]]) -> tuple[Sequence[First], Sequence[Then]]:
+    return due[0] if due else ((), ())  # wings without due entries may still have items to work on

@@ -58,7 +58,8 @@ _INBOX = "/mailmesh.ingest.v1.InboxService"
 _RETRY_SAFE = (f"{_INBOX}/ExtendLease", f"{_INBOX}/AckItems", f"{_INBOX}/ReleaseItems", f"{_INBOX}/BuryItems")
 _VAULT_RETRY_SAFE = ("/mailmesh.vault.v1.TokenVaultService/IssueToken",)
 _SHOW_SECONDS = 5.0
-# The schedule is in minutes.
+_OWN_QUEUES = (WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX)
+# The schedule is in minutes, and of other new work wake-ups tell.
 _IDLE_FACTOR = 5.0
 
 
@@ -101,12 +102,14 @@ async def running(settings: ProcessorSettings) -> AsyncIterator[Dispatcher]:
         reading = BothWings(mail_sync, CalendarWork(http, tokens, transactions, settings, clock))
         work_of_wings = BothWings(outbox, BothWings(modifying, reading))
         mailbox_worker = MailboxWorker(inbox, transactions, tokens, work_of_wings, settings, clock)
-        dispatcher = Dispatcher(inbox, work_of_wings.due_tenants, mailbox_worker.process, settings)
+        # Without wake-ups, sweeps alone find new work.
+        idle_factor = _IDLE_FACTOR if settings.redis_url is not None else 1.0
+        dispatcher = Dispatcher(inbox, mailbox_worker.due_tenants, mailbox_worker.process, settings, idle_factor)
         # Without a server no caller asks for this answer; it keeps the metric and the log true.
         health = Health()
         health.watch(Dependency("postgres", partial(db.ping, pool)))
         show = _Shown(transactions, inbox.worker_id, clock.now(), dispatcher)
-        lookups = PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep)
+        lookups = PeriodicLoop("lookups", settings.sweep_seconds, dispatcher.sweep, idle_factor=idle_factor)
         loops = [
             lookups.run(),
             PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, tokens).round).run(),
@@ -137,10 +140,14 @@ def worker_id() -> str:
 
 
 async def _woken(dispatcher: Dispatcher, lookups: PeriodicLoop, key: str) -> None:
-    """Claim what is due in the inbox, or in Processor's own queue when the key says that work is due there."""
-    if key.startswith((WAKE_PREFIX, MODIFICATION_PREFIX, CALENDAR_WAKE_PREFIX)):
+    """Claim what is due in the inbox, or in Processor's own queues when the key says that work is due there.
+
+    Without a key wake-ups may be lost: both are checked. Work on the inbox may leave lookups that fall due soon.
+    """
+    if not key or key.startswith(_OWN_QUEUES):
         lookups.nudge()
-    else:
+    if not key.startswith(_OWN_QUEUES):
+        lookups.rouse()
         await dispatcher.wake(key)
 
 

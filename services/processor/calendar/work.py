@@ -1,7 +1,7 @@
 """The calendars' work on a held mailbox: the due list, then the due calendars, for a bounded time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -69,6 +69,8 @@ class CalendarWork:
         clock: The time.
     """
 
+    queues = (calendars.DUE,)
+
     def __init__(
         self,
         http: ProviderHttp,
@@ -83,13 +85,9 @@ class CalendarWork:
         self._settings = settings
         self._clock = clock
 
-    async def due_tenants(self, limit: int) -> Sequence[str]:
-        """See `MailboxWork.due_tenants`."""
-        async with self._transactions.reading() as connection:
-            return await calendars.due_tenants(connection, limit)
-
-    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[DueCalendars]:
+    async def read_due(self, connection: db.Connection, tenant_id: str, due: Collection[str]) -> Sequence[DueCalendars]:
         """See `MailboxWork.read_due`."""
+        del due  # of one queue
         rows = await calendars.due(connection, tenant_id, _AT_ONCE)
         found = await calendars.list_of(connection, tenant_id)
         is_list_due = found is not None and found.due_at is not None and found.due_at <= self._clock.now()

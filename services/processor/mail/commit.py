@@ -19,10 +19,9 @@ from services.processor.mail.decision import Decision, PendingEvent
 from services.processor.mail.message.bounds import fit
 from services.processor.mail.sources.findings import Finding
 from services.processor.mail.state import COMMAND, ReportedChange
-from services.processor.mail.store import facts, lookups, messages
+from services.processor.mail.store import changes, facts, lookups, messages
 from services.processor.mailbox.retry_policy import RetryPolicy
 from services.processor.mailbox.seen_change import OwnChanges, SeenChange
-from services.processor.mailbox.store import mailboxes
 from services.processor.mailbox.transaction import AlsoCommitted, Transactions
 from services.processor.metrics import EVENTS, LAG_SECONDS, PUT_OFF, STEP_SECONDS
 from services.processor.settings import ProcessorSettings
@@ -92,9 +91,10 @@ class MailCommitter:
             StoreUnavailable: PostgreSQL cannot be reached or is too slow; the commit may or may not have happened.
         """
         with STEP_SECONDS.labels("store").time():
-            async with self._transactions.fenced(tenant.tenant_id, fence) as connection:
-                ids = [observation.reported.message_id for observation in observations]
-                known = await facts.read(connection, tenant.tenant_id, ids)
+            ids = [observation.reported.message_id for observation in observations]
+            async with self._transactions.locked(
+                lambda lent: facts.read_locked(lent, tenant.tenant_id, fence, ids)
+            ) as (connection, known):
                 decisions = await self._decided(connection, tenant.tenant_id, observations, coverage, known)
                 if also is not None:
                     await also(connection)
@@ -133,7 +133,7 @@ class MailCommitter:
         known: facts.MessageFacts,
     ) -> int:
         tenant_id = tenant.tenant_id
-        await messages.save(connection, tenant_id, [decision.known for _, decision in decided if decision.known])
+        states = [decision.known for _, decision in decided if decision.known]
         again = [
             (decision.reported, decision.again_at) for _, decision in decided if decision.reported and decision.again_at
         ]
@@ -142,8 +142,8 @@ class MailCommitter:
             (reported, event_to_publish) for reported, decision in decided for event_to_publish in decision.pending
         ]
         if not drafted:
+            await messages.save(connection, tenant_id, states)
             return 0
-        await mailboxes.touch(connection, tenant_id, self._clock.now())
         mails = {
             reported.message_id: event_to_publish.mapped.message
             for reported, event_to_publish in drafted
@@ -156,7 +156,7 @@ class MailCommitter:
             EventDraft(_event(conversations, tenant, reported, event_to_publish, own, modified))
             for reported, event_to_publish in drafted
         ]
-        await conversations.write(connection, tenant_id)
+        await changes.write(connection, tenant_id, states, conversations.additions, self._clock.now())
         published = await publish(connection, drafts)
         await self._note_open(connection, tenant_id, drafted, published)
         return sum(event.is_new for event in published)

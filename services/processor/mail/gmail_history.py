@@ -1,7 +1,7 @@
 """Turn Gmail's history into events, and move the cursor as far as the reads prove."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,10 +15,11 @@ from services.processor.mail.origin import Origin
 from services.processor.mail.sources.findings import Finding, Found, Missing
 from services.processor.mail.sources.gmail import GmailMailbox
 from services.processor.mail.state import NOTIFICATION, UPDATED, MessageState, ReportedChange, State
-from services.processor.mail.store import lookups, messages
+from services.processor.mail.store import facts
 from services.processor.mailbox.failures import Remedy, SourceError, refused_once
 from services.processor.mailbox.provider_http import JSON
 from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.transaction import AlsoCommitted
 from services.processor.metrics import CURSORS_REFUSED, STEP_SECONDS
 from services.providers.cursors import CursorState, cursor_state
 
@@ -57,12 +58,14 @@ async def read_history(
             await _check_cursor(context, exc)
             logger.warning("history cursor lost", tenant_id=context.tenant_id, detail=exc.detail)
             return None
-        for records in chunks(page.records, context.settings.commit_messages):
-            await _process_stretch(context, gmail, records, origin)
         newest = max(newest, *(record_id(record) for record in page.records), 0)
         token = page.next_token
+        *stretches, last = [*chunks(page.records, context.settings.commit_messages)] or [()]
+        for records in stretches:
+            await _process_stretch(context, gmail, records, origin)
         if not token:
-            return await _end(context, newest, page.history_id, began_at)
+            return await _end(context, gmail, origin, last, _End(newest, page.history_id, began_at))
+        await _process_stretch(context, gmail, last, origin)
 
 
 async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
@@ -87,20 +90,34 @@ async def _check_cursor(context: MailboxContext, error: SourceError) -> None:
     raise refused_once(error, "history id") from error
 
 
-async def _end(context: MailboxContext, newest_record: int, claimed: int, began_at: datetime) -> int:
-    """Store the cursor after a read to the end, and return the id that the read reached."""
-    mailbox = context.mailbox
+@dataclass(frozen=True)
+class _End:
+    """The end of history, as a read found it.
+
+    Args:
+        newest_record: The id of the newest record; 0 when there was none.
+        claimed: The history id of the mailbox that the last page named.
+        began_at: When the read began.
+    """
+
+    newest_record: int
+    claimed: int
+    began_at: datetime
+
+
+async def _end(context: MailboxContext, gmail: GmailMailbox, origin: Origin, records: Sequence[JSON], end: _End) -> int:
+    """Process the last stretch, store the cursor with its messages, and return the id that the read reached."""
+    mailbox, began_at = context.mailbox, end.began_at
     before = HistoryCursor(mailbox.history_id or 0, mailbox.history_claim, mailbox.history_claimed_at)
     settle = timedelta(seconds=context.settings.gmail_settle_seconds)
-    cursor = after_read(before, newest_record=newest_record, claimed=claimed, began_at=began_at, settle=settle)
+    cursor = after_read(before, newest_record=end.newest_record, claimed=end.claimed, began_at=began_at, settle=settle)
 
     async def at_the_end(connection: db.Connection) -> None:
         await mailboxes.set_history(
-            connection, context.tenant_id, cursor.history_id, cursor.claim, cursor.claimed_at, cursor.due_at
+            connection, context.tenant_id, cursor.history_id, cursor.claim, cursor.claimed_at, cursor.due_at, began_at
         )
-        await mailboxes.set_caught_up(connection, context.tenant_id, began_at)
 
-    await context.note(at_the_end)
+    await _process_stretch(context, gmail, records, origin, at_the_end)
     context.mailbox = replace(
         mailbox,
         history_id=cursor.history_id,
@@ -110,13 +127,24 @@ async def _end(context: MailboxContext, newest_record: int, claimed: int, began_
         cursor_refusals=0,
         caught_up_at=began_at,
     )
-    return max(claimed, newest_record, cursor.claim or 0, cursor.history_id)
+    return max(end.claimed, end.newest_record, cursor.claim or 0, cursor.history_id)
 
 
 async def _process_stretch(
-    context: MailboxContext, gmail: GmailMailbox, records: Sequence[JSON], origin: Origin
+    context: MailboxContext,
+    gmail: GmailMailbox,
+    records: Sequence[JSON],
+    origin: Origin,
+    also: AlsoCommitted | None = None,
 ) -> None:
     """Fetch the messages of a stretch and commit them. A record that is read again makes no second event.
+
+    Args:
+        context: The lease.
+        gmail: The mailbox at Gmail.
+        records: The stretch.
+        origin: The reason for the read.
+        also: A write that is committed with the messages, when all of them were fetched.
 
     Raises:
         SourceError: A failure of the whole mailbox; the messages fetched before it are committed.
@@ -125,8 +153,8 @@ async def _process_stretch(
     ids = [trail.message_id for trail in followed]
     with STEP_SECONDS.labels("known").time():
         async with context.transactions.reading() as connection:
-            known = await messages.load(connection, context.tenant_id, ids)
-            waiting = await lookups.load(connection, context.tenant_id, ids)
+            found = await facts.read(connection, context.tenant_id, ids)
+    known, waiting = found.states, found.lookups
     watched = None if context.coverage.is_all_mail else context.coverage.label_ids
     wanted = [trail for trail in followed if _is_wanted(context, trail, known, waiting, watched)]
     fetched = await gmail.fetch([trail.message_id for trail in wanted if not trail.was_deleted])
@@ -136,8 +164,11 @@ async def _process_stretch(
         reported = finding and _reported(context, trail, finding, known.get(trail.message_id), watched, origin)
         if finding and reported:
             observations.append(Observation(reported, finding))
+    also = also if fetched.failure is None else None
     if observations:
-        await context.commit(observations)
+        await context.commit(observations, also)
+    elif also is not None:
+        await context.note(also)
     if fetched.failure is not None:
         raise fetched.failure
 

@@ -1,6 +1,6 @@
 """Process a mailbox at its provider: notifications first, then due lookups, then reconciliation."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC
@@ -52,6 +52,8 @@ class MailSync:
         quotas: The mailboxes' quotas at Google.
     """
 
+    queues = (lookups.DUE, mailboxes.HISTORY_DUE)
+
     def __init__(
         self,
         http: ProviderHttp,
@@ -73,15 +75,11 @@ class MailSync:
         self._quotas = quotas
         self._throttled: dict[str, set[str]] = {}
 
-    async def due_tenants(self, limit: int) -> Sequence[str]:
-        """See `MailboxWork.due_tenants`."""
-        async with self._transactions.reading() as connection:
-            due = await lookups.due_tenants(connection, limit)
-            return list(dict.fromkeys([*due, *await mailboxes.history_due_tenants(connection, limit)]))[:limit]
-
-    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[ReportedChange]:
-        """See `MailboxWork.read_due`."""
-        return await lookups.due(connection, tenant_id, _LOOKUPS_AT_ONCE)
+    async def read_due(
+        self, connection: db.Connection, tenant_id: str, due: Collection[str]
+    ) -> Sequence[ReportedChange]:
+        """See `MailboxWork.read_due`. Due history is read from the mailbox's row."""
+        return await lookups.due(connection, tenant_id, _LOOKUPS_AT_ONCE) if lookups.DUE.name in due else []
 
     async def process(self, held: HeldMailbox, due: Sequence[ReportedChange]) -> None:
         """See `MailboxWork.process`."""

@@ -122,10 +122,10 @@ class Threads:
             )
         return self._given[message_id]
 
-    async def write(self, connection: db.Connection, tenant_id: str) -> None:
-        """Write the additions, in the same transaction."""
-        if self._memberships:
-            await store.join(connection, tenant_id, self._memberships, self._learned)
+    @property
+    def additions(self) -> store.ThreadAdditions:
+        """The additions of the mails assigned so far, to be written in the same transaction."""
+        return store.ThreadAdditions(self._memberships, self._learned)
 
     def _decide(self, links: _Links) -> _Decision:
         conversation = self._known.conversations.get(links.conversation) if links.conversation else None

@@ -11,6 +11,7 @@ import structlog
 
 from mailmesh.ingest.v1 import inbox_service_pb2 as inbox_pb2
 from services.meshkit.guard import Guard
+from services.meshkit.loops import IDLE_ROUNDS
 from services.processor.mailbox.inbox_client import InboxClient
 from services.processor.settings import ProcessorSettings
 
@@ -27,15 +28,23 @@ DueTenants = Callable[[int], Awaitable[Sequence[str]]]
 class Dispatcher:
     """Claims leases and processes each in a task of its own, a bounded number at a time.
 
+    Its sweeps follow each other more slowly when several in a row found nothing, as in `PeriodicLoop`.
+
     Args:
         inbox: The source of leases.
         due_tenants: The query of Processor's own queue.
         process: Processes a lease. Raises only cancellation.
         settings: Bounds.
+        idle_factor: Times by which the pauses between idle sweeps are longer: wake-ups tell of new work.
     """
 
     def __init__(
-        self, inbox: InboxClient, due_tenants: DueTenants, process: Process, settings: ProcessorSettings
+        self,
+        inbox: InboxClient,
+        due_tenants: DueTenants,
+        process: Process,
+        settings: ProcessorSettings,
+        idle_factor: float = 1.0,
     ) -> None:
         self._inbox = inbox
         self._due_tenants = due_tenants
@@ -45,6 +54,8 @@ class Dispatcher:
         self._running: dict[asyncio.Task[bool], str] = {}
         self._was_full = False
         self._is_closing = False
+        self._idle_factor = idle_factor
+        self._idle_sweeps = 0
 
     @property
     def held(self) -> int:
@@ -93,11 +104,15 @@ class Dispatcher:
         return max(0, self._settings.tenants_at_once - len(self._running))
 
     async def _round(self) -> None:
+        factor = self._idle_factor if self._idle_sweeps >= IDLE_ROUNDS else 1.0
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.sweep_seconds):
+            async with asyncio.timeout(self._settings.sweep_seconds * factor):
                 await self._woken.wait()
+        self._idle_sweeps = 0 if self._woken.is_set() else self._idle_sweeps + 1
         self._woken.clear()
         await self._take_all()
+        if self._running:
+            self._idle_sweeps = 0
 
     async def _take_all(self) -> None:
         """Claim until nothing is due or no room is left."""

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from services.meshkit import db
 from services.processor.mailbox.store import mailboxes
 from services.processor.metrics import FENCED
+
+Read = TypeVar("Read")
 
 _WAIT_SECONDS = 5.0
 
@@ -38,10 +40,22 @@ class Transactions:
             FencedError: Another worker holds the mailbox.
             StoreUnavailable: PostgreSQL cannot be reached or is too slow.
         """
+        async with self.locked(lambda connection: mailboxes.lock_fenced(connection, tenant_id, fence)) as (lent, _):
+            yield lent
+
+    @asynccontextmanager
+    async def locked(
+        self, lock: Callable[[db.Connection], Awaitable[Read]]
+    ) -> AsyncIterator[tuple[db.Connection, Read]]:
+        """Like `fenced`, with a first statement of the caller's, which locks the mailbox's row and reads something.
+
+        Args:
+            lock: The first statement. Raises `FencedError` when the mailbox's row does not have the holder's fence.
+        """
         async with db.transaction(self._pool, _WAIT_SECONDS) as connection:
             try:
-                await mailboxes.lock_fenced(connection, tenant_id, fence)
+                read = await lock(connection)
             except mailboxes.FencedError:
                 FENCED.inc()
                 raise
-            yield connection
+            yield connection, read

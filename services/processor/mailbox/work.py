@@ -1,6 +1,6 @@
 """The seam between a mailbox's reliability and what a wing does with its mail, its calendar, its sends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -8,6 +8,7 @@ from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit import db
 from services.processor.mailbox.failures import SourceError
 from services.processor.mailbox.lease import Lease
+from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.mailbox.store.mailboxes import Mailbox
 
 Due = TypeVar("Due")
@@ -32,15 +33,18 @@ class HeldMailbox:
 class MailboxWork(Protocol[Due]):
     """The work of a wing on a mailbox that this worker holds."""
 
-    async def due_tenants(self, limit: int) -> Sequence[str]:
-        """Return the ids of tenants with entries due in the wing's own queue, at most `limit`.
+    @property
+    def queues(self) -> Sequence[DueQueue]:
+        """The wing's own queues."""
 
-        Raises:
-            StoreUnavailable: PostgreSQL cannot be reached or is too slow.
+    async def read_due(self, connection: db.Connection, tenant_id: str, due: Collection[str]) -> Sequence[Due]:
+        """Return the entries of the wing's own queues that are due for this tenant.
+
+        Args:
+            connection: A connection.
+            tenant_id: The mailbox's tenant.
+            due: The names of the queues in which the tenant has due entries.
         """
-
-    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[Due]:
-        """Return the entries of the wing's own queue that are due for this tenant."""
 
     async def process(self, held: HeldMailbox, due: Sequence[Due]) -> None:
         """Process the items of the lease and the due entries, and acknowledge, release or bury each item.

@@ -20,7 +20,7 @@ from services.processor.mailbox.inbox_client import InboxClient, ReturnedItem
 from services.processor.mailbox.intervals import Intervals
 from services.processor.mailbox.lease import Lease, LeaseLostError
 from services.processor.mailbox.retry_policy import RetryPolicy
-from services.processor.mailbox.store import mailboxes
+from services.processor.mailbox.store import due_queues, mailboxes
 from services.processor.mailbox.store.mailboxes import FencedError, Mailbox
 from services.processor.mailbox.token_cache import TokenCache
 from services.processor.mailbox.transaction import Transactions
@@ -60,6 +60,15 @@ class MailboxWorker(Generic[Due]):
         self._work = work
         self._settings = settings
         self._clock = clock
+
+    async def due_tenants(self, limit: int) -> Sequence[str]:
+        """Return the tenants with due entries in the wings' own queues, at most `limit`.
+
+        Raises:
+            StoreUnavailable: PostgreSQL cannot be reached or is too slow.
+        """
+        async with self._transactions.reading() as connection:
+            return await due_queues.due_tenants(connection, self._work.queues, limit)
 
     async def process(self, claimed: inbox_pb2.TenantLease) -> bool:
         """Process the items of a lease, and release the items that could not be done. Raises only cancellation.
@@ -114,7 +123,7 @@ class MailboxWorker(Generic[Due]):
         intervals = Intervals.of(self._settings)
         in_use = intervals.active if has_news else intervals.idle
         async with self._transactions.reading() as connection:
-            mailbox = await mailboxes.open_mailbox(
+            mailbox, due = await mailboxes.open_mailbox(
                 connection,
                 lease.tenant_id,
                 lease.fence,
@@ -122,8 +131,9 @@ class MailboxWorker(Generic[Due]):
                 is_polled=is_polled,
                 is_watched=bool(lease.watches),
                 reconcile_within=intervals.polled if is_polled else in_use,
+                queues=self._work.queues,
             )
-            return mailbox, await self._work.read_due(connection, lease.tenant_id)
+            return mailbox, await self._work.read_due(connection, lease.tenant_id, due)
 
     async def _release_all(self, lease: Lease, reason: str, *, delay: float = 0.0) -> None:
         """Release the remaining items, if Ingest can be reached; otherwise the lease expires."""

@@ -1,7 +1,7 @@
 """The work on a held mailbox that modifications need: in the order in which callers asked, for a bounded time."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -63,6 +63,8 @@ class Modifying:
         announced: Tells which mails have the categories that mailmesh announced last.
     """
 
+    queues = (modifications.DUE,)
+
     def __init__(
         self,
         http: ProviderHttp,
@@ -87,13 +89,11 @@ class Modifying:
             MS365: _RECOGNISED + timedelta(seconds=settings.reconcile_seconds),
         }
 
-    async def due_tenants(self, limit: int) -> Sequence[str]:
-        """See `MailboxWork.due_tenants`."""
-        async with self._transactions.reading() as connection:
-            return await modifications.due_tenants(connection, limit)
-
-    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[ModificationRow]:
+    async def read_due(
+        self, connection: db.Connection, tenant_id: str, due: Collection[str]
+    ) -> Sequence[ModificationRow]:
         """See `MailboxWork.read_due`."""
+        del due  # of one queue
         return await modifications.due(connection, tenant_id, _AT_ONCE)
 
     async def process(self, held: HeldMailbox, due: Sequence[ModificationRow]) -> None:

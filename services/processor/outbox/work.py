@@ -1,7 +1,7 @@
 """The outbox's work on a held mailbox: the due sends, one after the other, for a bounded time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import structlog
@@ -51,6 +51,8 @@ class Outbox:
         take_units: Takes quota units of a Gmail mailbox.
     """
 
+    queues = (sends.DUE,)
+
     def __init__(
         self,
         http: ProviderHttp,
@@ -70,13 +72,9 @@ class Outbox:
         self._take_units = take_units
         self._room = Room(settings.send_memory_bytes)
 
-    async def due_tenants(self, limit: int) -> Sequence[str]:
-        """See `MailboxWork.due_tenants`."""
-        async with self._transactions.reading() as connection:
-            return await sends.due_tenants(connection, limit)
-
-    async def read_due(self, connection: db.Connection, tenant_id: str) -> Sequence[SendRow]:
+    async def read_due(self, connection: db.Connection, tenant_id: str, due: Collection[str]) -> Sequence[SendRow]:
         """See `MailboxWork.read_due`."""
+        del due  # of one queue
         return await sends.due(connection, tenant_id, _SENDS_AT_ONCE)
 
     async def process(self, held: HeldMailbox, due: Sequence[SendRow]) -> None:

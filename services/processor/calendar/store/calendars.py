@@ -11,23 +11,21 @@ from mailmesh.calendar.v1 import calendar_pb2 as pb2
 from services.meshkit import db
 from services.meshkit.ids import new_id
 from services.processor.calendar.rows import IN_USE, CalendarRow, Phase, State
+from services.processor.mailbox.store.due_queues import DueQueue
 
 _NAMES = tuple(field.name for field in fields(CalendarRow))
 _UNREAD = """(SELECT count(*)::int FROM (SELECT FROM processor.calendar_unread u
     WHERE u.calendar_id = calendars.calendar_id LIMIT 1000) AS rows) AS unread"""
 _COLUMNS = ", ".join(_UNREAD if name == "unread" else name for name in _NAMES)
-_ACTIVE = "coalesce(t.status, 'active') IN ('active', 'token_expired')"
-_DUE_TENANTS = f"""
-    SELECT d.tenant_id FROM (
-        SELECT tenant_id, due_at FROM processor.calendars WHERE due_at <= now()
-        UNION ALL
-        SELECT tenant_id, due_at FROM processor.calendar_lists WHERE due_at <= now()
-    ) d
-    LEFT JOIN processor.mailboxes m USING (tenant_id)
-    LEFT JOIN processor.tenants t USING (tenant_id)
-    WHERE coalesce(m.throttled_until, '-infinity') <= now() AND {_ACTIVE}
-    GROUP BY d.tenant_id ORDER BY min(d.due_at) LIMIT $1
-"""  # noqa: S608 - constants
+DUE = DueQueue(
+    "calendars",
+    """
+    SELECT tenant_id, due_at FROM processor.calendars WHERE due_at <= now()
+    UNION ALL
+    SELECT tenant_id, due_at FROM processor.calendar_lists WHERE due_at <= now()
+    """,
+)
+"""The followed calendars, and the lists of accounts, that are due."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,6 @@ class ListRow:
     failures: int
     reason: str
     detail: str
-
-
-async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
-    """Read the active, unthrottled tenants with a due calendar or list, longest due first."""
-    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit)]
 
 
 async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[CalendarRow]:

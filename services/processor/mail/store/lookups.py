@@ -8,11 +8,14 @@ from google.protobuf.struct_pb2 import Struct
 
 from services.meshkit import db
 from services.processor.mail.state import ReportedChange
+from services.processor.mailbox.store.due_queues import DueQueue
 
 _COLUMNS = (
     "message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification, was_watched,"
     " missing_since, attempts, reason"
 )
+DUE = DueQueue("lookups", "SELECT tenant_id, due_at FROM processor.lookups WHERE due_at <= now()")
+"""The lookups that are due."""
 _SAVE = """
     INSERT INTO processor.lookups (
         tenant_id, message_id, kinds, source, received_at, correlation_id, subscription_ids, version, notification,
@@ -27,16 +30,6 @@ _SAVE = """
 """
 
 
-async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[str]) -> dict[str, ReportedChange]:
-    """Read the pending lookups of messages, by id."""
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM processor.lookups WHERE tenant_id = $1 AND message_id = ANY($2::text[])",  # noqa: S608
-        tenant_id,
-        list(message_ids),
-    )
-    return {row["message_id"]: change_of(row) for row in rows}
-
-
 async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[ReportedChange]:
     """Read the due lookups of one tenant, oldest first."""
     rows = await connection.fetch(
@@ -45,22 +38,6 @@ async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[Rep
         limit,
     )
     return [change_of(row) for row in rows]
-
-
-async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
-    """Read the active, unthrottled tenants with due lookups, longest due first."""
-    rows = await connection.fetch(
-        """
-        SELECT l.tenant_id FROM processor.lookups l
-        JOIN processor.mailboxes m USING (tenant_id)
-        LEFT JOIN processor.tenants t USING (tenant_id)
-        WHERE l.due_at <= now() AND coalesce(m.throttled_until, '-infinity') <= now()
-            AND coalesce(t.status, 'active') IN ('active', 'token_expired')
-        GROUP BY l.tenant_id ORDER BY min(l.due_at) LIMIT $1
-        """,
-        limit,
-    )
-    return [str(row["tenant_id"]) for row in rows]
 
 
 async def save(connection: db.Connection, tenant_id: str, changes: Iterable[tuple[ReportedChange, datetime]]) -> None:

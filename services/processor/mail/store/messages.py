@@ -9,7 +9,7 @@ import orjson
 from services.meshkit import db
 from services.processor.mail.state import MessageState, State
 
-_SAVE = """
+SAVE = """
     INSERT INTO processor.messages AS m (
         tenant_id, message_id, generation, state, version, folder_id, label_ids, field_digests, open_event_id,
         mail_received_at, seen_at, changed_at
@@ -28,6 +28,7 @@ _SAVE = """
         mail_received_at = coalesce(excluded.mail_received_at, m.mail_received_at),
         seen_at = now(), changed_at = now()
 """
+_SAVED = 9
 _RECORD = """
     INSERT INTO processor.messages (
         tenant_id, message_id, generation, state, version, folder_id, mail_received_at, seen_at, changed_at
@@ -55,6 +56,13 @@ async def load(connection: db.Connection, tenant_id: str, message_ids: Sequence[
 
 async def save(connection: db.Connection, tenant_id: str, messages: Iterable[MessageState]) -> None:
     """Write the states of messages, each message once."""
+    columns = save_columns(messages)
+    if columns[0]:
+        await connection.execute(SAVE, tenant_id, *columns)
+
+
+def save_columns(messages: Iterable[MessageState]) -> list[list[object]]:
+    """Return the arguments of `SAVE` after the tenant's id."""
     rows = [
         (
             known.message_id, known.generation, int(known.state), known.version, known.folder_id,
@@ -62,8 +70,7 @@ async def save(connection: db.Connection, tenant_id: str, messages: Iterable[Mes
         )
         for known in messages
     ]  # fmt: skip
-    if rows:
-        await connection.execute(_SAVE, tenant_id, *(list(column) for column in zip(*rows, strict=True)))
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(_SAVED)]
 
 
 async def open_event(connection: db.Connection, tenant_id: str, message_id: str, event_id: str) -> None:

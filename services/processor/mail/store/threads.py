@@ -27,27 +27,29 @@ _RELATED = """
     WHERE tenant_id = $1 AND thread_id IN (SELECT thread_id FROM related WHERE digest IS NOT NULL)
         AND address = ANY ($5::text[])
 """
-_JOIN = """
-    WITH assigned AS (
+JOIN = """
+    assigned AS (
         INSERT INTO processor.thread_messages
             (tenant_id, message_id, thread_id, provider_thread_id, reason, reason_message_id)
-        SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::smallint[], $6::text[])
+        SELECT $1, * FROM unnest($11::text[], $12::uuid[], $13::text[], $14::smallint[], $15::text[])
         ON CONFLICT (tenant_id, message_id) DO NOTHING
     ), conversations AS (
         INSERT INTO processor.thread_conversations (tenant_id, provider_thread_id, thread_id)
-        SELECT $1, * FROM unnest($7::text[], $8::uuid[])
+        SELECT $1, * FROM unnest($16::text[], $17::uuid[])
         ON CONFLICT (tenant_id, provider_thread_id) DO NOTHING
     ), ids AS (
         INSERT INTO processor.thread_ids AS known (tenant_id, digest, thread_id, is_own)
-        SELECT $1, * FROM unnest($9::bytea[], $10::uuid[], $11::boolean[])
+        SELECT $1, * FROM unnest($18::bytea[], $19::uuid[], $20::boolean[])
         ON CONFLICT (tenant_id, digest, thread_id) DO UPDATE SET is_own = true
         WHERE excluded.is_own AND NOT known.is_own
+    ), participants AS (
+        INSERT INTO processor.thread_participants AS known (tenant_id, thread_id, address, has_written)
+        SELECT $1, * FROM unnest($21::uuid[], $22::text[], $23::boolean[])
+        ON CONFLICT (tenant_id, thread_id, address) DO UPDATE SET has_written = true
+        WHERE excluded.has_written AND NOT known.has_written
     )
-    INSERT INTO processor.thread_participants AS known (tenant_id, thread_id, address, has_written)
-    SELECT $1, * FROM unnest($12::uuid[], $13::text[], $14::boolean[])
-    ON CONFLICT (tenant_id, thread_id, address) DO UPDATE SET has_written = true
-    WHERE excluded.has_written AND NOT known.has_written
 """
+"""Parts of a statement, with the tenant's id as $1 and `join_columns` from $11 on."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,19 @@ class ThreadFacts:
     people: dict[UUID, dict[str, bool]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ThreadAdditions:
+    """What the mails of one commit add to threads.
+
+    Args:
+        memberships: The memberships of the mails.
+        learned: The facts that follow.
+    """
+
+    memberships: Sequence[Membership]
+    learned: ThreadFacts
+
+
 async def facts(
     connection: db.Connection,
     tenant_id: str,
@@ -107,25 +122,16 @@ async def facts(
     return found
 
 
-async def join(
-    connection: db.Connection, tenant_id: str, memberships: Sequence[Membership], learned: ThreadFacts
-) -> None:
-    """Insert memberships of messages and the facts that follow. Safe to call again: the first write stays."""
+def join_columns(memberships: Sequence[Membership], learned: ThreadFacts) -> list[list[object]]:
+    """Return the arguments of `JOIN`: memberships of messages, and the facts that follow. The first write stays."""
+    joined = [
+        (one.message_id, one.thread_id, one.provider_thread_id, one.reason, one.reason_message_id)
+        for one in memberships
+    ]
     ids = [(digest, thread, own) for digest, known in learned.ids.items() for thread, own in known.items()]
     people = [(thread, who, wrote) for thread, known in learned.people.items() for who, wrote in known.items()]
-    await connection.execute(
-        _JOIN,
-        tenant_id,
-        [member.message_id for member in memberships],
-        [member.thread_id for member in memberships],
-        [member.provider_thread_id for member in memberships],
-        [member.reason for member in memberships],
-        [member.reason_message_id for member in memberships],
-        list(learned.conversations),
-        list(learned.conversations.values()),
-        *_columns(ids, 3),
-        *_columns(people, 3),
-    )
+    conversations = [*learned.conversations.items()]
+    return [*_columns(joined, 5), *_columns(conversations, 2), *_columns(ids, 3), *_columns(people, 3)]
 
 
 def _columns(rows: Sequence[tuple[object, ...]], count: int) -> list[list[object]]:

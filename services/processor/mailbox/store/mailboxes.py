@@ -1,7 +1,8 @@
 """The statements over mailboxes: the fence, the Gmail cursor, the throttle, the next reconciliation."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,16 @@ import asyncpg
 
 from services.meshkit import db
 from services.processor.mailbox.intervals import Intervals
+from services.processor.mailbox.store.due_queues import DueQueue, names_of_due
+
+HISTORY_DUE = DueQueue(
+    "history",
+    """
+    SELECT tenant_id, LEAST(history_due_at, resync_due_at) AS due_at FROM processor.mailboxes
+    WHERE history_due_at <= now() OR resync_due_at <= now()
+    """,
+)
+"""The mailboxes whose history or reconciliation by time is due."""
 
 
 class FencedError(Exception):
@@ -59,14 +70,9 @@ class Mailbox:
     listing_refusals: int = 0
 
 
-_COLUMNS = (
-    "tenant_id, fence, history_id, covered_from, throttled_until, last_event_at, caught_up_at, last_reconciled_at,"
-    " resync, history_claim, history_claimed_at, history_due_at, history_anchor, cursor_refusals, throttles,"
-    " resync_due_at, listing_refusals"
-)
-_UNAWAITED = "synchronous_commit"
-
-_OPEN = f"""
+_NAMES = tuple(field.name for field in fields(Mailbox))
+_COLUMNS = ", ".join(_NAMES)
+_OPEN = """
     INSERT INTO processor.mailboxes AS m (tenant_id, fence, covered_from, is_polled, is_watched, reconcile_due_at)
     VALUES ($1, $2, $3, $4, $5, now() + $6)
     ON CONFLICT (tenant_id) DO UPDATE SET
@@ -76,8 +82,8 @@ _OPEN = f"""
         is_watched = excluded.is_watched,
         reconcile_due_at = LEAST(m.reconcile_due_at, excluded.reconcile_due_at)
     WHERE m.fence <= excluded.fence
-    RETURNING {_COLUMNS}, set_config('synchronous_commit', 'off', true) AS {_UNAWAITED}
-"""  # noqa: S608 - constants
+    RETURNING {}, set_config('synchronous_commit', 'off', true), {}
+"""
 
 
 async def open_mailbox(
@@ -89,7 +95,8 @@ async def open_mailbox(
     is_polled: bool,
     is_watched: bool,
     reconcile_within: Any,
-) -> Mailbox:
+    queues: Sequence[DueQueue] = (),
+) -> tuple[Mailbox, frozenset[str]]:
     """Raise the fence: from now on, a holder of a lower one cannot commit. Safe to call again.
 
     It does not wait for the disk or a standby. PostgreSQL loses the raise only together with every later commit, so no
@@ -103,12 +110,17 @@ async def open_mailbox(
         is_polled: Whether no push tells of the mailbox's changes.
         is_watched: Whether a subscription watches the mailbox.
         reconcile_within: The longest time until the next reconciliation.
+        queues: The wings' queues.
+
+    Returns:
+        The mailbox, and the names of the queues in which the tenant has due entries.
 
     Raises:
         FencedError: A higher fence was seen.
     """
-    row = await connection.fetchrow(_OPEN, tenant_id, fence, covered_from, is_polled, is_watched, reconcile_within)
-    return _mailbox(row)
+    statement = _OPEN.format(_COLUMNS, f"{names_of_due(queues, 'm.tenant_id')} AS due_queues")
+    row = await connection.fetchrow(statement, tenant_id, fence, covered_from, is_polled, is_watched, reconcile_within)
+    return _mailbox(row), frozenset(row["due_queues"] if row else ())
 
 
 async def lock_fenced(connection: db.Connection, tenant_id: str, fence: int) -> Mailbox:
@@ -132,8 +144,11 @@ async def set_history(
     claim: int | None = None,
     claimed_at: datetime | None = None,
     due_at: datetime | None = None,
+    caught_up_at: datetime | None = None,
 ) -> None:
     """Store the Gmail cursor, which never moves backwards, and the claim that another read has to confirm.
+
+    At the end of history, the time up to which every change is committed is stored as well.
 
     A stored cursor was accepted by Gmail, so its refusals are forgotten.
     """
@@ -141,7 +156,7 @@ async def set_history(
         """
         UPDATE processor.mailboxes
         SET history_id = GREATEST(coalesce(history_id, 0), $2), history_claim = $3, history_claimed_at = $4,
-            history_due_at = $5, cursor_refusals = 0
+            history_due_at = $5, cursor_refusals = 0, caught_up_at = coalesce($6, caught_up_at)
         WHERE tenant_id = $1
         """,
         tenant_id,
@@ -149,6 +164,7 @@ async def set_history(
         claim,
         claimed_at,
         due_at,
+        caught_up_at,
     )
 
 
@@ -171,22 +187,6 @@ async def set_history_anchor(connection: db.Connection, tenant_id: str, history_
     await connection.execute(
         "UPDATE processor.mailboxes SET history_anchor = $2 WHERE tenant_id = $1", tenant_id, history_id
     )
-
-
-async def history_due_tenants(connection: db.Connection, limit: int) -> list[str]:
-    """Read the active, unthrottled tenants whose history or reconciliation is due, longest due first."""
-    rows = await connection.fetch(
-        """
-        SELECT m.tenant_id FROM processor.mailboxes m
-        LEFT JOIN processor.tenants t USING (tenant_id)
-        WHERE (m.history_due_at <= now() OR m.resync_due_at <= now())
-            AND coalesce(m.throttled_until, '-infinity') <= now()
-            AND coalesce(t.status, 'active') IN ('active', 'token_expired')
-        ORDER BY LEAST(m.history_due_at, m.resync_due_at) LIMIT $1
-        """,
-        limit,
-    )
-    return [str(row["tenant_id"]) for row in rows]
 
 
 async def begin_history(connection: db.Connection, tenant_id: str, history_id: int) -> None:
@@ -258,11 +258,6 @@ async def set_reconciled(connection: db.Connection, tenant_id: str) -> None:
     )
 
 
-async def touch(connection: db.Connection, tenant_id: str, at: datetime) -> None:
-    """Store the time of the newest event."""
-    await connection.execute("UPDATE processor.mailboxes SET last_event_at = $2 WHERE tenant_id = $1", tenant_id, at)
-
-
 async def bound_due(connection: db.Connection, longest: timedelta) -> None:
     """Spread the reconciliations that another, longer interval put off over the longest interval of now."""
     await connection.execute(
@@ -312,8 +307,7 @@ async def take_due(connection: db.Connection, intervals: Intervals, limit: int) 
 def _mailbox(row: asyncpg.Record | None) -> Mailbox:
     if row is None:
         raise FencedError
-    values = dict(row)
-    values.pop(_UNAWAITED, None)
+    values = {name: row[name] for name in _NAMES}
     resync = values.pop("resync")
     return Mailbox(
         **{**values, "tenant_id": str(values["tenant_id"])}, resync=None if resync is None else json.loads(resync)

@@ -9,6 +9,7 @@ import asyncpg
 
 from mailmesh.processor.v1 import message_service_pb2 as pb2
 from services.meshkit import db
+from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.messages.rows import ModificationRow, State
 
 _NAMES = tuple(field.name for field in fields(ModificationRow))
@@ -21,14 +22,8 @@ _INSERT = f"""
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
-_DUE_TENANTS = """
-    SELECT d.tenant_id FROM processor.modifications d
-    LEFT JOIN processor.mailboxes m USING (tenant_id)
-    LEFT JOIN processor.tenants t USING (tenant_id)
-    WHERE d.due_at <= now() AND coalesce(m.throttled_until, '-infinity') <= now()
-        AND coalesce(t.status, 'active') IN ('active', 'token_expired')
-    GROUP BY d.tenant_id ORDER BY min(d.due_at) LIMIT $1
-"""
+DUE = DueQueue("modifications", "SELECT tenant_id, due_at FROM processor.modifications WHERE due_at <= now()")
+"""The modifications that are due."""
 _OVERDUE = f"""
     SELECT {_COLUMNS} FROM processor.modifications d
     WHERE due_at IS NOT NULL AND (deadline_at < $1 OR EXISTS (
@@ -144,11 +139,6 @@ async def earlier(
             held |= common
             due_at = max(found["due_at"], due_at or found["due_at"])
     return held, due_at
-
-
-async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
-    """Read the active, unthrottled tenants with due modifications, longest due first."""
-    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit)]
 
 
 async def postpone(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:

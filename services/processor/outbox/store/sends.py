@@ -9,6 +9,7 @@ import asyncpg
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
 from services.meshkit import db
+from services.processor.mailbox.store.due_queues import DueQueue
 from services.processor.outbox.rows import UNSUBMITTED, SendRow, State, head_and_body
 
 _NAMES = tuple(field.name for field in fields(SendRow))
@@ -27,15 +28,15 @@ _INSERT = f"""
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
-_DUE_TENANTS = """
-    SELECT s.tenant_id FROM processor.sends s
-    LEFT JOIN processor.mailboxes m USING (tenant_id)
-    LEFT JOIN processor.tenants t USING (tenant_id)
-    WHERE s.due_at <= now() AND coalesce(m.throttled_until, '-infinity') <= now()
-        AND coalesce(t.status, 'active') IN ('active', 'token_expired')
-        AND (s.state <> ALL($2::smallint[]) OR coalesce(m.sends_held_until, '-infinity') <= now())
-    GROUP BY s.tenant_id ORDER BY min(s.due_at) LIMIT $1
-"""
+DUE = DueQueue(
+    "sends",
+    f"""
+    SELECT s.tenant_id, s.due_at FROM processor.sends s
+    WHERE s.due_at <= now() AND (s.state NOT IN ({", ".join(map(str, _UNSUBMITTED))}) OR NOT EXISTS (
+        SELECT FROM processor.mailboxes held WHERE held.tenant_id = s.tenant_id AND held.sends_held_until > now()))
+    """,  # noqa: S608 - constants
+)
+"""The sends that are due; those that are not submitted yet only while the tenant's sends are not held back."""
 _PACE = """
     SELECT count(*) AS submitted, min(submitted_at) AS first FROM processor.sends
     WHERE tenant_id = $1 AND submitted_at > $2
@@ -175,11 +176,6 @@ async def due(connection: db.Connection, tenant_id: str, limit: int) -> list[Sen
     """Read the due sends of one tenant, longest due first: up to a limit, and to the size that `DUE_BYTES` gives."""
     rows = await connection.fetch(_DUE, tenant_id, limit, _UNSUBMITTED, DUE_BYTES)
     return [_row(row) for row in rows]
-
-
-async def due_tenants(connection: db.Connection, limit: int) -> list[str]:
-    """Read the active, unthrottled tenants with due sends, longest due first."""
-    return [str(row["tenant_id"]) for row in await connection.fetch(_DUE_TENANTS, limit, _UNSUBMITTED)]
 
 
 async def postpone(connection: db.Connection, tenant_id: str, until: datetime, reason: str, detail: str) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from mailmesh.mail.v1.message_pb2 import (
     THREAD_REASON_STARTED,
 )
 from services.meshkit import db
-from services.processor.mail.store import facts
+from services.processor.mail.store import changes, facts
 from services.processor.mail.threads import Threads
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT
 
@@ -53,7 +54,7 @@ def arrive(pool: db.Pool) -> Arrive:
         async with db.connection(pool) as connection, connection.transaction():
             threads = await threads_of(connection, tenant_id, {message_id: mail})
             found = threads.assign(message_id)
-            await threads.write(connection, tenant_id)
+            await changes.write(connection, tenant_id, [], threads.additions, datetime.now(UTC))
             return found
 
     return assign
@@ -192,12 +193,12 @@ async def test_mails_of_one_commit_are_joined_as_if_they_came_one_by_one(pool: d
     async with db.connection(pool) as connection, connection.transaction():
         together = await threads_of(connection, TENANT, mails)
         found = {message_id: together.assign(message_id) for message_id in mails}
-        await together.write(connection, TENANT)
+        await changes.write(connection, TENANT, [], together.additions, datetime.now(UTC))
         single = {}
         for message_id, mail in mails.items():
             threads = await threads_of(connection, OTHER_TENANT, {message_id: mail})
             single[message_id] = threads.assign(message_id)
-            await threads.write(connection, OTHER_TENANT)
+            await changes.write(connection, OTHER_TENANT, [], threads.additions, datetime.now(UTC))
         again = await threads_of(connection, TENANT, mails)
 
         assert found == {message_id: again.assign(message_id) for message_id in mails}
