@@ -88,7 +88,9 @@ def test_a_style_is_read_once_as_it_stands_and_once_as_it_is_written() -> None:
     """Also when there are more of them than are kept, and when the body has to be cut."""
     count = 8_000
     read_style.cache_clear()
-    mapped = gmail_mapping.map_message(_mail(_numbered("<p style='top:0;width:{}px;color:#00{}'>some text here", count)))
+    mapped = gmail_mapping.map_message(
+        _mail(_numbered("<p style='top:0;width:{}px;color:#00{}'>some text here", count))
+    )
 
     assert mapped.truncation is not None
     assert 2 * count >= read_style.cache_info().misses
