@@ -35,3 +35,10 @@ NAMES = {
     "violet": "ee82ee", "wheat": "f5deb3", "white": "ffffff", "whitesmoke": "f5f5f5", "yellow": "ffff00",
     "yellowgreen": "9acd32",
 }  # fmt: skip
+_SYSTEM = {
+    "ffffff": "canvas field window infobackground menu background activecaption appworkspace inactivecaption scrollbar",
+    "000000": "canvastext fieldtext buttontext marktext windowtext infotext menutext captiontext",
+    "ffff00": "mark", "0000ee": "linktext", "551a8b": "visitedtext", "ff0000": "activetext",
+}  # fmt: skip
+SYSTEM = {name: digits for digits, names in _SYSTEM.items() for name in names.split()}
+"""Colours of a page without a scheme of its own (CSS Color 4, 6.2 and appendix A), where programs agree on them."""

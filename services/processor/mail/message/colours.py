@@ -4,10 +4,15 @@ import colorsys
 import re
 from functools import lru_cache
 
-from services.processor.mail.message.colour_names import NAMES
+from services.processor.mail.message.colour_names import NAMES, SYSTEM
 
+_WORDS = {**NAMES, **SYSTEM, "inherit": "inherit", "transparent": "transparent"}
 _FAINTEST = 0.02
 _LIGHTNESS = re.compile(r"((?:ok)?l(?:ab|ch))\(\s*(\d{1,3}(?:\.\d{0,9})?)(%?)[\s,]")
+_SPACE = re.compile(
+    r"color\(\s*(srgb|srgb-linear|display-p3|a98-rgb|rec2020)"
+    r"\s+(\d{0,3}\.?\d{1,9}%?)\s+(\d{0,3}\.?\d{1,9}%?)\s+(\d{0,3}\.?\d{1,9}%?)\s*(?:/\s*([\d.]{1,12}%?)\s*)?\)"
+)
 _WHITE = 0.995
 _DECIMAL = re.compile(r"\d+\.?\d*|\.\d+")
 _SHARE = re.compile(r"\s*([+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(?:e[+-]?\d{1,3})?)(%?)")
@@ -62,21 +67,43 @@ def comparable(colour: str) -> str:
 
 def comparable_css(colour: str) -> str:
     """Six hexadecimal digits, or `transparent`; empty for a colour that is written in another way."""
-    if colour in NAMES or colour in ("inherit", "transparent"):
-        return NAMES.get(colour, colour)
+    if colour in _WORDS:
+        return _WORDS[colour]
     if colour.startswith("#"):
-        digits = colour[1:]
-        if len(digits) in (4, 8) and not digits[len(digits) * 3 // 4 :].strip("0"):
-            return "transparent"
-        return "".join(digit * 2 for digit in digits[:3]) if len(digits) in (3, 4) else digits[:6]
+        return _of_digits(colour[1:])
     if colour.startswith("rgb"):
-        numbers = re.findall(r"[\d.]{1,6}%?", colour)[:4]
-        if len(numbers) == 4 and is_faint(numbers[3]):  # noqa: PLR2004
-            return "transparent"
-        return "".join(
-            f"{min(255, _channel(number)):02x}" for number in numbers[:3] if _DECIMAL.fullmatch(number.rstrip("%"))
-        )
-    return _of_hue(colour) if colour.startswith(("hsl", "hwb")) else _of_lightness(colour)
+        return _of_rgb(colour)
+    if colour.startswith(("hsl", "hwb")):
+        return _of_hue(colour)
+    return _of_space(colour) if colour.startswith("color(") else _of_lightness(colour)
+
+
+def _of_digits(digits: str) -> str:
+    if len(digits) in (4, 8) and not digits[len(digits) * 3 // 4 :].strip("0"):
+        return "transparent"
+    return "".join(digit * 2 for digit in digits[:3]) if len(digits) in (3, 4) else digits[:6]
+
+
+def _of_rgb(colour: str) -> str:
+    numbers = re.findall(r"[\d.]{1,6}%?", colour)[:4]
+    if len(numbers) == 4 and is_faint(numbers[3]):  # noqa: PLR2004
+        return "transparent"
+    return "".join(
+        f"{min(255, _channel(number)):02x}" for number in numbers[:3] if _DECIMAL.fullmatch(number.rstrip("%"))
+    )
+
+
+def _of_space(colour: str) -> str:
+    """A colour of `color()` in the space of screens; that of another one where it is the same, in black and white."""
+    found = _SPACE.match(colour)
+    if not found:
+        return ""
+    if found[5] and is_faint(found[5]):
+        return "transparent"
+    shares = [float(part[:-1]) / 100 if part.endswith("%") else float(part) for part in found.group(2, 3, 4)]
+    if found[1] != "srgb" and not all(share >= 1 for share in shares) and any(shares):
+        return ""
+    return "".join(f"{round(255 * min(1.0, share)):02x}" for share in shares)
 
 
 def _of_lightness(colour: str) -> str:

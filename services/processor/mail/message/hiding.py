@@ -9,10 +9,14 @@ from services.processor.mail.message.lengths import NUMBER, PIXELS, pixels
 _TINY_PIXELS = 2.0
 _TINY_SHARE = 0.05
 _FAR_AWAY_PIXELS = -300.0
+_BESIDE_PIXELS = -30.0
+"""A place beyond the upper or lower edge of the window, of text that does not scroll."""
+_BESIDE_SHARE = -20.0
 _BEYOND_PIXELS = 2000.0
 """The width of a wide window."""
 _HEAPED_PIXELS = -100.0
 _WHOLE = 100.0
+_WHOLE_WINDOW = frozenset(("100vh", "100vw", "100dvh", "100svh", "100lvh"))
 _OVERFLOWS = ("overflow", "overflow-x", "overflow-y")
 _CLIPPING = frozenset(("hidden", "clip", "scroll", "auto"))
 _HEIGHTS = ("max-height", "height", "max-block-size", "block-size")
@@ -174,6 +178,8 @@ def _is_placed_away(given: Mapping[str, str]) -> bool:
     places = [given.get(name, "") for name in _EDGES] + given.get("inset", "").split()
     beyond = [given.get("left", "")]
     if given["position"] == "fixed":
+        if _is_beside_the_window(given):
+            return True
         beyond += (given.get("top", ""), *(given.get(name, "") for name in ("right", "bottom")))
     if given["position"] in ("absolute", "fixed"):
         beyond += (given.get("right", ""), given.get("bottom", ""))  # nothing scrolls to the left or upwards
@@ -182,6 +188,20 @@ def _is_placed_away(given: Mapping[str, str]) -> bool:
         if any(_percent(given[name]) <= -_WHOLE for name in ("left", "top") if given.get(name, "").endswith("%")):
             return True
     return _is_away(places, beyond)
+
+
+def _is_beside_the_window(given: Mapping[str, str]) -> bool:
+    """Tells whether an element that does not scroll stands above or below the window, or begins at its far edges."""
+    inset = given.get("inset", "").split()
+    for place, name in enumerate(_EDGES):
+        value = given.get(name, inset[place % len(inset)] if inset and name != "left" else "")
+        is_share = value.endswith("%")
+        if (is_share and _percent(value) >= _WHOLE) or value in _WHOLE_WINDOW:
+            return True
+        size = _percent(value) if is_share else pixels(value) or 0.0
+        if name in ("top", "bottom") and size <= (_BESIDE_SHARE if is_share else _BESIDE_PIXELS):
+            return True
+    return False
 
 
 def _is_away(places: Iterable[str], beyond: Iterable[str]) -> bool:

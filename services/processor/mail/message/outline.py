@@ -19,6 +19,7 @@ from services.processor.mail.message.attributes import (
     read_plain_attributes,
     tag_end,
 )
+from services.processor.mail.message.places import PAGE_PLACES, Places
 from services.processor.mail.message.sheets import Sheet
 from services.processor.mail.message.tags import PAGE, Tag
 from services.processor.mail.message.visibility import View, has_words
@@ -30,50 +31,14 @@ MAX_TAGS = 40_000
 MAX_MADE_CHARACTERS = 640 * 1024
 """What is made of a source; twice as much as an event keeps. Escaped characters make it longer than the source."""
 
-_VOID = frozenset(
-    [
-        "area",
-        "base",
-        "basefont",
-        "bgsound",
-        "br",
-        "col",
-        "embed",
-        "frame",
-        "hr",
-        "img",
-        "input",
-        "keygen",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-    ]
-)
-_DROPPED_WITH_CONTENT = frozenset(
-    [
-        "script",
-        "style",
-        "title",
-        "textarea",
-        "xmp",
-        "iframe",
-        "noembed",
-        "noframes",
-        "svg",
-        "math",
-        "template",
-        "select",
-        "object",
-        "applet",
-        "audio",
-        "video",
-        "canvas",
-        "datalist",
-    ]
-)
+_VOID = frozenset([
+    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen",
+    "link", "meta", "param", "source", "track", "wbr"
+])  # fmt: skip
+_DROPPED_WITH_CONTENT = frozenset([
+    "script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "svg", "math", "template",
+    "select", "object", "applet", "audio", "video", "canvas", "datalist"
+])  # fmt: skip
 _FORMATTING = frozenset(
     ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"]
 )
@@ -81,42 +46,18 @@ _CELLS = frozenset(("td", "th", "caption"))
 _ROWS = frozenset(("tr",)) | _CELLS
 _SECTIONS = frozenset(("tbody", "thead", "tfoot", "colgroup")) | _ROWS
 _TABLE = _SECTIONS | {"table"}
-_INLINE = _FORMATTING | frozenset(
-    [
-        "abbr",
-        "acronym",
-        "bdi",
-        "bdo",
-        "cite",
-        "data",
-        "del",
-        "dfn",
-        "ins",
-        "kbd",
-        "label",
-        "map",
-        "mark",
-        "q",
-        "rp",
-        "rt",
-        "rtc",
-        "ruby",
-        "samp",
-        "span",
-        "sub",
-        "sup",
-        "time",
-        "var",
-    ]
-)
+_INLINE = _FORMATTING | frozenset([
+    "abbr", "acronym", "bdi", "bdo", "cite", "data", "del", "dfn", "ins", "kbd", "label", "map", "mark", "q",
+    "rp", "rt", "rtc", "ruby", "samp", "span", "sub", "sup", "time", "var"
+])  # fmt: skip
 # What an opening tag closes, when it is the innermost element but for formatting.
 _PARAGRAPH = (frozenset(("p",)),)
 _CLOSES: dict[str, tuple[frozenset[str], ...]] = {
     **dict.fromkeys(_INLINE | _VOID, ()),
     **dict.fromkeys(("dt", "dd"), (*_PARAGRAPH, frozenset(("dt", "dd")))),
-    **dict.fromkeys(("tbody", "thead", "tfoot"), (*_PARAGRAPH, _SECTIONS)),
+    **dict.fromkeys(("tbody", "thead", "tfoot"), (*_PARAGRAPH, _CELLS, _ROWS, _SECTIONS)),
     "li": (*_PARAGRAPH, frozenset(("li",))), "td": (*_PARAGRAPH, _CELLS), "th": (*_PARAGRAPH, _CELLS),
-    "tr": (*_PARAGRAPH, _ROWS),
+    "tr": (*_PARAGRAPH, _CELLS, _ROWS),
 }  # fmt: skip
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,60})")
@@ -129,37 +70,30 @@ _SHEET_OR_COMMENT = re.compile(r"<!--|<style(?=[\s/>])", re.IGNORECASE)
 # Elements whose text is in no program that shows mails.
 _INERT = frozenset(("template", "datalist", "noembed", "noframes"))
 # Blocks whose tags the sanitizer drops: their text keeps lines of its own.
-_BLOCKS = frozenset(
-    (
-        "address",
-        "dialog",
-        "dir",
-        "fieldset",
-        "form",
-        "legend",
-        "listing",
-        "marquee",
-        "menu",
-        "optgroup",
-        "option",
-        "search",
-    )
-)
+_BLOCKS = frozenset([
+    "address", "dialog", "dir", "fieldset", "form", "legend", "listing", "marquee", "menu", "optgroup",
+    "option", "search"
+])  # fmt: skip
 _PAGES = frozenset(("body", "html"))
 _CUT_OFF = re.compile(r"<[^<>]*+\Z|&[#\w]{0,32}+\Z")
 
 
 class _Outline:
-    """The state while the input is read: what is open, and how text is shown there."""
+    """The state while the input is read: what is open, and how text is shown there.
 
-    def __init__(self) -> None:
+    Args:
+        places: Counts elements, where a style sheet chooses by their places.
+    """
+
+    def __init__(self, places: Places | None = None) -> None:
+        self.places = places
         self.pieces: list[str] = []
         self.has_hidden_text = False
         self.base = ""
         self.sheet = Sheet()
         self.tags: dict[str, Tag] = {}
         self._open: list[str] = []
-        self._path = [Tag("html", {}), Tag("body", {})]  # which a mail need not write
+        self._path = [Tag("html", {}, PAGE_PLACES["html"]), Tag("body", {}, PAGE_PLACES["body"])]  # not always written
         self._written: list[str] = []
         self._tables = 0
         self._views: list[View] = [PAGE]
@@ -180,7 +114,8 @@ class _Outline:
                 if attributes.get("type", "").strip().lower() in ("", "text/css"):
                     self.sheet.add(source[begin:end], attributes.get("media", ""))
             position = end
-        self._views[0] = Tag("body", {}).view_within(PAGE, self.sheet, self._path[:1])
+        page, body = self._path
+        self._views[0] = body.view_within(page.view_within(PAGE, self.sheet, ()), self.sheet, (page,))
 
     def start(self, tag: Tag) -> None:
         """Opens an element, unless too much is open."""
@@ -190,6 +125,9 @@ class _Outline:
         if name == "base" and not self.base:
             self.base = base_address(attributes.get("href", ""))
             self.tags.clear()
+        if self.places is not None:
+            tag = Tag(name, attributes, self.places.add(name, self._open[-1] if self._open else ""))
+            attributes = tag.attributes
         outer = self._views[-1]
         view = tag.view_within(outer, self.sheet, self._path)
         if view.is_ground_lost:
@@ -212,6 +150,8 @@ class _Outline:
 
     def text(self, source: str) -> None:
         """Takes text between tags: references stay as they are, and nothing in it opens a tag."""
+        if self.places is not None and not self.places.has_content:
+            self.places.has_content = bool(source.strip())
         view = self._views[-1]
         if view is not self._judged:
             self._judged, self._is_shown = view, view.shows_text
@@ -219,6 +159,11 @@ class _Outline:
             self.pieces.append(source.replace(">", "&gt;") if ">" in source else source)
         elif not self.has_hidden_text:
             self.has_hidden_text = has_words(source)
+
+    def leave_out(self, name: str) -> None:
+        """Counts an element that is left out with its content."""
+        if self.places is not None:
+            self.places.add(name, self._open[-1] if self._open else "")
 
     def finish(self) -> str:
         """Closes what is open."""
@@ -234,6 +179,8 @@ class _Outline:
             name in _SECTIONS and not self._tables
         ):  # parsers drop what belongs in a table, with its looks
             written = "div"
+        if self.places is not None:
+            self.places.open()
         self._open.append(name)
         self._path.append(tag)
         self._written.append("" if view.is_gone else written)
@@ -257,6 +204,8 @@ class _Outline:
             name, written = self._open.pop(), self._written.pop()
             self._views.pop()
             self._path.pop()
+            if self.places is not None:
+                self.places.close()
             self._formatting -= name in _FORMATTING
             self._tables -= name == "table"
             if written:
@@ -287,9 +236,27 @@ def outline(source: str, max_tags: int = MAX_TAGS) -> Outlined:
         source: Anything. Time and memory grow with its length, not faster.
         max_tags: Tags that are read.
     """
-    made, position, length, tags = _Outline(), 0, len(source), 0
+    made = _Outline()
     if "style" in source or "STYLE" in source or "Style" in source:
         made.read_sheets(source)
+        if made.sheet.has_places:
+            made.places = Places(_counted(source, max_tags) if made.sheet.has_ends else None)
+    position, tags = _read(source, made, max_tags)
+    whole = made.finish()
+    kept = whole if len(whole) <= MAX_MADE_CHARACTERS else _CUT_OFF.sub("", whole[:MAX_MADE_CHARACTERS])
+    return Outlined(kept, made.has_hidden_text, position < len(source) or kept is not whole, tags)
+
+
+def _counted(source: str, max_tags: int) -> Places:
+    """Counts the elements without the style sheets, which ask for the counts."""
+    places = Places()
+    _read(source, _Outline(places), max_tags)
+    return places
+
+
+def _read(source: str, made: _Outline, max_tags: int) -> tuple[int, int]:
+    """Reads a source; returns the place behind what was read, and the number of tags."""
+    position, length, tags = 0, len(source), 0
     while position < length and tags < max_tags:
         tags += 1
         text, whole_tag, closing, name = _NEXT.match(source, position).groups()  # type: ignore[union-attr] # it fits
@@ -304,9 +271,7 @@ def outline(source: str, max_tags: int = MAX_TAGS) -> Outlined:
             made.end(name)
         else:
             made.start(made.tags.get(whole_tag) or _new_tag(whole_tag, name, made))
-    whole = made.finish()
-    kept = whole if len(whole) <= MAX_MADE_CHARACTERS else _CUT_OFF.sub("", whole[:MAX_MADE_CHARACTERS])
-    return Outlined(kept, made.has_hidden_text, position < length or kept is not whole, tags)
+    return position, tags
 
 
 def _new_tag(source: str, name: str, made: _Outline) -> Tag:
@@ -321,6 +286,7 @@ def _markup(source: str, start: int, made: _Outline) -> int:
         return _no_tag(source, start, made) if start < len(source) else start
     name = tag[2].lower()
     if name in _DROPPED_WITH_CONTENT and not tag[1]:
+        made.leave_out(name)
         found = _CONTENT_END[name].search(source, tag.end())
         if name in _INERT and not made.has_hidden_text:
             made.has_hidden_text = has_words(

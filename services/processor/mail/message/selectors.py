@@ -1,7 +1,8 @@
 """Selectors of style sheets, as far as mails need them (Selectors 4): compounds, descendants and children.
 
-Selectors of a state (`:hover`), of a place among siblings and of a part (`::before`) are not read. They hold for some
-readers or for some elements only, so that no text is left out because of them.
+Selectors of a state (`:hover`), of an element beside another (`+`, `~`), of content (`:empty`, `:has()`) and of a part
+(`::before`) are not read, nor are `:nth-child(... of S)` and complex selectors within `:not()` and its like. No text is
+left out because of them.
 """
 
 import re
@@ -9,9 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from services.processor.mail.message.places import Nth, Place, read_formula
+
 MAX_SELECTOR_CHARACTERS = 400
 _MAX_COMPOUNDS = 8
 _IDENT = r"(?:[\w-]|[^\x00-\x7f]|\\.)+"
+_INNER = r"(?:[^()]|\([^()]*+\))*+"
+# The selectors of a list: a comma within parentheses parts nothing.
+_PARTS = re.compile(rf"(?:[^,(]++|\({_INNER}\)?+)++")
 _TOKEN = re.compile(
     rf"""(?P<between>\s*+[>+~]\s*+|\s++)
     |(?P<name>\*|[a-zA-Z]{_IDENT}|[a-zA-Z])
@@ -19,8 +25,10 @@ _TOKEN = re.compile(
     |\#(?P<id>{_IDENT})
     |\[\s*+(?P<attribute>[a-zA-Z][\w-]*+)\s*+(?:(?P<operator>[~|^$*]?=)\s*+
         (?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s\]"']++))\s*+(?P<flag>[iIsS]?))?\s*+\]
-    |:not\((?P<not>[^()]*+)\)
-    |:(?:is|where)\((?P<is>[^()]*+)\)
+    |:not\((?P<not>{_INNER})\)
+    |:(?:is|where)\((?P<is>{_INNER})\)
+    |:(?P<end>(?i:first|last|only))-(?P<of>(?i:child|of-type))(?![\w-])
+    |:(?i:nth)-(?P<nth_last>(?i:last-))?(?P<nth_of>(?i:child|of-type))\((?P<formula>[^()]{{1,40}})\)
     |(?P<root>:root)
     |(?P<link>:(?:any-)?link)""",
     re.VERBOSE,
@@ -33,6 +41,7 @@ class Element(Protocol):
 
     name: str
     attributes: dict[str, str]
+    place: Place | None
 
 
 class _Attribute(NamedTuple):
@@ -68,6 +77,7 @@ class Compound:
     attributes: tuple[_Attribute, ...] = ()
     without: tuple["Compound", ...] = ()
     either: tuple[tuple["Compound", ...], ...] = ()
+    places: tuple[Nth, ...] = ()
 
     def fits(self, element: Element) -> bool:
         """Tells whether an element is one of those that the compound means."""
@@ -79,6 +89,8 @@ class Compound:
         if self.classes and not self.classes.issubset(given.get("class", "").split()):
             return False
         if any(part.fits(element) for part in self.without):
+            return False
+        if not all(nth.fits(element.place) for nth in self.places):
             return False
         is_either = all(any(part.fits(element) for part in parts) for parts in self.either)
         return is_either and all(part.fits(given) for part in self.attributes)
@@ -147,10 +159,18 @@ def read_selector(source: str) -> Selector | None:
     return Selector(kept, tuple(between), _weight([token for group in groups for token in group]))
 
 
+def selectors_of(source: str, most: int) -> list[str]:
+    """Returns the first selectors of a list, at most a number of them."""
+    return [found[0].strip() for _, found in zip(range(most), _PARTS.finditer(source), strict=False)]
+
+
 def _compound(tokens: Sequence[re.Match[str]]) -> Compound | None:
     without = [_inner(token["not"]) for token in tokens if token["not"] is not None]
     either = [_inner(token["is"]) for token in tokens if token["is"] is not None]
     if not all((*without, *either)):
+        return None
+    places = _places(tokens)
+    if places is None:
         return None
     names = [token["name"] or "html" for token in tokens if token["name"] or token["root"]]
     ids = {_unescaped(token["id"]) for token in tokens if token["id"]}
@@ -166,12 +186,28 @@ def _compound(tokens: Sequence[re.Match[str]]) -> Compound | None:
         attributes=tuple(attributes),
         without=tuple(compound for found in without for compound in found),
         either=tuple(either),
+        places=places,
     )
+
+
+def _places(tokens: Sequence[re.Match[str]]) -> tuple[Nth, ...] | None:
+    """Reads the conditions on the place of an element; None when one of them is not understood."""
+    found: list[Nth | None] = []
+    for token in tokens:
+        if token["formula"]:
+            is_of_type = token["nth_of"].lower() == "of-type"
+            found.append(read_formula(token["formula"], is_last=bool(token["nth_last"]), is_of_type=is_of_type))
+        elif token["end"]:
+            end, is_of_type = token["end"].lower(), token["of"].lower() == "of-type"
+            found += [read_formula("1", is_last=False, is_of_type=is_of_type)] if end != "last" else []
+            found += [read_formula("1", is_last=True, is_of_type=is_of_type)] if end != "first" else []
+    kept = tuple(nth for nth in found if nth is not None)
+    return kept if len(kept) == len(found) else None
 
 
 def _inner(source: str) -> tuple[Compound, ...]:
     """Reads the compounds within `:not()` and its like; none when one of them is not understood."""
-    found = [read_selector(part.strip()) for part in source.split(",")[:20]]
+    found = [read_selector(part) for part in selectors_of(source, 20)]
     kept = tuple(selector.compounds[0] for selector in found if selector is not None and not selector.between)
     return kept if len(kept) == len(found) else ()
 

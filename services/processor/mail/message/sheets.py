@@ -10,6 +10,7 @@ from services.processor.mail.message.selectors import (
     Element,
     Selector,
     read_selector,
+    selectors_of,
 )
 from services.processor.mail.message.styles import (
     Declarations,
@@ -22,6 +23,7 @@ from services.processor.mail.message.styles import (
 _MAX_SHEET_CHARACTERS = 64 * 1024
 _MAX_RULES = 2000
 _MAX_SELECTORS = 50
+_MAX_NESTING = 8
 _MAX_COMPARISONS = 200_000
 """Comparisons of a rule with an element, over the whole mail. Newsletters need some ten thousand."""
 _MAX_LOOKS = 4096
@@ -40,6 +42,8 @@ _MARK = re.compile(r"<!--|-->")
 _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*+'?|" + r'"(?:[^"\\\n]|\\.)*+"?')
 _PLAIN = str.maketrans("{};", "___")
 _COLOURS = ("color", "background")
+_PLACES = re.compile(r":(?:first|last|only|nth)-(?:last-)?(?:child|of-type)", re.IGNORECASE)
+_ENDS = re.compile(r":(?:last|only|nth-last)-(?:child|of-type)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,11 @@ class Sheet:
         self.has_grounds = False
         self.has_paths = False
         """Rules speak of the elements around an element."""
+        self.has_places = False
+        """Rules speak of the place of an element among its neighbours."""
+        self.has_ends = False
+        """Some of them count from the last neighbour."""
+        self._blocks = 0
         self._has_unread_colours = False
 
     def names(self, name: str) -> bool:
@@ -92,16 +101,36 @@ class Sheet:
             if brace < 0:
                 return None
             prelude = css[position:brace].rpartition("}")[2].rpartition(";")[2].strip()
-            if prelude.startswith("@") and not _is_passed(prelude):
-                position = _block_end(css, brace + 1)
-                self._skip(css[brace:position])
-            elif prelude.startswith("@"):
+            if prelude.startswith("@") and _is_passed(prelude):
                 position = brace + 1
+                continue
+            position = end = _block_end(css, brace + 1)
+            if prelude.startswith("@"):
+                self._skip(css[brace:end])
             else:
-                end = css.find("}", brace)
-                self._rule(prelude, css[brace + 1 : end if end >= 0 else len(css)])
-                position = end + 1 if end >= 0 else len(css)
+                self._block(selectors_of(prelude, _MAX_SELECTORS), css[brace + 1 : end].removesuffix("}"), _MAX_NESTING)
         return None
+
+    def _block(self, selectors: list[str], css: str, levels: int) -> None:
+        """Reads the content of a rule: declarations, and rules within it (CSS Nesting 1)."""
+        position = 0
+        while (brace := css.find("{", position)) >= 0 and self._blocks < _MAX_RULES:
+            self._blocks += 1
+            declarations, _, prelude = css[position:brace].rpartition(";")
+            self._rule(selectors, declarations)
+            position = _block_end(css, brace + 1)
+            self._nested(selectors, prelude.strip(), css[brace + 1 : position].removesuffix("}"), levels - 1)
+        if brace < 0:
+            self._rule(selectors, css[position:])
+
+    def _nested(self, selectors: list[str], prelude: str, css: str, levels: int) -> None:
+        if prelude.startswith("@") and _is_passed(prelude) and levels:
+            self._block(selectors, css, levels)
+        elif prelude.startswith("@") or not prelude or not levels:
+            self._skip(css)
+        else:
+            inner = [_within(outer, part) for outer in selectors for part in selectors_of(prelude, _MAX_SELECTORS)]
+            self._block(inner[:_MAX_SELECTORS], css, levels)
 
     def look(self, element: Element, path: Sequence[Element], style: Style) -> Style:
         """Returns how an element looks by the rules and by its own style.
@@ -162,9 +191,10 @@ class Sheet:
             made = {name: value for name, value in made.items() if name != "color" or own.get(name) == value}
         return made
 
-    def _rule(self, selectors: str, declarations: str) -> None:
+    def _rule(self, parts: list[str], declarations: str) -> None:
+        if not declarations.strip():
+            return
         style = read_style(declarations)
-        parts = selectors.split(",")[:_MAX_SELECTORS]
         if style.ground not in ("inherit", "transparent") and len(self._grounds) < _MAX_RULES:
             self._note_grounds(parts)
         has_colours = any(mark in declarations for mark in _COLOURS)
@@ -179,6 +209,8 @@ class Sheet:
             key = selector.compounds[-1].key
             self._rules.setdefault(key, []).append(_Rule(selector, style.given, self._count))
             self.has_paths = self.has_paths or bool(selector.between)
+            self.has_places = self.has_places or bool(_PLACES.search(part))
+            self.has_ends = self.has_ends or bool(_ENDS.search(part))
             if key[0] not in ".#":
                 self._names.add(key)
 
@@ -193,6 +225,11 @@ class Sheet:
         """Notes that rules for some readers only were left out."""
         self._has_unread_colours = self._has_unread_colours or any(mark in css for mark in _COLOURS)
         self.has_grounds = self.has_grounds or "background" in css
+
+
+def _within(outer: str, inner: str) -> str:
+    """A selector of a rule within another one; `&` stands for the outer selector (CSS Nesting 1, 3)."""
+    return (inner.replace("&", outer) if "&" in inner else f"{outer} {inner}")[: MAX_SELECTOR_CHARACTERS + 1]
 
 
 def _is_a_state(selector: str) -> bool:

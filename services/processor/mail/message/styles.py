@@ -16,6 +16,8 @@ from services.processor.mail.message.hiding import (
 )
 from services.processor.mail.message.lengths import NUMBER, PIXELS
 
+OF_THE_INK = "currentcolor"
+"""The ground of a style that names the ink of the elements around it."""
 _MAX_STYLE_CHARACTERS = 8 * 1024
 _MAX_KEPT_CHARACTERS = 128
 
@@ -80,7 +82,7 @@ class Style:
         is_seen: What `visibility` says; None when it says nothing.
         is_tiny: The text has no size that can be read; None when the size is that of the element around it.
         ink: The colour of the text, `inherit` when the style gives none, empty when it cannot be compared.
-        ground: The colour behind it, in the same way.
+        ground: The colour behind it, in the same way; `OF_THE_INK` when it is that of the ink around it.
         display: The value of `display`, empty without one.
     """
 
@@ -214,9 +216,11 @@ def _ground(given: Mapping[str, str]) -> str:
         return ""
     colour = given.get("background-color") or _ground_of(shorthand)
     if not colour and "(" in shorthand:  # a function that the made HTML does not keep
-        return ""
+        return comparable_css(shorthand)
     if colour == "currentcolor":
-        colour = given.get("color", "")
+        colour = given.get("color", OF_THE_INK)
+    if colour == OF_THE_INK:
+        return OF_THE_INK
     return comparable_css(colour) if colour and colour != "transparent" else "inherit"
 
 

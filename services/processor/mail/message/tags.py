@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from services.processor.mail.message.attributes import write_attributes
+from services.processor.mail.message.places import Place
 from services.processor.mail.message.sheets import Sheet
 from services.processor.mail.message.visibility import View
 
@@ -16,15 +17,16 @@ class Tag:
     Args:
         name: In lower case.
         attributes: Decoded, the first of each name; they are not changed.
+        place: Its place among the elements around it; None when no style sheet asks for it.
     """
 
-    __slots__ = ("_base", "_outer", "_view", "_written", "attributes", "name")
+    __slots__ = ("_base", "_outer", "_view", "_written", "attributes", "name", "place")
 
-    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+    def __init__(self, name: str, attributes: dict[str, str], place: Place | None = None) -> None:
         # A dialog that is not open, and the parentheses of ruby, are not shown (HTML 4.11.4, 15.3.1).
         if name == "rp" or (name == "dialog" and "open" not in attributes):
             attributes = {**attributes, "hidden": ""}
-        self.name, self.attributes = name, attributes
+        self.name, self.attributes, self.place = name, attributes, place
         self._outer: View | None = None
         self._view = PAGE
         self._base = self._written = ""

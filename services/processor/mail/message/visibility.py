@@ -7,7 +7,7 @@ from typing import NamedTuple
 from services.processor.mail.message.colours import can_be_read, can_be_seen, comparable
 from services.processor.mail.message.selectors import Element
 from services.processor.mail.message.sheets import Sheet
-from services.processor.mail.message.styles import Style, read_style
+from services.processor.mail.message.styles import OF_THE_INK, Style, read_style
 
 _UNSEEN = str.maketrans(
     dict.fromkeys(
@@ -24,7 +24,7 @@ class View(NamedTuple):
         is_seen: `visibility` lets it be seen.
         is_tiny: The text has no size.
         ink: Colour of the text, empty when it is not known.
-        ground: Colour behind it, empty when it is not known.
+        ground: Colour behind it, empty when it is not known, `OF_THE_INK` when it is that of the ink, whatever that is.
         kept_ground: The colour behind it in the HTML that is made, empty when that has none.
         is_ground_lost: Another ground stood here, a picture or one of a style sheet, which the HTML that is made lacks.
     """
@@ -41,6 +41,7 @@ class View(NamedTuple):
     def shows_text(self) -> bool:
         """A reader sees text that stands here."""
         has_ink = self.ink != "transparent" and (not self.ink or can_be_seen(self.ink, self.ground))
+        has_ink = has_ink and self.ground != OF_THE_INK
         return not self.is_gone and self.is_seen and not self.is_tiny and has_ink
 
     def within(self, element: Element, sheet: Sheet, path: Sequence[Element] = ()) -> "View":
@@ -65,12 +66,18 @@ class View(NamedTuple):
             return self
         has_ground = own.ground != "inherit" or "bgcolor" in attributes
         keeps = _kept_ground(attributes, own) if has_ground else None
+        ink = _ink(self.ink, name, attributes, style)
+        ground = _ground(self.ground, attributes, style, is_unknown=sheet.is_ground_unknown(element))
+        if style.ground == OF_THE_INK and ground:
+            ground = ink or OF_THE_INK
+        elif ground == OF_THE_INK and (ink or _gives_ink(name, attributes, style)):
+            ground = ""  # that of an ink which is not known, and not the ink here
         return View(
             is_gone=is_gone,
             is_seen=self.is_seen if style.is_seen is None else style.is_seen,
             is_tiny=self.is_tiny if style.is_tiny is None else style.is_tiny,
-            ink=_ink(self.ink, name, attributes, style),
-            ground=_ground(self.ground, attributes, style, is_unknown=sheet.is_ground_unknown(element)),
+            ink=ink,
+            ground=ground,
             kept_ground=self.kept_ground if keeps is None else keeps,
             is_ground_lost=keeps is None and (self.is_ground_lost or loses or _has_picture(attributes, own)),
         )
@@ -131,6 +138,11 @@ def _ink(ink: str, name: str, attributes: dict[str, str], style: Style) -> str:
     return "" if name == "a" and "href" in attributes else ink
 
 
+def _gives_ink(name: str, attributes: dict[str, str], style: Style) -> bool:
+    """Tells whether an element has another ink than what is around it, known or not."""
+    return style.ink != "inherit" or (name == "a" and "href" in attributes)
+
+
 def _ground(ground: str, attributes: dict[str, str], style: Style, *, is_unknown: bool) -> str:
     if is_unknown or "background" in attributes:
         return ""
@@ -146,7 +158,8 @@ def _kept_ground(attributes: dict[str, str], style: Style) -> str | None:
 
 
 def _has_picture(attributes: dict[str, str], style: Style) -> bool:
-    return not style.ground or "background" in attributes
+    is_lost = style.ground not in ("", "inherit", "transparent") and not style.kept_ground
+    return is_lost or not style.ground or "background" in attributes
 
 
 def has_words(text: str) -> bool:

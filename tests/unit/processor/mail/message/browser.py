@@ -43,9 +43,13 @@ function faint(owner, view) {
   }
   return share < 0.02;
 }
+const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
 function rgba(text) {
   const numbers = (text.match(/[\\d.]+/g) || []).map(Number);
-  return text.startsWith('rgb') ? [numbers[0], numbers[1], numbers[2], numbers.length > 3 ? numbers[3] : 1] : null;
+  if (text.startsWith('rgb')) return [numbers[0], numbers[1], numbers[2], numbers.length > 3 ? numbers[3] : 1];
+  pen.clearRect(0, 0, 1, 1); pen.fillStyle = text; pen.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
+  return [r, g, b, a / 255];
 }
 function light(colour) {
   const [r, g, b] = colour.map(part => part / 255)

@@ -4,6 +4,8 @@ The lists leave out what the browser's own answer does not tell: it checks the m
 show a part of it are no examples, nor are colours that only a browser resolves.
 """
 
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -180,7 +182,85 @@ FRAGMENTS = [
     '<b style="transform:scale(0)">Ghost</b>', '<b style="transform:translateX(-9999px)">Ghost</b>',
     '<span style="margin-top:-9999px">Ghost</span>',
 ]  # fmt: skip
+COLOURS = [
+    "background:#fff;color:color(srgb 1 1 1)", "background:#000;color:color(srgb 0 0 0)",
+    "background:#f00;color:color(srgb 1 0 0)", "background:#fff;color:color(srgb 100% 100% 100%)",
+    "color:color(srgb 1 1 1 / 0)", "color:color(srgb 0 0 0/0%)", "background:#fff;color:color(display-p3 1 1 1)",
+    "background:#fff;color:color(srgb-linear 1 1 1)", "background:#000;color:color(rec2020 0 0 0)",
+    "background:#fff;color:color(srgb 0 0 0)", "background:color(srgb 1 1 1);color:#fff",
+    "background:color(srgb .5 .5 .5);color:#808080", "background:#fff;color:color(srgb 0.5 0.5 0.5)",
+    "background:#fff;color:color(display-p3 .2 .4 .6)", "background:#fff;color:color(srgb 1 1)",
+    "background:Canvas;color:#fff", "background:#fff;color:Canvas", "background:canvas;color:canvastext",
+    "background:CanvasText;color:#000", "background:Canvas;color:Window", "background:Field;color:white",
+    "background:Mark;color:#ff0", "background:linktext;color:#00e", "background:#fff;color:InfoBackground",
+    "background:buttontext;color:#000", "background:#551a8b;color:visitedtext", "background:red;color:activetext",
+    "background:#fff;color:menu", "background:menutext;color:black", "background:fieldtext;color:black",
+    "background:marktext;color:#000", "background:#fff;color:background", "background:#fff;color:scrollbar",
+    "background:#fff;color:appworkspace", "background:#fff;color:activecaption", "background:#000;color:captiontext",
+    "background:#fff;color:inactivecaption", "background:#000;color:infotext", "background:#000;color:windowtext",
+    "background:currentColor", "background-color:currentcolor", "background:currentColor;color:red",
+    "background:currentColor;color:#000", "background:currentcolor none", "position:fixed;bottom:-200px",
+    "position:fixed;top:-200px", "position:fixed;bottom:-100vh", "position:fixed;top:100vh", "position:fixed;top:100%",
+    "position:fixed;bottom:100%", "position:fixed;left:100%", "position:fixed;right:100%", "position:fixed;bottom:-50%",
+    "position:fixed;top:-50%", "position:fixed;top:10px", "position:fixed;bottom:10px", "position:fixed;bottom:-5em",
+    "position:fixed;inset:auto 0 -200px 0", "position:fixed;inset:-200px 0 auto 0", "position:fixed;inset:0",
+    "position:fixed;top:50%", "position:fixed;left:50%", "position:fixed;top:0;left:0;bottom:0;right:0",
+    "position:fixed;inset:100% auto auto 0", "position:fixed;inset:auto auto 100% 0", "bottom:-200px",
+    "position:relative;bottom:-200px",
+]  # fmt: skip
+INKED = [
+    '<div style="color:red;background:currentcolor">{}</div>',
+    '<a href=x><b style="background:currentcolor">{}</b></a>',
+    '<div style="color:red"><p style="background:currentcolor">{}</p></div>',
+    '<div style="background:currentcolor"><p style="color:#fff">{}</p></div>',
+    '<div style="background:currentcolor"><a href=x>{}</a></div>',
+    '<div style="background:currentcolor"><p>{}</p></div>',
+    '<div style="background:currentcolor"><p style="background:#fff">{}</p></div>',
+    '<div style="background:currentcolor;color:#fff"><p style="color:#000">{}</p></div>',
+    '<font color=red><p style="background:currentcolor">{}</p></font>',
+    '<body text=red><p style="background:currentcolor">{}</p>', '<a href=x style="background:currentcolor">{}</a>',
+    '<div style="background:currentcolor"><font color=red>{}</font></div>',
+]  # fmt: skip
+PLACES = [
+    ":first-child", ":last-child", ":only-child", ":nth-child(1)", ":nth-child(2)", ":nth-child(odd)",
+    ":nth-child(2n)", ":nth-child(n+2)", ":nth-child(-n+2)", ":nth-child(3n-1)", ":nth-child( 2 )", ":nth-child(-2)",
+    ":nth-child(0)", ":nth-child(x)", ":nth-child(2 n)", ":nth-child(2n + 0)", ":nth-child(2n +1)",
+    ":NTH-CHILD(EVEN)", ":nth-last-child(3)", ":nth-last-child(n+3)", ":first-of-type", ":last-of-type",
+    ":only-of-type", ":nth-of-type(2)", ":nth-last-of-type(3)", ":not(:first-child)", ":not(:nth-child(2))",
+    ":is(:nth-child(2), a)", ":where(:first-child,:nth-child(2))", ":nth-child(n + 2):not(:last-child)",
+]  # fmt: skip
+AMONG = {
+    "li": ["<ul><li>a</li><li>{}</li><li>c</li><li>d</li></ul>", "<ol><li>{}<li>b</ol>"],
+    "p": [
+        "<p>a</p><p>{}</p><div>b</div>", "a<p>{}</p>", "<br><p>{}</p><p>", "<title>x</title><p>{}</p>b<style>z</style>",
+        "<meta name=a><p>{}</p>", "<p>a</p><style>z{{}}</style><p>{}</p>", "<select><option>x</select><p>{}</p>",
+        "<html><head><title>x</title></head><body><p>{}</p></body></html>", "<div><p>{}</div><p>b",
+    ],
+    "tr": [
+        "<table><tr><td>a<tr><td>{}</table>", "<table><thead><tr><th>h</thead><tr><td>{}</table>",
+        "<table><caption>x</caption><tr><td>{}<tr><td>b</table>", "<table><tr><td>a</tr><tbody><tr><td>{}</table>",
+    ],
+    "td": ["<table><tr><td>a<td>{}<tr><td>c</table>", "<table><tr><td>{}<tr><td>c</table>"],
+    "*": ["<div><b>a</b><b>{}</b></div>", "<p>{}</p>", "<i></i><p>{}</p>b<p>c</p>"],
+}  # fmt: skip
+NESTED = [
+    ".o{.x{display:none}}", ".o{& .x{display:none}}", ".o{&.x{display:none}}", ".x{&.y{display:none}}",
+    ".o{>.x{display:none}}", ".o{> .x{display:none}}", ".o{p{display:none}}", ".x{@media screen{display:none}}",
+    ".x{@media print{display:none}}", ".o{color:red;.x{display:none}}", ".o{.q{top:0}.x{display:none}}",
+    ".o{.x{display:none}color:red}", ".x{.o &{display:none}}", ".x{.q &{display:none}}", ".p{.o{.x{display:none}}}",
+    ".p{.o{> .x{display:none}}}", ".q,.o{.x{display:none}}", ".o{.q,.x{display:none}}", ".o{.x{color:red}}",
+    ".x{display:none;&{display:block}}", ".x{&{display:block}display:none}", ".o{.x{{display:none}}}",
+    ".o{@media (min-width:1px){.x{display:none}}}", ".x{@supports (display:block){display:none}}",
+    ".x{color:red;@media print{color:blue}display:none}", ".o{.x{display:none}", ".o{.x:hover{display:none}}",
+    ".x{@layer a{display:none}}", ".o{:is(.x){display:none}}", ".o{*{display:none}}",
+    "@media screen{.o{.x{display:none}}}", "@media print{.o{.x{display:none}}}", ".x{@font-face{a:b}display:none}",
+    ".x{div > &{display:none}}", ".a{}.o{.x{display:none}}", ".o{.x{visibility:hidden}}.x{visibility:visible}",
+    ".o{.x{display:none}}.x{display:block}", ".o{.x{display:none}}.p .o .x{display:block}",
+    ".o{p:first-child{display:none}}", ".o{&:last-child p{display:none}}",
+]  # fmt: skip
 PLACE = f'<div class="p"><div class="o" id="j"><p class="x y" id="i" data-k="v">{WORD}</p></div></div>'
+
+_OF_A_PLACE = re.compile(r"-(?:child|of-type)", re.IGNORECASE)
 
 
 def _fragments() -> list[str]:
@@ -189,7 +269,11 @@ def _fragments() -> list[str]:
         for number, style in enumerate(DECLARATIONS)
     ]
     made += [f"<style>{selector}{{display:none}}</style>{PLACE}" for selector in SELECTORS]
-    return made + [f"<style>{sheet}</style>{PLACE}" for sheet in SHEETS] + FRAGMENTS
+    made += [f"<style>{sheet}</style>{PLACE}" for sheet in (*SHEETS, *NESTED)]
+    made += [f'<div style="{style}">{WORD}</div>' for style in COLOURS] + [inked.format(WORD) for inked in INKED]
+    for name, place in itertools.product(AMONG, PLACES):
+        made += [f"<style>{name}{place}{{display:none}}</style>{among.format(WORD)}" for among in AMONG[name]]
+    return made + FRAGMENTS
 
 
 def test_a_reader_of_text_gets_the_text_that_a_browser_shows(tmp_path: Path) -> None:
@@ -198,10 +282,11 @@ def test_a_reader_of_text_gets_the_text_that_a_browser_shows(tmp_path: Path) -> 
     for fragment, found in zip(fragments, judged(fragments, tmp_path), strict=True):
         safe = make_safe(fragment)
         is_shown = WORD in to_text(safe.html)
-        if is_shown != found["seen"] or safe.has_hidden_text == is_shown:
+        is_alone = not _OF_A_PLACE.search(fragment)  # else the words beside it may be hidden
+        if is_shown != found["seen"] or (safe.has_hidden_text == is_shown and (is_alone or not is_shown)):
             wrong.append((fragment, found["seen"], is_shown, safe.has_hidden_text))
 
-    assert len(fragments) > 300
+    assert len(fragments) > 1000
     assert [] == wrong
 
 

@@ -20,6 +20,11 @@ from services.processor.mail.message.ids import message_ids
     '<p style="background:white;color:hsl(0 0% 100%)">Ghost</p>', '<p style="color:hsla(0,0%,0%,0)">Ghost</p>',
     '<p style="background:hsl(120, 100%, 25%);color:#008000">Ghost</p>',
     "<style>body .p{display:none}</style><p class=p>Ghost</p>", "<dialog>Ghost</dialog>",  # HTML 4.11.4
+    "<style>p:nth-child(3){display:none}</style><p>Ghost</p>",  # Selectors 4, 14.3
+    "<style>p:nth-last-of-type(2){display:none}</style><p>Ghost</p>",
+    "<style>.o{& p{color:red;&:only-child{display:none}}}</style><div class=o><p>Ghost</p></div>",  # CSS Nesting 1
+    '<p style="background:#fff;color:color(srgb 1 1 1)">Ghost</p>', '<p style="background:Canvas;color:#fff">Ghost</p>',
+    '<p style="background:currentColor">Ghost</p>', '<p style="position:fixed;bottom:-200px">Ghost</p>',
 ])  # fmt: skip
 def test_hidden_text_is_in_neither_form(hidden: str) -> None:
     safe = make_safe(f"<p>Before</p>{hidden}<p>Hi</p>")
@@ -35,6 +40,10 @@ def test_hidden_text_is_in_neither_form(hidden: str) -> None:
     '<p style="transform:translate(-50%)">Hi</p>', '<p style="position:absolute;left:500px">Hi</p>',
     '<p style="background:#fff;color:#f0f0f0">Hi</p>', '<p style="font:bold 12pt/1.2 \'1px\'">Hi</p>',
     "<details><summary>Hi</summary></details>", "<noscript>Hi</noscript>",
+    "<style>p:nth-child(2),p:nth-last-child(n+2),p:foo{display:none}</style><p>Hi</p>",
+    "<style>.o{p{display:none}}</style><p>Hi</p>", '<p style="background:currentColor"><a href="https://x">Hi</a></p>',
+    '<p style="background:#000;color:color(srgb 1 1 1)">Hi</p>', '<p style="position:fixed;bottom:9px">Hi</p>',
+    '<table><tr style="display:none"><td><tr><td>Hi</table>',  # HTML 13.2.6.4.13: a row ends the one before it
 ])  # fmt: skip
 def test_text_that_can_be_seen_stays(shown: str) -> None:
     safe = make_safe(shown)

@@ -87,3 +87,16 @@ def test_blanks_between_encoded_words_of_a_name_go_alone(name: str, expected: st
     raw = f"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}--b--".encode()
 
     assert expected == map_message(as_simulated(raw, form)).message.attachments[0].name
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("value", "expected"), [
+    (b"Fr\xf6sche", "Frösche"), ("Frösche 日".encode(), "Frösche 日"), (b"=?iso-8859-1?Q?Fr\xf6sche?=", "Frösche"),
+    (b"=?utf-8?Q?Fr\xc3\xb6sche?=", "Frösche"), (b"=?utf-8?B?5pel5pys6Kqe5g==?= x", "日本語\ufffd x"),
+])  # fmt: skip
+def test_raw_bytes_of_header_fields_are_read_in_each_form(value: bytes, expected: str, form: str) -> None:
+    """RFC 2047 allows none, and senders write them; bytes that fit no charset are replaced alone."""
+    raw = b"Subject: " + value + b"\r\nFrom: " + value + b" <a@b.example>\r\n\r\nx"
+    message = map_message(as_simulated(raw, form)).message
+
+    assert (expected, expected) == (message.subject, message.from_address.name)
