@@ -158,12 +158,14 @@ async def _write(context: "Context", body: HttpBody, seconds: float) -> None:
 def _place(request: pb2.GetMessageRequest | pb2.GetRawMessageRequest | pb2.GetAttachmentRequest) -> Place:
     tenant_id = check_id("tenant_id", request.tenant_id)
     check_text("message_id", request.message_id, ID_CHARACTERS)
-    return Place(tenant_id, request.message_id, current_caller().may_see(tenant_id))
+    caller = current_caller()
+    return Place(tenant_id, request.message_id, caller.may_see(tenant_id), caller.key_id)
 
 
 def _mailbox(tenant_id: str) -> Place:
     checked = check_id("tenant_id", tenant_id)
-    return Place(checked, is_in_scope=current_caller().may_see(checked))
+    caller = current_caller()
+    return Place(checked, is_in_scope=caller.may_see(checked), key_id=caller.key_id)
 
 
 def _is_place(value: str | int) -> bool:
