@@ -182,6 +182,12 @@ class UploadsFull(ResourceExhausted):
     reason = "UPLOADS_FULL"
 
 
+class ReplayQuotaReached(ResourceExhausted):
+    """The API key has replayed too many bytes in the last day. Replay fewer events, or wait."""
+
+    reason = "REPLAY_QUOTA_REACHED"
+
+
 class TenantStorageFull(ResourceExhausted):
     """The tenant's sends, uploads and modifications keep too many bytes. Wait until old ones are deleted."""
 

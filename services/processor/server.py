@@ -142,6 +142,7 @@ async def serving(
     inbox, tokens = InboxServiceStub(ingest), TokenVaultServiceStub(vault)
     reader, head = EventReader(pool), HeadWatch(pool)
     replays = Shares("replays", settings.replays, settings.replays_per_key)
+    replaying = Replaying(pool, reader, replays, settings.replay_bytes_per_day)
     limits = StreamLimits(settings.streams, settings.streams_per_key, write_seconds=settings.slow_reader_seconds)
     tail = Tail(reader, head)
     following = Following(reader, tail, KeyChecks(tokens), server.stopping, limits)
@@ -158,7 +159,7 @@ async def serving(
     )
     server.add(
         add_ProcessorServiceServicer_to_server,
-        ProcessorServicer(Replaying(pool, reader, replays), Pipeline(pool, inbox, tokens), inbox),
+        ProcessorServicer(replaying, Pipeline(pool, inbox, tokens), inbox),
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()

@@ -281,6 +281,9 @@ class ProcessorSettings(MeshSettings):
     reads_per_tenant: int = Field(
         16, ge=1, le=1000, description="Largest number of these calls for one tenant; one of them at a time is served."
     )
+    reads_per_key: int = Field(
+        32, ge=1, le=1000, description="Largest number of these calls of one API key, for all of its tenants together."
+    )
     read_units_per_minute: int = Field(
         1200,
         ge=100,
@@ -298,6 +301,14 @@ class ProcessorSettings(MeshSettings):
     replays: int = Field(8, ge=1, le=100, description="Largest number of concurrent replays of one process.")
     replays_per_key: int = Field(
         4, ge=1, le=100, description="Largest number of concurrent replays of one API key in one process."
+    )
+    replay_bytes_per_day: int = Field(
+        4 * 1024**3,
+        ge=1024 * 1024,
+        le=1024**4,
+        description=(
+            "Largest size of the events that one API key replays in a day, in bytes; each replay counts 64 KiB besides."
+        ),
     )
     slow_reader_seconds: float = Field(
         30.0,

@@ -332,6 +332,7 @@ replays = Table(
     required("matched", BigInteger()),
     required("appended", BigInteger()),
     required("created_at", TIME),
+    required("bytes", BigInteger()),
 )
 
 thread_messages = Table(

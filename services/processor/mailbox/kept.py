@@ -1,4 +1,4 @@
-"""The bound of what callers' requests keep in the store: sends, uploads and modifications, waiting and ended."""
+"""The bound of the bytes that requests keep in the store: sends, uploads and modifications, waiting and ended."""
 
 from services.meshkit import db
 from services.processor.errors import KeyStorageFull, TenantStorageFull
@@ -20,7 +20,7 @@ async def reserve(
         size: The bytes of the request.
 
     Returns:
-        What the tenant keeps so far.
+        The bytes that the tenant keeps so far.
 
     Raises:
         TenantStorageFull: The tenant keeps too many bytes.

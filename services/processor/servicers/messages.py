@@ -222,7 +222,8 @@ def _seen(tenant_id: str) -> Place:
 def _place(request: pb2.GetMessageRequest | pb2.GetRawMessageRequest | pb2.GetAttachmentRequest) -> Place:
     tenant_id = check_id("tenant_id", request.tenant_id)
     check_text("message_id", request.message_id, ID_CHARACTERS)
-    return Place(tenant_id, request.message_id, current_caller().may_see(tenant_id))
+    caller = current_caller()
+    return Place(tenant_id, request.message_id, caller.may_see(tenant_id), caller.key_id)
 
 
 def _is_token(value: str | int) -> bool:

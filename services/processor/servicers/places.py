@@ -14,7 +14,8 @@ def mailbox_of(tenant_id: str) -> Place:
         FieldInvalid: The id is malformed.
     """
     checked = check_id("tenant_id", tenant_id)
-    return Place(checked, is_in_scope=current_caller().may_see(checked))
+    caller = current_caller()
+    return Place(checked, is_in_scope=caller.may_see(checked), key_id=caller.key_id)
 
 
 def is_place(value: str | int) -> bool:

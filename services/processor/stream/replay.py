@@ -12,7 +12,7 @@ from services.meshkit.errors import FieldInvalid
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 from services.meshkit.shares import Shares
-from services.processor.errors import RequestIdReused
+from services.processor.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.filter import select
 from services.processor.stream.metrics import REPLAYED
@@ -24,6 +24,9 @@ MAX_EVENTS = 100_000
 _BATCH_EVENTS = 200
 _BATCH_BYTES = 1024 * 1024
 _CALL_SECONDS = 600.0
+_DAY = timedelta(days=1)
+_REPLAY_BYTES = 64 * 1024
+"""The bytes that a replay counts besides its events: they bound the number of replays."""
 _CLOCK_SLACK = timedelta(hours=1)
 """The largest time by which an event's position may precede its reception."""
 
@@ -35,12 +38,14 @@ class Replaying:
         pool: Connections to PostgreSQL.
         events: The reader that resolves cursors.
         running: The bound on the replays that run at the same time, of all keys and of each.
+        day_bytes: The largest size of the events that one key appends in a day, in bytes.
     """
 
-    def __init__(self, pool: db.Pool, events: EventReader, running: Shares) -> None:
+    def __init__(self, pool: db.Pool, events: EventReader, running: Shares, day_bytes: int) -> None:
         self._pool = pool
         self._events = events
         self._running = running
+        self._day_bytes = day_bytes
 
     async def replay(self, request: pb2.ReplayEventsRequest, caller: Caller) -> pb2.ReplayEventsResponse:
         """Replay the range of the request, or continue the replay that the same request has begun.
@@ -53,6 +58,7 @@ class Replaying:
             CursorEpochChanged: The store was restored since a cursor was issued.
             RequestIdReused: The id was already used with another request.
             FieldInvalid: The range has more than 100,000 events.
+            ReplayQuotaReached: The key has replayed too many bytes in the last day.
             Overloaded: As many replays run as may, of this key or of all.
         """
         with self._running.take(caller.key_id):
@@ -64,10 +70,10 @@ class Replaying:
         digest = _digest(request)
         known = await self._known(caller, request_id, digest)
         if known is None:
-            matched = await self._count(wanted)
+            matched, size = await self._measure(wanted)
             if request.dry_run:
                 return pb2.ReplayEventsResponse(matched=matched)
-            known = await self._begin(caller, request_id, digest, wanted, matched)
+            known = await self._begin(caller, request_id, digest, wanted, matched, size)
         return await self._finish(known, _resumed(wanted, known))
 
     async def _range(self, request: pb2.ReplayEventsRequest, caller: Caller) -> Range:
@@ -94,18 +100,22 @@ class Replaying:
             )
         return known
 
-    async def _count(self, wanted: Range) -> int:
+    async def _measure(self, wanted: Range) -> tuple[int, int]:
         async with db.connection(self._pool) as connection:
-            matched = await replays.count(connection, wanted, MAX_EVENTS + 1)
+            matched, size = await replays.measure(connection, wanted, MAX_EVENTS + 1)
         if matched > MAX_EVENTS:
             raise FieldInvalid.of("to_cursor", f"more than {MAX_EVENTS} events are selected")
-        return matched
+        return matched, size
 
     async def _begin(
-        self, caller: Caller, request_id: str | None, digest: bytes, wanted: Range, matched: int
+        self, caller: Caller, request_id: str | None, digest: bytes, wanted: Range, matched: int, size: int
     ) -> Replay:
-        async with db.connection(self._pool) as connection:
-            begun = await replays.begin(connection, caller.key_id, request_id, digest, wanted, matched)
+        key_id, counted = caller.key_id, size + _REPLAY_BYTES
+        async with db.transaction(self._pool) as connection:
+            used = await replays.lock_used(connection, key_id, datetime.now(UTC) - _DAY)
+            if used + counted > self._day_bytes:
+                raise ReplayQuotaReached(metadata={"bytes": str(size), "used": str(used)})
+            begun = await replays.begin(connection, key_id, request_id, digest, wanted, matched, counted)
         known = begun or await self._known(caller, request_id, digest)
         assert known is not None  # noqa: S101 - the insert conflicted with this row
         return known

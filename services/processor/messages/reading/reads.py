@@ -63,11 +63,13 @@ class Place:
         tenant_id: The tenant, well-formed.
         message_id: The provider's id of the mail; empty where a whole mailbox is read.
         is_in_scope: Whether the caller may see the tenant.
+        key_id: The API key of the call; empty for a call of the mesh.
     """
 
     tenant_id: str
     message_id: str = ""
     is_in_scope: bool = True
+    key_id: str = ""
 
 
 class Reads:
@@ -98,6 +100,7 @@ class Reads:
         self._fetch = fetch
         self._take_quota = take_quota
         self._shares = Shares("reads", settings.reads, settings.reads_per_tenant)
+        self._shares_of_keys = Shares("reads_of_keys", settings.reads, settings.reads_per_key)
         self._turns = Turns(_TURN_SECONDS)
 
     async def message(self, place: Place) -> tuple[str, MappedMail]:
@@ -167,7 +170,7 @@ class Reads:
             raise FieldInvalid.of(
                 "tenant_id", f"is a tenant of {provider}: ListFolders is of ms365, ListLabels of googlews"
             )
-        with self._shares.take(place.tenant_id):
+        with self._shares_of_keys.take(place.key_id), self._shares.take(place.tenant_id):
             try:
                 async with self._turns.take(f"{place.tenant_id}{kind}"):
                     yield MailboxAccess(self._http, self._tokens, place.tenant_id, provider, 1, ability)

@@ -18,16 +18,20 @@ _IN_RANGE = """
     AND ($5::uuid[] IS NULL OR tenant_id = ANY ($5)) AND ($6::text[] IS NULL OR provider = ANY ($6))
     AND ($7::text[] IS NULL OR event_type = ANY ($7) OR split_part(event_type, '.', 1) = ANY ($8::text[]))
 """
-_COUNT = f"SELECT count(*) FROM (SELECT FROM processor.events WHERE {_IN_RANGE} LIMIT $9) AS matching"  # noqa: S608
+_SIZE = "basic_size + length(body) + length(raw) AS size"
+_MEASURE = f"""
+    SELECT count(*) AS events, coalesce(sum(size), 0)::bigint AS bytes
+    FROM (SELECT {_SIZE} FROM processor.events WHERE {_IN_RANGE} LIMIT $9) AS matching
+"""  # noqa: S608 - constants
 _NEXT = f"""
-    SELECT position, basic_size + length(body) + length(raw) AS size
+    SELECT position, {_SIZE}
     FROM processor.events WHERE {_IN_RANGE} ORDER BY position LIMIT $9
 """  # noqa: S608 - constants
 _BEGIN = """
     INSERT INTO processor.replays (replay_id, key_id, request_id, request_digest, start_position, start_event_id,
-        done_position, end_position, matched)
+        done_position, end_position, matched, bytes)
     SELECT $1, $2, $3, $4, greatest(head, floor), CASE WHEN head > floor THEN head_event_id ELSE floor_event_id END,
-        $5, $6, $7 FROM processor.stream WHERE id = 1
+        $5, $6, $7, $8 FROM processor.stream WHERE id = 1
     ON CONFLICT DO NOTHING
     RETURNING *
 """
@@ -105,9 +109,21 @@ class Replay:
         return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
-async def count(connection: db.Connection, wanted: Range, most: int) -> int:
-    """Count the events of a range, up to a limit."""
-    return int(await connection.fetchval(_COUNT, *wanted.arguments(wanted.after), most))
+async def measure(connection: db.Connection, wanted: Range, most: int) -> tuple[int, int]:
+    """Return the number of events of a range, up to a limit, and their size in bytes."""
+    found = await connection.fetchrow(_MEASURE, *wanted.arguments(wanted.after), most)
+    assert found is not None  # noqa: S101 - an aggregate has one row
+    return found["events"], found["bytes"]
+
+
+async def lock_used(connection: db.Connection, key_id: str, since: datetime) -> int:
+    """Return the bytes of a key's replays since a time; other replays of the key begin after this transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 7))", key_id)
+    return int(
+        await connection.fetchval(
+            "SELECT coalesce(sum(bytes), 0) FROM processor.replays WHERE key_id = $1 AND created_at > $2", key_id, since
+        )
+    )
 
 
 async def find_request(connection: db.Connection, key_id: str, request_id: str) -> Replay | None:
@@ -123,9 +139,11 @@ async def begin(
     digest: bytes,
     wanted: Range,
     matched: int,
+    size: int,
 ) -> Replay | None:
     """Insert a replay that begins now; None when the same request has begun one in the meantime."""
-    row = await connection.fetchrow(_BEGIN, new_id(), key_id, request_id, digest, wanted.after, wanted.until, matched)
+    ends = (wanted.after, wanted.until)
+    row = await connection.fetchrow(_BEGIN, new_id(), key_id, request_id, digest, *ends, matched, size)
     return None if row is None else Replay.of(row)
 
 

@@ -1,4 +1,4 @@
-"""What callers' requests keep in the store is bounded for each tenant and each API key, and counted exactly."""
+"""The bytes that requests keep in the store are bounded for each tenant and each API key, and counted exactly."""
 
 import asyncio
 from datetime import timedelta

@@ -13,7 +13,7 @@ from services.meshkit import db
 from services.meshkit.errors import FieldInvalid, Overloaded
 from services.meshkit.identity.caller import Caller, Role
 from services.meshkit.shares import Shares
-from services.processor.errors import RequestIdReused
+from services.processor.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream import replay
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
@@ -32,7 +32,7 @@ def reader(pool: db.Pool) -> EventReader:
 
 @pytest.fixture
 def replays(pool: db.Pool, reader: EventReader) -> Replaying:
-    return Replaying(pool, reader, Shares("replays", 8, 4))
+    return Replaying(pool, reader, Shares("replays", 8, 4), 4 * 1024**3)
 
 
 async def _publish(pool: db.Pool, *drafts: Any) -> list[str]:
@@ -166,9 +166,25 @@ async def test_one_key_cannot_take_the_replays_of_another(pool: db.Pool) -> None
     reader = EventReader(pool)
     with running.take(OPERATOR.key_id):
         with pytest.raises(Overloaded) as refused:
-            await Replaying(pool, reader, running).replay(pb2.ReplayEventsRequest(), OPERATOR)
+            await Replaying(pool, reader, running, 4 * 1024**3).replay(pb2.ReplayEventsRequest(), OPERATOR)
         other = replace(OPERATOR, key_id="key-2")
-        answer = await Replaying(pool, reader, running).replay(pb2.ReplayEventsRequest(), other)
+        answer = await Replaying(pool, reader, running, 4 * 1024**3).replay(pb2.ReplayEventsRequest(), other)
 
     assert {"bound": "replays_of_one"} == refused.value.metadata
     assert answer.replay_id
+
+
+async def test_a_key_replays_so_many_bytes_in_a_day(pool: db.Pool, reader: EventReader) -> None:
+    await _publish(pool, *(mail_draft() for _ in range(3)))
+    replaying = Replaying(pool, reader, Shares("replays", 8, 8), 3 * 65536 + 32768)
+    first = pb2.ReplayEventsRequest(request_id=str(uuid4()))
+    calls = [replaying.replay(request, OPERATOR) for request in (first, *[pb2.ReplayEventsRequest()] * 5)]
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    dry = await replaying.replay(pb2.ReplayEventsRequest(dry_run=True), OPERATOR)
+    others = await replaying.replay(pb2.ReplayEventsRequest(), replace(OPERATOR, key_id="key-2"))
+    await pool.execute("UPDATE processor.replays SET created_at = now() - interval '25 hours' WHERE key_id = 'key-1'")
+    later = await replaying.replay(pb2.ReplayEventsRequest(), OPERATOR)
+
+    assert 3 == sum(isinstance(one, pb2.ReplayEventsResponse) for one in ended)
+    assert 3 == sum(isinstance(one, ReplayQuotaReached) for one in ended)
+    assert (3, 3, 3) == (dry.matched, others.appended, later.appended)

@@ -10,7 +10,7 @@ SECONDS = 30.0
 
 
 class Holder:
-    """Holds bytes until it is told to give them back."""
+    """Holds bytes until the test ends it."""
 
     def __init__(self, room: Room, size: int, seconds: float = SECONDS) -> None:
         self.has = asyncio.Event()

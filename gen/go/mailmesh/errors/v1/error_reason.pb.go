@@ -610,6 +610,12 @@ const (
 	// Do: As with TENANT_STORAGE_FULL, for all of the key's tenants; or use a key for each group of tenants.
 	// Sample: {"reason": "KEY_STORAGE_FULL", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
 	ErrorReason_ERROR_REASON_KEY_STORAGE_FULL ErrorReason = 167
+	// REPLAY_QUOTA_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+	//
+	// When: With this replay, the API key would replay more bytes in a day than `MAILMESH_PROCESSOR_REPLAY_BYTES_PER_DAY` permits.
+	// Do: Select fewer events, or wait until the key's earlier replays are a day old.
+	// Sample: {"reason": "REPLAY_QUOTA_REACHED", "domain": "mailmesh", "metadata": {"bytes": "1073741824", "used": "4294901760"}}
+	ErrorReason_ERROR_REASON_REPLAY_QUOTA_REACHED ErrorReason = 168
 )
 
 // Enum value maps for ErrorReason.
@@ -712,6 +718,7 @@ var (
 		158: "ERROR_REASON_SENDER_NOT_PERMITTED",
 		166: "ERROR_REASON_TENANT_STORAGE_FULL",
 		167: "ERROR_REASON_KEY_STORAGE_FULL",
+		168: "ERROR_REASON_REPLAY_QUOTA_REACHED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                   0,
@@ -811,6 +818,7 @@ var (
 		"ERROR_REASON_SENDER_NOT_PERMITTED":          158,
 		"ERROR_REASON_TENANT_STORAGE_FULL":           166,
 		"ERROR_REASON_KEY_STORAGE_FULL":              167,
+		"ERROR_REASON_REPLAY_QUOTA_REACHED":          168,
 	}
 )
 
@@ -845,7 +853,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xe1\x1b\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x89\x1c\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -944,7 +952,8 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_UPLOADS_FULL\x10\x9d\x01\x12&\n" +
 	"!ERROR_REASON_SENDER_NOT_PERMITTED\x10\x9e\x01\x12%\n" +
 	" ERROR_REASON_TENANT_STORAGE_FULL\x10\xa6\x01\x12\"\n" +
-	"\x1dERROR_REASON_KEY_STORAGE_FULL\x10\xa7\x01B\x1f\n" +
+	"\x1dERROR_REASON_KEY_STORAGE_FULL\x10\xa7\x01\x12&\n" +
+	"!ERROR_REASON_REPLAY_QUOTA_REACHED\x10\xa8\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

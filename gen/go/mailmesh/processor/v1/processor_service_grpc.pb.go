@@ -33,7 +33,7 @@ type ProcessorServiceClient interface {
 	// ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
 	// receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
 	// REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
-	// `dry_run`.
+	// `dry_run`. REPLAY_QUOTA_REACHED when the key has replayed too many bytes in the last day.
 	ReplayEvents(ctx context.Context, in *ReplayEventsRequest, opts ...grpc.CallOption) (*ReplayEventsResponse, error)
 	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
 	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.
@@ -90,7 +90,7 @@ type ProcessorServiceServer interface {
 	// ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
 	// receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
 	// REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
-	// `dry_run`.
+	// `dry_run`. REPLAY_QUOTA_REACHED when the key has replayed too many bytes in the last day.
 	ReplayEvents(context.Context, *ReplayEventsRequest) (*ReplayEventsResponse, error)
 	// ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
 	// already waiting, the call returns that one. Safe to repeat. Reasons: TENANT_NOT_FOUND.

@@ -702,6 +702,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: As with TENANT_STORAGE_FULL, for all of the key's tenants; or use a key for each group of tenants.
     Sample: {"reason": "KEY_STORAGE_FULL", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
     """
+    ERROR_REASON_REPLAY_QUOTA_REACHED: _ErrorReason.ValueType  # 168
+    """REPLAY_QUOTA_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+
+    When: With this replay, the API key would replay more bytes in a day than `MAILMESH_PROCESSOR_REPLAY_BYTES_PER_DAY` permits.
+    Do: Select fewer events, or wait until the key's earlier replays are a day old.
+    Sample: {"reason": "REPLAY_QUOTA_REACHED", "domain": "mailmesh", "metadata": {"bytes": "1073741824", "used": "4294901760"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1383,5 +1390,12 @@ ERROR_REASON_KEY_STORAGE_FULL: ErrorReason.ValueType  # 167
 When: Everything that the API key has submitted for its tenants has as many bytes as `MAILMESH_PROCESSOR_KEY_KEPT_BYTES` permits.
 Do: As with TENANT_STORAGE_FULL, for all of the key's tenants; or use a key for each group of tenants.
 Sample: {"reason": "KEY_STORAGE_FULL", "domain": "mailmesh", "metadata": {"api_key_id": "019a9f0e-7c1e-7000-8000-000000000003"}}
+"""
+ERROR_REASON_REPLAY_QUOTA_REACHED: ErrorReason.ValueType  # 168
+"""REPLAY_QUOTA_REACHED has the gRPC code RESOURCE_EXHAUSTED.
+
+When: With this replay, the API key would replay more bytes in a day than `MAILMESH_PROCESSOR_REPLAY_BYTES_PER_DAY` permits.
+Do: Select fewer events, or wait until the key's earlier replays are a day old.
+Sample: {"reason": "REPLAY_QUOTA_REACHED", "domain": "mailmesh", "metadata": {"bytes": "1073741824", "used": "4294901760"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -37,7 +37,7 @@ class ProcessorServiceStub:
     """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
     receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
     REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
-    `dry_run`.
+    `dry_run`. REPLAY_QUOTA_REACHED when the key has replayed too many bytes in the last day.
     """
     ReconcileMailbox: _grpc.UnaryUnaryMultiCallable[_processor_service_pb2.ReconcileMailboxRequest, _processor_service_pb2.ReconcileMailboxResponse]
     """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
@@ -57,7 +57,7 @@ class ProcessorServiceAsyncStub(ProcessorServiceStub):
     """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
     receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
     REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
-    `dry_run`.
+    `dry_run`. REPLAY_QUOTA_REACHED when the key has replayed too many bytes in the last day.
     """
     ReconcileMailbox: _aio.UnaryUnaryMultiCallable[_processor_service_pb2.ReconcileMailboxRequest, _processor_service_pb2.ReconcileMailboxResponse]  # type: ignore[assignment]
     """ReconcileMailbox enqueues a reconciliation of a tenant's mailbox with the provider. If a reconciliation of the mailbox is
@@ -80,7 +80,7 @@ class ProcessorServiceServicer(metaclass=_abc_1.ABCMeta):
         """ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
         receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
         REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
-        `dry_run`.
+        `dry_run`. REPLAY_QUOTA_REACHED when the key has replayed too many bytes in the last day.
         """
 
     @_abc_1.abstractmethod

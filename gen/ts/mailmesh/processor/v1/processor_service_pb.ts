@@ -452,7 +452,7 @@ export const ProcessorService: GenService<{
    * ReplayEvents appends the events of a range again, marked as replays, with new positions. Only readers that request replays
    * receive them. Not idempotent without `request_id`. Reasons: CURSOR_INVALID, CURSOR_EXPIRED, CURSOR_EPOCH_CHANGED,
    * REQUEST_ID_REUSED, FIELD_INVALID when the request selects more than 100,000 events, or sets no range, no filter and no
-   * `dry_run`.
+   * `dry_run`. REPLAY_QUOTA_REACHED when the key has replayed too many bytes in the last day.
    *
    * @generated from rpc mailmesh.processor.v1.ProcessorService.ReplayEvents
    */
