@@ -21,6 +21,7 @@ from services.meshkit.errors import MeshError
 from services.meshkit.identity.caller import ABILITIES_HEADER, KEY_ID_HEADER, ROLE_HEADER, TENANTS_HEADER
 from services.meshkit.status import to_status
 from services.token_vault.api_access.authorize import Allowed, Authorizer
+from services.token_vault.api_access.edge_contract import AGENTS_PATH
 
 _Context = grpc.aio.ServicerContext
 _REST_MARK = "x-envoy-original-path"
@@ -53,7 +54,7 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
         try:
             allowed = await self._authorizer.authorize(method, http.headers.get("authorization", ""))
         except MeshError as exc:
-            return _denied(exc, is_rest=_REST_MARK in http.headers)
+            return _denied(exc, is_rest=_REST_MARK in http.headers or method == AGENTS_PATH)
         return _allowed(allowed)
 
 
@@ -77,6 +78,8 @@ def _denied(error: MeshError, *, is_rest: bool) -> pb.CheckResponse:
     denied.status.code = http_status_pb2.StatusCode.ValueType(http_status)
     if is_rest:
         denied.headers.append(_header("content-type", "application/json"))
+        if http_status == _HTTP_STATUS["UNAUTHENTICATED"]:
+            denied.headers.append(_header("www-authenticate", "Bearer"))
         denied.body = json_format.MessageToJson(status, indent=None)
     else:
         for name, value in _trailers(status).items():
