@@ -162,8 +162,21 @@ def _make_go(folder: Path) -> None:
     _run(["go", "build", "-o", folder / "conformance", "./conformance"], ROOT / "clients" / "go", **options)
 
 
-def _go(folder: Path) -> Program:
+def _compiled(folder: Path) -> Program:
     return Program((str(folder / "conformance"),))
+
+
+def _make_rust(folder: Path) -> None:
+    """Build the crate and its program. The compiled dependencies stay beside the folder, for the next build."""
+    target = {"CARGO_TARGET_DIR": str(OUT / "rust-target"), "RUSTFLAGS": "-D warnings"}
+    _run(["cargo", "build", "--quiet", "--locked", "--example", "conformance"], ROOT / "clients" / "rust", **target)
+    shutil.copy(OUT / "rust-target" / "debug" / "examples" / "conformance", folder / "conformance")
+    _run(
+        ["cargo", "package", "--quiet", "--locked", "--no-verify", "--allow-dirty"], ROOT / "clients" / "rust", **target
+    )
+    (folder / "package").mkdir()
+    for crate in (OUT / "rust-target" / "package").glob("*.crate"):
+        shutil.copy(crate, folder / "package")
 
 
 _COMPILER = str(ROOT / "node_modules" / ".bin" / "tsc")
@@ -178,7 +191,8 @@ CLIENTS = {
             _make_ts,
             _ts,
         ),
-        Client("go", ("go",), ("clients/go", "gen/go"), _make_go, _go),
+        Client("go", ("go",), ("clients/go", "gen/go"), _make_go, _compiled),
+        Client("rust", ("cargo",), ("clients/rust", "gen/mailmesh.binpb"), _make_rust, _compiled),
     )
 }
 

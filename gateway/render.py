@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 
+from gateway import agents
 from gateway.console import CONTENT_TYPES, HEADERS, PREFIX, console
 from gateway.contract import ContractService, descriptor_path, edge_services, keyed_prefixes
 from gateway.gate import program
@@ -190,6 +191,7 @@ def _configuration(settings: EdgeSettings, secrets: Mapping[str, str], admin: st
             "processor": [_address(text) for text in settings.processor],
             "delivery": [_address(text) for text in settings.delivery],
         },
+        agents=_agents(settings, secrets),
         pushes=_pushes(settings),
         otlp=_otlp(settings),
         allowed_origins=[{"exact": origin} for origin in settings.allowed_origins],
@@ -250,6 +252,25 @@ def _pushes(settings: EdgeSettings) -> dict[str, object]:
         "is_address": _is_address(settings.push_certs_host),
         "authorities": str(settings.provider_ca if is_private else settings.system_ca),
     }
+
+
+def _agents(settings: EdgeSettings, secrets: Mapping[str, str]) -> JSON:
+    if not settings.agents:
+        return {"routes": [], "clusters": []}
+    without = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+        "disabled": True,
+    }
+    places = [vars(_address(text)) for text in settings.agents]
+    certificate, authority = (_sds(name, secrets[name]) for name in ("mesh-certificate", "mesh-authority"))
+    return {
+        "routes": agents.routes(settings.allowed_origins, without),
+        "clusters": [agents.cluster(places, certificate, authority)],
+    }
+
+
+def _sds(name: str, path: str) -> JSON:
+    return {"name": name, "sds_config": {"resource_api_version": "V3", "path_config_source": {"path": path}}}
 
 
 def _is_address(host: str) -> bool:

@@ -61,6 +61,12 @@ class EdgeSettings(EnvironmentSettings):
         "MAILMESH_DELIVERY_ADDRESS", ("127.0.0.1:7104",), description="Delivery's mesh ports: host:port, ..."
     )
 
+    agents: CommaSeparated = env(
+        "MAILMESH_AGENTS_ADDRESS",
+        (),
+        description="The processes of the door of agents: host:port, ... Empty: the edge has no `/mcp`.",
+    )
+
     public_url: str = env(
         "MAILMESH_PUBLIC_URL", "", description="The address under which the outside reaches the edge."
     )

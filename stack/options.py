@@ -21,6 +21,7 @@ class UpOptions:
         ingest_processes: Processes that take webhooks.
         has_simulator: Whether to simulate the providers; None decides by the environment.
         simulator_options: More arguments for the simulator.
+        has_agents: Whether to serve agents at the edge's `/mcp`.
     """
 
     data: Path = DEFAULT_FOLDER
@@ -29,6 +30,7 @@ class UpOptions:
     ingest_processes: int = 1
     has_simulator: bool | None = None
     simulator_options: tuple[str, ...] = ()
+    has_agents: bool = False
 
     def wants_simulator(self, environment: Mapping[str, str]) -> bool:
         """Returns the option; without it, true unless real credentials are in the environment."""

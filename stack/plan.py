@@ -15,9 +15,16 @@ from stack.programs.envoy import EnvoyServer
 from stack.programs.postgres import PostgresServer
 from stack.programs.program import Program
 from stack.programs.redis import RedisServer
-from stack.programs.services import migration_program, restored_program, service_program, worker_program
+from stack.programs.services import (
+    agents_program,
+    migration_program,
+    restored_program,
+    service_program,
+    worker_program,
+)
 from stack.programs.simulator import simulator_program
 
+AGENTS = "agents"
 # Variables that the edge must not have.
 STORES = ("MAILMESH_DATABASE_URL", "MAILMESH_REDIS_URL")
 SIMULATOR_PORTS = ("simulator-microsoft", "simulator-google", "simulator-control")
@@ -66,7 +73,8 @@ def port_names(options: UpOptions) -> list[str]:
     """Returns the listeners that need a port, without the edge."""
     serving = ["token-vault", *ingest_names(options), "processor", "delivery"]
     with_metrics = [*serving, *worker_names(options)]
-    return [*serving, *(f"{name}-metrics" for name in with_metrics), "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
+    agents = [AGENTS] if options.has_agents else []
+    return [*serving, *(f"{name}-metrics" for name in with_metrics), *agents, "redis", ENVOY_METRICS, *SIMULATOR_PORTS]
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class Planner:
                 restored_program(service, self._mesh(service, service)) for service in ("ingest", "processor")
             ),
             services=tuple(self._services()),
-            edge=(*self._workers(), self._envoy()),
+            edge=(*self._workers(), *self._agents(), self._envoy()),
         )
 
     def vault_environment(self) -> dict[str, str]:
@@ -130,6 +138,7 @@ class Planner:
             "MAILMESH_EDGE_LISTEN": self.ports.address(EDGE),
             "MAILMESH_EDGE_ADMIN_LISTEN": str(self._envoy_admin),
             "MAILMESH_EDGE_METRICS_LISTEN": self.ports.address(ENVOY_METRICS),
+            **({"MAILMESH_AGENTS_ADDRESS": self.ports.address(AGENTS)} if self.options.has_agents else {}),
         }
 
     def _servers(self) -> Sequence[Program]:
@@ -160,6 +169,22 @@ class Planner:
             worker_program(name, self.ports[f"{name}-metrics"], self._process(name, "processor", "processor"))
             for name in worker_names(self.options)
         ]
+
+    def _agents(self) -> Sequence[Program]:
+        if not self.options.has_agents:
+            return []
+        identity = self.data.certificates.identity(AGENTS)
+        # Nothing of the mesh's own environment: the door has no database and no key.
+        log_level = {name: value for name, value in self.environment.items() if name == "MAILMESH_LOG_LEVEL"}
+        own = {
+            "MAILMESH_AGENTS_LISTEN": self.ports.address(AGENTS),
+            "MAILMESH_AGENTS_EDGE": edge_url(self.ports),
+            "MAILMESH_TLS_CERT": str(identity.certificate),
+            "MAILMESH_TLS_KEY": str(identity.key),
+            "MAILMESH_TLS_CA": str(identity.authority),
+        }
+        given = {name: value for name, value in self.environment.items() if name.startswith("MAILMESH_AGENTS_")}
+        return [agents_program(self.ports[AGENTS], given | log_level | own)]
 
     def _envoy(self) -> Program:
         return EnvoyServer(self.data.edge / "envoy.yaml", self._envoy_admin).program()

@@ -39,6 +39,9 @@ def up(
             show_default=False,
         ),
     ] = None,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="Serve agents at the edge's /mcp (Model Context Protocol).")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the logs of all processes.")] = False,
 ) -> None:
     """Start everything on this machine and keep it running until Ctrl-C.
@@ -54,7 +57,9 @@ def up(
     """
     from stack.launcher import Launcher  # noqa: PLC0415 - other commands start faster without it
 
-    options = UpOptions(data or target(context).data, http_port, workers, ingest_processes, simulator)
+    options = UpOptions(
+        data or target(context).data, http_port, workers, ingest_processes, simulator, has_agents=agents
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

@@ -51,6 +51,18 @@ def worker_program(name: str, metrics_port: int, environment: Mapping[str, str])
     )
 
 
+def agents_program(port: int, environment: Mapping[str, str]) -> Program:
+    """Returns the door of agents as a program."""
+    return Program(
+        name="agents",
+        command=(sys.executable, "-m", "services.agents", "serve"),
+        is_ready=lambda: accepts(port),
+        environment=environment,
+        stop_seconds=STOP_SECONDS,
+        ready_seconds=READY_SECONDS,
+    )
+
+
 def migration_program(service: str, environment: Mapping[str, str]) -> Program:
     """Returns a service's migrations as a program that comes to an end."""
     return Program(

@@ -176,5 +176,5 @@ def mesh(short_folder: Path, collector: Collector) -> Iterator[Mesh]:
         "MAILMESH_DELIVERY_FAILING_PAUSE_SECONDS": "1",
         "MAILMESH_PROCESSOR_CALENDAR_POLL_SECONDS": "1",
     }
-    with running_mesh(short_folder / "mesh", environment=environment) as started:
+    with running_mesh(short_folder / "mesh", "--agents", environment=environment) as started:
         yield started

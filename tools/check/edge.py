@@ -42,5 +42,6 @@ def _rendered(folder: Path) -> Path:
         public_url="https://mesh.example.com",
         allowed_origins=("https://console.example.com",),
         otlp_endpoint="http://127.0.0.1:4317",
+        agents=("127.0.0.1:7106",),
     )
     return render(settings, folder)

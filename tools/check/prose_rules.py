@@ -41,6 +41,7 @@ HELD = (
 """The files and folders that keep the rules; `make check` fails on a finding in them. Extend it folder by folder."""
 
 NOT_HELD = (
+    "clients/rust/contract.binpb",
     "docs/reference/message-fields.md",
     "services/processor/mail/message/",
     "services/processor/mail/sources/gmail_mapping.py",

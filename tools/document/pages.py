@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from gateway.settings import EdgeSettings
+from services.agents.settings import AgentsSettings
 from services.delivery.settings import DeliverySettings
 from services.ingest.settings import IngestSettings
 from services.meshkit.settings import EnvironmentSettings, MeshSettings, reference
@@ -40,6 +41,7 @@ _OWN: dict[str, type[EnvironmentSettings]] = {
     "Ingest": IngestSettings,
     "Processor": ProcessorSettings,
     "Delivery": DeliverySettings,
+    "The door of agents": AgentsSettings,
     "The edge": EdgeSettings,
 }
 _EVENT = (

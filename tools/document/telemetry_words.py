@@ -86,6 +86,7 @@ LINE = {
 
 FIELDS = {
     "after": "the schema's revision now",
+    "api_key_id": "the API key of the call",
     "audit_months": "dropped months of the audit log",
     "batcher": "the name of the batcher whose group failed",
     "before": "the schema's revision before",
@@ -133,7 +134,7 @@ FIELDS = {
     "minutes": "number of minutes with more refusals than the bound",
     "name": "of a dependency or of the server",
     "number": "the provider's error number",
-    "outcome": "the outcome of the connection attempt",
+    "outcome": "the outcome of the connection attempt, or of the call of a tool",
     "port": "the chosen port",
     "provider": "`ms365` or `googlews`",
     "provider_code": "the provider's own word for the broken grant",
@@ -154,6 +155,7 @@ FIELDS = {
     "modification_id": "the modification",
     "send_id": "the send",
     "tenant_id": "the tenant",
+    "tool": "the tool that an agent called",
     "why": "the class of the exception that ended its ping",
     "word": "the provider's error word",
 }

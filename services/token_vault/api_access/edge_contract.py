@@ -11,6 +11,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from mailmesh.access.v1 import access_pb2
 from services.meshkit.identity.caller import Role
 
+AGENTS_PATH = "/mcp"
+"""The edge's path of the door of agents. Any key may reach it; the RPC behind each tool has needs of its own."""
 _NAME = "mailmesh.binpb"
 _OWN = "mailmesh."
 # Clients read these in the answers, though no request or answer of an RPC has them: the details of failures and their
@@ -57,6 +59,7 @@ def load_contract() -> EdgeContract:
     files = tuple(edge_files(descriptors))
     services = [f"{file.package}.{service.name}" for file in files for service in file.service]
     needs = {path: need for file in files for path, need in _needs(file).items()}
+    needs[AGENTS_PATH] = Needs(Role.READER)
     return EdgeContract(needs, tuple(services), files)
 
 

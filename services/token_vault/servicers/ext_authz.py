@@ -28,6 +28,7 @@ from services.meshkit.identity.caller import (
 )
 from services.meshkit.status import to_status
 from services.token_vault.api_access.authorize import Allowed, Authorizer, Presented
+from services.token_vault.api_access.edge_contract import AGENTS_PATH
 from services.token_vault.api_access.origin import Origins
 from services.token_vault.servicers.cookies import SESSION_COOKIE, read_cookies
 
@@ -64,7 +65,7 @@ class ExtAuthzServicer(AuthorizationServicer):  # type: ignore[misc]
         try:
             allowed = await self._authorizer.authorize(method, self._presented(http))
         except MeshError as exc:
-            return _denied(exc, is_rest=_REST_MARK in http.headers)
+            return _denied(exc, is_rest=_REST_MARK in http.headers or method == AGENTS_PATH)
         return _allowed(allowed)
 
     def _presented(self, http: attribute_context_pb2.AttributeContext.HttpRequest) -> Presented:
@@ -96,6 +97,8 @@ def _denied(error: MeshError, *, is_rest: bool) -> pb.CheckResponse:
     denied.status.code = http_status_pb2.StatusCode.ValueType(http_status)
     if is_rest:
         denied.headers.append(_header("content-type", "application/json"))
+        if http_status == _HTTP_STATUS["UNAUTHENTICATED"]:
+            denied.headers.append(_header("www-authenticate", "Bearer"))
         denied.body = json_format.MessageToJson(status, indent=None)
     else:
         for name, value in _trailers(status).items():

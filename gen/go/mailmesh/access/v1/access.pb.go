@@ -142,6 +142,80 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_mailmesh_access_v1_access_proto_rawDescGZIP(), []int{1}
 }
 
+// Tool makes an RPC behind `DOOR_KEY` a tool of agents at the edge's `/mcp`. The tool's texts are the contract's comments.
+type Tool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is the name of the tool.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// acts is true if the tool changes something. Such a tool needs a confirmation that is bound to its arguments.
+	Acts bool `protobuf:"varint,2,opt,name=acts,proto3" json:"acts,omitempty"`
+	// arguments are the fields of the request that the tool takes, as paths such as "filter.event_types". The last part of a path is
+	// the name of the argument. A list of tenants is taken as one tenant, which is required.
+	Arguments []string `protobuf:"bytes,3,rep,name=arguments,proto3" json:"arguments,omitempty"`
+	// required are the names of the arguments that must be given, beside the tenant.
+	Required      []string `protobuf:"bytes,4,rep,name=required,proto3" json:"required,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tool) Reset() {
+	*x = Tool{}
+	mi := &file_mailmesh_access_v1_access_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tool) ProtoMessage() {}
+
+func (x *Tool) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_access_v1_access_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tool.ProtoReflect.Descriptor instead.
+func (*Tool) Descriptor() ([]byte, []int) {
+	return file_mailmesh_access_v1_access_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Tool) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Tool) GetActs() bool {
+	if x != nil {
+		return x.Acts
+	}
+	return false
+}
+
+func (x *Tool) GetArguments() []string {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+func (x *Tool) GetRequired() []string {
+	if x != nil {
+		return x.Required
+	}
+	return nil
+}
+
 var file_mailmesh_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.ServiceOptions)(nil),
@@ -173,6 +247,14 @@ var file_mailmesh_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 		Field:         50404,
 		Name:          "mailmesh.access.v1.ability",
 		Tag:           "bytes,50404,opt,name=ability",
+		Filename:      "mailmesh/access/v1/access.proto",
+	},
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: ([]*Tool)(nil),
+		Field:         50405,
+		Name:          "mailmesh.access.v1.tools",
+		Tag:           "bytes,50405,rep,name=tools",
 		Filename:      "mailmesh/access/v1/access.proto",
 	},
 }
@@ -208,13 +290,22 @@ var (
 	//
 	// optional string ability = 50404;
 	E_Ability = &file_mailmesh_access_v1_access_proto_extTypes[3]
+	// tools are the tools of agents that call the RPC. Most RPCs are none.
+	//
+	// repeated mailmesh.access.v1.Tool tools = 50405;
+	E_Tools = &file_mailmesh_access_v1_access_proto_extTypes[4]
 )
 
 var File_mailmesh_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_mailmesh_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x1fmailmesh/access/v1/access.proto\x12\x12mailmesh.access.v1\x1a google/protobuf/descriptor.proto*H\n" +
+	"\x1fmailmesh/access/v1/access.proto\x12\x12mailmesh.access.v1\x1a google/protobuf/descriptor.proto\"h\n" +
+	"\x04Tool\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04acts\x18\x02 \x01(\bR\x04acts\x12\x1c\n" +
+	"\targuments\x18\x03 \x03(\tR\targuments\x12\x1a\n" +
+	"\brequired\x18\x04 \x03(\tR\brequired*H\n" +
 	"\x04Door\x12\x14\n" +
 	"\x10DOOR_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tDOOR_MESH\x10\x01\x12\f\n" +
@@ -229,7 +320,8 @@ const file_mailmesh_access_v1_access_proto_rawDesc = "" +
 	"\x04door\x12\x1f.google.protobuf.ServiceOptions\x18\xe1\x89\x03 \x01(\x0e2\x18.mailmesh.access.v1.DoorR\x04door:]\n" +
 	"\fminimum_role\x12\x1e.google.protobuf.MethodOptions\x18\xe2\x89\x03 \x01(\x0e2\x18.mailmesh.access.v1.RoleR\vminimumRole::\n" +
 	"\acallers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\tR\acallers::\n" +
-	"\aability\x12\x1e.google.protobuf.MethodOptions\x18\xe4\x89\x03 \x01(\tR\aabilityB\x1f\n" +
+	"\aability\x12\x1e.google.protobuf.MethodOptions\x18\xe4\x89\x03 \x01(\tR\aability:P\n" +
+	"\x05tools\x12\x1e.google.protobuf.MethodOptions\x18\xe5\x89\x03 \x03(\v2\x18.mailmesh.access.v1.ToolR\x05toolsB\x1f\n" +
 	"\x1binternal.mailmesh.access.v1P\x01b\x06proto3"
 
 var (
@@ -245,23 +337,27 @@ func file_mailmesh_access_v1_access_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_access_v1_access_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_mailmesh_access_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_mailmesh_access_v1_access_proto_goTypes = []any{
 	(Door)(0),                           // 0: mailmesh.access.v1.Door
 	(Role)(0),                           // 1: mailmesh.access.v1.Role
-	(*descriptorpb.ServiceOptions)(nil), // 2: google.protobuf.ServiceOptions
-	(*descriptorpb.MethodOptions)(nil),  // 3: google.protobuf.MethodOptions
+	(*Tool)(nil),                        // 2: mailmesh.access.v1.Tool
+	(*descriptorpb.ServiceOptions)(nil), // 3: google.protobuf.ServiceOptions
+	(*descriptorpb.MethodOptions)(nil),  // 4: google.protobuf.MethodOptions
 }
 var file_mailmesh_access_v1_access_proto_depIdxs = []int32{
-	2, // 0: mailmesh.access.v1.door:extendee -> google.protobuf.ServiceOptions
-	3, // 1: mailmesh.access.v1.minimum_role:extendee -> google.protobuf.MethodOptions
-	3, // 2: mailmesh.access.v1.callers:extendee -> google.protobuf.MethodOptions
-	3, // 3: mailmesh.access.v1.ability:extendee -> google.protobuf.MethodOptions
-	0, // 4: mailmesh.access.v1.door:type_name -> mailmesh.access.v1.Door
-	1, // 5: mailmesh.access.v1.minimum_role:type_name -> mailmesh.access.v1.Role
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	4, // [4:6] is the sub-list for extension type_name
-	0, // [0:4] is the sub-list for extension extendee
+	3, // 0: mailmesh.access.v1.door:extendee -> google.protobuf.ServiceOptions
+	4, // 1: mailmesh.access.v1.minimum_role:extendee -> google.protobuf.MethodOptions
+	4, // 2: mailmesh.access.v1.callers:extendee -> google.protobuf.MethodOptions
+	4, // 3: mailmesh.access.v1.ability:extendee -> google.protobuf.MethodOptions
+	4, // 4: mailmesh.access.v1.tools:extendee -> google.protobuf.MethodOptions
+	0, // 5: mailmesh.access.v1.door:type_name -> mailmesh.access.v1.Door
+	1, // 6: mailmesh.access.v1.minimum_role:type_name -> mailmesh.access.v1.Role
+	2, // 7: mailmesh.access.v1.tools:type_name -> mailmesh.access.v1.Tool
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	5, // [5:8] is the sub-list for extension type_name
+	0, // [0:5] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -276,13 +372,14 @@ func file_mailmesh_access_v1_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_access_v1_access_proto_rawDesc), len(file_mailmesh_access_v1_access_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   0,
-			NumExtensions: 4,
+			NumMessages:   1,
+			NumExtensions: 5,
 			NumServices:   0,
 		},
 		GoTypes:           file_mailmesh_access_v1_access_proto_goTypes,
 		DependencyIndexes: file_mailmesh_access_v1_access_proto_depIdxs,
 		EnumInfos:         file_mailmesh_access_v1_access_proto_enumTypes,
+		MessageInfos:      file_mailmesh_access_v1_access_proto_msgTypes,
 		ExtensionInfos:    file_mailmesh_access_v1_access_proto_extTypes,
 	}.Build()
 	File_mailmesh_access_v1_access_proto = out.File

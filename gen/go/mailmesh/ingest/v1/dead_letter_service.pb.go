@@ -562,9 +562,11 @@ const file_mailmesh_ingest_v1_dead_letter_service_proto_rawDesc = "" +
 	"\adry_run\x18\x03 \x01(\bB\x04\xe2A\x01\x01R\x06dryRun\"N\n" +
 	"\x18RetryDeadLettersResponse\x12\x18\n" +
 	"\amatched\x18\x01 \x01(\x03R\amatched\x12\x18\n" +
-	"\aretried\x18\x02 \x01(\x03R\aretried2\xc8\x02\n" +
-	"\x11DeadLetterService\x12\x88\x01\n" +
-	"\x0fListDeadLetters\x12*.mailmesh.ingest.v1.ListDeadLettersRequest\x1a+.mailmesh.ingest.v1.ListDeadLettersResponse\"\x1c\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\xa1\x01\n" +
+	"\aretried\x18\x02 \x01(\x03R\aretried2\x97\x03\n" +
+	"\x11DeadLetterService\x12\xd7\x01\n" +
+	"\x0fListDeadLetters\x12*.mailmesh.ingest.v1.ListDeadLettersRequest\x1a+.mailmesh.ingest.v1.ListDeadLettersResponse\"k\x90\xce\x18\x01\xaa\xce\x18K\n" +
+	"\x11list_dead_letters\x1a\x10filter.tenant_id\x1a\rfilter.reason\x1a\tpage_size\x1a\n" +
+	"page_token\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\xa1\x01\n" +
 	"\x10RetryDeadLetters\x12+.mailmesh.ingest.v1.RetryDeadLettersRequest\x1a,.mailmesh.ingest.v1.RetryDeadLettersResponse\"2\x90\xce\x18\x02\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/dead-letters:retry\x1a\x04\x88\xce\x18\x02B\x1f\n" +
 	"\x1binternal.mailmesh.ingest.v1P\x01b\x06proto3"
 

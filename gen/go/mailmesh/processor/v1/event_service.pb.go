@@ -679,12 +679,14 @@ const file_mailmesh_processor_v1_event_service_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x06cursor\x12@\n" +
 	"\x06filter\x18\x02 \x01(\v2\".mailmesh.processor.v1.EventFilterB\x04\xe2A\x01\x01R\x06filter\x12:\n" +
 	"\x04view\x18\x03 \x01(\x0e2 .mailmesh.processor.v1.EventViewB\x04\xe2A\x01\x01R\x04view\x121\n" +
-	"\x11heartbeat_seconds\x18\x04 \x01(\x05B\x04\xe2A\x01\x01R\x10heartbeatSeconds2\xa5\x04\n" +
-	"\fEventService\x12\x86\x01\n" +
+	"\x11heartbeat_seconds\x18\x04 \x01(\x05B\x04\xe2A\x01\x01R\x10heartbeatSeconds2\x93\x05\n" +
+	"\fEventService\x12\xd1\x01\n" +
 	"\n" +
-	"ListEvents\x12(.mailmesh.processor.v1.ListEventsRequest\x1a).mailmesh.processor.v1.ListEventsResponse\"#\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/events\x12\x8b\x01\n" +
-	"\bGetEvent\x12&.mailmesh.processor.v1.GetEventRequest\x1a'.mailmesh.processor.v1.GetEventResponse\".\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/events/{event_id}\x12|\n" +
+	"ListEvents\x12(.mailmesh.processor.v1.ListEventsRequest\x1a).mailmesh.processor.v1.ListEventsResponse\"n\x90\xce\x18\x01\xa2\xce\x18\tmail.read\xaa\xce\x18G\n" +
+	"\vlist_events\x1a\x11filter.tenant_ids\x1a\x12filter.event_types\x1a\x06cursor\x1a\tpage_size\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/events\x12\xae\x01\n" +
+	"\bGetEvent\x12&.mailmesh.processor.v1.GetEventRequest\x1a'.mailmesh.processor.v1.GetEventResponse\"Q\x90\xce\x18\x01\xa2\xce\x18\tmail.read\xaa\xce\x18\x1f\n" +
+	"\tget_event\x1a\bevent_id\"\bevent_id\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/events/{event_id}\x12|\n" +
 	"\fStreamEvents\x12*.mailmesh.processor.v1.StreamEventsRequest\x1a+.mailmesh.processor.v1.StreamEventsResponse\"\x11\x90\xce\x18\x01\xa2\xce\x18\tmail.read0\x01\x12z\n" +
 	"\n" +
 	"TailEvents\x12(.mailmesh.processor.v1.TailEventsRequest\x1a\x14.google.api.HttpBody\"*\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:stream0\x01\x1a\x04\x88\xce\x18\x02B\"\n" +

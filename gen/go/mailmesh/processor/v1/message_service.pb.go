@@ -2250,21 +2250,27 @@ const file_mailmesh_processor_v1_message_service_proto_rawDesc = "" +
 	"\x14MESSAGE_OUTCOME_DONE\x10\x02\x12\x1d\n" +
 	"\x19MESSAGE_OUTCOME_NOT_FOUND\x10\x03\x12\x1b\n" +
 	"\x17MESSAGE_OUTCOME_REFUSED\x10\x04\x12\x1b\n" +
-	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\x84\x0f\n" +
-	"\x0eMessageService\x12\x9e\x01\n" +
-	"\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"/\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/messages:modify\x12\xae\x01\n" +
+	"\x17MESSAGE_OUTCOME_EXPIRED\x10\x052\xeb\x10\n" +
+	"\x0eMessageService\x12\x8b\x02\n" +
+	"\x0eModifyMessages\x12,.mailmesh.processor.v1.ModifyMessagesRequest\x1a-.mailmesh.processor.v1.ModifyMessagesResponse\"\x9b\x01\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\xaa\xce\x18h\n" +
+	"\rmark_messages\x10\x01\x1a\ttenant_id\x1a\x0fidempotency_key\x1a\vmessage_ids\x1a\x06change\"\x0fidempotency_key\"\vmessage_ids\"\x06change\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/messages:modify\x12\xae\x01\n" +
 	"\x0fGetModification\x12-.mailmesh.processor.v1.GetModificationRequest\x1a..mailmesh.processor.v1.GetModificationResponse\"<\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02%\x12#/v1/modifications/{modification_id}\x12\xb7\x01\n" +
 	"\x10SetProcessedMark\x12..mailmesh.processor.v1.SetProcessedMarkRequest\x1a/.mailmesh.processor.v1.SetProcessedMarkResponse\"B\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02+:\x01*\x1a&/v1/tenants/{tenant_id}/processed-mark\x12\xb4\x01\n" +
 	"\x10GetProcessedMark\x12..mailmesh.processor.v1.GetProcessedMarkRequest\x1a/.mailmesh.processor.v1.GetProcessedMarkResponse\"?\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02(\x12&/v1/tenants/{tenant_id}/processed-mark\x12\xab\x01\n" +
-	"\rMarkProcessed\x12+.mailmesh.processor.v1.MarkProcessedRequest\x1a,.mailmesh.processor.v1.MarkProcessedResponse\"?\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/events/{event_id}:markProcessed\x12\xa9\x01\n" +
+	"\rMarkProcessed\x12+.mailmesh.processor.v1.MarkProcessedRequest\x1a,.mailmesh.processor.v1.MarkProcessedResponse\"?\x90\xce\x18\x02\xa2\xce\x18\tmail.mark\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/events/{event_id}:markProcessed\x12\xdd\x01\n" +
 	"\n" +
-	"GetMessage\x12(.mailmesh.processor.v1.GetMessageRequest\x1a).mailmesh.processor.v1.GetMessageResponse\"F\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02/\x12-/v1/tenants/{tenant_id}/messages/{message_id}\x12\xa0\x01\n" +
+	"GetMessage\x12(.mailmesh.processor.v1.GetMessageRequest\x1a).mailmesh.processor.v1.GetMessageResponse\"z\x90\xce\x18\x01\xa2\xce\x18\tmail.read\xaa\xce\x180\n" +
+	"\vget_message\x1a\ttenant_id\x1a\n" +
+	"message_id\"\n" +
+	"message_id\x82\xd3\xe4\x93\x02/\x12-/v1/tenants/{tenant_id}/messages/{message_id}\x12\xa0\x01\n" +
 	"\rGetRawMessage\x12+.mailmesh.processor.v1.GetRawMessageRequest\x1a\x14.google.api.HttpBody\"J\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x023\x121/v1/tenants/{tenant_id}/messages/{message_id}:raw0\x01\x12\xb8\x01\n" +
 	"\rGetAttachment\x12+.mailmesh.processor.v1.GetAttachmentRequest\x1a\x14.google.api.HttpBody\"b\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02K\x12I/v1/tenants/{tenant_id}/messages/{message_id}/attachments/{attachment_id}0\x01\x12\x9e\x01\n" +
 	"\vListFolders\x12).mailmesh.processor.v1.ListFoldersRequest\x1a*.mailmesh.processor.v1.ListFoldersResponse\"8\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02!\x12\x1f/v1/tenants/{tenant_id}/folders\x12\x9a\x01\n" +
 	"\n" +
-	"ListLabels\x12(.mailmesh.processor.v1.ListLabelsRequest\x1a).mailmesh.processor.v1.ListLabelsResponse\"7\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/tenants/{tenant_id}/labels\x12\xb2\x01\n" +
-	"\x0eSearchMessages\x12,.mailmesh.processor.v1.SearchMessagesRequest\x1a-.mailmesh.processor.v1.SearchMessagesResponse\"C\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/tenants/{tenant_id}/messages:search\x1a\x04\x88\xce\x18\x02B\"\n" +
+	"ListLabels\x12(.mailmesh.processor.v1.ListLabelsRequest\x1a).mailmesh.processor.v1.ListLabelsResponse\"7\x90\xce\x18\x01\xa2\xce\x18\tmail.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/tenants/{tenant_id}/labels\x12\xf8\x01\n" +
+	"\x0eSearchMessages\x12,.mailmesh.processor.v1.SearchMessagesRequest\x1a-.mailmesh.processor.v1.SearchMessagesResponse\"\x88\x01\x90\xce\x18\x01\xa2\xce\x18\tmail.read\xaa\xce\x18A\n" +
+	"\x0fsearch_messages\x1a\ttenant_id\x1a\x05query\x1a\tpage_size\x1a\n" +
+	"page_token\"\x05query\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/tenants/{tenant_id}/messages:search\x1a\x04\x88\xce\x18\x02B\"\n" +
 	"\x1einternal.mailmesh.processor.v1P\x01b\x06proto3"
 
 var (

@@ -2041,12 +2041,19 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x0eSendResolution\x12\x1f\n" +
 	"\x1bSEND_RESOLUTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SEND_RESOLUTION_SENT\x10\x01\x12\x1e\n" +
-	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xa1\b\n" +
-	"\vSendService\x12v\n" +
-	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"%\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12\x9c\x01\n" +
+	"\x1aSEND_RESOLUTION_SEND_AGAIN\x10\x022\xe6\n" +
+	"\n" +
+	"\vSendService\x12\x9a\x03\n" +
+	"\x04Send\x12\".mailmesh.processor.v1.SendRequest\x1a#.mailmesh.processor.v1.SendResponse\"\xc8\x02\x90\xce\x18\x02\xa2\xce\x18\tmail.send\xaa\xce\x18\x91\x01\n" +
+	"\tsend_mail\x10\x01\x1a\ttenant_id\x1a\x0fidempotency_key\x1a\amail.to\x1a\amail.cc\x1a\bmail.bcc\x1a\fmail.subject\x1a\tmail.text\x1a\ris_draft_only\"\x0fidempotency_key\"\x02to\"\asubject\"\x04text\xaa\xce\x18\x88\x01\n" +
+	"\n" +
+	"send_reply\x10\x01\x1a\ttenant_id\x1a\x0fidempotency_key\x1a\x10reply.message_id\x1a\freply.to_all\x1a\n" +
+	"reply.text\x1a\ris_draft_only\"\x0fidempotency_key\"\n" +
+	"message_id\"\x04text\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/sends\x12\x9c\x01\n" +
 	"\x10UploadAttachment\x12..mailmesh.processor.v1.UploadAttachmentRequest\x1a/.mailmesh.processor.v1.UploadAttachmentResponse\"'\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/uploads\x12\xaa\x01\n" +
-	"\x0eListIdentities\x12,.mailmesh.processor.v1.ListIdentitiesRequest\x1a-.mailmesh.processor.v1.ListIdentitiesResponse\";\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02$\x12\"/v1/tenants/{tenant_id}/identities\x12\x86\x01\n" +
-	"\aGetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\",\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n" +
+	"\x0eListIdentities\x12,.mailmesh.processor.v1.ListIdentitiesRequest\x1a-.mailmesh.processor.v1.ListIdentitiesResponse\";\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02$\x12\"/v1/tenants/{tenant_id}/identities\x12\xa6\x01\n" +
+	"\aGetSend\x12%.mailmesh.processor.v1.GetSendRequest\x1a&.mailmesh.processor.v1.GetSendResponse\"L\x90\xce\x18\x02\xa2\xce\x18\tmail.send\xaa\xce\x18\x1c\n" +
+	"\bget_send\x1a\asend_id\"\asend_id\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sends/{send_id}\x12\x82\x01\n" +
 	"\tListSends\x12'.mailmesh.processor.v1.ListSendsRequest\x1a(.mailmesh.processor.v1.ListSendsResponse\"\"\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\v\x12\t/v1/sends\x12\x99\x01\n" +
 	"\n" +
 	"CancelSend\x12(.mailmesh.processor.v1.CancelSendRequest\x1a).mailmesh.processor.v1.CancelSendResponse\"6\x90\xce\x18\x02\xa2\xce\x18\tmail.send\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/sends/{send_id}:cancel\x12\x9d\x01\n" +

@@ -1305,13 +1305,15 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x1fAUTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bAUTHORIZATION_STATE_PENDING\x10\x01\x12!\n" +
 	"\x1dAUTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n" +
-	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xd9\n" +
-	"\n" +
+	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xc1\v\n" +
 	"\rTenantService\x12\xa0\x01\n" +
 	"\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants:startAuthorization\x12\x95\x01\n" +
-	"\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\x86\x01\n" +
-	"\vListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"(\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x1eZ\x0f\x12\r/auth/tenants\x12\v/v1/tenants\x12{\n" +
-	"\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"#\x90\xce\x18\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n" +
+	"\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\xcd\x01\n" +
+	"\vListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"o\x90\xce\x18\x01\xaa\xce\x18C\n" +
+	"\rlist_accounts\x1a\tpage_size\x1a\n" +
+	"page_token\x1a\bprovider\x1a\bstatuses\x1a\aaddress\x82\xd3\xe4\x93\x02\x1eZ\x0f\x12\r/auth/tenants\x12\v/v1/tenants\x12\x9b\x01\n" +
+	"\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"C\x90\xce\x18\x01\xaa\xce\x18\x1c\n" +
+	"\x0fexplain_account\x1a\ttenant_id\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n" +
 	"\fUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c:\x01*2\x17/v1/tenants/{tenant_id}\x12\x92\x01\n" +
 	"\rDisableTenant\x12'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/tenants/{tenant_id}:disable\x12\x8e\x01\n" +
 	"\fEnableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants/{tenant_id}:enable\x12\xbb\x01\n" +

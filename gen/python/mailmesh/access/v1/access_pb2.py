@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmailmesh/access/v1/access.proto\x12\x12mailmesh.access.v1\x1a google/protobuf/descriptor.proto*H\n\x04\x44oor\x12\x14\n\x10\x44OOR_UNSPECIFIED\x10\x00\x12\r\n\tDOOR_MESH\x10\x01\x12\x0c\n\x08\x44OOR_KEY\x10\x02\x12\r\n\tDOOR_OPEN\x10\x03*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_READER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03:I\n\x04\x64oor\x12\x1f.google.protobuf.ServiceOptions\x18\xe1\x89\x03 \x01(\x0e\x32\x18.mailmesh.access.v1.Door:P\n\x0cminimum_role\x12\x1e.google.protobuf.MethodOptions\x18\xe2\x89\x03 \x01(\x0e\x32\x18.mailmesh.access.v1.Role:1\n\x07\x63\x61llers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\t:1\n\x07\x61\x62ility\x12\x1e.google.protobuf.MethodOptions\x18\xe4\x89\x03 \x01(\tB\x1f\n\x1binternal.mailmesh.access.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmailmesh/access/v1/access.proto\x12\x12mailmesh.access.v1\x1a google/protobuf/descriptor.proto\"G\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x61\x63ts\x18\x02 \x01(\x08\x12\x11\n\targuments\x18\x03 \x03(\t\x12\x10\n\x08required\x18\x04 \x03(\t*H\n\x04\x44oor\x12\x14\n\x10\x44OOR_UNSPECIFIED\x10\x00\x12\r\n\tDOOR_MESH\x10\x01\x12\x0c\n\x08\x44OOR_KEY\x10\x02\x12\r\n\tDOOR_OPEN\x10\x03*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_READER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03:I\n\x04\x64oor\x12\x1f.google.protobuf.ServiceOptions\x18\xe1\x89\x03 \x01(\x0e\x32\x18.mailmesh.access.v1.Door:P\n\x0cminimum_role\x12\x1e.google.protobuf.MethodOptions\x18\xe2\x89\x03 \x01(\x0e\x32\x18.mailmesh.access.v1.Role:1\n\x07\x63\x61llers\x12\x1e.google.protobuf.MethodOptions\x18\xe3\x89\x03 \x03(\t:1\n\x07\x61\x62ility\x12\x1e.google.protobuf.MethodOptions\x18\xe4\x89\x03 \x01(\t:I\n\x05tools\x12\x1e.google.protobuf.MethodOptions\x18\xe5\x89\x03 \x03(\x0b\x32\x18.mailmesh.access.v1.ToolB\x1f\n\x1binternal.mailmesh.access.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.access.v1.access_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\033internal.mailmesh.access.v1P\001'
-  _globals['_DOOR']._serialized_start=89
-  _globals['_DOOR']._serialized_end=161
-  _globals['_ROLE']._serialized_start=163
-  _globals['_ROLE']._serialized_end=243
+  _globals['_DOOR']._serialized_start=162
+  _globals['_DOOR']._serialized_end=234
+  _globals['_ROLE']._serialized_start=236
+  _globals['_ROLE']._serialized_end=316
+  _globals['_TOOL']._serialized_start=89
+  _globals['_TOOL']._serialized_end=160
 # @@protoc_insertion_point(module_scope)

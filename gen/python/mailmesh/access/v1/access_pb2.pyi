@@ -6,8 +6,10 @@ declares its minimum role or its callers. The edge's routes, the authorization c
 options alone.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
@@ -15,10 +17,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -86,10 +88,51 @@ ROLE_ADMIN: Role.ValueType  # 3
 """ROLE_ADMIN also manages API keys and reads the audit log."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+@_typing.final
+class Tool(_message.Message):
+    """Tool makes an RPC behind `DOOR_KEY` a tool of agents at the edge's `/mcp`. The tool's texts are the contract's comments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ACTS_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the name of the tool."""
+    acts: _builtins.bool
+    """acts is true if the tool changes something. Such a tool needs a confirmation that is bound to its arguments."""
+    @_builtins.property
+    def arguments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """arguments are the fields of the request that the tool takes, as paths such as "filter.event_types". The last part of a path is
+        the name of the argument. A list of tenants is taken as one tenant, which is required.
+        """
+
+    @_builtins.property
+    def required(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """required are the names of the arguments that must be given, beside the tenant."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        acts: _builtins.bool = ...,
+        arguments: _abc.Iterable[_builtins.str] | None = ...,
+        required: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acts", b"acts", "arguments", b"arguments", "name", b"name", "required", b"required"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tool: _TypeAlias = Tool  # noqa: Y015
+
 DOOR_FIELD_NUMBER: _builtins.int
 MINIMUM_ROLE_FIELD_NUMBER: _builtins.int
 CALLERS_FIELD_NUMBER: _builtins.int
 ABILITY_FIELD_NUMBER: _builtins.int
+TOOLS_FIELD_NUMBER: _builtins.int
 door: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___Door.ValueType]
 """door is the exposure of the service. Required on every service."""
 minimum_role: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Role.ValueType]
@@ -109,3 +152,5 @@ open set of strings, like the names of providers; later versions add some:
 - "calendar.read" reads calendars and subscribes to their changes.
 - "calendar.write" creates, changes and answers calendar events.
 """
+tools: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedCompositeFieldContainer[Global___Tool]]
+"""tools are the tools of agents that call the RPC. Most RPCs are none."""

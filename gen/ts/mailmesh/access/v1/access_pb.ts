@@ -6,16 +6,60 @@
 // declares its minimum role or its callers. The edge's routes, the authorization checks and the tests are generated from these
 // options alone.
 
-import type { GenEnum, GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { MethodOptions, ServiceOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mailmesh/access/v1/access.proto.
  */
 export const file_mailmesh_access_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tYWlsbWVzaC9hY2Nlc3MvdjEvYWNjZXNzLnByb3RvEhJtYWlsbWVzaC5hY2Nlc3MudjEqSAoERG9vchIUChBET09SX1VOU1BFQ0lGSUVEEAASDQoJRE9PUl9NRVNIEAESDAoIRE9PUl9LRVkQAhINCglET09SX09QRU4QAypQCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1JFQURFUhABEhEKDVJPTEVfT1BFUkFUT1IQAhIOCgpST0xFX0FETUlOEAM6TwoEZG9vchIfLmdvb2dsZS5wcm90b2J1Zi5TZXJ2aWNlT3B0aW9ucxjhiQMgASgOMhgubWFpbG1lc2guYWNjZXNzLnYxLkRvb3JSBGRvb3I6XQoMbWluaW11bV9yb2xlEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY4okDIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Sb2xlUgttaW5pbXVtUm9sZTo6CgdjYWxsZXJzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY44kDIAMoCVIHY2FsbGVyczo6CgdhYmlsaXR5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY5IkDIAEoCVIHYWJpbGl0eUIfChtpbnRlcm5hbC5tYWlsbWVzaC5hY2Nlc3MudjFQAWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Ch9tYWlsbWVzaC9hY2Nlc3MvdjEvYWNjZXNzLnByb3RvEhJtYWlsbWVzaC5hY2Nlc3MudjEiRwoEVG9vbBIMCgRuYW1lGAEgASgJEgwKBGFjdHMYAiABKAgSEQoJYXJndW1lbnRzGAMgAygJEhAKCHJlcXVpcmVkGAQgAygJKkgKBERvb3ISFAoQRE9PUl9VTlNQRUNJRklFRBAAEg0KCURPT1JfTUVTSBABEgwKCERPT1JfS0VZEAISDQoJRE9PUl9PUEVOEAMqUAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9SRUFERVIQARIRCg1ST0xFX09QRVJBVE9SEAISDgoKUk9MRV9BRE1JThADOk8KBGRvb3ISHy5nb29nbGUucHJvdG9idWYuU2VydmljZU9wdGlvbnMY4YkDIAEoDjIYLm1haWxtZXNoLmFjY2Vzcy52MS5Eb29yUgRkb29yOl0KDG1pbmltdW1fcm9sZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGOKJAyABKA4yGC5tYWlsbWVzaC5hY2Nlc3MudjEuUm9sZVILbWluaW11bVJvbGU6OgoHY2FsbGVycxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGOOJAyADKAlSB2NhbGxlcnM6OgoHYWJpbGl0eRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGOSJAyABKAlSB2FiaWxpdHk6UAoFdG9vbHMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjliQMgAygLMhgubWFpbG1lc2guYWNjZXNzLnYxLlRvb2xSBXRvb2xzQh8KG2ludGVybmFsLm1haWxtZXNoLmFjY2Vzcy52MVABYgZwcm90bzM", [file_google_protobuf_descriptor]);
+
+/**
+ * Tool makes an RPC behind `DOOR_KEY` a tool of agents at the edge's `/mcp`. The tool's texts are the contract's comments.
+ *
+ * @generated from message mailmesh.access.v1.Tool
+ */
+export type Tool = Message<"mailmesh.access.v1.Tool"> & {
+  /**
+   * name is the name of the tool.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * acts is true if the tool changes something. Such a tool needs a confirmation that is bound to its arguments.
+   *
+   * @generated from field: bool acts = 2;
+   */
+  acts: boolean;
+
+  /**
+   * arguments are the fields of the request that the tool takes, as paths such as "filter.event_types". The last part of a path is
+   * the name of the argument. A list of tenants is taken as one tenant, which is required.
+   *
+   * @generated from field: repeated string arguments = 3;
+   */
+  arguments: string[];
+
+  /**
+   * required are the names of the arguments that must be given, beside the tenant.
+   *
+   * @generated from field: repeated string required = 4;
+   */
+  required: string[];
+};
+
+/**
+ * Describes the message mailmesh.access.v1.Tool.
+ * Use `create(ToolSchema)` to create a new message.
+ */
+export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
+  messageDesc(file_mailmesh_access_v1_access, 0);
 
 /**
  * Door is the exposure of a service: the place from which it can be reached.
@@ -141,4 +185,12 @@ export const callers: GenExtension<MethodOptions, string[]> = /*@__PURE__*/
  */
 export const ability: GenExtension<MethodOptions, string> = /*@__PURE__*/
   extDesc(file_mailmesh_access_v1_access, 3);
+
+/**
+ * tools are the tools of agents that call the RPC. Most RPCs are none.
+ *
+ * @generated from extension: repeated mailmesh.access.v1.Tool tools = 50405;
+ */
+export const tools: GenExtension<MethodOptions, Tool[]> = /*@__PURE__*/
+  extDesc(file_mailmesh_access_v1_access, 4);
 

@@ -1,0 +1,98 @@
+"""Composition of the process: `python -m services.agents serve`."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from typing_extensions import override
+
+from services.agents.confirmation import Confirmations
+from services.agents.door import Door
+from services.agents.edge import Edge, open_edge
+from services.agents.settings import AgentsSettings
+from services.agents.tools import load_tools
+from services.meshkit.clock import SystemClock
+from services.meshkit.identity.certificates import TlsFiles
+from services.meshkit.logs import configure_logs
+from services.meshkit.settings import load
+
+logger = structlog.get_logger(__name__)
+
+NAME = "agents"
+PATH = "/mcp"
+HEALTH_PATH = "/health"
+_GRACE_SECONDS = 10
+_MOST_BODY_BYTES = 1024 * 1024
+
+
+async def serve(stop: asyncio.Event) -> None:
+    """Serve the tools until `stop` is set."""
+    settings = load(AgentsSettings)
+    configure_logs(NAME, settings.log_level)
+    tls = TlsFiles.of(settings)
+    async with open_edge(settings.edge, settings.edge_ca, settings.call_seconds) as edge:
+        server = _Server(_configuration(settings, tls, application(settings, edge)))
+        serving = asyncio.ensure_future(server.serve())
+        logger.info("process started", metrics_port=0)
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        stopping.cancel()
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, whose own event says when to stop."""
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def application(settings: AgentsSettings, edge: Edge) -> Starlette:
+    """Return the door as an ASGI application: stateless, both eras of the protocol at one path."""
+    confirmations = Confirmations(settings.confirmation_key, settings.confirmation_seconds, SystemClock())
+    return (
+        Door(load_tools(), edge, confirmations)
+        .server()
+        .streamable_http_app(
+            streamable_http_path=PATH,
+            stateless_http=True,
+            json_response=True,
+            max_request_body_size=_MOST_BODY_BYTES,
+            # The edge has checked Origin, and it is the only peer that a certificate lets in.
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+            custom_starlette_routes=[Route(HEALTH_PATH, _health)],
+        )
+    )
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("serving")
+
+
+def _configuration(settings: AgentsSettings, tls: TlsFiles, served: Starlette) -> uvicorn.Config:
+    host, _, port = settings.listen.rpartition(":")
+    return uvicorn.Config(
+        served,
+        host=host.strip("[]"),
+        port=int(port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.calls,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=tls.certificate,
+        ssl_keyfile=tls.key,
+        ssl_ca_certs=str(tls.authority),
+        ssl_cert_reqs=ssl.CERT_REQUIRED,
+    )
