@@ -60,6 +60,10 @@ gen: $(VENV) $(NODE) $(GO) ## Rewrite gen/ and docs/reference (Node: TypeScript;
 console: $(NODE) ## Build the console from console/src into console/dist
 	node console/build.mjs
 
+.PHONY: console-shots
+console-shots: $(VENV) $(NODE) ## Take pictures of each page of the console into .cache/console-shots (needs Chromium)
+	$(BIN)/python -m tests.mesh.console.shots
+
 .PHONY: protos
 protos: $(VENV) ## Lay the files of google/api and google/rpc, which the contract imports, into .cache/proto
 	$(BIN)/python -c 'from tools.generate.protos import lay_third_party; lay_third_party()'

@@ -15,7 +15,7 @@ class SimulatorControl:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def call(self, method: str, path: str, **body: Any) -> Any:
         """Calls one action.
@@ -28,7 +28,7 @@ class SimulatorControl:
         Raises:
             httpx.HTTPStatusError: The simulator refuses; its sentence is in the message.
         """
-        url = f"{self._url}/control/{path}"
+        url = f"{self.url}/control/{path}"
         answer = httpx.request(method, url, json=body or None, timeout=TIMEOUT_SECONDS, trust_env=False)
         if answer.is_error:
             message = f"{method} {path}: {answer.status_code} {answer.text}"

@@ -5,7 +5,7 @@ import { type Tenant, TenantStatus } from "../../../gen/ts/mailmesh/vault/v1/ten
 import { pipeline, subscriptions, tenants } from "../api.js";
 import { Act, Button, Confirm, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
-import { Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
+import { ACTIONS, Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
 import { href } from "../route.js";
 import { useMayOperate } from "../session.js";
 import { enumWord } from "../text.js";
@@ -101,7 +101,7 @@ function Subscriptions({ tenantId }: { tenantId: string }) {
     <section aria-label="Subscriptions">
       <div className="title"><h2>Subscriptions</h2>{mayOperate && <Act name="Subscribe to the inbox" call={() => subscriptions.createSubscription({ tenantId })} />}</div>
       <List
-        label="Subscriptions" pages={pages} columns={["Folder or labels", "State", "Last notification", "Renewal", ""]}
+        label="Subscriptions" pages={pages} columns={["Folder or labels", "State", "Last notification", "Renewal", ACTIONS]}
         empty={<p>No subscription yet: changes of this mailbox are not reported. “Subscribe to the inbox” makes one.</p>}
         row={(one) => ({
           key: one.subscriptionId,

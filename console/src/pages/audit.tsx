@@ -23,7 +23,7 @@ export function AuditPage() {
         row={(entry) => ({
           key: entry.auditEntryId,
           cells: [
-            <Time at={entry.occurredAt} />, <Id value={entry.actor} />, <code>{entry.action}</code>,
+            <Time at={entry.occurredAt} />, <Outside text={entry.actor} />, <Id value={entry.action} />,
             entry.outcome === "ok" ? "ok" : <State word={entry.outcome} />,
             entry.tenantId ? <Account id={entry.tenantId} /> : "",
             <Outside text={Object.entries(entry.detail).map(([name, value]) => `${name}: ${value}`).join(", ")} />,

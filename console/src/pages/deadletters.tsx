@@ -1,12 +1,13 @@
 // Items that could not be processed: why, and retrying them.
 import { useState } from "react";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { useQuery } from "@tanstack/react-query";
 import type { DeadLetter } from "../../../gen/ts/mailmesh/ingest/v1/dead_letter_service_pb.js";
 import { deadLetters } from "../api.js";
 import { Act, Button, FilterField, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
 import { Account } from "../parts/account.js";
-import { Failed, Reason, Time } from "../parts/show.js";
+import { ACTIONS, Failed, Reason, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { useMayOperate } from "../session.js";
 
@@ -20,11 +21,11 @@ export function DeadLettersPage() {
   });
   return (
     <>
-      <div className="title"><h1>Dead letters</h1>{mayOperate && pages.items.length > 0 && <RetryAll tenantId={tenantId} reason={reason} />}</div>
+      <div className="title"><h1>Dead letters</h1>{mayOperate && <RetryAll tenantId={tenantId} reason={reason} />}</div>
       <div className="filters"><FilterField name="reason" label="Reason" hint="MESSAGE_UNREADABLE" /><FilterField name="tenant" label="Tenant" hint="its id" /></div>
       <Reasons letters={pages.items} tenant={tenantId} />
       <List
-        label="Dead letters" pages={pages} columns={["Buried", "Reason", "Account", "Attempts", ""]}
+        label="Dead letters" pages={pages} columns={["Buried", "Reason", "Account", "Attempts", ACTIONS]}
         empty={tenantId || reason
           ? <p>No dead letter fits these filters. <a href={href(["dead-letters"])}>Show all</a></p>
           : <p>No dead letter: all notifications were processed.</p>}
@@ -63,8 +64,13 @@ function RetryAll({ tenantId, reason }: { tenantId: string; reason: string }) {
 // Counts first: a retry of very many is a decision.
 function RetryForm({ filter, close }: { filter: { tenantId: string; reason: string }; close: () => void }) {
   const [retried, setRetried] = useState<bigint>();
-  const count = useQuery({ queryKey: ["count", filter], queryFn: () => deadLetters.retryDeadLetters({ filter, dryRun: true }), gcTime: 0, staleTime: Infinity });
-  const retry = useChange(() => deadLetters.retryDeadLetters({ filter }), (answer) => setRetried(answer.retried));
+  // What is buried after the count is not retried unseen.
+  const [opened] = useState(() => timestampFromDate(new Date()));
+  const chosen = { ...filter, buriedBefore: opened };
+  const count = useQuery({
+    queryKey: ["count", filter.tenantId, filter.reason], queryFn: () => deadLetters.retryDeadLetters({ filter: chosen, dryRun: true }), gcTime: 0, staleTime: Infinity,
+  });
+  const retry = useChange(() => deadLetters.retryDeadLetters({ filter: chosen }), (answer) => setRetried(answer.retried));
   return (
     <>
       {count.isError && <Failed error={count.error} />}

@@ -5,7 +5,7 @@ import { AttemptOutcome, EndpointState, type Endpoint } from "../../../gen/ts/ma
 import { endpoints } from "../api.js";
 import { Act, Button, Confirm, FilterField, Once, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
-import { Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
+import { ACTIONS, Failed, Facts, Id, Outside, Reason, State, Time } from "../parts/show.js";
 import { go, href, useRoute } from "../route.js";
 import { enumWord } from "../text.js";
 
@@ -102,7 +102,7 @@ function Attempts({ id }: { id: string }) {
       <h2>Attempts</h2>
       <div className="filters"><FilterField name="event" label="Event" hint="its id" /></div>
       <List
-        label="Attempts" pages={pages} columns={["Time", "Event", "Outcome", "Answer", "Next", ""]}
+        label="Attempts" pages={pages} columns={["Time", "Event", "Outcome", "Answer", "Next", ACTIONS]}
         empty={<p>No attempt yet. “Test” sends an event to the receiver now.</p>}
         row={(attempt) => ({
           key: attempt.attemptId,

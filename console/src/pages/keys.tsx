@@ -4,7 +4,7 @@ import { Role } from "../../../gen/ts/mailmesh/access/v1/access_pb.js";
 import { keys } from "../api.js";
 import { Button, Choice, Confirm, Field, FilterChoice, Once, Popup, useChange } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
-import { Failed, Outside, State, Time } from "../parts/show.js";
+import { ACTIONS, Failed, Outside, State, Time } from "../parts/show.js";
 import { useRoute } from "../route.js";
 import { enumWord } from "../text.js";
 
@@ -21,7 +21,7 @@ export function KeysPage() {
       <div className="title"><h1>Keys</h1><Popup button="Create a key" title="Create a key">{(close) => <Create close={close} />}</Popup></div>
       <div className="filters"><FilterChoice name="ended" label="Revoked and ended keys" usual="hidden" options={[["yes", "shown too"]]} /></div>
       <List
-        label="API keys" pages={pages} columns={["Name", "Begins with", "Role", "Abilities", "Tenants", "Last use", "End", ""]}
+        label="API keys" pages={pages} columns={["Name", "Begins with", "Role", "Abilities", "Tenants", "Last use", "End", ACTIONS]}
         empty={<p>No key is in your scope.</p>}
         row={(key) => ({
           key: key.apiKeyId,

@@ -3,7 +3,7 @@ import { SendResolution, SendState, type Send } from "../../../gen/ts/mailmesh/p
 import { sends } from "../api.js";
 import { Act, Confirm, FilterChoice, FilterField } from "../parts/controls.js";
 import { List, usePages } from "../parts/list.js";
-import { Outside, Reason, State, Time } from "../parts/show.js";
+import { ACTIONS, Outside, Reason, State, Time } from "../parts/show.js";
 import { href, useRoute } from "../route.js";
 import { enumWord } from "../text.js";
 
@@ -35,7 +35,7 @@ function Sends({ label, states, tenantId, isQuiet = false }: { label: string; st
     <section aria-label={label}>
       <h2>{label}</h2>
       <List
-        label={label} pages={pages} columns={["Created", "To", "Subject", "State", ""]}
+        label={label} pages={pages} columns={["Created", "To", "Subject", "State", ACTIONS]}
         empty={states.length || tenantId ? <p>No send fits these filters. <a href={href(["sends"])}>Show all</a></p>
           : <p>No mail was sent yet. <code>mailmesh send</code> and <code>SendService</code> send from accounts with the ability mail.send.</p>}
         row={(send) => ({

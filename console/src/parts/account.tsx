@@ -14,5 +14,5 @@ export function Account({ id }: { id: string }) {
   });
   if (!id) return null;
   const name = names.data?.get(id);
-  return <a href={href(["accounts", id])} title={id}>{name ? <Outside text={name} most={80} /> : <Id value={id} />}</a>;
+  return <a className="account" href={href(["accounts", id])} title={id}>{name ? <Outside text={name} most={80} /> : <Id value={id} />}</a>;
 }

@@ -5,6 +5,8 @@ import { type Failure, causeOf, failureOf, remedyOf } from "../failure.js";
 import { absolute, dateOf, plain, relative } from "../text.js";
 
 const SHORT = 300;
+// The column of buttons, whose head is for screen readers alone.
+export const ACTIONS = "Actions";
 
 // Text from outside, with a direction of its own and a bounded length.
 export function Outside({ text, most = SHORT }: { text: string; most?: number }) {
@@ -50,8 +52,8 @@ export function Reason({ reason, detail }: { reason: string; detail: string }) {
   const remedy = remedyOf(reason) || causeOf(reason);
   return (
     <span className="reason">
-      {reason && <code>{plain(reason, 80)}</code>} <Outside text={detail} />
-      {remedy && <span className="faint"> {remedy}</span>}
+      {reason && <code>{plain(reason, 80)}</code>} <Outside text={detail} />{" "}
+      {remedy && <span className="faint">{remedy}</span>}
     </span>
   );
 }
@@ -83,10 +85,10 @@ export function Facts({ rows }: { rows: [string, ReactNode][] }) {
 export function Table({ label, columns, rows }: { label: string; columns: string[]; rows: { key: string; cells: ReactNode[] }[] }) {
   return (
     <table aria-label={label}>
-      <thead><tr>{columns.map((column) => <th key={column} scope="col">{column}</th>)}</tr></thead>
+      <thead><tr>{columns.map((column) => <th key={column} scope="col">{column === ACTIONS ? <span className="unseen">{column}</span> : column}</th>)}</tr></thead>
       <tbody>
         {rows.map((row) => (
-          <tr key={row.key}>{row.cells.map((cell, at) => <td key={columns[at]} data-label={columns[at]}>{cell}</td>)}</tr>
+          <tr key={row.key}>{row.cells.map((cell, at) => <td key={columns[at]} data-label={columns[at] === ACTIONS ? "" : columns[at]}>{cell}</td>)}</tr>
         ))}
       </tbody>
     </table>

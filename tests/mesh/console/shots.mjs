@@ -1,0 +1,40 @@
+// Takes pictures of the pages of a running mesh: wide, narrow and dark.
+import { readFileSync } from "node:fs";
+import { NARROW, WIDE, open, person, signIn, visit } from "./browser.mjs";
+
+const given = JSON.parse(readFileSync(0, "utf8"));
+const { url, key } = given;
+const folder = process.argv[2];
+const LOOKS = [["wide", WIDE, "light"], ["narrow", NARROW, "light"], ["dark", WIDE, "dark"]];
+const browser = await open(given.chromium);
+const { page } = await person(browser, url);
+
+async function shoot(name) {
+  for (const [look, size, colorScheme] of LOOKS) {
+    await page.setViewportSize(size);
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `${folder}/${name}-${look}.png` });
+  }
+  await page.setViewportSize(WIDE);
+  console.log(JSON.stringify({ step: name, error: "" }));
+}
+
+await page.goto(`${url}/console/`);
+await page.getByLabel("API key").waitFor();
+await shoot("sign-in");
+await signIn(page, url, key);
+for (const name of ["accounts", "dead-letters", "endpoints", "sends", "keys", "audit", "health", `accounts/${given.tenant}`]) {
+  await visit(page, url, `#/${name}`);
+  await shoot(name.split("/").length > 1 ? "account" : name);
+}
+await visit(page, url, "#/events?from=earliest");
+await page.getByRole("table", { name: "Events" }).waitFor();
+await shoot("events");
+await page.getByRole("table", { name: "Events" }).getByRole("link", { name: /^mail\./ }).first().click();
+await page.getByRole("region", { name: "Normalized" }).waitFor();
+await shoot("event");
+await visit(page, url, "#/accounts");
+await page.getByRole("button", { name: "Connect an account" }).click();
+await page.getByRole("dialog").waitFor();
+await shoot("connect");
+await browser.close();

@@ -1,0 +1,241 @@
+// Walks through the console of a running mesh, step by step, and prints one line of JSON for each step.
+import { readFileSync } from "node:fs";
+import { NARROW, WIDE, open, person, signIn, violations, visit } from "./browser.mjs";
+
+const given = JSON.parse(readFileSync(0, "utf8"));
+const { url, key } = given;
+const STEP_MS = 90_000;
+const browser = await open(given.chromium);
+const me = await person(browser, url);
+const { page, context } = me;
+page.setDefaultTimeout(45_000);
+
+function check(isTrue, what) {
+  if (!isTrue) throw new Error(what);
+}
+
+async function step(name, work) {
+  let error = "";
+  let timer;
+  const late = new Promise((_, fail) => { timer = setTimeout(() => fail(new Error(`not within ${STEP_MS} ms`)), STEP_MS); });
+  try {
+    await Promise.race([work(), late]);
+    const faults = me.faults.splice(0);
+    check(faults.length === 0, faults.join("\n"));
+  } catch (fault) {
+    error = String(fault?.stack ?? fault);
+    me.faults.splice(0);
+  }
+  clearTimeout(timer);
+  console.log(JSON.stringify({ step: name, error }));
+}
+
+const button = (name) => page.getByRole("button", { name, exact: true });
+const table = (name) => page.getByRole("table", { name });
+
+async function deliver(account, mail) {
+  const answer = await fetch(`${given.control}/control/accounts/${account}/messages`, {
+    method: "POST", body: JSON.stringify(mail), headers: { "content-type": "application/json" },
+  });
+  check(answer.ok, `${answer.status} ${await answer.text()}`);
+}
+
+// The owner of an account, in a tab of their own: our page's button, then the provider's.
+async function consent(link, address) {
+  const theirs = await context.newPage();
+  await theirs.goto(link);
+  await theirs.getByRole("button").click();
+  const choice = theirs.locator(`input[type=radio][value="${address}"]`);
+  await theirs.locator("button[name=action][value=accept]").waitFor();
+  if (await choice.count()) await choice.check();
+  await theirs.locator("button[name=action][value=accept]").click();
+  await theirs.waitForURL(/\/auth\/oauth\/result/);
+  await theirs.close();
+}
+
+await step("a wrong key is refused in the catalogue's words", async () => {
+  await page.goto(`${url}/console/`);
+  await page.getByLabel("API key").fill("mm_wrong");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").getByText("API_KEY_INVALID").waitFor();
+  await page.getByRole("alert").getByText("Send a valid key").waitFor();
+});
+
+await step("signing in keeps the key out of the page's reach", async () => {
+  await signIn(page, url, key);
+  const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+  check(stored === '[{},{},""]', stored);
+  const cookie = (await context.cookies()).find((one) => one.name === "__Host-mailmesh-session");
+  check(cookie?.httpOnly && cookie.secure && cookie.sameSite === "Strict", JSON.stringify(cookie));
+});
+
+for (const [provider, address] of Object.entries(given.accounts)) {
+  await step(`an account of ${provider} is connected and subscribed`, async () => {
+    await visit(page, url, "#/accounts");
+    await button("Connect an account").click();
+    await page.getByRole("dialog").getByLabel("Provider").selectOption(provider);
+    await button("Continue").click();
+    const link = page.getByRole("link", { name: "Sign in at the provider" });
+    await consent(await link.getAttribute("href"), address);
+    await page.getByText("The account is connected.").waitFor();
+    await page.getByRole("link", { name: "Show the account" }).click();
+    await page.getByRole("heading", { name: address }).waitFor();
+    await button("Subscribe to the inbox").click();
+    await table("Subscriptions").getByText("active", { exact: true }).waitFor();
+  });
+}
+
+await step("a mail appears live, and its event shows both forms", async () => {
+  await visit(page, url, "#/events");
+  await page.getByRole("status").getByText("live").waitFor();
+  await deliver(given.accounts.ms365, { subject: "Seen live", text: "The body of it" });
+  const seen = table("Events").getByRole("row", { name: /Seen live/ });
+  await seen.waitFor();
+  await seen.getByRole("link", { name: "mail.created" }).click();
+  await page.getByRole("heading", { name: "Seen live" }).waitFor();
+  await page.getByLabel("Text of the mail").getByText("The body of it").waitFor();
+  await page.getByRole("region", { name: "Normalized" }).getByText("internetMessageId").waitFor();
+  await page.getByRole("region", { name: "Raw" }).getByText("Seen live").waitFor();
+});
+
+await step("hostile mail stays text, and nothing of it runs or leaves", async () => {
+  await deliver(given.accounts.googlews, given.hostile);
+  await visit(page, url, "#/events?from=earliest&provider=googlews");
+  const seen = table("Events").getByRole("row", { name: /onerror/ }).first();
+  await seen.waitFor();
+  const shown = await seen.innerText();
+  check(!/[\u202a-\u202e\u2066-\u2069]/.test(shown), "marks of direction are shown");
+  check(shown.length < 2000, `${shown.length} characters are shown`);
+  await seen.getByRole("link", { name: "mail.created" }).click();
+  await page.getByText("HTML, without its styles").click();
+  const frame = page.frameLocator("iframe[title='HTML of the mail']");
+  await frame.getByText("Hello").waitFor();
+  await frame.getByRole("link").click({ timeout: 5_000 }).catch(() => undefined);
+  await page.waitForTimeout(1_000);
+  // The page's policy says what it has refused; that is no fault of the page.
+  const faults = me.faults.splice(0).filter((fault) => !/violates the following Content Security Policy|Blocked script execution|Blocked form submission|unsafe to load|Framing/.test(fault));
+  check(faults.length === 0, faults.join("\n"));
+  check(page.url().startsWith(`${url}/console/#/events/`), page.url());
+  check(context.pages().length === 1, "a window has opened");
+});
+
+await step("an account is tested, disabled, enabled", async () => {
+  await visit(page, url, "#/accounts?provider=ms365");
+  await page.getByRole("link", { name: given.accounts.ms365 }).click();
+  await button("Test").click();
+  await page.getByText("The provider answered in").waitFor();
+  await button("Close").click();
+  await button("Disable").click();
+  await page.locator(".title").getByText("disabled").waitFor();
+  await button("Enable").click();
+  await page.locator(".title").getByText("active", { exact: true }).waitFor();
+});
+
+await step("a dead letter is retried after the count", async () => {
+  await visit(page, url, "#/dead-letters");
+  await table("Dead letters").getByText(given.dead.reason).first().waitFor();
+  await button("Retry all that fit").click();
+  await page.getByText(/[1-9]\d* dead letters fit the filters/).waitFor();
+  await button("Retry").last().click();
+  await page.getByText(/[1-9]\d* dead letters are retried/).waitFor();
+  await button("Close").click();
+});
+
+await step("an endpoint is added, tested and deleted", async () => {
+  await visit(page, url, "#/endpoints");
+  await button("Add an endpoint").click();
+  await page.getByRole("dialog").getByLabel("Address").fill(given.receiver);
+  await page.getByRole("dialog").getByLabel("Name").fill("Walk");
+  await button("Add").click();
+  check((await page.getByTestId("secret").innerText()).startsWith("whsec_"), "no signing key is shown");
+  await button("Done").click();
+  await page.getByRole("link", { name: "Walk" }).click();
+  await button("Test").click();
+  await page.getByRole("dialog").getByText(/delivered|failed/).waitFor();
+  await button("Close").click();
+  await button("Recover").click();
+  await page.getByText("0 deliveries were given up.").waitFor();
+  await button("Close").click();
+  await button("Pause").click();
+  await page.locator(".title").getByText("paused").waitFor();
+  await button("Delete").click();
+  await page.getByRole("alertdialog").or(page.getByRole("dialog")).getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("heading", { name: "Endpoints" }).waitFor();
+});
+
+await step("a key is created, shown once and revoked", async () => {
+  await visit(page, url, "#/keys");
+  await button("Create a key").click();
+  await page.getByRole("dialog").getByLabel("Name").fill("Walked");
+  await button("Create").click();
+  check((await page.getByTestId("secret").innerText()).startsWith("mm_"), "no key is shown");
+  await button("Done").click();
+  await page.getByRole("row", { name: /Walked/ }).getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("row", { name: /Walked/ }).waitFor({ state: "detached" });
+});
+
+const PAGES = ["accounts", "events?from=earliest", "dead-letters", "endpoints", "sends", "keys", "audit", "health", "nowhere"];
+for (const [look, sizes] of [["light", [WIDE, NARROW]], ["dark", [NARROW]]]) {
+  await step(`no page breaks a rule of accessibility in ${look}`, async () => {
+    await page.emulateMedia({ colorScheme: look });
+    for (const hash of [...PAGES, `accounts/${given.tenant}`]) {
+      for (const size of sizes) {
+        await page.setViewportSize(size);
+        await visit(page, url, `#/${hash}`);
+        const found = await violations(page);
+        check(found.length === 0, `${hash}: ${found.join("\n")}`);
+        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        check(beyond <= 0, `${hash}: ${beyond} pixels beyond ${size.width}`);
+      }
+    }
+    await page.setViewportSize(WIDE);
+  });
+}
+
+await step("the console works by keyboard alone", async () => {
+  const presses = async (name, most = 40) => {
+    for (let count = 0; count < most; count += 1) {
+      await page.keyboard.press("Tab");
+      const focused = await page.evaluate(() => document.activeElement?.textContent ?? "");
+      if (focused.trim() === name) return;
+    }
+    throw new Error(`${name} is not reached`);
+  };
+  await visit(page, url, "#/health");
+  await page.locator("body").focus();
+  await presses("Accounts");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Accounts" }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.id === "main");
+  await presses("Connect an account");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.waitForFunction(() => document.activeElement?.closest("[role=dialog]"));
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.waitForFunction(() => document.activeElement?.textContent === "Connect an account");
+});
+
+await step("filters stand in the address", async () => {
+  await visit(page, url, "#/accounts");
+  await page.getByLabel("Provider").selectOption("googlews");
+  await page.getByRole("link", { name: given.accounts.ms365 }).waitFor({ state: "detached" });
+  check(page.url().endsWith("#/accounts?provider=googlews"), page.url());
+  await page.reload();
+  await page.getByRole("link", { name: given.accounts.googlews }).waitFor();
+  check((await page.getByLabel("Provider").inputValue()) === "googlews", "the filter is lost");
+});
+
+await step("signing out leaves nothing behind", async () => {
+  const before = await context.cookies();
+  await page.locator(".who").click();
+  await page.getByRole("menuitem", { name: "Sign out", exact: true }).click();
+  await page.getByLabel("API key").waitFor();
+  check((await context.cookies()).every((one) => one.name !== "__Host-mailmesh-session"), "the cookie is left");
+  await context.addCookies(before);
+  await page.reload();
+  await page.getByLabel("API key").waitFor();
+});
+
+await browser.close();
