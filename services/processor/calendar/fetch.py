@@ -140,7 +140,7 @@ def facts_of(calendar_id: str, info: calendar_pb2.Calendar, own_address: str) ->
 
 
 class CalendarProof(Protocol):
-    """The call by which a refusal of one event is told from a refusal of its calendar."""
+    """The call that distinguishes a refusal of one event from a refusal of its calendar."""
 
     async def has_calendar(self, calendar_id: str) -> bool:
         """Return whether the calendar can be read. Raises `SourceError` when it is refused."""

@@ -37,7 +37,7 @@ def rule_of(lines: Sequence[str], start: pb2.EventTime, iana_zone: str) -> Rule:
 
 
 def left_out(lines: Sequence[str], iana_zone: str) -> set[str]:
-    """Return the local days of the instances that `EXDATE` lines leave out. Malformed dates are passed over.
+    """Return the local days of the instances that `EXDATE` lines leave out. Malformed dates are skipped.
 
     Args:
         lines: The lines.
