@@ -333,8 +333,10 @@ func (JoinReason) EnumDescriptor() ([]byte, []int) {
 type Authenticity int32
 
 const (
+	// AUTHENTICITY_UNSPECIFIED is used by no message.
+	Authenticity_AUTHENTICITY_UNSPECIFIED Authenticity = 0
 	// AUTHENTICITY_NONE means that the provider did not judge.
-	Authenticity_AUTHENTICITY_NONE Authenticity = 0
+	Authenticity_AUTHENTICITY_NONE Authenticity = 3
 	// AUTHENTICITY_PASS means that the sender's domain vouches for the message.
 	Authenticity_AUTHENTICITY_PASS Authenticity = 1
 	// AUTHENTICITY_FAIL means that it does not.
@@ -344,14 +346,16 @@ const (
 // Enum value maps for Authenticity.
 var (
 	Authenticity_name = map[int32]string{
-		0: "AUTHENTICITY_NONE",
+		0: "AUTHENTICITY_UNSPECIFIED",
+		3: "AUTHENTICITY_NONE",
 		1: "AUTHENTICITY_PASS",
 		2: "AUTHENTICITY_FAIL",
 	}
 	Authenticity_value = map[string]int32{
-		"AUTHENTICITY_NONE": 0,
-		"AUTHENTICITY_PASS": 1,
-		"AUTHENTICITY_FAIL": 2,
+		"AUTHENTICITY_UNSPECIFIED": 0,
+		"AUTHENTICITY_NONE":        3,
+		"AUTHENTICITY_PASS":        1,
+		"AUTHENTICITY_FAIL":        2,
 	}
 )
 
@@ -841,7 +845,7 @@ func (x *ConversationMessage) GetSenderAuthenticated() Authenticity {
 	if x != nil {
 		return x.SenderAuthenticated
 	}
-	return Authenticity_AUTHENTICITY_NONE
+	return Authenticity_AUTHENTICITY_UNSPECIFIED
 }
 
 func (x *ConversationMessage) GetAttempts() []*JoinAttempt {
@@ -1052,9 +1056,10 @@ const file_mailmesh_conversation_v1_conversation_proto_rawDesc = "" +
 	"\x17JOIN_REASON_REPLY_TOKEN\x10\x02\x12\x1a\n" +
 	"\x16JOIN_REASON_REFERENCES\x10\x03\x12\x1f\n" +
 	"\x1bJOIN_REASON_PROVIDER_THREAD\x10\x04\x12\x16\n" +
-	"\x12JOIN_REASON_MANUAL\x10\x05*S\n" +
-	"\fAuthenticity\x12\x15\n" +
-	"\x11AUTHENTICITY_NONE\x10\x00\x12\x15\n" +
+	"\x12JOIN_REASON_MANUAL\x10\x05*q\n" +
+	"\fAuthenticity\x12\x1c\n" +
+	"\x18AUTHENTICITY_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11AUTHENTICITY_NONE\x10\x03\x12\x15\n" +
 	"\x11AUTHENTICITY_PASS\x10\x01\x12\x15\n" +
 	"\x11AUTHENTICITY_FAIL\x10\x02B%\n" +
 	"!internal.mailmesh.conversation.v1P\x01b\x06proto3"

@@ -186,7 +186,9 @@ class _Authenticity:
 
 class _AuthenticityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Authenticity.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    AUTHENTICITY_NONE: _Authenticity.ValueType  # 0
+    AUTHENTICITY_UNSPECIFIED: _Authenticity.ValueType  # 0
+    """AUTHENTICITY_UNSPECIFIED is used by no message."""
+    AUTHENTICITY_NONE: _Authenticity.ValueType  # 3
     """AUTHENTICITY_NONE means that the provider did not judge."""
     AUTHENTICITY_PASS: _Authenticity.ValueType  # 1
     """AUTHENTICITY_PASS means that the sender's domain vouches for the message."""
@@ -196,7 +198,9 @@ class _AuthenticityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Authenti
 class Authenticity(_Authenticity, metaclass=_AuthenticityEnumTypeWrapper):
     """Authenticity is the provider's judgement of a sender."""
 
-AUTHENTICITY_NONE: Authenticity.ValueType  # 0
+AUTHENTICITY_UNSPECIFIED: Authenticity.ValueType  # 0
+"""AUTHENTICITY_UNSPECIFIED is used by no message."""
+AUTHENTICITY_NONE: Authenticity.ValueType  # 3
 """AUTHENTICITY_NONE means that the provider did not judge."""
 AUTHENTICITY_PASS: Authenticity.ValueType  # 1
 """AUTHENTICITY_PASS means that the sender's domain vouches for the message."""
