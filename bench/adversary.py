@@ -11,10 +11,11 @@ from tests.unit.processor.conversations.adversary import Adversary
 MAILS, QUICK_MAILS = 100_000, 500
 SEED = 20_261_127
 METHOD = """A generator of mails plays a mailbox with customers, agents, forms and programs that answer, and an
-adversary who knows all message ids, subjects, reply tokens and threads: forged references and senders, strangers in
-Cc and Bcc, forwards, shared threads, answers of machines. It keeps its own account of the people whom a person put
-into each conversation. A wrong merge is a mail of a customer in a conversation of another one into which nobody put the customer.
-A wrong split is a genuine, proven reply of a customer, in time, that began a conversation of its own."""
+adversary who knows all message ids, subjects, reply tokens and threads: forged references and senders,
+strangers in Cc and Bcc, forwards, shared threads, answers of machines. It keeps its own account of the
+people whom a person put into each conversation. A wrong merge is a mail of a customer in a conversation of
+another one into which no person put the customer. A wrong split is a genuine, proven reply of a customer, in
+time, that began a conversation of its own."""
 
 
 async def program(options: Options) -> Sequence[Figure]:

@@ -1,1 +1,1 @@
-"""Conversations: what mail means to a desk. A message joins by kinship and standing, never by one of them alone."""
+"""Conversations: what mail means to a support team. A message joins by kinship and the right to join, never by one of them alone."""

@@ -1,4 +1,4 @@
-"""Follow the stream, and put the mail of enabled tenants into conversations: exactly once, whoever follows.
+"""Follow the stream, and put the mail of enabled tenants into conversations: exactly once, by any number of followers.
 
 A tenant's place in the stream, its conversations and their events are one commit.
 """

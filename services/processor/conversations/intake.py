@@ -1,6 +1,6 @@
 """Put one mail into a conversation: pure, and the only place where mail joins one.
 
-A mail joins by kinship (a reply token, a cited message, the provider's thread) and standing (its author is the
+A mail joins by kinship (a reply token, a cited message, the provider's thread) and the right to join (its author is the
 requester, an agent, or an address that one of these put in a visible To or Cc). With only one of them it begins a
 conversation of its own. Subjects, numbers, texts and blind copies give neither.
 """
@@ -46,7 +46,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Known:
-    """What the store knows of a mail's relations.
+    """The relations of a mail in the store.
 
     Args:
         cards: The related conversations by id, with those that they were merged into.
@@ -251,7 +251,7 @@ def _begin(
     conversation.is_quarantined = _is_quarantined(letter, kin, conversation)
     message = _entry(letter, conversation, pb2.JOIN_REASON_NEW, attempts)
     _advance(conversation, letter)
-    # Who may not join may not bring others in either: the conversation of a forged sender stays that sender's alone.
+    # A sender who may not join may not bring others in either: the conversation of a forged sender stays that sender's alone.
     if not letter.is_carrier and is_proven:
         _add_people(conversation, letter, ours)
     _move(card, letter)

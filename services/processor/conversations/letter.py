@@ -150,7 +150,7 @@ def topic(subject: str) -> str:
 def _is_sent_copy(mail: message_pb2.MailMessage, event: event_pb2.NormalizedMailEvent) -> bool:
     """Tell whether a mail of the mailbox is its own copy of a sent mail: it has not travelled.
 
-    Who forges the mailbox's address from outside sends a mail that has travelled.
+    A mail from outside with the mailbox's forged address has travelled.
     """
     if event.provider == "googlews":
         return _SENT in mail.label_ids

@@ -81,7 +81,7 @@ class Adversary:
             self._play(requester, cites=(found[0],), cc=(other,))
         return None
 
-    # Attacks: the author is a customer who was not put into the conversation, or nobody.
+    # Attacks: the author is a customer who was not put into the conversation, or an impostor.
 
     def _stranger(self) -> None:
         self._attack(self._someone(), cites=self._cited(), subject="Re: Offer")
@@ -103,7 +103,7 @@ class Adversary:
             self._attack(self._someone(), thread=found[2])
 
     def _forward(self) -> None:
-        """A requester forwards to a third party without the desk; the third party writes to the desk."""
+        """A requester forwards to a third party without the mailbox; the third party writes to the mailbox."""
         self._attack(self._someone(), cites=self._cited(), subject="Fwd: Offer", is_forward=True)
 
     def _machine(self) -> None:
@@ -136,13 +136,13 @@ class Adversary:
             self._play(other, cites=(found[0], str(self._number)))
 
     def _impostor(self) -> None:
-        """A name like the requester's: another domain, a plus tag, dots, another case of a look-alike."""
+        """A name like the requester's: another domain, a plus tag, dots, another case of a similar name."""
         found = self._past()
         if found is None:
             return
         local, _, domain = self.desk.cards[found[1]].conversation.requester.partition("@")
         made = self._chance.choice((f"{local}+x@{domain}", f"{local}@{domain}.evil.example", f"{local}.@{domain}"))
-        # Nobody but us passes for our own domain.
+        # Only our own mail passes for our own domain.
         self._attack(made, cites=self._cited(), proof=FAIL if made.endswith("@ours.example") else PASS)
 
     def _reply_to(self) -> None:

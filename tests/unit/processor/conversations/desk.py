@@ -1,4 +1,4 @@
-"""A desk in memory: the intake of conversations with a store of dictionaries, and mails for it."""
+"""A mailbox in memory: the intake of conversations with a store of dictionaries, and mails for it."""
 
 import itertools
 from dataclasses import dataclass, field

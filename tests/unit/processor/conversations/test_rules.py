@@ -14,7 +14,7 @@ AUTO = message_pb2.AUTOMATION_KIND_AUTO_REPLY
 
 
 def begun() -> Desk:
-    """A desk with Ada's question `1` in thread `t`, answered by `2`."""
+    """A mailbox with Ada's question `1` in thread `t`, answered by `2`."""
     desk = Desk()
     desk.receive(mail("1", ADA, thread="t"))
     desk.receive(mail("2", DESK, (ADA,), cites=("1",), is_sent=True, thread="t"))

@@ -484,8 +484,8 @@ type Conversation struct {
 	ClaimedBy string `protobuf:"bytes,19,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
 	// claimed_until is the end of the claim.
 	ClaimedUntil *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=claimed_until,json=claimedUntil,proto3" json:"claimed_until,omitempty"`
-	// reply_token is a random word. A plus address of the mailbox with it, such as "desk+TOKEN@example.com", relates a reply to the
-	// conversation. It gives nobody the right to join.
+	// reply_token is a random word. A plus address of the mailbox with it, such as "support+TOKEN@example.com", relates a reply to the
+	// conversation. It gives no sender the right to join.
 	ReplyToken    string `protobuf:"bytes,21,opt,name=reply_token,json=replyToken,proto3" json:"reply_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

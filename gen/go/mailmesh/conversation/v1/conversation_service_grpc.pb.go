@@ -54,7 +54,7 @@ type ConversationServiceClient interface {
 	// SplitConversation moves messages into a new conversation whose requester is the sender of the first of them.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
 	SplitConversation(ctx context.Context, in *SplitConversationRequest, opts ...grpc.CallOption) (*SplitConversationResponse, error)
-	// ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+	// ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
 	// another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
 	ClaimConversation(ctx context.Context, in *ClaimConversationRequest, opts ...grpc.CallOption) (*ClaimConversationResponse, error)
 	// ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND.
@@ -209,7 +209,7 @@ type ConversationServiceServer interface {
 	// SplitConversation moves messages into a new conversation whose requester is the sender of the first of them.
 	// Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
 	SplitConversation(context.Context, *SplitConversationRequest) (*SplitConversationResponse, error)
-	// ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+	// ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
 	// another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
 	ClaimConversation(context.Context, *ClaimConversationRequest) (*ClaimConversationResponse, error)
 	// ReleaseConversation ends a claim of the caller's name. Safe to repeat. Reasons: CONVERSATION_NOT_FOUND.

@@ -290,8 +290,8 @@ class Conversation(_message.Message):
     claimed_by: _builtins.str
     """claimed_by is the name under which a caller claimed the conversation. Empty when the claim has ended."""
     reply_token: _builtins.str
-    """reply_token is a random word. A plus address of the mailbox with it, such as "desk+TOKEN@example.com", relates a reply to the
-    conversation. It gives nobody the right to join.
+    """reply_token is a random word. A plus address of the mailbox with it, such as "support+TOKEN@example.com", relates a reply to the
+    conversation. It gives no sender the right to join.
     """
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Participant]:

@@ -144,7 +144,7 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClaimConversation(self, request, context):
-        """ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+        """ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
         another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

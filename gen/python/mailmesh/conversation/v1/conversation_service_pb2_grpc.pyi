@@ -54,7 +54,7 @@ class ConversationServiceStub:
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
     """
     ClaimConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ClaimConversationRequest, _conversation_service_pb2.ClaimConversationResponse]
-    """ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+    """ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
     another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
     """
     ReleaseConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ReleaseConversationRequest, _conversation_service_pb2.ReleaseConversationResponse]
@@ -96,7 +96,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CHANGED, CONVERSATION_FINAL.
     """
     ClaimConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ClaimConversationRequest, _conversation_service_pb2.ClaimConversationResponse]  # type: ignore[assignment]
-    """ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+    """ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
     another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
     """
     ReleaseConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ReleaseConversationRequest, _conversation_service_pb2.ReleaseConversationResponse]  # type: ignore[assignment]
@@ -177,7 +177,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.ClaimConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ClaimConversationResponse, _abc.Awaitable[_conversation_service_pb2.ClaimConversationResponse]]:
-        """ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+        """ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
         another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
         """
 

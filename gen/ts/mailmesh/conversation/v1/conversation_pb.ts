@@ -191,8 +191,8 @@ export type Conversation = Message<"mailmesh.conversation.v1.Conversation"> & {
   claimedUntil?: Timestamp | undefined;
 
   /**
-   * reply_token is a random word. A plus address of the mailbox with it, such as "desk+TOKEN@example.com", relates a reply to the
-   * conversation. It gives nobody the right to join.
+   * reply_token is a random word. A plus address of the mailbox with it, such as "support+TOKEN@example.com", relates a reply to the
+   * conversation. It gives no sender the right to join.
    *
    * @generated from field: string reply_token = 21;
    */

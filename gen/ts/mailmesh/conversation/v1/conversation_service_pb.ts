@@ -687,7 +687,7 @@ export const ConversationService: GenService<{
     output: typeof SplitConversationResponseSchema;
   },
   /**
-   * ClaimConversation claims a conversation for 120 seconds, so that others see that somebody answers. It refuses nothing but
+   * ClaimConversation claims a conversation for 120 seconds, so that others see that an agent answers. It refuses nothing but
    * another claim. Safe to repeat by the same name. Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_CLAIMED.
    *
    * @generated from rpc mailmesh.conversation.v1.ConversationService.ClaimConversation
