@@ -193,7 +193,7 @@ def enable(
     """Put a tenant's mail into conversations from now on, with these settings.
 
     Examples:
-      mailmesh conversations enable 019a9f0e-7c1e-7000-8000-000000000002 --address support@example.com --domain example.com
+      mailmesh conversations enable 019a9f0e-7c1e-7000-8000-000000000002 --address support@example.com
     """
     settings = conversation_pb2.ConversationSettings(
         is_enabled=True,

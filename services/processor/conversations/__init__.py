@@ -1,1 +1,4 @@
-"""Conversations: what mail means to a support team. A message joins by kinship and the right to join, never by one of them alone."""
+"""Conversations: mail as a support team sees it.
+
+A message joins one by kinship and the right to join, never by one of them alone.
+"""

@@ -251,7 +251,7 @@ def _begin(
     conversation.is_quarantined = _is_quarantined(letter, kin, conversation)
     message = _entry(letter, conversation, pb2.JOIN_REASON_NEW, attempts)
     _advance(conversation, letter)
-    # A sender who may not join may not bring others in either: the conversation of a forged sender stays that sender's alone.
+    # A sender who may not join may not bring others in either: the conversation of a forged sender has no other people.
     if not letter.is_carrier and is_proven:
         _add_people(conversation, letter, ours)
     _move(card, letter)
