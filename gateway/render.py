@@ -34,7 +34,13 @@ from services.meshkit.identity.caller import SOURCE_HEADER
 
 JSON = dict[str, Any]
 TEMPLATE_PATH = Path(__file__).with_name("envoy.yaml")
-CLUSTERS = {"vault": "token_vault", "ingest": "ingest", "processor": "processor", "delivery": "delivery"}
+CLUSTERS = {
+    "vault": "token_vault",
+    "ingest": "ingest",
+    "processor": "processor",
+    "conversation": "processor",
+    "delivery": "delivery",
+}
 WEBHOOKS = "mailmesh.ingest.v1.IngestService"
 # Graph gives up after 3 seconds; Ingest itself refuses a commit that takes more than 2.
 WEBHOOK_TIMEOUT_SECONDS = 3

@@ -1,6 +1,7 @@
 """Processor's failures that a caller can act on."""
 
 from services.meshkit.errors import (
+    Aborted,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -204,3 +205,34 @@ class SendQueueFull(ResourceExhausted):
     """The tenant has too many unfinished sends. Wait until some are finished."""
 
     reason = "SEND_QUEUE_FULL"
+
+
+class ConversationNotFound(NotFound):
+    """There is no such conversation."""
+
+    reason = "CONVERSATION_NOT_FOUND"
+    resource_type = "conversation"
+
+
+class ConversationChanged(Aborted):
+    """The conversation has changed since you read it. Read it again, and repeat the call if it is still meant."""
+
+    reason = "CONVERSATION_CHANGED"
+
+
+class ConversationFinal(FailedPrecondition):
+    """The conversation is closed or merged, or its customer has an answer already."""
+
+    reason = "CONVERSATION_FINAL"
+
+
+class ConversationRequestersDiffer(FailedPrecondition):
+    """Conversations with different requesters are not merged."""
+
+    reason = "CONVERSATION_REQUESTERS_DIFFER"
+
+
+class ConversationClaimed(FailedPrecondition):
+    """Another name has claimed the conversation. Its claim ends within 120 seconds."""
+
+    reason = "CONVERSATION_CLAIMED"

@@ -7,6 +7,8 @@ from functools import partial
 
 import grpc
 
+from mailmesh.conversation.v1 import conversation_service_pb2
+from mailmesh.conversation.v1.conversation_service_pb2_grpc import add_ConversationServiceServicer_to_server
 from mailmesh.ingest.v1.inbox_service_pb2_grpc import InboxServiceStub
 from mailmesh.processor.v1 import (
     calendar_service_pb2,
@@ -38,6 +40,8 @@ from services.meshkit.shares import Shares
 from services.processor.calendar.clearing import CalendarClearing
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
+from services.processor.conversations.follower import Follower
+from services.processor.conversations.requests import Conversations
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
@@ -54,6 +58,7 @@ from services.processor.outbox.retention import SendRetention
 from services.processor.outbox.uploads import Uploads
 from services.processor.pipeline.status import Pipeline
 from services.processor.servicers.calendars import CalendarServicer
+from services.processor.servicers.conversations import ConversationServicer
 from services.processor.servicers.events import EventServicer
 from services.processor.servicers.feed import EventFeedServicer
 from services.processor.servicers.messages import MessageServicer
@@ -182,14 +187,23 @@ async def serving(
         CalendarServicer(Calendars(pool, wakes, clock), CalendarReader(pool)),
         calendar_service_pb2.DESCRIPTOR.services_by_name["CalendarService"],
     )
+    server.add(
+        add_ConversationServiceServicer_to_server,
+        ConversationServicer(Conversations(pool, reader, clock)),
+        conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
+    )
     await retention.prepare()
+    conversations = PeriodicLoop("conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round)
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
     clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
     dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
-    loops = (loop.run(), sends.run(), modifications.run(), clearing.run(), dropper.run(), long_mails.run())
+    loops = (
+        *(loop.run(), sends.run(), modifications.run(), clearing.run(), dropper.run(), long_mails.run()),
+        conversations.run(),
+    )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:
             yield

@@ -443,3 +443,47 @@ calendar_staged = Table(
     required("round", Integer()),
     required("content", LargeBinary()),
 )
+
+conversation_settings = Table(
+    "conversation_settings",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("is_enabled", Boolean()),
+    required("position", BigInteger()),
+    required("cursor", Text()),
+    required("content", LargeBinary()),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    required("conversation_id", ID, primary_key=True),
+    required("tenant_id", ID),
+    required("state", SmallInteger()),
+    required("last_message_at", TIME),
+    Column("merged_into", ID),
+    required("is_forwarded", Boolean()),
+    required("reopenings", ARRAY(TIME)),
+    required("automatic", ARRAY(TIME)),
+    required("content", LargeBinary()),
+)
+
+conversation_messages = Table(
+    "conversation_messages",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("message_id", Text(), primary_key=True),
+    required("conversation_id", ID),
+    required("sent_at", TIME),
+    required("own_id", LargeBinary()),
+    required("content", LargeBinary()),
+)
+
+conversation_links = Table(
+    "conversation_links",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("digest", LargeBinary(), primary_key=True),
+    required("conversation_id", ID, primary_key=True),
+    required("is_own", Boolean()),
+)

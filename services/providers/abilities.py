@@ -25,8 +25,14 @@ CALENDAR_READ: Final = "calendar.read"
 """Read calendars, and subscribe to their changes."""
 CALENDAR_WRITE: Final = "calendar.write"
 """Create, change and answer calendar events."""
+CONVERSATION_READ: Final = "conversation.read"
+"""Read conversations, which are made of mail."""
+CONVERSATION_WRITE: Final = "conversation.write"
+"""Change conversations; no mail is changed."""
 
-ABILITIES: Final = (MAIL_READ, MAIL_MARK, MAIL_SEND, CALENDAR_READ, CALENDAR_WRITE)
+ABILITIES: Final = (
+    MAIL_READ, MAIL_MARK, MAIL_SEND, CALENDAR_READ, CALENDAR_WRITE, CONVERSATION_READ, CONVERSATION_WRITE,
+)  # fmt: skip
 OF_MAIL: Final = frozenset({MAIL_READ, MAIL_MARK, MAIL_SEND})
 """The abilities that reach the mailbox."""
 
@@ -41,6 +47,8 @@ _LEAST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         MAIL_SEND: ("Mail.ReadWrite", "Mail.Send"),
         CALENDAR_READ: ("Calendars.Read", "Calendars.Read.Shared"),
         CALENDAR_WRITE: ("Calendars.ReadWrite", "Calendars.ReadWrite.Shared"),
+        CONVERSATION_READ: ("Mail.Read",),
+        CONVERSATION_WRITE: ("Mail.Read",),
     },
     GOOGLEWS: {
         MAIL_READ: (f"{_GOOGLE}gmail.readonly",),
@@ -48,6 +56,8 @@ _LEAST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         MAIL_SEND: (f"{_GOOGLE}gmail.compose", f"{_GOOGLE}gmail.readonly"),
         CALENDAR_READ: (f"{_GOOGLE}calendar.calendarlist.readonly", f"{_GOOGLE}calendar.events.readonly"),
         CALENDAR_WRITE: (f"{_GOOGLE}calendar.calendarlist.readonly", f"{_GOOGLE}calendar.events"),
+        CONVERSATION_READ: (f"{_GOOGLE}gmail.readonly",),
+        CONVERSATION_WRITE: (f"{_GOOGLE}gmail.readonly",),
     },
 }
 

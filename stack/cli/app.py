@@ -7,6 +7,7 @@ import typer
 
 from stack.cli import (
     calendars,
+    conversations,
     endpoints,
     events,
     exits,
@@ -80,6 +81,7 @@ app.add_typer(sends.app, name="sends", rich_help_panel=USE)
 app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
+app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)
 app.add_typer(vault.app, name="vault", rich_help_panel=USE)
 app.command(rich_help_panel=WATCH)(pipeline.status)

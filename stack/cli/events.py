@@ -69,6 +69,10 @@ def row_of(event: event_pb2.Event) -> tuple[str, ...]:
         sent = event.send
         detail = f"{sent.reason} {sent.detail}".strip() or sent.idempotency_key
         return (when(sent.received_at), sent.event_type, sent.provider, "", detail, sent.event_id)
+    if event.HasField("conversation"):
+        told = event.conversation
+        about = told.conversation
+        return (when(told.received_at), told.event_type, told.provider, about.requester, about.subject, told.event_id)
     if event.HasField("calendar_event"):
         entry = event.calendar_event
         detail = entry.event.subject if entry.HasField("event") else f"{entry.calendar.name} {entry.reason}".strip()

@@ -10,6 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.access.v1 import access_pb2
 from mailmesh.calendar.v1 import calendar_event_pb2 as calendar_messages
+from mailmesh.conversation.v1 import conversation_pb2
+from mailmesh.conversation.v1 import conversation_service_pb2 as conversations
 from mailmesh.delivery.v1 import endpoint_service_pb2 as endpoints
 from mailmesh.delivery.v1 import endpoint_service_pb2_grpc as endpoint_services
 from mailmesh.ingest.v1 import subscription_service_pb2 as subscriptions
@@ -25,12 +27,13 @@ from mailmesh.vault.v1 import api_key_service_pb2 as keys
 from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
 from mailmesh.vault.v1 import tenant_service_pb2 as tenants
 from mailmesh.vault.v1 import tenant_service_pb2_grpc as tenant_services
+from services.processor.conversations.intake import conversation_id
 from stack.cli.connection import with_key
 from tests.mesh.accounts import connect, created_events, new_address, subscribe
 from tests.programs.mesh import Mesh, eventually
 
 ABILITIES = ("mail.read", "mail.send", "mail.mark")
-ABILITIES_OF_KEY = (*ABILITIES, "calendar.read")
+ABILITIES_OF_KEY = (*ABILITIES, "calendar.read", "conversation.read", "conversation.write")
 _NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 WINDOW = {
     "window_start": Timestamp(seconds=int(_NOVEMBER.timestamp())),
@@ -202,6 +205,7 @@ def single(other: Side) -> dict[str, Message]:
         "processor.v1.EventService/GetEvent": events.GetEventRequest(event_id=other.event),
         **on_messages(other),
         **on_endpoints(other),
+        **on_conversations(other),
         "processor.v1.CalendarService/ListCalendars": calendars.ListCalendarsRequest(tenant_id=other.tenant),
         "processor.v1.ProcessorService/ReconcileMailbox": pipeline.ReconcileMailboxRequest(tenant_id=other.tenant),
         "processor.v1.SendService/Send": to_send(other.tenant, other.send_key),
@@ -261,6 +265,30 @@ def on_endpoints(other: Side) -> dict[str, Message]:
     return {f"delivery.v1.EndpointService/{name}": request for name, request in asked.items()}
 
 
+def on_conversations(other: Side) -> dict[str, Message]:
+    """Return the RPCs that act on a conversation of another tenant."""
+    one = {"conversation_id": conversation_id(other.tenant, other.message)}
+    changed = {**one, "expected_version": 1}
+    settings = conversation_pb2.ConversationSettings(is_enabled=True, own_addresses=["x@y.example"])
+    asked = {
+        "GetConversation": conversations.GetConversationRequest(**one),
+        "ListConversationMessages": conversations.ListConversationMessagesRequest(**one),
+        "SetConversationState": conversations.SetConversationStateRequest(
+            **changed, state=conversation_pb2.CONVERSATION_STATE_CLOSED
+        ),
+        "MergeConversation": conversations.MergeConversationRequest(**changed, into_conversation_id=other.event),
+        "SplitConversation": conversations.SplitConversationRequest(**changed, message_ids=[other.message]),
+        "ClaimConversation": conversations.ClaimConversationRequest(**one, name="Eve"),
+        "ReleaseConversation": conversations.ReleaseConversationRequest(**one, name="Eve"),
+        "SetOriginalSender": conversations.SetOriginalSenderRequest(**changed, address="eve@e.example"),
+        "GetConversationSettings": conversations.GetConversationSettingsRequest(tenant_id=other.tenant),
+        "UpdateConversationSettings": conversations.UpdateConversationSettingsRequest(
+            tenant_id=other.tenant, settings=settings
+        ),
+    }
+    return {f"conversation.v1.ConversationService/{name}": request for name, request in asked.items()}
+
+
 def on_calendars(calendar: str, event: str) -> dict[str, Message]:
     """Return the RPCs that take the id of a calendar or of its event."""
     asked = {
@@ -278,5 +306,5 @@ WITH_FILTERS = {
     "vault.v1.ApiKeyService/CreateApiKey", "vault.v1.AuditService/ListAuditEntries",
     "ingest.v1.SubscriptionService/ListSubscriptions", "ingest.v1.SubscriptionService/BatchCreateSubscriptions",
     "ingest.v1.DeadLetterService/RetryDeadLetters", "processor.v1.SendService/ListSends",
-    "processor.v1.ProcessorService/ReplayEvents",
+    "processor.v1.ProcessorService/ReplayEvents", "conversation.v1.ConversationService/ListConversations",
 }  # fmt: skip

@@ -52,6 +52,8 @@ BOUNDS: dict[str, JSON] = {
     "ListCalendarEventsRequest.page_size": _PAGE_SIZE,
     "ListCalendarInstancesRequest.page_size": _PAGE_SIZE,
     "ListCalendarsRequest.page_size": _PAGE_SIZE,
+    "ListConversationsRequest.page_size": _PAGE_SIZE,
+    "ListConversationMessagesRequest.page_size": _PAGE_SIZE,
     "ListDeadLettersRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
     "ListFoldersRequest.page_size": _PAGE_SIZE,
@@ -122,6 +124,11 @@ BOUNDS: dict[str, JSON] = {
     "EventFilter.tenant_ids": {"maxItems": 1000, "items": _ID},
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,
+    "ListConversationsRequest.states": {"maxItems": 10},
+    "SplitConversationRequest.message_ids": {"minItems": 1, "maxItems": 100, "items": {"minLength": 1, "maxLength": 500}},
+    "ClaimConversationRequest.name": _NAME,
+    "ReleaseConversationRequest.name": _NAME,
+    "SetOriginalSenderRequest.address": {"pattern": r"^[^@]+@[^@]+$"},
     "RetryDeadLettersRequest.dead_letter_ids": {"maxItems": 1000, "items": _ID},
 }
 

@@ -9,14 +9,15 @@ from services.meshkit.header_bounds import KEY_TENANTS
 from services.meshkit.identity.caller import Caller
 from services.meshkit.ids import check_id
 from services.processor.stream.serialization import content_of
-from services.providers.abilities import CALENDAR_READ
+from services.providers.abilities import CALENDAR_READ, CONVERSATION_READ
 
 MAX_TENANTS = KEY_TENANTS
 MAX_VALUES = 100
 MAX_MERGED_TENANTS = 64
 _MAX_CHARACTERS = 100
 _ALL_OF_KIND = ".*"
-_CALENDAR = "calendar"
+NEEDED = {"calendar": CALENDAR_READ, "conversation": CONVERSATION_READ}
+"""The ability that a key needs for each kind of event, beside that to read events at all."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Selection:
         kinds: The first words of event types that are included as a whole.
         include_replays: Whether replays are included.
         replay_id: Only this replay is included.
-        hides_calendars: Whether events of calendars are excluded, because the key may not read calendars.
+        hidden: The first words of event types that are excluded, because the key lacks the ability to read them.
     """
 
     tenants: frozenset[str] | None
@@ -39,7 +40,7 @@ class Selection:
     kinds: tuple[str, ...] = ()
     include_replays: bool = False
     replay_id: str | None = None
-    hides_calendars: bool = False
+    hidden: tuple[str, ...] = ()
 
     @property
     def is_merged(self) -> bool:
@@ -56,7 +57,7 @@ class Selection:
             and (self.event_types is None or content.event_type in self.event_types or kind in self.kinds)
             and (self.include_replays or not content.replay_id)
             and (self.replay_id is None or content.replay_id == self.replay_id)
-            and not (self.hides_calendars and kind == _CALENDAR)
+            and kind not in self.hidden
         )
 
     @cached_property
@@ -83,7 +84,7 @@ def select(wanted: event_service_pb2.EventFilter, caller: Caller) -> Selection:
         kinds=tuple(value.removesuffix(_ALL_OF_KIND) for value in types or () if value.endswith(_ALL_OF_KIND)),
         include_replays=wanted.include_replays or bool(wanted.replay_id),
         replay_id=check_id("filter.replay_id", wanted.replay_id) if wanted.replay_id else None,
-        hides_calendars=not caller.has_ability(CALENDAR_READ),
+        hidden=tuple(kind for kind, ability in NEEDED.items() if not caller.has_ability(ability)),
     )
 
 

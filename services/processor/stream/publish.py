@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.meshkit import db
@@ -14,6 +15,7 @@ from services.meshkit.ids import new_id
 from services.processor.stream.cursor import Cursor, tag_of
 from services.processor.stream.serialization import (
     KIND_CALENDAR,
+    KIND_CONVERSATION,
     KIND_MAIL,
     KIND_SEND,
     KIND_TENANT,
@@ -26,6 +28,7 @@ MAIL_UPDATED = "mail.updated"
 MAIL_ENRICHED = "mail.enriched"
 _SENDS = "send."
 _CALENDARS = "calendar."
+_CONVERSATIONS = "conversation."
 _DIGEST_BYTES = 16
 
 
@@ -38,8 +41,10 @@ class EventDraft:
         tenant: A change of a tenant's state, with `event_id` and `position` empty.
         send: The outcome of a send, with `event_id` and `position` empty.
         calendar_event: A change of a calendar or of its events, with `event_id` and `position` empty.
+        conversation: A change of a conversation, with `event_id` and `position` empty.
         change_id: For a tenant event, TokenVault's id of the change; for a send, its id and the number of its outcome;
-            for a calendar, the id of the calendar or of its event, and the number of its change.
+            for a calendar, the id of the calendar or of its event, and the number of its change; for a
+            conversation, its id and version.
             It is the key that makes the change one event.
     """
 
@@ -47,6 +52,7 @@ class EventDraft:
     tenant: event_pb2.TenantEvent | None = None
     send: event_pb2.SendEvent | None = None
     calendar_event: calendar_pb2.NormalizedCalendarEvent | None = None
+    conversation: conversation_pb2.ConversationEvent | None = None
     change_id: str = ""
 
     def key(self) -> bytes:
@@ -70,11 +76,13 @@ class EventDraft:
     def is_key_permanent(self) -> bool:
         """Whether the key is kept as long as the tenant: such a change can be found again; an update cannot.
 
-        The outcome of a send and the change of a calendar are committed with their state, which keeps them from
-        happening again.
+        The outcome of a send and the change of a calendar or of a conversation are committed with their state, which
+        keeps them from happening again.
         """
         event_type = self._content().event_type
-        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith((_SENDS, _CALENDARS))
+        return event_type not in (MAIL_UPDATED, MAIL_ENRICHED) and not event_type.startswith(
+            (_SENDS, _CALENDARS, _CONVERSATIONS)
+        )
 
     @property
     def tenant_id(self) -> str:
@@ -97,10 +105,12 @@ class EventDraft:
     def _kind(self) -> int:
         if self.calendar_event is not None:
             return KIND_CALENDAR
+        if self.conversation is not None:
+            return KIND_CONVERSATION
         return KIND_MAIL if self.mail is not None else KIND_TENANT if self.send is None else KIND_SEND
 
     def _content(self) -> Content:
-        event = self.mail or self.tenant or self.send or self.calendar_event
+        event = self.mail or self.tenant or self.send or self.calendar_event or self.conversation
         if event is None:
             msg = "a draft contains an event of one kind"
             raise ValueError(msg)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.processor.stream.reply_text import reply_text, set_reply_text
@@ -20,7 +21,14 @@ KIND_MAIL = 1
 KIND_TENANT = 2
 KIND_SEND = 3
 KIND_CALENDAR = 6
-_NAMES = {KIND_MAIL: "mail", KIND_TENANT: "tenant", KIND_SEND: "send", KIND_CALENDAR: "calendar_event"}
+KIND_CONVERSATION = 7
+_NAMES = {
+    KIND_MAIL: "mail",
+    KIND_TENANT: "tenant",
+    KIND_SEND: "send",
+    KIND_CALENDAR: "calendar_event",
+    KIND_CONVERSATION: "conversation",
+}
 _COMPRESSION = 1
 _WORTH_COMPRESSING_BYTES = 1024
 _COMPRESSED = b"\x78"
@@ -50,7 +58,11 @@ class Identity:
 
 
 Content: TypeAlias = (
-    mail_pb2.NormalizedMailEvent | event_pb2.TenantEvent | event_pb2.SendEvent | calendar_pb2.NormalizedCalendarEvent
+    mail_pb2.NormalizedMailEvent
+    | event_pb2.TenantEvent
+    | event_pb2.SendEvent
+    | calendar_pb2.NormalizedCalendarEvent
+    | conversation_pb2.ConversationEvent
 )
 """The content of an event, of any kind. All kinds have the fields of `TenantEvent` up to `original_event_id`."""
 

@@ -5,7 +5,15 @@ import hashlib
 import html
 from dataclasses import dataclass
 
-from services.providers.abilities import CALENDAR_READ, CALENDAR_WRITE, MAIL_MARK, MAIL_READ, MAIL_SEND
+from services.providers.abilities import (
+    CALENDAR_READ,
+    CALENDAR_WRITE,
+    CONVERSATION_READ,
+    CONVERSATION_WRITE,
+    MAIL_MARK,
+    MAIL_READ,
+    MAIL_SEND,
+)
 from services.providers.names import PRODUCTS
 from services.token_vault.store.authorization_flows import CONNECTED, EXCHANGING, FAILED, FlowRow
 
@@ -112,6 +120,8 @@ _USES = {
     MAIL_SEND: "send mail",
     CALENDAR_READ: "read calendars",
     CALENDAR_WRITE: "change calendars",
+    CONVERSATION_READ: "read conversations",
+    CONVERSATION_WRITE: "change conversations",
 }
 _CHECKS = {
     "format": "the provider's proof of identity cannot be read.",

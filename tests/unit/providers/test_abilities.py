@@ -6,6 +6,7 @@ from services.providers import abilities
 from services.providers.names import GOOGLEWS, MS365
 
 AUTH = "https://www.googleapis.com/auth/"
+OF_CONVERSATIONS = ("conversation.read", "conversation.write")
 
 
 @pytest.mark.parametrize("provider", [MS365, GOOGLEWS])
@@ -31,19 +32,19 @@ def test_no_scope_of_an_ability_can_be_left_out(provider: str, ability: str) -> 
 @pytest.mark.parametrize(
     ("provider", "granted", "able"),
     [
-        (MS365, ["Mail.Read"], ["mail.read"]),
-        (MS365, ["https://graph.microsoft.us/mail.read", "User.Read"], ["mail.read"]),
-        (MS365, ["Mail.ReadWrite"], ["mail.mark", "mail.read"]),
+        (MS365, ["Mail.Read"], [*OF_CONVERSATIONS, "mail.read"]),
+        (MS365, ["https://graph.microsoft.us/mail.read", "User.Read"], [*OF_CONVERSATIONS, "mail.read"]),
+        (MS365, ["Mail.ReadWrite"], [*OF_CONVERSATIONS, "mail.mark", "mail.read"]),
         (MS365, ["Mail.Send"], []),
-        (MS365, ["Mail.ReadWrite", "Mail.Send"], ["mail.mark", "mail.read", "mail.send"]),
+        (MS365, ["Mail.ReadWrite", "Mail.Send"], [*OF_CONVERSATIONS, "mail.mark", "mail.read", "mail.send"]),
         (MS365, ["Mail.ReadBasic"], []),
         (MS365, ["Calendars.ReadWrite", "Calendars.ReadWrite.Shared"], ["calendar.read", "calendar.write"]),
         (MS365, [f"{AUTH}gmail.modify"], []),
-        (GOOGLEWS, [f"{AUTH}gmail.readonly"], ["mail.read"]),
+        (GOOGLEWS, [f"{AUTH}gmail.readonly"], [*OF_CONVERSATIONS, "mail.read"]),
         (GOOGLEWS, [f"{AUTH}gmail.metadata", f"{AUTH}gmail.send"], []),
         (GOOGLEWS, [f"{AUTH}gmail.compose"], []),
-        (GOOGLEWS, [f"{AUTH}gmail.modify"], ["mail.mark", "mail.read", "mail.send"]),
-        (GOOGLEWS, ["https://mail.google.com/"], ["mail.mark", "mail.read", "mail.send"]),
+        (GOOGLEWS, [f"{AUTH}gmail.modify"], [*OF_CONVERSATIONS, "mail.mark", "mail.read", "mail.send"]),
+        (GOOGLEWS, ["https://mail.google.com/"], [*OF_CONVERSATIONS, "mail.mark", "mail.read", "mail.send"]),
         (GOOGLEWS, [f"{AUTH}calendar.events", f"{AUTH}calendar.readonly"], ["calendar.read", "calendar.write"]),
         ("imap", ["Mail.Read"], []),
     ],

@@ -81,6 +81,14 @@ COMMANDS = (
     ("calendars", "events", ID),
     ("calendars", "instances", ID),
     ("calendars", "show", ID),
+    ("conversations", "list", ID),
+    ("conversations", "show", ID),
+    ("conversations", "messages", ID),
+    ("conversations", "set-state", ID, "solved", "--version", "1"),
+    ("conversations", "merge", ID, ID, "--version", "1", "--yes"),
+    ("conversations", "split", ID, "--message", "m", "--version", "1"),
+    ("conversations", "enable", ID, "--address", "desk@example.com"),
+    ("conversations", "disable", ID),
 )
 # These run programs on this machine and show no answer of a mesh, and two commands have a second name.
 WITHOUT_MESH = {("up",), ("demo",), ("simulate",), ("doctor",), ("vault", "rotate"), ("backup",), ("restore",)}

@@ -36,7 +36,7 @@ _CHOSEN = """
             AND ($6::text[] IS NULL OR event_type = ANY ($6) OR split_part(event_type, '.', 1) = ANY ($7::text[]))
             AND ($8::boolean OR replay_id IS NULL)
             AND ($9::uuid IS NULL OR replay_id = $9)
-            AND NOT ($10::boolean AND split_part(event_type, '.', 1) = 'calendar')
+            AND NOT split_part(event_type, '.', 1) = ANY ($10::text[])
         ) AS is_chosen FROM looked_at
     ) AS judged
     WHERE is_chosen OR is_last ORDER BY position
@@ -112,7 +112,7 @@ async def look(connection: db.Connection, selection: Selection, after: int, unti
     query = _FROM_TENANTS if selection.is_merged else _FROM_STREAM
     rows = await connection.fetch(
         query, after, until, count, selection.tenant_list, selection.providers, selection.event_types, selection.kinds,
-        selection.include_replays, selection.replay_id, selection.hides_calendars,
+        selection.include_replays, selection.replay_id, selection.hidden,
     )  # fmt: skip
     if not rows:
         return Window((), None, is_end=True)

@@ -287,6 +287,8 @@ var (
 	// - "mail.send" sends mail. It includes reading, because a sent mail is looked up at the provider before it is ever sent again.
 	// - "calendar.read" reads calendars and subscribes to their changes.
 	// - "calendar.write" creates, changes and answers calendar events.
+	// - "conversation.read" reads conversations, which are made of mail.
+	// - "conversation.write" changes conversations; no mail is changed.
 	//
 	// optional string ability = 50404;
 	E_Ability = &file_mailmesh_access_v1_access_proto_extTypes[3]

@@ -616,6 +616,36 @@ const (
 	// Do: Select fewer events, or wait until the key's earlier replays are a day old.
 	// Sample: {"reason": "REPLAY_QUOTA_REACHED", "domain": "mailmesh", "metadata": {"bytes": "1073741824", "used": "4294901760"}}
 	ErrorReason_ERROR_REASON_REPLAY_QUOTA_REACHED ErrorReason = 168
+	// CONVERSATION_NOT_FOUND has the gRPC code NOT_FOUND.
+	//
+	// When: There is no such conversation, or it is out of the key's scope.
+	// Do: List the tenant's conversations.
+	// Sample: {"reason": "CONVERSATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CONVERSATION_NOT_FOUND ErrorReason = 210
+	// CONVERSATION_CHANGED has the gRPC code ABORTED.
+	//
+	// When: The conversation has changed since the caller read it; the metadata has its version and its newest message.
+	// Do: Read the conversation again, and repeat the call with its version if it is still meant.
+	// Sample: {"reason": "CONVERSATION_CHANGED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "version": "7", "last_message_id": "AAMkAGI2"}}
+	ErrorReason_ERROR_REASON_CONVERSATION_CHANGED ErrorReason = 211
+	// CONVERSATION_FINAL has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: The conversation is closed or merged, or its customer has an answer already.
+	// Do: Act on the conversation in `merged_into`, or on the follow-up.
+	// Sample: {"reason": "CONVERSATION_FINAL", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CONVERSATION_FINAL ErrorReason = 212
+	// CONVERSATION_REQUESTERS_DIFFER has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: Two conversations with different requesters were to be merged.
+	// Do: Keep them apart; a person who may see both can refer to one in the other.
+	// Sample: {"reason": "CONVERSATION_REQUESTERS_DIFFER", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+	ErrorReason_ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER ErrorReason = 213
+	// CONVERSATION_CLAIMED has the gRPC code FAILED_PRECONDITION.
+	//
+	// When: Another name has claimed the conversation.
+	// Do: Wait until the claim ends, at most 120 seconds.
+	// Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
+	ErrorReason_ERROR_REASON_CONVERSATION_CLAIMED ErrorReason = 214
 )
 
 // Enum value maps for ErrorReason.
@@ -719,106 +749,116 @@ var (
 		166: "ERROR_REASON_TENANT_STORAGE_FULL",
 		167: "ERROR_REASON_KEY_STORAGE_FULL",
 		168: "ERROR_REASON_REPLAY_QUOTA_REACHED",
+		210: "ERROR_REASON_CONVERSATION_NOT_FOUND",
+		211: "ERROR_REASON_CONVERSATION_CHANGED",
+		212: "ERROR_REASON_CONVERSATION_FINAL",
+		213: "ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER",
+		214: "ERROR_REASON_CONVERSATION_CLAIMED",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":                   0,
-		"ERROR_REASON_FIELD_INVALID":                 1,
-		"ERROR_REASON_PAGE_TOKEN_INVALID":            2,
-		"ERROR_REASON_CURSOR_INVALID":                3,
-		"ERROR_REASON_PROVIDER_UNKNOWN":              4,
-		"ERROR_REASON_REQUEST_ID_REUSED":             5,
-		"ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE":     6,
-		"ERROR_REASON_ABILITY_UNKNOWN":               7,
-		"ERROR_REASON_TENANT_NOT_FOUND":              10,
-		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":        11,
-		"ERROR_REASON_EVENT_NOT_FOUND":               12,
-		"ERROR_REASON_API_KEY_NOT_FOUND":             13,
-		"ERROR_REASON_DEAD_LETTER_NOT_FOUND":         14,
-		"ERROR_REASON_ROUTE_NOT_FOUND":               15,
-		"ERROR_REASON_AUTHORIZATION_NOT_FOUND":       16,
-		"ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION":  20,
-		"ERROR_REASON_TENANT_DISABLED":               21,
-		"ERROR_REASON_TENANT_DISCONNECTED":           22,
-		"ERROR_REASON_TENANT_IN_ERROR":               23,
-		"ERROR_REASON_MAILBOX_MISMATCH":              24,
-		"ERROR_REASON_SCOPE_NOT_GRANTED":             25,
-		"ERROR_REASON_SUBSCRIPTION_REFUSED":          26,
-		"ERROR_REASON_KEY_RETIRING":                  27,
-		"ERROR_REASON_PUBLIC_URL_UNSET":              28,
-		"ERROR_REASON_MAILBOX_HELD":                  29,
-		"ERROR_REASON_LAST_ADMIN_KEY":                30,
-		"ERROR_REASON_ABILITY_NOT_GRANTED":           31,
-		"ERROR_REASON_CURSOR_EXPIRED":                40,
-		"ERROR_REASON_CURSOR_EPOCH_CHANGED":          41,
-		"ERROR_REASON_API_KEY_INVALID":               50,
-		"ERROR_REASON_CALLER_UNKNOWN":                51,
-		"ERROR_REASON_PUSH_TOKEN_INVALID":            52,
-		"ERROR_REASON_KEY_REVOKED":                   53,
-		"ERROR_REASON_SESSION_INVALID":               54,
-		"ERROR_REASON_ROLE_TOO_LOW":                  60,
-		"ERROR_REASON_CALLER_NOT_ALLOWED":            61,
-		"ERROR_REASON_SCOPE_TOO_WIDE":                62,
-		"ERROR_REASON_KEY_LACKS_ABILITY":             63,
-		"ERROR_REASON_ORIGIN_NOT_PROVEN":             64,
-		"ERROR_REASON_KEY_REQUIRED":                  65,
-		"ERROR_REASON_PROVIDER_THROTTLED":            70,
-		"ERROR_REASON_OVERLOADED":                    71,
-		"ERROR_REASON_RATE_LIMITED":                  72,
-		"ERROR_REASON_READER_TOO_SLOW":               73,
-		"ERROR_REASON_BODY_TOO_LARGE":                74,
-		"ERROR_REASON_SESSION_LIMIT_REACHED":         75,
-		"ERROR_REASON_PROVIDER_UNAVAILABLE":          80,
-		"ERROR_REASON_KEY_UNAVAILABLE":               81,
-		"ERROR_REASON_STORE_UNAVAILABLE":             82,
-		"ERROR_REASON_SERVICE_UNAVAILABLE":           83,
-		"ERROR_REASON_SHUTTING_DOWN":                 84,
-		"ERROR_REASON_INSTALLATION_MISCONFIGURED":    85,
-		"ERROR_REASON_DEADLINE_TOO_SHORT":            86,
-		"ERROR_REASON_SEAL_BROKEN":                   90,
-		"ERROR_REASON_CONFLICT":                      91,
-		"ERROR_REASON_UNEXPECTED":                    92,
-		"ERROR_REASON_FLOW_STATE_INVALID":            100,
-		"ERROR_REASON_CONSENT_DENIED":                101,
-		"ERROR_REASON_ADMIN_CONSENT_NEEDED":          102,
-		"ERROR_REASON_REFRESH_TOKEN_MISSING":         103,
-		"ERROR_REASON_IDENTITY_UNPROVEN":             104,
-		"ERROR_REASON_ACCOUNT_MISMATCH":              105,
-		"ERROR_REASON_ABILITIES_WOULD_BE_LOST":       106,
-		"ERROR_REASON_MESSAGE_NOT_FOUND":             120,
-		"ERROR_REASON_MESSAGE_FORBIDDEN":             121,
-		"ERROR_REASON_MESSAGE_UNREADABLE":            122,
-		"ERROR_REASON_MAILBOX_UNAVAILABLE":           123,
-		"ERROR_REASON_ITEM_POISONED":                 124,
-		"ERROR_REASON_MODIFICATION_NOT_FOUND":        160,
-		"ERROR_REASON_PROCESSED_MARK_NOT_SET":        240,
-		"ERROR_REASON_MODIFICATION_QUEUE_FULL":       161,
-		"ERROR_REASON_MODIFICATION_REFUSED":          162,
-		"ERROR_REASON_ATTACHMENT_NOT_FOUND":          163,
-		"ERROR_REASON_SEND_NOT_FOUND":                130,
-		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":        131,
-		"ERROR_REASON_SEND_NOT_CANCELLABLE":          132,
-		"ERROR_REASON_SEND_NOT_UNCERTAIN":            133,
-		"ERROR_REASON_SEND_QUEUE_FULL":               134,
-		"ERROR_REASON_SEND_REFUSED":                  135,
-		"ERROR_REASON_SEND_EXPIRED":                  136,
-		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":          137,
-		"ERROR_REASON_ENDPOINT_NOT_FOUND":            170,
-		"ERROR_REASON_ENDPOINT_LIMIT_REACHED":        171,
-		"ERROR_REASON_ATTEMPT_NOT_FOUND":             172,
-		"ERROR_REASON_CALENDAR_NOT_FOUND":            180,
-		"ERROR_REASON_CALENDAR_EVENT_NOT_FOUND":      181,
-		"ERROR_REASON_CALENDAR_NOT_FOLLOWED":         182,
-		"ERROR_REASON_CALENDARS_NOT_READ":            183,
-		"ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED": 184,
-		"ERROR_REASON_CALENDAR_FORBIDDEN":            185,
-		"ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE":     186,
-		"ERROR_REASON_UPLOAD_NOT_FOUND":              155,
-		"ERROR_REASON_UPLOAD_INCOMPLETE":             156,
-		"ERROR_REASON_UPLOADS_FULL":                  157,
-		"ERROR_REASON_SENDER_NOT_PERMITTED":          158,
-		"ERROR_REASON_TENANT_STORAGE_FULL":           166,
-		"ERROR_REASON_KEY_STORAGE_FULL":              167,
-		"ERROR_REASON_REPLAY_QUOTA_REACHED":          168,
+		"ERROR_REASON_UNSPECIFIED":                    0,
+		"ERROR_REASON_FIELD_INVALID":                  1,
+		"ERROR_REASON_PAGE_TOKEN_INVALID":             2,
+		"ERROR_REASON_CURSOR_INVALID":                 3,
+		"ERROR_REASON_PROVIDER_UNKNOWN":               4,
+		"ERROR_REASON_REQUEST_ID_REUSED":              5,
+		"ERROR_REASON_MINIMUM_SECONDS_TOO_LARGE":      6,
+		"ERROR_REASON_ABILITY_UNKNOWN":                7,
+		"ERROR_REASON_TENANT_NOT_FOUND":               10,
+		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":         11,
+		"ERROR_REASON_EVENT_NOT_FOUND":                12,
+		"ERROR_REASON_API_KEY_NOT_FOUND":              13,
+		"ERROR_REASON_DEAD_LETTER_NOT_FOUND":          14,
+		"ERROR_REASON_ROUTE_NOT_FOUND":                15,
+		"ERROR_REASON_AUTHORIZATION_NOT_FOUND":        16,
+		"ERROR_REASON_TENANT_NEEDS_REAUTHORIZATION":   20,
+		"ERROR_REASON_TENANT_DISABLED":                21,
+		"ERROR_REASON_TENANT_DISCONNECTED":            22,
+		"ERROR_REASON_TENANT_IN_ERROR":                23,
+		"ERROR_REASON_MAILBOX_MISMATCH":               24,
+		"ERROR_REASON_SCOPE_NOT_GRANTED":              25,
+		"ERROR_REASON_SUBSCRIPTION_REFUSED":           26,
+		"ERROR_REASON_KEY_RETIRING":                   27,
+		"ERROR_REASON_PUBLIC_URL_UNSET":               28,
+		"ERROR_REASON_MAILBOX_HELD":                   29,
+		"ERROR_REASON_LAST_ADMIN_KEY":                 30,
+		"ERROR_REASON_ABILITY_NOT_GRANTED":            31,
+		"ERROR_REASON_CURSOR_EXPIRED":                 40,
+		"ERROR_REASON_CURSOR_EPOCH_CHANGED":           41,
+		"ERROR_REASON_API_KEY_INVALID":                50,
+		"ERROR_REASON_CALLER_UNKNOWN":                 51,
+		"ERROR_REASON_PUSH_TOKEN_INVALID":             52,
+		"ERROR_REASON_KEY_REVOKED":                    53,
+		"ERROR_REASON_SESSION_INVALID":                54,
+		"ERROR_REASON_ROLE_TOO_LOW":                   60,
+		"ERROR_REASON_CALLER_NOT_ALLOWED":             61,
+		"ERROR_REASON_SCOPE_TOO_WIDE":                 62,
+		"ERROR_REASON_KEY_LACKS_ABILITY":              63,
+		"ERROR_REASON_ORIGIN_NOT_PROVEN":              64,
+		"ERROR_REASON_KEY_REQUIRED":                   65,
+		"ERROR_REASON_PROVIDER_THROTTLED":             70,
+		"ERROR_REASON_OVERLOADED":                     71,
+		"ERROR_REASON_RATE_LIMITED":                   72,
+		"ERROR_REASON_READER_TOO_SLOW":                73,
+		"ERROR_REASON_BODY_TOO_LARGE":                 74,
+		"ERROR_REASON_SESSION_LIMIT_REACHED":          75,
+		"ERROR_REASON_PROVIDER_UNAVAILABLE":           80,
+		"ERROR_REASON_KEY_UNAVAILABLE":                81,
+		"ERROR_REASON_STORE_UNAVAILABLE":              82,
+		"ERROR_REASON_SERVICE_UNAVAILABLE":            83,
+		"ERROR_REASON_SHUTTING_DOWN":                  84,
+		"ERROR_REASON_INSTALLATION_MISCONFIGURED":     85,
+		"ERROR_REASON_DEADLINE_TOO_SHORT":             86,
+		"ERROR_REASON_SEAL_BROKEN":                    90,
+		"ERROR_REASON_CONFLICT":                       91,
+		"ERROR_REASON_UNEXPECTED":                     92,
+		"ERROR_REASON_FLOW_STATE_INVALID":             100,
+		"ERROR_REASON_CONSENT_DENIED":                 101,
+		"ERROR_REASON_ADMIN_CONSENT_NEEDED":           102,
+		"ERROR_REASON_REFRESH_TOKEN_MISSING":          103,
+		"ERROR_REASON_IDENTITY_UNPROVEN":              104,
+		"ERROR_REASON_ACCOUNT_MISMATCH":               105,
+		"ERROR_REASON_ABILITIES_WOULD_BE_LOST":        106,
+		"ERROR_REASON_MESSAGE_NOT_FOUND":              120,
+		"ERROR_REASON_MESSAGE_FORBIDDEN":              121,
+		"ERROR_REASON_MESSAGE_UNREADABLE":             122,
+		"ERROR_REASON_MAILBOX_UNAVAILABLE":            123,
+		"ERROR_REASON_ITEM_POISONED":                  124,
+		"ERROR_REASON_MODIFICATION_NOT_FOUND":         160,
+		"ERROR_REASON_PROCESSED_MARK_NOT_SET":         240,
+		"ERROR_REASON_MODIFICATION_QUEUE_FULL":        161,
+		"ERROR_REASON_MODIFICATION_REFUSED":           162,
+		"ERROR_REASON_ATTACHMENT_NOT_FOUND":           163,
+		"ERROR_REASON_SEND_NOT_FOUND":                 130,
+		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":         131,
+		"ERROR_REASON_SEND_NOT_CANCELLABLE":           132,
+		"ERROR_REASON_SEND_NOT_UNCERTAIN":             133,
+		"ERROR_REASON_SEND_QUEUE_FULL":                134,
+		"ERROR_REASON_SEND_REFUSED":                   135,
+		"ERROR_REASON_SEND_EXPIRED":                   136,
+		"ERROR_REASON_SEND_OUTCOME_UNKNOWN":           137,
+		"ERROR_REASON_ENDPOINT_NOT_FOUND":             170,
+		"ERROR_REASON_ENDPOINT_LIMIT_REACHED":         171,
+		"ERROR_REASON_ATTEMPT_NOT_FOUND":              172,
+		"ERROR_REASON_CALENDAR_NOT_FOUND":             180,
+		"ERROR_REASON_CALENDAR_EVENT_NOT_FOUND":       181,
+		"ERROR_REASON_CALENDAR_NOT_FOLLOWED":          182,
+		"ERROR_REASON_CALENDARS_NOT_READ":             183,
+		"ERROR_REASON_CALENDAR_PROVIDER_UNSUPPORTED":  184,
+		"ERROR_REASON_CALENDAR_FORBIDDEN":             185,
+		"ERROR_REASON_CALENDAR_WINDOW_TOO_LARGE":      186,
+		"ERROR_REASON_UPLOAD_NOT_FOUND":               155,
+		"ERROR_REASON_UPLOAD_INCOMPLETE":              156,
+		"ERROR_REASON_UPLOADS_FULL":                   157,
+		"ERROR_REASON_SENDER_NOT_PERMITTED":           158,
+		"ERROR_REASON_TENANT_STORAGE_FULL":            166,
+		"ERROR_REASON_KEY_STORAGE_FULL":               167,
+		"ERROR_REASON_REPLAY_QUOTA_REACHED":           168,
+		"ERROR_REASON_CONVERSATION_NOT_FOUND":         210,
+		"ERROR_REASON_CONVERSATION_CHANGED":           211,
+		"ERROR_REASON_CONVERSATION_FINAL":             212,
+		"ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER": 213,
+		"ERROR_REASON_CONVERSATION_CLAIMED":           214,
 	}
 )
 
@@ -853,7 +893,7 @@ var File_mailmesh_errors_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\x89\x1c\n" +
+	"%mailmesh/errors/v1/error_reason.proto\x12\x12mailmesh.errors.v1*\xdb\x1d\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_FIELD_INVALID\x10\x01\x12#\n" +
@@ -953,7 +993,12 @@ const file_mailmesh_errors_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_SENDER_NOT_PERMITTED\x10\x9e\x01\x12%\n" +
 	" ERROR_REASON_TENANT_STORAGE_FULL\x10\xa6\x01\x12\"\n" +
 	"\x1dERROR_REASON_KEY_STORAGE_FULL\x10\xa7\x01\x12&\n" +
-	"!ERROR_REASON_REPLAY_QUOTA_REACHED\x10\xa8\x01B\x1f\n" +
+	"!ERROR_REASON_REPLAY_QUOTA_REACHED\x10\xa8\x01\x12(\n" +
+	"#ERROR_REASON_CONVERSATION_NOT_FOUND\x10\xd2\x01\x12&\n" +
+	"!ERROR_REASON_CONVERSATION_CHANGED\x10\xd3\x01\x12$\n" +
+	"\x1fERROR_REASON_CONVERSATION_FINAL\x10\xd4\x01\x120\n" +
+	"+ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER\x10\xd5\x01\x12&\n" +
+	"!ERROR_REASON_CONVERSATION_CLAIMED\x10\xd6\x01B\x1f\n" +
 	"\x1binternal.mailmesh.errors.v1P\x01b\x06proto3"
 
 var (

@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	v11 "mailmesh.internal/gen/go/mailmesh/calendar/v1"
+	v12 "mailmesh.internal/gen/go/mailmesh/conversation/v1"
 	v1 "mailmesh.internal/gen/go/mailmesh/mail/v1"
 	reflect "reflect"
 	sync "sync"
@@ -97,6 +98,7 @@ type Event struct {
 	//	*Event_Tenant
 	//	*Event_Send
 	//	*Event_CalendarEvent
+	//	*Event_Conversation
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -182,6 +184,15 @@ func (x *Event) GetCalendarEvent() *v11.NormalizedCalendarEvent {
 	return nil
 }
 
+func (x *Event) GetConversation() *v12.ConversationEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Conversation); ok {
+			return x.Conversation
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -206,6 +217,11 @@ type Event_CalendarEvent struct {
 	CalendarEvent *v11.NormalizedCalendarEvent `protobuf:"bytes,6,opt,name=calendar_event,json=calendarEvent,proto3,oneof"`
 }
 
+type Event_Conversation struct {
+	// conversation is a change of a conversation. Only keys with the ability "conversation.read" receive it.
+	Conversation *v12.ConversationEvent `protobuf:"bytes,7,opt,name=conversation,proto3,oneof"`
+}
+
 func (*Event_Mail) isEvent_Kind() {}
 
 func (*Event_Tenant) isEvent_Kind() {}
@@ -213,6 +229,8 @@ func (*Event_Tenant) isEvent_Kind() {}
 func (*Event_Send) isEvent_Kind() {}
 
 func (*Event_CalendarEvent) isEvent_Kind() {}
+
+func (*Event_Conversation) isEvent_Kind() {}
 
 // TenantEvent is a change of a tenant's state, published to consumers.
 type TenantEvent struct {
@@ -602,13 +620,14 @@ var File_mailmesh_processor_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_processor_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xb6\x02\n" +
+	"!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a$mailmesh/conversation/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\x89\x03\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12;\n" +
 	"\x04mail\x18\x02 \x01(\v2%.mailmesh.mail.v1.NormalizedMailEventH\x00R\x04mail\x12<\n" +
 	"\x06tenant\x18\x03 \x01(\v2\".mailmesh.processor.v1.TenantEventH\x00R\x06tenant\x126\n" +
 	"\x04send\x18\x04 \x01(\v2 .mailmesh.processor.v1.SendEventH\x00R\x04send\x12V\n" +
-	"\x0ecalendar_event\x18\x06 \x01(\v2-.mailmesh.calendar.v1.NormalizedCalendarEventH\x00R\rcalendarEventB\x06\n" +
+	"\x0ecalendar_event\x18\x06 \x01(\v2-.mailmesh.calendar.v1.NormalizedCalendarEventH\x00R\rcalendarEvent\x12Q\n" +
+	"\fconversation\x18\a \x01(\v2+.mailmesh.conversation.v1.ConversationEventH\x00R\fconversationB\x06\n" +
 	"\x04kind\"\xf7\x03\n" +
 	"\vTenantEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
@@ -681,20 +700,22 @@ var file_mailmesh_processor_v1_event_proto_goTypes = []any{
 	(*SendEvent)(nil),                   // 3: mailmesh.processor.v1.SendEvent
 	(*v1.NormalizedMailEvent)(nil),      // 4: mailmesh.mail.v1.NormalizedMailEvent
 	(*v11.NormalizedCalendarEvent)(nil), // 5: mailmesh.calendar.v1.NormalizedCalendarEvent
-	(*timestamppb.Timestamp)(nil),       // 6: google.protobuf.Timestamp
+	(*v12.ConversationEvent)(nil),       // 6: mailmesh.conversation.v1.ConversationEvent
+	(*timestamppb.Timestamp)(nil),       // 7: google.protobuf.Timestamp
 }
 var file_mailmesh_processor_v1_event_proto_depIdxs = []int32{
 	4, // 0: mailmesh.processor.v1.Event.mail:type_name -> mailmesh.mail.v1.NormalizedMailEvent
 	2, // 1: mailmesh.processor.v1.Event.tenant:type_name -> mailmesh.processor.v1.TenantEvent
 	3, // 2: mailmesh.processor.v1.Event.send:type_name -> mailmesh.processor.v1.SendEvent
 	5, // 3: mailmesh.processor.v1.Event.calendar_event:type_name -> mailmesh.calendar.v1.NormalizedCalendarEvent
-	6, // 4: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
-	6, // 5: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	6, // 4: mailmesh.processor.v1.Event.conversation:type_name -> mailmesh.conversation.v1.ConversationEvent
+	7, // 5: mailmesh.processor.v1.TenantEvent.received_at:type_name -> google.protobuf.Timestamp
+	7, // 6: mailmesh.processor.v1.SendEvent.received_at:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_processor_v1_event_proto_init() }
@@ -707,6 +728,7 @@ func file_mailmesh_processor_v1_event_proto_init() {
 		(*Event_Tenant)(nil),
 		(*Event_Send)(nil),
 		(*Event_CalendarEvent)(nil),
+		(*Event_Conversation)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

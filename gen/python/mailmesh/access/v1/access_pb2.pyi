@@ -151,6 +151,8 @@ open set of strings, like the names of providers; later versions add some:
 - "mail.send" sends mail. It includes reading, because a sent mail is looked up at the provider before it is ever sent again.
 - "calendar.read" reads calendars and subscribes to their changes.
 - "calendar.write" creates, changes and answers calendar events.
+- "conversation.read" reads conversations, which are made of mail.
+- "conversation.write" changes conversations; no mail is changed.
 """
 tools: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedCompositeFieldContainer[Global___Tool]]
 """tools are the tools of agents that call the RPC. Most RPCs are none."""

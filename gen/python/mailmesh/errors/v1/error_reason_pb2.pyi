@@ -709,6 +709,41 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Do: Select fewer events, or wait until the key's earlier replays are a day old.
     Sample: {"reason": "REPLAY_QUOTA_REACHED", "domain": "mailmesh", "metadata": {"bytes": "1073741824", "used": "4294901760"}}
     """
+    ERROR_REASON_CONVERSATION_NOT_FOUND: _ErrorReason.ValueType  # 210
+    """CONVERSATION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+    When: There is no such conversation, or it is out of the key's scope.
+    Do: List the tenant's conversations.
+    Sample: {"reason": "CONVERSATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CONVERSATION_CHANGED: _ErrorReason.ValueType  # 211
+    """CONVERSATION_CHANGED has the gRPC code ABORTED.
+
+    When: The conversation has changed since the caller read it; the metadata has its version and its newest message.
+    Do: Read the conversation again, and repeat the call with its version if it is still meant.
+    Sample: {"reason": "CONVERSATION_CHANGED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "version": "7", "last_message_id": "AAMkAGI2"}}
+    """
+    ERROR_REASON_CONVERSATION_FINAL: _ErrorReason.ValueType  # 212
+    """CONVERSATION_FINAL has the gRPC code FAILED_PRECONDITION.
+
+    When: The conversation is closed or merged, or its customer has an answer already.
+    Do: Act on the conversation in `merged_into`, or on the follow-up.
+    Sample: {"reason": "CONVERSATION_FINAL", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER: _ErrorReason.ValueType  # 213
+    """CONVERSATION_REQUESTERS_DIFFER has the gRPC code FAILED_PRECONDITION.
+
+    When: Two conversations with different requesters were to be merged.
+    Do: Keep them apart; a person who may see both can refer to one in the other.
+    Sample: {"reason": "CONVERSATION_REQUESTERS_DIFFER", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+    """
+    ERROR_REASON_CONVERSATION_CLAIMED: _ErrorReason.ValueType  # 214
+    """CONVERSATION_CLAIMED has the gRPC code FAILED_PRECONDITION.
+
+    When: Another name has claimed the conversation.
+    Do: Wait until the claim ends, at most 120 seconds.
+    Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the catalogue of failures."""
@@ -1397,5 +1432,40 @@ ERROR_REASON_REPLAY_QUOTA_REACHED: ErrorReason.ValueType  # 168
 When: With this replay, the API key would replay more bytes in a day than `MAILMESH_PROCESSOR_REPLAY_BYTES_PER_DAY` permits.
 Do: Select fewer events, or wait until the key's earlier replays are a day old.
 Sample: {"reason": "REPLAY_QUOTA_REACHED", "domain": "mailmesh", "metadata": {"bytes": "1073741824", "used": "4294901760"}}
+"""
+ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 210
+"""CONVERSATION_NOT_FOUND has the gRPC code NOT_FOUND.
+
+When: There is no such conversation, or it is out of the key's scope.
+Do: List the tenant's conversations.
+Sample: {"reason": "CONVERSATION_NOT_FOUND", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CONVERSATION_CHANGED: ErrorReason.ValueType  # 211
+"""CONVERSATION_CHANGED has the gRPC code ABORTED.
+
+When: The conversation has changed since the caller read it; the metadata has its version and its newest message.
+Do: Read the conversation again, and repeat the call with its version if it is still meant.
+Sample: {"reason": "CONVERSATION_CHANGED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "version": "7", "last_message_id": "AAMkAGI2"}}
+"""
+ERROR_REASON_CONVERSATION_FINAL: ErrorReason.ValueType  # 212
+"""CONVERSATION_FINAL has the gRPC code FAILED_PRECONDITION.
+
+When: The conversation is closed or merged, or its customer has an answer already.
+Do: Act on the conversation in `merged_into`, or on the follow-up.
+Sample: {"reason": "CONVERSATION_FINAL", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CONVERSATION_REQUESTERS_DIFFER: ErrorReason.ValueType  # 213
+"""CONVERSATION_REQUESTERS_DIFFER has the gRPC code FAILED_PRECONDITION.
+
+When: Two conversations with different requesters were to be merged.
+Do: Keep them apart; a person who may see both can refer to one in the other.
+Sample: {"reason": "CONVERSATION_REQUESTERS_DIFFER", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c"}}
+"""
+ERROR_REASON_CONVERSATION_CLAIMED: ErrorReason.ValueType  # 214
+"""CONVERSATION_CLAIMED has the gRPC code FAILED_PRECONDITION.
+
+When: Another name has claimed the conversation.
+Do: Wait until the claim ends, at most 120 seconds.
+Sample: {"reason": "CONVERSATION_CLAIMED", "domain": "mailmesh", "metadata": {"conversation_id": "019a9f0e-7c1e-7000-8000-00000000000c", "claimed_by": "Kim"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.calendar.v1 import event_pb2 as mailmesh_dot_calendar_dot_v1_dot_event__pb2
+from mailmesh.conversation.v1 import event_pb2 as mailmesh_dot_conversation_dot_v1_dot_event__pb2
 from mailmesh.mail.v1 import event_pb2 as mailmesh_dot_mail_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\x89\x02\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\t\x12\x35\n\x04mail\x18\x02 \x01(\x0b\x32%.mailmesh.mail.v1.NormalizedMailEventH\x00\x12\x34\n\x06tenant\x18\x03 \x01(\x0b\x32\".mailmesh.processor.v1.TenantEventH\x00\x12\x30\n\x04send\x18\x04 \x01(\x0b\x32 .mailmesh.processor.v1.SendEventH\x00\x12G\n\x0e\x63\x61lendar_event\x18\x06 \x01(\x0b\x32-.mailmesh.calendar.v1.NormalizedCalendarEventH\x00\x42\x06\n\x04kind\"\xcf\x02\n\x0bTenantEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x15\n\rstatus_reason\x18\t \x01(\t\x12\x15\n\rstatus_detail\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\"\xc8\x03\n\tSendEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12\x0f\n\x07send_id\x18\x0f \x01(\t\x12\x17\n\x0fidempotency_key\x18\x10 \x01(\t\x12\x12\n\nmessage_id\x18\x11 \x01(\t\x12\x1b\n\x13internet_message_id\x18\x12 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x13 \x01(\t\x12\x10\n\x08\x64raft_id\x18\x14 \x01(\t*g\n\tEventView\x12\x1a\n\x16\x45VENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_VIEW_BASIC\x10\x01\x12\x13\n\x0f\x45VENT_VIEW_BODY\x10\x02\x12\x13\n\x0f\x45VENT_VIEW_FULL\x10\x03\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!mailmesh/processor/v1/event.proto\x12\x15mailmesh.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a mailmesh/calendar/v1/event.proto\x1a$mailmesh/conversation/v1/event.proto\x1a\x1cmailmesh/mail/v1/event.proto\"\xce\x02\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\t\x12\x35\n\x04mail\x18\x02 \x01(\x0b\x32%.mailmesh.mail.v1.NormalizedMailEventH\x00\x12\x34\n\x06tenant\x18\x03 \x01(\x0b\x32\".mailmesh.processor.v1.TenantEventH\x00\x12\x30\n\x04send\x18\x04 \x01(\x0b\x32 .mailmesh.processor.v1.SendEventH\x00\x12G\n\x0e\x63\x61lendar_event\x18\x06 \x01(\x0b\x32-.mailmesh.calendar.v1.NormalizedCalendarEventH\x00\x12\x43\n\x0c\x63onversation\x18\x07 \x01(\x0b\x32+.mailmesh.conversation.v1.ConversationEventH\x00\x42\x06\n\x04kind\"\xcf\x02\n\x0bTenantEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x15\n\rstatus_reason\x18\t \x01(\t\x12\x15\n\rstatus_detail\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\"\xc8\x03\n\tSendEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x1a\n\x12\x65xternal_tenant_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nevent_type\x18\x06 \x01(\t\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\t\x12\x11\n\tis_replay\x18\x0c \x01(\x08\x12\x11\n\treplay_id\x18\r \x01(\t\x12\x19\n\x11original_event_id\x18\x0e \x01(\t\x12\x0f\n\x07send_id\x18\x0f \x01(\t\x12\x17\n\x0fidempotency_key\x18\x10 \x01(\t\x12\x12\n\nmessage_id\x18\x11 \x01(\t\x12\x1b\n\x13internet_message_id\x18\x12 \x01(\t\x12\x1a\n\x12provider_thread_id\x18\x13 \x01(\t\x12\x10\n\x08\x64raft_id\x18\x14 \x01(\t*g\n\tEventView\x12\x1a\n\x16\x45VENT_VIEW_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_VIEW_BASIC\x10\x01\x12\x13\n\x0f\x45VENT_VIEW_BODY\x10\x02\x12\x13\n\x0f\x45VENT_VIEW_FULL\x10\x03\x42\"\n\x1einternal.mailmesh.processor.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +36,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mailmesh.processor.v1.event
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\036internal.mailmesh.processor.v1P\001'
-  _globals['_EVENTVIEW']._serialized_start=1222
-  _globals['_EVENTVIEW']._serialized_end=1325
-  _globals['_EVENT']._serialized_start=158
-  _globals['_EVENT']._serialized_end=423
-  _globals['_TENANTEVENT']._serialized_start=426
-  _globals['_TENANTEVENT']._serialized_end=761
-  _globals['_SENDEVENT']._serialized_start=764
-  _globals['_SENDEVENT']._serialized_end=1220
+  _globals['_EVENTVIEW']._serialized_start=1329
+  _globals['_EVENTVIEW']._serialized_end=1432
+  _globals['_EVENT']._serialized_start=196
+  _globals['_EVENT']._serialized_end=530
+  _globals['_TENANTEVENT']._serialized_start=533
+  _globals['_TENANTEVENT']._serialized_end=868
+  _globals['_SENDEVENT']._serialized_start=871
+  _globals['_SENDEVENT']._serialized_end=1327
 # @@protoc_insertion_point(module_scope)

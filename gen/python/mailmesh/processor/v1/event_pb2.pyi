@@ -8,6 +8,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mailmesh.calendar.v1 import event_pb2 as _event_pb2_1
+from mailmesh.conversation.v1 import event_pb2 as _event_pb2_2
 from mailmesh.mail.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
@@ -61,6 +62,7 @@ class Event(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     SEND_FIELD_NUMBER: _builtins.int
     CALENDAR_EVENT_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """position is the opaque cursor directly after this event."""
     @_builtins.property
@@ -79,6 +81,10 @@ class Event(_message.Message):
     def calendar_event(self) -> _event_pb2_1.NormalizedCalendarEvent:
         """calendar_event is a change of a calendar or of one of its events. Only keys with the ability "calendar.read" receive it."""
 
+    @_builtins.property
+    def conversation(self) -> _event_pb2_2.ConversationEvent:
+        """conversation is a change of a conversation. Only keys with the ability "conversation.read" receive it."""
+
     def __init__(
         self,
         *,
@@ -87,12 +93,13 @@ class Event(_message.Message):
         tenant: Global___TenantEvent | None = ...,
         send: Global___SendEvent | None = ...,
         calendar_event: _event_pb2_1.NormalizedCalendarEvent | None = ...,
+        conversation: _event_pb2_2.ConversationEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "kind", b"kind", "mail", b"mail", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar_event", b"calendar_event", "conversation", b"conversation", "kind", b"kind", "mail", b"mail", "position", b"position", "send", b"send", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["mail", "tenant", "send", "calendar_event", "conversation"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

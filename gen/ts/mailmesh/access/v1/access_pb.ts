@@ -180,6 +180,8 @@ export const callers: GenExtension<MethodOptions, string[]> = /*@__PURE__*/
  * - "mail.send" sends mail. It includes reading, because a sent mail is looked up at the provider before it is ever sent again.
  * - "calendar.read" reads calendars and subscribes to their changes.
  * - "calendar.write" creates, changes and answers calendar events.
+ * - "conversation.read" reads conversations, which are made of mail.
+ * - "conversation.write" changes conversations; no mail is changed.
  *
  * @generated from extension: string ability = 50404;
  */

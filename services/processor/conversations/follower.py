@@ -1,0 +1,123 @@
+"""Follow the stream, and put the mail of enabled tenants into conversations: exactly once, by any number of followers.
+
+A tenant's place in the stream, its conversations and their events are one commit.
+"""
+
+import secrets
+
+import structlog
+
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_pb2
+from services.meshkit import db
+from services.meshkit.clock import Clock
+from services.meshkit.errors import MeshError
+from services.meshkit.metrics import UNEXPECTED
+from services.processor.conversations.addresses import Ours
+from services.processor.conversations.drafts import BY_MAIL, draft
+from services.processor.conversations.intake import Owner, take_in, token_link
+from services.processor.conversations.letter import TOKEN_CHARACTERS, letter_of
+from services.processor.conversations.store import conversations as store
+from services.processor.conversations.store import settings as settings_store
+from services.processor.conversations.store.settings import TenantSettings
+from services.processor.errors import CursorEpochChanged, CursorExpired
+from services.processor.stream.cursor import Cursor, read_cursor
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.publish import EventDraft, publish
+
+logger = structlog.get_logger(__name__)
+
+_TENANTS = 20
+_PAGE = 100
+_TYPES = ["mail.created", "mail.enriched"]
+
+
+class Follower:
+    """Puts mail into conversations.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        reader: Reads the stream.
+        clock: The time.
+    """
+
+    def __init__(self, pool: db.Pool, reader: EventReader, clock: Clock) -> None:
+        self._pool = pool
+        self._reader = reader
+        self._clock = clock
+
+    async def round(self) -> int:
+        """Read the next events of some tenants; return their number. Safe to call again: a mail is taken in once."""
+        async with db.connection(self._pool) as connection:
+            due = await settings_store.due(connection, _TENANTS)
+        for tenant_id in due:
+            try:
+                await self._read(tenant_id)
+            except MeshError as exc:
+                logger.warning("conversations not followed", tenant_id=tenant_id, error=exc.reason)
+                UNEXPECTED.labels("conversations").inc()
+        return len(due)
+
+    async def _read(self, tenant_id: str) -> None:
+        async with db.connection(self._pool) as connection:
+            before = await settings_store.read(connection, tenant_id)
+        if before is None:
+            return
+        selection = Selection(tenants=frozenset((tenant_id,)), event_types=_TYPES)
+        page = await self._reader.page(await self._start(before), selection, event_pb2.EVENT_VIEW_BODY, _PAGE)
+        async with db.transaction(self._pool) as connection:
+            current = await settings_store.lock(connection, tenant_id)
+            # Another process was faster when the place has changed.
+            if current is None or current.cursor != before.cursor or not current.settings.is_enabled:
+                return
+            drafts = [one for event in page.events for one in await self._take_in(connection, event.mail, current)]
+            await settings_store.advance(connection, tenant_id, page.next.write(), page.next.position)
+            if drafts:
+                await publish(connection, drafts)
+
+    async def _start(self, tenant: TenantSettings) -> Cursor:
+        """Return the tenant's place; the oldest event when retention has passed it."""
+        try:
+            return await self._reader.start(tenant.cursor, EARLIEST)
+        except (CursorExpired, CursorEpochChanged):
+            return await self._reader.start(EARLIEST, EARLIEST)
+
+    async def _take_in(
+        self, connection: db.Connection, event: mail_pb2.NormalizedMailEvent, tenant: TenantSettings
+    ) -> list[EventDraft]:
+        if not event.is_enriched or event.message.is_draft:
+            return []
+        if await store.has_message(connection, event.tenant_id, event.message_id):
+            return []
+        settings = tenant.settings
+        ours = Ours(settings)
+        letter = letter_of(event, ours, accepts_unproven=settings.accepts_unproven)
+        known = await store.known(connection, event.tenant_id, letter.digests)
+        owner = Owner(event.tenant_id, secrets.token_hex(TOKEN_CHARACTERS // 2))
+        taken = take_in(letter, known, ours, settings, owner)
+        if taken is None:
+            return []
+        conversation = taken.card.conversation
+        links = {**taken.links, token_link(conversation.reply_token): True}
+        await store.save(connection, taken.card)
+        await store.add_message(connection, event.tenant_id, taken.message, letter.own_id)
+        await store.link(connection, event.tenant_id, conversation.conversation_id, links)
+        account, now = (event.external_tenant_id, event.user_id), self._clock.now()
+        return [
+            draft(
+                one,
+                event.provider,
+                account,
+                now,
+                event.correlation_id,
+                actor=BY_MAIL,
+                message=taken.message,
+            )
+            for one in taken.changes
+        ]
+
+
+def position_of(cursor: str) -> int:
+    """Return the position of a stored cursor."""
+    return read_cursor(cursor).position

@@ -1,0 +1,381 @@
+"""Put one mail into a conversation: pure, and the only place where mail joins one.
+
+A mail joins by kinship (a reply token, a cited message, the provider's thread) and the right to join (its author is the
+requester, an agent, or an address that one of these put in a visible To or Cc). With only one of them it begins a
+conversation of its own. Subjects, numbers, texts and blind copies give neither.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mailmesh.conversation.v1 import conversation_pb2 as pb2
+from services.processor.conversations.addresses import Ours
+from services.processor.conversations.letter import Letter, digest, topic
+
+MAX_HOPS = 8
+MAX_PARTICIPANTS = 200
+MAX_CANDIDATES = 20
+REOPENINGS_AN_HOUR = 3
+AUTOMATIC_AN_HOUR = 5
+DEFAULT_REOPEN_DAYS = 14
+_HOUR = timedelta(hours=1)
+_NAMESPACE = uuid.UUID("5f0c0a6e-6f0b-5d0a-9a53-6d61696c6d73")
+FINAL = frozenset((pb2.CONVERSATION_STATE_CLOSED, pb2.CONVERSATION_STATE_MERGED))
+
+
+@dataclass
+class Card:
+    """A conversation, and what its fuse counts.
+
+    Args:
+        conversation: The conversation as callers see it.
+        is_forwarded: Whether an agent's mail began it, and its customer is not named yet.
+        reopenings: The times of its last reopenings.
+        automatic: The times of its last machine mails.
+    """
+
+    conversation: pb2.Conversation
+    is_forwarded: bool = False
+    reopenings: list[datetime] = field(default_factory=list)
+    automatic: list[datetime] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The relations of a mail in the store.
+
+    Args:
+        cards: The related conversations by id, with those that they were merged into.
+        links: By digest, the related conversations, and whether the digest is that of a message of theirs.
+    """
+
+    cards: Mapping[str, Card]
+    links: Mapping[bytes, Sequence[tuple[str, bool]]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One event of a conversation: its type, the state after it, and the other conversation."""
+
+    event_type: str
+    conversation: pb2.Conversation
+    other: str = ""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A mail in its conversation.
+
+    Args:
+        card: The conversation after the mail.
+        message: The mail's entry.
+        changes: The events, in order.
+        links: The digests that relate later mail to the conversation, and whether each is the mail's own id.
+    """
+
+    card: Card
+    message: pb2.ConversationMessage
+    changes: Sequence[Change]
+    links: Mapping[bytes, bool]
+
+
+@dataclass(frozen=True)
+class _Kin:
+    card: Card
+    kinship: "pb2.JoinReason.ValueType"
+    is_own: bool
+
+
+def conversation_id(tenant_id: str, message_id: str) -> str:
+    """Return the id of the conversation that a message begins: the same at every repetition."""
+    return str(uuid.uuid5(_NAMESPACE, f"{tenant_id}/{message_id}"))
+
+
+def take_in(
+    letter: Letter, known: Known, ours: Ours, settings: pb2.ConversationSettings, tenant: "Owner"
+) -> Intake | None:
+    """Put a mail into a conversation.
+
+    Args:
+        letter: The mail, which is in no conversation yet.
+        known: Its relations. The cards are changed.
+        ours: The tenant's own addresses.
+        settings: The tenant's settings.
+        tenant: The tenant, and a source of reply tokens.
+
+    Returns:
+        The conversation; None for machine mail that belongs to none, and for mail without an outside address.
+    """
+    attempts: list[pb2.JoinAttempt] = []
+    continued: Card | None = None
+    kin = _kin(letter, known)
+    for one in kin:
+        refusal = _refusal(letter, one, ours, settings)
+        if refusal in ("FINAL", "WINDOW") and continued is None and not letter.is_machine:
+            continued = one.card
+        attempts.append(
+            pb2.JoinAttempt(conversation_id=one.card.conversation.conversation_id, kinship=one.kinship, refusal=refusal)
+        )
+        if not refusal:
+            return _join(letter, one, attempts, ours)
+    if letter.is_machine:
+        return None
+    is_proven = letter.is_agent or letter.authenticity == pb2.AUTHENTICITY_PASS
+    is_proven = is_proven or (letter.authenticity == pb2.AUTHENTICITY_NONE and settings.accepts_unproven)
+    return _begin(letter, kin, attempts, ours, tenant, continued, is_proven=is_proven)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The tenant of a conversation, and a new reply token for it."""
+
+    tenant_id: str
+    token: str
+
+
+def _kin(letter: Letter, known: Known) -> list[_Kin]:
+    """Return the related conversations: by token, by cited messages from the nearest, by the provider's thread."""
+    relations = [
+        *((one, pb2.JOIN_REASON_REPLY_TOKEN) for one in letter.tokens),
+        *((one, pb2.JOIN_REASON_REFERENCES) for one in (*letter.parents, letter.own_id) if one),
+        *((one, pb2.JOIN_REASON_PROVIDER_THREAD) for one in (letter.thread,) if one),
+    ]
+    found: dict[str, _Kin] = {}
+    for relation, kinship in relations:
+        for identity, is_own in sorted(known.links.get(relation, ()), key=lambda one: (not one[1], one[0])):
+            card = _target(identity, known)
+            if card is not None and len(found) < MAX_CANDIDATES:
+                found.setdefault(card.conversation.conversation_id, _Kin(card, kinship, is_own))
+    return list(found.values())
+
+
+def _target(identity: str, known: Known) -> Card | None:
+    """Follow the pointers of merges, a bounded number of them."""
+    card = known.cards.get(identity)
+    for _ in range(MAX_HOPS):
+        if card is None or not card.conversation.merged_into:
+            return card
+        card = known.cards.get(card.conversation.merged_into)
+    return None
+
+
+def _refusal(letter: Letter, kin: _Kin, ours: Ours, settings: pb2.ConversationSettings) -> str:
+    """Return why a mail may not join a related conversation; empty when it may."""
+    if letter.authenticity == pb2.AUTHENTICITY_FAIL and letter.direction != pb2.DIRECTION_OUTBOUND:
+        return "SENDER_FAILED"
+    if letter.is_carrier:
+        return "CARRIER"
+    conversation = kin.card.conversation
+    people = {conversation.requester, *(one.address for one in conversation.participants)}
+    if letter.is_agent:
+        refusal = _refusal_of_agent(letter, kin, people, ours)
+    elif letter.sender not in people:
+        refusal = "NO_STANDING"
+    elif letter.authenticity != pb2.AUTHENTICITY_PASS and not settings.accepts_unproven:
+        refusal = "SENDER_UNPROVEN"
+    else:
+        refusal = ""
+    return refusal or _refusal_of_state(letter, kin.card, settings)
+
+
+def _refusal_of_agent(letter: Letter, kin: _Kin, people: set[str], ours: Ours) -> str:
+    """An agent stands everywhere; so the mail itself must show that it belongs to this customer."""
+    if letter.is_forward:
+        return "FORWARD"
+    addressed = {*letter.visible, *letter.hidden}
+    if addressed & people:
+        return ""
+    is_note = not ours.outsiders(addressed) and kin.is_own and kin.kinship != pb2.JOIN_REASON_PROVIDER_THREAD
+    return "" if is_note else "RECIPIENTS_ELSEWHERE"
+
+
+def _refusal_of_state(letter: Letter, card: Card, settings: pb2.ConversationSettings) -> str:
+    conversation = card.conversation
+    if conversation.state in FINAL:
+        return "FINAL"
+    if letter.is_machine:
+        recent = [at for at in card.automatic if letter.at - at < _HOUR]
+        return "FUSE" if len(recent) >= AUTOMATIC_AN_HOUR else ""
+    window = timedelta(days=settings.reopen_days or DEFAULT_REOPEN_DAYS)
+    is_late = letter.at - moment(conversation.last_message_at) > window
+    is_reopening = conversation.state == pb2.CONVERSATION_STATE_SOLVED and not letter.is_agent
+    return "WINDOW" if is_reopening and is_late else ""
+
+
+def _join(letter: Letter, kin: _Kin, attempts: list[pb2.JoinAttempt], ours: Ours) -> Intake:
+    card, conversation = kin.card, kin.card.conversation
+    message = _entry(letter, conversation, kin.kinship, attempts)
+    changes = [change(conversation, "message_added")]
+    if letter.is_machine:
+        card.automatic = [*card.automatic, letter.at][-AUTOMATIC_AN_HOUR:]
+    else:
+        _advance(conversation, letter)
+        if message.author in (pb2.AUTHOR_REQUESTER, pb2.AUTHOR_AGENT) and _add_people(conversation, letter, ours):
+            changes.append(change(conversation, "participants_changed"))
+        if _move(card, letter):
+            changes.append(change(conversation, "state_changed"))
+    return Intake(card, message, changes, _links(letter))
+
+
+def _begin(
+    letter: Letter,
+    kin: Sequence[_Kin],
+    attempts: list[pb2.JoinAttempt],
+    ours: Ours,
+    tenant: Owner,
+    continued: Card | None,
+    *,
+    is_proven: bool,
+) -> Intake | None:
+    """Begin a conversation with its own requester, which never changes."""
+    requester = _requester(letter, ours)
+    if not requester:
+        return None
+    conversation = pb2.Conversation(
+        conversation_id=conversation_id(tenant.tenant_id, letter.message_id),
+        tenant_id=tenant.tenant_id,
+        requester=requester,
+        subject=letter.subject[:500],
+        state=pb2.CONVERSATION_STATE_NEW,
+        reply_token=tenant.token,
+    )
+    card = Card(conversation, is_forwarded=letter.direction == pb2.DIRECTION_INTERNAL)
+    if continued is not None and continued.conversation.requester == requester:
+        conversation.follow_up_of = continued.conversation.conversation_id
+    elif kin:
+        conversation.linked_to = kin[0].card.conversation.conversation_id
+    conversation.is_quarantined = _is_quarantined(letter, kin, conversation)
+    message = _entry(letter, conversation, pb2.JOIN_REASON_NEW, attempts)
+    _advance(conversation, letter)
+    # A sender who may not join may not bring others in either: the conversation of a forged sender has no other people.
+    if not letter.is_carrier and is_proven:
+        _add_people(conversation, letter, ours)
+    _move(card, letter)
+    changes = [change(conversation, "opened")]
+    if conversation.linked_to:
+        kind = "quarantined" if conversation.is_quarantined else "linked"
+        changes.append(change(conversation, kind, conversation.linked_to))
+    return Intake(card, message, changes, _links(letter))
+
+
+def _is_quarantined(letter: Letter, kin: Sequence[_Kin], conversation: pb2.Conversation) -> bool:
+    """A stranger's mail that cites a conversation of ours is held apart for a person to see."""
+    cites = any(one.is_own and one.kinship != pb2.JOIN_REASON_PROVIDER_THREAD for one in kin) or any(
+        one.kinship == pb2.JOIN_REASON_REPLY_TOKEN for one in kin
+    )
+    return cites and not letter.is_agent and not conversation.follow_up_of
+
+
+def _requester(letter: Letter, ours: Ours) -> str:
+    if letter.direction == pb2.DIRECTION_OUTBOUND:
+        return next(iter(ours.outsiders((*letter.visible, *letter.hidden))), "")
+    if letter.is_carrier:
+        return next(iter(ours.outsiders(letter.reply_to)), letter.sender)
+    return letter.sender
+
+
+def _entry(
+    letter: Letter,
+    conversation: pb2.Conversation,
+    joined_by: "pb2.JoinReason.ValueType",
+    attempts: Sequence[pb2.JoinAttempt],
+) -> pb2.ConversationMessage:
+    author = pb2.AUTHOR_PARTICIPANT
+    if letter.is_machine:
+        author = pb2.AUTHOR_MACHINE
+    elif letter.is_agent:
+        author = pb2.AUTHOR_AGENT
+    elif letter.sender == conversation.requester or letter.is_carrier:
+        author = pb2.AUTHOR_REQUESTER
+    return pb2.ConversationMessage(
+        message_id=letter.message_id,
+        conversation_id=conversation.conversation_id,
+        direction=letter.direction,
+        author=author,
+        sender=letter.sender,
+        joined_by=joined_by,
+        subject_changed=topic(letter.subject) != topic(conversation.subject),
+        sender_authenticated=letter.authenticity,
+        attempts=attempts,
+        at=stamp(letter.at),
+        thread_id=letter.thread_id,
+    )
+
+
+def _advance(conversation: pb2.Conversation, letter: Letter) -> None:
+    """Move the times and the side that waits. Machine mail moves none of them."""
+    at = stamp(letter.at)
+    if letter.at >= moment(conversation.last_message_at):
+        conversation.last_message_at.CopyFrom(at)
+        conversation.last_message_id = letter.message_id
+    side = {pb2.DIRECTION_INBOUND: pb2.SIDE_US, pb2.DIRECTION_OUTBOUND: pb2.SIDE_THEM}.get(letter.direction)
+    if letter.direction == pb2.DIRECTION_INBOUND and not conversation.HasField("first_inbound_at"):
+        conversation.first_inbound_at.CopyFrom(at)
+    if letter.direction == pb2.DIRECTION_OUTBOUND and not conversation.HasField("first_reply_at"):
+        conversation.first_reply_at.CopyFrom(at)
+    if side is not None and side != conversation.waiting_on:
+        conversation.waiting_on = side
+        conversation.waiting_since.CopyFrom(at)
+
+
+def _move(card: Card, letter: Letter) -> bool:
+    """Move the state by a mail of a person; return whether it changed."""
+    conversation, before = card.conversation, card.conversation.state
+    if letter.direction == pb2.DIRECTION_OUTBOUND and before != pb2.CONVERSATION_STATE_SOLVED:
+        conversation.state = pb2.CONVERSATION_STATE_PENDING
+    elif letter.direction == pb2.DIRECTION_INBOUND and before == pb2.CONVERSATION_STATE_PENDING:
+        conversation.state = pb2.CONVERSATION_STATE_OPEN
+    elif letter.direction == pb2.DIRECTION_INBOUND and before == pb2.CONVERSATION_STATE_SOLVED:
+        card.reopenings = [at for at in card.reopenings if letter.at - at < _HOUR]
+        if len(card.reopenings) < REOPENINGS_AN_HOUR:
+            card.reopenings.append(letter.at)
+            conversation.state = pb2.CONVERSATION_STATE_OPEN
+    return bool(conversation.state != before)
+
+
+def _add_people(conversation: pb2.Conversation, letter: Letter, ours: Ours) -> bool:
+    """Add the visible outside recipients of a mail of the requester or an agent; return whether there were new ones."""
+    present = {conversation.requester, *(one.address for one in conversation.participants)}
+    room = MAX_PARTICIPANTS - len(conversation.participants)
+    new = [one for one in ours.outsiders(letter.visible) if one not in present][:room]
+    for address in new:
+        conversation.participants.add(address=address, since_message_id=letter.message_id)
+    return bool(new)
+
+
+def _links(letter: Letter) -> dict[bytes, bool]:
+    """Relate later mail: also by ids that this mail cites, since two replies may cite a mail that was never seen."""
+    links = dict.fromkeys((*letter.parents, letter.thread), False)
+    if letter.own_id:
+        links[letter.own_id] = True
+    links.pop(b"", None)
+    return links
+
+
+def change(conversation: pb2.Conversation, kind: str, other: str = "") -> Change:
+    """Count a change of a conversation, and return its event with the state after it."""
+    conversation.version += 1
+    after = pb2.Conversation()
+    after.CopyFrom(conversation)
+    return Change(f"conversation.{kind}", after, other)
+
+
+def token_link(token: str) -> bytes:
+    """Return the digest by which a reply token relates mail to its conversation."""
+    return digest("r", token)
+
+
+def stamp(at: datetime) -> Timestamp:
+    """Return a time as a message."""
+    made = Timestamp()
+    made.FromDatetime(at)
+    return made
+
+
+def moment(at: Timestamp) -> datetime:
+    """Return a message's time; the earliest time for an empty one."""
+    return at.ToDatetime(UTC)

@@ -1,0 +1,283 @@
+"""`mailmesh conversations`: conversations with customers, and the settings that begin them."""
+
+from typing import Annotated
+
+import typer
+
+from mailmesh.conversation.v1 import conversation_pb2
+from mailmesh.conversation.v1 import conversation_service_pb2 as messages
+from mailmesh.conversation.v1 import conversation_service_pb2_grpc as services
+from stack.cli.connection import channel
+from stack.cli.output import (
+    JsonOption,
+    LimitOption,
+    YesOption,
+    confirm,
+    enum_value,
+    pages,
+    print_json,
+    print_record,
+    print_table,
+    when,
+    word,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Read conversations with customers, and change them.")
+STATE, SIDE, DIRECTION, AUTHOR, JOIN = "CONVERSATION_STATE_", "SIDE_", "DIRECTION_", "AUTHOR_", "JOIN_REASON_"
+ConversationArgument = Annotated[
+    str, typer.Argument(metavar="CONVERSATION", help="Id of the conversation; `conversations list` shows it.")
+]
+TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")]
+VersionOption = Annotated[int, typer.Option("--version", min=1, help="Version that you have seen; `show` shows it.")]
+
+
+@app.command("list")
+def list_conversations(
+    context: typer.Context, tenant: TenantArgument, *, limit: LimitOption = 100, json: JsonOption = False
+) -> None:
+    """List the conversations of a tenant, the newest first.
+
+    Examples:
+      mailmesh conversations list 019a9f0e-7c1e-7000-8000-000000000002
+    """
+    with channel(context) as opened:
+        stub = services.ConversationServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[conversation_pb2.Conversation], str]:
+            request = messages.ListConversationsRequest(tenant_id=tenant, page_size=size, page_token=token)
+            answer = stub.ListConversations(request)
+            return list(answer.conversations), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("CONVERSATION", "REQUESTER", "STATE", "WAITING ON", "LAST MESSAGE", "SUBJECT"),
+        [
+            (one.conversation_id, one.requester, _state(one), _side(one), when(one.last_message_at), one.subject)
+            for one in found
+        ],
+        "The tenant has no conversations.",
+    )
+
+
+@app.command()
+def show(context: typer.Context, conversation: ConversationArgument, *, json: JsonOption = False) -> None:
+    """Show a conversation.
+
+    Examples:
+      mailmesh conversations show 019a9f0e-7c1e-7000-8000-00000000000c
+    """
+    with channel(context) as opened:
+        request = messages.GetConversationRequest(conversation_id=conversation)
+        found = services.ConversationServiceStub(opened).GetConversation(request).conversation
+    _print(found, json=json)
+
+
+@app.command("messages")
+def list_messages(
+    context: typer.Context, conversation: ConversationArgument, *, limit: LimitOption = 100, json: JsonOption = False
+) -> None:
+    """List the messages of a conversation, and why each is in it.
+
+    Examples:
+      mailmesh conversations messages 019a9f0e-7c1e-7000-8000-00000000000c
+    """
+    with channel(context) as opened:
+        stub = services.ConversationServiceStub(opened)
+
+        def fetch(size: int, token: str) -> tuple[list[conversation_pb2.ConversationMessage], str]:
+            request = messages.ListConversationMessagesRequest(
+                conversation_id=conversation, page_size=size, page_token=token
+            )
+            answer = stub.ListConversationMessages(request)
+            return list(answer.messages), answer.next_page_token
+
+        found = list(pages(fetch, limit))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("MESSAGE", "AT", "SENDER", "DIRECTION", "AUTHOR", "JOINED BY", "TRIED"),
+        [_message(one) for one in found],
+        "The conversation has no messages.",
+    )
+
+
+@app.command("set-state")
+def set_state(
+    context: typer.Context,
+    conversation: ConversationArgument,
+    state: Annotated[str, typer.Argument(metavar="STATE", help="open, pending, solved or closed; closed is final.")],
+    *,
+    version: VersionOption,
+    json: JsonOption = False,
+) -> None:
+    """Open, solve or close a conversation.
+
+    Examples:
+      mailmesh conversations set-state 019a9f0e-7c1e-7000-8000-00000000000c solved --version 4
+    """
+    wanted = enum_value(conversation_pb2.ConversationState, STATE, state)
+    with channel(context) as opened:
+        request = messages.SetConversationStateRequest(
+            conversation_id=conversation,
+            expected_version=version,
+            state=wanted,
+        )
+        found = services.ConversationServiceStub(opened).SetConversationState(request).conversation
+    _print(found, json=json)
+
+
+@app.command()
+def merge(
+    context: typer.Context,
+    conversation: ConversationArgument,
+    into: Annotated[str, typer.Argument(metavar="INTO", help="Id of the conversation that later replies join.")],
+    *,
+    version: VersionOption,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Merge a conversation into another one of the same requester; this cannot be undone.
+
+    Examples:
+      mailmesh conversations merge 019a9f0e-7c1e-7000-8000-00000000000c 019a9f0e-7c1e-7000-8000-00000000000d --version 4
+    """
+    confirm(f"Merge conversation {conversation} into {into}?", yes=yes)
+    with channel(context) as opened:
+        request = messages.MergeConversationRequest(
+            conversation_id=conversation, expected_version=version, into_conversation_id=into
+        )
+        found = services.ConversationServiceStub(opened).MergeConversation(request).conversation
+    _print(found, json=json)
+
+
+@app.command()
+def split(
+    context: typer.Context,
+    conversation: ConversationArgument,
+    message: Annotated[list[str], typer.Option("--message", help="Provider's id of a message to move; repeatable.")],
+    *,
+    version: VersionOption,
+    json: JsonOption = False,
+) -> None:
+    """Move messages into a new conversation.
+
+    Examples:
+      mailmesh conversations split 019a9f0e-7c1e-7000-8000-00000000000c --message AAMkAGI2 --version 4
+    """
+    with channel(context) as opened:
+        request = messages.SplitConversationRequest(
+            conversation_id=conversation, expected_version=version, message_ids=message
+        )
+        found = services.ConversationServiceStub(opened).SplitConversation(request).new_conversation
+    _print(found, json=json)
+
+
+@app.command()
+def enable(
+    context: typer.Context,
+    tenant: TenantArgument,
+    *,
+    address: Annotated[list[str], typer.Option("--address", help="Address of the mailbox; repeatable.")],
+    domain: Annotated[list[str] | None, typer.Option("--domain", help="Domain of agents; repeatable.")] = None,
+    carrier: Annotated[list[str] | None, typer.Option("--carrier", help="Address of a form; repeatable.")] = None,
+    reopen_days: Annotated[int, typer.Option(min=0, max=365, help="Days in which a reply reopens. 0 means 14.")] = 0,
+    accept_unproven: Annotated[
+        bool, typer.Option("--accept-unproven", help="Let senders join whom the provider did not judge.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Put a tenant's mail into conversations from now on, with these settings.
+
+    Examples:
+      mailmesh conversations enable 019a9f0e-7c1e-7000-8000-000000000002 --address support@example.com
+    """
+    settings = conversation_pb2.ConversationSettings(
+        is_enabled=True,
+        own_addresses=address,
+        own_domains=domain or (),
+        carriers=carrier or (),
+        reopen_days=reopen_days,
+        accepts_unproven=accept_unproven,
+    )
+    _update(context, tenant, settings, json=json)
+
+
+@app.command()
+def disable(context: typer.Context, tenant: TenantArgument, *, json: JsonOption = False) -> None:
+    """End the putting of a tenant's mail into conversations; those that exist stay.
+
+    Examples:
+      mailmesh conversations disable 019a9f0e-7c1e-7000-8000-000000000002
+    """
+    with channel(context) as opened:
+        request = messages.GetConversationSettingsRequest(tenant_id=tenant)
+        settings = services.ConversationServiceStub(opened).GetConversationSettings(request).settings
+    settings.is_enabled = False
+    _update(context, tenant, settings, json=json)
+
+
+def _update(
+    context: typer.Context, tenant: str, settings: conversation_pb2.ConversationSettings, *, json: bool
+) -> None:
+    with channel(context) as opened:
+        request = messages.UpdateConversationSettingsRequest(tenant_id=tenant, settings=settings)
+        stored = services.ConversationServiceStub(opened).UpdateConversationSettings(request).settings
+    if json:
+        print_json(stored)
+        return
+    print_record(
+        [
+            ("Enabled", "yes" if stored.is_enabled else "no"),
+            ("Own addresses", ", ".join(stored.own_addresses)),
+            ("Own domains", ", ".join(stored.own_domains)),
+            ("Carriers", ", ".join(stored.carriers)),
+        ]
+    )
+
+
+def _print(one: conversation_pb2.Conversation, *, json: bool) -> None:
+    if json:
+        print_json(one)
+        return
+    print_record(
+        [
+            ("Conversation", one.conversation_id),
+            ("Requester", one.requester),
+            ("Participants", ", ".join(person.address for person in one.participants)),
+            ("Subject", one.subject),
+            ("State", _state(one)),
+            ("Version", str(one.version)),
+            ("Waiting on", _side(one)),
+            ("Last message", f"{when(one.last_message_at)} {one.last_message_id}"),
+            ("Merged into", one.merged_into),
+            ("Follow-up of", one.follow_up_of),
+            ("Split from", one.split_from),
+            ("Linked to", one.linked_to),
+            ("Quarantined", "yes" if one.is_quarantined else ""),
+        ]
+    )
+
+
+def _message(one: conversation_pb2.ConversationMessage) -> tuple[str, ...]:
+    tried = ", ".join(f"{attempt.conversation_id} {attempt.refusal}" for attempt in one.attempts if attempt.refusal)
+    return (
+        one.message_id,
+        when(one.at),
+        one.sender,
+        word(conversation_pb2.Direction.Name(one.direction), DIRECTION),
+        word(conversation_pb2.Author.Name(one.author), AUTHOR),
+        word(conversation_pb2.JoinReason.Name(one.joined_by), JOIN),
+        tried,
+    )
+
+
+def _state(one: conversation_pb2.Conversation) -> str:
+    return word(conversation_pb2.ConversationState.Name(one.state), STATE)
+
+
+def _side(one: conversation_pb2.Conversation) -> str:
+    return word(conversation_pb2.Side.Name(one.waiting_on), SIDE)

@@ -1,0 +1,54 @@
+"""Conversations on the running mesh: enabled for a tenant, fed by its mail, changed by version."""
+
+import json
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from mailmesh.access.v1 import access_pb2
+from mailmesh.processor.v1 import event_service_pb2 as events
+from mailmesh.processor.v1 import event_service_pb2_grpc as event_services
+from mailmesh.vault.v1 import api_key_service_pb2 as keys
+from mailmesh.vault.v1 import api_key_service_pb2_grpc as key_services
+from stack.cli.connection import CHANNEL_OPTIONS, with_key
+from tests.mesh.accounts import connect, new_address, subscribe
+from tests.programs.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def told(mesh: Mesh, tenant: str, channel: grpc.Channel | None = None) -> list[Any]:
+    """Read the entries of the stream about a tenant's conversations."""
+    chosen = events.EventFilter(tenant_ids=[tenant], event_types=["conversation.*"])
+    request = events.ListEventsRequest(page_size=1000, cursor="earliest", filter=chosen)
+    found = event_services.EventServiceStub(channel or mesh.channel).ListEvents(request).events
+    return [event.conversation for event in found]
+
+
+def test_mail_becomes_a_conversation_that_callers_change_by_its_version(mesh: Mesh) -> None:
+    address = new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address)
+    subscribe(mesh, tenant)
+    mesh.run("conversations", "enable", tenant, "--address", address)
+    mesh.simulator.deliver(address, subject="Question", text="Where is my parcel?")
+    (opened,) = eventually(lambda: told(mesh, tenant), 200, what="the conversation is opened")
+    identity = opened.conversation.conversation_id
+    listed = json.loads(mesh.run("conversations", "list", tenant, "--json").stdout)
+    messages = json.loads(mesh.run("conversations", "messages", identity, "--json").stdout)
+    solved = json.loads(mesh.run("conversations", "set-state", identity, "solved", "--version", "1", "--json").stdout)
+    headers = {"authorization": f"Bearer {mesh.key}"}
+    with httpx.Client(base_url=mesh.ready.http, headers=headers, timeout=60, trust_env=False) as client:
+        answer = client.get(f"/v1/conversations/{identity}").json()
+
+    assert ("conversation.opened", 1) == (opened.event_type, opened.conversation.version)
+    assert [identity] == [one["conversationId"] for one in listed]
+    assert ["JOIN_REASON_NEW"] == [one["joinedBy"] for one in messages]
+    assert ("CONVERSATION_STATE_SOLVED", "2") == (solved["state"], solved["version"])
+    assert "CONVERSATION_STATE_SOLVED" == answer["conversation"]["state"]
+    request = keys.CreateApiKeyRequest(display_name="without", role=access_pb2.ROLE_READER, abilities=["mail.read"])
+    secret = key_services.ApiKeyServiceStub(mesh.channel).CreateApiKey(request).secret
+    with grpc.insecure_channel(mesh.ready.grpc, CHANNEL_OPTIONS) as opened_channel:
+        assert [] == told(mesh, tenant, with_key(opened_channel, secret))
+        assert 2 == len(told(mesh, tenant))

@@ -1,0 +1,238 @@
+"""Conversations in PostgreSQL: mail of the stream is taken in exactly once, and callers change them by version."""
+
+import asyncio
+
+import pytest
+
+from mailmesh.conversation.v1 import conversation_pb2 as pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_events
+from mailmesh.mail.v1 import event_pb2 as mail_pb2
+from mailmesh.processor.v1 import event_pb2
+from mailmesh.vault.v1 import tenant_pb2
+from services.meshkit import db
+from services.meshkit.clock import SystemClock
+from services.meshkit.errors import FieldInvalid, MeshError
+from services.meshkit.ids import new_id
+from services.processor.conversations.follower import Follower
+from services.processor.conversations.requests import Actor, Conversations
+from services.processor.stream.filter import Selection
+from services.processor.stream.pages import EARLIEST, EventReader
+from services.processor.stream.publish import EventDraft, publish
+from services.processor.stream.retention import Retention
+from services.processor.stream.store import tenants
+from tests.unit.processor.conversations.desk import DESK, mail
+
+ADA, EVE = "ada@a.example", "eve@e.example"
+ACTOR = Actor("key", None)
+SETTINGS = pb2.ConversationSettings(is_enabled=True, own_addresses=[DESK], own_domains=["ours.example"])
+
+
+class Served:
+    """A tenant with conversations."""
+
+    def __init__(self, pool: db.Pool) -> None:
+        self.pool, self.tenant = pool, new_id()
+        self.reader = EventReader(pool)
+        self.follower = Follower(pool, self.reader, SystemClock())
+        self.conversations = Conversations(pool, self.reader, SystemClock())
+
+    async def begin(self) -> None:
+        await Retention(self.pool, 30, SystemClock()).prepare()
+        tenant = tenant_pb2.Tenant(tenant_id=self.tenant, provider="ms365", external_tenant_id="o", user_id="u")
+        async with db.transaction(self.pool) as connection:
+            await tenants.save(connection, tenant, "active", SystemClock().now())
+        await self.conversations.update_settings(self.tenant, SETTINGS, ACTOR)
+
+    async def publish(self, *mails: mail_pb2.NormalizedMailEvent) -> None:
+        for one in mails:
+            one.tenant_id, one.event_type, one.generation = self.tenant, "mail.created", 1
+            one.external_tenant_id = "o"
+            one.received_at.FromDatetime(SystemClock().now())
+        async with db.transaction(self.pool) as connection:
+            await publish(connection, [EventDraft(mail=one) for one in mails])
+
+    async def follow(self) -> None:
+        while await self.follower.round():
+            pass
+
+    async def all(self) -> list[pb2.Conversation]:
+        return await self.conversations.page(self.tenant, [], None, 100, ACTOR)
+
+    async def told(self) -> list[conversation_events.ConversationEvent]:
+        start = await self.reader.start(EARLIEST, EARLIEST)
+        selection = Selection(tenants=frozenset((self.tenant,)), event_types=[], kinds=("conversation",))
+        page = await self.reader.page(start, selection, event_pb2.EVENT_VIEW_FULL, 1000)
+        return [one.conversation for one in page.events]
+
+
+@pytest.fixture
+async def served(pool: db.Pool) -> Served:
+    made = Served(pool)
+    await made.begin()
+    return made
+
+
+async def begun(served: Served) -> pb2.Conversation:
+    await served.publish(mail("1", ADA), mail("2", DESK, (ADA,), cites=("1",), is_sent=True))
+    await served.follow()
+    (found,) = await served.all()
+    return found
+
+
+async def test_mail_is_taken_in_once_by_many_followers(served: Served) -> None:
+    await served.publish(mail("1", ADA), mail("2", ADA, cites=("1",)), mail("3", EVE, cites=("1",)))
+    others = [Follower(served.pool, served.reader, SystemClock()) for _ in range(3)]
+    await asyncio.gather(*(one.round() for one in (served.follower, *others)))
+    await served.follow()
+    found = {one.requester: one for one in await served.all()}
+    told = await served.told()
+
+    assert {ADA, EVE} == set(found)
+    assert ["opened", "message_added", "opened", "quarantined"] == [one.event_type.partition(".")[2] for one in told]
+    assert [1, 2, 1, 2] == [one.conversation.version for one in told]
+    assert {("ms365", "o", "mail")} == {(one.provider, one.external_tenant_id, one.actor) for one in told}
+    assert ["1", "2"] == [
+        one.message_id for one in await served.conversations.messages(found[ADA].conversation_id, None, 10, ACTOR)
+    ]
+
+
+async def test_an_enriched_mail_and_a_repeated_event_change_nothing(served: Served) -> None:
+    first = await begun(served)
+    again = mail("1", ADA)
+    await served.publish(again)
+    again = mail("1", ADA)
+    again.tenant_id, again.event_type, again.generation, again.enriched_event_id = (
+        served.tenant,
+        "mail.enriched",
+        1,
+        "e",
+    )
+    again.received_at.FromDatetime(SystemClock().now())
+    async with db.transaction(served.pool) as connection:
+        await publish(connection, [EventDraft(mail=again)])
+    await served.follow()
+
+    assert [first] == await served.all()
+
+
+async def test_a_tenant_without_settings_has_no_conversations(pool: db.Pool, served: Served) -> None:
+    other = Served(pool)
+    await other.publish(mail("1", ADA))
+    await served.follow()
+
+    assert [] == await other.all()
+
+
+async def test_a_change_needs_the_version_that_was_seen(served: Served) -> None:
+    first = await begun(served)
+    identity = first.conversation_id
+    solved = await served.conversations.set_state(identity, first.version, pb2.CONVERSATION_STATE_SOLVED, ACTOR)
+    with pytest.raises(MeshError) as refused:
+        await served.conversations.set_state(identity, first.version, pb2.CONVERSATION_STATE_CLOSED, ACTOR)
+
+    assert ("CONVERSATION_CHANGED", str(solved.version), "2") == (
+        refused.value.reason, refused.value.metadata["version"], refused.value.metadata["last_message_id"],
+    )  # fmt: skip
+    assert ("conversation.state_changed", "key") == (
+        (await served.told())[-1].event_type,
+        (await served.told())[-1].actor,
+    )
+
+
+async def test_closed_is_final_and_the_next_mail_follows_it_up(served: Served) -> None:
+    first = await begun(served)
+    closed = await served.conversations.set_state(
+        first.conversation_id, first.version, pb2.CONVERSATION_STATE_CLOSED, ACTOR
+    )
+    with pytest.raises(MeshError) as refused:
+        await served.conversations.set_state(first.conversation_id, closed.version, pb2.CONVERSATION_STATE_OPEN, ACTOR)
+    await served.publish(mail("3", ADA, cites=("2",)))
+    await served.follow()
+    follow_up = next(one for one in await served.all() if one.conversation_id != first.conversation_id)
+
+    assert "CONVERSATION_FINAL" == refused.value.reason
+    assert first.conversation_id == follow_up.follow_up_of
+
+
+async def test_rule_5_a_merge_refuses_different_requesters_and_leads_later_mail(served: Served) -> None:
+    first = await begun(served)
+    await served.publish(mail("10", ADA, subject="Other"), mail("20", EVE))
+    await served.follow()
+    found = await served.all()
+    same = next(one for one in found if one.requester == ADA and one.conversation_id != first.conversation_id)
+    other = next(one for one in found if one.requester == EVE)
+    with pytest.raises(MeshError) as refused:
+        await served.conversations.merge(first.conversation_id, first.version, other.conversation_id, ACTOR)
+    merged = await served.conversations.merge(first.conversation_id, first.version, same.conversation_id, ACTOR)
+    with pytest.raises(MeshError) as circle:
+        await served.conversations.merge(same.conversation_id, same.version, first.conversation_id, ACTOR)
+    await served.publish(mail("3", ADA, cites=("2",)))
+    await served.follow()
+    joined = await served.conversations.messages(same.conversation_id, None, 10, ACTOR)
+
+    assert ["CONVERSATION_REQUESTERS_DIFFER", "CONVERSATION_FINAL"] == [refused.value.reason, circle.value.reason]
+    assert (pb2.CONVERSATION_STATE_MERGED, same.conversation_id) == (merged.state, merged.merged_into)
+    assert ["10", "3"] == [one.message_id for one in joined]
+
+
+async def test_a_split_moves_messages_and_their_replies(served: Served) -> None:
+    first = await begun(served)
+    await served.publish(mail("3", ADA, cites=("2",), days=1))
+    await served.follow()
+    (seen,) = await served.all()
+    old, new = await served.conversations.split(first.conversation_id, seen.version, ["3"], ACTOR)
+    await served.publish(mail("4", ADA, cites=("3",), days=2))
+    await served.follow()
+    moved = await served.conversations.messages(new.conversation_id, None, 10, ACTOR)
+
+    assert (first.conversation_id, ADA, "2") == (new.split_from, new.requester, old.last_message_id)
+    assert ["3", "4"] == [one.message_id for one in moved]
+    with pytest.raises(FieldInvalid):
+        await served.conversations.split(first.conversation_id, old.version, ["4"], ACTOR)
+
+
+async def test_a_claim_is_advice_that_ends(served: Served) -> None:
+    first = await begun(served)
+    claimed = await served.conversations.claim(first.conversation_id, "Kim", ACTOR)
+    with pytest.raises(MeshError) as refused:
+        await served.conversations.claim(first.conversation_id, "Lee", ACTOR)
+    await served.conversations.release(first.conversation_id, "Lee", ACTOR)
+    still = await served.conversations.get(first.conversation_id, ACTOR)
+    await served.conversations.release(first.conversation_id, "Kim", ACTOR)
+    taken = await served.conversations.claim(first.conversation_id, "Lee", ACTOR)
+
+    assert ("CONVERSATION_CLAIMED", "Kim", "Lee") == (refused.value.reason, still.claimed_by, taken.claimed_by)
+    assert first.version == claimed.version
+
+
+async def test_rule_6_the_original_sender_is_named_before_the_first_answer(served: Served) -> None:
+    await served.publish(mail("1", "kim@ours.example", subject="Fwd: Help"))
+    await served.follow()
+    (first,) = await served.all()
+    named = await served.conversations.set_original_sender(first.conversation_id, first.version, "Ada@A.example", ACTOR)
+    with pytest.raises(MeshError) as refused:
+        await served.conversations.set_original_sender(first.conversation_id, named.version, EVE, ACTOR)
+
+    assert (ADA, "CONVERSATION_FINAL") == (named.requester, refused.value.reason)
+
+
+async def test_another_scope_sees_nothing(served: Served) -> None:
+    first = await begun(served)
+    stranger = Actor("other", [new_id()])
+    with pytest.raises(MeshError) as refused:
+        await served.conversations.get(first.conversation_id, stranger)
+
+    assert "CONVERSATION_NOT_FOUND" == refused.value.reason
+    assert [] == await served.conversations.page(served.tenant, [], None, 10, stranger)
+
+
+async def test_a_disconnect_leaves_no_conversation(served: Served) -> None:
+    await begun(served)
+    async with db.transaction(served.pool) as connection:
+        await tenants.forget_mailbox(connection, served.tenant)
+        left = [
+            await connection.fetchval(f"SELECT count(*) FROM processor.{table} WHERE tenant_id = $1", served.tenant)  # noqa: S608
+            for table in ("conversations", "conversation_messages", "conversation_links", "conversation_settings")
+        ]
+
+    assert [0, 0, 0, 0] == left
