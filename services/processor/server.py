@@ -37,6 +37,7 @@ from services.meshkit.settings import load
 from services.meshkit.shares import Shares
 from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
+from services.processor.erasing import TenantEraser
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
@@ -80,10 +81,13 @@ _VAULT_RETRY_SAFE = (
     f"{_VAULT}/ListTenantChanges",
     f"{_VAULT}/CheckApiKey",
     f"{_VAULT}/GetVaultStatus",
+    f"{_VAULT}/GetPendingErasures",
+    f"{_VAULT}/ConfirmErasure",
 )
 _OTHER_CONCURRENT_RPCS = 1000
 _FOLLOW_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
+_ERASE_SECONDS = 5.0
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -165,6 +169,7 @@ async def serving(
         SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock)),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
+    eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
     quotas = Quotas(settings.read_units_per_minute)
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
@@ -184,7 +189,8 @@ async def serving(
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
     dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
-    loops = (loop.run(), sends.run(), modifications.run(), dropper.run(), long_mails.run())
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round)
+    loops = (loop.run(), erasing.run(), sends.run(), modifications.run(), dropper.run(), long_mails.run())
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:
             yield

@@ -149,6 +149,12 @@ class VaultSettings(KeySettings, MeshSettings):
     audit_retention_days: int = Field(
         90, ge=90, le=3650, description="Retention of the audit log, which is deleted by whole months."
     )
+    backup_retention_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="Days for which the operator keeps backups. Reports of erasures say when the last one is deleted.",
+    )
     change_retention_days: int = Field(90, ge=7, le=3650, description="Retention of the log of tenants' changes.")
     api_key_cache_seconds: float = Field(
         3.0, ge=0, le=10, description="How long the answer about an API key may be reused."

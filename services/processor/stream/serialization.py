@@ -15,6 +15,8 @@ from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
 from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 
+KIND_ERASED = 0
+"""An event of an erased tenant: a position without content, which readers pass."""
 KIND_MAIL = 1
 KIND_TENANT = 2
 KIND_SEND = 3

@@ -8,6 +8,8 @@ import { file_google_api_field_behavior } from "../../../google/api/field_behavi
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mailmesh_access_v1_access } from "../../access/v1/access_pb.js";
+import type { ErasedTable } from "./erasure_pb.js";
+import { file_mailmesh_vault_v1_erasure } from "./erasure_pb.js";
 import type { Tenant, TenantStatus } from "./tenant_pb.js";
 import { file_mailmesh_vault_v1_tenant } from "./tenant_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/vault/v1/token_vault_service.proto.
  */
 export const file_mailmesh_vault_v1_token_vault_service: GenFile = /*@__PURE__*/
-  fileDesc("CittYWlsbWVzaC92YXVsdC92MS90b2tlbl92YXVsdF9zZXJ2aWNlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSK2AQoRSXNzdWVUb2tlblJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEiIKD21pbmltdW1fc2Vjb25kcxgCIAEoBUIE4kEBAUgAiAEBEhQKBnNjb3BlcxgDIAMoCUIE4kEBARIjChVyZWplY3RlZF90b2tlbl9kaWdlc3QYBCABKAlCBOJBAQESFQoHYWJpbGl0eRgFIAEoCUIE4kEBAUISChBfbWluaW11bV9zZWNvbmRzIpoBChJJc3N1ZVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2NvcGVzGAMgAygJEikKBnRlbmFudBgEIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCJlChhMaXN0VGVuYW50Q2hhbmdlc1JlcXVlc3QSFAoGY3Vyc29yGAEgASgJQgTiQQEBEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIaCgx3YWl0X3NlY29uZHMYAyABKAVCBOJBAQEidAoZTGlzdFRlbmFudENoYW5nZXNSZXNwb25zZRIwCgdjaGFuZ2VzGAEgAygLMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50Q2hhbmdlEhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIuYBCgxUZW5hbnRDaGFuZ2USEQoJY2hhbmdlX2lkGAEgASgJEikKBnRlbmFudBgCIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudBI4Cg9wcmV2aW91c19zdGF0dXMYAyABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRTdGF0dXMSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYBSABKAkSFgoOaXNfcmVjb25uZWN0ZWQYBiABKAgimwEKGFJlcG9ydFRlbmFudEZhdWx0UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQESMwoFZmF1bHQYAiABKA4yHi5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRGYXVsdEIE4kEBAhIbCg1wcm92aWRlcl9jb2RlGAMgASgJQgTiQQEBEhQKBmRldGFpbBgEIAEoCUIE4kEBASJGChlSZXBvcnRUZW5hbnRGYXVsdFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCI2ChtDb25maXJtVGVuYW50UmVsZWFzZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIh4KHENvbmZpcm1UZW5hbnRSZWxlYXNlUmVzcG9uc2UiLgoSQ2hlY2tBcGlLZXlSZXF1ZXN0EhgKCmFwaV9rZXlfaWQYASABKAlCBOJBAQIiRQoTQ2hlY2tBcGlLZXlSZXNwb25zZRIuCgpleHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIXChVHZXRWYXVsdFN0YXR1c1JlcXVlc3Qi8wEKFkdldFZhdWx0U3RhdHVzUmVzcG9uc2USWQoRdGVuYW50c19ieV9zdGF0dXMYASADKAsyPi5tYWlsbWVzaC52YXVsdC52MS5HZXRWYXVsdFN0YXR1c1Jlc3BvbnNlLlRlbmFudHNCeVN0YXR1c0VudHJ5EiIKGnJlZnJlc2hfZmFpbHVyZXNfbGFzdF9ob3VyGAIgASgDEiIKGm9sZGVzdF9kdWVfcmVmcmVzaF9zZWNvbmRzGAMgASgDGjYKFFRlbmFudHNCeVN0YXR1c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEq0wEKC1RlbmFudEZhdWx0EhwKGFRFTkFOVF9GQVVMVF9VTlNQRUNJRklFRBAAEh8KG1RFTkFOVF9GQVVMVF9UT0tFTl9SRUpFQ1RFRBABEiMKH1RFTkFOVF9GQVVMVF9QRVJNSVNTSU9OX01JU1NJTkcQAhIkCiBURU5BTlRfRkFVTFRfTUFJTEJPWF9VTkFWQUlMQUJMRRADEiAKHFRFTkFOVF9GQVVMVF9BRERSRVNTX1VOS05PV04QBBIYChRURU5BTlRfRkFVTFRfQ0xFQVJFRBAFMpQGChFUb2tlblZhdWx0U2VydmljZRJyCgpJc3N1ZVRva2VuEiQubWFpbG1lc2gudmF1bHQudjEuSXNzdWVUb2tlblJlcXVlc3QaJS5tYWlsbWVzaC52YXVsdC52MS5Jc3N1ZVRva2VuUmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEocBChFMaXN0VGVuYW50Q2hhbmdlcxIrLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRDaGFuZ2VzUmVxdWVzdBosLm1haWxtZXNoLnZhdWx0LnYxLkxpc3RUZW5hbnRDaGFuZ2VzUmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEocBChFSZXBvcnRUZW5hbnRGYXVsdBIrLm1haWxtZXNoLnZhdWx0LnYxLlJlcG9ydFRlbmFudEZhdWx0UmVxdWVzdBosLm1haWxtZXNoLnZhdWx0LnYxLlJlcG9ydFRlbmFudEZhdWx0UmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEoMBChRDb25maXJtVGVuYW50UmVsZWFzZRIuLm1haWxtZXNoLnZhdWx0LnYxLkNvbmZpcm1UZW5hbnRSZWxlYXNlUmVxdWVzdBovLm1haWxtZXNoLnZhdWx0LnYxLkNvbmZpcm1UZW5hbnRSZWxlYXNlUmVzcG9uc2UiCprOGAZpbmdlc3QSdQoLQ2hlY2tBcGlLZXkSJS5tYWlsbWVzaC52YXVsdC52MS5DaGVja0FwaUtleVJlcXVlc3QaJi5tYWlsbWVzaC52YXVsdC52MS5DaGVja0FwaUtleVJlc3BvbnNlIheazhgGaW5nZXN0ms4YCXByb2Nlc3NvchJ0Cg5HZXRWYXVsdFN0YXR1cxIoLm1haWxtZXNoLnZhdWx0LnYxLkdldFZhdWx0U3RhdHVzUmVxdWVzdBopLm1haWxtZXNoLnZhdWx0LnYxLkdldFZhdWx0U3RhdHVzUmVzcG9uc2UiDZrOGAlwcm9jZXNzb3IaBIjOGAFCHgoaaW50ZXJuYWwubWFpbG1lc2gudmF1bHQudjFQAWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_tenant]);
+  fileDesc("CittYWlsbWVzaC92YXVsdC92MS90b2tlbl92YXVsdF9zZXJ2aWNlLnByb3RvEhFtYWlsbWVzaC52YXVsdC52MSK2AQoRSXNzdWVUb2tlblJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECEiIKD21pbmltdW1fc2Vjb25kcxgCIAEoBUIE4kEBAUgAiAEBEhQKBnNjb3BlcxgDIAMoCUIE4kEBARIjChVyZWplY3RlZF90b2tlbl9kaWdlc3QYBCABKAlCBOJBAQESFQoHYWJpbGl0eRgFIAEoCUIE4kEBAUISChBfbWluaW11bV9zZWNvbmRzIpoBChJJc3N1ZVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc2NvcGVzGAMgAygJEikKBnRlbmFudBgEIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCJlChhMaXN0VGVuYW50Q2hhbmdlc1JlcXVlc3QSFAoGY3Vyc29yGAEgASgJQgTiQQEBEhcKCXBhZ2Vfc2l6ZRgCIAEoBUIE4kEBARIaCgx3YWl0X3NlY29uZHMYAyABKAVCBOJBAQEidAoZTGlzdFRlbmFudENoYW5nZXNSZXNwb25zZRIwCgdjaGFuZ2VzGAEgAygLMh8ubWFpbG1lc2gudmF1bHQudjEuVGVuYW50Q2hhbmdlEhMKC25leHRfY3Vyc29yGAIgASgJEhAKCGhhc19tb3JlGAMgASgIIuYBCgxUZW5hbnRDaGFuZ2USEQoJY2hhbmdlX2lkGAEgASgJEikKBnRlbmFudBgCIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudBI4Cg9wcmV2aW91c19zdGF0dXMYAyABKA4yHy5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRTdGF0dXMSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOY29ycmVsYXRpb25faWQYBSABKAkSFgoOaXNfcmVjb25uZWN0ZWQYBiABKAgimwEKGFJlcG9ydFRlbmFudEZhdWx0UmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQESMwoFZmF1bHQYAiABKA4yHi5tYWlsbWVzaC52YXVsdC52MS5UZW5hbnRGYXVsdEIE4kEBAhIbCg1wcm92aWRlcl9jb2RlGAMgASgJQgTiQQEBEhQKBmRldGFpbBgEIAEoCUIE4kEBASJGChlSZXBvcnRUZW5hbnRGYXVsdFJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1haWxtZXNoLnZhdWx0LnYxLlRlbmFudCI2ChtDb25maXJtVGVuYW50UmVsZWFzZVJlcXVlc3QSFwoJdGVuYW50X2lkGAEgASgJQgTiQQECIh4KHENvbmZpcm1UZW5hbnRSZWxlYXNlUmVzcG9uc2UiGwoZR2V0UGVuZGluZ0VyYXN1cmVzUmVxdWVzdCIwChpHZXRQZW5kaW5nRXJhc3VyZXNSZXNwb25zZRISCgp0ZW5hbnRfaWRzGAEgAygJImYKFUNvbmZpcm1FcmFzdXJlUmVxdWVzdBIXCgl0ZW5hbnRfaWQYASABKAlCBOJBAQISNAoGdGFibGVzGAIgAygLMh4ubWFpbG1lc2gudmF1bHQudjEuRXJhc2VkVGFibGVCBOJBAQEiGAoWQ29uZmlybUVyYXN1cmVSZXNwb25zZSIuChJDaGVja0FwaUtleVJlcXVlc3QSGAoKYXBpX2tleV9pZBgBIAEoCUIE4kEBAiJFChNDaGVja0FwaUtleVJlc3BvbnNlEi4KCmV4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhcKFUdldFZhdWx0U3RhdHVzUmVxdWVzdCLzAQoWR2V0VmF1bHRTdGF0dXNSZXNwb25zZRJZChF0ZW5hbnRzX2J5X3N0YXR1cxgBIAMoCzI+Lm1haWxtZXNoLnZhdWx0LnYxLkdldFZhdWx0U3RhdHVzUmVzcG9uc2UuVGVuYW50c0J5U3RhdHVzRW50cnkSIgoacmVmcmVzaF9mYWlsdXJlc19sYXN0X2hvdXIYAiABKAMSIgoab2xkZXN0X2R1ZV9yZWZyZXNoX3NlY29uZHMYAyABKAMaNgoUVGVuYW50c0J5U3RhdHVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASrTAQoLVGVuYW50RmF1bHQSHAoYVEVOQU5UX0ZBVUxUX1VOU1BFQ0lGSUVEEAASHwobVEVOQU5UX0ZBVUxUX1RPS0VOX1JFSkVDVEVEEAESIwofVEVOQU5UX0ZBVUxUX1BFUk1JU1NJT05fTUlTU0lORxACEiQKIFRFTkFOVF9GQVVMVF9NQUlMQk9YX1VOQVZBSUxBQkxFEAMSIAocVEVOQU5UX0ZBVUxUX0FERFJFU1NfVU5LTk9XThAEEhgKFFRFTkFOVF9GQVVMVF9DTEVBUkVEEAUyuggKEVRva2VuVmF1bHRTZXJ2aWNlEnIKCklzc3VlVG9rZW4SJC5tYWlsbWVzaC52YXVsdC52MS5Jc3N1ZVRva2VuUmVxdWVzdBolLm1haWxtZXNoLnZhdWx0LnYxLklzc3VlVG9rZW5SZXNwb25zZSIXms4YBmluZ2VzdJrOGAlwcm9jZXNzb3IShwEKEUxpc3RUZW5hbnRDaGFuZ2VzEisubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudENoYW5nZXNSZXF1ZXN0GiwubWFpbG1lc2gudmF1bHQudjEuTGlzdFRlbmFudENoYW5nZXNSZXNwb25zZSIXms4YBmluZ2VzdJrOGAlwcm9jZXNzb3IShwEKEVJlcG9ydFRlbmFudEZhdWx0EisubWFpbG1lc2gudmF1bHQudjEuUmVwb3J0VGVuYW50RmF1bHRSZXF1ZXN0GiwubWFpbG1lc2gudmF1bHQudjEuUmVwb3J0VGVuYW50RmF1bHRSZXNwb25zZSIXms4YBmluZ2VzdJrOGAlwcm9jZXNzb3ISgwEKFENvbmZpcm1UZW5hbnRSZWxlYXNlEi4ubWFpbG1lc2gudmF1bHQudjEuQ29uZmlybVRlbmFudFJlbGVhc2VSZXF1ZXN0Gi8ubWFpbG1lc2gudmF1bHQudjEuQ29uZmlybVRlbmFudFJlbGVhc2VSZXNwb25zZSIKms4YBmluZ2VzdBKWAQoSR2V0UGVuZGluZ0VyYXN1cmVzEiwubWFpbG1lc2gudmF1bHQudjEuR2V0UGVuZGluZ0VyYXN1cmVzUmVxdWVzdBotLm1haWxtZXNoLnZhdWx0LnYxLkdldFBlbmRpbmdFcmFzdXJlc1Jlc3BvbnNlIiOazhgGaW5nZXN0ms4YCXByb2Nlc3NvcprOGAhkZWxpdmVyeRKKAQoOQ29uZmlybUVyYXN1cmUSKC5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtRXJhc3VyZVJlcXVlc3QaKS5tYWlsbWVzaC52YXVsdC52MS5Db25maXJtRXJhc3VyZVJlc3BvbnNlIiOazhgGaW5nZXN0ms4YCXByb2Nlc3NvcprOGAhkZWxpdmVyeRJ1CgtDaGVja0FwaUtleRIlLm1haWxtZXNoLnZhdWx0LnYxLkNoZWNrQXBpS2V5UmVxdWVzdBomLm1haWxtZXNoLnZhdWx0LnYxLkNoZWNrQXBpS2V5UmVzcG9uc2UiF5rOGAZpbmdlc3SazhgJcHJvY2Vzc29yEnQKDkdldFZhdWx0U3RhdHVzEigubWFpbG1lc2gudmF1bHQudjEuR2V0VmF1bHRTdGF0dXNSZXF1ZXN0GikubWFpbG1lc2gudmF1bHQudjEuR2V0VmF1bHRTdGF0dXNSZXNwb25zZSINms4YCXByb2Nlc3NvchoEiM4YAUIeChppbnRlcm5hbC5tYWlsbWVzaC52YXVsdC52MVABYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_timestamp, file_mailmesh_access_v1_access, file_mailmesh_vault_v1_erasure, file_mailmesh_vault_v1_tenant]);
 
 /**
  * IssueTokenRequest requests a token.
@@ -341,6 +343,85 @@ export const ConfirmTenantReleaseResponseSchema: GenMessage<ConfirmTenantRelease
   messageDesc(file_mailmesh_vault_v1_token_vault_service, 8);
 
 /**
+ * GetPendingErasuresRequest is empty.
+ *
+ * @generated from message mailmesh.vault.v1.GetPendingErasuresRequest
+ */
+export type GetPendingErasuresRequest = Message<"mailmesh.vault.v1.GetPendingErasuresRequest"> & {
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetPendingErasuresRequest.
+ * Use `create(GetPendingErasuresRequestSchema)` to create a new message.
+ */
+export const GetPendingErasuresRequestSchema: GenMessage<GetPendingErasuresRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 9);
+
+/**
+ * GetPendingErasuresResponse contains the tenants.
+ *
+ * @generated from message mailmesh.vault.v1.GetPendingErasuresResponse
+ */
+export type GetPendingErasuresResponse = Message<"mailmesh.vault.v1.GetPendingErasuresResponse"> & {
+  /**
+   * tenant_ids are the UUIDs of the tenants, at most 100.
+   *
+   * @generated from field: repeated string tenant_ids = 1;
+   */
+  tenantIds: string[];
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.GetPendingErasuresResponse.
+ * Use `create(GetPendingErasuresResponseSchema)` to create a new message.
+ */
+export const GetPendingErasuresResponseSchema: GenMessage<GetPendingErasuresResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 10);
+
+/**
+ * ConfirmErasureRequest states the removed rows.
+ *
+ * @generated from message mailmesh.vault.v1.ConfirmErasureRequest
+ */
+export type ConfirmErasureRequest = Message<"mailmesh.vault.v1.ConfirmErasureRequest"> & {
+  /**
+   * tenant_id is the tenant's UUID.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * tables are the tables with the numbers of removed rows, at most 200. `service` is ignored: the certificate names it.
+   *
+   * @generated from field: repeated mailmesh.vault.v1.ErasedTable tables = 2;
+   */
+  tables: ErasedTable[];
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ConfirmErasureRequest.
+ * Use `create(ConfirmErasureRequestSchema)` to create a new message.
+ */
+export const ConfirmErasureRequestSchema: GenMessage<ConfirmErasureRequest> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 11);
+
+/**
+ * ConfirmErasureResponse is empty.
+ *
+ * @generated from message mailmesh.vault.v1.ConfirmErasureResponse
+ */
+export type ConfirmErasureResponse = Message<"mailmesh.vault.v1.ConfirmErasureResponse"> & {
+};
+
+/**
+ * Describes the message mailmesh.vault.v1.ConfirmErasureResponse.
+ * Use `create(ConfirmErasureResponseSchema)` to create a new message.
+ */
+export const ConfirmErasureResponseSchema: GenMessage<ConfirmErasureResponse> = /*@__PURE__*/
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 12);
+
+/**
  * CheckApiKeyRequest identifies a key.
  *
  * @generated from message mailmesh.vault.v1.CheckApiKeyRequest
@@ -359,7 +440,7 @@ export type CheckApiKeyRequest = Message<"mailmesh.vault.v1.CheckApiKeyRequest">
  * Use `create(CheckApiKeyRequestSchema)` to create a new message.
  */
 export const CheckApiKeyRequestSchema: GenMessage<CheckApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 9);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 13);
 
 /**
  * CheckApiKeyResponse confirms that the key is valid, and states its expiry.
@@ -380,7 +461,7 @@ export type CheckApiKeyResponse = Message<"mailmesh.vault.v1.CheckApiKeyResponse
  * Use `create(CheckApiKeyResponseSchema)` to create a new message.
  */
 export const CheckApiKeyResponseSchema: GenMessage<CheckApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 10);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 14);
 
 /**
  * GetVaultStatusRequest is empty.
@@ -395,7 +476,7 @@ export type GetVaultStatusRequest = Message<"mailmesh.vault.v1.GetVaultStatusReq
  * Use `create(GetVaultStatusRequestSchema)` to create a new message.
  */
 export const GetVaultStatusRequestSchema: GenMessage<GetVaultStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 11);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 15);
 
 /**
  * GetVaultStatusResponse contains the counts.
@@ -430,7 +511,7 @@ export type GetVaultStatusResponse = Message<"mailmesh.vault.v1.GetVaultStatusRe
  * Use `create(GetVaultStatusResponseSchema)` to create a new message.
  */
 export const GetVaultStatusResponseSchema: GenMessage<GetVaultStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mailmesh_vault_v1_token_vault_service, 12);
+  messageDesc(file_mailmesh_vault_v1_token_vault_service, 16);
 
 /**
  * TenantFault is a fault of a tenant that a service can find at the provider.
@@ -545,6 +626,28 @@ export const TokenVaultService: GenService<{
     methodKind: "unary";
     input: typeof ConfirmTenantReleaseRequestSchema;
     output: typeof ConfirmTenantReleaseResponseSchema;
+  },
+  /**
+   * GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+   * from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+   *
+   * @generated from rpc mailmesh.vault.v1.TokenVaultService.GetPendingErasures
+   */
+  getPendingErasures: {
+    methodKind: "unary";
+    input: typeof GetPendingErasuresRequestSchema;
+    output: typeof GetPendingErasuresResponseSchema;
+  },
+  /**
+   * ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+   * replaces nothing. Reasons: TENANT_NOT_FOUND.
+   *
+   * @generated from rpc mailmesh.vault.v1.TokenVaultService.ConfirmErasure
+   */
+  confirmErasure: {
+    methodKind: "unary";
+    input: typeof ConfirmErasureRequestSchema;
+    output: typeof ConfirmErasureResponseSchema;
   },
   /**
    * CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
