@@ -100,6 +100,9 @@ lock: $(VENV) ## Resolve the Python packages again into requirements.lock; UPGRA
 	$(BIN)/uv pip compile pyproject.toml --extra stack --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
 		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --constraints requirements.lock \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
+		--quiet --output-file deploy/image/requirements.lock
 
 .PHONY: release
 release: $(NODE) ## Keep today's contract as what later ones are compared with: VERSION=0.2.0

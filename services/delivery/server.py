@@ -9,10 +9,12 @@ from functools import partial
 from mailmesh.delivery.v1 import endpoint_service_pb2
 from mailmesh.delivery.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
 from mailmesh.processor.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.delivery.egress.addresses import EgressRules
 from services.delivery.egress.client import EgressClient
 from services.delivery.endpoints.secrets import sealer_of
 from services.delivery.endpoints.use_cases import Endpoints
+from services.delivery.erasing import TenantEraser
 from services.delivery.migrate import SCHEMA
 from services.delivery.sending.attempt import Attempts
 from services.delivery.sending.deliverer import Means
@@ -38,6 +40,11 @@ from services.meshkit.settings import SettingsError, load
 NAME = "delivery"
 _HOLD_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
+_ERASE_SECONDS = 5.0
+_VAULT_RETRY_SAFE = (
+    "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures",
+    "/mailmesh.vault.v1.TokenVaultService/ConfirmErasure",
+)
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -54,12 +61,17 @@ async def run(settings: DeliverySettings, stop: asyncio.Event) -> None:
     async with (
         open_pool(settings.database_url, NAME, DatabaseLimits(settings.connections)) as pool,
         mesh_channel(settings.processor_address, "processor", tls, retry_safe=RETRY_SAFE) as processor,
+        mesh_channel(settings.token_vault_address, "token-vault", tls, retry_safe=_VAULT_RETRY_SAFE) as vault,
         EgressClient.open(rules, authority=settings.receiver_ca) as client,
     ):
         server = MeshServer(NAME, settings.listen, tls)
         server.depends_on(Dependency("postgres", partial(db.ping, pool)))
         feed = Feed(EventFeedServiceStub(processor))
-        async with serving(server, settings, pool, feed, client, rules):
+        eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
+        async with (
+            serving(server, settings, pool, feed, client, rules),
+            background(PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round).run()),
+        ):
             await server.serve(stop)
 
 

@@ -16,6 +16,7 @@ from mailmesh.ingest.v1.inbox_service_pb2_grpc import add_InboxServiceServicer_t
 from mailmesh.ingest.v1.ingest_service_pb2_grpc import add_IngestServiceServicer_to_server
 from mailmesh.ingest.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.ingest.erasing import TenantEraser
 from services.ingest.inbox.upkeep import Upkeep
 from services.ingest.inbox.writer import GroupWriter, WriterLimits
 from services.ingest.migrate import SCHEMA
@@ -56,6 +57,7 @@ NAME = "ingest"
 PROCESSOR_QUEUE = "processor"
 _ACTIVITY_SECONDS = 5.0
 _ADDRESSES_SECONDS = 1.0
+_ERASE_SECONDS = 5.0
 _TENANTS_SECONDS = 1.0
 _EDGES_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0
@@ -74,6 +76,8 @@ _PER_EVENT = frozenset(f"/mailmesh.ingest.v1.InboxService/{method}" for method i
 RETRY_SAFE = (
     "/mailmesh.vault.v1.TokenVaultService/ListTenantChanges",
     "/mailmesh.vault.v1.TokenVaultService/ReportTenantFault",
+    "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures",
+    "/mailmesh.vault.v1.TokenVaultService/ConfirmErasure",
 )
 
 
@@ -266,6 +270,7 @@ def _ingest(
         PeriodicLoop("addresses", _ADDRESSES_SECONDS, addresses.round),
         PeriodicLoop("tenants", _TENANTS_SECONDS, follower.round),
         PeriodicLoop("upkeep", settings.upkeep_seconds, upkeep.round),
+        PeriodicLoop("erasing", _ERASE_SECONDS, TenantEraser(vault, pool).round),
         *steps.values(),
         lifecycle,
         *_monitors(settings, clock, links, steps[microsoft.PROVIDER].nudge),

@@ -42,6 +42,7 @@ from services.processor.calendar.reading import CalendarReader
 from services.processor.calendar.requests import Calendars
 from services.processor.conversations.follower import Follower
 from services.processor.conversations.requests import Conversations
+from services.processor.erasing import TenantEraser
 from services.processor.mail.fresh import FreshMail
 from services.processor.mail.sources.findings import LONG_MAILS
 from services.processor.mail.sources.quotas import Quotas
@@ -87,10 +88,13 @@ _VAULT_RETRY_SAFE = (
     f"{_VAULT}/ListTenantChanges",
     f"{_VAULT}/CheckApiKey",
     f"{_VAULT}/GetVaultStatus",
+    f"{_VAULT}/GetPendingErasures",
+    f"{_VAULT}/ConfirmErasure",
 )
 _OTHER_CONCURRENT_RPCS = 1000
 _FOLLOW_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
+_ERASE_SECONDS = 5.0
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -168,6 +172,7 @@ async def serving(
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()
+    eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
     quotas = Quotas(settings.read_units_per_minute)
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
@@ -200,9 +205,10 @@ async def serving(
     clearing = PeriodicLoop("calendars", _RETENTION_SECONDS, CalendarClearing(pool).round)
     dropper = PeriodicLoop("tokens", settings.sweep_seconds, TokenDropper(pool, lent).round)
     long_mails = PeriodicLoop("long-mails", LONG_MAILS.limits.idle_seconds, LONG_MAILS.round)
+    erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round)
     loops = (
-        *(loop.run(), sends.run(), modifications.run(), clearing.run(), dropper.run(), long_mails.run()),
-        conversations.run(),
+        *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run(), dropper.run()),
+        *(long_mails.run(), conversations.run()),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:

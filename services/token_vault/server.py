@@ -39,6 +39,7 @@ from services.token_vault.accounts.admit import Admission
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import DisconnectBounds, Disconnector
+from services.token_vault.accounts.erase import Eraser, ReportSigner
 from services.token_vault.accounts.examine import Examiner
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
@@ -128,6 +129,7 @@ class Vault:
     connector: Connector
     authorizations: AuthorizationReader
     disconnector: Disconnector
+    eraser: Eraser
     prober: Prober
     tenants: Tenants
     changes: TenantChangeFeed
@@ -216,6 +218,8 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
     disconnector = Disconnector(
         at.pool, reader, cipher, at.issuers, at.clock, at.process_id, _disconnect_bounds(at.settings, at.lease)
     )
+    signer = ReportSigner(at.settings.tls_cert, at.settings.tls_key)
+    eraser = Eraser(at.pool, disconnector, signer, at.clock, timedelta(days=at.settings.backup_retention_days))
     prober = Prober(at.pool, Examiner(lender, at.issuers, at.clock), at.clock)
     authenticator = ApiKeyAuthenticator(at.pool, at.clock, timedelta(seconds=at.settings.api_key_cache_seconds))
     sessions = Sessions(at.pool, at.clock, _session_life(at.settings))
@@ -227,6 +231,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         connector=_connector(at, cipher),
         authorizations=AuthorizationReader(at.pool, at.clock),
         disconnector=disconnector,
+        eraser=eraser,
         prober=prober,
         tenants=Tenants(at.pool, lender, at.clock),
         changes=TenantChangeFeed(at.pool, at.clock, changes_head),
@@ -237,6 +242,7 @@ def _vault(at: Resources, registration: KeyRegistration) -> Vault:
         loops=(
             *_token_loops(at, refresher),
             PeriodicLoop("disconnect", _DISCONNECT_SECONDS, disconnector.round),
+            PeriodicLoop("erase", _DISCONNECT_SECONDS, eraser.round),
             PeriodicLoop("probe", _PROBE_SECONDS, prober.round),
             PeriodicLoop("key beat", _BEAT_SECONDS, registration.beat, round_seconds=15),
             PeriodicLoop("key use", _LAST_USED_SECONDS, authenticator.note_used, round_seconds=30),
@@ -290,6 +296,7 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
         vault.changes,
         vault.prober,
         vault.disconnector,
+        vault.eraser,
         vault.api_keys,
         vault.sessions,
         vault.pool,
@@ -304,7 +311,13 @@ def _add_mesh_service(server: MeshServer, vault: Vault) -> None:
 
 def _add_key_services(server: MeshServer, vault: Vault) -> None:
     tenants = TenantServicer(
-        vault.tenants, vault.connector, vault.authorizations, vault.disconnector, vault.prober, vault.clock
+        vault.tenants,
+        vault.connector,
+        vault.authorizations,
+        vault.disconnector,
+        vault.eraser,
+        vault.prober,
+        vault.clock,
     )
     server.add(
         tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,

@@ -149,6 +149,12 @@ class VaultSettings(KeySettings, MeshSettings):
     audit_retention_days: int = Field(
         90, ge=90, le=3650, description="Retention of the audit log, which is deleted by whole months."
     )
+    backup_retention_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="Days for which the operator keeps backups. Reports of erasures say when the last one is deleted.",
+    )
     change_retention_days: int = Field(90, ge=7, le=3650, description="Retention of the log of tenants' changes.")
     session_idle_seconds: int = Field(
         1800, ge=60, le=86_400, description="How long a browser's session lasts without a request."

@@ -194,6 +194,20 @@ tenant_changes = sa.Table(
     sa.Index("tenant_changes_age", "changed_at"),
 )
 
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("tenant_id", _Id, primary_key=True),  # without a reference: the tenant's row is removed
+    sa.Column("requested_at", _Time, nullable=False),
+    sa.Column("confirmed_at", _Time, nullable=False),  # time of the last service's confirmation
+    sa.Column("finished_at", _Time),
+    sa.Column("backups_forget_at", _Time),
+    sa.Column("parts", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    _text("report"),
+    _text("signature"),
+    _text("certificate"),
+)
+
 audit_entries = sa.Table(
     "audit_entries",
     metadata,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mailmesh.vault.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
+from mailmesh.vault.v1 import erasure_pb2, tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 from stack.cli.connection import channel
 from stack.cli.exits import CommandError, Exit
 from stack.cli.output import (
@@ -170,6 +170,70 @@ def disconnect(
             with console.status("Disconnecting"):
                 tenant = _until_disconnected(stub, tenant)
     _show(tenant, json=json)
+
+
+@app.command()
+def erase(
+    context: typer.Context,
+    tenant_id: TenantArgument,
+    *,
+    yes: YesOption = False,
+    wait: Annotated[bool, typer.Option(help="Wait until the account is erased.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Disconnect an account and remove everything that the mesh has stored about it, for good.
+
+    The result is a report of the removed rows, signed by TokenVault; --json has the report, its signature and the
+    certificate. Backups hold the account until they are deleted.
+
+    Examples:
+      mailmesh tenants erase 019a9f0e-7c1e-7000-8000-00000000000a --yes --json > report.json
+    """
+    confirm(f"Erase everything about {tenant_id} for good?", yes=yes)
+    with channel(context) as opened:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
+        found = stub.EraseTenant(tenant_service_pb2.EraseTenantRequest(tenant_id=tenant_id)).erasure
+        if wait:
+            with console.status("Erasing"):
+                found = _until_erased(stub, found)
+    _show_erasure(found, json=json)
+
+
+@app.command()
+def erasure(context: typer.Context, tenant_id: TenantArgument, *, json: JsonOption = False) -> None:
+    """Show the progress of an erasure, and its signed report once it is complete."""
+    with channel(context) as opened:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(opened)
+        found = stub.GetErasure(tenant_service_pb2.GetErasureRequest(tenant_id=tenant_id)).erasure
+    _show_erasure(found, json=json)
+
+
+def _until_erased(stub: tenant_service_pb2_grpc.TenantServiceStub, found: erasure_pb2.Erasure) -> erasure_pb2.Erasure:
+    deadline = time.monotonic() + DISCONNECT_SECONDS
+    while found.state != erasure_pb2.ERASURE_STATE_ERASED:
+        if time.monotonic() > deadline:
+            raise CommandError("the tenant is still being erased; the mesh continues by itself", Exit.UNAVAILABLE)
+        time.sleep(POLL_SECONDS)
+        found = stub.GetErasure(tenant_service_pb2.GetErasureRequest(tenant_id=found.tenant_id)).erasure
+    return found
+
+
+def _show_erasure(found: erasure_pb2.Erasure, *, json: bool) -> None:
+    if json:
+        print_json(found)
+        return
+    state = erasure_pb2.ErasureState.Name(found.state).removeprefix("ERASURE_STATE_").lower()
+    print_record(
+        (
+            ("tenant", found.tenant_id),
+            ("state", state),
+            ("requested", when(found.requested_at)),
+            ("finished", when(found.finished_at)),
+            ("backups forget", when(found.backups_forget_at)),
+        )
+    )
+    rows = [(one.service, one.table, str(one.rows)) for one in found.tables]
+    print_table(("service", "table", "rows"), rows, "no rows are removed so far")
 
 
 def _until_disconnected(

@@ -186,6 +186,8 @@ def single(other: Side) -> dict[str, Message]:
         "vault.v1.TenantService/DisableTenant": tenants.DisableTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/EnableTenant": tenants.EnableTenantRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/DisconnectTenant": tenants.DisconnectTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/EraseTenant": tenants.EraseTenantRequest(tenant_id=other.tenant),
+        "vault.v1.TenantService/GetErasure": tenants.GetErasureRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/TestConnection": tenants.TestConnectionRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/StartAuthorization": tenants.StartAuthorizationRequest(tenant_id=other.tenant),
         "vault.v1.TenantService/GetAuthorization": tenants.GetAuthorizationRequest(flow_id=other.flow),

@@ -15,7 +15,7 @@ from services.meshkit import db
 from services.processor.errors import CursorEpochChanged, CursorExpired, EventNotFound
 from services.processor.stream.cursor import Cursor, read_cursor, tag_of
 from services.processor.stream.filter import Selection
-from services.processor.stream.serialization import Identity, is_known, join
+from services.processor.stream.serialization import KIND_ERASED, Identity, is_known, join
 from services.processor.stream.store.event_reader import StreamState, find, load, look, stream_state
 
 logger = structlog.get_logger(__name__)
@@ -225,7 +225,8 @@ def _size(row: asyncpg.Record, view: EventView) -> int:
 def _is_readable(row: asyncpg.Record) -> bool:
     """Return whether this release can read an event. Readers skip others, which a later release has published."""
     if not is_known(row["kind"]):
-        _log_unknown(row["kind"])
+        if row["kind"] != KIND_ERASED:
+            _log_unknown(row["kind"])
         return False
     return True
 

@@ -17,6 +17,8 @@ from mailmesh.mail.v1 import event_pb2 as mail_pb2
 from mailmesh.processor.v1 import event_pb2
 from services.processor.stream.reply_text import reply_text, set_reply_text
 
+KIND_ERASED = 0
+"""An event of an erased tenant: a position without content, which readers pass."""
 KIND_MAIL = 1
 KIND_TENANT = 2
 KIND_SEND = 3

@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 from typing_extensions import override
 
-from mailmesh.vault.v1 import tenant_pb2
+from mailmesh.vault.v1 import erasure_pb2, tenant_pb2
 from mailmesh.vault.v1 import tenant_service_pb2 as pb
 from mailmesh.vault.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from services.meshkit.clock import Clock
@@ -17,10 +17,12 @@ from services.meshkit.text import check_name
 from services.token_vault.accounts.authorization_status import AuthorizationReader
 from services.token_vault.accounts.connect import Connector
 from services.token_vault.accounts.disconnect import Disconnector
+from services.token_vault.accounts.erase import Eraser
 from services.token_vault.accounts.flow_steps import Wanted
 from services.token_vault.accounts.probe import Prober
 from services.token_vault.accounts.tenants import NAME_CHARACTERS, Tenants
-from services.token_vault.store.tenants import Scope, TenantFilter, status_name, tenant_message
+from services.token_vault.store.erasures import ErasureRow
+from services.token_vault.store.tenants import DISCONNECTED, Scope, TenantFilter, status_name, tenant_message
 
 _Context = grpc.aio.ServicerContext
 _NOTE_CHARACTERS = 500
@@ -37,6 +39,7 @@ class TenantServicer(TenantServiceServicer):
         connector: Connector,
         authorizations: AuthorizationReader,
         disconnector: Disconnector,
+        eraser: Eraser,
         prober: Prober,
         clock: Clock,
     ) -> None:
@@ -44,6 +47,7 @@ class TenantServicer(TenantServiceServicer):
         self._connector = connector
         self._authorizations = authorizations
         self._disconnector = disconnector
+        self._eraser = eraser
         self._prober = prober
         self._clock = clock
         self._pages = PageTokens(columns=(is_time, is_row_id))
@@ -133,6 +137,18 @@ class TenantServicer(TenantServiceServicer):
         return pb.DisconnectTenantResponse(tenant=tenant_message(row, self._clock.now()))
 
     @override
+    async def EraseTenant(
+        self, request: pb.EraseTenantRequest, context: "_Context[Any, Any]"
+    ) -> pb.EraseTenantResponse:
+        row = await self._eraser.start(check_id("tenant_id", request.tenant_id), _scope())
+        return pb.EraseTenantResponse(erasure=_erasure(row))
+
+    @override
+    async def GetErasure(self, request: pb.GetErasureRequest, context: "_Context[Any, Any]") -> pb.GetErasureResponse:
+        row = await self._eraser.get(check_id("tenant_id", request.tenant_id), _scope())
+        return pb.GetErasureResponse(erasure=_erasure(row))
+
+    @override
     async def TestConnection(
         self, request: pb.TestConnectionRequest, context: "_Context[Any, Any]"
     ) -> pb.TestConnectionResponse:
@@ -168,3 +184,28 @@ def _status(number: int) -> str:
     if number not in tenant_pb2.TenantStatus.values():
         raise FieldInvalid.of("statuses", "must be statuses of tenants")
     return status_name(number)
+
+
+def _erasure(row: ErasureRow) -> erasure_pb2.Erasure:
+    state = erasure_pb2.ERASURE_STATE_DISCONNECTING
+    if row.finished_at is not None:
+        state = erasure_pb2.ERASURE_STATE_ERASED
+    elif row.status in (DISCONNECTED, None):
+        state = erasure_pb2.ERASURE_STATE_ERASING
+    erasure = erasure_pb2.Erasure(
+        tenant_id=row.tenant_id,
+        state=state,
+        tables=[
+            erasure_pb2.ErasedTable(service=service, table=table, rows=rows)
+            for service, tables in sorted(row.parts.items())
+            for table, rows in sorted(tables.items())
+        ],
+        report=row.report,
+        signature=row.signature,
+        certificate=row.certificate,
+    )
+    erasure.requested_at.FromDatetime(row.requested_at)
+    if row.finished_at is not None and row.backups_forget_at is not None:
+        erasure.finished_at.FromDatetime(row.finished_at)
+        erasure.backups_forget_at.FromDatetime(row.backups_forget_at)
+    return erasure

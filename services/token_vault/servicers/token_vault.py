@@ -18,6 +18,7 @@ from services.meshkit.pages import page_size
 from services.providers.abilities import MAIL_READ
 from services.token_vault.abilities import checked_abilities
 from services.token_vault.accounts.disconnect import Disconnector
+from services.token_vault.accounts.erase import Eraser
 from services.token_vault.accounts.probe import Fault, Prober
 from services.token_vault.accounts.tenant_change_feed import TenantChangeFeed
 from services.token_vault.api_access.api_keys import ApiKeys
@@ -30,6 +31,8 @@ from services.token_vault.tokens.issue import DEFAULT_SECONDS, Lender, TokenRequ
 _Context = grpc.aio.ServicerContext
 _MAX_WAIT_SECONDS = 30
 _MAX_SCOPES = 50
+_MAX_TABLES = 200
+_TABLE_CHARACTERS = 63
 _DIGEST_CHARACTERS = 64
 _REASONS = {
     pb.TENANT_FAULT_TOKEN_REJECTED: "token_rejected",
@@ -47,6 +50,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         changes: TenantChangeFeed,
         prober: Prober,
         disconnector: Disconnector,
+        eraser: Eraser,
         api_keys: ApiKeys,
         sessions: Sessions,
         pool: db.Pool,
@@ -56,6 +60,7 @@ class TokenVaultServicer(TokenVaultServiceServicer):
         self._changes = changes
         self._prober = prober
         self._disconnector = disconnector
+        self._eraser = eraser
         self._api_keys = api_keys
         self._sessions = sessions
         self._pool = pool
@@ -106,6 +111,23 @@ class TokenVaultServicer(TokenVaultServiceServicer):
     ) -> pb.ConfirmTenantReleaseResponse:
         await self._disconnector.release(check_id("tenant_id", request.tenant_id))
         return pb.ConfirmTenantReleaseResponse()
+
+    @override
+    async def GetPendingErasures(
+        self, request: pb.GetPendingErasuresRequest, context: "_Context[Any, Any]"
+    ) -> pb.GetPendingErasuresResponse:
+        return pb.GetPendingErasuresResponse(tenant_ids=await self._eraser.pending(current_caller().name))
+
+    @override
+    async def ConfirmErasure(
+        self, request: pb.ConfirmErasureRequest, context: "_Context[Any, Any]"
+    ) -> pb.ConfirmErasureResponse:
+        tenant_id = check_id("tenant_id", request.tenant_id)
+        if len(request.tables) > _MAX_TABLES or any(len(one.table) > _TABLE_CHARACTERS for one in request.tables):
+            raise FieldInvalid.of("tables", f"must be {_MAX_TABLES} names of tables at most")
+        removed = {one.table: one.rows for one in request.tables}
+        await self._eraser.confirm(current_caller().name, tenant_id, removed)
+        return pb.ConfirmErasureResponse()
 
     @override
     async def CheckApiKey(

@@ -29,6 +29,8 @@ COMMANDS = (
     ("tenants", "disable", ID),
     ("tenants", "enable", ID),
     ("tenants", "disconnect", ID, "--yes", "--no-wait"),
+    ("tenants", "erase", ID, "--yes", "--no-wait"),
+    ("tenants", "erasure", ID),
     ("subscriptions", "create", ID),
     ("subscriptions", "batch-create", ID),
     ("subscriptions", "list"),

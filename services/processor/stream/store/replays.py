@@ -13,7 +13,7 @@ from services.processor.stream.filter import Selection
 from services.processor.stream.store.event_log import CHANNEL
 
 _IN_RANGE = """
-    position > $1 AND position <= $2 AND replay_id IS NULL
+    position > $1 AND position <= $2 AND replay_id IS NULL AND kind <> 0
     AND ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
     AND ($5::uuid[] IS NULL OR tenant_id = ANY ($5)) AND ($6::text[] IS NULL OR provider = ANY ($6))
     AND ($7::text[] IS NULL OR event_type = ANY ($7) OR split_part(event_type, '.', 1) = ANY ($8::text[]))

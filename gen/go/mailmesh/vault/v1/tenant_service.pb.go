@@ -1221,11 +1221,195 @@ func (x *MissingAbility) GetMissingScopes() []string {
 	return nil
 }
 
+// EraseTenantRequest identifies the tenant.
+type EraseTenantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseTenantRequest) Reset() {
+	*x = EraseTenantRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseTenantRequest) ProtoMessage() {}
+
+func (x *EraseTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseTenantRequest.ProtoReflect.Descriptor instead.
+func (*EraseTenantRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EraseTenantRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// EraseTenantResponse contains the erasure.
+type EraseTenantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure is the erasure as it begins, or its present state when it had begun before.
+	Erasure       *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseTenantResponse) Reset() {
+	*x = EraseTenantResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseTenantResponse) ProtoMessage() {}
+
+func (x *EraseTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseTenantResponse.ProtoReflect.Descriptor instead.
+func (*EraseTenantResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EraseTenantResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+// GetErasureRequest identifies the tenant.
+type GetErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetErasureRequest) Reset() {
+	*x = GetErasureRequest{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetErasureRequest) ProtoMessage() {}
+
+func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetErasureRequest.ProtoReflect.Descriptor instead.
+func (*GetErasureRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetErasureRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// GetErasureResponse contains the erasure.
+type GetErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasure is the erasure.
+	Erasure       *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetErasureResponse) Reset() {
+	*x = GetErasureResponse{}
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetErasureResponse) ProtoMessage() {}
+
+func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_tenant_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetErasureResponse.ProtoReflect.Descriptor instead.
+func (*GetErasureResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetErasureResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
 var File_mailmesh_vault_v1_tenant_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\n" +
-	"&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xd2\x01\n" +
+	"&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1fmailmesh/vault/v1/erasure.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xd2\x01\n" +
 	"\x19StartAuthorizationRequest\x12 \n" +
 	"\bprovider\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\bprovider\x12!\n" +
 	"\ttenant_id\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\btenantId\x12#\n" +
@@ -1300,12 +1484,20 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\x11missing_abilities\x18\b \x03(\v2!.mailmesh.vault.v1.MissingAbilityR\x10missingAbilities\"Q\n" +
 	"\x0eMissingAbility\x12\x18\n" +
 	"\aability\x18\x01 \x01(\tR\aability\x12%\n" +
-	"\x0emissing_scopes\x18\x02 \x03(\tR\rmissingScopes*\x9d\x01\n" +
+	"\x0emissing_scopes\x18\x02 \x03(\tR\rmissingScopes\"7\n" +
+	"\x12EraseTenantRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"K\n" +
+	"\x13EraseTenantResponse\x124\n" +
+	"\aerasure\x18\x01 \x01(\v2\x1a.mailmesh.vault.v1.ErasureR\aerasure\"6\n" +
+	"\x11GetErasureRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"J\n" +
+	"\x12GetErasureResponse\x124\n" +
+	"\aerasure\x18\x01 \x01(\v2\x1a.mailmesh.vault.v1.ErasureR\aerasure*\x9d\x01\n" +
 	"\x12AuthorizationState\x12#\n" +
 	"\x1fAUTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bAUTHORIZATION_STATE_PENDING\x10\x01\x12!\n" +
 	"\x1dAUTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n" +
-	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xc1\v\n" +
+	"\x1aAUTHORIZATION_STATE_FAILED\x10\x032\xd7\r\n" +
 	"\rTenantService\x12\xa0\x01\n" +
 	"\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants:startAuthorization\x12\x95\x01\n" +
 	"\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\xcd\x01\n" +
@@ -1317,7 +1509,10 @@ const file_mailmesh_vault_v1_tenant_service_proto_rawDesc = "" +
 	"\fUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c:\x01*2\x17/v1/tenants/{tenant_id}\x12\x92\x01\n" +
 	"\rDisableTenant\x12'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/tenants/{tenant_id}:disable\x12\x8e\x01\n" +
 	"\fEnableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/tenants/{tenant_id}:enable\x12\xbb\x01\n" +
-	"\x10DisconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02D:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\"\"/v1/tenants/{tenant_id}:disconnect\x12\x92\x01\n" +
+	"\x10DisconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02D:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\"\"/v1/tenants/{tenant_id}:disconnect\x12\x8a\x01\n" +
+	"\vEraseTenant\x12%.mailmesh.vault.v1.EraseTenantRequest\x1a&.mailmesh.vault.v1.EraseTenantResponse\",\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/tenants/{tenant_id}:erase\x12\x86\x01\n" +
+	"\n" +
+	"GetErasure\x12$.mailmesh.vault.v1.GetErasureRequest\x1a%.mailmesh.vault.v1.GetErasureResponse\"+\x90\xce\x18\x01\x82\xd3\xe4\x93\x02!\x12\x1f/v1/tenants/{tenant_id}/erasure\x12\x92\x01\n" +
 	"\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/tenants/{tenant_id}:test\x1a\x04\x88\xce\x18\x02B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
 
@@ -1334,7 +1529,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_tenant_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_mailmesh_vault_v1_tenant_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
 	(AuthorizationState)(0),            // 0: mailmesh.vault.v1.AuthorizationState
 	(*StartAuthorizationRequest)(nil),  // 1: mailmesh.vault.v1.StartAuthorizationRequest
@@ -1356,50 +1551,61 @@ var file_mailmesh_vault_v1_tenant_service_proto_goTypes = []any{
 	(*TestConnectionRequest)(nil),      // 17: mailmesh.vault.v1.TestConnectionRequest
 	(*TestConnectionResponse)(nil),     // 18: mailmesh.vault.v1.TestConnectionResponse
 	(*MissingAbility)(nil),             // 19: mailmesh.vault.v1.MissingAbility
-	nil,                                // 20: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
-	(TenantStatus)(0),                  // 22: mailmesh.vault.v1.TenantStatus
-	(*Tenant)(nil),                     // 23: mailmesh.vault.v1.Tenant
-	(*fieldmaskpb.FieldMask)(nil),      // 24: google.protobuf.FieldMask
+	(*EraseTenantRequest)(nil),         // 20: mailmesh.vault.v1.EraseTenantRequest
+	(*EraseTenantResponse)(nil),        // 21: mailmesh.vault.v1.EraseTenantResponse
+	(*GetErasureRequest)(nil),          // 22: mailmesh.vault.v1.GetErasureRequest
+	(*GetErasureResponse)(nil),         // 23: mailmesh.vault.v1.GetErasureResponse
+	nil,                                // 24: mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	(*timestamppb.Timestamp)(nil),      // 25: google.protobuf.Timestamp
+	(TenantStatus)(0),                  // 26: mailmesh.vault.v1.TenantStatus
+	(*Tenant)(nil),                     // 27: mailmesh.vault.v1.Tenant
+	(*fieldmaskpb.FieldMask)(nil),      // 28: google.protobuf.FieldMask
+	(*Erasure)(nil),                    // 29: mailmesh.vault.v1.Erasure
 }
 var file_mailmesh_vault_v1_tenant_service_proto_depIdxs = []int32{
-	21, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 0: mailmesh.vault.v1.StartAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: mailmesh.vault.v1.GetAuthorizationResponse.state:type_name -> mailmesh.vault.v1.AuthorizationState
-	20, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
-	21, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	22, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
-	23, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
-	23, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	24, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
-	23, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	23, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	23, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	23, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	21, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
+	24, // 2: mailmesh.vault.v1.GetAuthorizationResponse.metadata:type_name -> mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry
+	25, // 3: mailmesh.vault.v1.GetAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 4: mailmesh.vault.v1.ListTenantsRequest.statuses:type_name -> mailmesh.vault.v1.TenantStatus
+	27, // 5: mailmesh.vault.v1.ListTenantsResponse.tenants:type_name -> mailmesh.vault.v1.Tenant
+	27, // 6: mailmesh.vault.v1.GetTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	28, // 7: mailmesh.vault.v1.UpdateTenantRequest.update_mask:type_name -> google.protobuf.FieldMask
+	27, // 8: mailmesh.vault.v1.UpdateTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	27, // 9: mailmesh.vault.v1.DisableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	27, // 10: mailmesh.vault.v1.EnableTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	27, // 11: mailmesh.vault.v1.DisconnectTenantResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	25, // 12: mailmesh.vault.v1.TestConnectionResponse.tested_at:type_name -> google.protobuf.Timestamp
 	19, // 13: mailmesh.vault.v1.TestConnectionResponse.missing_abilities:type_name -> mailmesh.vault.v1.MissingAbility
-	1,  // 14: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
-	3,  // 15: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
-	5,  // 16: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
-	7,  // 17: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
-	9,  // 18: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
-	11, // 19: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
-	13, // 20: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
-	15, // 21: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
-	17, // 22: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
-	2,  // 23: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
-	4,  // 24: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
-	6,  // 25: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
-	8,  // 26: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
-	10, // 27: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
-	12, // 28: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
-	14, // 29: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
-	16, // 30: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
-	18, // 31: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
-	23, // [23:32] is the sub-list for method output_type
-	14, // [14:23] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	29, // 14: mailmesh.vault.v1.EraseTenantResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
+	29, // 15: mailmesh.vault.v1.GetErasureResponse.erasure:type_name -> mailmesh.vault.v1.Erasure
+	1,  // 16: mailmesh.vault.v1.TenantService.StartAuthorization:input_type -> mailmesh.vault.v1.StartAuthorizationRequest
+	3,  // 17: mailmesh.vault.v1.TenantService.GetAuthorization:input_type -> mailmesh.vault.v1.GetAuthorizationRequest
+	5,  // 18: mailmesh.vault.v1.TenantService.ListTenants:input_type -> mailmesh.vault.v1.ListTenantsRequest
+	7,  // 19: mailmesh.vault.v1.TenantService.GetTenant:input_type -> mailmesh.vault.v1.GetTenantRequest
+	9,  // 20: mailmesh.vault.v1.TenantService.UpdateTenant:input_type -> mailmesh.vault.v1.UpdateTenantRequest
+	11, // 21: mailmesh.vault.v1.TenantService.DisableTenant:input_type -> mailmesh.vault.v1.DisableTenantRequest
+	13, // 22: mailmesh.vault.v1.TenantService.EnableTenant:input_type -> mailmesh.vault.v1.EnableTenantRequest
+	15, // 23: mailmesh.vault.v1.TenantService.DisconnectTenant:input_type -> mailmesh.vault.v1.DisconnectTenantRequest
+	20, // 24: mailmesh.vault.v1.TenantService.EraseTenant:input_type -> mailmesh.vault.v1.EraseTenantRequest
+	22, // 25: mailmesh.vault.v1.TenantService.GetErasure:input_type -> mailmesh.vault.v1.GetErasureRequest
+	17, // 26: mailmesh.vault.v1.TenantService.TestConnection:input_type -> mailmesh.vault.v1.TestConnectionRequest
+	2,  // 27: mailmesh.vault.v1.TenantService.StartAuthorization:output_type -> mailmesh.vault.v1.StartAuthorizationResponse
+	4,  // 28: mailmesh.vault.v1.TenantService.GetAuthorization:output_type -> mailmesh.vault.v1.GetAuthorizationResponse
+	6,  // 29: mailmesh.vault.v1.TenantService.ListTenants:output_type -> mailmesh.vault.v1.ListTenantsResponse
+	8,  // 30: mailmesh.vault.v1.TenantService.GetTenant:output_type -> mailmesh.vault.v1.GetTenantResponse
+	10, // 31: mailmesh.vault.v1.TenantService.UpdateTenant:output_type -> mailmesh.vault.v1.UpdateTenantResponse
+	12, // 32: mailmesh.vault.v1.TenantService.DisableTenant:output_type -> mailmesh.vault.v1.DisableTenantResponse
+	14, // 33: mailmesh.vault.v1.TenantService.EnableTenant:output_type -> mailmesh.vault.v1.EnableTenantResponse
+	16, // 34: mailmesh.vault.v1.TenantService.DisconnectTenant:output_type -> mailmesh.vault.v1.DisconnectTenantResponse
+	21, // 35: mailmesh.vault.v1.TenantService.EraseTenant:output_type -> mailmesh.vault.v1.EraseTenantResponse
+	23, // 36: mailmesh.vault.v1.TenantService.GetErasure:output_type -> mailmesh.vault.v1.GetErasureResponse
+	18, // 37: mailmesh.vault.v1.TenantService.TestConnection:output_type -> mailmesh.vault.v1.TestConnectionResponse
+	27, // [27:38] is the sub-list for method output_type
+	16, // [16:27] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_tenant_service_proto_init() }
@@ -1407,6 +1613,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_init() {
 	if File_mailmesh_vault_v1_tenant_service_proto != nil {
 		return
 	}
+	file_mailmesh_vault_v1_erasure_proto_init()
 	file_mailmesh_vault_v1_tenant_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1414,7 +1621,7 @@ func file_mailmesh_vault_v1_tenant_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_tenant_service_proto_rawDesc), len(file_mailmesh_vault_v1_tenant_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	TenantService_DisableTenant_FullMethodName      = "/mailmesh.vault.v1.TenantService/DisableTenant"
 	TenantService_EnableTenant_FullMethodName       = "/mailmesh.vault.v1.TenantService/EnableTenant"
 	TenantService_DisconnectTenant_FullMethodName   = "/mailmesh.vault.v1.TenantService/DisconnectTenant"
+	TenantService_EraseTenant_FullMethodName        = "/mailmesh.vault.v1.TenantService/EraseTenant"
+	TenantService_GetErasure_FullMethodName         = "/mailmesh.vault.v1.TenantService/GetErasure"
 	TenantService_TestConnection_FullMethodName     = "/mailmesh.vault.v1.TenantService/TestConnection"
 )
 
@@ -66,6 +68,14 @@ type TenantServiceClient interface {
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
 	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(ctx context.Context, in *DisconnectTenantRequest, opts ...grpc.CallOption) (*DisconnectTenantResponse, error)
+	// EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
+	// events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+	// report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
+	// TENANT_NOT_FOUND.
+	EraseTenant(ctx context.Context, in *EraseTenantRequest, opts ...grpc.CallOption) (*EraseTenantResponse, error)
+	// GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
+	// for a tenant that is not being erased.
+	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
 	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
@@ -160,6 +170,26 @@ func (c *tenantServiceClient) DisconnectTenant(ctx context.Context, in *Disconne
 	return out, nil
 }
 
+func (c *tenantServiceClient) EraseTenant(ctx context.Context, in *EraseTenantRequest, opts ...grpc.CallOption) (*EraseTenantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseTenantResponse)
+	err := c.cc.Invoke(ctx, TenantService_EraseTenant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tenantServiceClient) GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetErasureResponse)
+	err := c.cc.Invoke(ctx, TenantService_GetErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *tenantServiceClient) TestConnection(ctx context.Context, in *TestConnectionRequest, opts ...grpc.CallOption) (*TestConnectionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TestConnectionResponse)
@@ -206,6 +236,14 @@ type TenantServiceServer interface {
 	// DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
 	// the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
 	DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error)
+	// EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
+	// events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+	// report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
+	// TENANT_NOT_FOUND.
+	EraseTenant(context.Context, *EraseTenantRequest) (*EraseTenantResponse, error)
+	// GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
+	// for a tenant that is not being erased.
+	GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error)
 	// TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
 	// A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
 	// the status of the call does not. Safe to repeat. Reasons: PROVIDER_UNAVAILABLE, PROVIDER_THROTTLED.
@@ -243,6 +281,12 @@ func (UnimplementedTenantServiceServer) EnableTenant(context.Context, *EnableTen
 }
 func (UnimplementedTenantServiceServer) DisconnectTenant(context.Context, *DisconnectTenantRequest) (*DisconnectTenantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisconnectTenant not implemented")
+}
+func (UnimplementedTenantServiceServer) EraseTenant(context.Context, *EraseTenantRequest) (*EraseTenantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseTenant not implemented")
+}
+func (UnimplementedTenantServiceServer) GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
 }
 func (UnimplementedTenantServiceServer) TestConnection(context.Context, *TestConnectionRequest) (*TestConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TestConnection not implemented")
@@ -412,6 +456,42 @@ func _TenantService_DisconnectTenant_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TenantService_EraseTenant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseTenantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).EraseTenant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_EraseTenant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).EraseTenant(ctx, req.(*EraseTenantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TenantService_GetErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TenantServiceServer).GetErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TenantService_GetErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TenantServiceServer).GetErasure(ctx, req.(*GetErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TenantService_TestConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TestConnectionRequest)
 	if err := dec(in); err != nil {
@@ -468,6 +548,14 @@ var TenantService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DisconnectTenant",
 			Handler:    _TenantService_DisconnectTenant_Handler,
+		},
+		{
+			MethodName: "EraseTenant",
+			Handler:    _TenantService_EraseTenant_Handler,
+		},
+		{
+			MethodName: "GetErasure",
+			Handler:    _TenantService_GetErasure_Handler,
 		},
 		{
 			MethodName: "TestConnection",

@@ -671,6 +671,181 @@ func (*ConfirmTenantReleaseResponse) Descriptor() ([]byte, []int) {
 	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{8}
 }
 
+// GetPendingErasuresRequest is empty.
+type GetPendingErasuresRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPendingErasuresRequest) Reset() {
+	*x = GetPendingErasuresRequest{}
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPendingErasuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPendingErasuresRequest) ProtoMessage() {}
+
+func (x *GetPendingErasuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPendingErasuresRequest.ProtoReflect.Descriptor instead.
+func (*GetPendingErasuresRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{9}
+}
+
+// GetPendingErasuresResponse contains the tenants.
+type GetPendingErasuresResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_ids are the UUIDs of the tenants, at most 100.
+	TenantIds     []string `protobuf:"bytes,1,rep,name=tenant_ids,json=tenantIds,proto3" json:"tenant_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPendingErasuresResponse) Reset() {
+	*x = GetPendingErasuresResponse{}
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPendingErasuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPendingErasuresResponse) ProtoMessage() {}
+
+func (x *GetPendingErasuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPendingErasuresResponse.ProtoReflect.Descriptor instead.
+func (*GetPendingErasuresResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetPendingErasuresResponse) GetTenantIds() []string {
+	if x != nil {
+		return x.TenantIds
+	}
+	return nil
+}
+
+// ConfirmErasureRequest states the removed rows.
+type ConfirmErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant_id is the tenant's UUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// tables are the tables with the numbers of removed rows, at most 200. `service` is ignored: the certificate names it.
+	Tables        []*ErasedTable `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmErasureRequest) Reset() {
+	*x = ConfirmErasureRequest{}
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmErasureRequest) ProtoMessage() {}
+
+func (x *ConfirmErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmErasureRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmErasureRequest) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ConfirmErasureRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ConfirmErasureRequest) GetTables() []*ErasedTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+// ConfirmErasureResponse is empty.
+type ConfirmErasureResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmErasureResponse) Reset() {
+	*x = ConfirmErasureResponse{}
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmErasureResponse) ProtoMessage() {}
+
+func (x *ConfirmErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmErasureResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmErasureResponse) Descriptor() ([]byte, []int) {
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{12}
+}
+
 // CheckApiKeyRequest identifies a key.
 type CheckApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -684,7 +859,7 @@ type CheckApiKeyRequest struct {
 
 func (x *CheckApiKeyRequest) Reset() {
 	*x = CheckApiKeyRequest{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[9]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +871,7 @@ func (x *CheckApiKeyRequest) String() string {
 func (*CheckApiKeyRequest) ProtoMessage() {}
 
 func (x *CheckApiKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[9]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +884,7 @@ func (x *CheckApiKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckApiKeyRequest.ProtoReflect.Descriptor instead.
 func (*CheckApiKeyRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{9}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckApiKeyRequest) GetApiKeyId() string {
@@ -737,7 +912,7 @@ type CheckApiKeyResponse struct {
 
 func (x *CheckApiKeyResponse) Reset() {
 	*x = CheckApiKeyResponse{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +924,7 @@ func (x *CheckApiKeyResponse) String() string {
 func (*CheckApiKeyResponse) ProtoMessage() {}
 
 func (x *CheckApiKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[10]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +937,7 @@ func (x *CheckApiKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckApiKeyResponse.ProtoReflect.Descriptor instead.
 func (*CheckApiKeyResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{10}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckApiKeyResponse) GetExpiresAt() *timestamppb.Timestamp {
@@ -781,7 +956,7 @@ type GetVaultStatusRequest struct {
 
 func (x *GetVaultStatusRequest) Reset() {
 	*x = GetVaultStatusRequest{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +968,7 @@ func (x *GetVaultStatusRequest) String() string {
 func (*GetVaultStatusRequest) ProtoMessage() {}
 
 func (x *GetVaultStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[11]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +981,7 @@ func (x *GetVaultStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVaultStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetVaultStatusRequest) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{11}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{15}
 }
 
 // GetVaultStatusResponse contains the counts.
@@ -824,7 +999,7 @@ type GetVaultStatusResponse struct {
 
 func (x *GetVaultStatusResponse) Reset() {
 	*x = GetVaultStatusResponse{}
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +1011,7 @@ func (x *GetVaultStatusResponse) String() string {
 func (*GetVaultStatusResponse) ProtoMessage() {}
 
 func (x *GetVaultStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[12]
+	mi := &file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +1024,7 @@ func (x *GetVaultStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVaultStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetVaultStatusResponse) Descriptor() ([]byte, []int) {
-	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{12}
+	return file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetVaultStatusResponse) GetTenantsByStatus() map[string]int64 {
@@ -877,7 +1052,7 @@ var File_mailmesh_vault_v1_token_vault_service_proto protoreflect.FileDescriptor
 
 const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\n" +
-	"+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xf6\x01\n" +
+	"+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1fmailmesh/vault/v1/erasure.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xf6\x01\n" +
 	"\x11IssueTokenRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x122\n" +
 	"\x0fminimum_seconds\x18\x02 \x01(\x05B\x04\xe2A\x01\x01H\x00R\x0eminimumSeconds\x88\x01\x01\x12\x1c\n" +
@@ -917,7 +1092,15 @@ const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\v2\x19.mailmesh.vault.v1.TenantR\x06tenant\"@\n" +
 	"\x1bConfirmTenantReleaseRequest\x12!\n" +
 	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\"\x1e\n" +
-	"\x1cConfirmTenantReleaseResponse\"]\n" +
+	"\x1cConfirmTenantReleaseResponse\"\x1b\n" +
+	"\x19GetPendingErasuresRequest\";\n" +
+	"\x1aGetPendingErasuresResponse\x12\x1d\n" +
+	"\n" +
+	"tenant_ids\x18\x01 \x03(\tR\ttenantIds\"x\n" +
+	"\x15ConfirmErasureRequest\x12!\n" +
+	"\ttenant_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\btenantId\x12<\n" +
+	"\x06tables\x18\x02 \x03(\v2\x1e.mailmesh.vault.v1.ErasedTableB\x04\xe2A\x01\x01R\x06tables\"\x18\n" +
+	"\x16ConfirmErasureResponse\"]\n" +
 	"\x12CheckApiKeyRequest\x12\"\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\bapiKeyId\x12#\n" +
@@ -940,14 +1123,16 @@ const file_mailmesh_vault_v1_token_vault_service_proto_rawDesc = "" +
 	"\x1fTENANT_FAULT_PERMISSION_MISSING\x10\x02\x12$\n" +
 	" TENANT_FAULT_MAILBOX_UNAVAILABLE\x10\x03\x12 \n" +
 	"\x1cTENANT_FAULT_ADDRESS_UNKNOWN\x10\x04\x12\x18\n" +
-	"\x14TENANT_FAULT_CLEARED\x10\x052\x94\x06\n" +
+	"\x14TENANT_FAULT_CLEARED\x10\x052\xba\b\n" +
 	"\x11TokenVaultService\x12r\n" +
 	"\n" +
 	"IssueToken\x12$.mailmesh.vault.v1.IssueTokenRequest\x1a%.mailmesh.vault.v1.IssueTokenResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n" +
 	"\x11ListTenantChanges\x12+.mailmesh.vault.v1.ListTenantChangesRequest\x1a,.mailmesh.vault.v1.ListTenantChangesResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n" +
 	"\x11ReportTenantFault\x12+.mailmesh.vault.v1.ReportTenantFaultRequest\x1a,.mailmesh.vault.v1.ReportTenantFaultResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x83\x01\n" +
 	"\x14ConfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n" +
-	"\x9a\xce\x18\x06ingest\x12u\n" +
+	"\x9a\xce\x18\x06ingest\x12\x96\x01\n" +
+	"\x12GetPendingErasures\x12,.mailmesh.vault.v1.GetPendingErasuresRequest\x1a-.mailmesh.vault.v1.GetPendingErasuresResponse\"#\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\bdelivery\x12\x8a\x01\n" +
+	"\x0eConfirmErasure\x12(.mailmesh.vault.v1.ConfirmErasureRequest\x1a).mailmesh.vault.v1.ConfirmErasureResponse\"#\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\bdelivery\x12u\n" +
 	"\vCheckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n" +
 	"\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01B\x1e\n" +
 	"\x1ainternal.mailmesh.vault.v1P\x01b\x06proto3"
@@ -965,7 +1150,7 @@ func file_mailmesh_vault_v1_token_vault_service_proto_rawDescGZIP() []byte {
 }
 
 var file_mailmesh_vault_v1_token_vault_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mailmesh_vault_v1_token_vault_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_mailmesh_vault_v1_token_vault_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_mailmesh_vault_v1_token_vault_service_proto_goTypes = []any{
 	(TenantFault)(0),                     // 0: mailmesh.vault.v1.TenantFault
 	(*IssueTokenRequest)(nil),            // 1: mailmesh.vault.v1.IssueTokenRequest
@@ -977,43 +1162,53 @@ var file_mailmesh_vault_v1_token_vault_service_proto_goTypes = []any{
 	(*ReportTenantFaultResponse)(nil),    // 7: mailmesh.vault.v1.ReportTenantFaultResponse
 	(*ConfirmTenantReleaseRequest)(nil),  // 8: mailmesh.vault.v1.ConfirmTenantReleaseRequest
 	(*ConfirmTenantReleaseResponse)(nil), // 9: mailmesh.vault.v1.ConfirmTenantReleaseResponse
-	(*CheckApiKeyRequest)(nil),           // 10: mailmesh.vault.v1.CheckApiKeyRequest
-	(*CheckApiKeyResponse)(nil),          // 11: mailmesh.vault.v1.CheckApiKeyResponse
-	(*GetVaultStatusRequest)(nil),        // 12: mailmesh.vault.v1.GetVaultStatusRequest
-	(*GetVaultStatusResponse)(nil),       // 13: mailmesh.vault.v1.GetVaultStatusResponse
-	nil,                                  // 14: mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
-	(*timestamppb.Timestamp)(nil),        // 15: google.protobuf.Timestamp
-	(*Tenant)(nil),                       // 16: mailmesh.vault.v1.Tenant
-	(TenantStatus)(0),                    // 17: mailmesh.vault.v1.TenantStatus
+	(*GetPendingErasuresRequest)(nil),    // 10: mailmesh.vault.v1.GetPendingErasuresRequest
+	(*GetPendingErasuresResponse)(nil),   // 11: mailmesh.vault.v1.GetPendingErasuresResponse
+	(*ConfirmErasureRequest)(nil),        // 12: mailmesh.vault.v1.ConfirmErasureRequest
+	(*ConfirmErasureResponse)(nil),       // 13: mailmesh.vault.v1.ConfirmErasureResponse
+	(*CheckApiKeyRequest)(nil),           // 14: mailmesh.vault.v1.CheckApiKeyRequest
+	(*CheckApiKeyResponse)(nil),          // 15: mailmesh.vault.v1.CheckApiKeyResponse
+	(*GetVaultStatusRequest)(nil),        // 16: mailmesh.vault.v1.GetVaultStatusRequest
+	(*GetVaultStatusResponse)(nil),       // 17: mailmesh.vault.v1.GetVaultStatusResponse
+	nil,                                  // 18: mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
+	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
+	(*Tenant)(nil),                       // 20: mailmesh.vault.v1.Tenant
+	(TenantStatus)(0),                    // 21: mailmesh.vault.v1.TenantStatus
+	(*ErasedTable)(nil),                  // 22: mailmesh.vault.v1.ErasedTable
 }
 var file_mailmesh_vault_v1_token_vault_service_proto_depIdxs = []int32{
-	15, // 0: mailmesh.vault.v1.IssueTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 1: mailmesh.vault.v1.IssueTokenResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	19, // 0: mailmesh.vault.v1.IssueTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 1: mailmesh.vault.v1.IssueTokenResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
 	5,  // 2: mailmesh.vault.v1.ListTenantChangesResponse.changes:type_name -> mailmesh.vault.v1.TenantChange
-	16, // 3: mailmesh.vault.v1.TenantChange.tenant:type_name -> mailmesh.vault.v1.Tenant
-	17, // 4: mailmesh.vault.v1.TenantChange.previous_status:type_name -> mailmesh.vault.v1.TenantStatus
-	15, // 5: mailmesh.vault.v1.TenantChange.changed_at:type_name -> google.protobuf.Timestamp
+	20, // 3: mailmesh.vault.v1.TenantChange.tenant:type_name -> mailmesh.vault.v1.Tenant
+	21, // 4: mailmesh.vault.v1.TenantChange.previous_status:type_name -> mailmesh.vault.v1.TenantStatus
+	19, // 5: mailmesh.vault.v1.TenantChange.changed_at:type_name -> google.protobuf.Timestamp
 	0,  // 6: mailmesh.vault.v1.ReportTenantFaultRequest.fault:type_name -> mailmesh.vault.v1.TenantFault
-	16, // 7: mailmesh.vault.v1.ReportTenantFaultResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
-	15, // 8: mailmesh.vault.v1.CheckApiKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 9: mailmesh.vault.v1.GetVaultStatusResponse.tenants_by_status:type_name -> mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
-	1,  // 10: mailmesh.vault.v1.TokenVaultService.IssueToken:input_type -> mailmesh.vault.v1.IssueTokenRequest
-	3,  // 11: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:input_type -> mailmesh.vault.v1.ListTenantChangesRequest
-	6,  // 12: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:input_type -> mailmesh.vault.v1.ReportTenantFaultRequest
-	8,  // 13: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:input_type -> mailmesh.vault.v1.ConfirmTenantReleaseRequest
-	10, // 14: mailmesh.vault.v1.TokenVaultService.CheckApiKey:input_type -> mailmesh.vault.v1.CheckApiKeyRequest
-	12, // 15: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:input_type -> mailmesh.vault.v1.GetVaultStatusRequest
-	2,  // 16: mailmesh.vault.v1.TokenVaultService.IssueToken:output_type -> mailmesh.vault.v1.IssueTokenResponse
-	4,  // 17: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:output_type -> mailmesh.vault.v1.ListTenantChangesResponse
-	7,  // 18: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:output_type -> mailmesh.vault.v1.ReportTenantFaultResponse
-	9,  // 19: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:output_type -> mailmesh.vault.v1.ConfirmTenantReleaseResponse
-	11, // 20: mailmesh.vault.v1.TokenVaultService.CheckApiKey:output_type -> mailmesh.vault.v1.CheckApiKeyResponse
-	13, // 21: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:output_type -> mailmesh.vault.v1.GetVaultStatusResponse
-	16, // [16:22] is the sub-list for method output_type
-	10, // [10:16] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	20, // 7: mailmesh.vault.v1.ReportTenantFaultResponse.tenant:type_name -> mailmesh.vault.v1.Tenant
+	22, // 8: mailmesh.vault.v1.ConfirmErasureRequest.tables:type_name -> mailmesh.vault.v1.ErasedTable
+	19, // 9: mailmesh.vault.v1.CheckApiKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 10: mailmesh.vault.v1.GetVaultStatusResponse.tenants_by_status:type_name -> mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry
+	1,  // 11: mailmesh.vault.v1.TokenVaultService.IssueToken:input_type -> mailmesh.vault.v1.IssueTokenRequest
+	3,  // 12: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:input_type -> mailmesh.vault.v1.ListTenantChangesRequest
+	6,  // 13: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:input_type -> mailmesh.vault.v1.ReportTenantFaultRequest
+	8,  // 14: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:input_type -> mailmesh.vault.v1.ConfirmTenantReleaseRequest
+	10, // 15: mailmesh.vault.v1.TokenVaultService.GetPendingErasures:input_type -> mailmesh.vault.v1.GetPendingErasuresRequest
+	12, // 16: mailmesh.vault.v1.TokenVaultService.ConfirmErasure:input_type -> mailmesh.vault.v1.ConfirmErasureRequest
+	14, // 17: mailmesh.vault.v1.TokenVaultService.CheckApiKey:input_type -> mailmesh.vault.v1.CheckApiKeyRequest
+	16, // 18: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:input_type -> mailmesh.vault.v1.GetVaultStatusRequest
+	2,  // 19: mailmesh.vault.v1.TokenVaultService.IssueToken:output_type -> mailmesh.vault.v1.IssueTokenResponse
+	4,  // 20: mailmesh.vault.v1.TokenVaultService.ListTenantChanges:output_type -> mailmesh.vault.v1.ListTenantChangesResponse
+	7,  // 21: mailmesh.vault.v1.TokenVaultService.ReportTenantFault:output_type -> mailmesh.vault.v1.ReportTenantFaultResponse
+	9,  // 22: mailmesh.vault.v1.TokenVaultService.ConfirmTenantRelease:output_type -> mailmesh.vault.v1.ConfirmTenantReleaseResponse
+	11, // 23: mailmesh.vault.v1.TokenVaultService.GetPendingErasures:output_type -> mailmesh.vault.v1.GetPendingErasuresResponse
+	13, // 24: mailmesh.vault.v1.TokenVaultService.ConfirmErasure:output_type -> mailmesh.vault.v1.ConfirmErasureResponse
+	15, // 25: mailmesh.vault.v1.TokenVaultService.CheckApiKey:output_type -> mailmesh.vault.v1.CheckApiKeyResponse
+	17, // 26: mailmesh.vault.v1.TokenVaultService.GetVaultStatus:output_type -> mailmesh.vault.v1.GetVaultStatusResponse
+	19, // [19:27] is the sub-list for method output_type
+	11, // [11:19] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_mailmesh_vault_v1_token_vault_service_proto_init() }
@@ -1021,6 +1216,7 @@ func file_mailmesh_vault_v1_token_vault_service_proto_init() {
 	if File_mailmesh_vault_v1_token_vault_service_proto != nil {
 		return
 	}
+	file_mailmesh_vault_v1_erasure_proto_init()
 	file_mailmesh_vault_v1_tenant_proto_init()
 	file_mailmesh_vault_v1_token_vault_service_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
@@ -1029,7 +1225,7 @@ func file_mailmesh_vault_v1_token_vault_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mailmesh_vault_v1_token_vault_service_proto_rawDesc), len(file_mailmesh_vault_v1_token_vault_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ const (
 	TokenVaultService_ListTenantChanges_FullMethodName    = "/mailmesh.vault.v1.TokenVaultService/ListTenantChanges"
 	TokenVaultService_ReportTenantFault_FullMethodName    = "/mailmesh.vault.v1.TokenVaultService/ReportTenantFault"
 	TokenVaultService_ConfirmTenantRelease_FullMethodName = "/mailmesh.vault.v1.TokenVaultService/ConfirmTenantRelease"
+	TokenVaultService_GetPendingErasures_FullMethodName   = "/mailmesh.vault.v1.TokenVaultService/GetPendingErasures"
+	TokenVaultService_ConfirmErasure_FullMethodName       = "/mailmesh.vault.v1.TokenVaultService/ConfirmErasure"
 	TokenVaultService_CheckApiKey_FullMethodName          = "/mailmesh.vault.v1.TokenVaultService/CheckApiKey"
 	TokenVaultService_GetVaultStatus_FullMethodName       = "/mailmesh.vault.v1.TokenVaultService/GetVaultStatus"
 )
@@ -54,6 +56,12 @@ type TokenVaultServiceClient interface {
 	// provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
 	// TENANT_NOT_FOUND.
 	ConfirmTenantRelease(ctx context.Context, in *ConfirmTenantReleaseRequest, opts ...grpc.CallOption) (*ConfirmTenantReleaseResponse, error)
+	// GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+	// from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+	GetPendingErasures(ctx context.Context, in *GetPendingErasuresRequest, opts ...grpc.CallOption) (*GetPendingErasuresResponse, error)
+	// ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+	// replaces nothing. Reasons: TENANT_NOT_FOUND.
+	ConfirmErasure(ctx context.Context, in *ConfirmErasureRequest, opts ...grpc.CallOption) (*ConfirmErasureResponse, error)
 	// CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
 	CheckApiKey(ctx context.Context, in *CheckApiKeyRequest, opts ...grpc.CallOption) (*CheckApiKeyResponse, error)
 	// GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
@@ -109,6 +117,26 @@ func (c *tokenVaultServiceClient) ConfirmTenantRelease(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *tokenVaultServiceClient) GetPendingErasures(ctx context.Context, in *GetPendingErasuresRequest, opts ...grpc.CallOption) (*GetPendingErasuresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPendingErasuresResponse)
+	err := c.cc.Invoke(ctx, TokenVaultService_GetPendingErasures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenVaultServiceClient) ConfirmErasure(ctx context.Context, in *ConfirmErasureRequest, opts ...grpc.CallOption) (*ConfirmErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmErasureResponse)
+	err := c.cc.Invoke(ctx, TokenVaultService_ConfirmErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *tokenVaultServiceClient) CheckApiKey(ctx context.Context, in *CheckApiKeyRequest, opts ...grpc.CallOption) (*CheckApiKeyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CheckApiKeyResponse)
@@ -156,6 +184,12 @@ type TokenVaultServiceServer interface {
 	// provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
 	// TENANT_NOT_FOUND.
 	ConfirmTenantRelease(context.Context, *ConfirmTenantReleaseRequest) (*ConfirmTenantReleaseResponse, error)
+	// GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+	// from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+	GetPendingErasures(context.Context, *GetPendingErasuresRequest) (*GetPendingErasuresResponse, error)
+	// ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+	// replaces nothing. Reasons: TENANT_NOT_FOUND.
+	ConfirmErasure(context.Context, *ConfirmErasureRequest) (*ConfirmErasureResponse, error)
 	// CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
 	CheckApiKey(context.Context, *CheckApiKeyRequest) (*CheckApiKeyResponse, error)
 	// GetVaultStatus returns the number of tenants by status and the progress of token refreshes, for the pipeline's status. Safe
@@ -182,6 +216,12 @@ func (UnimplementedTokenVaultServiceServer) ReportTenantFault(context.Context, *
 }
 func (UnimplementedTokenVaultServiceServer) ConfirmTenantRelease(context.Context, *ConfirmTenantReleaseRequest) (*ConfirmTenantReleaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmTenantRelease not implemented")
+}
+func (UnimplementedTokenVaultServiceServer) GetPendingErasures(context.Context, *GetPendingErasuresRequest) (*GetPendingErasuresResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPendingErasures not implemented")
+}
+func (UnimplementedTokenVaultServiceServer) ConfirmErasure(context.Context, *ConfirmErasureRequest) (*ConfirmErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmErasure not implemented")
 }
 func (UnimplementedTokenVaultServiceServer) CheckApiKey(context.Context, *CheckApiKeyRequest) (*CheckApiKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckApiKey not implemented")
@@ -282,6 +322,42 @@ func _TokenVaultService_ConfirmTenantRelease_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenVaultService_GetPendingErasures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPendingErasuresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenVaultServiceServer).GetPendingErasures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenVaultService_GetPendingErasures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenVaultServiceServer).GetPendingErasures(ctx, req.(*GetPendingErasuresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenVaultService_ConfirmErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenVaultServiceServer).ConfirmErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenVaultService_ConfirmErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenVaultServiceServer).ConfirmErasure(ctx, req.(*ConfirmErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TokenVaultService_CheckApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CheckApiKeyRequest)
 	if err := dec(in); err != nil {
@@ -340,6 +416,14 @@ var TokenVaultService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConfirmTenantRelease",
 			Handler:    _TokenVaultService_ConfirmTenantRelease_Handler,
+		},
+		{
+			MethodName: "GetPendingErasures",
+			Handler:    _TokenVaultService_GetPendingErasures_Handler,
+		},
+		{
+			MethodName: "ConfirmErasure",
+			Handler:    _TokenVaultService_ConfirmErasure_Handler,
 		},
 		{
 			MethodName: "CheckApiKey",

@@ -27,10 +27,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
+from mailmesh.vault.v1 import erasure_pb2 as mailmesh_dot_vault_dot_v1_dot_erasure__pb2
 from mailmesh.vault.v1 import tenant_pb2 as mailmesh_dot_vault_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\x9b\x01\n\x19StartAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nlogin_hint\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tabilities\x18\x05 \x03(\tB\x04\xe2\x41\x01\x01\"}\n\x1aStartAuthorizationResponse\x12\x1e\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66low_id\x18\x03 \x01(\t\"0\n\x17GetAuthorizationRequest\x12\x15\n\x07\x66low_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xcd\x02\n\x18GetAuthorizationResponse\x12\x0f\n\x07\x66low_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.mailmesh.vault.v1.AuthorizationState\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12K\n\x08metadata\x18\x05 \x03(\x0b\x32\x39.mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11missing_abilities\x18\x07 \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xaf\x01\n\x12ListTenantsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08provider\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatusB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x13ListTenantsResponse\x12*\n\x07tenants\x18\x01 \x03(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x10GetTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"\x81\x01\n\x13UpdateTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"A\n\x14UpdateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"C\n\x14\x44isableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04note\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"B\n\x15\x44isableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\".\n\x13\x45nableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"A\n\x14\x45nableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"2\n\x17\x44isconnectTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x18\x44isconnectTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"0\n\x15TestConnectionRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x89\x02\n\x16TestConnectionResponse\x12\x12\n\nis_healthy\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x18\n\x10provider_address\x18\x04 \x01(\t\x12\x16\n\x0emissing_scopes\x18\x05 \x03(\t\x12-\n\ttested_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14latency_milliseconds\x18\x07 \x01(\x05\x12<\n\x11missing_abilities\x18\x08 \x03(\x0b\x32!.mailmesh.vault.v1.MissingAbility\"9\n\x0eMissingAbility\x12\x0f\n\x07\x61\x62ility\x18\x01 \x01(\t\x12\x16\n\x0emissing_scopes\x18\x02 \x03(\t*\x9d\x01\n\x12\x41uthorizationState\x12#\n\x1f\x41UTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41UTHORIZATION_STATE_PENDING\x10\x01\x12!\n\x1d\x41UTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n\x1a\x41UTHORIZATION_STATE_FAILED\x10\x03\x32\xc1\x0b\n\rTenantService\x12\xa0\x01\n\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants:startAuthorization:\x01*\x12\x95\x01\n\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\xcd\x01\n\x0bListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"o\x90\xce\x18\x01\xaa\xce\x18\x43\n\rlist_accounts\x1a\tpage_size\x1a\npage_token\x1a\x08provider\x1a\x08statuses\x1a\x07\x61\x64\x64ress\x82\xd3\xe4\x93\x02\x1e\x12\x0b/v1/tenantsZ\x0f\x12\r/auth/tenants\x12\x9b\x01\n\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"C\x90\xce\x18\x01\xaa\xce\x18\x1c\n\x0f\x65xplain_account\x1a\ttenant_id\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n\x0cUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a\'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c\x32\x17/v1/tenants/{tenant_id}:\x01*\x12\x92\x01\n\rDisableTenant\x12\'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$\"\x1f/v1/tenants/{tenant_id}:disable:\x01*\x12\x8e\x01\n\x0c\x45nableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a\'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants/{tenant_id}:enable:\x01*\x12\xbb\x01\n\x10\x44isconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x44\"\"/v1/tenants/{tenant_id}:disconnect:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\x12\x92\x01\n\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!\"\x1c/v1/tenants/{tenant_id}:test:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mailmesh/vault/v1/tenant_service.proto\x12\x11mailmesh.vault.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1fmailmesh/vault/v1/erasure.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\x9b\x01\n\x19StartAuthorizationRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttenant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nlogin_hint\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tabilities\x18\x05 \x03(\tB\x04\xe2\x41\x01\x01\"}\n\x1aStartAuthorizationResponse\x12\x1e\n\x11\x61uthorization_url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66low_id\x18\x03 \x01(\t\"0\n\x17GetAuthorizationRequest\x12\x15\n\x07\x66low_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xcd\x02\n\x18GetAuthorizationResponse\x12\x0f\n\x07\x66low_id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.mailmesh.vault.v1.AuthorizationState\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12K\n\x08metadata\x18\x05 \x03(\x0b\x32\x39.mailmesh.vault.v1.GetAuthorizationResponse.MetadataEntry\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11missing_abilities\x18\x07 \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xaf\x01\n\x12ListTenantsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08provider\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatusB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x13ListTenantsResponse\x12*\n\x07tenants\x18\x01 \x03(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x10GetTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"\x81\x01\n\x13UpdateTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"A\n\x14UpdateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"C\n\x14\x44isableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04note\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"B\n\x15\x44isableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\".\n\x13\x45nableTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"A\n\x14\x45nableTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"2\n\x17\x44isconnectTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x18\x44isconnectTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"0\n\x15TestConnectionRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x89\x02\n\x16TestConnectionResponse\x12\x12\n\nis_healthy\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x18\n\x10provider_address\x18\x04 \x01(\t\x12\x16\n\x0emissing_scopes\x18\x05 \x03(\t\x12-\n\ttested_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14latency_milliseconds\x18\x07 \x01(\x05\x12<\n\x11missing_abilities\x18\x08 \x03(\x0b\x32!.mailmesh.vault.v1.MissingAbility\"9\n\x0eMissingAbility\x12\x0f\n\x07\x61\x62ility\x18\x01 \x01(\t\x12\x16\n\x0emissing_scopes\x18\x02 \x03(\t\"-\n\x12\x45raseTenantRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"B\n\x13\x45raseTenantResponse\x12+\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Erasure\",\n\x11GetErasureRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"A\n\x12GetErasureResponse\x12+\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x1a.mailmesh.vault.v1.Erasure*\x9d\x01\n\x12\x41uthorizationState\x12#\n\x1f\x41UTHORIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41UTHORIZATION_STATE_PENDING\x10\x01\x12!\n\x1d\x41UTHORIZATION_STATE_CONNECTED\x10\x02\x12\x1e\n\x1a\x41UTHORIZATION_STATE_FAILED\x10\x03\x32\xd7\r\n\rTenantService\x12\xa0\x01\n\x12StartAuthorization\x12,.mailmesh.vault.v1.StartAuthorizationRequest\x1a-.mailmesh.vault.v1.StartAuthorizationResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants:startAuthorization:\x01*\x12\x95\x01\n\x10GetAuthorization\x12*.mailmesh.vault.v1.GetAuthorizationRequest\x1a+.mailmesh.vault.v1.GetAuthorizationResponse\"(\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/authorizations/{flow_id}\x12\xcd\x01\n\x0bListTenants\x12%.mailmesh.vault.v1.ListTenantsRequest\x1a&.mailmesh.vault.v1.ListTenantsResponse\"o\x90\xce\x18\x01\xaa\xce\x18\x43\n\rlist_accounts\x1a\tpage_size\x1a\npage_token\x1a\x08provider\x1a\x08statuses\x1a\x07\x61\x64\x64ress\x82\xd3\xe4\x93\x02\x1e\x12\x0b/v1/tenantsZ\x0f\x12\r/auth/tenants\x12\x9b\x01\n\tGetTenant\x12#.mailmesh.vault.v1.GetTenantRequest\x1a$.mailmesh.vault.v1.GetTenantResponse\"C\x90\xce\x18\x01\xaa\xce\x18\x1c\n\x0f\x65xplain_account\x1a\ttenant_id\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tenants/{tenant_id}\x12\x87\x01\n\x0cUpdateTenant\x12&.mailmesh.vault.v1.UpdateTenantRequest\x1a\'.mailmesh.vault.v1.UpdateTenantResponse\"&\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x1c\x32\x17/v1/tenants/{tenant_id}:\x01*\x12\x92\x01\n\rDisableTenant\x12\'.mailmesh.vault.v1.DisableTenantRequest\x1a(.mailmesh.vault.v1.DisableTenantResponse\".\x90\xce\x18\x02\x82\xd3\xe4\x93\x02$\"\x1f/v1/tenants/{tenant_id}:disable:\x01*\x12\x8e\x01\n\x0c\x45nableTenant\x12&.mailmesh.vault.v1.EnableTenantRequest\x1a\'.mailmesh.vault.v1.EnableTenantResponse\"-\x90\xce\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/tenants/{tenant_id}:enable:\x01*\x12\xbb\x01\n\x10\x44isconnectTenant\x12*.mailmesh.vault.v1.DisconnectTenantRequest\x1a+.mailmesh.vault.v1.DisconnectTenantResponse\"N\x90\xce\x18\x02\x82\xd3\xe4\x93\x02\x44\"\"/v1/tenants/{tenant_id}:disconnect:\x01*Z\x1b*\x19/auth/tenants/{tenant_id}\x12\x8a\x01\n\x0b\x45raseTenant\x12%.mailmesh.vault.v1.EraseTenantRequest\x1a&.mailmesh.vault.v1.EraseTenantResponse\",\x90\xce\x18\x03\x82\xd3\xe4\x93\x02\"\"\x1d/v1/tenants/{tenant_id}:erase:\x01*\x12\x86\x01\n\nGetErasure\x12$.mailmesh.vault.v1.GetErasureRequest\x1a%.mailmesh.vault.v1.GetErasureResponse\"+\x90\xce\x18\x01\x82\xd3\xe4\x93\x02!\x12\x1f/v1/tenants/{tenant_id}/erasure\x12\x92\x01\n\x0eTestConnection\x12(.mailmesh.vault.v1.TestConnectionRequest\x1a).mailmesh.vault.v1.TestConnectionResponse\"+\x90\xce\x18\x02\x82\xd3\xe4\x93\x02!\"\x1c/v1/tenants/{tenant_id}:test:\x01*\x1a\x04\x88\xce\x18\x02\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -82,6 +83,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISCONNECTTENANTREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
   _globals['_TESTCONNECTIONREQUEST'].fields_by_name['tenant_id']._loaded_options = None
   _globals['_TESTCONNECTIONREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_ERASETENANTREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_ERASETENANTREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETERASUREREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETERASUREREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
   _globals['_TENANTSERVICE']._loaded_options = None
   _globals['_TENANTSERVICE']._serialized_options = b'\210\316\030\002'
   _globals['_TENANTSERVICE'].methods_by_name['StartAuthorization']._loaded_options = None
@@ -100,50 +105,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['EnableTenant']._serialized_options = b'\220\316\030\002\202\323\344\223\002#\"\036/v1/tenants/{tenant_id}:enable:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['DisconnectTenant']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['DisconnectTenant']._serialized_options = b'\220\316\030\002\202\323\344\223\002D\"\"/v1/tenants/{tenant_id}:disconnect:\001*Z\033*\031/auth/tenants/{tenant_id}'
+  _globals['_TENANTSERVICE'].methods_by_name['EraseTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['EraseTenant']._serialized_options = b'\220\316\030\003\202\323\344\223\002\"\"\035/v1/tenants/{tenant_id}:erase:\001*'
+  _globals['_TENANTSERVICE'].methods_by_name['GetErasure']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['GetErasure']._serialized_options = b'\220\316\030\001\202\323\344\223\002!\022\037/v1/tenants/{tenant_id}/erasure'
   _globals['_TENANTSERVICE'].methods_by_name['TestConnection']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['TestConnection']._serialized_options = b'\220\316\030\002\202\323\344\223\002!\"\034/v1/tenants/{tenant_id}:test:\001*'
-  _globals['_AUTHORIZATIONSTATE']._serialized_start=2258
-  _globals['_AUTHORIZATIONSTATE']._serialized_end=2415
-  _globals['_STARTAUTHORIZATIONREQUEST']._serialized_start=257
-  _globals['_STARTAUTHORIZATIONREQUEST']._serialized_end=412
-  _globals['_STARTAUTHORIZATIONRESPONSE']._serialized_start=414
-  _globals['_STARTAUTHORIZATIONRESPONSE']._serialized_end=539
-  _globals['_GETAUTHORIZATIONREQUEST']._serialized_start=541
-  _globals['_GETAUTHORIZATIONREQUEST']._serialized_end=589
-  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_start=592
-  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_end=925
-  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_start=878
-  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_end=925
-  _globals['_LISTTENANTSREQUEST']._serialized_start=928
-  _globals['_LISTTENANTSREQUEST']._serialized_end=1103
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=1105
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=1195
-  _globals['_GETTENANTREQUEST']._serialized_start=1197
-  _globals['_GETTENANTREQUEST']._serialized_end=1240
-  _globals['_GETTENANTRESPONSE']._serialized_start=1242
-  _globals['_GETTENANTRESPONSE']._serialized_end=1304
-  _globals['_UPDATETENANTREQUEST']._serialized_start=1307
-  _globals['_UPDATETENANTREQUEST']._serialized_end=1436
-  _globals['_UPDATETENANTRESPONSE']._serialized_start=1438
-  _globals['_UPDATETENANTRESPONSE']._serialized_end=1503
-  _globals['_DISABLETENANTREQUEST']._serialized_start=1505
-  _globals['_DISABLETENANTREQUEST']._serialized_end=1572
-  _globals['_DISABLETENANTRESPONSE']._serialized_start=1574
-  _globals['_DISABLETENANTRESPONSE']._serialized_end=1640
-  _globals['_ENABLETENANTREQUEST']._serialized_start=1642
-  _globals['_ENABLETENANTREQUEST']._serialized_end=1688
-  _globals['_ENABLETENANTRESPONSE']._serialized_start=1690
-  _globals['_ENABLETENANTRESPONSE']._serialized_end=1755
-  _globals['_DISCONNECTTENANTREQUEST']._serialized_start=1757
-  _globals['_DISCONNECTTENANTREQUEST']._serialized_end=1807
-  _globals['_DISCONNECTTENANTRESPONSE']._serialized_start=1809
-  _globals['_DISCONNECTTENANTRESPONSE']._serialized_end=1878
-  _globals['_TESTCONNECTIONREQUEST']._serialized_start=1880
-  _globals['_TESTCONNECTIONREQUEST']._serialized_end=1928
-  _globals['_TESTCONNECTIONRESPONSE']._serialized_start=1931
-  _globals['_TESTCONNECTIONRESPONSE']._serialized_end=2196
-  _globals['_MISSINGABILITY']._serialized_start=2198
-  _globals['_MISSINGABILITY']._serialized_end=2255
-  _globals['_TENANTSERVICE']._serialized_start=2418
-  _globals['_TENANTSERVICE']._serialized_end=3891
+  _globals['_AUTHORIZATIONSTATE']._serialized_start=2519
+  _globals['_AUTHORIZATIONSTATE']._serialized_end=2676
+  _globals['_STARTAUTHORIZATIONREQUEST']._serialized_start=290
+  _globals['_STARTAUTHORIZATIONREQUEST']._serialized_end=445
+  _globals['_STARTAUTHORIZATIONRESPONSE']._serialized_start=447
+  _globals['_STARTAUTHORIZATIONRESPONSE']._serialized_end=572
+  _globals['_GETAUTHORIZATIONREQUEST']._serialized_start=574
+  _globals['_GETAUTHORIZATIONREQUEST']._serialized_end=622
+  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_start=625
+  _globals['_GETAUTHORIZATIONRESPONSE']._serialized_end=958
+  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_start=911
+  _globals['_GETAUTHORIZATIONRESPONSE_METADATAENTRY']._serialized_end=958
+  _globals['_LISTTENANTSREQUEST']._serialized_start=961
+  _globals['_LISTTENANTSREQUEST']._serialized_end=1136
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=1138
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=1228
+  _globals['_GETTENANTREQUEST']._serialized_start=1230
+  _globals['_GETTENANTREQUEST']._serialized_end=1273
+  _globals['_GETTENANTRESPONSE']._serialized_start=1275
+  _globals['_GETTENANTRESPONSE']._serialized_end=1337
+  _globals['_UPDATETENANTREQUEST']._serialized_start=1340
+  _globals['_UPDATETENANTREQUEST']._serialized_end=1469
+  _globals['_UPDATETENANTRESPONSE']._serialized_start=1471
+  _globals['_UPDATETENANTRESPONSE']._serialized_end=1536
+  _globals['_DISABLETENANTREQUEST']._serialized_start=1538
+  _globals['_DISABLETENANTREQUEST']._serialized_end=1605
+  _globals['_DISABLETENANTRESPONSE']._serialized_start=1607
+  _globals['_DISABLETENANTRESPONSE']._serialized_end=1673
+  _globals['_ENABLETENANTREQUEST']._serialized_start=1675
+  _globals['_ENABLETENANTREQUEST']._serialized_end=1721
+  _globals['_ENABLETENANTRESPONSE']._serialized_start=1723
+  _globals['_ENABLETENANTRESPONSE']._serialized_end=1788
+  _globals['_DISCONNECTTENANTREQUEST']._serialized_start=1790
+  _globals['_DISCONNECTTENANTREQUEST']._serialized_end=1840
+  _globals['_DISCONNECTTENANTRESPONSE']._serialized_start=1842
+  _globals['_DISCONNECTTENANTRESPONSE']._serialized_end=1911
+  _globals['_TESTCONNECTIONREQUEST']._serialized_start=1913
+  _globals['_TESTCONNECTIONREQUEST']._serialized_end=1961
+  _globals['_TESTCONNECTIONRESPONSE']._serialized_start=1964
+  _globals['_TESTCONNECTIONRESPONSE']._serialized_end=2229
+  _globals['_MISSINGABILITY']._serialized_start=2231
+  _globals['_MISSINGABILITY']._serialized_end=2288
+  _globals['_ERASETENANTREQUEST']._serialized_start=2290
+  _globals['_ERASETENANTREQUEST']._serialized_end=2335
+  _globals['_ERASETENANTRESPONSE']._serialized_start=2337
+  _globals['_ERASETENANTRESPONSE']._serialized_end=2403
+  _globals['_GETERASUREREQUEST']._serialized_start=2405
+  _globals['_GETERASUREREQUEST']._serialized_end=2449
+  _globals['_GETERASURERESPONSE']._serialized_start=2451
+  _globals['_GETERASURERESPONSE']._serialized_end=2516
+  _globals['_TENANTSERVICE']._serialized_start=2679
+  _globals['_TENANTSERVICE']._serialized_end=4430
 # @@protoc_insertion_point(module_scope)

@@ -77,6 +77,16 @@ class TenantServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisconnectTenantRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisconnectTenantResponse.FromString,
                 _registered_method=True)
+        self.EraseTenant = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/EraseTenant',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.EraseTenantRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.EraseTenantResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/mailmesh.vault.v1.TenantService/GetErasure',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
         self.TestConnection = channel.unary_unary(
                 '/mailmesh.vault.v1.TenantService/TestConnection',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.TestConnectionRequest.SerializeToString,
@@ -158,6 +168,24 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseTenant(self, request, context):
+        """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
+        events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+        report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
+        TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
+        for a tenant that is not being erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TestConnection(self, request, context):
         """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
         A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
@@ -209,6 +237,16 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.DisconnectTenant,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisconnectTenantRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisconnectTenantResponse.SerializeToString,
+            ),
+            'EraseTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseTenant,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.EraseTenantRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.EraseTenantResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureResponse.SerializeToString,
             ),
             'TestConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.TestConnection,
@@ -435,6 +473,60 @@ class TenantService:
             '/mailmesh.vault.v1.TenantService/DisconnectTenant',
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisconnectTenantRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.DisconnectTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/EraseTenant',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.EraseTenantRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.EraseTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TenantService/GetErasure',
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_tenant__service__pb2.GetErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,16 @@ class TenantServiceStub:
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
     the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
     """
+    EraseTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.EraseTenantRequest, _tenant_service_pb2.EraseTenantResponse]
+    """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
+    events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+    report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
+    TENANT_NOT_FOUND.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetErasureRequest, _tenant_service_pb2.GetErasureResponse]
+    """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
+    for a tenant that is not being erased.
+    """
     TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
     A token that the provider refused is tried once more, and the tenant is active again if it works. The answer contains the result;
@@ -115,6 +125,16 @@ class TenantServiceAsyncStub(TenantServiceStub):
     DisconnectTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DisconnectTenantRequest, _tenant_service_pb2.DisconnectTenantResponse]  # type: ignore[assignment]
     """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
     the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+    """
+    EraseTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.EraseTenantRequest, _tenant_service_pb2.EraseTenantResponse]  # type: ignore[assignment]
+    """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
+    events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+    report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
+    TENANT_NOT_FOUND.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetErasureRequest, _tenant_service_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
+    for a tenant that is not being erased.
     """
     TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
     """TestConnection obtains a token, asks the provider for the account's identity and compares it with the account on record.
@@ -207,6 +227,28 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.DisconnectTenantResponse, _abc.Awaitable[_tenant_service_pb2.DisconnectTenantResponse]]:
         """DisconnectTenant deletes the subscriptions at the provider, revokes the grant where the provider supports it, and destroys
         the credentials with their data key. It answers as soon as this has begun; the status shows the completion. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseTenant(
+        self,
+        request: _tenant_service_pb2.EraseTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.EraseTenantResponse, _abc.Awaitable[_tenant_service_pb2.EraseTenantResponse]]:
+        """EraseTenant disconnects the tenant and then removes everything that mailmesh has stored about it: credentials, the inbox, mail,
+        events, sends, calendars, deliveries. It answers as soon as this has begun; GetErasure shows the progress and ends in a signed
+        report. Nothing brings the tenant back; the same account may be connected again, as a new tenant. Safe to repeat. Reasons:
+        TENANT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _tenant_service_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.GetErasureResponse, _abc.Awaitable[_tenant_service_pb2.GetErasureResponse]]:
+        """GetErasure reads the progress of an erasure, and its report once it is complete. Safe to repeat. Reasons: TENANT_NOT_FOUND, also
+        for a tenant that is not being erased.
         """
 
     @_abc_1.abstractmethod

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mailmesh.access.v1 import access_pb2 as mailmesh_dot_access_dot_v1_dot_access__pb2
+from mailmesh.vault.v1 import erasure_pb2 as mailmesh_dot_vault_dot_v1_dot_erasure__pb2
 from mailmesh.vault.v1 import tenant_pb2 as mailmesh_dot_vault_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xb6\x01\n\x11IssueTokenRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x0fminimum_seconds\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x14\n\x06scopes\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12#\n\x15rejected_token_digest\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x62ility\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x42\x12\n\x10_minimum_seconds\"\x9a\x01\n\x12IssueTokenResponse\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12)\n\x06tenant\x18\x04 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"e\n\x18ListTenantChangesRequest\x12\x14\n\x06\x63ursor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cwait_seconds\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"t\n\x19ListTenantChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.mailmesh.vault.v1.TenantChange\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\xe6\x01\n\x0cTenantChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12)\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x38\n\x0fprevious_status\x18\x03 \x01(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatus\x12.\n\nchanged_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12\x16\n\x0eis_reconnected\x18\x06 \x01(\x08\"\x9b\x01\n\x18ReportTenantFaultRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x1e.mailmesh.vault.v1.TenantFaultB\x04\xe2\x41\x01\x02\x12\x1b\n\rprovider_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x19ReportTenantFaultResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"6\n\x1b\x43onfirmTenantReleaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1c\x43onfirmTenantReleaseResponse\"H\n\x12\x43heckApiKeyRequest\x12\x18\n\napi_key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nsession_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"E\n\x13\x43heckApiKeyResponse\x12.\n\nexpires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetVaultStatusRequest\"\xf3\x01\n\x16GetVaultStatusResponse\x12Y\n\x11tenants_by_status\x18\x01 \x03(\x0b\x32>.mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry\x12\"\n\x1arefresh_failures_last_hour\x18\x02 \x01(\x03\x12\"\n\x1aoldest_due_refresh_seconds\x18\x03 \x01(\x03\x1a\x36\n\x14TenantsByStatusEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xd3\x01\n\x0bTenantFault\x12\x1c\n\x18TENANT_FAULT_UNSPECIFIED\x10\x00\x12\x1f\n\x1bTENANT_FAULT_TOKEN_REJECTED\x10\x01\x12#\n\x1fTENANT_FAULT_PERMISSION_MISSING\x10\x02\x12$\n TENANT_FAULT_MAILBOX_UNAVAILABLE\x10\x03\x12 \n\x1cTENANT_FAULT_ADDRESS_UNKNOWN\x10\x04\x12\x18\n\x14TENANT_FAULT_CLEARED\x10\x05\x32\x94\x06\n\x11TokenVaultService\x12r\n\nIssueToken\x12$.mailmesh.vault.v1.IssueTokenRequest\x1a%.mailmesh.vault.v1.IssueTokenResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ListTenantChanges\x12+.mailmesh.vault.v1.ListTenantChangesRequest\x1a,.mailmesh.vault.v1.ListTenantChangesResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ReportTenantFault\x12+.mailmesh.vault.v1.ReportTenantFaultRequest\x1a,.mailmesh.vault.v1.ReportTenantFaultResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x83\x01\n\x14\x43onfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n\x9a\xce\x18\x06ingest\x12u\n\x0b\x43heckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mailmesh/vault/v1/token_vault_service.proto\x12\x11mailmesh.vault.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmailmesh/access/v1/access.proto\x1a\x1fmailmesh/vault/v1/erasure.proto\x1a\x1emailmesh/vault/v1/tenant.proto\"\xb6\x01\n\x11IssueTokenRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x0fminimum_seconds\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x14\n\x06scopes\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12#\n\x15rejected_token_digest\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x62ility\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x42\x12\n\x10_minimum_seconds\"\x9a\x01\n\x12IssueTokenResponse\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12)\n\x06tenant\x18\x04 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"e\n\x18ListTenantChangesRequest\x12\x14\n\x06\x63ursor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cwait_seconds\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"t\n\x19ListTenantChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.mailmesh.vault.v1.TenantChange\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\xe6\x01\n\x0cTenantChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12)\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\x12\x38\n\x0fprevious_status\x18\x03 \x01(\x0e\x32\x1f.mailmesh.vault.v1.TenantStatus\x12.\n\nchanged_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\x12\x16\n\x0eis_reconnected\x18\x06 \x01(\x08\"\x9b\x01\n\x18ReportTenantFaultRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x1e.mailmesh.vault.v1.TenantFaultB\x04\xe2\x41\x01\x02\x12\x1b\n\rprovider_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64\x65tail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x19ReportTenantFaultResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.mailmesh.vault.v1.Tenant\"6\n\x1b\x43onfirmTenantReleaseRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1c\x43onfirmTenantReleaseResponse\"\x1b\n\x19GetPendingErasuresRequest\"0\n\x1aGetPendingErasuresResponse\x12\x12\n\ntenant_ids\x18\x01 \x03(\t\"f\n\x15\x43onfirmErasureRequest\x12\x17\n\ttenant_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x06tables\x18\x02 \x03(\x0b\x32\x1e.mailmesh.vault.v1.ErasedTableB\x04\xe2\x41\x01\x01\"\x18\n\x16\x43onfirmErasureResponse\"H\n\x12\x43heckApiKeyRequest\x12\x18\n\napi_key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nsession_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"E\n\x13\x43heckApiKeyResponse\x12.\n\nexpires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetVaultStatusRequest\"\xf3\x01\n\x16GetVaultStatusResponse\x12Y\n\x11tenants_by_status\x18\x01 \x03(\x0b\x32>.mailmesh.vault.v1.GetVaultStatusResponse.TenantsByStatusEntry\x12\"\n\x1arefresh_failures_last_hour\x18\x02 \x01(\x03\x12\"\n\x1aoldest_due_refresh_seconds\x18\x03 \x01(\x03\x1a\x36\n\x14TenantsByStatusEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xd3\x01\n\x0bTenantFault\x12\x1c\n\x18TENANT_FAULT_UNSPECIFIED\x10\x00\x12\x1f\n\x1bTENANT_FAULT_TOKEN_REJECTED\x10\x01\x12#\n\x1fTENANT_FAULT_PERMISSION_MISSING\x10\x02\x12$\n TENANT_FAULT_MAILBOX_UNAVAILABLE\x10\x03\x12 \n\x1cTENANT_FAULT_ADDRESS_UNKNOWN\x10\x04\x12\x18\n\x14TENANT_FAULT_CLEARED\x10\x05\x32\xba\x08\n\x11TokenVaultService\x12r\n\nIssueToken\x12$.mailmesh.vault.v1.IssueTokenRequest\x1a%.mailmesh.vault.v1.IssueTokenResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ListTenantChanges\x12+.mailmesh.vault.v1.ListTenantChangesRequest\x1a,.mailmesh.vault.v1.ListTenantChangesResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x87\x01\n\x11ReportTenantFault\x12+.mailmesh.vault.v1.ReportTenantFaultRequest\x1a,.mailmesh.vault.v1.ReportTenantFaultResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12\x83\x01\n\x14\x43onfirmTenantRelease\x12..mailmesh.vault.v1.ConfirmTenantReleaseRequest\x1a/.mailmesh.vault.v1.ConfirmTenantReleaseResponse\"\n\x9a\xce\x18\x06ingest\x12\x96\x01\n\x12GetPendingErasures\x12,.mailmesh.vault.v1.GetPendingErasuresRequest\x1a-.mailmesh.vault.v1.GetPendingErasuresResponse\"#\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\x08\x64\x65livery\x12\x8a\x01\n\x0e\x43onfirmErasure\x12(.mailmesh.vault.v1.ConfirmErasureRequest\x1a).mailmesh.vault.v1.ConfirmErasureResponse\"#\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x9a\xce\x18\x08\x64\x65livery\x12u\n\x0b\x43heckApiKey\x12%.mailmesh.vault.v1.CheckApiKeyRequest\x1a&.mailmesh.vault.v1.CheckApiKeyResponse\"\x17\x9a\xce\x18\x06ingest\x9a\xce\x18\tprocessor\x12t\n\x0eGetVaultStatus\x12(.mailmesh.vault.v1.GetVaultStatusRequest\x1a).mailmesh.vault.v1.GetVaultStatusResponse\"\r\x9a\xce\x18\tprocessor\x1a\x04\x88\xce\x18\x01\x42\x1e\n\x1ainternal.mailmesh.vault.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +65,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTTENANTFAULTREQUEST'].fields_by_name['detail']._serialized_options = b'\342A\001\001'
   _globals['_CONFIRMTENANTRELEASEREQUEST'].fields_by_name['tenant_id']._loaded_options = None
   _globals['_CONFIRMTENANTRELEASEREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_CONFIRMERASUREREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_CONFIRMERASUREREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\342A\001\002'
+  _globals['_CONFIRMERASUREREQUEST'].fields_by_name['tables']._loaded_options = None
+  _globals['_CONFIRMERASUREREQUEST'].fields_by_name['tables']._serialized_options = b'\342A\001\001'
   _globals['_CHECKAPIKEYREQUEST'].fields_by_name['api_key_id']._loaded_options = None
   _globals['_CHECKAPIKEYREQUEST'].fields_by_name['api_key_id']._serialized_options = b'\342A\001\002'
   _globals['_CHECKAPIKEYREQUEST'].fields_by_name['session_id']._loaded_options = None
@@ -80,40 +85,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENVAULTSERVICE'].methods_by_name['ReportTenantFault']._serialized_options = b'\232\316\030\006ingest\232\316\030\tprocessor'
   _globals['_TOKENVAULTSERVICE'].methods_by_name['ConfirmTenantRelease']._loaded_options = None
   _globals['_TOKENVAULTSERVICE'].methods_by_name['ConfirmTenantRelease']._serialized_options = b'\232\316\030\006ingest'
+  _globals['_TOKENVAULTSERVICE'].methods_by_name['GetPendingErasures']._loaded_options = None
+  _globals['_TOKENVAULTSERVICE'].methods_by_name['GetPendingErasures']._serialized_options = b'\232\316\030\006ingest\232\316\030\tprocessor\232\316\030\010delivery'
+  _globals['_TOKENVAULTSERVICE'].methods_by_name['ConfirmErasure']._loaded_options = None
+  _globals['_TOKENVAULTSERVICE'].methods_by_name['ConfirmErasure']._serialized_options = b'\232\316\030\006ingest\232\316\030\tprocessor\232\316\030\010delivery'
   _globals['_TOKENVAULTSERVICE'].methods_by_name['CheckApiKey']._loaded_options = None
   _globals['_TOKENVAULTSERVICE'].methods_by_name['CheckApiKey']._serialized_options = b'\232\316\030\006ingest\232\316\030\tprocessor'
   _globals['_TOKENVAULTSERVICE'].methods_by_name['GetVaultStatus']._loaded_options = None
   _globals['_TOKENVAULTSERVICE'].methods_by_name['GetVaultStatus']._serialized_options = b'\232\316\030\tprocessor'
-  _globals['_TENANTFAULT']._serialized_start=1728
-  _globals['_TENANTFAULT']._serialized_end=1939
-  _globals['_ISSUETOKENREQUEST']._serialized_start=198
-  _globals['_ISSUETOKENREQUEST']._serialized_end=380
-  _globals['_ISSUETOKENRESPONSE']._serialized_start=383
-  _globals['_ISSUETOKENRESPONSE']._serialized_end=537
-  _globals['_LISTTENANTCHANGESREQUEST']._serialized_start=539
-  _globals['_LISTTENANTCHANGESREQUEST']._serialized_end=640
-  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_start=642
-  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_end=758
-  _globals['_TENANTCHANGE']._serialized_start=761
-  _globals['_TENANTCHANGE']._serialized_end=991
-  _globals['_REPORTTENANTFAULTREQUEST']._serialized_start=994
-  _globals['_REPORTTENANTFAULTREQUEST']._serialized_end=1149
-  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_start=1151
-  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_end=1221
-  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_start=1223
-  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_end=1277
-  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_start=1279
-  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_end=1309
-  _globals['_CHECKAPIKEYREQUEST']._serialized_start=1311
-  _globals['_CHECKAPIKEYREQUEST']._serialized_end=1383
-  _globals['_CHECKAPIKEYRESPONSE']._serialized_start=1385
-  _globals['_CHECKAPIKEYRESPONSE']._serialized_end=1454
-  _globals['_GETVAULTSTATUSREQUEST']._serialized_start=1456
-  _globals['_GETVAULTSTATUSREQUEST']._serialized_end=1479
-  _globals['_GETVAULTSTATUSRESPONSE']._serialized_start=1482
-  _globals['_GETVAULTSTATUSRESPONSE']._serialized_end=1725
-  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_start=1671
-  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_end=1725
-  _globals['_TOKENVAULTSERVICE']._serialized_start=1942
-  _globals['_TOKENVAULTSERVICE']._serialized_end=2730
+  _globals['_TENANTFAULT']._serialized_start=1970
+  _globals['_TENANTFAULT']._serialized_end=2181
+  _globals['_ISSUETOKENREQUEST']._serialized_start=231
+  _globals['_ISSUETOKENREQUEST']._serialized_end=413
+  _globals['_ISSUETOKENRESPONSE']._serialized_start=416
+  _globals['_ISSUETOKENRESPONSE']._serialized_end=570
+  _globals['_LISTTENANTCHANGESREQUEST']._serialized_start=572
+  _globals['_LISTTENANTCHANGESREQUEST']._serialized_end=673
+  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_start=675
+  _globals['_LISTTENANTCHANGESRESPONSE']._serialized_end=791
+  _globals['_TENANTCHANGE']._serialized_start=794
+  _globals['_TENANTCHANGE']._serialized_end=1024
+  _globals['_REPORTTENANTFAULTREQUEST']._serialized_start=1027
+  _globals['_REPORTTENANTFAULTREQUEST']._serialized_end=1182
+  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_start=1184
+  _globals['_REPORTTENANTFAULTRESPONSE']._serialized_end=1254
+  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_start=1256
+  _globals['_CONFIRMTENANTRELEASEREQUEST']._serialized_end=1310
+  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_start=1312
+  _globals['_CONFIRMTENANTRELEASERESPONSE']._serialized_end=1342
+  _globals['_GETPENDINGERASURESREQUEST']._serialized_start=1344
+  _globals['_GETPENDINGERASURESREQUEST']._serialized_end=1371
+  _globals['_GETPENDINGERASURESRESPONSE']._serialized_start=1373
+  _globals['_GETPENDINGERASURESRESPONSE']._serialized_end=1421
+  _globals['_CONFIRMERASUREREQUEST']._serialized_start=1423
+  _globals['_CONFIRMERASUREREQUEST']._serialized_end=1525
+  _globals['_CONFIRMERASURERESPONSE']._serialized_start=1527
+  _globals['_CONFIRMERASURERESPONSE']._serialized_end=1551
+  _globals['_CHECKAPIKEYREQUEST']._serialized_start=1553
+  _globals['_CHECKAPIKEYREQUEST']._serialized_end=1625
+  _globals['_CHECKAPIKEYRESPONSE']._serialized_start=1627
+  _globals['_CHECKAPIKEYRESPONSE']._serialized_end=1696
+  _globals['_GETVAULTSTATUSREQUEST']._serialized_start=1698
+  _globals['_GETVAULTSTATUSREQUEST']._serialized_end=1721
+  _globals['_GETVAULTSTATUSRESPONSE']._serialized_start=1724
+  _globals['_GETVAULTSTATUSRESPONSE']._serialized_end=1967
+  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_start=1913
+  _globals['_GETVAULTSTATUSRESPONSE_TENANTSBYSTATUSENTRY']._serialized_end=1967
+  _globals['_TOKENVAULTSERVICE']._serialized_start=2184
+  _globals['_TOKENVAULTSERVICE']._serialized_end=3266
 # @@protoc_insertion_point(module_scope)

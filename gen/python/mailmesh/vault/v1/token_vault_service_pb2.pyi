@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mailmesh.vault.v1 import erasure_pb2 as _erasure_pb2
 from mailmesh.vault.v1 import tenant_pb2 as _tenant_pb2
 import builtins as _builtins
 import sys
@@ -354,6 +355,92 @@ class ConfirmTenantReleaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConfirmTenantReleaseResponse: _TypeAlias = ConfirmTenantReleaseResponse  # noqa: Y015
+
+@_typing.final
+class GetPendingErasuresRequest(_message.Message):
+    """GetPendingErasuresRequest is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPendingErasuresRequest: _TypeAlias = GetPendingErasuresRequest  # noqa: Y015
+
+@_typing.final
+class GetPendingErasuresResponse(_message.Message):
+    """GetPendingErasuresResponse contains the tenants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tenant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """tenant_ids are the UUIDs of the tenants, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        tenant_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_ids", b"tenant_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPendingErasuresResponse: _TypeAlias = GetPendingErasuresResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmErasureRequest(_message.Message):
+    """ConfirmErasureRequest states the removed rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant's UUID."""
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[_erasure_pb2.ErasedTable]:
+        """tables are the tables with the numbers of removed rows, at most 200. `service` is ignored: the certificate names it."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        tables: _abc.Iterable[_erasure_pb2.ErasedTable] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tables", b"tables", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmErasureRequest: _TypeAlias = ConfirmErasureRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmErasureResponse(_message.Message):
+    """ConfirmErasureResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmErasureResponse: _TypeAlias = ConfirmErasureResponse  # noqa: Y015
 
 @_typing.final
 class CheckApiKeyRequest(_message.Message):

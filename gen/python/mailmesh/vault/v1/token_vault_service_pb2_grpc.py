@@ -55,6 +55,16 @@ class TokenVaultServiceStub:
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmTenantReleaseRequest.SerializeToString,
                 response_deserializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmTenantReleaseResponse.FromString,
                 _registered_method=True)
+        self.GetPendingErasures = channel.unary_unary(
+                '/mailmesh.vault.v1.TokenVaultService/GetPendingErasures',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.GetPendingErasuresRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.GetPendingErasuresResponse.FromString,
+                _registered_method=True)
+        self.ConfirmErasure = channel.unary_unary(
+                '/mailmesh.vault.v1.TokenVaultService/ConfirmErasure',
+                request_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmErasureRequest.SerializeToString,
+                response_deserializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmErasureResponse.FromString,
+                _registered_method=True)
         self.CheckApiKey = channel.unary_unary(
                 '/mailmesh.vault.v1.TokenVaultService/CheckApiKey',
                 request_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.CheckApiKeyRequest.SerializeToString,
@@ -112,6 +122,22 @@ class TokenVaultServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPendingErasures(self, request, context):
+        """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+        from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmErasure(self, request, context):
+        """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+        replaces nothing. Reasons: TENANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckApiKey(self, request, context):
         """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED.
         """
@@ -149,6 +175,16 @@ def add_TokenVaultServiceServicer_to_server(servicer, server):
                     servicer.ConfirmTenantRelease,
                     request_deserializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmTenantReleaseRequest.FromString,
                     response_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmTenantReleaseResponse.SerializeToString,
+            ),
+            'GetPendingErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPendingErasures,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.GetPendingErasuresRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.GetPendingErasuresResponse.SerializeToString,
+            ),
+            'ConfirmErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmErasure,
+                    request_deserializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmErasureRequest.FromString,
+                    response_serializer=mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmErasureResponse.SerializeToString,
             ),
             'CheckApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckApiKey,
@@ -270,6 +306,60 @@ class TokenVaultService:
             '/mailmesh.vault.v1.TokenVaultService/ConfirmTenantRelease',
             mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmTenantReleaseRequest.SerializeToString,
             mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmTenantReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPendingErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TokenVaultService/GetPendingErasures',
+            mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.GetPendingErasuresRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.GetPendingErasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mailmesh.vault.v1.TokenVaultService/ConfirmErasure',
+            mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmErasureRequest.SerializeToString,
+            mailmesh_dot_vault_dot_v1_dot_token__vault__service__pb2.ConfirmErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,14 @@ class TokenVaultServiceStub:
     provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
     TENANT_NOT_FOUND.
     """
+    GetPendingErasures: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetPendingErasuresRequest, _token_vault_service_pb2.GetPendingErasuresResponse]
+    """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+    from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+    """
+    ConfirmErasure: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmErasureRequest, _token_vault_service_pb2.ConfirmErasureResponse]
+    """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+    replaces nothing. Reasons: TENANT_NOT_FOUND.
+    """
     CheckApiKey: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.CheckApiKeyRequest, _token_vault_service_pb2.CheckApiKeyResponse]
     """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
     GetVaultStatus: _grpc.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetVaultStatusRequest, _token_vault_service_pb2.GetVaultStatusResponse]
@@ -94,6 +102,14 @@ class TokenVaultServiceAsyncStub(TokenVaultServiceStub):
     """ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
     provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
     TENANT_NOT_FOUND.
+    """
+    GetPendingErasures: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.GetPendingErasuresRequest, _token_vault_service_pb2.GetPendingErasuresResponse]  # type: ignore[assignment]
+    """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+    from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+    """
+    ConfirmErasure: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.ConfirmErasureRequest, _token_vault_service_pb2.ConfirmErasureResponse]  # type: ignore[assignment]
+    """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+    replaces nothing. Reasons: TENANT_NOT_FOUND.
     """
     CheckApiKey: _aio.UnaryUnaryMultiCallable[_token_vault_service_pb2.CheckApiKeyRequest, _token_vault_service_pb2.CheckApiKeyResponse]  # type: ignore[assignment]
     """CheckApiKey checks whether a key that opened a stream is still valid. Safe to repeat. Reasons: KEY_REVOKED."""
@@ -152,6 +168,26 @@ class TokenVaultServiceServicer(metaclass=_abc_1.ABCMeta):
         """ConfirmTenantRelease confirms that a service has released a tenant that is being disconnected: its subscriptions at the
         provider are deleted. TokenVault revokes the grant then, or when its bounded wait is over. Safe to repeat. Reasons:
         TENANT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPendingErasures(
+        self,
+        request: _token_vault_service_pb2.GetPendingErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_vault_service_pb2.GetPendingErasuresResponse, _abc.Awaitable[_token_vault_service_pb2.GetPendingErasuresResponse]]:
+        """GetPendingErasures names the disconnected tenants whose data the calling service has to remove now. A service is asked after those
+        from which it gets data: Ingest first, then Processor, then Delivery. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmErasure(
+        self,
+        request: _token_vault_service_pb2.ConfirmErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_vault_service_pb2.ConfirmErasureResponse, _abc.Awaitable[_token_vault_service_pb2.ConfirmErasureResponse]]:
+        """ConfirmErasure confirms that the calling service has removed everything of a tenant. Safe to repeat: a later confirmation
+        replaces nothing. Reasons: TENANT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

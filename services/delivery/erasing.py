@@ -1,0 +1,29 @@
+"""Erase what Delivery has stored about tenants that TokenVault names: deliveries with their bodies, and attempts."""
+
+from mailmesh.vault.v1.erasure_pb2 import ErasedTable
+from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmErasureRequest, GetPendingErasuresRequest
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit import db
+from services.meshkit.erasing import erase_rows
+
+
+class TenantEraser:
+    """Erases tenants in rounds; for a periodic loop.
+
+    Args:
+        vault: TokenVault.
+        pool: Connections to PostgreSQL.
+    """
+
+    def __init__(self, vault: TokenVaultServiceAsyncStub, pool: db.Pool) -> None:
+        self._vault = vault
+        self._pool = pool
+
+    async def round(self) -> int:
+        """Erase the tenants that TokenVault names; return their number. Safe to call again and concurrently."""
+        tenants = (await self._vault.GetPendingErasures(GetPendingErasuresRequest())).tenant_ids
+        for tenant_id in tenants:
+            removed = await erase_rows(self._pool, "delivery", tenant_id)
+            tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
+            await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
+        return len(tenants)

@@ -1,0 +1,40 @@
+"""Erase what Ingest has stored about tenants that TokenVault names: subscriptions, the inbox, dead letters."""
+
+from mailmesh.vault.v1.erasure_pb2 import ErasedTable
+from mailmesh.vault.v1.tenant_pb2 import TENANT_STATUS_DISCONNECTED
+from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmErasureRequest, GetPendingErasuresRequest
+from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
+from services.meshkit import db
+from services.meshkit.erasing import erase_rows
+
+_STATUS = "SELECT status FROM ingest.tenants WHERE tenant_id = $1"
+
+
+class TenantEraser:
+    """Erases tenants in rounds; for a periodic loop.
+
+    Args:
+        vault: TokenVault.
+        pool: Connections to PostgreSQL.
+    """
+
+    def __init__(self, vault: TokenVaultServiceAsyncStub, pool: db.Pool) -> None:
+        self._vault = vault
+        self._pool = pool
+
+    async def round(self) -> int:
+        """Erase the tenants that TokenVault names; return their number. Safe to call again and concurrently."""
+        erased = 0
+        for tenant_id in (await self._vault.GetPendingErasures(GetPendingErasuresRequest())).tenant_ids:
+            if not await self._is_disconnected(tenant_id):
+                continue  # the change is still to be followed; until then items can come
+            removed = await erase_rows(self._pool, "ingest", tenant_id)
+            tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
+            await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
+            erased += 1
+        return erased
+
+    async def _is_disconnected(self, tenant_id: str) -> bool:
+        async with db.connection(self._pool) as connection:
+            status = await connection.fetchval(_STATUS, tenant_id)
+        return status in (None, TENANT_STATUS_DISCONNECTED)

