@@ -191,20 +191,20 @@ def _event(run: Run) -> list[Figure]:
     fetches = run.load.count("mailmesh_processor_step_seconds_count", step="fetch") or 1.0
     normalize = run.load.count("mailmesh_processor_step_seconds_sum", step="normalize") * 1000 / fetches
     worked = [
-        ("open", run.step_ms("open"), "an fsync, as the fence is raised, and two round trips to PostgreSQL"),
+        ("open", run.step_ms("open"), "a round trip to PostgreSQL, which raises the fence"),
         ("token", run.step_ms("token"), "memory; TokenVault and its commit once in five minutes for a mailbox"),
         ("history", run.step_ms("history"), "Gmail's answer; Graph has no such step"),
         ("known", run.step_ms("known"), "a round trip to PostgreSQL"),
         ("fetch", run.step_ms("fetch") - normalize, "the provider's answer"),
         ("normalize", normalize, "the processor"),
-        ("store", run.step_ms("store"), "an fsync and about thirteen round trips to PostgreSQL"),
+        ("store", run.step_ms("store"), "an fsync and six round trips to PostgreSQL, at Gmail seven"),
     ]
     between = lag - run.step_ms("queued") - sum(value for _, value, _ in worked)
     steps = [
         ("wait for the commit", _commit_wait_ms(run), "as above"),
         ("commit", _commit_ms(run), "as above"),
         ("wake-up, and the mailbox's turn", turn, "earlier processing of the same mailbox, else the wake-up alone"),
-        ("claim", run.step_ms("claim"), "an fsync, six round trips to PostgreSQL and a call"),
+        ("claim", run.step_ms("claim"), "an fsync, a round trip to PostgreSQL and a call"),
         *worked,
         ("between the steps", between, "waiting for a processor that other tasks use"),
         ("stream", _mean(run.event_ms) - lag, "PostgreSQL's NOTIFY, one read, Envoy, the consumer"),

@@ -25,7 +25,7 @@ async def write(
         connection: A connection in a transaction that has locked the tenant's mailbox.
         tenant_id: The tenant's UUID.
         states: The states.
-        additions: The additions; what is stored already stays.
+        additions: The additions; stored facts stay.
         at: The time of the mailbox's newest event.
     """
     columns = [*messages.save_columns(states), *threads.join_columns(additions.memberships, additions.learned)]

@@ -89,7 +89,7 @@ class ThreadFacts:
 
 @dataclass(frozen=True)
 class ThreadAdditions:
-    """What the mails of one commit add to threads.
+    """The additions of one commit's mails to threads.
 
     Args:
         memberships: The memberships of the mails.

@@ -33,7 +33,8 @@ async def test_acknowledging_again_is_no_mistake(inbox: Inbox, database: asyncpg
     for _ in range(2):
         assert not await lease_store.ack(inbox.pool, tenant_id, lease.fence, put, is_kept=False)
 
-    assert 2 == await database.fetchval("SELECT count(*) FROM ingest.worked_items WHERE outcome = 'done'")
+    done = "SELECT count(*) FROM ingest.worked_items WHERE outcome = 'done' AND content = ''"
+    assert 2 == await database.fetchval(done), "an event has the notification; the inbox keeps no second copy"
     assert 0 == await database.fetchval("SELECT count(*) FROM ingest.items")
 
 
