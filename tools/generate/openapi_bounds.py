@@ -125,7 +125,11 @@ BOUNDS: dict[str, JSON] = {
     "EventFilter.providers": _VALUES,
     "EventFilter.event_types": _VALUES,
     "ListConversationsRequest.states": {"maxItems": 10},
-    "SplitConversationRequest.message_ids": {"minItems": 1, "maxItems": 100, "items": {"minLength": 1, "maxLength": 500}},
+    "SplitConversationRequest.message_ids": {
+        "minItems": 1,
+        "maxItems": 100,
+        "items": {"minLength": 1, "maxLength": 500},
+    },
     "ClaimConversationRequest.name": _NAME,
     "ReleaseConversationRequest.name": _NAME,
     "SetOriginalSenderRequest.address": {"pattern": r"^[^@]+@[^@]+$"},
