@@ -1,0 +1,95 @@
+"""The tables of the stream, and of the tenants that Processor follows.
+
+tenants     the tenants, as TokenVault's log describes them
+followed    the cursors of followed logs
+stream      the one row with the head, the epoch, and the oldest position that is kept
+events      the published events, in partitions by day, dropped by retention
+event_keys  the keys that make events unique
+replays     requested copies and their progress
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from services.meshkit.columns import ID, TIME, required
+from services.processor.tables.schema import metadata
+
+tenants = Table(
+    "tenants",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("provider", Text()),
+    required("external_tenant_id", Text()),
+    required("user_id", Text()),
+    required("status", Text()),
+    required("change_number", BigInteger()),
+    required("changed_at", TIME),
+    required("granted_abilities", ARRAY(Text())),
+)
+
+followed = Table(
+    "followed",
+    metadata,
+    required("name", Text(), primary_key=True),
+    required("cursor", Text()),
+    required("updated_at", TIME),
+)
+
+stream = Table(
+    "stream",
+    metadata,
+    required("id", SmallInteger(), primary_key=True),
+    required("epoch", LargeBinary()),
+    required("head", BigInteger()),
+    Column("head_event_id", ID),
+    required("floor", BigInteger()),
+    Column("floor_event_id", ID),
+    required("floor_raised_at", TIME),
+)
+
+events = Table(
+    "events",
+    metadata,
+    required("position", BigInteger(), primary_key=True),
+    required("event_id", ID),
+    required("tenant_id", ID),
+    required("provider", Text()),
+    required("event_type", Text()),
+    required("kind", SmallInteger()),
+    required("received_at", TIME),
+    Column("replay_id", ID),
+    Column("original_event_id", ID),
+    required("basic_size", Integer()),
+    required("body_size", Integer()),
+    required("raw_size", Integer()),
+    required("basic", LargeBinary()),
+    required("body", LargeBinary()),
+    required("raw", LargeBinary()),
+)
+
+event_keys = Table(
+    "event_keys",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("digest", LargeBinary(), primary_key=True),
+    required("event_id", ID),
+    required("is_permanent", Boolean()),
+    required("published_at", TIME),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    required("replay_id", ID, primary_key=True),
+    required("key_id", Text()),
+    Column("request_id", ID),
+    required("request_digest", LargeBinary()),
+    required("start_position", BigInteger()),
+    Column("start_event_id", ID),
+    required("done_position", BigInteger()),
+    required("end_position", BigInteger()),
+    required("matched", BigInteger()),
+    required("appended", BigInteger()),
+    required("created_at", TIME),
+    required("bytes", BigInteger()),
+)
