@@ -56,6 +56,8 @@ class Follower:
                 await self._read(tenant_id)
             except MeshError as exc:
                 logger.warning("conversations not followed", tenant_id=tenant_id, error=exc.reason)
+            except Exception:  # a mail that cannot be read must not hold other tenants' conversations back
+                logger.exception("conversations not followed", tenant_id=tenant_id)
                 UNEXPECTED.labels("conversations").inc()
         return len(due)
 
