@@ -1,6 +1,7 @@
 """The running mesh takes what the OpenAPI document permits, and refuses what it excludes."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,16 @@ KINDS_OF_MAIL: dict[str, JSON] = {
 }
 
 
+# Fields that a request needs beside those that are always required.
+WITH: dict[str, JSON] = {
+    "SendService_UploadAttachment": {"name": "offer.pdf", "sizeBytes": 5},
+    "MessageService_SearchMessages": {"query": {"text": "offer"}},
+    "MessageService_ModifyMessages": {"change": {"isRead": True}},
+    "ConversationService_UpdateConversationSettings": {"settings": {"ownAddresses": ["ada@example.com"]}},
+    "ProcessorService_ReplayEvents": {"fromCursor": "earliest"},
+}
+
+
 def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Request:
     """Returns the least request of an operation, on a tenant whose provider has what the place names."""
     request = base(operation, SCHEMAS)
@@ -88,14 +99,8 @@ def prepared(operation: JSON, caller: Caller, place: tuple[str, ...] = ()) -> Re
         request.body[kind] = KINDS_OF_MAIL[kind]
         if "from" in place:
             request.body["from"] = {"address": "ada@example.com"}
-    if operation["operationId"] == "SendService_UploadAttachment":
-        request.body |= {"name": "offer.pdf", "sizeBytes": 5}
-    if operation["operationId"] == "MessageService_SearchMessages":
-        request.body["query"] = {"text": "offer"}
-    if operation["operationId"] == "MessageService_ModifyMessages":
-        request.body["change"] = {"isRead": True}
-    if operation["operationId"] == "ProcessorService_ReplayEvents":
-        request.body["fromCursor"] = "earliest"
+    if operation["operationId"] in WITH:
+        request.body |= deepcopy(WITH[operation["operationId"]])
     return request
 
 

@@ -22,6 +22,9 @@ _QUERY = {"maxLength": 200}
 _CATEGORIES = {"maxItems": 20, "items": {"minLength": 1, "maxLength": 255}}
 _LABELS = {"maxItems": 50, "items": {"minLength": 1, "maxLength": 200}}
 _ID = {"format": "uuid"}
+_ADDRESSES = {"maxItems": 50, "items": {"pattern": r"^[^@]+@[^@]+$"}}
+_VERSION = {"pattern": r"^[1-9][0-9]{0,17}$"}
+_CONVERSATION_STATES = [f"CONVERSATION_STATE_{name}" for name in ("OPEN", "PENDING", "SOLVED", "CLOSED")]
 _URL = {"pattern": r"^https?://[!-~]{1,2040}$"}
 _TIMEOUT = {"pattern": r"^([1-9]|[12][0-9]|30)s$"}
 _ID_FIELDS = frozenset(
@@ -40,6 +43,8 @@ _ID_FIELDS = frozenset(
         "calendar_id",
         "calendar_event_id",
         "upload_id",
+        "conversation_id",
+        "into_conversation_id",
     }
 )
 # The page answers text that is no id as it answers an unknown id.
@@ -130,6 +135,15 @@ BOUNDS: dict[str, JSON] = {
         "maxItems": 100,
         "items": {"minLength": 1, "maxLength": 500},
     },
+    "ConversationSettings.own_addresses": _ADDRESSES,
+    "ConversationSettings.own_domains": {"maxItems": 50, "items": {"minLength": 1}},
+    "ConversationSettings.carriers": _ADDRESSES,
+    "ConversationSettings.reopen_days": {"minimum": 0, "maximum": 365},
+    "SetConversationStateRequest.state": {"enum": _CONVERSATION_STATES},
+    "SetConversationStateRequest.expected_version": _VERSION,
+    "MergeConversationRequest.expected_version": _VERSION,
+    "SplitConversationRequest.expected_version": _VERSION,
+    "SetOriginalSenderRequest.expected_version": _VERSION,
     "ClaimConversationRequest.name": _NAME,
     "ReleaseConversationRequest.name": _NAME,
     "SetOriginalSenderRequest.address": {"pattern": r"^[^@]+@[^@]+$"},
