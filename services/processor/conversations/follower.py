@@ -21,7 +21,7 @@ from services.processor.conversations.store import conversations as store
 from services.processor.conversations.store import settings as settings_store
 from services.processor.conversations.store.settings import TenantSettings
 from services.processor.errors import CursorEpochChanged, CursorExpired
-from services.processor.stream.cursor import Cursor, read_cursor
+from services.processor.stream.cursor import Cursor
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
 from services.processor.stream.publish import EventDraft, publish
@@ -48,18 +48,20 @@ class Follower:
         self._clock = clock
 
     async def round(self) -> int:
-        """Read the next events of some tenants; return their number. Safe to call again: a mail is taken in once."""
+        """Read the next events of some tenants; return how many went on. Safe to call again: a mail is taken once."""
         async with db.connection(self._pool) as connection:
             due = await settings_store.due(connection, _TENANTS)
+        advanced = 0
         for tenant_id in due:
             try:
                 await self._read(tenant_id)
+                advanced += 1
             except MeshError as exc:
                 logger.warning("conversations not followed", tenant_id=tenant_id, error=exc.reason)
             except Exception:  # a mail that cannot be read must not hold other tenants' conversations back
                 logger.exception("conversations not followed", tenant_id=tenant_id)
                 UNEXPECTED.labels("conversations").inc()
-        return len(due)
+        return advanced
 
     async def _read(self, tenant_id: str) -> None:
         async with db.connection(self._pool) as connection:
@@ -118,8 +120,3 @@ class Follower:
             )
             for one in taken.changes
         ]
-
-
-def position_of(cursor: str) -> int:
-    """Return the position of a stored cursor."""
-    return read_cursor(cursor).position

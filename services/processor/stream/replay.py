@@ -113,7 +113,9 @@ class Replaying:
         key_id, counted = caller.key_id, size + _REPLAY_BYTES
         async with db.transaction(self._pool) as connection:
             used = await replays.lock_used(connection, key_id, datetime.now(UTC) - _DAY)
-            if used + counted > self._day_bytes:
+            # The same request may have begun while this call waited for the lock, and its bytes are counted then.
+            is_begun = request_id is not None and await replays.find_request(connection, key_id, request_id) is not None
+            if not is_begun and used + counted > self._day_bytes:
                 raise ReplayQuotaReached(metadata={"bytes": str(size), "used": str(used)})
             begun = await replays.begin(connection, key_id, request_id, digest, wanted, matched, counted)
         known = begun or await self._known(caller, request_id, digest)

@@ -7,6 +7,12 @@ from services.meshkit import db
 
 ROW_BYTES = 1024
 """The bytes that each row counts besides its values; the number of the schema's 0009."""
+# It waits for no submission, which locks its holders in their order.
+_DELETE_EMPTY = """
+    DELETE FROM processor.kept_bytes WHERE holder IN (
+        SELECT holder FROM processor.kept_bytes WHERE bytes = 0 ORDER BY holder FOR UPDATE SKIP LOCKED
+    )
+"""
 
 
 @dataclass(frozen=True)
@@ -42,4 +48,4 @@ async def lock(connection: db.Connection, holders: Iterable[str]) -> dict[str, K
 
 async def delete_empty(connection: db.Connection) -> int:
     """Delete the counts of tenants and keys that keep nothing; return their number."""
-    return db.affected(await connection.execute("DELETE FROM processor.kept_bytes WHERE bytes = 0"))
+    return db.affected(await connection.execute(_DELETE_EMPTY))

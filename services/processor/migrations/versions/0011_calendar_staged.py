@@ -11,6 +11,8 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+_OF_GOOGLE = "SELECT tenant_id FROM processor.tenants WHERE provider = 'googlews'"
+
 
 def upgrade() -> None:
     op.execute(
@@ -28,6 +30,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The release before does not know the phase 4, and reads such a calendar afresh.
+    # The release before knows Microsoft's calendars only, and would send a Google account's token to Microsoft Graph.
+    op.execute(f"DELETE FROM processor.calendars WHERE tenant_id IN ({_OF_GOOGLE})")  # noqa: S608 - constants
+    op.execute(f"DELETE FROM processor.calendar_lists WHERE tenant_id IN ({_OF_GOOGLE})")  # noqa: S608 - constants
+    # It does not know the phase 4 either, and reads such a calendar afresh.
     op.execute("UPDATE processor.calendars SET phase = 0, cursor = '' WHERE phase = 4")
     op.execute("DROP TABLE processor.calendar_staged")

@@ -17,15 +17,16 @@ _IN_RANGE = """
     AND ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
     AND ($5::uuid[] IS NULL OR tenant_id = ANY ($5)) AND ($6::text[] IS NULL OR provider = ANY ($6))
     AND ($7::text[] IS NULL OR event_type = ANY ($7) OR split_part(event_type, '.', 1) = ANY ($8::text[]))
+    AND NOT split_part(event_type, '.', 1) = ANY ($9::text[])
 """
 _SIZE = "basic_size + length(body) + length(raw) AS size"
 _MEASURE = f"""
     SELECT count(*) AS events, coalesce(sum(size), 0)::bigint AS bytes
-    FROM (SELECT {_SIZE} FROM processor.events WHERE {_IN_RANGE} LIMIT $9) AS matching
+    FROM (SELECT {_SIZE} FROM processor.events WHERE {_IN_RANGE} LIMIT $10) AS matching
 """  # noqa: S608 - constants
 _NEXT = f"""
     SELECT position, {_SIZE}
-    FROM processor.events WHERE {_IN_RANGE} ORDER BY position LIMIT $9
+    FROM processor.events WHERE {_IN_RANGE} ORDER BY position LIMIT $10
 """  # noqa: S608 - constants
 _BEGIN = """
     INSERT INTO processor.replays (replay_id, key_id, request_id, request_digest, start_position, start_event_id,
@@ -85,7 +86,7 @@ class Range:
         chosen = self.selection
         return (
             after, self.until, self.received_from, self.received_before, chosen.tenant_list, chosen.providers,
-            chosen.event_types, chosen.kinds,
+            chosen.event_types, chosen.kinds, chosen.hidden,
         )  # fmt: skip
 
 

@@ -115,6 +115,30 @@ async def test_an_enriched_mail_and_a_repeated_event_change_nothing(served: Serv
     assert [first] == await served.all()
 
 
+class Stumbling(Follower):
+    """A follower whose work fails for one tenant."""
+
+    stone = ""
+
+    async def _read(self, tenant_id: str) -> None:
+        if tenant_id == self.stone:
+            raise ValueError(tenant_id)
+        await super()._read(tenant_id)
+
+
+async def test_a_tenant_whose_mail_cannot_be_read_holds_no_other_back(pool: db.Pool, served: Served) -> None:
+    other = Served(pool)
+    await other.begin()
+    await served.publish(mail("1", ADA))
+    await other.publish(mail("1", ADA))
+    follower = Stumbling(pool, served.reader, SystemClock())
+    follower.stone = served.tenant
+    rounds = [await follower.round() for _ in range(5)]
+
+    assert ([], 1) == (await served.all(), len(await other.all()))
+    assert 0 == rounds[-1]
+
+
 async def test_a_tenant_without_settings_has_no_conversations(pool: db.Pool, served: Served) -> None:
     other = Served(pool)
     await other.publish(mail("1", ADA))

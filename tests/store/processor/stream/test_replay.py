@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from mailmesh.calendar.v1.event_pb2 import NormalizedCalendarEvent
 from mailmesh.processor.v1 import event_pb2
 from mailmesh.processor.v1 import processor_service_pb2 as pb2
 from services.meshkit import db
@@ -17,8 +18,9 @@ from services.processor.errors import ReplayQuotaReached, RequestIdReused
 from services.processor.stream import replay
 from services.processor.stream.filter import Selection
 from services.processor.stream.pages import EARLIEST, EventReader
-from services.processor.stream.publish import publish
+from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.replay import Replaying
+from services.providers.abilities import CALENDAR_READ, MAIL_READ
 from tests.store.processor.stream.conftest import OTHER_TENANT, TENANT, mail_draft
 
 OPERATOR = Caller("envoy", "key-1", Role.OPERATOR)
@@ -104,6 +106,18 @@ async def test_a_range_is_bounded_by_cursors_times_and_filter(
     assert 2 == (await replays.replay(ranged, OPERATOR)).matched
     assert 0 == (await replays.replay(timed, OPERATOR)).matched
     assert 1 == (await replays.replay(filtered, OPERATOR)).matched
+
+
+async def test_a_key_replays_no_event_that_it_may_not_read(pool: db.Pool, replays: Replaying) -> None:
+    event = NormalizedCalendarEvent(provider="ms365", tenant_id=TENANT, event_type="calendar.connected")
+    event.received_at.GetCurrentTime()
+    await _publish(pool, mail_draft(), EventDraft(calendar_event=event, change_id="calendar:1"))
+    able = replace(OPERATOR, abilities=frozenset({MAIL_READ, CALENDAR_READ}))
+    counts = [
+        (await replays.replay(pb2.ReplayEventsRequest(dry_run=True), caller)).matched for caller in (OPERATOR, able)
+    ]
+
+    assert [1, 2] == counts
 
 
 async def test_a_key_replays_only_its_tenants(pool: db.Pool, replays: Replaying) -> None:

@@ -3,18 +3,25 @@
 import asyncpg
 
 from mailmesh.calendar.v1 import event_pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_events
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from services.processor.migrate import SCHEMA, migrations
 from services.processor.stream.publish import EventDraft, publish
 from services.processor.stream.retention import Retention
-from services.processor.stream.serialization import KIND_MAIL
+from services.processor.stream.serialization import KIND_CONVERSATION, KIND_MAIL
 from services.processor.tables import metadata
 from tests.programs.postgres import PostgresProgram, TestDatabase
 from tests.store.processor.stream.conftest import TENANT, mail_draft
 from tests.store.schemas import differences
+
+_TENANT = """
+    INSERT INTO processor.tenants (tenant_id, provider, external_tenant_id, user_id, status, change_number, changed_at)
+    VALUES ($1, $2, 'o', 'u', 'active', 1, now())
+"""
 
 
 async def _publish_one(url: str) -> bool:
@@ -65,3 +72,40 @@ async def test_the_way_back_before_calendars_leaves_no_event_of_calendars(postgr
     postgres.drop(made)
 
     assert [KIND_MAIL] == kinds
+
+
+async def test_the_way_back_before_conversations_keeps_the_places_of_readers(postgres: PostgresProgram) -> None:
+    """A cursor rests on the last row that was examined; the release before skips kinds that it does not know."""
+    made = postgres.empty_database("processor")
+    history = migrations(Secret(made.url))
+    await history.upgrade()
+    event = conversation_events.ConversationEvent(provider="ms365", tenant_id=TENANT, event_type="conversation.opened")
+    event.received_at.GetCurrentTime()
+    assert await _publish(made.url, mail_draft(), EventDraft(conversation=event, change_id="conversation:1"))
+    await history.downgrade("0013")
+    connection = await asyncpg.connect(made.url)
+    kinds = [row["kind"] for row in await connection.fetch("SELECT kind FROM processor.events ORDER BY position")]
+    await connection.close()
+    postgres.drop(made)
+
+    assert [KIND_MAIL, KIND_CONVERSATION] == kinds
+
+
+async def test_the_way_back_before_googles_calendars_leaves_none_of_them(postgres: PostgresProgram) -> None:
+    """The release before would send the account's token to Microsoft Graph."""
+    made = postgres.empty_database("processor")
+    history = migrations(Secret(made.url))
+    await history.upgrade()
+    connection = await asyncpg.connect(made.url)
+    for provider in ("ms365", "googlews"):
+        tenant = new_id()
+        await connection.execute(_TENANT, tenant, provider)
+        await connection.execute("INSERT INTO processor.calendar_lists (tenant_id, due_at) VALUES ($1, now())", tenant)
+    await history.downgrade("0010")
+    left = await connection.fetch(
+        "SELECT provider FROM processor.calendar_lists JOIN processor.tenants USING (tenant_id)"
+    )
+    await connection.close()
+    postgres.drop(made)
+
+    assert ["ms365"] == [row["provider"] for row in left]
