@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.erasing import erase_rows
-from services.meshkit.loops import for_each
+from services.meshkit.erasing import Plan, erase_each, erase_rows
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import InstallationMisconfigured, TenantNotFound
@@ -28,10 +27,10 @@ logger = structlog.get_logger(__name__)
 NAME = "token-vault"
 AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor"}
 """The service from which each service gets its data, and which is erased before it."""
-KEPT = ("audit_entries", "erasures")
+_PLAN = Plan("vault", kept=("audit_entries", "erasures"))
 _SETTLE = timedelta(seconds=3)
 """The time for which a service may still write what it had read before its source was erased."""
-_BATCH, _AT_ONCE, _LISTED = 20, 4, 100
+_BATCH, _LISTED = 20, 100
 _FLOWS = "DELETE FROM vault.authorization_flows WHERE login_hint <> '' AND lower(login_hint) = lower($1)"
 
 
@@ -130,10 +129,9 @@ class Eraser:
         """Finish the erasures that all services have confirmed; return their number."""
         async with db.connection(self._pool) as connection:
             ready = await erasures.ready(connection, list(AFTER), _BATCH)
-        await for_each([row.tenant_id for row in ready], self._finish, at_once=_AT_ONCE)
-        return len(ready)
+        return await erase_each([row.tenant_id for row in ready], self._finish)
 
-    async def _finish(self, tenant_id: str) -> None:
+    async def _finish(self, tenant_id: str) -> bool:
         await self._erase_own(tenant_id)
         row, now = await self.get(tenant_id, None), self._clock.now()
         report = _report(row, now, now + self._backups_kept)
@@ -142,6 +140,7 @@ class Eraser:
             await erasures.finish(connection, tenant_id, now, self._backups_kept, report, signed)
             await audit.append(connection, audit.Entry(ITSELF, "tenant.erase", now, tenant_id=tenant_id))
         logger.info("tenant erased", tenant_id=tenant_id)
+        return True
 
     async def _erase_own(self, tenant_id: str) -> None:
         """Remove our own rows, and those of attempts to connect that name the account's address."""
@@ -149,7 +148,7 @@ class Eraser:
             address = await connection.fetchval("SELECT address FROM vault.tenants WHERE tenant_id = $1", tenant_id)
             if address:
                 await connection.execute(_FLOWS, address)
-        removed = await erase_rows(self._pool, "vault", tenant_id, KEPT)
+        removed = await erase_rows(self._pool, _PLAN, tenant_id)
         async with db.connection(self._pool) as connection:
             await erasures.confirm(connection, tenant_id, NAME, removed, self._clock.now())
 
