@@ -35,7 +35,9 @@ _DELETE = """
 """
 _COUNTED = "WITH gone AS ({statement}) SELECT count(*) FROM gone"
 _FENCE = "SELECT pg_advisory_xact_lock(hashtextextended('erased_tenants.' || $1, 0))"
+_SHARED = _FENCE.replace("_lock(", "_lock_shared(")
 _MARK = "INSERT INTO {schema}.erased_tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING"
+_MARKED = "SELECT tenant_id::text AS tenant_id FROM {schema}.erased_tenants WHERE tenant_id = ANY($1::uuid[])"
 _HOLD = "SELECT removed FROM {schema}.erased_tenants WHERE tenant_id = $1 FOR UPDATE NOWAIT"
 _ADD = """
     UPDATE {schema}.erased_tenants SET removed = removed
@@ -94,6 +96,19 @@ async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int
         if removed is not None:
             return removed
     raise Conflict(metadata={"tenant_id": tenant_id})
+
+
+async def marked(connection: db.Connection, schema: str, tenant_ids: Collection[str]) -> frozenset[str]:
+    """Find the erased ones among tenants. No eraser marks another until the transaction ends.
+
+    Args:
+        connection: In the transaction that writes rows of the others.
+        schema: The schema's name, one of our own.
+        tenant_ids: The tenants.
+    """
+    await connection.execute(_SHARED, schema)
+    found = await connection.fetch(_MARKED.format(schema=schema), list(tenant_ids))
+    return frozenset(row["tenant_id"] for row in found)
 
 
 async def erase_each(tenant_ids: Iterable[str], erase: Callable[[str], Awaitable[bool]]) -> int:
