@@ -8,8 +8,8 @@ from services.meshkit.erasing import Plan, erase_each, erase_rows
 from services.processor.stream.store.tenants import status
 from services.processor.stream.store.tombstones import BURY
 
-PLAN = Plan("processor", statements={"events": BURY})
-"""Events become tombstones."""
+PLAN = Plan("processor", first=["mailboxes"], statements={"events": BURY})
+"""The mailbox has the fence without which no worker can commit, so it goes first. Events become tombstones."""
 
 
 class TenantEraser:
