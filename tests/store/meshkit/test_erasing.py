@@ -21,6 +21,15 @@ _MARKS = """
     CREATE TABLE ingest.erased_tenants (tenant_id uuid PRIMARY KEY, begun_at timestamptz NOT NULL DEFAULT now(),
         removed jsonb NOT NULL DEFAULT '{}'::jsonb)
 """
+SMALL = {"authorization_flows", "lifecycle_notifications", "subscriptions", "tenant_changes"}
+"""Tables of a few rows for each tenant, or whose rows are kept for days: reading them whole is quick."""
+_WITHOUT_INDEX = """
+    SELECT c.oid::regclass::text AS name FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+    WHERE c.relnamespace::regnamespace::text = ANY(array['delivery', 'ingest', 'processor', 'vault']::text[])
+        AND c.relkind IN ('r', 'p') AND NOT EXISTS (
+            SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL)
+"""
 _WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
 
 
@@ -114,6 +123,16 @@ async def test_a_table_that_comes_first_is_empty_before_the_others_are_touched(p
         assert ROWS == await left(pool, tenant, "fences")
 
     assert {"fences": ROWS, "things": 1} == await erasing
+
+
+@pytest.mark.parametrize("service", ["delivery", "ingest", "processor", "token_vault"])
+async def test_each_table_finds_the_rows_of_a_tenant_by_an_index(postgres: PostgresProgram, service: str) -> None:
+    database = postgres.migrated_database(service)
+    async with open_pool(Secret(database.url), "test", LIMITS) as opened:
+        found = await opened.fetch(_WITHOUT_INDEX)
+    postgres.drop(database)
+
+    assert set() == {row["name"] for row in found} - SMALL
 
 
 async def test_a_tenant_that_fails_stops_none_of_those_behind_it() -> None:
