@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.meshkit import db
@@ -51,12 +51,15 @@ class ReportSigner:
         """Return the signature in base64, and the certificate.
 
         Raises:
-            InstallationMisconfigured: The key is no elliptic-curve key.
+            InstallationMisconfigured: The key is neither an elliptic-curve key nor an RSA key.
         """
         key = load_pem_private_key(self.key.read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            signature = key.sign(report.encode(), ec.ECDSA(hashes.SHA256()))
+        elif isinstance(key, rsa.RSAPrivateKey):  # the padding that `openssl dgst` verifies without options
+            signature = key.sign(report.encode(), padding.PKCS1v15(), hashes.SHA256())
+        else:
             raise InstallationMisconfigured(metadata={"setting": "MAILMESH_TLS_KEY"})
-        signature = key.sign(report.encode(), ec.ECDSA(hashes.SHA256()))
         return base64.b64encode(signature).decode(), self.certificate.read_text(encoding="utf-8")
 
 
