@@ -28,7 +28,7 @@ NAME = "token-vault"
 AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor"}
 """The service from which each service gets its data, and which is erased before it."""
 _PLAN = Plan("vault", kept=("audit_entries", "erasures"))
-_SETTLE = timedelta(seconds=15)
+_SETTLE = timedelta(seconds=12)
 """The time for which a service may still write what it had read before its source was erased: longer than the ten
 seconds of a call between services. Delivery needs no time for its requests: it records none of an erased tenant."""
 _BATCH, _LISTED = 20, 100

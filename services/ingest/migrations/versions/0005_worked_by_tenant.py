@@ -1,4 +1,4 @@
-"""An index by which an erasure finds a tenant's worked items without reading all of them.
+"""An index by which an erasure finds a tenant's processed items without reading all of them.
 
 Revision ID: 0005
 Revises: 0004
