@@ -4,7 +4,9 @@ from mailmesh.vault.v1.erasure_pb2 import ErasedTable
 from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmErasureRequest, GetPendingErasuresRequest
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit import db
-from services.meshkit.erasing import erase_rows
+from services.meshkit.erasing import Plan, erase_each, erase_rows
+
+_PLAN = Plan("delivery")
 
 
 class TenantEraser:
@@ -21,9 +23,11 @@ class TenantEraser:
 
     async def round(self) -> int:
         """Erase the tenants that TokenVault names; return their number. Safe to call again and concurrently."""
-        tenants = (await self._vault.GetPendingErasures(GetPendingErasuresRequest())).tenant_ids
-        for tenant_id in tenants:
-            removed = await erase_rows(self._pool, "delivery", tenant_id)
-            tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
-            await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
-        return len(tenants)
+        pending = await self._vault.GetPendingErasures(GetPendingErasuresRequest())
+        return await erase_each(pending.tenant_ids, self._erase)
+
+    async def _erase(self, tenant_id: str) -> bool:
+        removed = await erase_rows(self._pool, _PLAN, tenant_id)
+        tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
+        await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
+        return True

@@ -3,10 +3,11 @@
 endpoints             addresses, their filters and sealed secrets, their state, position and lease
 deliveries            events that wait to be delivered, and exhausted ones
 attempts              every request to a receiver, and the beginning of its answer
+erased_tenants        marks of erased tenants, and the counts of their removed rows
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Identity, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.meshkit.columns import ID, TIME, required
 
@@ -77,4 +78,12 @@ attempts = Table(
     required("reason", Text()),
     required("answer", LargeBinary()),
     Column("next_attempt_at", TIME),
+)
+
+erased_tenants = Table(
+    "erased_tenants",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("begun_at", TIME),
+    required("removed", JSONB()),
 )

@@ -5,8 +5,9 @@ from mailmesh.vault.v1.tenant_pb2 import TENANT_STATUS_DISCONNECTED
 from mailmesh.vault.v1.token_vault_service_pb2 import ConfirmErasureRequest, GetPendingErasuresRequest
 from mailmesh.vault.v1.token_vault_service_pb2_grpc import TokenVaultServiceAsyncStub
 from services.meshkit import db
-from services.meshkit.erasing import erase_rows
+from services.meshkit.erasing import Plan, erase_each, erase_rows
 
+_PLAN = Plan("ingest")
 _STATUS = "SELECT status FROM ingest.tenants WHERE tenant_id = $1"
 
 
@@ -24,15 +25,16 @@ class TenantEraser:
 
     async def round(self) -> int:
         """Erase the tenants that TokenVault names; return their number. Safe to call again and concurrently."""
-        erased = 0
-        for tenant_id in (await self._vault.GetPendingErasures(GetPendingErasuresRequest())).tenant_ids:
-            if not await self._is_disconnected(tenant_id):
-                continue  # the change is still to be followed; until then items can come
-            removed = await erase_rows(self._pool, "ingest", tenant_id)
-            tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
-            await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
-            erased += 1
-        return erased
+        pending = await self._vault.GetPendingErasures(GetPendingErasuresRequest())
+        return await erase_each(pending.tenant_ids, self._erase)
+
+    async def _erase(self, tenant_id: str) -> bool:
+        if not await self._is_disconnected(tenant_id):
+            return False  # the change is still to be followed; until then items can come
+        removed = await erase_rows(self._pool, _PLAN, tenant_id)
+        tables = [ErasedTable(table=table, rows=rows) for table, rows in removed.items()]
+        await self._vault.ConfirmErasure(ConfirmErasureRequest(tenant_id=tenant_id, tables=tables))
+        return True
 
     async def _is_disconnected(self, tenant_id: str) -> bool:
         async with db.connection(self._pool) as connection:

@@ -2,15 +2,27 @@
 
 The tables are read from the database's catalogue, so that a table which is added later is not forgotten: every table
 with a column `tenant_id` loses the tenant's rows, and rows that refer to them go with them.
+
+Each schema has a table `erased_tenants`. Its row of a tenant marks the tenant as erased for the statements that could
+bring the tenant back, lets one process at a time erase, and counts the removed rows in the transaction that removes
+them. So the counts are whole after a crash.
 """
 
-from collections.abc import Collection
+import json
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import asyncpg
+import structlog
 
 from services.meshkit import db
+from services.meshkit.errors import Conflict
 
+logger = structlog.get_logger(__name__)
+
+MARKS = "erased_tenants"
 _BATCH = 500
+_PASSES = 20
 _TABLES = """
     SELECT c.relname FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -19,49 +31,158 @@ _TABLES = """
 """
 _DELETE = """
     DELETE FROM {table} WHERE tenant_id = $1 AND (tableoid, ctid) IN (
-        SELECT tableoid, ctid FROM {table} WHERE tenant_id = $1 LIMIT {batch})
+        SELECT tableoid, ctid FROM {table} WHERE tenant_id = $1 LIMIT {batch}) RETURNING 1
+"""
+_COUNTED = "WITH gone AS ({statement}) SELECT count(*) FROM gone"
+_FENCE = "SELECT pg_advisory_xact_lock(hashtextextended('erased_tenants.' || $1, 0))"
+_SHARED = _FENCE.replace("_lock(", "_lock_shared(")
+_MARK = "INSERT INTO {schema}.erased_tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING"
+_MARKED = "SELECT tenant_id::text AS tenant_id FROM {schema}.erased_tenants WHERE tenant_id = ANY($1::uuid[])"
+_HOLD = "SELECT removed FROM {schema}.erased_tenants WHERE tenant_id = $1 FOR UPDATE NOWAIT"
+_ADD = """
+    UPDATE {schema}.erased_tenants SET removed = removed
+        || jsonb_build_object($2::text, coalesce((removed ->> $2::text)::bigint, 0) + $3::bigint)
+    WHERE tenant_id = $1
 """
 
 
-async def erase_rows(pool: db.Pool, schema: str, tenant_id: str, kept: Collection[str] = ()) -> dict[str, int]:
-    """Delete the rows of a tenant from every table of a schema, in batches of transactions of their own.
+@dataclass(frozen=True)
+class Plan:
+    """The particulars of one schema.
+
+    Args:
+        schema: The schema's name, one of our own.
+        kept: Tables that are not touched.
+        first: Tables that are emptied before the others.
+        statements: Statements for tables whose rows are not deleted. Each takes a batch of the rows of tenant `$1` away
+            from the tenant, and returns one row for each of them.
+    """
+
+    schema: str
+    kept: Collection[str] = ()
+    first: Collection[str] = ()
+    statements: Mapping[str, str] = field(default_factory=dict)
+
+
+async def erase_rows(pool: db.Pool, plan: Plan, tenant_id: str) -> dict[str, int]:
+    """Take all rows of a tenant out of a schema, in batches of transactions of their own.
+
+    Other transactions may hide rows from a batch: they change a row while the batch waits for it, or add one behind it.
+    So whole passes are repeated until one statement finds no row of the tenant in any table.
 
     Args:
         pool: Connections to PostgreSQL, as the role that owns the schema.
-        schema: The schema's name, one of our own.
+        plan: The schema's particulars.
         tenant_id: The tenant.
-        kept: Tables that are not touched.
 
     Returns:
-        The number of deleted rows by table. Rows that went with those that they referred to are not counted.
+        The number of removed rows by table, earlier calls included. Rows that went with those that they referred to are
+        not counted.
 
     Raises:
+        Conflict: Another process erases the tenant, or writes rows of it still. Call again later.
         StoreUnavailable: PostgreSQL cannot be reached.
 
     Safe to call again: yes; an interrupted call is completed by the next.
     """
+    await _mark(pool, plan.schema, tenant_id)
     async with db.connection(pool) as connection:
-        tables = [row["relname"] for row in await connection.fetch(_TABLES, schema)]
-    waiting = [table for table in tables if table not in kept]
-    removed: dict[str, int] = {}
+        found = [row["relname"] for row in await connection.fetch(_TABLES, plan.schema)]
+    named = [table for table in found if table not in plan.kept and table != MARKS]
+    tables = sorted(named, key=lambda table: (table not in plan.first, table))
+    for _ in range(_PASSES):
+        await _pass(pool, plan, tables, tenant_id)
+        removed = await _removed(pool, plan.schema, tables, tenant_id)
+        if removed is not None:
+            return removed
+    raise Conflict(metadata={"tenant_id": tenant_id})
+
+
+async def marked(connection: db.Connection, schema: str, tenant_ids: Collection[str]) -> frozenset[str]:
+    """Find the erased ones among tenants. No eraser marks another until the transaction ends.
+
+    Args:
+        connection: In the transaction that writes rows of the others.
+        schema: The schema's name, one of our own.
+        tenant_ids: The tenants.
+    """
+    await connection.execute(_SHARED, schema)
+    found = await connection.fetch(_MARKED.format(schema=schema), list(tenant_ids))
+    return frozenset(row["tenant_id"] for row in found)
+
+
+async def erase_each(tenant_ids: Iterable[str], erase: Callable[[str], Awaitable[bool]]) -> int:
+    """Erase tenants one after the other. A failure of one does not stop those behind it.
+
+    Args:
+        tenant_ids: The tenants.
+        erase: Erases one; returns whether it is done.
+
+    Returns:
+        The number of erased tenants.
+
+    Raises:
+        Exception: The first failure, once all tenants had their turn. A tenant that another process erases is none.
+    """
+    failures: list[Exception] = []
+    erased = 0
+    for tenant_id in tenant_ids:
+        try:
+            erased += await erase(tenant_id)
+        except Conflict:
+            logger.info("tenant is being erased by another process", tenant_id=tenant_id)
+        except Exception as exc:  # noqa: BLE001 - it is raised behind the last tenant
+            logger.warning("tenant is not erased yet", tenant_id=tenant_id, error=type(exc).__name__)
+            failures.append(exc)
+    if failures:
+        raise failures[0]
+    return erased
+
+
+async def _mark(pool: db.Pool, schema: str, tenant_id: str) -> None:
+    """Mark the tenant, once those who hold the fence in shared mode have committed: later ones see the mark."""
+    async with db.transaction(pool) as connection:
+        await connection.execute(_FENCE, schema)
+        await connection.execute(_MARK.format(schema=schema), tenant_id)
+
+
+async def _pass(pool: db.Pool, plan: Plan, tables: list[str], tenant_id: str) -> None:
+    waiting = tables
     while waiting:
-        refused = [table for table in waiting if not await _erase(pool, schema, table, tenant_id, removed)]
+        refused = [table for table in waiting if not await _empty(pool, plan, table, tenant_id)]
         if len(refused) == len(waiting):
             msg = f"rows of {sorted(refused)} are referred to by rows without a tenant"
             raise RuntimeError(msg)
         waiting = refused
-    return {table: removed[table] for table in sorted(removed) if removed[table]}
 
 
-async def _erase(pool: db.Pool, schema: str, table: str, tenant_id: str, removed: dict[str, int]) -> bool:
-    """Empty one table; return False when rows of another table, which is erased first then, refer to it."""
-    statement = _DELETE.format(table=f'"{schema}"."{table}"', batch=_BATCH)
-    count = _BATCH
-    while count == _BATCH:
-        async with db.connection(pool) as connection:
-            try:
-                count = db.affected(await connection.execute(statement, tenant_id))
-            except asyncpg.ForeignKeyViolationError:
-                return False
-        removed[table] = removed.get(table, 0) + count
+async def _empty(pool: db.Pool, plan: Plan, table: str, tenant_id: str) -> bool:
+    """Empty one table; return False when rows of another table, which is emptied first then, refer to it."""
+    try:
+        while await _batch(pool, plan, table, tenant_id):
+            pass
+    except asyncpg.ForeignKeyViolationError:
+        return False
     return True
+
+
+async def _batch(pool: db.Pool, plan: Plan, table: str, tenant_id: str) -> int:
+    """Remove some rows and count them, unless another process removes rows of the tenant at this moment."""
+    delete = _DELETE.format(table=f'"{plan.schema}"."{table}"', batch=_BATCH)
+    async with db.transaction(pool) as connection:
+        await connection.execute(_HOLD.format(schema=plan.schema), tenant_id)
+        statement = _COUNTED.format(statement=plan.statements.get(table, delete))
+        count = int(await connection.fetchval(statement, tenant_id))
+        if count:
+            await connection.execute(_ADD.format(schema=plan.schema), tenant_id, table, count)
+    return count
+
+
+async def _removed(pool: db.Pool, schema: str, tables: list[str], tenant_id: str) -> dict[str, int] | None:
+    """Return the counts if no table has a row of the tenant, by one snapshot of all of them; else None."""
+    parts = [f'EXISTS (SELECT FROM "{schema}"."{table}" WHERE tenant_id = $1)' for table in tables]
+    async with db.transaction(pool) as connection:
+        removed = await connection.fetchval(_HOLD.format(schema=schema), tenant_id)
+        if await connection.fetchval(f"SELECT {' OR '.join(parts) or 'false'}", tenant_id):
+            return None
+    return {table: int(rows) for table, rows in sorted(json.loads(removed).items())}

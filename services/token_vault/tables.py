@@ -208,6 +208,14 @@ erasures = sa.Table(
     _text("certificate"),
 )
 
+erased_tenants = sa.Table(
+    "erased_tenants",
+    metadata,
+    sa.Column("tenant_id", _Id, primary_key=True),  # without a reference: the tenant's row is removed
+    sa.Column("begun_at", _Time, nullable=False, server_default=sa.text("now()")),
+    sa.Column("removed", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+)
+
 audit_entries = sa.Table(
     "audit_entries",
     metadata,

@@ -89,9 +89,16 @@ def operate(mesh: Mesh, *statements: str) -> None:
 
 
 def rewrite(mesh: Mesh) -> None:
-    """Rewrite all tables without their dead rows, and end the write-ahead log that had them."""
-    operate(mesh, "ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()", "VACUUM FULL")
-    operate(mesh, "SELECT pg_switch_wal()", "CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT")
+    """Rewrite all tables without their dead rows, and end the write-ahead log that had them.
+
+    Other tests share the mesh: they find its settings as before. No test runs beside this one, and the mesh's own
+    loops wait for the tables and go on.
+    """
+    try:
+        operate(mesh, "ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()", "VACUUM FULL")
+        operate(mesh, "SELECT pg_switch_wal()", "CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT")
+    finally:
+        operate(mesh, "ALTER SYSTEM RESET wal_recycle", "SELECT pg_reload_conf()")
 
 
 def verified(mesh: Mesh, erasure: dict[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,10 @@ async def record(
         row = await leases.held(connection, lease_id, endpoint_id, lock=True)
         if row is None:
             return None
-        # A tenant that left the filter while its request was under way leaves no trace with the endpoint.
-        kept = [one for one in tried if row.covers(one.delivery.tenant_id)]
+        # A tenant that left the filter, or was erased, while its request was under way leaves no trace here. Of a
+        # commit that is repeated, the delivered ones have left the queue, and their attempts are kept already.
+        queued = await deliveries.held(connection, endpoint_id, [one.delivery.event_id for one in tried])
+        kept = [one for one in tried if one.delivery.event_id in queued and row.covers(one.delivery.tenant_id)]
         rows = [await _one(connection, endpoint_id, one, schedule, now) for one in kept if not one.row.is_delivered]
         await _delivered(connection, endpoint_id, [one for one in kept if one.row.is_delivered])
         await attempts.insert(connection, endpoint_id, [*rows, *(one.row for one in kept if one.row.is_delivered)])

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.delivery.store.rows import Delivery
 from services.meshkit import db
+from services.meshkit.erasing import marked
 
 # An event of a message that waits already is due no earlier than the message's last one.
 _INSERT = """
@@ -26,6 +27,10 @@ _NEXT = """
         SELECT FROM delivery.deliveries e
         WHERE e.endpoint_id = $1 AND e.order_key = d.order_key AND e.sequence < d.sequence AND e.due_at IS NOT NULL)
     ORDER BY CASE WHEN due_at > now() THEN 2 WHEN $4 AND attempts > 0 THEN 1 ELSE 0 END, due_at, sequence LIMIT $3
+"""
+_HELD = """
+    SELECT event_id::text AS event_id FROM delivery.deliveries WHERE endpoint_id = $1 AND event_id = ANY($2::uuid[])
+    ORDER BY sequence FOR UPDATE
 """
 _COUNT = """
     SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at <= now()) AS due FROM delivery.deliveries
@@ -55,7 +60,17 @@ _EXHAUSTED = "endpoint_id = $1 AND exhausted_at IS NOT NULL AND ($2::timestamptz
 
 
 async def insert(connection: db.Connection, endpoint_id: str, new: Sequence[Delivery]) -> None:
-    """Add deliveries at the end of an endpoint's queue. One that is there already stays as it is."""
+    """Add deliveries at the end of an endpoint's queue. One that is there already stays as it is.
+
+    Those of erased tenants are left out: the events were read before the tenant was erased.
+
+    Args:
+        connection: In a transaction.
+        endpoint_id: The endpoint.
+        new: The deliveries.
+    """
+    erased = await marked(connection, "delivery", {one.tenant_id for one in new})
+    new = [one for one in new if one.tenant_id not in erased]
     names = ("event_id", "tenant_id", "event_type", "order_key", "body")
     columns = ([getattr(one, name) for one in new] for name in names)
     await connection.execute(_INSERT, endpoint_id, *columns)
@@ -85,6 +100,12 @@ async def count(connection: db.Connection, endpoint_id: str) -> tuple[int, int]:
     found = await connection.fetchrow(_COUNT, endpoint_id)
     assert found is not None  # noqa: S101 - an aggregate has one row
     return found["waiting"], found["due"]
+
+
+async def held(connection: db.Connection, endpoint_id: str, event_ids: Sequence[str]) -> frozenset[str]:
+    """Return the events that are in an endpoint's queue still. They stay there until the transaction ends."""
+    found = await connection.fetch(_HELD, endpoint_id, event_ids)
+    return frozenset(row["event_id"] for row in found)
 
 
 async def finish(connection: db.Connection, endpoint_id: str, event_ids: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from services.ingest.store import cursors, mailboxes, subscriptions
 from services.ingest.store.matching import KEPT_STATUSES
 from services.ingest.store.reconciles import ReconcileRequest, enqueue
 from services.meshkit import db
+from services.meshkit.erasing import marked
 from services.providers.names import GOOGLEWS
 
 CURSOR: Final = "tenant_changes"
@@ -87,7 +88,9 @@ async def apply_changes(
     async with db.transaction(pool) as connection:
         if (await cursors.lock(connection, CURSOR) or "") != cursor:
             return None
-        applied = [await _apply(connection, change) for change in changes]
+        # A change of an erased tenant, also one read when following begins again, would bring back its row.
+        erased = await marked(connection, "ingest", {change.tenant.tenant_id for change in changes})
+        applied = [await _apply(connection, change) for change in changes if change.tenant.tenant_id not in erased]
         await cursors.move(connection, CURSOR, next_cursor)
         return applied
 

@@ -9,7 +9,7 @@ replays     requested copies and their progress
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, SmallInteger, Table, Text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.meshkit.columns import ID, TIME, required
 from services.processor.tables.schema import metadata
@@ -92,4 +92,12 @@ replays = Table(
     required("appended", BigInteger()),
     required("created_at", TIME),
     required("bytes", BigInteger()),
+)
+
+erased_tenants = Table(
+    "erased_tenants",
+    metadata,
+    required("tenant_id", ID, primary_key=True),
+    required("begun_at", TIME),
+    required("removed", JSONB()),
 )

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import structlog
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.meshkit import db
 from services.meshkit.clock import Clock
-from services.meshkit.erasing import erase_rows
-from services.meshkit.loops import for_each
+from services.meshkit.erasing import Plan, erase_each, erase_rows
 from services.token_vault.accounts.disconnect import Disconnector
 from services.token_vault.audit import ITSELF, actor
 from services.token_vault.errors import InstallationMisconfigured, TenantNotFound
@@ -28,10 +27,11 @@ logger = structlog.get_logger(__name__)
 NAME = "token-vault"
 AFTER = {"ingest": "", "processor": "ingest", "delivery": "processor"}
 """The service from which each service gets its data, and which is erased before it."""
-KEPT = ("audit_entries", "erasures")
-_SETTLE = timedelta(seconds=3)
-"""The time for which a service may still write what it had read before its source was erased."""
-_BATCH, _AT_ONCE, _LISTED = 20, 4, 100
+_PLAN = Plan("vault", kept=("audit_entries", "erasures"))
+_SETTLE = timedelta(seconds=12)
+"""The time for which a service may still write what it had read before its source was erased: longer than the ten
+seconds of a call between services. Delivery needs no time for its requests: it records none of an erased tenant."""
+_BATCH, _LISTED = 20, 100
 _FLOWS = "DELETE FROM vault.authorization_flows WHERE login_hint <> '' AND lower(login_hint) = lower($1)"
 
 
@@ -51,12 +51,15 @@ class ReportSigner:
         """Return the signature in base64, and the certificate.
 
         Raises:
-            InstallationMisconfigured: The key is no elliptic-curve key.
+            InstallationMisconfigured: The key is neither an elliptic-curve key nor an RSA key.
         """
         key = load_pem_private_key(self.key.read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            signature = key.sign(report.encode(), ec.ECDSA(hashes.SHA256()))
+        elif isinstance(key, rsa.RSAPrivateKey):  # the padding that `openssl dgst` verifies without options
+            signature = key.sign(report.encode(), padding.PKCS1v15(), hashes.SHA256())
+        else:
             raise InstallationMisconfigured(metadata={"setting": "MAILMESH_TLS_KEY"})
-        signature = key.sign(report.encode(), ec.ECDSA(hashes.SHA256()))
         return base64.b64encode(signature).decode(), self.certificate.read_text(encoding="utf-8")
 
 
@@ -130,10 +133,9 @@ class Eraser:
         """Finish the erasures that all services have confirmed; return their number."""
         async with db.connection(self._pool) as connection:
             ready = await erasures.ready(connection, list(AFTER), _BATCH)
-        await for_each([row.tenant_id for row in ready], self._finish, at_once=_AT_ONCE)
-        return len(ready)
+        return await erase_each([row.tenant_id for row in ready], self._finish)
 
-    async def _finish(self, tenant_id: str) -> None:
+    async def _finish(self, tenant_id: str) -> bool:
         await self._erase_own(tenant_id)
         row, now = await self.get(tenant_id, None), self._clock.now()
         report = _report(row, now, now + self._backups_kept)
@@ -142,6 +144,7 @@ class Eraser:
             await erasures.finish(connection, tenant_id, now, self._backups_kept, report, signed)
             await audit.append(connection, audit.Entry(ITSELF, "tenant.erase", now, tenant_id=tenant_id))
         logger.info("tenant erased", tenant_id=tenant_id)
+        return True
 
     async def _erase_own(self, tenant_id: str) -> None:
         """Remove our own rows, and those of attempts to connect that name the account's address."""
@@ -149,7 +152,7 @@ class Eraser:
             address = await connection.fetchval("SELECT address FROM vault.tenants WHERE tenant_id = $1", tenant_id)
             if address:
                 await connection.execute(_FLOWS, address)
-        removed = await erase_rows(self._pool, "vault", tenant_id, KEPT)
+        removed = await erase_rows(self._pool, _PLAN, tenant_id)
         async with db.connection(self._pool) as connection:
             await erasures.confirm(connection, tenant_id, NAME, removed, self._clock.now())
 

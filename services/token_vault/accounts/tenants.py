@@ -20,6 +20,7 @@ from services.token_vault.store.tenants import (
     change_tenant,
     get_tenant,
     list_tenants,
+    refuse_erased,
 )
 from services.token_vault.tokens.eligibility import refusal
 from services.token_vault.tokens.grant_state import healthy
@@ -66,11 +67,13 @@ class Tenants:
         Raises:
             TenantNotFound: The tenant does not exist, or is outside the scope.
             FieldInvalid: The name is empty or too long, or has a character that acts.
+            TenantDisconnected: The tenant is being erased.
         """
         check_name("display_name", display_name, NAME_CHARACTERS, least=1)
         now = self._clock.now()
         async with db.transaction(self._pool) as connection:
             tenant = await get_tenant(connection, tenant_id, scope, lock=True)
+            await refuse_erased(connection, tenant_id)
             if tenant.display_name == display_name:
                 return tenant
             await audit.append(connection, audit.Entry(actor(), "tenant.update", now, tenant_id=tenant_id))

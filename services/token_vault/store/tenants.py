@@ -10,7 +10,7 @@ import asyncpg
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.db import Connection
 from services.providers.abilities import granted_abilities
-from services.token_vault.errors import TenantNotFound
+from services.token_vault.errors import TenantDisconnected, TenantNotFound
 from services.token_vault.store.statements import Parameters, assignments, where
 from services.token_vault.store.tenant_changes import record_change
 
@@ -95,6 +95,7 @@ SELECT {TENANT_COLUMNS}, {REFRESH_COLUMNS} FROM vault.tenants t LEFT JOIN vault.
 """  # noqa: S608 - constants only
 _GET = f"{_SELECT} WHERE t.tenant_id = $1"
 _LOCK = f"{_GET} FOR UPDATE OF t"
+_IS_ERASED = "SELECT EXISTS (SELECT FROM vault.erasures WHERE tenant_id = $1)"
 _FIND_ACCOUNT = f"{_SELECT} WHERE t.provider = $1 AND t.external_account = $2 FOR UPDATE OF t"
 _AFTER = f"{_SELECT} WHERE t.tenant_id > $1 ORDER BY t.tenant_id LIMIT $2"
 _BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
@@ -220,7 +221,12 @@ async def change_tenant(
 
     Returns:
         The tenant after the change.
+
+    Raises:
+        TenantDisconnected: The tenant is being erased. Only its disconnection goes on.
     """
+    if before.status != DISCONNECTING:
+        await refuse_erased(connection, before.tenant_id)
     stamps = {"updated_at": now}
     if values.get("status", before.status) != before.status:
         stamps["status_changed_at"] = now
@@ -228,6 +234,20 @@ async def change_tenant(
     text = f"UPDATE vault.tenants SET {assignments(parameters, {**values, **stamps})}"  # noqa: S608 - placeholders
     await connection.execute(f"{text} WHERE tenant_id = {parameters.add(before.tenant_id)}", *parameters.values)
     return await changed(connection, before.tenant_id, before.status, now, is_reconnected=is_reconnected)
+
+
+async def refuse_erased(connection: Connection, tenant_id: str) -> None:
+    """Refuse a tenant that is being erased: services that are done would take it in again from the log of changes.
+
+    Args:
+        connection: In a transaction that holds the tenant's lock.
+        tenant_id: The tenant.
+
+    Raises:
+        TenantDisconnected: The tenant is being erased.
+    """
+    if await connection.fetchval(_IS_ERASED, tenant_id):
+        raise TenantDisconnected(subject=tenant_id, metadata={"tenant_id": tenant_id})
 
 
 async def changed(

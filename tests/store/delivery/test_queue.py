@@ -1,5 +1,6 @@
 """The queue of an endpoint on a real PostgreSQL: order per message, leases, limits, deletion."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from services.delivery.store.rows import AttemptRow, Delivery, EndpointRow, Stat
 from services.meshkit import db
 from services.meshkit.clock import SystemClock
 from services.meshkit.db import DatabaseLimits, open_pool
+from services.meshkit.erasing import Plan, erase_rows
 from services.meshkit.ids import new_id
 from services.meshkit.secret import Secret
 from tests.programs.postgres import TestDatabase
@@ -284,6 +286,39 @@ async def test_a_tenant_that_leaves_the_filter_leaves_no_delivery_and_no_attempt
     listed = await cases.attempts(row.endpoint_id, [TENANT], "", None, 10)
     assert [mine.event_id] == [one.event_id for one in listed]
     assert 0 == await cases.recover(row.endpoint_id, [TENANT], None, is_dry=False)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_attempt_that_ends_behind_the_erasure_of_its_tenant_leaves_no_row(pool: Pool, status: int) -> None:
+    lease = new_id()
+    row = await held(pool, lease)
+    erased, kept = delivery("a"), delivery("b", tenant=OTHER)
+    await queued(pool, row, erased, kept)
+
+    assert {"deliveries": 1} == await erase_rows(pool, Plan("delivery"), TENANT)
+    assert await recorded(pool, lease, row, tried(erased, status), tried(kept, status)) is not None
+    listed = await use_cases(pool).attempts(row.endpoint_id, None, "", None, 10)
+    assert [kept.event_id] == [one.event_id for one in listed]
+
+
+async def test_events_that_were_read_before_the_erasure_of_their_tenant_are_not_queued(pool: Pool) -> None:
+    row = await held(pool, new_id())
+    await erase_rows(pool, Plan("delivery"), TENANT)
+    erased, kept = delivery("a"), delivery("b", tenant=OTHER)
+
+    assert [kept.event_id] == await queued(pool, row, erased, kept)
+
+
+async def test_an_eraser_waits_for_those_who_queue_events_at_this_moment(pool: Pool) -> None:
+    row = await held(pool, new_id())
+    async with db.transaction(pool) as connection:
+        await deliveries.insert(connection, row.endpoint_id, [delivery("a")])
+        erasing = asyncio.create_task(erase_rows(pool, Plan("delivery"), TENANT))
+        async with asyncio.timeout(30):
+            while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.02)
+
+    assert {"deliveries": 1} == await erasing
 
 
 async def test_an_event_is_not_sent_again_once_its_tenant_left_the_filter(pool: Pool) -> None:

@@ -74,7 +74,8 @@ _NAMES = tuple(field.name for field in fields(Mailbox))
 _COLUMNS = ", ".join(_NAMES)
 _OPEN = """
     INSERT INTO processor.mailboxes AS m (tenant_id, fence, covered_from, is_polled, is_watched, reconcile_due_at)
-    VALUES ($1, $2, $3, $4, $5, now() + $6)
+    SELECT $1::uuid, $2::bigint, $3::timestamptz, $4::boolean, $5::boolean, now() + $6::interval
+    WHERE NOT EXISTS (SELECT FROM processor.erased_tenants WHERE tenant_id = $1)
     ON CONFLICT (tenant_id) DO UPDATE SET
         fence = excluded.fence,
         covered_from = LEAST(m.covered_from, excluded.covered_from),

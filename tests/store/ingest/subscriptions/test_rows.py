@@ -10,6 +10,7 @@ from mailmesh.vault.v1.token_vault_service_pb2 import TenantChange
 from services.ingest.store import subscription_leases as leases
 from services.ingest.store import subscription_monitors, subscriptions, tenants
 from services.meshkit import db
+from services.meshkit.erasing import Plan, erase_rows
 from services.meshkit.ids import new_id
 from tests.store.ingest.subscriptions.conftest import NOW, Ground, tenant
 
@@ -203,3 +204,14 @@ async def test_subscriptions_are_counted_by_state(ground: Ground) -> None:
     assert {("ms365", 1, 1, None), ("ms365", 2, 1, made.expires_at)} == {
         (one.provider, one.state, one.subscriptions, one.soonest_expiry) for one in counts
     }
+
+
+async def test_a_change_that_is_followed_behind_the_erasure_of_its_tenant_brings_nothing_back(ground: Ground) -> None:
+    row = await ground.make(await ground.add())
+    changes = [TenantChange(tenant=tenant(row.tenant_id, tenant_pb2.TENANT_STATUS_DISCONNECTED))]
+    await tenants.apply_changes(ground.pool, changes, "", "1")
+    removed = await erase_rows(ground.pool, Plan("ingest"), row.tenant_id)
+
+    assert {"mailboxes": 1, "subscriptions": 1, "tenants": 1} == removed
+    assert [] == await tenants.apply_changes(ground.pool, changes, "1", "2")
+    assert removed == await erase_rows(ground.pool, Plan("ingest"), row.tenant_id)

@@ -97,7 +97,8 @@ type Erasure struct {
 	BackupsForgetAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=backups_forget_at,json=backupsForgetAt,proto3" json:"backups_forget_at,omitempty"`
 	// report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8.
 	Report string `protobuf:"bytes,7,opt,name=report,proto3" json:"report,omitempty"`
-	// signature is the base64 form of TokenVault's signature over the report, by the key of `certificate`: ECDSA with SHA-256.
+	// signature is the base64 form of TokenVault's signature over the report, by the key of `certificate`: ECDSA with SHA-256, or
+	// RSASSA-PKCS1-v1_5 with SHA-256 if the key is an RSA key.
 	Signature string `protobuf:"bytes,8,opt,name=signature,proto3" json:"signature,omitempty"`
 	// certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it.
 	Certificate   string `protobuf:"bytes,9,opt,name=certificate,proto3" json:"certificate,omitempty"`

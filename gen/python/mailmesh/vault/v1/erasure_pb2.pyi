@@ -70,7 +70,9 @@ class Erasure(_message.Message):
     report: _builtins.str
     """report is the signed report, a JSON document. Empty before the end. Verify the signature over exactly these bytes in UTF-8."""
     signature: _builtins.str
-    """signature is the base64 form of TokenVault's signature over the report, by the key of `certificate`: ECDSA with SHA-256."""
+    """signature is the base64 form of TokenVault's signature over the report, by the key of `certificate`: ECDSA with SHA-256, or
+    RSASSA-PKCS1-v1_5 with SHA-256 if the key is an RSA key.
+    """
     certificate: _builtins.str
     """certificate is TokenVault's certificate at that time, PEM. The mesh's authority has issued it."""
     @_builtins.property

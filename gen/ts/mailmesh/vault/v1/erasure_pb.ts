@@ -71,7 +71,8 @@ export type Erasure = Message<"mailmesh.vault.v1.Erasure"> & {
   report: string;
 
   /**
-   * signature is the base64 form of TokenVault's signature over the report, by the key of `certificate`: ECDSA with SHA-256.
+   * signature is the base64 form of TokenVault's signature over the report, by the key of `certificate`: ECDSA with SHA-256, or
+   * RSASSA-PKCS1-v1_5 with SHA-256 if the key is an RSA key.
    *
    * @generated from field: string signature = 8;
    */
