@@ -134,7 +134,7 @@ class Launcher:
             with self._report.step("Bringing databases up to date", "databases are up to date"):
                 prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
                 migrate(prepared.admin_url, plan, self._data)
-                settle_restored(plan, self._data)
+                settle_restored(plan, self._data, self._environment)
                 rendering.wait()
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
@@ -181,7 +181,7 @@ class Launcher:
 
     @contextlib.contextmanager
     def _prepared(self) -> Iterator[Prepared]:
-        is_to_be_settled(self._data)  # refuses an interrupted restore, before anything is made in its place
+        is_to_be_settled(self._data, self._environment)  # refuses before anything is made in a restore's place
         self._data.prepare()
         self._data.certificates.ensure()
         for path in (self._data.vault_keys, self._data.delivery_keys):

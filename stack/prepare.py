@@ -113,16 +113,16 @@ def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
         run_blocking(mark_migrated(admin_url))
 
 
-def settle_restored(plan: Plan, data: DataDirectory) -> None:
+def settle_restored(plan: Plan, data: DataDirectory, environment: Mapping[str, str]) -> None:
     """Settles what a backup left open, after the migrations, when the data directory was restored.
 
     Safe to call again: yes; an interrupted start repeats it.
 
     Raises:
         StartError: A program failed; the message has the end of its log.
-        BackupError: The restore was interrupted.
+        BackupError: The restore was interrupted, or DATABASE_URL names another database than the restored one.
     """
-    if not is_to_be_settled(data):
+    if not is_to_be_settled(data, environment):
         return
     _run_to_end(plan.restored, data, RESTORED_SECONDS)
     data.restored.unlink()

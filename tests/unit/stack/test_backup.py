@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack.backup import sealed
+from stack.backup.cluster import major_version
 from stack.backup.manifest import CLUSTER, MANIFEST, SECRETS, BackupError, Manifest, digest_of
 from stack.backup.restore import UNPACKED, UNPACKING, is_to_be_settled, restore_backup
 from stack.data_directory import DataDirectory
@@ -31,7 +32,7 @@ def folder(tmp_path: Path, key: bytes) -> Path:
     (made / CLUSTER).mkdir(parents=True)
     (made / CLUSTER / "base.tar.gz").write_bytes(b"base")
     files = {f"{CLUSTER}/base.tar.gz": digest_of(made / CLUSTER / "base.tar.gz")}
-    manifest = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=18, files=files)
+    manifest = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=0, files=files)
     sealed.seal(made, sealed.collect(data), key, manifest.bound())
     (made / MANIFEST).write_text(manifest.model_dump_json())
     return made
@@ -49,7 +50,7 @@ def test_the_secrets_come_back_for_their_owner_only(tmp_path: Path, folder: Path
     authority = data.root / "certificates" / "ca.key"
     assert ("the vault's keys", "the authority's key") == (data.vault_keys.read_text(), authority.read_text())
     assert [0o600, 0o600] == [path.stat().st_mode & 0o777 for path in (data.vault_keys, authority)]
-    assert is_to_be_settled(data)
+    assert is_to_be_settled(data, {})
 
 
 def test_no_secret_is_readable_in_a_backup(folder: Path) -> None:
@@ -129,7 +130,7 @@ def test_an_interrupted_restore_is_refused_by_a_start_and_repeated(tmp_path: Pat
     data = restored(tmp_path, folder, key)
     data.restored.write_text(UNPACKING)
     with pytest.raises(BackupError, match="interrupted"):
-        is_to_be_settled(data)
+        is_to_be_settled(data, {})
 
     restored(tmp_path, folder, key)
 
@@ -137,10 +138,26 @@ def test_an_interrupted_restore_is_refused_by_a_start_and_repeated(tmp_path: Pat
 
 
 def test_a_backup_without_its_database_needs_an_existing_server(tmp_path: Path, folder: Path, key: bytes) -> None:
-    bare = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=0, files={})
-    packed = sealed.unseal(folder, key, Manifest.read(folder).bound())
-    sealed.seal(folder, packed, key, bare.bound())
-    (folder / MANIFEST).write_text(bare.model_dump_json())
-
-    with pytest.raises(BackupError, match="DATABASE_URL"):
+    with pytest.raises(BackupError, match="name that by DATABASE_URL"):
         restore_backup(DataDirectory(tmp_path / "restored"), folder, key, {})
+
+
+def test_a_backup_with_its_database_is_not_restored_beside_another(tmp_path: Path, folder: Path, key: bytes) -> None:
+    before = Manifest.read(folder)
+    with_database = before.model_copy(update={"postgres_major": major_version()})
+    sealed.seal(folder, sealed.unseal(folder, key, before.bound()), key, with_database.bound())
+    (folder / MANIFEST).write_text(with_database.model_dump_json())
+
+    with pytest.raises(BackupError, match="unset DATABASE_URL"):
+        restored(tmp_path, folder, key)
+    assert not (tmp_path / "restored").exists()
+
+
+def test_a_start_does_not_settle_another_database(tmp_path: Path, folder: Path, key: bytes) -> None:
+    data = restored(tmp_path, folder, key)
+    assert is_to_be_settled(data, EXISTING)
+    data.postgres.mkdir()
+
+    with pytest.raises(BackupError, match="unset DATABASE_URL"):
+        is_to_be_settled(data, EXISTING)
+    assert is_to_be_settled(data, {})
