@@ -117,9 +117,9 @@ class Backup:
     late: str = ""
     signing_key: str = ""
 
-    def run(self, mesh: Mesh, command: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, mesh: Mesh, command: str, *words: str) -> "subprocess.CompletedProcess[str]":
         """Take it or restore it by the command line."""
-        return mesh.run(command, str(self.folder), "--backup-key", str(self.key), "--json")
+        return mesh.run(command, str(self.folder), "--backup-key", str(self.key), "--json", *words)
 
 
 def receive(mesh: Mesh, drill: Drill, receiver: Receiver, providers: Providers) -> str:
@@ -189,7 +189,7 @@ def test_a_restored_backup_loses_nothing_and_sends_nothing_twice(
             backup.early = cursor_of(mesh)
             backup.signing_key = receive(mesh, drill, receiver, providers)
             backup.sends, refusal = begin_sends(mesh, drill, providers.control)
-            taken = [backup.run(mesh, "backup") for _ in range(2)]
+            taken = [backup.run(mesh, "backup", "--new-key"), backup.run(mesh, "backup")]
             lose_the_disk(mesh, drill, receiver, providers, backup, refusal)
         sent = drill.received(providers.control)
         mesh.data = short_folder / "after"

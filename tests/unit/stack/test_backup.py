@@ -1,6 +1,8 @@
 """Backups that are incomplete, changed or sealed with another key are refused before anything is written."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,14 @@ from stack.backup.cluster import major_version
 from stack.backup.manifest import CLUSTER, MANIFEST, SECRETS, BackupError, Manifest, digest_of
 from stack.backup.restore import UNPACKED, UNPACKING, is_to_be_settled, restore_backup
 from stack.data_directory import DataDirectory
+from stack.ready import Ready
 
 EXISTING = {"DATABASE_URL": "postgresql://elsewhere/mailmesh"}
 
 
 @pytest.fixture
 def key(tmp_path: Path) -> bytes:
-    assert sealed.ensure_backup_key(tmp_path / "backup.key")
+    sealed.make_backup_key(tmp_path / "backup.key")
     return sealed.read_backup_key(tmp_path / "backup.key")
 
 
@@ -117,6 +120,32 @@ def test_a_missing_key_is_not_made_by_a_restore(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="does not exist"):
         sealed.read_backup_key(tmp_path / "key")
     assert not (tmp_path / "key").exists()
+
+
+def back_up(tmp_path: Path, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run `mailmesh backup` for an installation whose database is elsewhere."""
+    data, key = tmp_path / "running", tmp_path / "new.key"
+    data.mkdir(exist_ok=True)
+    addresses = {"http": "http://127.0.0.1:1", "grpc": "127.0.0.1:1", "public_url": ""}
+    files = {"ca_file": data, "admin_key_file": data, "log_folder": data, "supervisor": data / "run" / "door"}
+    Ready.model_validate(addresses | files).write(DataDirectory(data).ready_file)
+    command = (sys.executable, "-m", "stack", "--data", str(data), "backup", str(tmp_path / name))
+    arguments = (*command, "--backup-key", str(key), *words)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_key_is_made_only_when_the_operator_asks_for_one(tmp_path: Path) -> None:
+    key = tmp_path / "new.key"
+
+    refused = back_up(tmp_path, "first")
+    assert (1, False, False) == (refused.returncode, key.exists(), (tmp_path / "first").exists()), refused.stderr
+    assert "--new-key" in refused.stderr
+    assert 0 == back_up(tmp_path, "second", "--new-key").returncode
+    made = key.read_bytes()
+    assert 0 == back_up(tmp_path, "third").returncode
+    again = back_up(tmp_path, "fourth", "--new-key")
+    assert (1, made) == (again.returncode, key.read_bytes())
+    assert "exists already" in again.stderr
 
 
 def test_a_directory_with_an_installation_is_refused(tmp_path: Path, folder: Path, key: bytes) -> None:
