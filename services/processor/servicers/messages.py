@@ -114,7 +114,8 @@ class MessageServicer(Base):
             raise EventNotFound(resource=event_id)
         if event.WhichOneof("kind") != "mail":
             raise FieldInvalid.of("event_id", "must be the id of an event about a mail")
-        row, was_known = await self._processed.apply(event_id, event.mail.tenant_id, event.mail.message_id)
+        mail = event.mail
+        row, was_known = await self._processed.apply(event_id, mail.tenant_id, mail.message_id, caller.key_id or None)
         return pb2.MarkProcessedResponse(modification=message_of(row), was_known=was_known)
 
     @override
