@@ -64,10 +64,10 @@ def restore(context: typer.Context, folder: FolderArgument, *, backup_key: KeyOp
 
     The next start compares every mailbox with its provider, so changes after the backup become events, and makes every
     send uncertain that had no outcome at the time of the backup, so nothing is sent twice. Readers whose cursors are
-    younger than the backup get CURSOR_EPOCH_CHANGED. API keys that were revoked and tenants that were disconnected or
-    erased after the backup are back: repeat those steps. A backup without a database needs DATABASE_URL:
-    only the keys, certificates and passwords are restored, so restore the database on its own server first. A backup
-    with its database is refused while DATABASE_URL is set.
+    younger than the backup get CURSOR_EPOCH_CHANGED. Sessions of browsers end. API keys that were revoked and tenants
+    that were disconnected or erased after the backup are back: repeat those steps. A backup without a database needs
+    DATABASE_URL: only the keys, certificates and passwords are restored, so restore the database on its own server
+    first. A backup with its database is refused while DATABASE_URL is set.
 
     Examples:
       mailmesh --data /var/lib/mailmesh restore /backups/2026-11-27 --backup-key /secure/backup.key
