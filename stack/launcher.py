@@ -135,7 +135,9 @@ class Launcher:
                 prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
                 migrate(prepared.admin_url, plan, self._data)
                 settle_restored(plan, self._data, self._environment)
-                rendering.wait()
+                warnings = rendering.wait()
+        for warning in warnings:
+            self._report.warn(warning)
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
         ensure_admin_key(self._data.admin_key, planner.vault_environment(), edge_url(planner.ports))

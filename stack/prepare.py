@@ -167,8 +167,8 @@ class EdgeRendering:
             text=True,
         )
 
-    def wait(self) -> None:
-        """Waits until it is written.
+    def wait(self) -> list[str]:
+        """Waits until it is written, and returns the warnings for the operator.
 
         Raises:
             StartError: A setting is wrong; with the reason.
@@ -180,6 +180,7 @@ class EdgeRendering:
             raise StartError("the edge's configuration is not made in time") from None
         if self._process.returncode != 0:
             raise StartError(f"the edge's configuration cannot be made:\n{complaint.strip()}")
+        return complaint.splitlines()
 
     def close(self) -> None:
         """Ends it, if it has not ended. Safe to call again: yes."""
