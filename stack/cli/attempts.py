@@ -21,6 +21,7 @@ from stack.cli.output import (
     word,
 )
 
+__all__ = ["app"]
 OUTCOME = "ATTEMPT_OUTCOME_"
 
 
