@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from gateway.console import ConsoleError
+from gateway.console import console
 from gateway.render import render
 from gateway.settings import EdgeSettings
 from services.meshkit.settings import SettingsError, load, reference
@@ -12,7 +12,7 @@ USAGE = "usage: python -m gateway render FOLDER | python -m gateway settings"
 
 
 def main() -> int:
-    """Runs the command and returns the exit code: 0 done, 1 settings are wrong or the folder is, 2 usage."""
+    """Runs the command and returns the exit code: 0 done, 1 settings or the folder are wrong, 2 usage."""
     match sys.argv[1:]:
         case ["render", folder]:
             return _render(Path(folder))
@@ -27,9 +27,12 @@ def main() -> int:
 def _render(folder: Path) -> int:
     try:
         sys.stdout.write(f"{render(load(EdgeSettings), folder)}\n")
-    except (SettingsError, ConsoleError, OSError) as exc:
+        found = console()
+    except (SettingsError, OSError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
+    for warning in found.warnings if found else ():
+        sys.stderr.write(f"{warning}\n")
     return 0
 
 

@@ -34,10 +34,6 @@ HEADERS = {
 }
 
 
-class ConsoleError(ValueError):
-    """The console's folder holds something that no build makes."""
-
-
 @dataclass(frozen=True)
 class ConsoleFile:
     """A file and its route.
@@ -58,18 +54,24 @@ class Console:
     Attributes:
         folder: The folder of its files.
         files: Its files.
+        left_out: All else in the folder: links, folders, and files with names that no build gives. It is not served.
     """
 
     folder: Path
     files: tuple[ConsoleFile, ...]
+    left_out: tuple[Path, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A line for the operator for each thing that is left out."""
+        return tuple(
+            f"{str(path)!r} is no file of the console and is not served: build the console again, into an empty folder"
+            for path in self.left_out
+        )
 
 
 def console() -> Console | None:
-    """Return the console's files: of the repository, or as they were installed. None when neither place has any.
-
-    Raises:
-        ConsoleError: A file is a link, or has a name that no build gives.
-    """
+    """Return the console's files: of the repository, or as they were installed. None when neither place has any."""
     repository = Path(__file__).resolve().parent.parent / "console" / "dist"
     for folder in (repository, Path(__file__).resolve().with_name("console_files")):
         if (folder / INDEX).is_file():
@@ -78,17 +80,21 @@ def console() -> Console | None:
 
 
 def read_console(folder: Path) -> Console:
-    """Read the console's folder.
+    """Read the console's folder. A stray file does not stop the edge: it is left out, and `Console.warnings` names it.
 
     Raises:
-        ConsoleError: A file is a link, or has a name that no build gives.
+        OSError: The folder cannot be read.
     """
-    return Console(folder, tuple(_file(path) for path in sorted(folder.iterdir())))
+    found = sorted(folder.iterdir())
+    served = tuple(path for path in found if _is_served(path))
+    return Console(folder, tuple(_file(path) for path in served), tuple(path for path in found if path not in served))
+
+
+def _is_served(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and _NAME.fullmatch(path.name) is not None
 
 
 def _file(path: Path) -> ConsoleFile:
-    if path.is_symlink() or not path.is_file() or not _NAME.fullmatch(path.name):
-        raise ConsoleError(f"{path} is no file of the console: build it again, into an empty folder")
     if path.name == INDEX:
         return ConsoleFile(PREFIX, _ASKED_AGAIN)
     return ConsoleFile(f"{PREFIX}{path.name}", _KEPT)

@@ -129,7 +129,6 @@ def render(settings: EdgeSettings, folder: Path) -> Path:
 
     Raises:
         OSError: The folder cannot be written.
-        ConsoleError: The console's folder holds something that no build makes.
     """
     paths: dict[str, str] = {}
     for name, secret in _secrets(settings).items():

@@ -7,28 +7,19 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-import httpx
 import yaml
 
+from simulator.control_calendars import CalendarControl
+from simulator.control_requests import account_path, as_list, as_object
 from simulator.http import JSON
 
-_TIMEOUT_SECONDS = 60.0
 Result = TypeVar("Result")
 
 
-class ControlRefusedError(Exception):
-    """The control API refused the request; the message is its reason."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{status}: {message}")
-        self.status = status
-
-
-class SimulatorControl:
+class SimulatorControl(CalendarControl):
     """The control API for tests; every method is one request and returns the answer's JSON.
 
     Args:
@@ -37,199 +28,126 @@ class SimulatorControl:
     Use it in ``async with``, or close it with :meth:`close`.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(base_url=self.url, timeout=_TIMEOUT_SECONDS, trust_env=False)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
-    async def request(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Do any request below ``/control``.
-
-        Raises:
-            ControlRefusedError: The answer was an error.
-        """
-        answer = await self._client.request(method, f"/control{path}", json=body, params=query)
-        if answer.is_error:
-            raise ControlRefusedError(answer.status_code, answer.text)
-        return answer.json()
-
     # Accounts and grants
 
     async def create_account(self, provider: str, address: str, **facts: Any) -> JSON:
         """Add an account; ``count`` with ``{n}`` in the address adds many."""
-        return _object(await self.request("POST", "/accounts", {"provider": provider, "address": address, **facts}))
+        return as_object(await self.request("POST", "/accounts", {"provider": provider, "address": address, **facts}))
 
     async def accounts(self, provider: str = "") -> list[JSON]:
         """Return the accounts."""
-        return _list(await self.request("GET", "/accounts", provider=provider))
+        return as_list(await self.request("GET", "/accounts", provider=provider))
 
     async def update_account(self, account: str, **facts: Any) -> JSON:
         """Change ``address``, ``principal``, ``name``, ``consent``, ``hasMailbox``, ``delegates``, ``sendAs``."""
-        return _object(await self.request("PATCH", _account(account), facts))
+        return as_object(await self.request("PATCH", account_path(account), facts))
 
     async def remove_account(self, account: str) -> JSON:
         """Remove an account."""
-        return _object(await self.request("DELETE", _account(account)))
+        return as_object(await self.request("DELETE", account_path(account)))
 
     async def issue_tokens(self, account: str, **facts: Any) -> JSON:
         """Return a token response without a browser: ``scopes``, ``clientId``."""
-        return _object(await self.request("POST", f"{_account(account)}/grants", facts))
+        return as_object(await self.request("POST", f"{account_path(account)}/grants", facts))
 
     async def revoke(self, account: str, **facts: Any) -> JSON:
         """Revoke an account's grants: ``reason``, ``access``, ``subscriptions``."""
-        return _object(await self.request("POST", f"{_account(account)}/revoke", facts))
+        return as_object(await self.request("POST", f"{account_path(account)}/revoke", facts))
 
     async def expire_access_tokens(self, account: str = "") -> JSON:
         """Expire access tokens at once, of one account or of all."""
-        return _object(await self.request("POST", "/expire-access-tokens", {"account": account}))
-
-    # Calendars
-
-    async def calendars(self, account: str) -> list[JSON]:
-        """Return an account's calendars with their events."""
-        return _list(await self.request("GET", f"{_account(account)}/calendars"))
-
-    async def add_calendar(self, account: str, name: str, **facts: Any) -> JSON:
-        """Add a calendar: ``owner``; ``canEdit`` at Microsoft, ``role`` and ``pushes`` at Google."""
-        return _object(await self.request("POST", f"{_account(account)}/calendars", {"name": name, **facts}))
-
-    async def remove_calendar(self, account: str, calendar: str) -> JSON:
-        """Remove a calendar."""
-        return _object(await self.request("DELETE", f"{_account(account)}/calendars/{quote(calendar, safe='')}"))
-
-    async def create_event(self, account: str, calendar: str, **fields: Any) -> JSON:
-        """Add an event of the provider's fields; Graph's times are a wall clock in UTC, its ``body`` is text."""
-        return _object(await self.request("POST", _events(account, calendar), fields))
-
-    async def update_event(self, account: str, calendar: str, event: str, **fields: Any) -> JSON:
-        """Change fields of an event."""
-        return _object(await self.request("PATCH", _events(account, calendar, event), fields))
-
-    async def delete_event(self, account: str, calendar: str, event: str) -> JSON:
-        """Delete an event, a series with its instances, or one changed instance."""
-        return _object(await self.request("DELETE", _events(account, calendar, event)))
-
-    async def cancel_instance(self, account: str, calendar: str, event: str, day: str) -> JSON:
-        """Delete the instance of a series on a local day."""
-        return _object(await self.request("POST", f"{_events(account, calendar, event)}/cancel", {"day": day}))
-
-    async def change_instance(
-        self, account: str, calendar: str, event: str, day: str, original: str, **fields: Any
-    ) -> JSON:
-        """Change the instance of a series on a local day that it begins at a time in UTC."""
-        body = {"day": day, "original": original, **fields}
-        return _object(await self.request("POST", f"{_events(account, calendar, event)}/instances", body))
-
-    async def cancel_google(self, account: str, calendar: str, event: str, original: JSON) -> JSON:
-        """Cancel the instance of a Google series with an original start."""
-        return _object(
-            await self.request("POST", f"{_events(account, calendar, event)}/cancel", {"original": original})
-        )
-
-    async def change_google(self, account: str, calendar: str, event: str, original: JSON, **fields: Any) -> JSON:
-        """Change the instance of a Google series with an original start."""
-        body = {"original": original, **fields}
-        return _object(await self.request("POST", f"{_events(account, calendar, event)}/instances", body))
+        return as_object(await self.request("POST", "/expire-access-tokens", {"account": account}))
 
     # Mail
 
     async def deliver(self, account: str, **mail: Any) -> JSON:
         """Deliver one mail: ``eml``, ``emlBase64`` or fields, and ``folder``, ``labels``, ``isRead``, ``silent``."""
-        return _object(await self.request("POST", f"{_account(account)}/messages", mail))
+        return as_object(await self.request("POST", f"{account_path(account)}/messages", mail))
 
     async def generate(self, account: str, count: int, **facts: Any) -> JSON:
         """Deliver generated mails: ``seed``, ``first``, ``show``."""
-        return _object(await self.request("POST", f"{_account(account)}/generate", {"count": count, **facts}))
+        return as_object(await self.request("POST", f"{account_path(account)}/generate", {"count": count, **facts}))
 
     async def load_old(self, account: str, count: int, **facts: Any) -> JSON:
         """Put old generated mails into a mailbox, silently: ``seed``, ``days``, ``folder``, ``labels``."""
-        return _object(await self.request("POST", f"{_account(account)}/load", {"count": count, **facts}))
+        return as_object(await self.request("POST", f"{account_path(account)}/load", {"count": count, **facts}))
 
     async def deliver_to_many(self, accounts: Sequence[str], count: int, **facts: Any) -> JSON:
         """Deliver generated mails to each of some accounts, turn by turn: ``seed``, ``first``."""
-        return _object(await self.request("POST", "/deliver", {"accounts": list(accounts), "count": count, **facts}))
+        return as_object(await self.request("POST", "/deliver", {"accounts": list(accounts), "count": count, **facts}))
 
     async def churn(self, account: str, count: int, seed: int = 1) -> JSON:
         """Do random things to a mailbox."""
-        return _object(await self.request("POST", f"{_account(account)}/churn", {"count": count, "seed": seed}))
+        return as_object(await self.request("POST", f"{account_path(account)}/churn", {"count": count, "seed": seed}))
 
     async def update(self, account: str, mail_id: str, **changes: Any) -> JSON:
         """Change ``isRead``, ``isFlagged``, ``categories``, ``importance``, or ``addLabels``, ``removeLabels``."""
-        return _object(await self.request("PATCH", _mail(account, mail_id), changes))
+        return as_object(await self.request("PATCH", _mail(account, mail_id), changes))
 
     async def move(self, account: str, mail_id: str, folder: str) -> JSON:
         """Move a mail to a folder, or out of the inbox to a label."""
-        return _object(await self.request("POST", f"{_mail(account, mail_id)}/move", {"folder": folder}))
+        return as_object(await self.request("POST", f"{_mail(account, mail_id)}/move", {"folder": folder}))
 
     async def trash(self, account: str, mail_id: str) -> JSON:
         """Put a mail into the trash."""
-        return _object(await self.request("POST", f"{_mail(account, mail_id)}/trash"))
+        return as_object(await self.request("POST", f"{_mail(account, mail_id)}/trash"))
 
     async def restore(self, account: str, mail_id: str) -> JSON:
         """Take a mail out of the trash."""
-        return _object(await self.request("POST", f"{_mail(account, mail_id)}/restore"))
+        return as_object(await self.request("POST", f"{_mail(account, mail_id)}/restore"))
 
     async def delete(self, account: str, mail_id: str) -> JSON:
         """Delete a mail for good."""
-        return _object(await self.request("DELETE", _mail(account, mail_id)))
+        return as_object(await self.request("DELETE", _mail(account, mail_id)))
 
     async def create_draft(self, account: str, **fields: Any) -> JSON:
         """Keep a draft."""
-        return _object(await self.request("POST", f"{_account(account)}/drafts", fields))
+        return as_object(await self.request("POST", f"{account_path(account)}/drafts", fields))
 
     async def update_draft(self, account: str, mail_id: str, **fields: Any) -> JSON:
         """Change a draft's content; at Gmail the answer has its new id."""
-        return _object(await self.request("PATCH", f"{_account(account)}/drafts/{quote(mail_id, safe='')}", fields))
+        return as_object(
+            await self.request("PATCH", f"{account_path(account)}/drafts/{quote(mail_id, safe='')}", fields)
+        )
 
     async def send_draft(self, account: str, mail_id: str) -> JSON:
         """Send a draft; at Gmail the answer has its new id."""
-        return _object(await self.request("POST", f"{_account(account)}/drafts/{quote(mail_id, safe='')}/send"))
+        return as_object(await self.request("POST", f"{account_path(account)}/drafts/{quote(mail_id, safe='')}/send"))
 
     async def truth(self, account: str) -> JSON:
         """Return ``messages`` and ``deleted`` of a mailbox with their state."""
-        return _object(await self.request("GET", f"{_account(account)}/truth"))
+        return as_object(await self.request("GET", f"{account_path(account)}/truth"))
 
     async def add_folder(self, account: str, name: str, **facts: Any) -> JSON:
         """Add a folder or label."""
-        return _object(await self.request("POST", f"{_account(account)}/folders", {"name": name, **facts}))
+        return as_object(await self.request("POST", f"{account_path(account)}/folders", {"name": name, **facts}))
 
     async def lag(self, account: str, *, list_seconds: float = 0, history_seconds: float = 0) -> JSON:
         """Let lists and searches, and Gmail's history, know new mail only after a while."""
         facts = {"listSeconds": list_seconds, "historySeconds": history_seconds}
-        return _object(await self.request("POST", f"{_account(account)}/lag", facts))
+        return as_object(await self.request("POST", f"{account_path(account)}/lag", facts))
 
     async def expire_history(self, account: str, **facts: Any) -> JSON:
         """Make history ids or delta tokens too old: for Graph ``status`` and ``code``."""
-        return _object(await self.request("POST", f"{_account(account)}/expire-history", facts))
+        return as_object(await self.request("POST", f"{account_path(account)}/expire-history", facts))
 
     # Faults, calls, clock, settings
 
     async def add_fault(self, kind: str, **facts: Any) -> JSON:
         """Put a fault in force; see :class:`simulator.faults.Fault`."""
-        return _object(await self.request("POST", "/faults", {"kind": kind, **facts}))
+        return as_object(await self.request("POST", "/faults", {"kind": kind, **facts}))
 
     async def remove_fault(self, fault_id: int) -> JSON:
         """End one fault, by the id that :meth:`add_fault` answered, and leave those of others."""
-        return _object(await self.request("DELETE", f"/faults/{fault_id}"))
+        return as_object(await self.request("DELETE", f"/faults/{fault_id}"))
 
     async def clear_faults(self) -> JSON:
         """End all faults."""
-        return _object(await self.request("DELETE", "/faults"))
+        return as_object(await self.request("DELETE", "/faults"))
 
     async def calls(self, **filters: Any) -> list[JSON]:
         """Return the newest calls: ``endpoint``, ``account``, ``status``, ``after``, ``limit``."""
-        return _list(await self.request("GET", "/calls", **filters))
+        return as_list(await self.request("GET", "/calls", **filters))
 
     async def call_count(self, endpoint: str = "*", account: str = "*", status: int = 0) -> int:
         """Return how many calls match."""
@@ -238,57 +156,57 @@ class SimulatorControl:
 
     async def call_counts(self, **filters: Any) -> JSON:
         """Return counts by endpoint and status, and the most Graph requests at once per mailbox."""
-        return _object(await self.request("GET", "/calls/counts", **filters))
+        return as_object(await self.request("GET", "/calls/counts", **filters))
 
     async def reset_calls(self) -> JSON:
         """Forget all calls."""
-        return _object(await self.request("DELETE", "/calls"))
+        return as_object(await self.request("DELETE", "/calls"))
 
     async def advance_clock(self, seconds: float) -> JSON:
         """Move the clock forward."""
-        return _object(await self.request("POST", "/clock", {"advanceSeconds": seconds}))
+        return as_object(await self.request("POST", "/clock", {"advanceSeconds": seconds}))
 
     async def set(self, **settings: Any) -> JSON:
         """Change settings; see :class:`simulator.knobs.Knobs`."""
-        return _object(await self.request("PATCH", "/settings", settings))
+        return as_object(await self.request("PATCH", "/settings", settings))
 
     async def reset(self) -> JSON:
         """End faults, forget calls and pushes, put clock and settings back; accounts and mail stay."""
-        return _object(await self.request("POST", "/reset"))
+        return as_object(await self.request("POST", "/reset"))
 
     # Subscriptions, watches, pushes
 
     async def subscriptions(self, account: str = "") -> list[JSON]:
         """Return Graph's living subscriptions."""
-        return _list(await self.request("GET", "/subscriptions", account=account))
+        return as_list(await self.request("GET", "/subscriptions", account=account))
 
     async def silence_subscription(self, subscription_id: str, *, silent: bool = True) -> JSON:
         """Make a subscription dead silently, or alive again."""
-        return _object(await self.request("POST", f"/subscriptions/{subscription_id}/silence", {"silent": silent}))
+        return as_object(await self.request("POST", f"/subscriptions/{subscription_id}/silence", {"silent": silent}))
 
     async def remove_subscription(self, subscription_id: str) -> JSON:
         """Forget a subscription silently."""
-        return _object(await self.request("DELETE", f"/subscriptions/{subscription_id}"))
+        return as_object(await self.request("DELETE", f"/subscriptions/{subscription_id}"))
 
     async def send_lifecycle(self, subscription_id: str, event: str) -> JSON:
         """Send ``reauthorizationRequired``, ``subscriptionRemoved`` or ``missed``."""
-        return _object(await self.request("POST", f"/subscriptions/{subscription_id}/lifecycle", {"event": event}))
+        return as_object(await self.request("POST", f"/subscriptions/{subscription_id}/lifecycle", {"event": event}))
 
     async def watches(self) -> list[JSON]:
         """Return Gmail's living watches."""
-        return _list(await self.request("GET", "/watches"))
+        return as_list(await self.request("GET", "/watches"))
 
     async def silence_watch(self, account: str, *, silent: bool = True) -> JSON:
         """Make a watch dead silently, or alive again."""
-        return _object(await self.request("POST", f"{_account(account)}/watch/silence", {"silent": silent}))
+        return as_object(await self.request("POST", f"{account_path(account)}/watch/silence", {"silent": silent}))
 
     async def remove_watch(self, account: str) -> JSON:
         """Forget a watch silently."""
-        return _object(await self.request("DELETE", f"{_account(account)}/watch"))
+        return as_object(await self.request("DELETE", f"{account_path(account)}/watch"))
 
     async def pushes(self, limit: int = 1000) -> JSON:
         """Return ``log``, ``counts`` and ``pending`` of the POSTs to notification URLs."""
-        return _object(await self.request("GET", "/pushes", limit=limit))
+        return as_object(await self.request("GET", "/pushes", limit=limit))
 
     async def wait_until_pushed(self, seconds: float = 10.0) -> bool:
         """Wait until no notification is on its way; return whether that came to pass."""
@@ -296,24 +214,24 @@ class SimulatorControl:
 
     async def set_pubsub(self, **facts: Any) -> JSON:
         """Change ``endpoint``, ``audience``, ``serviceAccount`` of the pushes."""
-        return _object(await self.request("PATCH", "/pubsub", facts))
+        return as_object(await self.request("PATCH", "/pubsub", facts))
 
     async def forge_push(self, **facts: Any) -> JSON:
         """Return ``token`` and ``body`` of a push: ``claims`` overrides, ``wrongKey``, ``address``, ``historyId``."""
-        return _object(await self.request("POST", "/pubsub/forge", facts))
+        return as_object(await self.request("POST", "/pubsub/forge", facts))
 
     async def rotate_keys(self, provider: str) -> JSON:
         """Give a provider a new signing key."""
-        return _object(await self.request("POST", "/keys/rotate", {"provider": provider}))
+        return as_object(await self.request("POST", "/keys/rotate", {"provider": provider}))
 
     async def run_scenario(self, scenario: JSON) -> JSON:
         """Start a scenario, given as the JSON of a scenario file."""
-        return _object(await self.request("POST", "/scenario", scenario))
+        return as_object(await self.request("POST", "/scenario", scenario))
 
     async def start_load(self, accounts: Sequence[str], per_second: float, seconds: float, seed: int = 1) -> JSON:
         """Deliver generated mail at a steady rate, in the background."""
         body = {"accounts": list(accounts), "perSecond": per_second, "seconds": seconds, "seed": seed}
-        return _object(await self.request("POST", "/load", body))
+        return as_object(await self.request("POST", "/load", body))
 
 
 def blocking(url: str, work: Callable[[SimulatorControl], Awaitable[Result]]) -> Result:
@@ -326,31 +244,8 @@ def blocking(url: str, work: Callable[[SimulatorControl], Awaitable[Result]]) ->
     return asyncio.run(do())
 
 
-def _events(account: str, calendar: str, event: str = "") -> str:
-    path = f"{_account(account)}/calendars/{quote(calendar, safe='')}/events"
-    return f"{path}/{quote(event, safe='')}" if event else path
-
-
-def _account(account: str) -> str:
-    return f"/accounts/{quote(account, safe='@')}"
-
-
 def _mail(account: str, mail_id: str) -> str:
-    return f"{_account(account)}/messages/{quote(mail_id, safe='')}"
-
-
-def _object(answer: Any) -> JSON:
-    if not isinstance(answer, dict):
-        msg = f"not an object: {answer!r}"
-        raise TypeError(msg)
-    return answer
-
-
-def _list(answer: Any) -> list[JSON]:
-    if not isinstance(answer, list):
-        msg = f"not a list: {answer!r}"
-        raise TypeError(msg)
-    return answer
+    return f"{account_path(account)}/messages/{quote(mail_id, safe='')}"
 
 
 def main(arguments: Sequence[str]) -> int:

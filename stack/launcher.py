@@ -134,8 +134,10 @@ class Launcher:
             with self._report.step("Bringing databases up to date", "databases are up to date"):
                 prepare_databases(prepared.admin_url, prepared.passwords, planner.postgres)
                 migrate(prepared.admin_url, plan, self._data)
-                settle_restored(plan, self._data)
-                rendering.wait()
+                settle_restored(plan, self._data, self._environment)
+                warnings = rendering.wait()
+        for warning in warnings:
+            self._report.warn(warning)
         self._start_stage(supervisor, plan.services, "Starting services")
         self._start_stage(supervisor, plan.edge, "Opening the edge")
         ensure_admin_key(self._data.admin_key, planner.vault_environment(), edge_url(planner.ports))
@@ -181,7 +183,7 @@ class Launcher:
 
     @contextlib.contextmanager
     def _prepared(self) -> Iterator[Prepared]:
-        is_to_be_settled(self._data)  # refuses an interrupted restore, before anything is made in its place
+        is_to_be_settled(self._data, self._environment)  # refuses before anything is made in a restore's place
         self._data.prepare()
         self._data.certificates.ensure()
         for path in (self._data.vault_keys, self._data.delivery_keys):

@@ -115,7 +115,12 @@ class Planner:
                 )
             ),
             restored=tuple(
-                restored_program(service, self._mesh(service, service)) for service in ("ingest", "processor")
+                restored_program(service, self._mesh(service, mesh_name))
+                for service, mesh_name in (
+                    ("token_vault", "token-vault"),
+                    ("ingest", "ingest"),
+                    ("processor", "processor"),
+                )
             ),
             services=tuple(self._services()),
             edge=(*self._workers(), *self._agents(), self._envoy()),

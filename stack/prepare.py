@@ -113,16 +113,16 @@ def migrate(admin_url: str, plan: Plan, data: DataDirectory) -> None:
         run_blocking(mark_migrated(admin_url))
 
 
-def settle_restored(plan: Plan, data: DataDirectory) -> None:
+def settle_restored(plan: Plan, data: DataDirectory, environment: Mapping[str, str]) -> None:
     """Settles what a backup left open, after the migrations, when the data directory was restored.
 
     Safe to call again: yes; an interrupted start repeats it.
 
     Raises:
         StartError: A program failed; the message has the end of its log.
-        BackupError: The restore was interrupted.
+        BackupError: The restore was interrupted, or DATABASE_URL names another database than the restored one.
     """
-    if not is_to_be_settled(data):
+    if not is_to_be_settled(data, environment):
         return
     _run_to_end(plan.restored, data, RESTORED_SECONDS)
     data.restored.unlink()
@@ -167,8 +167,8 @@ class EdgeRendering:
             text=True,
         )
 
-    def wait(self) -> None:
-        """Waits until it is written.
+    def wait(self) -> list[str]:
+        """Waits until it is written, and returns the warnings for the operator.
 
         Raises:
             StartError: A setting is wrong; with the reason.
@@ -180,6 +180,7 @@ class EdgeRendering:
             raise StartError("the edge's configuration is not made in time") from None
         if self._process.returncode != 0:
             raise StartError(f"the edge's configuration cannot be made:\n{complaint.strip()}")
+        return complaint.splitlines()
 
     def close(self) -> None:
         """Ends it, if it has not ended. Safe to call again: yes."""

@@ -4,6 +4,7 @@ import { Button, Menu, MenuItem, MenuTrigger, Popover } from "react-aria-compone
 import { plain } from "./text.js";
 import { href, useRoute } from "./route.js";
 import { useKey, useMayAdminister, useMayOperate, useSignOut } from "./session.js";
+import { Failed } from "./parts/show.js";
 import { AccountPage } from "./pages/account.js";
 import { AccountsPage } from "./pages/accounts.js";
 import { AuditPage } from "./pages/audit.js";
@@ -63,15 +64,18 @@ function Who() {
   const key = useKey();
   const signOut = useSignOut();
   return (
-    <MenuTrigger>
-      <Button className="plain who">{plain(key?.displayName || "Signed in", 40)}</Button>
-      <Popover className="menu">
-        <Menu aria-label="Session" onAction={(action) => void signOut(action === "everywhere")}>
-          <MenuItem id="here">Sign out</MenuItem>
-          <MenuItem id="everywhere">Sign out everywhere</MenuItem>
-        </Menu>
-      </Popover>
-    </MenuTrigger>
+    <>
+      <MenuTrigger>
+        <Button className="plain who">{plain(key?.displayName || "Signed in", 40)}</Button>
+        <Popover className="menu">
+          <Menu aria-label="Session" onAction={(action) => signOut.mutate(action === "everywhere")}>
+            <MenuItem id="here">Sign out</MenuItem>
+            <MenuItem id="everywhere">Sign out everywhere</MenuItem>
+          </Menu>
+        </Popover>
+      </MenuTrigger>
+      {signOut.isError && <Failed error={signOut.error} />}
+    </>
   );
 }
 

@@ -1,6 +1,6 @@
 // Signing in and out. The key is held while it is sent, and nowhere after that; the cookie is out of this page's reach.
 import { createContext, useContext, useState, type FormEvent, type ReactNode } from "react";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Form } from "react-aria-components";
 import { Role } from "../../gen/ts/mailmesh/access/v1/access_pb.js";
 import type { ApiKey } from "../../gen/ts/mailmesh/vault/v1/api_key_service_pb.js";
@@ -81,12 +81,15 @@ function SignIn() {
   );
 }
 
-export function useSignOut(): (everywhere: boolean) => Promise<void> {
+// Signs out here or everywhere, by whether it is called with true. A failure leaves the session as it is.
+export function useSignOut() {
   const client = useQueryClient();
-  return async (everywhere) => {
-    await sessions.endSession({ everywhere });
-    client.clear();
-    // The whole page goes, and with it all that it has read.
-    window.location.reload();
-  };
+  return useMutation({
+    mutationFn: (everywhere: boolean) => sessions.endSession({ everywhere }),
+    onSuccess: () => {
+      client.clear();
+      // The whole page goes, and with it all that it has read.
+      window.location.reload();
+    },
+  });
 }

@@ -1,4 +1,4 @@
-"""`python -m services.token_vault serve | migrate | create-admin-key | rotate | settings`."""
+"""`python -m services.token_vault serve | migrate | restored | create-admin-key | rotate | settings`."""
 
 import argparse
 import asyncio
@@ -17,6 +17,7 @@ from services.token_vault.audit import COMMAND
 from services.token_vault.keys.keyring import read_keys
 from services.token_vault.keys.rotate import KeyRotator, Rotation
 from services.token_vault.migrate import migrations
+from services.token_vault.restored import end_sessions
 from services.token_vault.settings import NAME, RotateSettings, VaultSettings
 
 EXIT_REFUSED = 1
@@ -43,6 +44,13 @@ async def migrate(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
     settings = _store_settings()
     moves = migrations(settings.database_url)
     await (moves.downgrade(arguments.down_to) if arguments.down_to else moves.upgrade())
+
+
+async def restored(_arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
+    """End the sessions of browsers, after the database was restored from a backup."""
+    settings = _store_settings()
+    async with db.open_pool(settings.database_url, NAME) as pool:
+        await end_sessions(pool, SystemClock())
 
 
 async def create_admin_key(arguments: argparse.Namespace, _stop: asyncio.Event) -> None:
@@ -91,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "migrate", migrate).add_argument(
         "--down-to", metavar="REVISION", default="", help="move back instead: a revision, -1 or base"
     )
+    _command(commands, "restored", restored)
     _command(commands, "create-admin-key", create_admin_key).add_argument("--name", default="first admin key")
     _command(commands, "rotate", rotate).add_argument(
         "--to", metavar="KEY_ID", default="", help="the key to wrap by; the first of the settings by default"

@@ -18,7 +18,8 @@ def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: M
         data: The data directory.
         folder: The backup.
         key: The backup key, 32 bytes.
-        environment: Our own environment: DATABASE_URL names an existing server, whose database the operator restores.
+        environment: Our own environment. DATABASE_URL names the server whose database the operator has restored there;
+            a backup that has its own database is refused with it.
 
     Raises:
         BackupError: The backup is incomplete, was changed, or does not fit; or an installation is in the directory.
@@ -42,20 +43,29 @@ def restore_backup(data: DataDirectory, folder: Path, key: bytes, environment: M
     return manifest
 
 
-def is_to_be_settled(data: DataDirectory) -> bool:
+def is_to_be_settled(data: DataDirectory, environment: Mapping[str, str]) -> bool:
     """Says whether the data directory was restored and has not been settled since.
 
+    Args:
+        data: The data directory.
+        environment: Our own environment, with DATABASE_URL for a database on a server of its own.
+
     Raises:
-        BackupError: The restore was interrupted.
+        BackupError: The restore was interrupted, or DATABASE_URL names another database than the restored one.
     """
     if not data.restored.exists():
         return False
     if data.restored.read_text(encoding="utf-8") != UNPACKED:
         raise BackupError(f"the restore into {data.root} was interrupted: run `mailmesh restore` again")
+    if environment.get("DATABASE_URL") and data.postgres.exists():
+        raise BackupError(f"{data.root} was restored with its own database: unset DATABASE_URL, which names another")
     return True
 
 
 def _check_fit(manifest: Manifest, *, is_existing: bool) -> None:
+    if is_existing and manifest.postgres_major:
+        # The next start would settle the sends of a database that was never restored.
+        raise BackupError("the backup has its own database: unset DATABASE_URL, which names another, and restore again")
     if is_existing:
         return
     if not manifest.postgres_major:

@@ -20,12 +20,18 @@ NONCE_BYTES = 12
 MAX_SEALED_BYTES = 16 * 1024 * 1024
 
 
-def ensure_backup_key(path: Path) -> bool:
-    """Makes the key that seals backups, unless it is there; returns whether it was made. Safe to call again: yes."""
+def make_backup_key(path: Path) -> None:
+    """Makes the key that seals backups.
+
+    Raises:
+        BackupError: The file exists already; a replaced key would open no earlier backup.
+        OSError: The file cannot be written.
+
+    Safe to call again: it refuses, since the key is there.
+    """
     if path.exists():
-        return False
+        raise BackupError(f"{path} exists already: leave out --new-key to use its key, or name a new file")
     write_private(path, base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
-    return True
 
 
 def read_backup_key(path: Path) -> bytes:
@@ -37,7 +43,8 @@ def read_backup_key(path: Path) -> bytes:
     try:
         key = base64.b64decode(path.read_bytes().strip(), altchars=b"-_", validate=True)
     except FileNotFoundError:
-        raise BackupError(f"{path} does not exist: name the key that sealed the backup with --backup-key") from None
+        advice = "name the backup key with --backup-key; only `mailmesh backup --new-key` makes one"
+        raise BackupError(f"{path} does not exist: {advice}") from None
     except binascii.Error:
         key = b""
     if len(key) != KEY_BYTES:

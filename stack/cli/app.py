@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from stack.cli import (
+    attempts,
     calendars,
     conversations,
-    endpoints,
     events,
     exits,
     keys,
@@ -79,7 +79,7 @@ app.add_typer(events.app, name="events", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(sends.send)
 app.add_typer(sends.app, name="sends", rich_help_panel=USE)
 app.add_typer(message_reads.app, name="messages", rich_help_panel=USE)
-app.add_typer(endpoints.app, name="endpoints", rich_help_panel=USE)
+app.add_typer(attempts.app, name="endpoints", rich_help_panel=USE)
 app.add_typer(calendars.app, name="calendars", rich_help_panel=USE)
 app.add_typer(conversations.app, name="conversations", rich_help_panel=USE)
 app.add_typer(keys.app, name="keys", rich_help_panel=USE)

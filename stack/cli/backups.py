@@ -23,6 +23,9 @@ def backup(
     folder: FolderArgument,
     *,
     backup_key: KeyOption,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make the backup key first; its file must not exist yet.")
+    ] = False,
     timeout: Annotated[
         int, typer.Option(min=1, max=604800, help="Give up on the database's backup after this many seconds.")
     ] = 3600,
@@ -31,19 +34,22 @@ def backup(
     """Write a backup of the running mesh into a new folder.
 
     The backup has the database with its write-ahead log, and the keys, certificates and passwords of the data
-    directory, sealed with the backup key. The command makes the key when its file does not exist: keep a copy of it
-    apart from the backups. The database itself is not sealed and holds mail: keep it on an encrypted disk. With
+    directory, sealed with the backup key. The first backup makes the key by --new-key: keep a copy of it apart from the
+    backups. Without that option a missing key is refused, so a wrong path does not seal backups with an unknown key.
+    The database itself is not sealed and holds mail: keep it on an encrypted disk. With
     DATABASE_URL the database is on a server of its own and is not part of the backup.
 
     Examples:
-      mailmesh backup /backups/2026-11-27 --backup-key /secure/backup.key
+      mailmesh backup /backups/2026-11-27 --backup-key /secure/backup.key --new-key
+      mailmesh backup /backups/2026-11-28 --backup-key /secure/backup.key
     """
-    from stack.backup.sealed import ensure_backup_key, read_backup_key  # noqa: PLC0415 - other commands start faster
+    from stack.backup.sealed import make_backup_key, read_backup_key  # noqa: PLC0415 - other commands start faster
     from stack.backup.take import take_backup  # noqa: PLC0415
 
     wanted = target(context)
     ready = wanted.ready()
-    if ensure_backup_key(backup_key):
+    if new_key:
+        make_backup_key(backup_key)
         show_aside(f"{backup_key} is a new key: without it no backup opens; keep a copy apart from the backups")
     with console.status("Backing up the database"):
         key = read_backup_key(backup_key)
@@ -58,9 +64,10 @@ def restore(context: typer.Context, folder: FolderArgument, *, backup_key: KeyOp
 
     The next start compares every mailbox with its provider, so changes after the backup become events, and makes every
     send uncertain that had no outcome at the time of the backup, so nothing is sent twice. Readers whose cursors are
-    younger than the backup get CURSOR_EPOCH_CHANGED. API keys that were revoked and tenants that were disconnected or
-    erased after the backup are back: repeat those steps. With DATABASE_URL only the keys, certificates and passwords
-    are restored; restore the database on its own server first.
+    younger than the backup get CURSOR_EPOCH_CHANGED. Sessions of browsers end. API keys that were revoked and tenants
+    that were disconnected or erased after the backup are back: repeat those steps. A backup without a database needs
+    DATABASE_URL: only the keys, certificates and passwords are restored, so restore the database on its own server
+    first. A backup with its database is refused while DATABASE_URL is set.
 
     Examples:
       mailmesh --data /var/lib/mailmesh restore /backups/2026-11-27 --backup-key /secure/backup.key

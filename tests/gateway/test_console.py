@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.console import INDEX, ConsoleError, console, read_console
+from gateway.console import INDEX, console, read_console
 from tests.gateway.conftest import Edge
 
 ELSEWHERE = (
@@ -68,8 +68,8 @@ async def test_other_answers_may_still_not_run(edge: Edge) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["link.js", "folder", "notes.txt", "app.js.map"])
-def test_a_folder_with_anything_but_a_build_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["link.js", "folder", "notes.txt", "app.js.map", ".DS_Store"])
+def test_anything_but_a_build_is_left_out_and_named(tmp_path: Path, name: str) -> None:
     (tmp_path / INDEX).write_text("x")
     if name == "link.js":
         (tmp_path / name).symlink_to("/etc/passwd")
@@ -78,5 +78,14 @@ def test_a_folder_with_anything_but_a_build_is_refused(tmp_path: Path, name: str
     else:
         (tmp_path / name).write_text("x")
 
-    with pytest.raises(ConsoleError, match=name):
-        read_console(tmp_path)
+    found = read_console(tmp_path)
+
+    assert ["/console/"] == [file.path for file in found.files]
+    assert (tmp_path / name,) == found.left_out
+    assert [name in warning for warning in found.warnings] == [True]
+
+
+def test_a_page_that_is_a_link_is_not_served(tmp_path: Path) -> None:
+    (tmp_path / INDEX).symlink_to("/etc/passwd")
+
+    assert ((), (tmp_path / INDEX,)) == (read_console(tmp_path).files, read_console(tmp_path).left_out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from mailmesh.processor.v1 import event_service_pb2 as events
@@ -108,6 +109,7 @@ class Backup:
         early: A cursor from before it.
         late: A cursor from after it.
         signing_key: The key of the webhooks.
+        cookie: The secret of a browser's session, which ended after the backup.
     """
 
     folder: Path
@@ -116,10 +118,25 @@ class Backup:
     early: str = ""
     late: str = ""
     signing_key: str = ""
+    cookie: str = ""
 
-    def run(self, mesh: Mesh, command: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, mesh: Mesh, command: str, *words: str) -> "subprocess.CompletedProcess[str]":
         """Take it or restore it by the command line."""
-        return mesh.run(command, str(self.folder), "--backup-key", str(self.key), "--json")
+        return mesh.run(command, str(self.folder), "--backup-key", str(self.key), "--json", *words)
+
+
+def sign_in(mesh: Mesh) -> str:
+    """Make a browser's session, and return its cookie."""
+    key = {"authorization": f"Bearer {mesh.ready.admin_key_file.read_text().strip()}"}
+    answer = httpx.post(f"{mesh.ready.http}/v1/sessions", json={}, headers=key, timeout=60, trust_env=False)
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+def status_of(mesh: Mesh, cookie: str) -> int:
+    """Return the status that a page gets which reads the session."""
+    headers = {"cookie": cookie, "sec-fetch-site": "same-origin"}
+    url = f"{mesh.ready.http}/v1/sessions/current"
+    return httpx.get(url, headers=headers, timeout=60, trust_env=False).status_code
 
 
 def receive(mesh: Mesh, drill: Drill, receiver: Receiver, providers: Providers) -> str:
@@ -189,7 +206,9 @@ def test_a_restored_backup_loses_nothing_and_sends_nothing_twice(
             backup.early = cursor_of(mesh)
             backup.signing_key = receive(mesh, drill, receiver, providers)
             backup.sends, refusal = begin_sends(mesh, drill, providers.control)
-            taken = [backup.run(mesh, "backup") for _ in range(2)]
+            backup.cookie = sign_in(mesh)
+            assert status_of(mesh, backup.cookie) == 200
+            taken = [backup.run(mesh, "backup", "--new-key"), backup.run(mesh, "backup")]
             lose_the_disk(mesh, drill, receiver, providers, backup, refusal)
         sent = drill.received(providers.control)
         mesh.data = short_folder / "after"
@@ -202,6 +221,7 @@ def test_a_restored_backup_loses_nothing_and_sends_nothing_twice(
             expect_nothing_twice(second, drill, providers.control, backup, sent)
             assert ["", "CURSOR_EPOCH_CHANGED"] == [reason_at(second, one) for one in (backup.early, backup.late)]
             assert verified(receiver.accepted[-1], backup.signing_key)
+            assert status_of(second, backup.cookie) == 401
             assert not (mesh.data / "restored").exists()
     assert [0, 1, 0, 1] == [done.returncode for done in (*taken, *restored)], [taken, restored]
     assert "has files already" in taken[1].stderr

@@ -1,60 +1,33 @@
 """Put one mail into a conversation: pure, and the only place where mail joins one.
 
-A mail joins by kinship (a reply token, a cited message, the provider's thread) and the right to join (its author is the
-requester, an agent, or an address that one of these put in a visible To or Cc). With only one of them it begins a
-conversation of its own. Subjects, numbers, texts and blind copies give neither.
+A mail joins by kinship and the right to join, which `kinship` decides. With only one of them it begins a conversation
+of its own.
 """
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.processor.conversations.addresses import Ours
+from services.processor.conversations.kinship import (
+    AUTOMATIC_AN_HOUR,
+    HOUR,
+    Card,
+    Kin,
+    Known,
+    kin_of,
+    moment,
+    refusal_of,
+)
 from services.processor.conversations.letter import Letter, digest, topic
 
-MAX_HOPS = 8
 MAX_PARTICIPANTS = 200
-MAX_CANDIDATES = 20
 REOPENINGS_AN_HOUR = 3
-AUTOMATIC_AN_HOUR = 5
-DEFAULT_REOPEN_DAYS = 14
-_HOUR = timedelta(hours=1)
 _NAMESPACE = uuid.UUID("5f0c0a6e-6f0b-5d0a-9a53-6d61696c6d73")
-FINAL = frozenset((pb2.CONVERSATION_STATE_CLOSED, pb2.CONVERSATION_STATE_MERGED))
-
-
-@dataclass
-class Card:
-    """A conversation, and what its fuse counts.
-
-    Args:
-        conversation: The conversation as callers see it.
-        is_forwarded: Whether an agent's mail began it, and its customer is not named yet.
-        reopenings: The times of its last reopenings.
-        automatic: The times of its last machine mails.
-    """
-
-    conversation: pb2.Conversation
-    is_forwarded: bool = False
-    reopenings: list[datetime] = field(default_factory=list)
-    automatic: list[datetime] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Known:
-    """The relations of a mail in the store.
-
-    Args:
-        cards: The related conversations by id, with those that they were merged into.
-        links: By digest, the related conversations, and whether the digest is that of a message of theirs.
-    """
-
-    cards: Mapping[str, Card]
-    links: Mapping[bytes, Sequence[tuple[str, bool]]]
 
 
 @dataclass(frozen=True)
@@ -83,13 +56,6 @@ class Intake:
     links: Mapping[bytes, bool]
 
 
-@dataclass(frozen=True)
-class _Kin:
-    card: Card
-    kinship: "pb2.JoinReason.ValueType"
-    is_own: bool
-
-
 def conversation_id(tenant_id: str, message_id: str) -> str:
     """Return the id of the conversation that a message begins: the same at every repetition."""
     return str(uuid.uuid5(_NAMESPACE, f"{tenant_id}/{message_id}"))
@@ -112,9 +78,9 @@ def take_in(
     """
     attempts: list[pb2.JoinAttempt] = []
     continued: Card | None = None
-    kin = _kin(letter, known)
+    kin = kin_of(letter, known)
     for one in kin:
-        refusal = _refusal(letter, one, ours, settings)
+        refusal = refusal_of(letter, one, ours, settings)
         if refusal in ("FINAL", "WINDOW") and continued is None and not letter.is_machine:
             continued = one.card
         attempts.append(
@@ -137,76 +103,7 @@ class Owner:
     token: str
 
 
-def _kin(letter: Letter, known: Known) -> list[_Kin]:
-    """Return the related conversations: by token, by cited messages from the nearest, by the provider's thread."""
-    relations = [
-        *((one, pb2.JOIN_REASON_REPLY_TOKEN) for one in letter.tokens),
-        *((one, pb2.JOIN_REASON_REFERENCES) for one in (*letter.parents, letter.own_id) if one),
-        *((one, pb2.JOIN_REASON_PROVIDER_THREAD) for one in (letter.thread,) if one),
-    ]
-    found: dict[str, _Kin] = {}
-    for relation, kinship in relations:
-        for identity, is_own in sorted(known.links.get(relation, ()), key=lambda one: (not one[1], one[0])):
-            card = _target(identity, known)
-            if card is not None and len(found) < MAX_CANDIDATES:
-                found.setdefault(card.conversation.conversation_id, _Kin(card, kinship, is_own))
-    return list(found.values())
-
-
-def _target(identity: str, known: Known) -> Card | None:
-    """Follow the pointers of merges, a bounded number of them."""
-    card = known.cards.get(identity)
-    for _ in range(MAX_HOPS):
-        if card is None or not card.conversation.merged_into:
-            return card
-        card = known.cards.get(card.conversation.merged_into)
-    return None
-
-
-def _refusal(letter: Letter, kin: _Kin, ours: Ours, settings: pb2.ConversationSettings) -> str:
-    """Return why a mail may not join a related conversation; empty when it may."""
-    if letter.authenticity == pb2.AUTHENTICITY_FAIL and letter.direction != pb2.DIRECTION_OUTBOUND:
-        return "SENDER_FAILED"
-    if letter.is_carrier:
-        return "CARRIER"
-    conversation = kin.card.conversation
-    people = {conversation.requester, *(one.address for one in conversation.participants)}
-    if letter.is_agent:
-        refusal = _refusal_of_agent(letter, kin, people, ours)
-    elif letter.sender not in people:
-        refusal = "NO_STANDING"
-    elif letter.authenticity != pb2.AUTHENTICITY_PASS and not settings.accepts_unproven:
-        refusal = "SENDER_UNPROVEN"
-    else:
-        refusal = ""
-    return refusal or _refusal_of_state(letter, kin.card, settings)
-
-
-def _refusal_of_agent(letter: Letter, kin: _Kin, people: set[str], ours: Ours) -> str:
-    """An agent stands everywhere; so the mail itself must show that it belongs to this customer."""
-    if letter.is_forward:
-        return "FORWARD"
-    addressed = {*letter.visible, *letter.hidden}
-    if addressed & people:
-        return ""
-    is_note = not ours.outsiders(addressed) and kin.is_own and kin.kinship != pb2.JOIN_REASON_PROVIDER_THREAD
-    return "" if is_note else "RECIPIENTS_ELSEWHERE"
-
-
-def _refusal_of_state(letter: Letter, card: Card, settings: pb2.ConversationSettings) -> str:
-    conversation = card.conversation
-    if conversation.state in FINAL:
-        return "FINAL"
-    if letter.is_machine:
-        recent = [at for at in card.automatic if letter.at - at < _HOUR]
-        return "FUSE" if len(recent) >= AUTOMATIC_AN_HOUR else ""
-    window = timedelta(days=settings.reopen_days or DEFAULT_REOPEN_DAYS)
-    is_late = letter.at - moment(conversation.last_message_at) > window
-    is_reopening = conversation.state == pb2.CONVERSATION_STATE_SOLVED and not letter.is_agent
-    return "WINDOW" if is_reopening and is_late else ""
-
-
-def _join(letter: Letter, kin: _Kin, attempts: list[pb2.JoinAttempt], ours: Ours) -> Intake:
+def _join(letter: Letter, kin: Kin, attempts: list[pb2.JoinAttempt], ours: Ours) -> Intake:
     card, conversation = kin.card, kin.card.conversation
     message = _entry(letter, conversation, kin.kinship, attempts)
     changes = [change(conversation, "message_added")]
@@ -223,7 +120,7 @@ def _join(letter: Letter, kin: _Kin, attempts: list[pb2.JoinAttempt], ours: Ours
 
 def _begin(
     letter: Letter,
-    kin: Sequence[_Kin],
+    kin: Sequence[Kin],
     attempts: list[pb2.JoinAttempt],
     ours: Ours,
     tenant: Owner,
@@ -262,7 +159,7 @@ def _begin(
     return Intake(card, message, changes, _links(letter))
 
 
-def _is_quarantined(letter: Letter, kin: Sequence[_Kin], conversation: pb2.Conversation) -> bool:
+def _is_quarantined(letter: Letter, kin: Sequence[Kin], conversation: pb2.Conversation) -> bool:
     """A stranger's mail that cites a conversation of ours is held apart for a person to see."""
     cites = any(one.is_own and one.kinship != pb2.JOIN_REASON_PROVIDER_THREAD for one in kin) or any(
         one.kinship == pb2.JOIN_REASON_REPLY_TOKEN for one in kin
@@ -330,7 +227,7 @@ def _move(card: Card, letter: Letter) -> bool:
     elif letter.direction == pb2.DIRECTION_INBOUND and before == pb2.CONVERSATION_STATE_PENDING:
         conversation.state = pb2.CONVERSATION_STATE_OPEN
     elif letter.direction == pb2.DIRECTION_INBOUND and before == pb2.CONVERSATION_STATE_SOLVED:
-        card.reopenings = [at for at in card.reopenings if letter.at - at < _HOUR]
+        card.reopenings = [at for at in card.reopenings if letter.at - at < HOUR]
         if len(card.reopenings) < REOPENINGS_AN_HOUR:
             card.reopenings.append(letter.at)
             conversation.state = pb2.CONVERSATION_STATE_OPEN
@@ -374,8 +271,3 @@ def stamp(at: datetime) -> Timestamp:
     made = Timestamp()
     made.FromDatetime(at)
     return made
-
-
-def moment(at: Timestamp) -> datetime:
-    """Return a message's time; the earliest time for an empty one."""
-    return at.ToDatetime(UTC)

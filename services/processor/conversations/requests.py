@@ -13,17 +13,8 @@ from services.meshkit.correlation import correlation_id
 from services.meshkit.errors import FieldInvalid
 from services.processor.conversations.addresses import plain
 from services.processor.conversations.drafts import draft
-from services.processor.conversations.intake import (
-    FINAL,
-    MAX_HOPS,
-    Card,
-    Change,
-    change,
-    conversation_id,
-    moment,
-    stamp,
-    token_link,
-)
+from services.processor.conversations.intake import Change, change, conversation_id, stamp, token_link
+from services.processor.conversations.kinship import FINAL, MAX_HOPS, Card, moment
 from services.processor.conversations.letter import TOKEN_CHARACTERS
 from services.processor.conversations.store import conversations as store
 from services.processor.conversations.store import settings as settings_store

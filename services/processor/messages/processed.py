@@ -76,13 +76,16 @@ class ProcessedMails:
             raise ProcessedMarkNotSet(subject=tenant_id, metadata={"tenant_id": tenant_id})
         return found
 
-    async def apply(self, event_id: str, tenant_id: str, message_id: str) -> tuple[ModificationRow, bool]:
+    async def apply(
+        self, event_id: str, tenant_id: str, message_id: str, key_id: str | None
+    ) -> tuple[ModificationRow, bool]:
         """Commit the modification that marks the mail of an event. Safe to call again: the first call decides.
 
         Args:
             event_id: The event.
             tenant_id: Its tenant, which the caller may see.
             message_id: The provider's id of its mail.
+            key_id: The API key of the call, whose bytes are bounded; None for a call of the mesh.
 
         Returns:
             The modification, and whether an earlier call had committed it.
@@ -92,6 +95,8 @@ class ProcessedMails:
             ProcessedMarkNotSet: The tenant has no mark.
             AbilityNotGranted: The tenant has not granted marks.
             ModificationQueueFull: The tenant has too many unfinished modifications.
+            TenantStorageFull: The tenant keeps too many bytes.
+            KeyStorageFull: The API key keeps too many bytes.
         """
         key = f"processed:{event_id}"
         async with db.connection(self._pool) as connection:
@@ -102,7 +107,7 @@ class ProcessedMails:
         request = pb2.ModifyMessagesRequest(
             idempotency_key=key, tenant_id=tenant_id, message_ids=[message_id], change=change
         )
-        return await self._modifications.accept(request)
+        return await self._modifications.accept(request, key_id=key_id)
 
 
 def _check(mark: pb2.ProcessedMark) -> None:

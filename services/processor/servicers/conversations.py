@@ -14,7 +14,7 @@ from services.meshkit.identity.caller import current_caller
 from services.meshkit.ids import check_id
 from services.meshkit.pages import PageTokens, Position, is_row_id, is_time, page_size
 from services.meshkit.text import check_name
-from services.processor.conversations.intake import moment
+from services.processor.conversations.kinship import moment
 from services.processor.conversations.requests import Actor, Conversations, checked_settings
 from services.processor.stream.filter import scope_of
 

@@ -16,10 +16,9 @@ from services.meshkit.ids import check_id
 from services.meshkit.pages import page_size
 from services.processor.errors import EventNotFound
 from services.processor.stream import sse
-from services.processor.stream.filter import NEEDED, scope_of, select
+from services.processor.stream.filter import is_hidden, scope_of, select
 from services.processor.stream.live import Following, Reader, Step, basic_by_default, full_by_default, heartbeat_seconds
 from services.processor.stream.pages import EARLIEST, LATEST, EventReader
-from services.processor.stream.serialization import content_of
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -53,8 +52,7 @@ class EventServicer(Base):
         """Return one event."""
         event_id = check_id("event_id", request.event_id)
         event = await self._events.event(event_id, scope_of(current_caller()), full_by_default(request.view))
-        needed = NEEDED.get(content_of(event).event_type.partition(".")[0])
-        if needed is not None and not current_caller().has_ability(needed):
+        if is_hidden(event, current_caller()):
             raise EventNotFound(resource=event_id)
         return pb2.GetEventResponse(event=event)
 

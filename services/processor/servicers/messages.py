@@ -24,10 +24,9 @@ from services.processor.messages.reading.reads import Place, Reads
 from services.processor.messages.requests import Modifications
 from services.processor.messages.rows import ModificationRow
 from services.processor.servicers.places import is_place, mailbox_of
-from services.processor.stream.filter import scope_of
+from services.processor.stream.filter import is_hidden, scope_of
 from services.processor.stream.pages import EventReader
 from services.processor.stream.reply_text import set_reply_text
-from services.providers.abilities import CALENDAR_READ
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -109,13 +108,14 @@ class MessageServicer(Base):
     async def MarkProcessed(self, request: pb2.MarkProcessedRequest, context: "Context") -> pb2.MarkProcessedResponse:
         """Mark the mail of an event."""
         event_id = check_id("event_id", request.event_id)
-        event = await self._events.event(event_id, scope_of(current_caller()), EVENT_VIEW_BASIC)
-        kind = event.WhichOneof("kind")
-        if kind == "calendar_event" and not current_caller().has_ability(CALENDAR_READ):
+        caller = current_caller()
+        event = await self._events.event(event_id, scope_of(caller), EVENT_VIEW_BASIC)
+        if is_hidden(event, caller):
             raise EventNotFound(resource=event_id)
-        if kind != "mail":
+        if event.WhichOneof("kind") != "mail":
             raise FieldInvalid.of("event_id", "must be the id of an event about a mail")
-        row, was_known = await self._processed.apply(event_id, event.mail.tenant_id, event.mail.message_id)
+        mail = event.mail
+        row, was_known = await self._processed.apply(event_id, mail.tenant_id, mail.message_id, caller.key_id or None)
         return pb2.MarkProcessedResponse(modification=message_of(row), was_known=was_known)
 
     @override

@@ -16,7 +16,7 @@ MAX_VALUES = 100
 MAX_MERGED_TENANTS = 64
 _MAX_CHARACTERS = 100
 _ALL_OF_KIND = ".*"
-NEEDED = {"calendar": CALENDAR_READ, "conversation": CONVERSATION_READ}
+_NEEDED = {"calendar": CALENDAR_READ, "conversation": CONVERSATION_READ}
 """The ability that a key needs for each kind of event, beside that to read events at all."""
 
 
@@ -84,8 +84,17 @@ def select(wanted: event_service_pb2.EventFilter, caller: Caller) -> Selection:
         kinds=tuple(value.removesuffix(_ALL_OF_KIND) for value in types or () if value.endswith(_ALL_OF_KIND)),
         include_replays=wanted.include_replays or bool(wanted.replay_id),
         replay_id=check_id("filter.replay_id", wanted.replay_id) if wanted.replay_id else None,
-        hidden=tuple(kind for kind, ability in NEEDED.items() if not caller.has_ability(ability)),
+        hidden=_hidden_from(caller),
     )
+
+
+def is_hidden(event: event_pb2.Event, caller: Caller) -> bool:
+    """Return whether an event does not exist for a caller, because its key lacks the ability to read such events."""
+    return content_of(event).event_type.partition(".")[0] in _hidden_from(caller)
+
+
+def _hidden_from(caller: Caller) -> tuple[str, ...]:
+    return tuple(kind for kind, ability in _NEEDED.items() if not caller.has_ability(ability))
 
 
 def scope_of(caller: Caller) -> list[str] | None:

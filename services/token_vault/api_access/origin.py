@@ -33,10 +33,11 @@ class Origins:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is None and origin is None:
             return False
-        own = {f"{scheme}://{host}".lower(), _origin_of(self.public_url)}
+        parts = urlsplit(self.public_url)
+        own = {_origin(scheme, host), _origin(parts.scheme, parts.netloc)} - {None}
         return site in (None, SAME_ORIGIN) and (origin is None or origin.lower() in own)
 
 
-def _origin_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower()
+def _origin(scheme: str, host: str) -> str | None:
+    """Return an origin; None without a scheme or a host, since "://" is the origin of no page."""
+    return f"{scheme}://{host}".lower() if scheme and host else None

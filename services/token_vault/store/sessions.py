@@ -35,6 +35,7 @@ _LOCK_KEY = "SELECT 1 FROM vault.api_keys WHERE api_key_id = $1 FOR NO KEY UPDAT
 _COUNT = "SELECT count(*) FROM vault.sessions WHERE api_key_id = $1 AND expires_at > $2 AND last_used_at > $3"
 _END = "DELETE FROM vault.sessions WHERE session_id = $1"
 _END_OF_KEY = "DELETE FROM vault.sessions WHERE api_key_id = $1"
+_END_ALL = "DELETE FROM vault.sessions"
 _NOTE_USED = "UPDATE vault.sessions SET last_used_at = $2 WHERE session_id = $1 AND last_used_at < $2"
 _PRUNE = "DELETE FROM vault.sessions WHERE expires_at <= $1 OR last_used_at <= $2"
 
@@ -70,6 +71,11 @@ async def end_session(connection: Connection, session_id: str) -> int:
 async def end_sessions_of(connection: Connection, api_key_id: str) -> int:
     """End all sessions of a key, and return their number."""
     return affected(await connection.execute(_END_OF_KEY, api_key_id))
+
+
+async def end_all_sessions(connection: Connection) -> int:
+    """End the sessions of all keys, and return their number."""
+    return affected(await connection.execute(_END_ALL))
 
 
 async def note_used(connection: Connection, used: Mapping[str, datetime]) -> None:

@@ -7,7 +7,7 @@ from tests.programs.mesh import Mesh
 from tests.programs.toolchains import require
 
 pytestmark = pytest.mark.timeout(1000)
-STEPS = 15
+STEPS = 16
 
 
 @pytest.fixture(autouse=True)

@@ -227,6 +227,17 @@ await step("filters stand in the address", async () => {
   check((await page.getByLabel("Provider").inputValue()) === "googlews", "the filter is lost");
 });
 
+await step("a failed sign-out is shown, and the person stays signed in", async () => {
+  await page.route(/SessionService\/EndSession/, (route) => route.abort());
+  await page.locator(".who").click();
+  await page.getByRole("menuitem", { name: "Sign out", exact: true }).click();
+  await page.getByRole("alert").waitFor();
+  await page.getByRole("navigation", { name: "Pages" }).waitFor();
+  const found = await violations(page);
+  check(found.length === 0, found.join("\n"));
+  await page.unroute(/SessionService\/EndSession/);
+});
+
 await step("signing out leaves nothing behind", async () => {
   const before = await context.cookies();
   await page.locator(".who").click();

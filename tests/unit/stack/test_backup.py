@@ -1,21 +1,25 @@
 """Backups that are incomplete, changed or sealed with another key are refused before anything is written."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from stack.backup import sealed
+from stack.backup.cluster import major_version
 from stack.backup.manifest import CLUSTER, MANIFEST, SECRETS, BackupError, Manifest, digest_of
 from stack.backup.restore import UNPACKED, UNPACKING, is_to_be_settled, restore_backup
 from stack.data_directory import DataDirectory
+from stack.ready import Ready
 
 EXISTING = {"DATABASE_URL": "postgresql://elsewhere/mailmesh"}
 
 
 @pytest.fixture
 def key(tmp_path: Path) -> bytes:
-    assert sealed.ensure_backup_key(tmp_path / "backup.key")
+    sealed.make_backup_key(tmp_path / "backup.key")
     return sealed.read_backup_key(tmp_path / "backup.key")
 
 
@@ -31,7 +35,7 @@ def folder(tmp_path: Path, key: bytes) -> Path:
     (made / CLUSTER).mkdir(parents=True)
     (made / CLUSTER / "base.tar.gz").write_bytes(b"base")
     files = {f"{CLUSTER}/base.tar.gz": digest_of(made / CLUSTER / "base.tar.gz")}
-    manifest = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=18, files=files)
+    manifest = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=0, files=files)
     sealed.seal(made, sealed.collect(data), key, manifest.bound())
     (made / MANIFEST).write_text(manifest.model_dump_json())
     return made
@@ -49,7 +53,7 @@ def test_the_secrets_come_back_for_their_owner_only(tmp_path: Path, folder: Path
     authority = data.root / "certificates" / "ca.key"
     assert ("the vault's keys", "the authority's key") == (data.vault_keys.read_text(), authority.read_text())
     assert [0o600, 0o600] == [path.stat().st_mode & 0o777 for path in (data.vault_keys, authority)]
-    assert is_to_be_settled(data)
+    assert is_to_be_settled(data, {})
 
 
 def test_no_secret_is_readable_in_a_backup(folder: Path) -> None:
@@ -118,6 +122,32 @@ def test_a_missing_key_is_not_made_by_a_restore(tmp_path: Path) -> None:
     assert not (tmp_path / "key").exists()
 
 
+def back_up(tmp_path: Path, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run `mailmesh backup` for an installation whose database is elsewhere."""
+    data, key = tmp_path / "running", tmp_path / "new.key"
+    data.mkdir(exist_ok=True)
+    addresses = {"http": "http://127.0.0.1:1", "grpc": "127.0.0.1:1", "public_url": ""}
+    files = {"ca_file": data, "admin_key_file": data, "log_folder": data, "supervisor": data / "run" / "door"}
+    Ready.model_validate(addresses | files).write(DataDirectory(data).ready_file)
+    command = (sys.executable, "-m", "stack", "--data", str(data), "backup", str(tmp_path / name))
+    arguments = (*command, "--backup-key", str(key), *words)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_key_is_made_only_when_the_operator_asks_for_one(tmp_path: Path) -> None:
+    key = tmp_path / "new.key"
+
+    refused = back_up(tmp_path, "first")
+    assert (1, False, False) == (refused.returncode, key.exists(), (tmp_path / "first").exists()), refused.stderr
+    assert "--new-key" in refused.stderr
+    assert 0 == back_up(tmp_path, "second", "--new-key").returncode
+    made = key.read_bytes()
+    assert 0 == back_up(tmp_path, "third").returncode
+    again = back_up(tmp_path, "fourth", "--new-key")
+    assert (1, made) == (again.returncode, key.read_bytes())
+    assert "exists already" in again.stderr
+
+
 def test_a_directory_with_an_installation_is_refused(tmp_path: Path, folder: Path, key: bytes) -> None:
     restored(tmp_path, folder, key)
 
@@ -129,7 +159,7 @@ def test_an_interrupted_restore_is_refused_by_a_start_and_repeated(tmp_path: Pat
     data = restored(tmp_path, folder, key)
     data.restored.write_text(UNPACKING)
     with pytest.raises(BackupError, match="interrupted"):
-        is_to_be_settled(data)
+        is_to_be_settled(data, {})
 
     restored(tmp_path, folder, key)
 
@@ -137,10 +167,26 @@ def test_an_interrupted_restore_is_refused_by_a_start_and_repeated(tmp_path: Pat
 
 
 def test_a_backup_without_its_database_needs_an_existing_server(tmp_path: Path, folder: Path, key: bytes) -> None:
-    bare = Manifest(created_at="2026-11-27T12:00:00+00:00", release="0.2.0", postgres_major=0, files={})
-    packed = sealed.unseal(folder, key, Manifest.read(folder).bound())
-    sealed.seal(folder, packed, key, bare.bound())
-    (folder / MANIFEST).write_text(bare.model_dump_json())
-
-    with pytest.raises(BackupError, match="DATABASE_URL"):
+    with pytest.raises(BackupError, match="name that by DATABASE_URL"):
         restore_backup(DataDirectory(tmp_path / "restored"), folder, key, {})
+
+
+def test_a_backup_with_its_database_is_not_restored_beside_another(tmp_path: Path, folder: Path, key: bytes) -> None:
+    before = Manifest.read(folder)
+    with_database = before.model_copy(update={"postgres_major": major_version()})
+    sealed.seal(folder, sealed.unseal(folder, key, before.bound()), key, with_database.bound())
+    (folder / MANIFEST).write_text(with_database.model_dump_json())
+
+    with pytest.raises(BackupError, match="unset DATABASE_URL"):
+        restored(tmp_path, folder, key)
+    assert not (tmp_path / "restored").exists()
+
+
+def test_a_start_does_not_settle_another_database(tmp_path: Path, folder: Path, key: bytes) -> None:
+    data = restored(tmp_path, folder, key)
+    assert is_to_be_settled(data, EXISTING)
+    data.postgres.mkdir()
+
+    with pytest.raises(BackupError, match="unset DATABASE_URL"):
+        is_to_be_settled(data, EXISTING)
+    assert is_to_be_settled(data, {})

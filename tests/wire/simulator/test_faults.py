@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from simulator.control_client import ControlRefusedError
+from simulator.control_requests import ControlRefusedError
 
 FORM = {
     "client_id": "6731de76-14a6-49ae-97bc-6eba6914391e",

@@ -7,7 +7,7 @@ import asyncpg
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from services.meshkit import db
-from services.processor.conversations.intake import MAX_HOPS, Card, Known, moment
+from services.processor.conversations.kinship import MAX_HOPS, Card, Known, moment
 
 _CARDS = "conversation_id, content, is_forwarded, reopenings, automatic"
 _MAX_RELATED = 500

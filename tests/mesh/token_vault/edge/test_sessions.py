@@ -180,6 +180,18 @@ async def test_an_idle_session_and_an_old_one_end(edge: Edge, change: str) -> No
     assert (401, "SESSION_INVALID") == (answer.status_code, reason_of(answer))
 
 
+async def test_a_restore_ends_every_session_of_the_backup(edge: Edge) -> None:
+    cookie = await sign_in(edge)
+
+    done = [await edge.ground.run("restored") for _ in range(2)]
+
+    assert [0, 0] == [code for code, _, _ in done], done
+    answer = await own(edge, cookie)
+    assert (401, "SESSION_INVALID") == (answer.status_code, reason_of(answer))
+    (ended,) = await edge.ground.fetch("SELECT actor FROM vault.audit_entries WHERE action = 'session.end'")
+    assert ended["actor"] == "command"
+
+
 async def test_a_key_has_a_bounded_number_of_sessions(edge: Edge) -> None:
     _, key = await edge.key(role="ROLE_READER")
     authorized = {"authorization": f"Bearer {key}"}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from mailmesh.calendar.v1 import event_pb2 as calendar_pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_pb2
 from mailmesh.mail.v1 import event_pb2
 from mailmesh.processor.v1 import event_pb2 as processor_pb2
 from services.processor.stream.publish import EventDraft
@@ -41,6 +43,20 @@ def tenant_draft(change_id: str, tenant_id: str = TENANT, event_type: str = "ten
     event = processor_pb2.TenantEvent(provider="ms365", tenant_id=tenant_id, event_type=event_type)
     event.received_at.FromDatetime(datetime.now(UTC))
     return EventDraft(tenant=event, change_id=change_id)
+
+
+def conversation_draft(change_id: str, tenant_id: str = TENANT) -> EventDraft:
+    event = conversation_pb2.ConversationEvent(provider="ms365", tenant_id=tenant_id, event_type="conversation.created")
+    event.received_at.FromDatetime(datetime.now(UTC))
+    return EventDraft(conversation=event, change_id=change_id)
+
+
+def calendar_draft(change_id: str, tenant_id: str = TENANT) -> EventDraft:
+    event = calendar_pb2.NormalizedCalendarEvent(
+        provider="ms365", tenant_id=tenant_id, event_type="calendar.event.created"
+    )
+    event.received_at.FromDatetime(datetime.now(UTC))
+    return EventDraft(calendar_event=event, change_id=change_id)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import event_pb2, message_pb2
 from services.processor.conversations.addresses import Ours
-from services.processor.conversations.intake import Card, Intake, Known, Owner, take_in, token_link
+from services.processor.conversations.intake import Intake, Owner, take_in, token_link
+from services.processor.conversations.kinship import Card, Known
 from services.processor.conversations.letter import Letter, letter_of
 
 TENANT = "019a9f0e-7c1e-7000-8000-000000000002"

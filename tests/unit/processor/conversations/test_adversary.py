@@ -19,7 +19,7 @@ def test_no_mail_of_an_adversary_brings_two_customers_together(seed: int) -> Non
 
 
 def test_the_adversary_succeeds_without_the_rule_of_standing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_refusal", lambda *_: "")
+    monkeypatch.setattr(intake, "refusal_of", lambda *_: "")
     adversary = Adversary(random.Random(0))
     for _ in range(500):
         adversary.step()

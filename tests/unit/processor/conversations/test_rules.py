@@ -5,7 +5,8 @@ import pytest
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import message_pb2
 from services.processor.conversations.addresses import plain
-from services.processor.conversations.intake import MAX_HOPS, conversation_id
+from services.processor.conversations.intake import conversation_id
+from services.processor.conversations.kinship import MAX_HOPS
 from services.processor.conversations.letter import authenticity_of
 from tests.unit.processor.conversations.desk import AGENT, DESK, FAIL, NONE, TENANT, Desk, mail
 

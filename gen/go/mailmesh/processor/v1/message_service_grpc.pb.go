@@ -56,8 +56,8 @@ type MessageServiceClient interface {
 	GetProcessedMark(ctx context.Context, in *GetProcessedMarkRequest, opts ...grpc.CallOption) (*GetProcessedMarkResponse, error)
 	// MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
 	// call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
-	// EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
-	// event that is not about a mail.
+	// EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL,
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL; FIELD_INVALID for an event that is not about a mail.
 	MarkProcessed(ctx context.Context, in *MarkProcessedRequest, opts ...grpc.CallOption) (*MarkProcessedResponse, error)
 	// GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
 	// ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,
@@ -242,8 +242,8 @@ type MessageServiceServer interface {
 	GetProcessedMark(context.Context, *GetProcessedMarkRequest) (*GetProcessedMarkResponse, error)
 	// MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
 	// call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
-	// EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
-	// event that is not about a mail.
+	// EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL,
+	// TENANT_STORAGE_FULL, KEY_STORAGE_FULL; FIELD_INVALID for an event that is not about a mail.
 	MarkProcessed(context.Context, *MarkProcessedRequest) (*MarkProcessedResponse, error)
 	// GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
 	// ABILITY_NOT_GRANTED, MESSAGE_NOT_FOUND, MESSAGE_FORBIDDEN, MESSAGE_UNREADABLE, PROVIDER_THROTTLED, PROVIDER_UNAVAILABLE,

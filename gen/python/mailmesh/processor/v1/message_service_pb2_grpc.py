@@ -135,8 +135,8 @@ class MessageServiceServicer:
     def MarkProcessed(self, request, context):
         """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
         call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
-        EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
-        event that is not about a mail.
+        EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL,
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL; FIELD_INVALID for an event that is not about a mail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,8 +55,8 @@ class MessageServiceStub:
     MarkProcessed: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.MarkProcessedRequest, _message_service_pb2.MarkProcessedResponse]
     """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
     call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
-    EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
-    event that is not about a mail.
+    EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL,
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL; FIELD_INVALID for an event that is not about a mail.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
     """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
@@ -113,8 +113,8 @@ class MessageServiceAsyncStub(MessageServiceStub):
     MarkProcessed: _aio.UnaryUnaryMultiCallable[_message_service_pb2.MarkProcessedRequest, _message_service_pb2.MarkProcessedResponse]  # type: ignore[assignment]
     """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
     call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
-    EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
-    event that is not about a mail.
+    EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL,
+    TENANT_STORAGE_FULL, KEY_STORAGE_FULL; FIELD_INVALID for an event that is not about a mail.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """GetMessage fetches one mail from the provider, as it is now. Safe to repeat. Reasons: TENANT_NOT_FOUND,
@@ -198,8 +198,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_service_pb2.MarkProcessedResponse, _abc.Awaitable[_message_service_pb2.MarkProcessedResponse]]:
         """MarkProcessed marks the mail of an event as the tenant's setting says, by a modification that a worker makes. Safe to repeat: each
         call for an event returns the same modification, with the mark of the first call, for 30 days after its end. Reasons:
-        EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL; FIELD_INVALID for an
-        event that is not about a mail.
+        EVENT_NOT_FOUND, TENANT_NOT_FOUND, ABILITY_NOT_GRANTED, PROCESSED_MARK_NOT_SET, MODIFICATION_QUEUE_FULL,
+        TENANT_STORAGE_FULL, KEY_STORAGE_FULL; FIELD_INVALID for an event that is not about a mail.
         """
 
     @_abc_1.abstractmethod
