@@ -17,7 +17,9 @@ from services.agents.arguments import fault_of
 from services.agents.confirmation import ARGUMENT, Confirmations
 from services.agents.edge import CallFailed, Edge
 from services.agents.tools import Tool
+from services.meshkit.errors import Overloaded
 from services.meshkit.identity.caller import ABILITIES_HEADER, KEY_ID_HEADER, ROLE_HEADER, Role
+from services.meshkit.shares import Shares
 
 logger = structlog.get_logger(__name__)
 
@@ -43,10 +45,11 @@ class Door:
         tools: The tools by name.
         edge: The edge.
         confirmations: The confirmations of acting tools.
+        shares: The bounds on concurrent calls, of each key and in all.
     """
 
-    def __init__(self, tools: Mapping[str, Tool], edge: Edge, confirmations: Confirmations) -> None:
-        self._tools, self._edge, self._confirmations = tools, edge, confirmations
+    def __init__(self, tools: Mapping[str, Tool], edge: Edge, confirmations: Confirmations, shares: Shares) -> None:
+        self._tools, self._edge, self._confirmations, self._shares = tools, edge, confirmations, shares
         self._checks = {name: jsonschema.Draft202012Validator(_schema(tool)) for name, tool in tools.items()}
 
     def server(self) -> Server[dict[str, Any]]:
@@ -78,7 +81,11 @@ class Door:
         if fault := fault_of(self._checks[tool.name], arguments):
             return _refusal(fault)
         try:
-            answer = await self._called(context, tool, arguments)
+            with self._shares.take(_header(context, KEY_ID_HEADER)):
+                answer = await self._called(context, tool, arguments)
+        except Overloaded as exc:
+            _note(context, tool, arguments, "overloaded")
+            return _refusal(f"{exc.reason}: too many calls of tools run at the same time. Call again later.")
         except CallFailed as exc:
             _note(context, tool, arguments, "failed")
             return _refusal(clean(str(exc)))

@@ -36,7 +36,12 @@ class AgentsSettings(EnvironmentSettings):
         600, ge=30, le=3600, description="Time within which an acting tool must be called again with its confirmation."
     )
     call_seconds: float = Field(30.0, ge=1, le=120, description="Longest duration of a call behind a tool.")
-    calls: int = Field(50, ge=1, le=1000, description="Concurrent requests of one process; further ones get 503.")
+    calls: int = Field(
+        50, ge=1, le=1000, description="Concurrent calls of tools in one process; further ones get `OVERLOADED`."
+    )
+    calls_per_key: int = Field(
+        16, ge=1, le=1000, description="Concurrent calls of tools by one API key in one process."
+    )
     tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
     tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
     tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
