@@ -1,7 +1,6 @@
 """Composition of the process: `python -m services.agents serve`."""
 
 import asyncio
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from typing_extensions import override
 
+from services.agents.certificates import server_context
 from services.agents.confirmation import Confirmations
 from services.agents.door import Door
 from services.agents.edge import Edge, open_edge
@@ -101,8 +101,5 @@ def _configuration(settings: AgentsSettings, tls: TlsFiles, served: Starlette) -
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=tls.certificate,
-        ssl_keyfile=tls.key,
-        ssl_ca_certs=str(tls.authority),
-        ssl_cert_reqs=ssl.CERT_REQUIRED,
+        ssl_context_factory=lambda _configuration, _default: server_context(tls),
     )
