@@ -1,8 +1,10 @@
 """The settings of the door of agents."""
 
+import ipaddress
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.meshkit.secret import Secret
@@ -19,7 +21,7 @@ class AgentsSettings(EnvironmentSettings):
     )
     edge: str = Field(
         "http://127.0.0.1:8080",
-        description="The edge, which the door calls with the caller's key.",
+        description="The edge, which the door calls with the caller's key: `https://`, or `http://` on loopback.",
         pattern=r"^https?://[^/]+$",
     )
     edge_ca: Path | None = Field(
@@ -51,3 +53,19 @@ class AgentsSettings(EnvironmentSettings):
         description="debug, info, warning or error.",
         pattern=r"^(debug|info|warning|error)$",
     )
+
+    @field_validator("edge")
+    @classmethod
+    def _hides_keys(cls, edge: str) -> str:
+        """Refuse an edge to which the callers' keys would travel in plain text."""
+        parts = urlsplit(edge)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise ValueError("http:// is for loopback only, because callers' keys travel to the edge: use https://")
+        return edge
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
