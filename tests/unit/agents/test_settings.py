@@ -15,7 +15,7 @@ FILES = {name: Path("x.pem") for name in ("tls_cert", "tls_key", "tls_ca")}
     ["http://edge:8080", "http://192.0.2.1", "http://127.0.0.1@192.0.2.1", "http://localhost.example", "http://[::]"],
 )
 def test_plain_http_beyond_loopback_is_refused_at_the_start(edge: str) -> None:
-    with pytest.raises(SettingsError, match="MAILMESH_AGENTS_EDGE.*https://"):
+    with pytest.raises(SettingsError, match=r"MAILMESH_AGENTS_EDGE.*https://"):
         load(AgentsSettings, edge=edge, **FILES)
 
 
