@@ -14,6 +14,9 @@ IDENTITY = "agents"
 MOST_BODY_BYTES = 1024 * 1024
 # Longer than any call behind a tool.
 TIMEOUT_SECONDS = 130
+# The door takes several times as many connections: it must always have one for the health check.
+MOST_CONNECTIONS = 64
+_BOUNDS = ("max_connections", "max_pending_requests", "max_requests")
 _TYPE = "type.googleapis.com/envoy."
 
 
@@ -50,6 +53,8 @@ def routes(allowed_origins: tuple[str, ...], without_authorization: JSON) -> lis
         },
         {
             "match": {"path": PATH},
+            # The door calls the edge with the key. The secret of a session has no use there.
+            "request_headers_to_remove": ["cookie"],
             "route": {"cluster": CLUSTER, "timeout": f"{TIMEOUT_SECONDS}s"},
             "typed_per_filter_config": limited,
         },
@@ -95,7 +100,7 @@ def cluster(addresses: list[JSON], certificate: JSON, authority: JSON) -> JSON:
         "type": "STRICT_DNS",
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": CLUSTER, "endpoints": [{"lb_endpoints": endpoints}]},
-        "circuit_breakers": {"thresholds": [{"max_connections": 64, "max_pending_requests": 64, "max_requests": 64}]},
+        "circuit_breakers": {"thresholds": [dict.fromkeys(_BOUNDS, MOST_CONNECTIONS)]},
         "health_checks": [health],
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},

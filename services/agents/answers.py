@@ -14,8 +14,20 @@ from google.protobuf.message import Message
 MOST_CHARACTERS = 20_000
 MOST_CHARACTERS_OF_ALL = 200_000
 CUT = " [cut]"
-# Strangers write these: mails and calendar events. Their fields stand below the key `untrusted`.
-UNTRUSTED = frozenset({"mailmesh.mail.v1.MailMessage", "mailmesh.calendar.v1.CalendarEvent"})
+# Strangers write these: mails, calendar events with their zones, the names of shared calendars, the subjects and
+# addresses of conversations. Their fields stand below the key `untrusted`. A test compares the list with the contract.
+UNTRUSTED = frozenset(
+    {
+        "mailmesh.mail.v1.MailMessage",
+        "mailmesh.calendar.v1.Calendar",
+        "mailmesh.calendar.v1.CalendarChange",
+        "mailmesh.calendar.v1.CalendarEvent",
+        "mailmesh.conversation.v1.Conversation",
+        "mailmesh.conversation.v1.ConversationMessage",
+    }
+)
+# These fields alone: an answer takes its recipients and its subject from the stranger's mail.
+UNTRUSTED_FIELDS = frozenset(f"mailmesh.processor.v1.Send.{name}" for name in ("to", "cc", "bcc", "subject"))
 # The provider's own object, HTML and headers repeat the text in forms that are harder to judge.
 LEFT_OUT = frozenset({"raw", "html", "headers", "correlation_id", "subscription_ids"})
 # Invisible although their category is that of letters or marks: fillers, the grapheme joiner, variation selectors.
@@ -48,11 +60,14 @@ class Answer:
     def of(self, message: Message) -> dict[str, Any]:
         """Return a message as JSON."""
         document: dict[str, Any] = {}
+        is_untrusted = message.DESCRIPTOR.full_name in UNTRUSTED
         for field, value in message.ListFields():
             if field.name in LEFT_OUT or field.type == FieldDescriptor.TYPE_BYTES:
                 continue
-            document[field.json_name] = self._value(field, value)
-        return {"untrusted": document} if message.DESCRIPTOR.full_name in UNTRUSTED else document
+            marked = is_untrusted or field.full_name in UNTRUSTED_FIELDS
+            place = document.setdefault("untrusted", {}) if marked else document
+            place[field.json_name] = self._value(field, value)
+        return document
 
     def _value(self, field: FieldDescriptor, value: Any) -> Any:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:

@@ -45,6 +45,8 @@ class Confirmations:
 
     def accepts(self, confirmation: str, caller: str, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Return whether a confirmation was issued for this very call and is still valid."""
+        if not confirmation.isascii():
+            return False
         expires_at, _, signature = confirmation.partition(_SEPARATOR)
         expected = self._signature(expires_at, caller, tool, arguments)
         if not hmac.compare_digest(expected.encode(), signature.encode()):

@@ -13,10 +13,13 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
 from services.agents.answers import Answer, clean
+from services.agents.arguments import fault_of
 from services.agents.confirmation import ARGUMENT, Confirmations
 from services.agents.edge import CallFailed, Edge
 from services.agents.tools import Tool
+from services.meshkit.errors import Overloaded
 from services.meshkit.identity.caller import ABILITIES_HEADER, KEY_ID_HEADER, ROLE_HEADER, Role
+from services.meshkit.shares import Shares
 
 logger = structlog.get_logger(__name__)
 
@@ -42,10 +45,11 @@ class Door:
         tools: The tools by name.
         edge: The edge.
         confirmations: The confirmations of acting tools.
+        shares: The bounds on concurrent calls, of each key and in all.
     """
 
-    def __init__(self, tools: Mapping[str, Tool], edge: Edge, confirmations: Confirmations) -> None:
-        self._tools, self._edge, self._confirmations = tools, edge, confirmations
+    def __init__(self, tools: Mapping[str, Tool], edge: Edge, confirmations: Confirmations, shares: Shares) -> None:
+        self._tools, self._edge, self._confirmations, self._shares = tools, edge, confirmations, shares
         self._checks = {name: jsonschema.Draft202012Validator(_schema(tool)) for name, tool in tools.items()}
 
     def server(self) -> Server[dict[str, Any]]:
@@ -74,24 +78,20 @@ class Door:
         tool, arguments = self._tools.get(params.name), params.arguments or {}
         if tool is None or not tool.is_open_to(*_rights(context)):
             return _refusal("there is no such tool for this API key")
-        if fault := self._fault(tool, arguments):
+        if fault := fault_of(self._checks[tool.name], arguments):
             return _refusal(fault)
         try:
-            answer = await self._called(context, tool, arguments)
+            with self._shares.take(_header(context, KEY_ID_HEADER)):
+                answer = await self._called(context, tool, arguments)
+        except Overloaded as exc:
+            _note(context, tool, arguments, "overloaded")
+            return _refusal(f"{exc.reason}: too many calls of tools run at the same time. Call again later.")
         except CallFailed as exc:
             _note(context, tool, arguments, "failed")
             return _refusal(clean(str(exc)))
         except ParseError:
             return _refusal("an argument does not fit its field")
         return _structured(answer)
-
-    def _fault(self, tool: Tool, arguments: Mapping[str, Any]) -> str:
-        """Return the first fault of the arguments, without their values."""
-        error = jsonschema.exceptions.best_match(self._checks[tool.name].iter_errors(arguments))
-        if error is None:
-            return ""
-        place = ".".join(str(part) for part in error.absolute_path if isinstance(part, int) or part.isidentifier())
-        return f"arguments{'.' + place if place else ''}: {_RULES.get(str(error.validator), 'has a wrong value')}"
 
     async def _called(
         self, context: ServerRequestContext[Any], tool: Tool, arguments: dict[str, Any]
@@ -116,17 +116,6 @@ class Door:
             "message": "Nothing is done yet. Show the arguments to the person, then call again with the confirmation.",
             "arguments": values,
         }
-
-
-_RULES = {
-    "additionalProperties": "has an unknown argument",
-    "required": "lacks a required argument",
-    "type": "has a value of a wrong type",
-    "enum": "has a value that is not one of the allowed ones",
-    "maxLength": "is too long",
-    "maxItems": "has too many items",
-    "minLength": "is too short",
-}
 
 
 def _schema(tool: Tool) -> dict[str, Any]:

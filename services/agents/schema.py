@@ -19,7 +19,8 @@ def schema_of(field: FieldDescriptor, comments: Comments) -> dict[str, Any]:
     """Return the schema of a field with its text."""
     one = _one(field, comments)
     if field.is_repeated:
-        one = {"type": "array", "items": one, "maxItems": MOST_ITEMS}
+        # The check takes the rules in this order: the number of items comes before the items.
+        one = {"type": "array", "maxItems": MOST_ITEMS, "items": one}
     return one | {"description": comments.of(field.full_name)}
 
 

@@ -1,7 +1,6 @@
 """Composition of the process: `python -m services.agents serve`."""
 
 import asyncio
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from typing_extensions import override
 
+from services.agents.certificates import server_context
 from services.agents.confirmation import Confirmations
 from services.agents.door import Door
 from services.agents.edge import Edge, open_edge
@@ -23,12 +23,16 @@ from services.meshkit.clock import SystemClock
 from services.meshkit.identity.certificates import TlsFiles
 from services.meshkit.logs import configure_logs
 from services.meshkit.settings import load
+from services.meshkit.shares import Shares
 
 logger = structlog.get_logger(__name__)
 
 NAME = "agents"
 PATH = "/mcp"
 HEALTH_PATH = "/health"
+# Idle connections count, and the health check needs one. An edge opens at most 64, so that this serves seven edges.
+# The door bounds the calls of tools by itself.
+MOST_CONNECTIONS = 512
 _GRACE_SECONDS = 10
 _MOST_BODY_BYTES = 1024 * 1024
 
@@ -37,6 +41,11 @@ async def serve(stop: asyncio.Event) -> None:
     """Serve the tools until `stop` is set."""
     settings = load(AgentsSettings)
     configure_logs(NAME, settings.log_level)
+    await serve_with(settings, stop)
+
+
+async def serve_with(settings: AgentsSettings, stop: asyncio.Event) -> None:
+    """Serve the tools with these settings until `stop` is set."""
     tls = TlsFiles.of(settings)
     async with open_edge(settings.edge, settings.edge_ca, settings.call_seconds) as edge:
         server = _Server(_configuration(settings, tls, application(settings, edge)))
@@ -61,8 +70,9 @@ class _Server(uvicorn.Server):
 def application(settings: AgentsSettings, edge: Edge) -> Starlette:
     """Return the door as an ASGI application: stateless, both eras of the protocol at one path."""
     confirmations = Confirmations(settings.confirmation_key, settings.confirmation_seconds, SystemClock())
+    shares = Shares("calls_of_agents", settings.calls, settings.calls_per_key)
     return (
-        Door(load_tools(), edge, confirmations)
+        Door(load_tools(), edge, confirmations, shares)
         .server()
         .streamable_http_app(
             streamable_http_path=PATH,
@@ -89,10 +99,7 @@ def _configuration(settings: AgentsSettings, tls: TlsFiles, served: Starlette) -
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.calls,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=tls.certificate,
-        ssl_keyfile=tls.key,
-        ssl_ca_certs=str(tls.authority),
-        ssl_cert_reqs=ssl.CERT_REQUIRED,
+        ssl_context_factory=lambda _configuration, _default: server_context(tls),
     )

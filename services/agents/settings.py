@@ -1,8 +1,10 @@
 """The settings of the door of agents."""
 
+import ipaddress
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.meshkit.secret import Secret
@@ -19,7 +21,7 @@ class AgentsSettings(EnvironmentSettings):
     )
     edge: str = Field(
         "http://127.0.0.1:8080",
-        description="The edge, which the door calls with the caller's key.",
+        description="The edge, which the door calls with the caller's key: `https://`, or `http://` on loopback.",
         pattern=r"^https?://[^/]+$",
     )
     edge_ca: Path | None = Field(
@@ -36,7 +38,12 @@ class AgentsSettings(EnvironmentSettings):
         600, ge=30, le=3600, description="Time within which an acting tool must be called again with its confirmation."
     )
     call_seconds: float = Field(30.0, ge=1, le=120, description="Longest duration of a call behind a tool.")
-    calls: int = Field(50, ge=1, le=1000, description="Concurrent requests of one process; further ones get 503.")
+    calls: int = Field(
+        50, ge=1, le=1000, description="Concurrent calls of tools in one process; further ones get `OVERLOADED`."
+    )
+    calls_per_key: int = Field(
+        16, ge=1, le=1000, description="Concurrent calls of tools by one API key in one process."
+    )
     tls_cert: Path = env("MAILMESH_TLS_CERT", description="This process's mesh certificate with its chain, PEM.")
     tls_key: Path = env("MAILMESH_TLS_KEY", description="The key of that certificate, PEM.")
     tls_ca: Path = env("MAILMESH_TLS_CA", description="The certificate authority of the mesh, PEM.")
@@ -46,3 +53,19 @@ class AgentsSettings(EnvironmentSettings):
         description="debug, info, warning or error.",
         pattern=r"^(debug|info|warning|error)$",
     )
+
+    @field_validator("edge")
+    @classmethod
+    def _hides_keys(cls, edge: str) -> str:
+        """Refuse an edge to which the callers' keys would travel in plain text."""
+        parts = urlsplit(edge)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise ValueError("http:// is for loopback only, because callers' keys travel to the edge: use https://")
+        return edge
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

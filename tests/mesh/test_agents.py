@@ -121,7 +121,7 @@ async def test_a_mail_is_sent_only_with_the_confirmation_of_its_arguments(
     assert names == READING | {"send_mail", "send_reply", "get_send"}
     assert other.is_error
     assert other.content[0].text.startswith("CONFIRMATION_INVALID")
-    assert sent.structured_content["send"]["subject"] == "Hello"
+    assert sent.structured_content["send"]["untrusted"]["subject"] == "Hello"
     assert again.structured_content["wasKnown"] is True
     assert again.structured_content["send"]["sendId"] == sent.structured_content["send"]["sendId"]
 

@@ -1,7 +1,7 @@
 """Authorize requests at the edge: find the API key or the session, and compare its rights with the RPC's needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.meshkit.errors import ApiKeyInvalid, MeshError
 from services.meshkit.identity.caller import ALL_TENANTS, Caller, Role
@@ -72,7 +72,7 @@ class Authorizer:
             presented: The credentials. A key takes precedence over a cookie.
 
         Raises:
-            ApiKeyInvalid: The request has no valid key.
+            ApiKeyInvalid: The request has no valid key. A session does not count where the method is for keys only.
             SessionInvalid: The request has no key, and its session has ended.
             OriginNotProven: The request has a session, and no page of ours proved to have sent it.
             RoleTooLow: The key's role does not suffice.
@@ -89,8 +89,10 @@ class Authorizer:
         return allowed
 
     async def _decided(self, method: str, presented: Presented) -> Allowed:
-        row, session_id = await self._identified(presented)
         needs = self._needs.get(method)
+        if needs is not None and needs.is_for_keys_only:
+            presented = replace(presented, session="")
+        row, session_id = await self._identified(presented)
         if needs is None:
             raise RouteNotFound(metadata={"path": method[:200]})
         caller = Caller(_EDGE, row.api_key_id, Role[row.role.upper()], row.scope, frozenset(row.abilities))

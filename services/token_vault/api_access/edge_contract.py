@@ -28,10 +28,12 @@ class Needs:
     Args:
         role: The least role.
         ability: The ability; empty for none.
+        is_for_keys_only: Whether a session does not stand for its key.
     """
 
     role: Role
     ability: str = ""
+    is_for_keys_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def load_contract() -> EdgeContract:
     files = tuple(edge_files(descriptors))
     services = [f"{file.package}.{service.name}" for file in files for service in file.service]
     needs = {path: need for file in files for path, need in _needs(file).items()}
-    needs[AGENTS_PATH] = Needs(Role.READER)
+    # The door of agents calls the edge with the caller's key. No page of ours calls it.
+    needs[AGENTS_PATH] = Needs(Role.READER, is_for_keys_only=True)
     return EdgeContract(needs, tuple(services), files)
 
 

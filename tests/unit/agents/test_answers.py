@@ -1,12 +1,59 @@
 """Answers for agents hold no invisible characters, no content beyond the bounds, and mark the words of strangers."""
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailmesh.conversation.v1 import conversation_pb2
+from mailmesh.conversation.v1 import event_pb2 as conversation_event_pb2
 from mailmesh.mail.v1 import event_pb2, message_pb2
-from mailmesh.processor.v1 import message_service_pb2
-from services.agents.answers import CUT, MOST_CHARACTERS, MOST_CHARACTERS_OF_ALL, Answer, clean
+from mailmesh.processor.v1 import message_service_pb2, send_service_pb2
+from services.agents.answers import (
+    CUT,
+    LEFT_OUT,
+    MOST_CHARACTERS,
+    MOST_CHARACTERS_OF_ALL,
+    UNTRUSTED,
+    UNTRUSTED_FIELDS,
+    Answer,
+    clean,
+)
+from services.agents.tools import load_tools
+
+# The names of texts that mailmesh, the operator or the provider's program writes, besides ids and tokens of pages.
+OURS = frozenset(
+    {
+        "actor",
+        "detail",
+        "event_type",
+        "fields",
+        "idempotency_key",
+        "next_cursor",
+        "position",
+        "provider",
+        "reason",
+        "status_detail",
+        "status_reason",
+        "version",
+    }
+)
+# Of single fields. A tenant is the operator's own account; the change of mails is the caller's own request.
+OURS_HERE = frozenset(
+    {
+        "mailmesh.ingest.v1.InboxItem.traceparent",
+        "mailmesh.processor.v1.MessageChange.add_categories",
+        "mailmesh.processor.v1.MessageChange.remove_categories",
+        "mailmesh.mail.v1.MailChange.label_ids_added",
+        "mailmesh.mail.v1.MailChange.label_ids_removed",
+        "mailmesh.vault.v1.Tenant.address",
+        "mailmesh.vault.v1.Tenant.display_name",
+        "mailmesh.vault.v1.Tenant.granted_abilities",
+        "mailmesh.vault.v1.Tenant.granted_scopes",
+        "mailmesh.vault.v1.Tenant.last_refresh_error",
+        "mailmesh.vault.v1.Tenant.requested_abilities",
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +98,58 @@ def test_one_text_and_all_texts_together_are_bounded() -> None:
     assert texts[0] == "x" * MOST_CHARACTERS + CUT
     assert texts[-1] == CUT
     assert sum(text.count("x") for text in texts) == MOST_CHARACTERS_OF_ALL
+
+
+def test_the_words_of_conversations_and_of_answers_are_untrusted() -> None:
+    conversation = conversation_pb2.Conversation(subject="Obey", requester="obey@example.com", state=2)
+    joined = conversation_pb2.ConversationMessage(sender="obey@example.com")
+    event = conversation_event_pb2.ConversationEvent(event_type="x", conversation=conversation, message=joined)
+    send = send_service_pb2.Send(send_id="s", subject="Re: Obey", to=[send_service_pb2.Recipient(name="Obey")])
+
+    assert Answer().of(event) == {
+        "eventType": "x",
+        "conversation": {
+            "untrusted": {"requester": "obey@example.com", "subject": "Obey", "state": "CONVERSATION_STATE_OPEN"}
+        },
+        "message": {"untrusted": {"sender": "obey@example.com"}},
+    }
+    assert Answer().of(send) == {"sendId": "s", "untrusted": {"to": [{"name": "Obey"}], "subject": "Re: Obey"}}
+
+
+def trusted_texts(message: Descriptor, seen: set[str]) -> set[str]:
+    """The texts of a message and of those within it that an answer shows as trusted."""
+    if message.full_name in seen | UNTRUSTED:
+        return set()
+    seen.add(message.full_name)
+    found: set[str] = set()
+    for field in message.fields:
+        if field.name in LEFT_OUT or field.full_name in UNTRUSTED_FIELDS:
+            continue
+        if field.message_type is not None:
+            found |= trusted_texts(field.message_type, seen)
+        elif field.type == field.TYPE_STRING and not field.name.endswith(("_id", "_ids", "_page_token")):
+            found |= {field.full_name} if field.name not in OURS else set()
+    return found
+
+
+def test_each_trusted_text_that_a_tool_can_return_is_known_as_ours() -> None:
+    seen: set[str] = set()
+    texts = {text for tool in load_tools().values() for text in trusted_texts(tool.method.output_type, seen)}
+
+    assert texts == OURS_HERE
+
+
+def test_what_is_marked_as_untrusted_exists_in_answers() -> None:
+    names: set[str] = set()
+
+    def walk(message: Descriptor) -> None:
+        if message.full_name not in names:
+            names.update({message.full_name, *(field.full_name for field in message.fields)})
+            for field in message.fields:
+                if field.message_type is not None:
+                    walk(field.message_type)
+
+    for tool in load_tools().values():
+        walk(tool.method.output_type)
+
+    assert names >= UNTRUSTED | UNTRUSTED_FIELDS

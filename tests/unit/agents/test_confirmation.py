@@ -41,7 +41,7 @@ def test_it_serves_no_other_call(confirmations: Confirmations, caller: str, tool
     assert not confirmations.accepts(handle, caller, tool, arguments)
 
 
-@pytest.mark.parametrize("handle", ["", ".", "x.y", "9999999999.", "\u00e9.\u00e9", "1" * 200])
+@pytest.mark.parametrize("handle", ["", ".", "x.y", "9999999999.", "\u00e9.\u00e9", "1" * 200, "1.\ud800", "\udfff.1"])
 def test_inventions_are_refused(confirmations: Confirmations, handle: str) -> None:
     assert not confirmations.accepts(handle, "key", "send_mail", ARGUMENTS)
 

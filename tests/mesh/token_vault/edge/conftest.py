@@ -70,6 +70,8 @@ def edge_settings(port: int, metrics_port: int, vault_port: int, certificates: M
         mesh_key=identity.key,
         mesh_authority=identity.authority,
         token_vault=(f"127.0.0.1:{vault_port}",),
+        # The route to agents exists, and TokenVault decides about its requests. No door stands behind it.
+        agents=(f"127.0.0.1:{vault_port}",),
         public_url=f"http://127.0.0.1:{port}",
     )
 

@@ -90,6 +90,13 @@ async def test_the_own_origin_alone_suffices_for_browsers_without_fetch_metadata
     assert (await ask(edge, await sign_in(edge), origin=edge.url)).status_code == 200
 
 
+async def test_a_session_does_not_reach_the_door_of_agents(edge: Edge) -> None:
+    answer = await own(edge, await sign_in(edge), "/mcp", "POST")
+
+    assert (401, "API_KEY_INVALID") == (answer.status_code, reason_of(answer))
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
 async def test_a_forged_request_does_not_tell_whether_there_is_a_session(edge: Edge) -> None:
     answers = [await ask(edge, cookie, origin="https://attacker.example") for cookie in (await sign_in(edge), "x" * 43)]
 
