@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / ".cache" / "clients"
 BUILD_SECONDS = 600
 _STAMP = ".sources"
+_MADE = frozenset({"__pycache__", "target", "Cargo.lock"})
+"""Names of what builds leave beside the sources."""
 
 
 class BuildError(Exception):
@@ -91,7 +93,7 @@ def _files(source: Path) -> Iterator[Path]:
         yield source
         return
     for path in source.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts and "target" not in path.parts:
+        if path.is_file() and _MADE.isdisjoint(path.parts):
             yield path
 
 
@@ -169,11 +171,9 @@ def _compiled(folder: Path) -> Program:
 def _make_rust(folder: Path) -> None:
     """Build the crate and its program. The compiled dependencies stay beside the folder, for the next build."""
     target = {"CARGO_TARGET_DIR": str(OUT / "rust-target"), "RUSTFLAGS": "-D warnings"}
-    _run(["cargo", "build", "--quiet", "--locked", "--example", "conformance"], ROOT / "clients" / "rust", **target)
+    _run(["cargo", "build", "--quiet", "--example", "conformance"], ROOT / "clients" / "rust", **target)
     shutil.copy(OUT / "rust-target" / "debug" / "examples" / "conformance", folder / "conformance")
-    _run(
-        ["cargo", "package", "--quiet", "--locked", "--no-verify", "--allow-dirty"], ROOT / "clients" / "rust", **target
-    )
+    _run(["cargo", "package", "--quiet", "--no-verify", "--allow-dirty"], ROOT / "clients" / "rust", **target)
     (folder / "package").mkdir()
     for crate in (OUT / "rust-target" / "package").glob("*.crate"):
         shutil.copy(crate, folder / "package")

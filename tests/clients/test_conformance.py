@@ -9,7 +9,7 @@ from clients.conformance.__main__ import reports_of
 from clients.conformance.cases import CASES
 from clients.conformance.run import WEBHOOKS, run
 from clients.conformance.table import PAGE, cell, column
-from tests.programs.toolchains import require
+from tests.clients.building import built
 
 # Building comes first, and a build from nothing takes its time.
 pytestmark = pytest.mark.timeout(900)
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_passes_the_suite(name: str) -> None:
     client = CLIENTS[name]
-    require(*client.programs)
+    built(client)
     for report in reports_of(client):
         assert report.failed == {}
         assert column(PAGE.read_text(), report.client) == [
