@@ -101,6 +101,12 @@ def rewrite(mesh: Mesh) -> None:
         operate(mesh, "ALTER SYSTEM RESET wal_recycle", "SELECT pg_reload_conf()")
 
 
+def is_forgotten(mesh: Mesh, account: Account) -> bool:
+    """Rewrite all tables, and tell whether no file has an account: a row that an older transaction sees stays once."""
+    rewrite(mesh)
+    return not files_with(mesh, account.canaries)
+
+
 def verified(mesh: Mesh, erasure: dict[str, Any]) -> dict[str, Any]:
     """Check the signature of a report by the mesh's authority, and return the report."""
     certificate = x509.load_pem_x509_certificates(erasure["certificate"].encode())[0]
@@ -139,10 +145,9 @@ def test_an_erased_tenant_is_in_no_file_and_its_neighbour_notices_nothing(mesh: 
         assert mesh.run("endpoints", "delete", endpoint_id, "--yes").returncode == 0
     erasure = json.loads(done.stdout)
     report = verified(mesh, erasure)
-    rewrite(mesh)
+    eventually(lambda: is_forgotten(mesh, erased), what="no file has the erased tenant")
 
     assert any(name.startswith("postgres/base") for name in before)
-    assert [] == files_with(mesh, erased.canaries)
     assert any(name.startswith("postgres/base") for name in files_with(mesh, kept.canaries))
     assert list(SERVICES) == list(report["removed"])
     assert {"messages", "events", "sends", "mailboxes"} <= report["removed"]["processor"].keys()
