@@ -28,6 +28,7 @@ ConversationArgument = Annotated[
     str, typer.Argument(metavar="CONVERSATION", help="Id of the conversation; `conversations list` shows it.")
 ]
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Id of the tenant; `tenants list` shows it.")]
+NameOption = Annotated[str, typer.Option("--name", help="Name of the person who answers.")]
 VersionOption = Annotated[int, typer.Option("--version", min=1, help="Version that you have seen; `show` shows it.")]
 
 
@@ -109,7 +110,9 @@ def list_messages(
 def set_state(
     context: typer.Context,
     conversation: ConversationArgument,
-    state: Annotated[str, typer.Argument(metavar="STATE", help="open, pending, solved or closed; closed is final.")],
+    state: Annotated[
+        str, typer.Argument(metavar="STATE", help="One of open, pending, solved, closed; closed is final.")
+    ],
     *,
     version: VersionOption,
     json: JsonOption = False,
@@ -173,6 +176,58 @@ def split(
             conversation_id=conversation, expected_version=version, message_ids=message
         )
         found = services.ConversationServiceStub(opened).SplitConversation(request).new_conversation
+    _print(found, json=json)
+
+
+@app.command()
+def claim(
+    context: typer.Context, conversation: ConversationArgument, name: NameOption, *, json: JsonOption = False
+) -> None:
+    """Say who answers a conversation, so that others wait; it ends by itself.
+
+    Examples:
+      mailmesh conversations claim 019a9f0e-7c1e-7000-8000-00000000000c --name Kim
+    """
+    with channel(context) as opened:
+        request = messages.ClaimConversationRequest(conversation_id=conversation, name=name)
+        found = services.ConversationServiceStub(opened).ClaimConversation(request).conversation
+    _print(found, json=json)
+
+
+@app.command()
+def release(
+    context: typer.Context, conversation: ConversationArgument, name: NameOption, *, json: JsonOption = False
+) -> None:
+    """End a claim of a conversation.
+
+    Examples:
+      mailmesh conversations release 019a9f0e-7c1e-7000-8000-00000000000c --name Kim
+    """
+    with channel(context) as opened:
+        request = messages.ReleaseConversationRequest(conversation_id=conversation, name=name)
+        found = services.ConversationServiceStub(opened).ReleaseConversation(request).conversation
+    _print(found, json=json)
+
+
+@app.command("original-sender")
+def original_sender(
+    context: typer.Context,
+    conversation: ConversationArgument,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Address of the customer.")],
+    *,
+    version: VersionOption,
+    json: JsonOption = False,
+) -> None:
+    """Name the customer of a mail that an agent has forwarded, before the first answer.
+
+    Examples:
+      mailmesh conversations original-sender 019a9f0e-7c1e-7000-8000-00000000000c ada@example.com --version 1
+    """
+    with channel(context) as opened:
+        request = messages.SetOriginalSenderRequest(
+            conversation_id=conversation, expected_version=version, address=address
+        )
+        found = services.ConversationServiceStub(opened).SetOriginalSender(request).conversation
     _print(found, json=json)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
 from mailmesh.mail.v1 import event_pb2, message_pb2
 from services.processor.conversations.addresses import Ours, plain, tag
+from services.providers.names import GOOGLEWS
 
 MAX_REFERENCES = 50
 MAX_PEOPLE = 100
@@ -152,7 +153,7 @@ def _is_sent_copy(mail: message_pb2.MailMessage, event: event_pb2.NormalizedMail
 
     A mail from outside with the mailbox's forged address has travelled.
     """
-    if event.provider == "googlews":
+    if event.provider == GOOGLEWS:
         return _SENT in mail.label_ids
     return bool(event.send_id) or not any(
         one.name.lower() in ("received", "authentication-results") for one in mail.headers

@@ -88,6 +88,9 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
     async def ConfirmTenantRelease(self, _request: Any, _context: Any) -> vault_pb2.ConfirmTenantReleaseResponse:
         return vault_pb2.ConfirmTenantReleaseResponse()
 
+    async def GetPendingErasures(self, _request: Any, _context: Any) -> vault_pb2.GetPendingErasuresResponse:
+        return vault_pb2.GetPendingErasuresResponse()
+
     async def CheckApiKey(self, _request: Any, _context: Any) -> vault_pb2.CheckApiKeyResponse:
         return vault_pb2.CheckApiKeyResponse()
 

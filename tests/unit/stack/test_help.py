@@ -19,8 +19,8 @@ COMMANDS = dict(walk(ROOT))
 PATHS = sorted(COMMANDS)
 # A word of a shell before the command: a variable. These are followed by another program or a file.
 ASSIGNMENT, REDIRECTION = re.compile(r"^[A-Z_0-9]+=\S*$"), ("|", ">")
-# StreamEvents as server-sent events, for callers without gRPC.
-WITHOUT_COMMAND = {"TailEvents"}
+# StreamEvents as server-sent events, for callers without gRPC, and the sessions of browsers.
+WITHOUT_COMMAND = {"TailEvents", "CreateSession", "GetSession", "EndSession"}
 FOLDER = Path(__file__).parents[3] / "stack" / "cli"
 
 

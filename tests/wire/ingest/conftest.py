@@ -55,6 +55,9 @@ class Vault(TokenVaultServiceServicer):
                 return vault_pb2.ListTenantChangesResponse(next_cursor=str(position))
         return vault_pb2.ListTenantChangesResponse(changes=self.changes[position:], next_cursor=str(len(self.changes)))
 
+    async def GetPendingErasures(self, request: Any, context: Any) -> vault_pb2.GetPendingErasuresResponse:
+        return vault_pb2.GetPendingErasuresResponse()
+
     async def ReportTenantFault(self, request: Any, context: Any) -> vault_pb2.ReportTenantFaultResponse:
         self.faults.append(request)
         return vault_pb2.ReportTenantFaultResponse()

@@ -89,6 +89,9 @@ COMMANDS = (
     ("conversations", "set-state", ID, "solved", "--version", "1"),
     ("conversations", "merge", ID, ID, "--version", "1", "--yes"),
     ("conversations", "split", ID, "--message", "m", "--version", "1"),
+    ("conversations", "claim", ID, "--name", "Kim"),
+    ("conversations", "release", ID, "--name", "Kim"),
+    ("conversations", "original-sender", ID, "ada@example.com", "--version", "1"),
     ("conversations", "enable", ID, "--address", "desk@example.com"),
     ("conversations", "disable", ID),
 )

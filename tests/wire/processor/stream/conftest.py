@@ -47,6 +47,9 @@ class Vault(vault_grpc.TokenVaultServiceServicer):
             raise KeyRevoked
         return vault_pb2.CheckApiKeyResponse()
 
+    async def GetPendingErasures(self, request: Any, context: Any) -> vault_pb2.GetPendingErasuresResponse:
+        return vault_pb2.GetPendingErasuresResponse()
+
     async def GetVaultStatus(self, request: Any, context: Any) -> vault_pb2.GetVaultStatusResponse:
         return vault_pb2.GetVaultStatusResponse(tenants_by_status={"active": 2}, refresh_failures_last_hour=1)
 
