@@ -87,7 +87,7 @@ async def key_blocks(connection: db.Connection) -> int:
 async def expire_keys(connection: db.Connection, first_block: int, blocks: int, retention: timedelta) -> int:
     """Delete the keys in a range of blocks that are older than any provider's redelivery. Returns their number."""
     first, last = f"({first_block},0)", f"({first_block + blocks},0)"
-    return _affected(await connection.execute(_EXPIRE_KEYS, first, last, retention))
+    return db.affected(await connection.execute(_EXPIRE_KEYS, first, last, retention))
 
 
 async def drop_leftovers(connection: db.Connection, retention: timedelta, limit: int) -> int:
@@ -98,14 +98,14 @@ async def drop_leftovers(connection: db.Connection, retention: timedelta, limit:
         retention: Rows of the first two kinds are kept this long.
         limit: The most rows of each of the first two kinds.
     """
-    removed = _affected(await connection.execute(_OLD_DEAD_LETTERS, retention, limit))
-    removed += _affected(await connection.execute(_OLD_LIFECYCLE, retention, limit))
-    return removed + _affected(await connection.execute(_OLD_REFUSALS))
+    removed = db.affected(await connection.execute(_OLD_DEAD_LETTERS, retention, limit))
+    removed += db.affected(await connection.execute(_OLD_LIFECYCLE, retention, limit))
+    return removed + db.affected(await connection.execute(_OLD_REFUSALS))
 
 
 async def make_strays_due(connection: db.Connection) -> int:
     """Make mailboxes due that have items and are not due. Returns their number, which should always be 0."""
-    return _affected(await connection.execute(_MAKE_STRAYS_DUE))
+    return db.affected(await connection.execute(_MAKE_STRAYS_DUE))
 
 
 async def _make_partition(connection: db.Connection, day: date) -> None:
@@ -125,7 +125,3 @@ async def _make_partition(connection: db.Connection, day: date) -> None:
 
 def _name(day: date) -> str:
     return f"worked_items_{day:%Y%m%d}"
-
-
-def _affected(status: str) -> int:
-    return int(status.rpartition(" ")[2])

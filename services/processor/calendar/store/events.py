@@ -151,7 +151,7 @@ async def forget(connection: db.Connection, calendar_id: str) -> bool:
             calendar_id,
             left,
         )
-        left -= int(deleted.rpartition(" ")[2])
+        left -= db.affected(deleted)
     if left > 0:
         await connection.execute(
             "DELETE FROM processor.calendar_staged WHERE calendar_id = $1 AND ctid IN ("

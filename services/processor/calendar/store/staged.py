@@ -69,4 +69,4 @@ async def forget_old(connection: db.Connection, calendar_id: str, number: int, l
         number,
         limit,
     )
-    return int(deleted.rpartition(" ")[2]) < limit
+    return db.affected(deleted) < limit

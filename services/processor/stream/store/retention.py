@@ -108,7 +108,7 @@ async def drop_partitions(connection: db.Connection, before: date, settle: timed
 
 async def delete_keys(connection: db.Connection, before: datetime) -> int:
     """Delete keys of updates that are too old to be repeated, a bounded number at a time; return their number."""
-    return int((await connection.execute(_DELETE_KEYS, before, _BATCH)).rpartition(" ")[2])
+    return db.affected(await connection.execute(_DELETE_KEYS, before, _BATCH))
 
 
 async def delete_replays(connection: db.Connection, before: datetime) -> None:
