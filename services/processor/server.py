@@ -172,13 +172,14 @@ async def serving(
         processor_service_pb2.DESCRIPTOR.services_by_name["ProcessorService"],
     )
     clock = SystemClock()
+    conversations = Conversations(pool, reader, clock)
     eraser = TenantEraser(TokenVaultServiceAsyncStub(vault), pool)
     lent = TokenCache(TokenVaultServiceAsyncStub(vault), settings.token_seconds)
     quotas = Quotas(settings.read_units_per_minute)
     reads = Reads(pool, http, lent, settings, FreshMail(settings, quotas).fetch, quotas.take)
     server.add(
         add_SendServiceServicer_to_server,
-        SendServicer(Sends(pool, wakes, settings, clock), Uploads(pool, settings, clock), reads),
+        SendServicer(Sends(pool, wakes, settings, clock, conversations.answer), Uploads(pool, settings, clock), reads),
         send_service_pb2.DESCRIPTOR.services_by_name["SendService"],
     )
     modifying = Modifications(pool, wakes, settings, clock)
@@ -194,11 +195,11 @@ async def serving(
     )
     server.add(
         add_ConversationServiceServicer_to_server,
-        ConversationServicer(Conversations(pool, reader, clock)),
+        ConversationServicer(conversations),
         conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
     )
     await retention.prepare()
-    conversations = PeriodicLoop("conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round)
+    followed = PeriodicLoop("conversations", _FOLLOW_SECONDS, Follower(pool, reader, clock).round)
     loop = PeriodicLoop("retention", _RETENTION_SECONDS, retention.round)
     sends = PeriodicLoop("sends", _RETENTION_SECONDS, SendRetention(pool, clock).round)
     modifications = PeriodicLoop("modifications", _RETENTION_SECONDS, ModificationRetention(pool, clock).round)
@@ -208,7 +209,7 @@ async def serving(
     erasing = PeriodicLoop("erasing", _ERASE_SECONDS, eraser.round)
     loops = (
         *(loop.run(), erasing.run(), sends.run(), modifications.run(), clearing.run(), dropper.run()),
-        *(long_mails.run(), conversations.run()),
+        *(long_mails.run(), followed.run()),
     )
     async with background(head.run(), tail.run(), *loops, _wake_at_the_end(server.stopping, tail)):
         try:

@@ -58,6 +58,15 @@ def send(
     reply_all: Annotated[
         str, typer.Option(metavar="MESSAGE", help="Answer this mail, to its author and its other recipients.")
     ] = "",
+    conversation: Annotated[
+        str,
+        typer.Option(
+            metavar="CONVERSATION", help="Answer in this conversation, unless it has changed; needs --version."
+        ),
+    ] = "",
+    version: Annotated[
+        int, typer.Option(min=0, help="Version of the conversation that you have seen; `conversations show` shows it.")
+    ] = 0,
     forward: Annotated[str, typer.Option(metavar="MESSAGE", help="Forward this mail with its attachments.")] = "",
     html_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the body as HTML, UTF-8.")] = None,
     attach: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="File to attach; repeatable.")] = None,
@@ -89,6 +98,10 @@ def send(
     written = _written(request, {name: original for name, original in originals.items() if original}, subject)
     written.text, written.html = _standard_input() if text == "-" else text, _read(html_file)
     _address(written, {"to": to or (), "cc": cc or (), "bcc": bcc or ()})
+    if conversation or version:
+        if not isinstance(written, messages.Reply):
+            raise typer.BadParameter("--conversation and --version belong to --reply or --reply-all")
+        written.conversation_id, written.expected_version = conversation, version
     if sender:
         request.from_address.address = sender
     for field in header or ():

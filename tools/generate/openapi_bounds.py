@@ -109,6 +109,7 @@ BOUNDS: dict[str, JSON] = {
     "MessageChange.add_label_ids": _LABELS,
     "MessageChange.remove_label_ids": _LABELS,
     "MessageChange.folder_id": {"minLength": 1, "maxLength": 300},
+    "Reply.expected_version": _VERSION,
     "Reply.message_id": {"minLength": 1, "maxLength": 500},
     "Forward.message_id": {"minLength": 1, "maxLength": 500},
     "CreateEndpointRequest.url": _URL,

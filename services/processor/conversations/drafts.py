@@ -43,5 +43,6 @@ def draft(
         message=message,
         actor=actor,
         other_conversation_id=change.other,
+        send_id=change.send_id,
     )
     return EventDraft(conversation=event, change_id=f"{conversation.conversation_id}:{conversation.version}")

@@ -92,7 +92,7 @@ class Follower:
     ) -> list[EventDraft]:
         if not event.is_enriched or event.message.is_draft:
             return []
-        if await store.has_message(connection, event.tenant_id, event.message_id):
+        if await store.of_message(connection, event.tenant_id, event.message_id) is not None:
             return []
         settings = tenant.settings
         ours = Ours(settings)

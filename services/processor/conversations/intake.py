@@ -32,11 +32,12 @@ _NAMESPACE = uuid.UUID("5f0c0a6e-6f0b-5d0a-9a53-6d61696c6d73")
 
 @dataclass(frozen=True)
 class Change:
-    """One event of a conversation: its type, the state after it, and the other conversation."""
+    """One event of a conversation: its type, the state after it, the other conversation, and the committed send."""
 
     event_type: str
     conversation: pb2.Conversation
     other: str = ""
+    send_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -253,12 +254,12 @@ def _links(letter: Letter) -> dict[bytes, bool]:
     return links
 
 
-def change(conversation: pb2.Conversation, kind: str, other: str = "") -> Change:
+def change(conversation: pb2.Conversation, kind: str, other: str = "", send_id: str = "") -> Change:
     """Count a change of a conversation, and return its event with the state after it."""
     conversation.version += 1
     after = pb2.Conversation()
     after.CopyFrom(conversation)
-    return Change(f"conversation.{kind}", after, other)
+    return Change(f"conversation.{kind}", after, other, send_id)
 
 
 def token_link(token: str) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailmesh.conversation.v1 import conversation_pb2 as pb2
+from mailmesh.processor.v1.send_service_pb2 import SendRequest
 from services.meshkit import db
 from services.meshkit.clock import Clock
 from services.meshkit.correlation import correlation_id
@@ -178,6 +179,33 @@ class Conversations:
             await self._write(connection, card, [change(conversation, "participants_changed")], actor)
             return conversation
 
+    async def answer(self, connection: db.Connection, send: SendRequest, send_id: str, key_id: str) -> None:
+        """Commit an answer to a conversation with its send, in the send's transaction. A draft changes no version.
+
+        Args:
+            connection: A connection in the transaction that commits the send.
+            send: The request; one that is no answer in a conversation is passed over.
+            send_id: The send's UUID.
+            key_id: The id of the caller's key.
+
+        Raises:
+            ConversationNotFound: The tenant has no such conversation.
+            ConversationChanged: It has changed since the caller read it.
+            ConversationFinal: It is closed or merged.
+            FieldInvalid: The mail that is answered is in another conversation.
+        """
+        reply = send.reply
+        if not reply.conversation_id:
+            return
+        actor = Actor(key_id, [send.tenant_id])
+        card = await _locked(connection, reply.conversation_id, actor, reply.expected_version)
+        within = await store.of_message(connection, send.tenant_id, reply.message_id)
+        if within is None or not await store.leads_to(connection, send.tenant_id, within, reply.conversation_id):
+            raise FieldInvalid.of("reply.message_id", "must be a mail of the conversation")
+        if not send.is_draft_only:
+            committed = change(card.conversation, "answer_committed", send_id=send_id)
+            await self._write(connection, card, [committed], actor)
+
     async def settings(self, tenant_id: str, actor: Actor) -> pb2.ConversationSettings:
         """Return a tenant's settings; those of a tenant without any are empty. Raises `TenantNotFound`."""
         async with db.connection(self._pool) as connection:
@@ -201,13 +229,7 @@ class Conversations:
     ) -> AsyncIterator[tuple[db.Connection, Card]]:
         """Lock a conversation's tenant, and check the version that the caller has seen."""
         async with db.transaction(self._pool) as connection:
-            tenant_id = (await _found(connection, identity, actor)).conversation.tenant_id
-            await settings_store.lock(connection, tenant_id)
-            card = await _found(connection, identity, actor)
-            if version is not None:
-                _check_version(card.conversation, version)
-                _check_open(card)
-            yield connection, card
+            yield connection, await _locked(connection, identity, actor, version)
 
     async def _write(self, connection: db.Connection, card: Card, changes: Sequence[Change], actor: Actor) -> None:
         await store.save(connection, card)
@@ -229,6 +251,17 @@ async def _found(connection: db.Connection, identity: str, actor: Actor) -> Card
     card = await store.by_id(connection, identity, actor.scope)
     if card is None:
         raise ConversationNotFound(resource=identity, metadata={"conversation_id": identity})
+    return card
+
+
+async def _locked(connection: db.Connection, identity: str, actor: Actor, version: int | None) -> Card:
+    """Lock the conversations of a tenant until the transaction ends, and check the version that the caller has seen."""
+    tenant_id = (await _found(connection, identity, actor)).conversation.tenant_id
+    await settings_store.lock(connection, tenant_id)
+    card = await _found(connection, identity, actor)
+    if version is not None:
+        _check_version(card.conversation, version)
+        _check_open(card)
     return card
 
 

@@ -55,6 +55,8 @@ def checked(request: pb2.SendRequest) -> pb2.SendRequest:
         _check_subject(written)
     else:
         _check_original(kind, written.message_id)
+    if isinstance(written, pb2.Reply):
+        _check_conversation(written)
     if not isinstance(written, pb2.Reply):
         _check_people(kind, written)
     _check_body(kind, written, at_least=0 if isinstance(written, pb2.Forward) else 1)
@@ -89,6 +91,13 @@ def _check_original(kind: str, message_id: str) -> None:
         raise FieldInvalid.of(
             f"{kind}.message_id", f"must have 1 to {MESSAGE_ID_CHARACTERS} printable ASCII characters"
         )
+
+
+def _check_conversation(reply: pb2.Reply) -> None:
+    if reply.conversation_id:
+        reply.conversation_id = check_id("reply.conversation_id", reply.conversation_id)
+    if (reply.expected_version > 0) is not bool(reply.conversation_id) or reply.expected_version < 0:
+        raise FieldInvalid.of("reply.expected_version", "must be the version of the conversation in conversation_id")
 
 
 def _check_people(kind: str, mail: pb2.NewMail | pb2.Forward) -> None:

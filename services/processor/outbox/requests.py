@@ -1,6 +1,7 @@
 """The use cases of callers: commit a send, read it, cancel it, decide about it."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from mailmesh.processor.v1 import send_service_pb2 as pb2
@@ -29,6 +30,8 @@ from services.processor.settings import ProcessorSettings
 
 WAKE_PREFIX = "send:"
 """The beginning of the keys by which workers are woken for Processor's own queue."""
+Answering = Callable[[db.Connection, pb2.SendRequest, str, str], Awaitable[None]]
+"""Commits an answer to its conversation in the send's transaction: the request, the send's id, the key's id."""
 _AHEAD = timedelta(days=30)
 
 
@@ -40,10 +43,14 @@ class Sends:
         wakes: Wakes a worker when a send is due.
         settings: Bounds.
         clock: The time.
+        answering: Commits answers to conversations.
     """
 
-    def __init__(self, pool: db.Pool, wakes: WakeQueue, settings: ProcessorSettings, clock: Clock) -> None:
+    def __init__(
+        self, pool: db.Pool, wakes: WakeQueue, settings: ProcessorSettings, clock: Clock, answering: Answering
+    ) -> None:
         self._pool = pool
+        self._answering = answering
         self._wakes = wakes
         self._settings = settings
         self._clock = clock
@@ -71,6 +78,9 @@ class Sends:
             KeyStorageFull: The API key keeps too many bytes.
             UploadNotFound: The tenant has no such file.
             UploadIncomplete: Parts of a file are missing.
+            ConversationNotFound: The tenant has no such conversation.
+            ConversationChanged: The conversation that is answered has changed since the caller read it.
+            ConversationFinal: The conversation that is answered is closed or merged.
         """
         content, digest = checked(request), digest_of(request)
         now = self._clock.now()
@@ -186,6 +196,8 @@ class Sends:
         made = await sends.insert(connection, row)
         if made is not None and files:
             await uploads.attach(connection, made.send_id, files)
+        if made is not None:
+            await self._answering(connection, content, made.send_id, key_id or "")
         return made
 
 

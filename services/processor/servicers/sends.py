@@ -19,7 +19,7 @@ from services.processor.outbox.rows import SendRow
 from services.processor.outbox.uploads import Uploads
 from services.processor.servicers.places import is_place, mailbox_of
 from services.processor.stream.filter import scope_of
-from services.providers.abilities import MAIL_READ
+from services.providers.abilities import CONVERSATION_WRITE, MAIL_READ
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,9 +46,11 @@ class SendServicer(Base):
     async def Send(self, request: pb2.SendRequest, context: "Context") -> pb2.SendResponse:
         """Commit a send."""
         request.tenant_id = check_id("tenant_id", request.tenant_id)
-        if request.HasField("forward"):  # it shows mail of the account to whom the caller chooses
-            current_caller().require_ability(MAIL_READ)
         caller = current_caller()
+        if request.HasField("forward"):  # it shows mail of the account to whom the caller chooses
+            caller.require_ability(MAIL_READ)
+        if request.reply.conversation_id:
+            caller.require_ability(CONVERSATION_WRITE)
         row, was_known = await self._sends.accept(
             request, is_in_scope=caller.may_see(request.tenant_id), key_id=caller.key_id or None
         )

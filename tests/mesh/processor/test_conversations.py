@@ -52,3 +52,28 @@ def test_mail_becomes_a_conversation_that_callers_change_by_its_version(mesh: Me
     with grpc.insecure_channel(mesh.ready.grpc, CHANNEL_OPTIONS) as opened_channel:
         assert [] == told(mesh, tenant, with_key(opened_channel, secret))
         assert 2 == len(told(mesh, tenant))
+
+
+def test_an_answer_to_a_version_that_has_passed_sends_no_mail(mesh: Mesh) -> None:
+    address, customer = new_address(mesh, "ms365"), new_address(mesh, "ms365")
+    tenant = connect(mesh, "ms365", address, ["mail.read", "mail.send"])
+    subscribe(mesh, tenant)
+    mesh.run("conversations", "enable", tenant, "--address", address)
+    mesh.simulator.deliver(address, **{"from": customer, "subject": "Question", "text": "Where is my parcel?"})
+    (opened,) = eventually(lambda: told(mesh, tenant), 200, what="the conversation is opened")
+    seen = ("--conversation", opened.conversation.conversation_id, "--version", "1")
+    answer = ("send", "--tenant", tenant, "--reply", opened.message.message_id, *seen, "--text", "Soon.", "--json")
+    sent = json.loads(mesh.run(*answer).stdout)
+    refused = mesh.run(*answer)
+    committed = next(one for one in told(mesh, tenant) if one.event_type == "conversation.answer_committed")
+    eventually(lambda: answers(mesh, customer), 200, what="the customer has the answer")
+
+    assert (sent["sendId"], 2) == (committed.send_id, committed.conversation.version)
+    assert (1, True) == (refused.returncode, "CONVERSATION_CHANGED" in refused.stderr)
+    assert 1 == answers(mesh, customer)
+
+
+def answers(mesh: Mesh, address: str) -> int:
+    """Count the answers in a simulated mailbox."""
+    truth = mesh.simulator.call("GET", f"accounts/{address}/truth")
+    return [mail["subject"] for mail in truth["messages"]].count("Re: Question")

@@ -122,15 +122,26 @@ async def depth(connection: db.Connection, identity: str) -> int:
     )
 
 
-async def has_message(connection: db.Connection, tenant_id: str, message_id: str) -> bool:
-    """Tell whether a mail is in a conversation."""
-    return bool(
-        await connection.fetchval(
-            "SELECT true FROM processor.conversation_messages WHERE tenant_id = $1 AND message_id = $2",
-            tenant_id,
-            message_id,
-        )
+async def of_message(connection: db.Connection, tenant_id: str, message_id: str) -> str | None:
+    """Return the id of the conversation that a mail is in; None when it is in none."""
+    found = await connection.fetchval(
+        "SELECT conversation_id FROM processor.conversation_messages WHERE tenant_id = $1 AND message_id = $2",
+        tenant_id,
+        message_id,
     )
+    return None if found is None else str(found)
+
+
+async def leads_to(connection: db.Connection, tenant_id: str, identity: str, target: str) -> bool:
+    """Tell whether a conversation is another one, or was merged into it over the merges that mail follows."""
+    for _ in range(MAX_HOPS + 1):
+        if identity == target:
+            return True
+        card = (await load(connection, tenant_id, [identity])).get(identity)
+        if card is None or not card.conversation.merged_into:
+            return False
+        identity = card.conversation.merged_into
+    return False
 
 
 async def add_message(

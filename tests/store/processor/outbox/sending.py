@@ -9,8 +9,10 @@ from mailmesh.processor.v1 import send_service_pb2 as pb2
 from mailmesh.vault.v1 import tenant_pb2
 from services.meshkit.clock import SystemClock
 from services.meshkit.queue import WakeQueue
+from services.processor.conversations.requests import Conversations
 from services.processor.outbox.requests import Sends
 from services.processor.outbox.rows import SendRow, State
+from services.processor.stream.pages import EventReader
 from tests.store.processor.ground import Ground, read_events
 
 _GOOGLE = "https://www.googleapis.com/auth/gmail"
@@ -54,7 +56,9 @@ class Outgoing:
     def sends(self, wakes: WakeQueue | None = None, **settings: Any) -> Sends:
         """Return the use cases."""
         queue = wakes or self.ground.wakes or _SilentQueue()
-        return Sends(self.ground.processor, queue, self.ground.worker_settings(**settings), SystemClock())  # type: ignore[arg-type]
+        pool, clock = self.ground.processor, SystemClock()
+        answering = Conversations(pool, EventReader(pool), clock).answer
+        return Sends(pool, queue, self.ground.worker_settings(**settings), clock, answering)  # type: ignore[arg-type]
 
     def request(self, key: str = "one", **mail: Any) -> pb2.SendRequest:
         """Return a request to send one mail to the recipient."""

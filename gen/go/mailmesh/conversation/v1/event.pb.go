@@ -38,8 +38,8 @@ type ConversationEvent struct {
 	// user_id is the provider's id of the user.
 	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
-	// "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked" or
-	// "conversation.quarantined". Later versions add types.
+	// "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
+	// "conversation.quarantined" or "conversation.answer_committed". Later versions add types.
 	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
 	// received_at is the time of the change.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
@@ -61,8 +61,10 @@ type ConversationEvent struct {
 	Actor string `protobuf:"bytes,17,opt,name=actor,proto3" json:"actor,omitempty"`
 	// other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise.
 	OtherConversationId string `protobuf:"bytes,18,opt,name=other_conversation_id,json=otherConversationId,proto3" json:"other_conversation_id,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// send_id is the committed send of "conversation.answer_committed". Empty otherwise.
+	SendId        string `protobuf:"bytes,19,opt,name=send_id,json=sendId,proto3" json:"send_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConversationEvent) Reset() {
@@ -207,11 +209,18 @@ func (x *ConversationEvent) GetOtherConversationId() string {
 	return ""
 }
 
+func (x *ConversationEvent) GetSendId() string {
+	if x != nil {
+		return x.SendId
+	}
+	return ""
+}
+
 var File_mailmesh_conversation_v1_event_proto protoreflect.FileDescriptor
 
 const file_mailmesh_conversation_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\x92\x05\n" +
+	"$mailmesh/conversation/v1/event.proto\x12\x18mailmesh.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+mailmesh/conversation/v1/conversation.proto\"\xab\x05\n" +
 	"\x11ConversationEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x1b\n" +
@@ -230,7 +239,8 @@ const file_mailmesh_conversation_v1_event_proto_rawDesc = "" +
 	"\fconversation\x18\x0f \x01(\v2&.mailmesh.conversation.v1.ConversationR\fconversation\x12G\n" +
 	"\amessage\x18\x10 \x01(\v2-.mailmesh.conversation.v1.ConversationMessageR\amessage\x12\x14\n" +
 	"\x05actor\x18\x11 \x01(\tR\x05actor\x122\n" +
-	"\x15other_conversation_id\x18\x12 \x01(\tR\x13otherConversationIdB%\n" +
+	"\x15other_conversation_id\x18\x12 \x01(\tR\x13otherConversationId\x12\x17\n" +
+	"\asend_id\x18\x13 \x01(\tR\x06sendIdB%\n" +
 	"!internal.mailmesh.conversation.v1P\x01b\x06proto3"
 
 var (

@@ -673,9 +673,15 @@ type Reply struct {
 	// text is the answer as plain text. An answer has `text`, `html` or both, together at most 512 KiB.
 	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	// html is the answer as HTML.
-	Html          string `protobuf:"bytes,4,opt,name=html,proto3" json:"html,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Html string `protobuf:"bytes,4,opt,name=html,proto3" json:"html,omitempty"`
+	// conversation_id is the UUID of the conversation in which the caller answers. The mail that is answered must be in it or in one
+	// that was merged into it. Empty for an answer outside of conversations.
+	ConversationId string `protobuf:"bytes,5,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// expected_version is the version of the conversation that the caller has seen. With `conversation_id` it is required: an answer to
+	// a conversation that has changed since is refused. Of two answers to one version, only the first is committed.
+	ExpectedVersion int64 `protobuf:"varint,6,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Reply) Reset() {
@@ -734,6 +740,20 @@ func (x *Reply) GetHtml() string {
 		return x.Html
 	}
 	return ""
+}
+
+func (x *Reply) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Reply) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
 }
 
 // Forward is a mail of the account, with its attachments, to other recipients.
@@ -1930,13 +1950,15 @@ const file_mailmesh_processor_v1_send_service_proto_rawDesc = "" +
 	"\x03bcc\x18\x03 \x03(\v2 .mailmesh.processor.v1.RecipientB\x04\xe2A\x01\x01R\x03bcc\x12\x1e\n" +
 	"\asubject\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\asubject\x12\x18\n" +
 	"\x04text\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
-	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"}\n" +
+	"\x04html\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\xdd\x01\n" +
 	"\x05Reply\x12#\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x12\x1b\n" +
 	"\x06to_all\x18\x02 \x01(\bB\x04\xe2A\x01\x01R\x05toAll\x12\x18\n" +
 	"\x04text\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\x04text\x12\x18\n" +
-	"\x04html\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x04html\"\x8c\x02\n" +
+	"\x04html\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x04html\x12-\n" +
+	"\x0fconversation_id\x18\x05 \x01(\tB\x04\xe2A\x01\x01R\x0econversationId\x12/\n" +
+	"\x10expected_version\x18\x06 \x01(\x03B\x04\xe2A\x01\x01R\x0fexpectedVersion\"\x8c\x02\n" +
 	"\aForward\x12#\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tmessageId\x126\n" +

@@ -40,6 +40,7 @@ class ConversationEvent(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     OTHER_CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    SEND_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """event_id is mailmesh's UUID of the event."""
     provider: _builtins.str
@@ -52,8 +53,8 @@ class ConversationEvent(_message.Message):
     """user_id is the provider's id of the user."""
     event_type: _builtins.str
     """event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
-    "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked" or
-    "conversation.quarantined". Later versions add types.
+    "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
+    "conversation.quarantined" or "conversation.answer_committed". Later versions add types.
     """
     correlation_id: _builtins.str
     """correlation_id is the correlation id of the mail's change, or of the call."""
@@ -69,6 +70,8 @@ class ConversationEvent(_message.Message):
     """actor is "mail", or the id of the API key whose caller caused the change."""
     other_conversation_id: _builtins.str
     """other_conversation_id is the other conversation of a merge, a split or a link. Empty otherwise."""
+    send_id: _builtins.str
+    """send_id is the committed send of "conversation.answer_committed". Empty otherwise."""
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
         """received_at is the time of the change."""
@@ -100,10 +103,11 @@ class ConversationEvent(_message.Message):
         message: _conversation_pb2.ConversationMessage | None = ...,
         actor: _builtins.str = ...,
         other_conversation_id: _builtins.str = ...,
+        send_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "message", b"message", "received_at", b"received_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation", b"conversation", "correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "message", b"message", "original_event_id", b"original_event_id", "other_conversation_id", b"other_conversation_id", "position", b"position", "provider", b"provider", "received_at", b"received_at", "replay_id", b"replay_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation", b"conversation", "correlation_id", b"correlation_id", "event_id", b"event_id", "event_type", b"event_type", "external_tenant_id", b"external_tenant_id", "is_replay", b"is_replay", "message", b"message", "original_event_id", b"original_event_id", "other_conversation_id", b"other_conversation_id", "position", b"position", "provider", b"provider", "received_at", b"received_at", "replay_id", b"replay_id", "send_id", b"send_id", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -363,6 +363,8 @@ class Reply(_message.Message):
     TO_ALL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     HTML_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """message_id is the provider's id of the mail that is answered, as `message_id` of its event, 1 to 500 characters."""
     to_all: _builtins.bool
@@ -371,6 +373,14 @@ class Reply(_message.Message):
     """text is the answer as plain text. An answer has `text`, `html` or both, together at most 512 KiB."""
     html: _builtins.str
     """html is the answer as HTML."""
+    conversation_id: _builtins.str
+    """conversation_id is the UUID of the conversation in which the caller answers. The mail that is answered must be in it or in one
+    that was merged into it. Empty for an answer outside of conversations.
+    """
+    expected_version: _builtins.int
+    """expected_version is the version of the conversation that the caller has seen. With `conversation_id` it is required: an answer to
+    a conversation that has changed since is refused. Of two answers to one version, only the first is committed.
+    """
     def __init__(
         self,
         *,
@@ -378,10 +388,12 @@ class Reply(_message.Message):
         to_all: _builtins.bool = ...,
         text: _builtins.str = ...,
         html: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        expected_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["html", b"html", "message_id", b"message_id", "text", b"text", "to_all", b"to_all"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "expected_version", b"expected_version", "html", b"html", "message_id", b"message_id", "text", b"text", "to_all", b"to_all"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mailmesh/conversation/v1/event.proto.
  */
 export const file_mailmesh_conversation_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiRtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvZXZlbnQucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSLTAwoRQ29udmVyc2F0aW9uRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSPAoMY29udmVyc2F0aW9uGA8gASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI+CgdtZXNzYWdlGBAgASgLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USDQoFYWN0b3IYESABKAkSHQoVb3RoZXJfY29udmVyc2F0aW9uX2lkGBIgASgJQiUKIWludGVybmFsLm1haWxtZXNoLmNvbnZlcnNhdGlvbi52MVABYgZwcm90bzM", [file_google_protobuf_timestamp, file_mailmesh_conversation_v1_conversation]);
+  fileDesc("CiRtYWlsbWVzaC9jb252ZXJzYXRpb24vdjEvZXZlbnQucHJvdG8SGG1haWxtZXNoLmNvbnZlcnNhdGlvbi52MSLkAwoRQ29udmVyc2F0aW9uRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSEQoJdGVuYW50X2lkGAMgASgJEhoKEmV4dGVybmFsX3RlbmFudF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhIKCmV2ZW50X3R5cGUYBiABKAkSLwoLcmVjZWl2ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmNvcnJlbGF0aW9uX2lkGAggASgJEhAKCHBvc2l0aW9uGAsgASgJEhEKCWlzX3JlcGxheRgMIAEoCBIRCglyZXBsYXlfaWQYDSABKAkSGQoRb3JpZ2luYWxfZXZlbnRfaWQYDiABKAkSPAoMY29udmVyc2F0aW9uGA8gASgLMiYubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbhI+CgdtZXNzYWdlGBAgASgLMi0ubWFpbG1lc2guY29udmVyc2F0aW9uLnYxLkNvbnZlcnNhdGlvbk1lc3NhZ2USDQoFYWN0b3IYESABKAkSHQoVb3RoZXJfY29udmVyc2F0aW9uX2lkGBIgASgJEg8KB3NlbmRfaWQYEyABKAlCJQohaW50ZXJuYWwubWFpbG1lc2guY29udmVyc2F0aW9uLnYxUAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_mailmesh_conversation_v1_conversation]);
 
 /**
  * ConversationEvent is a change of a conversation, published to consumers.
@@ -61,8 +61,8 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
 
   /**
    * event_type is "conversation.opened", "conversation.message_added", "conversation.state_changed",
-   * "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked" or
-   * "conversation.quarantined". Later versions add types.
+   * "conversation.participants_changed", "conversation.merged", "conversation.split", "conversation.linked",
+   * "conversation.quarantined" or "conversation.answer_committed". Later versions add types.
    *
    * @generated from field: string event_type = 6;
    */
@@ -137,6 +137,13 @@ export type ConversationEvent = Message<"mailmesh.conversation.v1.ConversationEv
    * @generated from field: string other_conversation_id = 18;
    */
   otherConversationId: string;
+
+  /**
+   * send_id is the committed send of "conversation.answer_committed". Empty otherwise.
+   *
+   * @generated from field: string send_id = 19;
+   */
+  sendId: string;
 };
 
 /**
