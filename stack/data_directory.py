@@ -13,7 +13,7 @@ import psutil
 
 from stack.certificates import MeshCertificates
 from stack.errors import DirectoryLockedError
-from stack.files import private_folder
+from stack.files import PRIVATE_FILE_MODE, private_folder
 
 DEFAULT_FOLDER = Path(".mailmesh")
 LOCK_POLL_SECONDS = 0.2
@@ -48,7 +48,7 @@ class DataDirectory:
         Raises:
             DirectoryLockedError: Another process has it.
         """
-        with (self.root / "lock").open("a+") as file:
+        with _open_lock(self.root / "lock") as file:
             deadline = time.monotonic() + LOCK_SECONDS
             while not _try_to_lock(file):
                 file.seek(0)
@@ -144,6 +144,13 @@ class DataDirectory:
     def edge(self) -> Path:
         """Envoy's configuration, `envoy.yaml`, and the files that it names."""
         return self.root / "edge"
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open the lock for its owner alone: another user who may read it may lock it, and keep the mesh from starting."""
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE_FILE_MODE), "a+")
+    os.fchmod(file.fileno(), PRIVATE_FILE_MODE)
+    return file
 
 
 def _try_to_lock(file: IO[str]) -> bool:

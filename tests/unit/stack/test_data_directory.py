@@ -17,6 +17,17 @@ def test_a_second_stack_cannot_use_the_same_directory(tmp_path: Path) -> None:
         pass
 
 
+def test_no_other_user_can_open_the_lock_and_so_keep_the_mesh_from_starting(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with DataDirectory(tmp_path).locked():
+        made = stat.S_IMODE(lock.stat().st_mode)
+    lock.chmod(0o644)
+    with DataDirectory(tmp_path).locked():
+        kept = stat.S_IMODE(lock.stat().st_mode)
+
+    assert (0o600, 0o600) == (made, kept)
+
+
 def test_the_directory_is_free_again_after_the_stack_has_ended(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
 
